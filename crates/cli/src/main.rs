@@ -1,0 +1,3 @@
+//! The `tremor` binary.
+
+fn main() {}

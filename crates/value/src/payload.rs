@@ -1,0 +1,37 @@
+//! What an event carries.
+
+use crate::Value;
+
+/// The payload of an event.
+///
+/// Today a parsed tree. It is a type of its own so that a payload can stay in its parsed-but-unbuilt form
+/// until somebody reads it, without any reader knowing.
+#[derive(Clone, Debug, Default)]
+pub struct Payload {
+    value: Value,
+}
+
+impl Payload {
+    /// The payload as a value.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The payload as a value that may be changed.
+    pub fn value_mut(&mut self) -> &mut Value {
+        &mut self.value
+    }
+
+    /// Gives up the payload for its value.
+    #[must_use]
+    pub fn into_value(self) -> Value {
+        self.value
+    }
+}
+
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        Self { value }
+    }
+}

@@ -1,0 +1,3 @@
+//! Developer commands: benchmarks, generated pages, tidy checks.
+
+fn main() {}
