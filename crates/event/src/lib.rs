@@ -1,1 +1,54 @@
-//! Placeholder.
+//! What moves through a flow: events in batches, their ids, origins and the signals between them.
+
+mod batch;
+mod id;
+mod origin;
+
+pub use batch::{Element, Elements, EventBatch};
+pub use id::{EventId, IdGenerator, Tracked};
+pub use origin::OriginUri;
+
+use std::sync::Arc;
+use tremor_value::{Payload, Value};
+
+/// One event (`spec/runtime.md` 6.1).
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Where it stands in which stream of which source, and what it was made from.
+    pub id: EventId,
+    /// What scripts call `event`.
+    pub payload: Payload,
+    /// What scripts call `$`: always a record. What is the same for a whole stream is shared.
+    pub meta: Value,
+    /// When the runtime received the bytes or made the value, in nanoseconds since 1970 UTC.
+    pub ingest_ns: u64,
+    /// Where it came from.
+    pub origin: Option<Arc<OriginUri>>,
+    /// The payload is an array made by a batching operator (`spec/runtime.md` 6.3).
+    pub is_batch: bool,
+    /// The source wants to hear whether this event was handled.
+    pub transactional: bool,
+}
+
+impl Event {
+    /// The event's elements: those of a batch event, else the event itself as the only one.
+    #[must_use]
+    pub fn elements(&self) -> Elements<'_> {
+        Elements::of(self)
+    }
+}
+
+/// What travels forward between batches, in order with them (`spec/runtime.md` 12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Time has passed: lets operators and sinks do housekeeping.
+    Tick {
+        /// Now, in nanoseconds since 1970 UTC.
+        ingest_ns: u64,
+    },
+    /// Everything that this source will ever send lies before this mark.
+    Drain {
+        /// The source that is done.
+        source: u64,
+    },
+}

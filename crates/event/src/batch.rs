@@ -1,0 +1,127 @@
+//! The unit that moves: the events that one read of one stream gave.
+
+use crate::Event;
+use tremor_value::Value;
+
+/// Events that move together, in order: usually what one read of one stream gave.
+///
+/// Not a *batch event* ([`Event::is_batch`]), which is one event with a list in it.
+#[derive(Clone, Debug, Default)]
+pub struct EventBatch {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// Size of the input they came from in bytes; what queues are bounded by.
+    pub bytes: usize,
+}
+
+impl EventBatch {
+    /// Number of events.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// `true` without events.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
+impl From<Event> for EventBatch {
+    fn from(event: Event) -> Self {
+        Self { events: vec![event], bytes: 0 }
+    }
+}
+
+/// One value with its metadata: what a sink encodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Element<'a> {
+    /// The value.
+    pub value: &'a Value,
+    /// Its metadata, a record.
+    pub meta: &'a Value,
+}
+
+/// Walks the elements of an event, see [`Event::elements`].
+#[derive(Debug)]
+pub struct Elements<'a> {
+    single: Option<Element<'a>>,
+    rest: std::slice::Iter<'a, Value>,
+    outer_meta: &'a Value,
+}
+
+impl<'a> Elements<'a> {
+    pub(crate) fn of(event: &'a Event) -> Self {
+        let value = event.payload.value();
+        // A batch whose list was replaced by something else is an ordinary event from then on.
+        let items = value.as_array().filter(|items| event.is_batch && items.iter().all(is_element));
+        match items {
+            Some(items) => Self { single: None, rest: items.iter(), outer_meta: &event.meta },
+            None => Self {
+                single: Some(Element { value, meta: &event.meta }),
+                rest: [].iter(),
+                outer_meta: &event.meta,
+            },
+        }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(single) = self.single.take() {
+            return Some(single);
+        }
+        let data = self.rest.next()?.get("data")?;
+        Some(Element { value: data.get("value")?, meta: data.get("meta").unwrap_or(self.outer_meta) })
+    }
+}
+
+fn is_element(item: &Value) -> bool {
+    item.get("data").and_then(|data| data.get("value")).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EventId;
+    use tremor_value::Record;
+
+    fn event(value: Value, is_batch: bool) -> Event {
+        let id = EventId::new(1, 0, 0, 0);
+        Event {
+            id,
+            payload: value.into(),
+            meta: Value::record(),
+            ingest_ns: 0,
+            origin: None,
+            is_batch,
+            transactional: false,
+        }
+    }
+
+    fn member(value: i64) -> Value {
+        let data: Record = [("value", Value::from(value)), ("meta", Value::record())].into_iter().collect();
+        Record::from_iter([("data", Value::from(data))]).into()
+    }
+
+    fn values(event: &Event) -> Vec<Option<i64>> {
+        event.elements().map(|element| element.value.as_i64()).collect()
+    }
+
+    #[test]
+    fn a_batch_event_gives_its_members_and_any_other_gives_itself() {
+        let members = Value::from(vec![member(1), member(2)]);
+        assert_eq!(values(&event(members.clone(), true)), [Some(1), Some(2)]);
+        assert_eq!(values(&event(members, false)), [None]);
+        assert_eq!(values(&event(Value::from(7_i64), true)), [Some(7)]);
+    }
+
+    #[test]
+    fn a_batch_whose_list_was_replaced_is_an_ordinary_event() {
+        let replaced = Value::from(vec![Value::from(1_i64)]);
+        assert_eq!(event(replaced, true).elements().count(), 1);
+    }
+}

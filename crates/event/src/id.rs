@@ -1,0 +1,138 @@
+//! Event ids and the pulls they track.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// Gives out the numbers that may stand first in an event id: of sources, sinks and operators alike.
+///
+/// One generator serves a whole process, so an answer can never reach the wrong part.
+#[derive(Debug)]
+pub struct IdGenerator(AtomicU64);
+
+impl Default for IdGenerator {
+    fn default() -> Self {
+        Self(AtomicU64::new(1))
+    }
+}
+
+impl IdGenerator {
+    /// A number that this generator never gave before.
+    pub fn next_id(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A range of pulls of one stream that an event was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tracked {
+    /// Source of the pulls.
+    pub source: u64,
+    /// Stream within the source.
+    pub stream: u64,
+    /// Smallest pull covered.
+    pub min_pull: u64,
+    /// Largest pull covered.
+    pub max_pull: u64,
+}
+
+/// Identifies an event and what it was made from (`spec/runtime.md` 6.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventId {
+    /// The source, or the operator that made the event.
+    pub source: u64,
+    /// The stream within the source; 0 is the default stream.
+    pub stream: u64,
+    /// Counts up from 0 within a stream.
+    pub event: u64,
+    /// The pull of the source that gave the event.
+    pub pull: u64,
+    /// Empty while the id tracks only itself.
+    tracked: Vec<Tracked>,
+}
+
+impl EventId {
+    /// An id that tracks nothing but itself.
+    #[must_use]
+    pub fn new(source: u64, stream: u64, event: u64, pull: u64) -> Self {
+        Self { source, stream, event, pull, tracked: Vec::new() }
+    }
+
+    /// Notes that this event was made from `other` too, and from all that `other` was made from.
+    pub fn track(&mut self, other: &Self) {
+        if self.tracked.is_empty() {
+            self.tracked.push(self.own());
+        }
+        for entry in other.tracked() {
+            merge(&mut self.tracked, entry);
+        }
+    }
+
+    /// The pulls this event was made from, sorted by source and stream; its own when it tracks no others.
+    pub fn tracked(&self) -> impl Iterator<Item = Tracked> + '_ {
+        let own = self.tracked.is_empty().then(|| self.own());
+        self.tracked.iter().copied().chain(own)
+    }
+
+    fn own(&self) -> Tracked {
+        Tracked { source: self.source, stream: self.stream, min_pull: self.pull, max_pull: self.pull }
+    }
+}
+
+fn merge(tracked: &mut Vec<Tracked>, entry: Tracked) {
+    match tracked.binary_search_by_key(&(entry.source, entry.stream), |known| (known.source, known.stream)) {
+        Ok(index) => {
+            if let Some(known) = tracked.get_mut(index) {
+                known.min_pull = known.min_pull.min(entry.min_pull);
+                known.max_pull = known.max_pull.max(entry.max_pull);
+            }
+        }
+        Err(index) => tracked.insert(index, entry),
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}:{}:{}", self.source, self.stream, self.event, self.pull)?;
+        if self.tracked.is_empty() {
+            return Ok(());
+        }
+        let list = |pull: fn(&Tracked) -> u64| {
+            let entries = self.tracked.iter().map(|t| format!("{}:{}:{}", t.source, t.stream, pull(t)));
+            entries.collect::<Vec<_>>().join(" ")
+        };
+        write!(out, " [min={}, max={}]", list(|t| t.min_pull), list(|t| t.max_pull))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracking_widens_the_range_of_a_stream_and_sorts_the_others() {
+        let mut id = EventId::new(2, 0, 7, 3);
+        id.track(&EventId::new(2, 0, 8, 5));
+        id.track(&EventId::new(1, 4, 0, 9));
+        assert_eq!(id.to_string(), "2:0:7:3 [min=1:4:9 2:0:3, max=1:4:9 2:0:5]");
+
+        let mut outer = EventId::new(9, 0, 0, 0);
+        outer.track(&id);
+        assert_eq!(outer.tracked().map(|t| t.source).collect::<Vec<_>>(), [1, 2, 9]);
+    }
+
+    #[test]
+    fn an_id_without_others_tracks_itself() {
+        let id = EventId::new(1, 2, 3, 4);
+        let own: Vec<_> = id.tracked().collect();
+        assert_eq!(own, [Tracked { source: 1, stream: 2, min_pull: 4, max_pull: 4 }]);
+        assert_eq!(id.to_string(), "1:2:3:4");
+    }
+
+    #[test]
+    fn ids_are_never_given_twice() {
+        let ids = IdGenerator::default();
+        assert_ne!(ids.next_id(), ids.next_id());
+    }
+}
