@@ -1,0 +1,151 @@
+//! Whether a source may read.
+
+use std::collections::BTreeSet;
+use tokio::sync::watch;
+
+/// What a source has to know before it reads on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Read.
+    Ready,
+    /// Never read again: the flow drains or stops.
+    Ended,
+}
+
+/// The conditions under which one source reads.
+///
+/// They are separate, and each has one owner: the user's pause, the sinks behind it whose breakers are
+/// closed, and the drain. Reading needs all of them clear (`spec/runtime.md` 4.2). A fresh gate counts
+/// every sink behind its source as not yet open, so nothing is read before the sinks are ready.
+#[derive(Debug)]
+pub struct Gate {
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    paused: bool,
+    ended: bool,
+    has_sinks: bool,
+    closed_sinks: BTreeSet<u64>,
+}
+
+impl State {
+    fn readiness(&self) -> Option<Readiness> {
+        if self.ended {
+            return Some(Readiness::Ended);
+        }
+        let open = !self.paused && self.has_sinks && self.closed_sinks.is_empty();
+        open.then_some(Readiness::Ready)
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { state: watch::Sender::new(State::default()) }
+    }
+}
+
+impl Gate {
+    /// Puts `sink` behind this gate; it counts as closed until it opens.
+    pub fn add_sink(&self, sink: u64) {
+        self.state.send_modify(|state| {
+            state.has_sinks = true;
+            state.closed_sinks.insert(sink);
+        });
+    }
+
+    /// `sink` takes events from now on.
+    pub fn open_sink(&self, sink: u64) {
+        self.state.send_if_modified(|state| state.closed_sinks.remove(&sink));
+    }
+
+    /// `sink` takes no events until it opens again.
+    pub fn close_sink(&self, sink: u64) {
+        self.state.send_if_modified(|state| state.closed_sinks.insert(sink));
+    }
+
+    /// Sets or clears the user's pause.
+    pub fn set_paused(&self, paused: bool) {
+        self.state.send_if_modified(|state| std::mem::replace(&mut state.paused, paused) != paused);
+    }
+
+    /// Ends reading for good.
+    pub fn end(&self) {
+        self.state.send_if_modified(|state| !std::mem::replace(&mut state.ended, true));
+    }
+
+    /// Whether reading has ended for good.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.state.borrow().ended
+    }
+
+    /// What holds right now, `None` while the source has to wait.
+    #[must_use]
+    pub fn now(&self) -> Option<Readiness> {
+        self.state.borrow().readiness()
+    }
+
+    /// Waits until the source may read or never will again. Cancel safe.
+    pub async fn ready(&self) -> Readiness {
+        self.wait_for(State::readiness).await
+    }
+
+    /// Waits until the source has to stop reading for a while or for good. Cancel safe.
+    pub async fn closed(&self) {
+        self.wait_for(|state| (state.readiness() != Some(Readiness::Ready)).then_some(())).await;
+    }
+
+    /// Waits until reading has ended for good. Cancel safe.
+    pub async fn ended(&self) {
+        self.wait_for(|state| state.ended.then_some(())).await;
+    }
+
+    async fn wait_for<T>(&self, mut wanted: impl FnMut(&State) -> Option<T>) -> T {
+        let mut changes = self.state.subscribe();
+        loop {
+            if let Some(found) = wanted(&changes.borrow_and_update()) {
+                return found;
+            }
+            // The sender lives in `self`, so this cannot fail while we are waiting.
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_needs_every_sink_open_and_no_pause() {
+        let gate = Gate::default();
+        assert_eq!(gate.now(), None, "a source without sinks never reads");
+        gate.add_sink(1);
+        gate.add_sink(2);
+        gate.open_sink(1);
+        gate.open_sink(1);
+        assert_eq!(gate.now(), None, "one sink cannot stand in for another");
+        gate.open_sink(2);
+        assert_eq!(gate.now(), Some(Readiness::Ready));
+        gate.set_paused(true);
+        gate.close_sink(1);
+        gate.open_sink(1);
+        assert_eq!(gate.now(), None, "an opening sink does not undo the user's pause");
+        gate.set_paused(false);
+        assert_eq!(gate.now(), Some(Readiness::Ready));
+    }
+
+    #[tokio::test]
+    async fn the_end_beats_everything_and_stays() {
+        let gate = Gate::default();
+        gate.add_sink(1);
+        gate.end();
+        gate.open_sink(1);
+        assert_eq!(gate.ready().await, Readiness::Ended);
+        gate.ended().await;
+    }
+}

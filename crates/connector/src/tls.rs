@@ -1,0 +1,1 @@
+//! TLS settings of servers and clients.

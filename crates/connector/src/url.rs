@@ -1,0 +1,1 @@
+//! Addresses as configurations write them.
