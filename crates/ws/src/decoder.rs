@@ -1,0 +1,316 @@
+//! Bytes from the peer to messages.
+
+use crate::closing::is_wire_code;
+use crate::error::ProtocolError;
+use crate::header::{Header, MAX_CONTROL_BYTES};
+use crate::mask::mask;
+use crate::options::{Accepted, Limits, Options, Role};
+use crate::utf8::Utf8;
+use bytes::{Buf, Bytes, BytesMut};
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+/// What is reserved for an unfinished frame before more than that has arrived.
+const FIRST_RESERVE_BYTES: usize = 4096;
+
+/// What a peer sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A complete message.
+    Message {
+        /// Its bytes. A message of one frame that was in the input completely shares the memory of the input;
+        /// who keeps it for long should copy it.
+        payload: Bytes,
+        /// Whether it came as binary. Otherwise it is UTF-8, unless
+        /// [`Options::validate_utf8`](crate::Options::validate_utf8) is off.
+        binary: bool,
+        /// How many frames it came in, at least 1.
+        frames: u32,
+    },
+    /// A ping, to be answered by a pong with the same payload (up to 125 bytes).
+    Ping(Bytes),
+    /// A pong, asked for or not.
+    Pong(Bytes),
+    /// The peer closes; always the last item of a connection.
+    Close {
+        /// The code, `None` if the Close had no body (reported as 1005).
+        code: Option<u16>,
+        /// The reason, up to 123 bytes.
+        reason: String,
+    },
+}
+
+/// The message under assembly.
+#[derive(Debug, Clone, Copy)]
+struct Message {
+    binary: bool,
+    frames: u32,
+}
+
+/// The data frame whose payload has not arrived completely.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    fin: bool,
+    key: Option<[u8; 4]>,
+    /// Payload bytes seen.
+    seen: usize,
+    /// Payload bytes to come.
+    remaining: usize,
+}
+
+/// Cuts the bytes of one connection into messages.
+///
+/// Feed it every read in order. It keeps at most one unfinished message, bounded by [`Limits`], and reserves no
+/// memory for bytes that a header only announces.
+#[derive(Debug)]
+pub struct Decoder {
+    role: Role,
+    limits: Limits,
+    options: Options,
+    message: Option<Message>,
+    frame: Option<Frame>,
+    assembly: Vec<u8>,
+    utf8: Utf8,
+    done: bool,
+}
+
+impl Decoder {
+    /// A decoder for a fresh connection; `role` is our own.
+    pub fn new(role: Role, limits: Limits, options: Options) -> Self {
+        Self {
+            role,
+            limits,
+            options,
+            message: None,
+            frame: None,
+            assembly: Vec::new(),
+            utf8: Utf8::default(),
+            done: false,
+        }
+    }
+
+    /// Takes what `input` holds and appends what it completes to `events`.
+    ///
+    /// Payloads are unmasked in place. What stays in `input` is at most an unfinished header or an unfinished
+    /// control frame (130 bytes), so the buffer may be exchanged between calls as long as these bytes are kept.
+    /// After a Close, and after an error, the input is thrown away.
+    ///
+    /// # Errors
+    /// At the first byte that breaks a rule. `events` then holds everything that came before it.
+    pub fn decode(&mut self, input: &mut BytesMut, events: &mut Vec<Incoming>) -> Result<(), ProtocolError> {
+        let result = self.run(input, events);
+        if result.is_err() {
+            self.done = true;
+        }
+        if self.done {
+            input.clear();
+            self.assembly = Vec::new();
+            self.message = None;
+            self.frame = None;
+        }
+        result
+    }
+
+    /// `true` from the first byte of a message's first header until its last byte; a limit on the time of one
+    /// message is measured over this.
+    pub fn is_mid_message(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// `true` after a Close or an error: nothing more will come out.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn run(&mut self, input: &mut BytesMut, events: &mut Vec<Incoming>) -> Result<(), ProtocolError> {
+        while !self.done {
+            if let Some(frame) = self.frame {
+                if !self.take_part(frame, input, events)? {
+                    break;
+                }
+                continue;
+            }
+            let Some(header) = Header::parse(input, self.role, &self.options)? else { break };
+            let complete = match header.opcode {
+                OpCode::Control(control) => self.control(control, &header, input, events)?,
+                OpCode::Data(data) => {
+                    self.data(data, &header, input, events)?;
+                    true
+                }
+            };
+            if !complete {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles a control frame; `false` if its payload is not there yet.
+    fn control(
+        &mut self,
+        control: Control,
+        header: &Header,
+        input: &mut BytesMut,
+        events: &mut Vec<Incoming>,
+    ) -> Result<bool, ProtocolError> {
+        let len = usize::try_from(header.payload_len).unwrap_or(MAX_CONTROL_BYTES);
+        if input.len() < header.header_len + len {
+            return Ok(false);
+        }
+        let payload = self.split_payload(header, len, input);
+        match control {
+            Control::Ping => events.push(Incoming::Ping(payload.freeze())),
+            Control::Pong => events.push(Incoming::Pong(payload.freeze())),
+            Control::Close => {
+                self.done = true;
+                events.push(parse_close(&payload)?);
+            }
+            Control::Reserved(opcode) => return Err(ProtocolError::ReservedOpcode { opcode }),
+        }
+        Ok(true)
+    }
+
+    /// Handles the header of a data frame, and its payload if that is there completely.
+    fn data(
+        &mut self,
+        data: Data,
+        header: &Header,
+        input: &mut BytesMut,
+        events: &mut Vec<Incoming>,
+    ) -> Result<(), ProtocolError> {
+        let message = self.next_message_state(data)?;
+        let len = self.check_limits(header, message)?;
+        if header.fin && message.frames == 1 && input.len() - header.header_len >= len {
+            let payload = self.split_payload(header, len, input);
+            if !message.binary && self.options.validate_utf8 && simdutf8::basic::from_utf8(&payload).is_err()
+            {
+                return Err(ProtocolError::TextNotUtf8);
+            }
+            events.push(Incoming::Message { payload: payload.freeze(), binary: message.binary, frames: 1 });
+            return Ok(());
+        }
+        input.advance(header.header_len);
+        self.message = Some(message);
+        self.frame = Some(Frame { fin: header.fin, key: header.key, seen: 0, remaining: len });
+        Ok(())
+    }
+
+    /// What the message under assembly is once this frame belongs to it.
+    fn next_message_state(&self, data: Data) -> Result<Message, ProtocolError> {
+        let binary = match (data, self.message) {
+            (Data::Continue, Some(message)) => {
+                return Ok(Message { frames: message.frames.saturating_add(1), ..message });
+            }
+            (Data::Continue, None) => return Err(ProtocolError::NothingToContinue),
+            (_, Some(_)) => return Err(ProtocolError::MessageUnfinished),
+            (Data::Text, None) => false,
+            (Data::Binary, None) => true,
+            (Data::Reserved(opcode), None) => return Err(ProtocolError::ReservedOpcode { opcode }),
+        };
+        match (self.options.accept, binary) {
+            (Accepted::Text, true) | (Accepted::Binary, false) => {
+                Err(ProtocolError::TypeNotAccepted { binary })
+            }
+            _ => Ok(Message { binary, frames: 1 }),
+        }
+    }
+
+    /// Decides by the header alone; gives the payload length.
+    fn check_limits(&self, header: &Header, message: Message) -> Result<usize, ProtocolError> {
+        let Limits { max_frame_bytes, max_message_bytes, max_fragments } = self.limits;
+        if max_fragments != 0 && message.frames > max_fragments {
+            return Err(ProtocolError::TooManyFragments { max: max_fragments });
+        }
+        let announced = header.payload_len;
+        let within = |len: u64, max: usize| usize::try_from(len).ok().filter(|len| max == 0 || *len <= max);
+        let Some(len) = within(announced, max_frame_bytes) else {
+            return Err(ProtocolError::FrameTooLarge { announced, max: max_frame_bytes });
+        };
+        let size = announced.saturating_add(u64::try_from(self.assembly.len()).unwrap_or(u64::MAX));
+        match within(size, max_message_bytes) {
+            Some(_) => Ok(len),
+            None => Err(ProtocolError::MessageTooLarge { size, max: max_message_bytes }),
+        }
+    }
+
+    /// Takes header and payload, both there completely, out of `input`; gives the unmasked payload.
+    fn split_payload(&self, header: &Header, len: usize, input: &mut BytesMut) -> BytesMut {
+        let mut payload = input.split_to(header.header_len + len);
+        payload.advance(header.header_len);
+        self.unmask(&mut payload, header.key, 0);
+        payload
+    }
+
+    fn unmask(&self, bytes: &mut [u8], key: Option<[u8; 4]>, offset: usize) {
+        match key {
+            Some(key) if self.options.apply_mask && key != [0; 4] => mask(bytes, key, offset),
+            _ => {}
+        }
+    }
+
+    /// Moves what is there of an unfinished frame to the message; `false` if more of it has to come.
+    fn take_part(
+        &mut self,
+        mut frame: Frame,
+        input: &mut BytesMut,
+        events: &mut Vec<Incoming>,
+    ) -> Result<bool, ProtocolError> {
+        let taken = frame.remaining.min(input.len());
+        let part = input.get_mut(..taken).unwrap_or_default();
+        self.unmask(part, frame.key, frame.seen);
+        let text = self.message.is_some_and(|message| !message.binary) && self.options.validate_utf8;
+        if text && !self.utf8.push(part) {
+            return Err(ProtocolError::TextNotUtf8);
+        }
+        reserve(&mut self.assembly, taken, &frame);
+        self.assembly.extend_from_slice(part);
+        input.advance(taken);
+        frame.seen += taken;
+        frame.remaining -= taken;
+        if frame.remaining > 0 {
+            self.frame = Some(frame);
+            return Ok(false);
+        }
+        self.frame = None;
+        if frame.fin {
+            if text && !self.utf8.finish() {
+                return Err(ProtocolError::TextNotUtf8);
+            }
+            let payload = Bytes::from(std::mem::take(&mut self.assembly));
+            if let Some(Message { binary, frames }) = self.message.take() {
+                events.push(Incoming::Message { payload, binary, frames });
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Makes room for `taken` more bytes. The end of a message is known only in its last frame; there the room never
+/// goes past that end, and never past double of what has arrived, whatever the header announces.
+fn reserve(assembly: &mut Vec<u8>, taken: usize, frame: &Frame) {
+    if assembly.capacity() - assembly.len() >= taken {
+        return;
+    }
+    if frame.fin {
+        let ahead = frame.remaining.min(assembly.len().max(FIRST_RESERVE_BYTES));
+        assembly.reserve_exact(taken.max(ahead));
+    } else {
+        assembly.reserve(taken);
+    }
+}
+
+fn parse_close(body: &[u8]) -> Result<Incoming, ProtocolError> {
+    let Some((code, reason)) = body.split_first_chunk::<2>() else {
+        return match body {
+            [] => Ok(Incoming::Close { code: None, reason: String::new() }),
+            _ => Err(ProtocolError::CloseBodyTooShort),
+        };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !is_wire_code(code) {
+        return Err(ProtocolError::CloseCodeInvalid { code });
+    }
+    match std::str::from_utf8(reason) {
+        Ok(reason) => Ok(Incoming::Close { code: Some(code), reason: reason.to_owned() }),
+        Err(_) => Err(ProtocolError::CloseReasonNotUtf8),
+    }
+}

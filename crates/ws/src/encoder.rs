@@ -1,0 +1,203 @@
+//! Messages to bytes for the peer.
+
+use crate::closing::{is_wire_code, truncate_reason};
+use crate::error::EncodeError;
+use crate::header::{Header, MAX_CONTROL_BYTES};
+use crate::mask::mask;
+use crate::options::{Options, Role};
+use crate::random::MaskKeys;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+/// Frames what one connection sends.
+///
+/// Every method appends to the caller's buffer, so that many messages leave in one write. On an error the buffer
+/// is as it was before the call. After a [`close`](Self::close) nothing more can be sent.
+pub struct Encoder {
+    masked: bool,
+    apply_mask: bool,
+    validate_utf8: bool,
+    fragment_bytes: usize,
+    keys: MaskKeys,
+    closed: bool,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Keys not yet used stay out of logs.
+        f.debug_struct("Encoder")
+            .field("masked", &self.masked)
+            .field("fragment_bytes", &self.fragment_bytes)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// An encoder for a fresh connection; `role` is our own.
+    pub fn new(role: Role, options: Options) -> Self {
+        let masked = match role {
+            Role::Client => options.mask_client_frames,
+            Role::Server => options.mask_server_frames,
+        };
+        Self {
+            masked,
+            apply_mask: options.apply_mask,
+            validate_utf8: options.validate_utf8,
+            fragment_bytes: options.auto_fragment_size,
+            keys: MaskKeys::new(getrandom::fill),
+            closed: false,
+        }
+    }
+
+    /// Appends a message, in several frames if it is longer than
+    /// [`Options::auto_fragment_size`](crate::Options::auto_fragment_size).
+    ///
+    /// # Errors
+    /// [`EncodeError::NotUtf8`] for text that is not; [`EncodeError::Closed`]; [`EncodeError::Random`].
+    pub fn message(&mut self, payload: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if binary {
+            return self.data(Data::Binary, payload, out);
+        }
+        if self.validate_utf8 && simdutf8::basic::from_utf8(payload).is_err() {
+            return Err(EncodeError::NotUtf8);
+        }
+        self.data(Data::Text, payload, out)
+    }
+
+    /// Appends a text message; the same as [`message`](Self::message) without looking at the bytes again.
+    ///
+    /// # Errors
+    /// [`EncodeError::Closed`]; [`EncodeError::Random`].
+    pub fn text(&mut self, payload: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.data(Data::Text, payload.as_bytes(), out)
+    }
+
+    /// Appends a ping.
+    ///
+    /// # Errors
+    /// [`EncodeError::ControlTooLong`] for more than 125 bytes; [`EncodeError::Closed`]; [`EncodeError::Random`].
+    pub fn ping(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.control(Control::Ping, payload, out)
+    }
+
+    /// Appends a pong.
+    ///
+    /// # Errors
+    /// As for [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.control(Control::Pong, payload, out)
+    }
+
+    /// Appends a Close, the last frame of the connection. The reason is cut to 123 bytes on a character border.
+    ///
+    /// # Errors
+    /// [`EncodeError::CloseCodeNotSendable`], [`EncodeError::ReasonWithoutCode`], [`EncodeError::Closed`],
+    /// [`EncodeError::Random`].
+    pub fn close(&mut self, code: Option<u16>, reason: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let mut body = Vec::with_capacity(MAX_CONTROL_BYTES);
+        match code {
+            Some(code) if !is_wire_code(code) => return Err(EncodeError::CloseCodeNotSendable { code }),
+            Some(code) => {
+                body.extend_from_slice(&code.to_be_bytes());
+                body.extend_from_slice(truncate_reason(reason).as_bytes());
+            }
+            None if !reason.is_empty() => return Err(EncodeError::ReasonWithoutCode),
+            None => {}
+        }
+        self.control(Control::Close, &body, out)?;
+        self.closed = true;
+        Ok(())
+    }
+
+    /// `true` once a Close was appended.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn control(&mut self, control: Control, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if payload.len() > MAX_CONTROL_BYTES {
+            return Err(EncodeError::ControlTooLong { len: payload.len() });
+        }
+        self.check_open()?;
+        self.frame(true, OpCode::Control(control), payload, out)
+    }
+
+    fn data(&mut self, kind: Data, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.check_open()?;
+        if self.fragment_bytes == 0 || payload.len() <= self.fragment_bytes {
+            return self.frame(true, OpCode::Data(kind), payload, out);
+        }
+        let start = out.len();
+        let last = payload.len().div_ceil(self.fragment_bytes) - 1;
+        for (index, fragment) in payload.chunks(self.fragment_bytes).enumerate() {
+            let opcode = OpCode::Data(if index == 0 { kind } else { Data::Continue });
+            if let Err(error) = self.frame(index == last, opcode, fragment, out) {
+                out.truncate(start);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<(), EncodeError> {
+        if self.closed { Err(EncodeError::Closed) } else { Ok(()) }
+    }
+
+    fn frame(
+        &mut self,
+        fin: bool,
+        opcode: OpCode,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let key = if self.masked { Some(self.keys.next().map_err(EncodeError::Random)?) } else { None };
+        Header::write(fin, opcode, key, payload.len(), out);
+        let start = out.len();
+        out.extend_from_slice(payload);
+        if let (Some(key), Some(written)) = (key.filter(|_| self.apply_mask), out.get_mut(start..)) {
+            mask(written, key, 0);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_generator_leaves_the_buffer_alone() {
+        let options = Options { auto_fragment_size: 10, ..Options::default() };
+        let mut encoder = Encoder::new(Role::Client, options);
+        encoder.keys = MaskKeys::new(|_| Err(getrandom::Error::UNSUPPORTED));
+        let mut out = b"before".to_vec();
+        let error = encoder.message(&[0; 100], true, &mut out).unwrap_err();
+        assert_eq!(error, EncodeError::Random(getrandom::Error::UNSUPPORTED));
+        assert!(!error.can_continue());
+        assert_eq!(out, b"before");
+    }
+
+    #[test]
+    fn a_generator_that_fails_in_the_middle_takes_the_begun_message_back() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        static USED: AtomicBool = AtomicBool::new(false);
+        let options = Options { auto_fragment_size: 1, ..Options::default() };
+        let mut encoder = Encoder::new(Role::Client, options);
+        encoder.keys = MaskKeys::new(|_| match USED.swap(true, Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(getrandom::Error::UNSUPPORTED),
+        });
+        let mut out = b"before".to_vec();
+        assert!(encoder.message(&[0; 100], true, &mut out).is_err());
+        assert_eq!(out, b"before");
+    }
+
+    #[test]
+    fn a_server_asks_for_no_keys() {
+        let mut encoder = Encoder::new(Role::Server, Options::default());
+        encoder.keys = MaskKeys::new(|_| Err(getrandom::Error::UNSUPPORTED));
+        let mut out = Vec::new();
+        encoder.text("flow", &mut out).unwrap();
+        assert_eq!(out, b"\x81\x04flow");
+    }
+}
