@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The language: grammar, tree and printer. It reads text that it is handed and does no IO.
+
+pub mod ast;
