@@ -3,8 +3,14 @@
 //! A [`Value`] is what scripts compute with; a [`Payload`] is what an event carries. Cloning either is
 //! cheap: arrays, records, strings and bytes are shared and copied only when written to.
 
+mod compare;
+pub mod json;
+mod merge;
 mod payload;
 mod record;
+mod teardown;
+#[cfg(test)]
+mod tests;
 
 pub use bytes::Bytes;
 pub use ecow::EcoString as Str;
@@ -17,6 +23,13 @@ use std::sync::Arc;
 ///
 /// Integers cover −2^63 … 2^64−1: [`Value::I64`] holds everything that fits it, [`Value::U64`] only what
 /// lies above `i64::MAX`. Build integers with `Value::from`, which keeps that rule.
+///
+/// `==` between values is meant for Rust code and tests; the equalities of the language are
+/// [`Value::loose_eq`] and [`Value::strict_eq`]. `Display` gives compact JSON.
+///
+/// Depth: what [`json::Parser`] gives is nested at most [`json::MAX_DEPTH`] deep. Scripts can nest deeper;
+/// comparing, merging, writing and the dropping of records and payloads work at any depth. Only dropping a
+/// bare chain of arrays recurses: see [`Value::release`].
 #[derive(Clone, Debug, Default)]
 pub enum Value {
     /// No value.
@@ -45,6 +58,45 @@ impl Value {
     #[must_use]
     pub fn record() -> Self {
         Self::Record(Arc::default())
+    }
+
+    /// The value that a JSON document stands for; short form for configuration, literals and tests.
+    ///
+    /// # Errors
+    /// See [`json::JsonError`].
+    pub fn from_json_str(document: &str) -> Result<Self, json::JsonError> {
+        json::Parser::new().parse(document.as_bytes())
+    }
+
+    /// Drops the value without recursing, whatever its depth.
+    ///
+    /// Needed only for values that may have grown without bound and hold no record on the way down, such as
+    /// a state that a script wraps in one more list per event.
+    pub fn release(self) {
+        teardown::release(self);
+    }
+
+    /// `true` for arrays and records.
+    #[must_use]
+    pub fn is_container(&self) -> bool {
+        matches!(self, Self::Array(_) | Self::Record(_))
+    }
+
+    /// `true` if arrays and records are nested more than `limit` deep. A scalar has depth 0, `[]` depth 1.
+    #[must_use]
+    pub fn is_nested_deeper_than(&self, limit: usize) -> bool {
+        let mut waiting = vec![(self, 0_usize)];
+        while let Some((value, above)) = waiting.pop() {
+            if value.is_container() && above == limit {
+                return true;
+            }
+            match value {
+                Self::Array(items) => waiting.extend(items.iter().map(|item| (item, above + 1))),
+                Self::Record(record) => waiting.extend(record.values().map(|member| (member, above + 1))),
+                _ => {}
+            }
+        }
+        false
     }
 
     /// The word that messages use for this value's type.
@@ -115,11 +167,29 @@ impl Value {
         }
     }
 
+    /// The bytes of a string or of a bytes value.
+    #[must_use]
+    pub fn as_text_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::String(value) => Some(value.as_bytes()),
+            Self::Bytes(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// The items, if it is an array.
     #[must_use]
     pub fn as_array(&self) -> Option<&[Value]> {
         match self {
             Self::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The items for writing, if it is an array; a shared one is copied first.
+    pub fn as_array_mut(&mut self) -> Option<&mut Vec<Value>> {
+        match self {
+            Self::Array(items) => Some(Arc::make_mut(items)),
             _ => None,
         }
     }
@@ -148,6 +218,13 @@ impl Value {
     }
 }
 
+impl std::fmt::Display for Value {
+    /// Compact JSON, members in insertion order (`spec/stdlib.md` 1.9).
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&json::to_string(self))
+    }
+}
+
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
         Self::Bool(value)
@@ -157,6 +234,18 @@ impl From<bool> for Value {
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
         Self::I64(value)
+    }
+}
+
+impl From<i32> for Value {
+    fn from(value: i32) -> Self {
+        Self::I64(value.into())
+    }
+}
+
+impl From<u32> for Value {
+    fn from(value: u32) -> Self {
+        Self::I64(value.into())
     }
 }
 
@@ -199,6 +288,12 @@ impl From<Bytes> for Value {
 impl From<Vec<Value>> for Value {
     fn from(items: Vec<Value>) -> Self {
         Self::Array(Arc::new(items))
+    }
+}
+
+impl FromIterator<Value> for Value {
+    fn from_iter<I: IntoIterator<Item = Value>>(items: I) -> Self {
+        Self::Array(Arc::new(items.into_iter().collect()))
     }
 }
 

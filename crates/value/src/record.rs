@@ -1,18 +1,31 @@
 //! Records: named members in insertion order.
 
-use crate::{Str, Value};
+use std::collections::HashMap;
+
+use crate::{Str, Value, teardown};
+
+/// Up to this many members a record is searched from the front; larger ones get an index.
+const LINEAR_MAX: usize = 32;
 
 /// Named members in insertion order; keys are unique.
+///
+/// Small records are a plain list. Beyond 32 members a hash index (with random keys, so that nobody outside
+/// can choose colliding names) keeps every access at constant cost. Equality ignores the order.
+///
+/// Dropping a record never overflows the stack, however deep its members are nested.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     members: Vec<(Str, Value)>,
+    /// Position of every key; there only above `LINEAR_MAX` members.
+    #[expect(clippy::box_collection, reason = "nearly all records have none, and a box keeps those small")]
+    index: Option<Box<HashMap<Str, usize>>>,
 }
 
 impl Record {
     /// An empty record with room for `capacity` members.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { members: Vec::with_capacity(capacity) }
+        Self { members: Vec::with_capacity(capacity), index: None }
     }
 
     /// Number of members.
@@ -30,55 +43,197 @@ impl Record {
     /// Member `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.members.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+        let position = self.position(key)?;
+        self.members.get(position).map(|(_, value)| value)
     }
 
     /// Member `key`, for writing.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        self.members.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
+        let position = self.position(key)?;
+        self.members.get_mut(position).map(|(_, value)| value)
+    }
+
+    /// Member `key`, for writing; made as null, in the last place, if it is not there.
+    pub fn get_or_insert_null(&mut self, key: &str) -> &mut Value {
+        let position = self.position(key).unwrap_or_else(|| {
+            self.push_new(key.into(), Value::Null);
+            self.members.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "the position was found or made in this function")]
+        &mut self.members[position].1
     }
 
     /// `true` if there is a member `key`.
     #[must_use]
     pub fn contains_key(&self, key: &str) -> bool {
-        self.get(key).is_some()
+        self.position(key).is_some()
     }
 
     /// Sets member `key` and returns what it held before; a new key goes last, a known one keeps its place.
     pub fn insert(&mut self, key: impl Into<Str>, value: impl Into<Value>) -> Option<Value> {
         let (key, value) = (key.into(), value.into());
-        match self.get_mut(&key) {
-            Some(slot) => Some(std::mem::replace(slot, value)),
-            None => {
-                self.members.push((key, value));
-                None
-            }
+        if let Some(slot) = self.get_mut(&key) {
+            return Some(std::mem::replace(slot, value));
         }
+        self.push_new(key, value);
+        None
     }
 
     /// Removes member `key`; the others keep their order.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let index = self.members.iter().position(|(name, _)| name == key)?;
-        Some(self.members.remove(index).1)
+        let position = self.position(key)?;
+        let (_, value) = self.members.remove(position);
+        if let Some(index) = &mut self.index {
+            index.remove(key);
+            for later in index.values_mut().filter(|later| **later > position) {
+                *later -= 1;
+            }
+        }
+        Some(value)
     }
 
     /// Members in insertion order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Str, &Value)> {
-        self.members.iter().map(|(key, value)| (key, value))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Str, &Value)> + DoubleEndedIterator + Clone {
+        self.members.iter().map(pair as fn(&(Str, Value)) -> (&Str, &Value))
+    }
+
+    /// Members in insertion order, the values for writing.
+    pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&Str, &mut Value)> {
+        self.members.iter_mut().map(|(key, value)| (&*key, value))
     }
 
     /// Keys in insertion order.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &Str> {
         self.members.iter().map(|(key, _)| key)
     }
+
+    /// Values in insertion order.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = &Value> {
+        self.members.iter().map(|(_, value)| value)
+    }
+
+    /// Members ordered by the bytes of their keys.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<(&Str, &Value)> {
+        let mut members: Vec<_> = self.members.iter().map(pair).collect();
+        members.sort_unstable_by(|(left, _), (right, _)| left.as_bytes().cmp(right.as_bytes()));
+        members
+    }
+
+    /// The members as a slice, for walking without an iterator type to name.
+    pub(crate) fn members(&self) -> &[(Str, Value)] {
+        &self.members
+    }
+
+    /// Takes the members out and leaves the record empty.
+    pub(crate) fn take_members(&mut self) -> Vec<(Str, Value)> {
+        self.index = None;
+        std::mem::take(&mut self.members)
+    }
+
+    /// Adds a member that the caller knows not to be there.
+    pub(crate) fn push_new(&mut self, key: Str, value: Value) {
+        match &mut self.index {
+            Some(index) => {
+                index.insert(key.clone(), self.members.len());
+                self.members.push((key, value));
+            }
+            None => {
+                self.members.push((key, value));
+                if self.members.len() > LINEAR_MAX {
+                    let positions = self.members.iter().enumerate().map(|(at, (key, _))| (key.clone(), at));
+                    self.index = Some(Box::new(positions.collect()));
+                }
+            }
+        }
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.get(key).copied(),
+            None => self.members.iter().position(|(name, _)| name == key),
+        }
+    }
+}
+
+fn pair((key, value): &(Str, Value)) -> (&Str, &Value) {
+    (key, value)
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.members.iter().any(|(_, value)| value.is_container()) {
+            teardown::release_members(self.take_members());
+        }
+    }
 }
 
 impl<K: Into<Str>, V: Into<Value>> FromIterator<(K, V)> for Record {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
         let mut record = Self::default();
-        for (key, value) in members {
-            record.insert(key, value);
-        }
+        record.extend(members);
         record
+    }
+}
+
+impl<K: Into<Str>, V: Into<Value>> Extend<(K, V)> for Record {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, members: I) {
+        for (key, value) in members {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl IntoIterator for Record {
+    type Item = (Str, Value);
+    type IntoIter = std::vec::IntoIter<(Str, Value)>;
+
+    fn into_iter(mut self) -> Self::IntoIter {
+        self.take_members().into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(count: i64) -> Record {
+        (0..count).map(|number| (format!("key{number}"), number)).collect()
+    }
+
+    #[test]
+    fn small_and_large_records_behave_alike() {
+        for count in [0, 1, 31, 32, 33, 100] {
+            let mut record = numbered(count);
+            assert_eq!(record.len(), usize::try_from(count).unwrap());
+            for number in 0..count {
+                assert_eq!(record.get(&format!("key{number}")).and_then(Value::as_i64), Some(number));
+            }
+            assert!(!record.contains_key("other"));
+            if count > 2 {
+                assert_eq!(record.insert("key1", "new").and_then(|old| old.as_i64()), Some(1));
+                assert_eq!(record.remove("key0").and_then(|old| old.as_i64()), Some(0));
+                assert_eq!(record.remove("key0").map(|_| ()), None);
+                assert_eq!(record.keys().next().map(Str::as_str), Some("key1"), "order is kept");
+                assert_eq!(record.get("key2").and_then(Value::as_i64), Some(2), "the index follows");
+                assert_eq!(record.insert("key0", 7_i64).map(|_| ()), None);
+                assert_eq!(record.keys().last().map(Str::as_str), Some("key0"), "a new key goes last");
+                *record.get_or_insert_null("key2") = Value::from(true);
+                assert_eq!(record.get("key2").and_then(Value::as_bool), Some(true));
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_record_survives_cloning_and_emptying() {
+        let original = numbered(100);
+        let mut copy = original.clone();
+        for number in 0..100 {
+            assert!(copy.remove(&format!("key{number}")).is_some());
+        }
+        assert!(copy.is_empty());
+        assert_eq!(original.len(), 100);
+        copy.insert("a", 1_i64);
+        assert_eq!(copy.get("a").and_then(Value::as_i64), Some(1));
     }
 }
