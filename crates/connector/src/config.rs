@@ -1,1 +1,314 @@
-//! Typed, strict reading of configuration records.
+//! Strict, typed reading of a configuration value.
+//!
+//! A [`Reader`] walks one record. Every key is asked for by name and type; [`Reader::finish`] then refuses
+//! keys that nobody asked for, so a typing error never becomes a setting that silently has no effect
+//! (`spec/runtime.md` 3.2). Every error carries the path of keys that leads to it, as data, so that the
+//! caller can point at the place in the source.
+//!
+//! ```
+//! # use tremor_connector::config::{ConfigError, Reader};
+//! # fn read(value: &tremor_value::Value) -> Result<(), ConfigError> {
+//! let mut config = Reader::new(value, "config")?;
+//! let path: String = config.required("path")?;
+//! let backlog: u32 = config.or("backlog", 128)?;
+//! if let Some(mut tls) = config.record("tls")? {
+//!     let cert: std::path::PathBuf = tls.required("cert")?;
+//!     tls.finish()?;
+//! }
+//! config.finish()
+//! # }
+//! ```
+//!
+//! A key whose value is null counts as absent everywhere, so that an argument without a default can be
+//! passed through.
+
+mod error;
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, Key, Problem};
+pub use read::{FromConfig, OneOrMany, Secret};
+
+use std::{collections::BTreeSet, fmt::Display, ops::RangeInclusive, time::Duration};
+
+use tremor_value::{Record, Str, Value};
+
+/// One value of a configuration, with the path that leads to it.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    value: &'a Value,
+    path: Vec<Key>,
+    secret: bool,
+}
+
+impl<'a> Entry<'a> {
+    /// A value that stands by itself; `name` is the first word of every path, e.g. `config`.
+    #[must_use]
+    pub fn root(value: &'a Value, name: &str) -> Self {
+        Self { value, path: vec![Key::Field(name.into())], secret: false }
+    }
+
+    /// The value as it was written.
+    #[must_use]
+    pub fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    /// The keys that lead to this value.
+    #[must_use]
+    pub fn path(&self) -> &[Key] {
+        &self.path
+    }
+
+    /// The same entry, whose value no error message may show.
+    #[must_use]
+    pub fn hidden(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    /// Reads the value as a `T`.
+    ///
+    /// # Errors
+    /// If the value is not a `T`.
+    pub fn read<T: FromConfig<'a>>(&self) -> Result<T, ConfigError> {
+        T::from_config(self)
+    }
+
+    /// An error about this value, in the caller's words (which must not quote a secret).
+    pub fn invalid(&self, problem: impl Into<String>) -> ConfigError {
+        ConfigError { path: self.path.clone(), problem: Problem::Invalid(problem.into()) }
+    }
+
+    /// The error for a value of the wrong type. Short scalar values are quoted unless they are secret.
+    #[must_use]
+    pub fn mismatch(&self, expected: &str) -> ConfigError {
+        let got = if self.secret { self.value.type_name().to_owned() } else { error::shown(self.value) };
+        ConfigError {
+            path: self.path.clone(),
+            problem: Problem::WrongType { expected: expected.to_owned(), got },
+        }
+    }
+
+    fn at(&self, index: usize, value: &'a Value) -> Self {
+        let mut path = self.path.clone();
+        path.push(Key::Index(index));
+        Self { value, path, secret: self.secret }
+    }
+}
+
+/// Reads the members of one record. See the [module](self).
+#[derive(Debug)]
+pub struct Reader<'a> {
+    record: &'a Record,
+    path: Vec<Key>,
+    secret: bool,
+    asked: BTreeSet<&'static str>,
+    hidden: BTreeSet<&'static str>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of `value`; `name` is the first word of every path in errors, e.g. `config`.
+    ///
+    /// # Errors
+    /// If `value` is not a record. The value is not quoted: it may hold a secret.
+    pub fn new(value: &'a Value, name: &str) -> Result<Self, ConfigError> {
+        Self::from_config(&Entry::root(value, name))
+    }
+
+    /// The keys that lead to this record.
+    #[must_use]
+    pub fn path(&self) -> &[Key] {
+        &self.path
+    }
+
+    /// The record itself.
+    #[must_use]
+    pub fn members(&self) -> &'a Record {
+        self.record
+    }
+
+    /// Marks `key` as a secret: no message shows what it holds, at any depth. Do this before reading it.
+    pub fn hide(&mut self, key: &'static str) {
+        self.hidden.insert(key);
+    }
+
+    /// Makes `key` known without reading it, for keys that only another setting makes meaningful.
+    pub fn know(&mut self, key: &'static str) {
+        self.asked.insert(key);
+    }
+
+    /// The entry of `key`, if it is there and not null.
+    pub fn entry(&mut self, key: &'static str) -> Option<Entry<'a>> {
+        self.asked.insert(key);
+        let value = self.record.get(key).filter(|value| !value.is_null())?;
+        let secret = self.secret || self.hidden.contains(key);
+        Some(Entry { value, path: self.path_of(key), secret })
+    }
+
+    /// What `key` holds.
+    ///
+    /// # Errors
+    /// If it is missing or not a `T`.
+    pub fn required<T: FromConfig<'a>>(&mut self, key: &'static str) -> Result<T, ConfigError> {
+        match self.entry(key) {
+            Some(entry) => entry.read(),
+            None => Err(self.missing(key, T::EXPECTED)),
+        }
+    }
+
+    /// What `key` holds. `expected` says in the message what belongs there, as in
+    /// `a string such as "127.0.0.1:4242"`.
+    ///
+    /// # Errors
+    /// If it is missing or not a `T`.
+    pub fn required_like<T: FromConfig<'a>>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+    ) -> Result<T, ConfigError> {
+        match self.entry(key) {
+            Some(entry) => entry.read(),
+            None => Err(self.missing(key, expected)),
+        }
+    }
+
+    /// What `key` holds, if it is there.
+    ///
+    /// # Errors
+    /// If it is there and not a `T`.
+    pub fn optional<T: FromConfig<'a>>(&mut self, key: &'static str) -> Result<Option<T>, ConfigError> {
+        self.entry(key).map(|entry| entry.read()).transpose()
+    }
+
+    /// What `key` holds, or `default`.
+    ///
+    /// # Errors
+    /// If it is there and not a `T`.
+    pub fn or<T: FromConfig<'a>>(&mut self, key: &'static str, default: T) -> Result<T, ConfigError> {
+        Ok(self.optional(key)?.unwrap_or(default))
+    }
+
+    /// What `key` holds, or `default`; it must lie in `range` (both ends belong to it).
+    ///
+    /// # Errors
+    /// If it is there and either not a `T` or out of range.
+    pub fn or_in<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> Result<T, ConfigError>
+    where
+        T: FromConfig<'a> + PartialOrd + Display,
+    {
+        Ok(self.optional_in(key, range)?.unwrap_or(default))
+    }
+
+    /// What `key` holds, if it is there; it must lie in `range` (both ends belong to it).
+    ///
+    /// # Errors
+    /// If it is there and either not a `T` or out of range.
+    pub fn optional_in<T>(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<T>,
+    ) -> Result<Option<T>, ConfigError>
+    where
+        T: FromConfig<'a> + PartialOrd + Display,
+    {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        let value: T = entry.read()?;
+        if range.contains(&value) {
+            return Ok(Some(value));
+        }
+        let (low, high) = (range.start(), range.end());
+        Err(if entry.secret {
+            entry.invalid(format!("must be between {low} and {high}"))
+        } else {
+            entry.invalid(format!("must be between {low} and {high}, but is {value}"))
+        })
+    }
+
+    /// The duration of `key`, written as a whole number of milliseconds.
+    ///
+    /// # Errors
+    /// If it is there and not such a number.
+    pub fn duration_ms(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
+        Ok(self.optional::<u64>(key)?.map(Duration::from_millis))
+    }
+
+    /// The duration of `key`, written as a whole number of nanoseconds.
+    ///
+    /// # Errors
+    /// If it is there and not such a number.
+    pub fn duration_ns(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
+        Ok(self.optional::<u64>(key)?.map(Duration::from_nanos))
+    }
+
+    /// What the word in `key` stands for, if it is there; `words` lists them with their meanings.
+    ///
+    /// # Errors
+    /// If it is there and none of the words; the message lists them and names the nearest.
+    pub fn word<T: Clone>(
+        &mut self,
+        key: &'static str,
+        words: &[(&str, T)],
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        let names = || words.iter().map(|(name, _)| *name);
+        let expected = || format!("one of {}", error::ticked(names()));
+        let Some(text) = entry.value.as_str() else { return Err(entry.mismatch(&expected())) };
+        if let Some((_, meaning)) = words.iter().find(|(name, _)| *name == text) {
+            return Ok(Some(meaning.clone()));
+        }
+        let mut error = entry.mismatch(&expected());
+        if let Problem::WrongType { got, .. } = &mut error.problem
+            && !entry.secret
+            && let Some(near) = error::nearest(text, names())
+        {
+            got.push_str(&format!("; did you mean `{near}`?"));
+        }
+        Err(error)
+    }
+
+    /// A reader of the record in `key`, if it is there.
+    ///
+    /// # Errors
+    /// If it is there and not a record.
+    pub fn record(&mut self, key: &'static str) -> Result<Option<Reader<'a>>, ConfigError> {
+        self.optional(key)
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// If the record has a key that nobody asked for. The message names the nearest known one.
+    pub fn finish(self) -> Result<(), ConfigError> {
+        let Some(unknown) = self.record.keys().find(|key| !self.asked.contains(key.as_str())) else {
+            return Ok(());
+        };
+        let nearest = error::nearest(unknown, self.asked.iter().copied()).map(Str::from);
+        let known = self.asked.iter().map(|key| Str::from(*key)).collect();
+        Err(ConfigError { path: self.path_of(unknown), problem: Problem::UnknownKey { nearest, known } })
+    }
+
+    /// An error about `key`, in the caller's words (which must not quote a secret).
+    pub fn invalid(&self, key: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError { path: self.path_of(key), problem: Problem::Invalid(problem.into()) }
+    }
+
+    /// The error for a `key` that has to be there; `expected` says what belongs there.
+    #[must_use]
+    pub fn missing(&self, key: &str, expected: &str) -> ConfigError {
+        ConfigError { path: self.path_of(key), problem: Problem::Missing { expected: expected.to_owned() } }
+    }
+
+    fn path_of(&self, key: &str) -> Vec<Key> {
+        let mut path = Vec::with_capacity(self.path.len() + 1);
+        path.extend_from_slice(&self.path);
+        path.push(Key::Field(key.into()));
+        path
+    }
+}

@@ -1,0 +1,150 @@
+//! What can be wrong with a configuration, and how it is said.
+
+use std::fmt;
+
+use tremor_value::{Str, Value};
+
+/// Longest piece of a configured text that a message quotes, in characters.
+const MAX_QUOTED_CHARS: usize = 60;
+
+/// One step of a path into a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A member of a record.
+    Field(Str),
+    /// An item of an array, counted from zero.
+    Index(usize),
+}
+
+/// A configuration that cannot be used.
+///
+/// Shown as `config.backlog: expected integer but got string "x"`. Values of secret keys never occur in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {problem}", PathText(path))]
+pub struct ConfigError {
+    /// The keys that lead to the place, the name of the whole configuration first. For an unknown or a
+    /// missing key the last step is that key.
+    pub path: Vec<Key>,
+    /// What is wrong there.
+    pub problem: Problem,
+}
+
+impl ConfigError {
+    /// The path as it is shown: `config.listen[0].url`.
+    #[must_use]
+    pub fn path_text(&self) -> String {
+        PathText(&self.path).to_string()
+    }
+}
+
+/// What is wrong at one place of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// Nobody knows this key.
+    UnknownKey {
+        /// The known key that looks most like it, if one does.
+        nearest: Option<Str>,
+        /// All known keys, sorted.
+        known: Vec<Str>,
+    },
+    /// The key has to be there.
+    Missing {
+        /// What belongs there, e.g. `string`.
+        expected: String,
+    },
+    /// The value has another type than it should.
+    WrongType {
+        /// What belongs there, e.g. `string`.
+        expected: String,
+        /// What is there: a type, and the value if it is short and no secret.
+        got: String,
+    },
+    /// Anything else, in words.
+    Invalid(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey { nearest, known } => {
+                f.write_str("unknown key")?;
+                if let Some(nearest) = nearest {
+                    write!(f, "; did you mean `{nearest}`?")?;
+                }
+                if known.is_empty() {
+                    return f.write_str("; no keys are known here");
+                }
+                f.write_str(if nearest.is_some() { " Known keys: " } else { "; known keys: " })?;
+                f.write_str(&ticked(known.iter().map(Str::as_str)))
+            }
+            Self::Missing { expected } => write!(f, "missing ({expected})"),
+            Self::WrongType { expected, got } => write!(f, "expected {expected} but got {got}"),
+            Self::Invalid(problem) => f.write_str(problem),
+        }
+    }
+}
+
+struct PathText<'a>(&'a [Key]);
+
+impl fmt::Display for PathText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, key) in self.0.iter().enumerate() {
+            let dot = if position == 0 { "" } else { "." };
+            match key {
+                Key::Index(index) => write!(f, "[{index}]")?,
+                Key::Field(name) if is_plain(name) => write!(f, "{dot}{name}")?,
+                Key::Field(name) => write!(f, "{dot}{}", quoted(name))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `true` for names that need no quotes in a path.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.chars().count() <= MAX_QUOTED_CHARS
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+/// The type of `value`, followed by the value itself if that is short to write.
+pub(super) fn shown(value: &Value) -> String {
+    let kind = value.type_name();
+    match value {
+        Value::Null | Value::Bytes(_) | Value::Array(_) | Value::Record(_) => kind.to_owned(),
+        Value::Bool(value) => format!("{kind} {value}"),
+        Value::I64(value) => format!("{kind} {value}"),
+        Value::U64(value) => format!("{kind} {value}"),
+        Value::F64(value) => format!("{kind} {value:?}"),
+        Value::String(text) => format!("{kind} {}", quoted(text)),
+    }
+}
+
+/// `text` in double quotes, with control characters escaped and cut when it is long.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
+}
+
+/// The names in backticks, separated by commas.
+pub(super) fn ticked<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The name that a user who wrote `wrong` most likely meant.
+pub(super) fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let normal = |name: &str| name.to_lowercase().replace('-', "_");
+    // Longer texts are no typing errors of a key, and comparing them costs time.
+    if wrong.chars().count() > MAX_QUOTED_CHARS {
+        return None;
+    }
+    let wrong = normal(wrong);
+    let allowed = (wrong.chars().count() / 3).max(1);
+    names
+        .map(|name| (strsim::damerau_levenshtein(&wrong, &normal(name)), name))
+        .filter(|(distance, name)| *distance <= allowed && *distance < name.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
