@@ -1,0 +1,196 @@
+//! Log lines on standard error (`spec/cli.md` 7): `[<UTC time, seconds> <LEVEL> <target>] <message>`.
+
+use crate::{
+    CliError,
+    output::{self, ColorChoice},
+};
+use std::{fmt, io, path::Path};
+use time::OffsetDateTime;
+use tracing::{Event, Level, Subscriber, field::Field};
+use tracing_subscriber::{
+    EnvFilter,
+    field::Visit,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+const DEFAULT_FILTER: &str = "warn";
+
+/// Starts logging: the filter comes from `RUST_LOG`, warnings and errors by default.
+///
+/// # Errors
+/// If a logger configuration file is named: only logging to standard error exists.
+pub fn init(config: Option<&Path>) -> Result<(), CliError> {
+    if let Some(file) = config {
+        return Err(CliError::new(format!(
+            "Error loading logger-config from '{}': this version logs to standard error only; \
+             leave out `-l` and set RUST_LOG instead",
+            file.display()
+        )));
+    }
+    let choice = match std::env::var("RUST_LOG_STYLE").as_deref() {
+        Ok("always") => ColorChoice::Always,
+        Ok("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    };
+    let format = LineFormat { color: output::stderr_has_color(choice) };
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(format)
+        .log_internal_errors(false)
+        .with_writer(io::stderr);
+    // A second call in one process keeps the first logger.
+    let _already_set = tracing_subscriber::registry().with(filter()).with(layer).try_init();
+    Ok(())
+}
+
+fn filter() -> EnvFilter {
+    let text = std::env::var("RUST_LOG").unwrap_or_default();
+    if text.trim().is_empty() {
+        return EnvFilter::new(DEFAULT_FILTER);
+    }
+    EnvFilter::builder().parse(&text).unwrap_or_else(|error| {
+        output::warning(&format!("RUST_LOG=`{text}` is ignored: {error}"));
+        EnvFilter::new(DEFAULT_FILTER)
+    })
+}
+
+struct LineFormat {
+    color: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for LineFormat
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let (now, meta) = (Utc(OffsetDateTime::now_utc()), event.metadata());
+        let (on, off) = if self.color { (color_of(*meta.level()), "\x1b[0m") } else { ("", "") };
+        let Fields { message, rest } = fields;
+        writeln!(writer, "[{now} {on}{:<5}{off} {}] {message}{rest}", meta.level().as_str(), meta.target())
+    }
+}
+
+fn color_of(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "\x1b[31m",
+        Level::WARN => "\x1b[33m",
+        Level::INFO => "\x1b[32m",
+        Level::DEBUG => "\x1b[34m",
+        Level::TRACE => "\x1b[36m",
+    }
+}
+
+/// The message of an event, and its other fields as ` name=value` in the order they were written.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    rest: String,
+}
+
+impl Fields {
+    fn push(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        // Writing to a `String` cannot fail.
+        let _infallible = if field.name() == "message" {
+            fmt::write(&mut self.message, value)
+        } else {
+            fmt::write(&mut self.rest, format_args!(" {}={value}", field.name()))
+        };
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.push(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.push(field, format_args!("{value}"));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.push(field, format_args!("{value}"));
+    }
+}
+
+/// A moment as `2026-03-09T07:05:01Z`.
+struct Utc(OffsetDateTime);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (t, month) = (self.0, u8::from(self.0.month()));
+        write!(f, "{:04}-{month:02}-{:02}T", t.year(), t.day())?;
+        write!(f, "{:02}:{:02}:{:02}Z", t.hour(), t.minute(), t.second())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex},
+    };
+    use tracing_subscriber::fmt::MakeWriter;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Sink {
+        type Writer = Self;
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn logged(color: bool, log: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let layer =
+            tracing_subscriber::fmt::layer().event_format(LineFormat { color }).with_writer(sink.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_time_level_target_and_message() {
+        let line = logged(false, || {
+            tracing::warn!(target: "tremor_runtime", tries = 3, cause = "refused", "[Flow::main] Gave up");
+        });
+        let (time, rest) = line.split_at(21);
+        assert!(time.starts_with("[20") && time.ends_with('Z'), "{time}");
+        assert_eq!(rest, " WARN  tremor_runtime] [Flow::main] Gave up tries=3 cause=refused\n");
+    }
+
+    #[test]
+    fn colour_marks_the_level_only() {
+        let line = logged(true, || tracing::error!(target: "tremor", "no"));
+        assert!(line.ends_with(" \x1b[31mERROR\x1b[0m tremor] no\n"), "{line:?}");
+    }
+
+    #[test]
+    fn times_are_utc_to_the_second() {
+        let at = OffsetDateTime::from_unix_timestamp(951_782_399).unwrap();
+        assert_eq!(Utc(at).to_string(), "2000-02-28T23:59:59Z");
+        assert_eq!(Utc(OffsetDateTime::UNIX_EPOCH).to_string(), "1970-01-01T00:00:00Z");
+    }
+}

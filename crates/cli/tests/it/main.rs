@@ -1,0 +1,4 @@
+//! The command line as a user types it.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail like the test itself")]
+
+mod commands;
