@@ -2,17 +2,21 @@
 //!
 //! What a connection task does with the parts:
 //!
-//! 1. Every read goes through a [`Decoder`], which turns one buffer into many [`Incoming`] items, and
+//! 1. A server feeds what it reads to a [`ServerHandshake`] until a [`Request`] (or a [`Reject`]) comes out, then
+//!    writes the bytes of [`accept`]. A client writes [`ClientHandshake::request`] and feeds the answer back.
+//!    Bytes behind the handshake stay in the input buffer.
+//! 2. From then on every read goes through a [`Decoder`], which turns one buffer into many [`Incoming`] items, and
 //!    every write is collected by an [`Encoder`] into one output buffer.
-//! 2. [`Closing`] says what to answer to a Close, how long to wait for what, and how the end is to be reported.
+//! 3. [`Closing`] says what to answer to a Close, how long to wait for what, and how the end is to be reported.
 //!
 //! Rules come from RFC 6455 and `spec/websocket.md`. No extension is implemented here yet: RSV1 is refused in one
-//! place ([`ProtocolError::ReservedBits`]).
+//! place ([`ProtocolError::ReservedBits`]), and both handshakes already carry parsed extension offers.
 
 mod closing;
 mod decoder;
 mod encoder;
 mod error;
+mod handshake;
 mod header;
 mod mask;
 mod options;
@@ -26,6 +30,11 @@ pub use closing::{
 pub use decoder::{Decoder, Incoming};
 pub use encoder::Encoder;
 pub use error::{EncodeError, ErrorKind, ProtocolError};
+pub use handshake::{
+    Accept, AcceptError, Authority, ClientError, ClientHandshake, ClientRequest, Extension, ExtraHeaders,
+    HandshakeOptions, Head, HeaderError, Headers, Refusal, Reject, RejectOptions, Request, RequestError,
+    Response, ServerHandshake, accept, accept_key, host_header,
+};
 pub use mask::mask;
 pub use options::{Accepted, Limits, Options, Role};
 pub use tungstenite::protocol::frame::coding::CloseCode;

@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn every_byte_of_the_pool_is_used_once() {
         let mut keys = MaskKeys::new(|bytes| {
-            bytes.iter_mut().zip(0u8..).for_each(|(slot, value)| *slot = value);
+            bytes.iter_mut().zip(0..=255).for_each(|(slot, value)| *slot = value);
             Ok(())
         });
         let mut bytes: Vec<u8> = (0..POOL_BYTES / 4).flat_map(|_| keys.next().unwrap()).collect();

@@ -1,0 +1,196 @@
+//! What a client asks for, and the checks on it.
+
+use super::authority::{Authority, escapes_are_valid};
+use super::headers::{Extension, Headers, Single, extensions, is_value, protocols};
+use super::reject::Reject;
+use super::server::HandshakeOptions;
+
+/// A complete HTTP/1.1 request head that was parsed but not yet checked for an upgrade.
+///
+/// Whoever shares the port (a status page, session renewal) looks at it before [`upgrade`](Self::upgrade).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The method, a token of at most 32 bytes.
+    pub method: String,
+    /// The target as it was sent: visible ASCII.
+    pub target: String,
+    /// All headers.
+    pub headers: Headers,
+}
+
+/// A request for a WebSocket that passed every check of `spec/websocket.md` 3.1, rows 3 to 16, apart from origin
+/// rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The path as it was sent, with valid percent escapes; begins with `/`.
+    pub path: String,
+    /// What stood behind `?`, with valid percent escapes.
+    pub query: Option<String>,
+    /// `Host`, or the authority of an absolute target.
+    pub authority: Authority,
+    /// `Origin` as it was sent.
+    pub origin: Option<String>,
+    /// Subprotocols offered, in the client's order.
+    pub protocols: Vec<String>,
+    /// Extensions offered, in the client's order.
+    pub extensions: Vec<Extension>,
+    /// The text of `Sec-WebSocket-Key`.
+    pub key: String,
+    /// 13, or 8 where that is allowed.
+    pub version: u8,
+    /// All headers.
+    pub headers: Headers,
+}
+
+impl Head {
+    /// Whether `Upgrade` asks for a WebSocket.
+    pub fn wants_websocket(&self) -> bool {
+        self.headers.has_token("upgrade", "websocket")
+    }
+
+    /// Checks rows 7 to 16 of `spec/websocket.md` 3.1 in their order.
+    ///
+    /// # Errors
+    /// The answer for the first row that fails.
+    pub fn upgrade(self, options: &HandshakeOptions) -> Result<Request, Reject> {
+        let is_head = self.method == "HEAD";
+        self.check(options).map_err(|reject| if is_head { reject.for_head_request() } else { reject })
+    }
+
+    fn check(self, options: &HandshakeOptions) -> Result<Request, Reject> {
+        let headers = &self.headers;
+        if !self.wants_websocket() {
+            let reason = "this endpoint speaks WebSocket only";
+            return Err(Reject::upgrade_required("no_upgrade", reason, options.versions()));
+        }
+        if self.method != "GET" {
+            let reject = Reject::new(405, "method", "a WebSocket is opened with GET");
+            return Err(reject.with_header("Allow", "GET"));
+        }
+        check_no_body(headers)?;
+        let host = check_host(headers, options)?;
+        let (authority, path, query) = check_target(&self.target, host, options)?;
+        if !headers.has_token("connection", "upgrade") {
+            return Err(Reject::bad_request("connection", "the Connection header does not name upgrade"));
+        }
+        let version = check_version(headers, options)?;
+        let key = check_key(headers)?;
+        let origin = check_origin(headers, version)?;
+        let protocols = protocols(headers).ok_or_else(|| {
+            Reject::bad_request(
+                "protocol",
+                "the Sec-WebSocket-Protocol header is not a list of different tokens",
+            )
+        })?;
+        let extensions = extensions(headers).ok_or_else(|| {
+            Reject::bad_request("extensions", "the Sec-WebSocket-Extensions header does not parse")
+        })?;
+        let headers = self.headers;
+        Ok(Request { path, query, authority, origin, protocols, extensions, key, version, headers })
+    }
+}
+
+fn check_no_body(headers: &Headers) -> Result<(), Reject> {
+    let length = headers.all("content-length").all(|value| value == b"0");
+    if length && headers.get("transfer-encoding").is_none() {
+        return Ok(());
+    }
+    Err(Reject::bad_request("body", "a WebSocket is opened without a request body"))
+}
+
+fn check_host(headers: &Headers, options: &HandshakeOptions) -> Result<Authority, Reject> {
+    let host = match headers.single("host") {
+        Single::One(value) => std::str::from_utf8(value).ok().and_then(Authority::parse),
+        Single::Absent | Single::Many => None,
+    };
+    let host = host.ok_or_else(|| Reject::bad_request("host", "exactly one valid Host header is needed"))?;
+    check_is_ours(&host, options)?;
+    Ok(host)
+}
+
+fn check_is_ours(authority: &Authority, options: &HandshakeOptions) -> Result<(), Reject> {
+    let HandshakeOptions { allowed_hosts, external_port, secure, .. } = options;
+    let host = allowed_hosts.is_empty()
+        || allowed_hosts.iter().any(|entry| authority.is_admitted_by(entry, *secure));
+    if host && external_port.is_none_or(|port| port == authority.effective_port(*secure)) {
+        return Ok(());
+    }
+    Err(Reject::new(421, "misdirected", "this server does not answer for the requested host"))
+}
+
+/// Splits the target; gives authority, path and query.
+fn check_target(
+    target: &str,
+    host: Authority,
+    options: &HandshakeOptions,
+) -> Result<(Authority, String, Option<String>), Reject> {
+    let bad = || Reject::bad_request("target", "the request target is not valid");
+    if target.contains('#') || !escapes_are_valid(target) {
+        return Err(bad());
+    }
+    let (authority, rest) = match target.split_once("://") {
+        _ if target.starts_with('/') => (host, target),
+        Some((scheme, rest)) => {
+            let secure = match scheme.to_ascii_lowercase().as_str() {
+                "http" | "ws" => false,
+                "https" | "wss" => true,
+                _ => return Err(bad()),
+            };
+            let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            let authority = Authority::parse(authority).ok_or_else(bad)?;
+            let same_port = authority.effective_port(secure) == host.effective_port(options.secure);
+            if authority.host() != host.host() || !same_port {
+                return Err(Reject::bad_request("target", "the request target and the Host header differ"));
+            }
+            (authority, rest)
+        }
+        None => return Err(bad()),
+    };
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (rest, None),
+    };
+    let path = if path.is_empty() { "/" } else { path };
+    Ok((authority, path.to_owned(), query))
+}
+
+fn check_version(headers: &Headers, options: &HandshakeOptions) -> Result<u8, Reject> {
+    let bad =
+        || Reject::bad_request("version", "exactly one Sec-WebSocket-Version header with a number is needed");
+    let Single::One(value) = headers.single("sec-websocket-version") else { return Err(bad()) };
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(bad());
+    }
+    match value {
+        b"13" if options.enable_rfc6455 => Ok(13),
+        b"8" if options.enable_hybi10 => Ok(8),
+        _ => {
+            let reason = "this version of the WebSocket protocol is not spoken here";
+            Err(Reject::upgrade_required("version", reason, options.versions()))
+        }
+    }
+}
+
+/// The key is only ever hashed as text, so that it has the form of 16 bytes in base64 is all that matters.
+fn check_key(headers: &Headers) -> Result<String, Reject> {
+    let bad = || {
+        Reject::bad_request("key", "exactly one Sec-WebSocket-Key header with 16 bytes in base64 is needed")
+    };
+    let Single::One(value) = headers.single("sec-websocket-key") else { return Err(bad()) };
+    let text = std::str::from_utf8(value).map_err(|_| bad())?;
+    let digits = text.strip_suffix("==").ok_or_else(bad)?;
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    if digits.len() == 22 && digits.bytes().all(known) { Ok(text.to_owned()) } else { Err(bad()) }
+}
+
+fn check_origin(headers: &Headers, version: u8) -> Result<Option<String>, Reject> {
+    let name = if version == 8 { "sec-websocket-origin" } else { "origin" };
+    match headers.single(name) {
+        Single::Absent => Ok(None),
+        Single::Many => Err(Reject::bad_request("origin", "more than one Origin header")),
+        Single::One(value) => match std::str::from_utf8(value) {
+            Ok(text) if text.is_ascii() && is_value(text) => Ok(Some(text.to_owned())),
+            _ => Err(Reject::new(403, "origin", "the origin is not valid")),
+        },
+    }
+}
