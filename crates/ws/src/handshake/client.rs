@@ -215,8 +215,9 @@ impl ClientHandshake {
         loop {
             match &self.state {
                 State::Done => return Ok(None),
-                State::Body { .. } => {
-                    return if self.body_is_there(input) { Err(self.refusal(input)) } else { Ok(None) };
+                State::Body { status, headers } => {
+                    let (_, complete) = body(*status, headers, input);
+                    return if complete { Err(self.refusal(input)) } else { Ok(None) };
                 }
                 State::Head { interim } => {
                     let interim = *interim;
@@ -244,31 +245,15 @@ impl ClientHandshake {
         self.refusal(input)
     }
 
-    fn body_is_there(&self, input: &[u8]) -> bool {
-        let State::Body { status, headers } = &self.state else { return true };
-        if matches!(status, 204 | 304) || input.len() >= MAX_CHUNKED_BYTES {
-            return true;
-        }
-        if headers.has_token("transfer-encoding", "chunked") {
-            let (body, complete) = unchunk(input);
-            return complete || body.len() >= MAX_BODY_BYTES;
-        }
-        let announced = number(headers.get("content-length")).and_then(|len| usize::try_from(len).ok());
-        input.len() >= announced.unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES)
-    }
-
     fn refusal(&mut self, input: &[u8]) -> ClientError {
-        let State::Body { status, headers } = std::mem::replace(&mut self.state, State::Done) else {
-            return ClientError::Incomplete;
-        };
-        let mut body = if headers.has_token("transfer-encoding", "chunked") {
-            unchunk(input.get(..MAX_CHUNKED_BYTES).unwrap_or(input)).0
-        } else {
-            input.get(..MAX_BODY_BYTES).unwrap_or(input).to_vec()
-        };
-        body.truncate(MAX_BODY_BYTES);
-        let retry_after = number(headers.get("retry-after"));
-        ClientError::Status(Box::new(Refusal { status, body, retry_after, headers }))
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Body { status, headers } => {
+                let (body, _) = body(status, &headers, input);
+                let retry_after = number(headers.get("retry-after"));
+                ClientError::Status(Box::new(Refusal { status, body, retry_after, headers }))
+            }
+            State::Head { .. } | State::Done => ClientError::Incomplete,
+        }
     }
 
     fn check_answer(&self, headers: Headers) -> Result<Response, ClientError> {
@@ -378,6 +363,25 @@ fn parse_head(raw: Bytes, end: HeadEnd) -> Result<(u16, Headers), ClientError> {
         return Err(ClientError::Malformed);
     }
     Ok((status, Headers::new(raw.clone(), response.headers)))
+}
+
+/// What is kept of the body of a refusal so far, and whether more of it would be kept.
+fn body(status: u16, headers: &Headers, input: &[u8]) -> (Vec<u8>, bool) {
+    if matches!(status, 204 | 304) {
+        return (Vec::new(), true);
+    }
+    if headers.has_token("transfer-encoding", "chunked") {
+        let (mut body, complete) = unchunk(input.get(..MAX_CHUNKED_BYTES).unwrap_or(input));
+        let complete = complete || body.len() >= MAX_BODY_BYTES || input.len() >= MAX_CHUNKED_BYTES;
+        body.truncate(MAX_BODY_BYTES);
+        return (body, complete);
+    }
+    let announced = number(headers.get("content-length")).and_then(|len| usize::try_from(len).ok());
+    let wanted = announced.unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES);
+    match input.get(..wanted) {
+        Some(body) => (body.to_vec(), true),
+        None => (input.to_vec(), false),
+    }
 }
 
 fn number(value: Option<&[u8]>) -> Option<u64> {
