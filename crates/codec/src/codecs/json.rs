@@ -1,0 +1,66 @@
+//! JSON documents (`spec/codecs.md` A.2).
+
+use bytes::Bytes;
+use tremor_value::{Value, json};
+
+use crate::{
+    Case, Codec, CodecError, Decoded, Decoding, Example, Field, FieldType, Sample, Spec, make_codec,
+};
+
+pub(super) const SPEC: Spec<dyn Codec> = Spec {
+    name: "json",
+    aliases: &["json-sorted"],
+    summary: "One chunk is one JSON document. `json-sorted` is `json` with `mode` `sorted`.",
+    fields: &[Field {
+        name: "mode",
+        kind: FieldType::String,
+        default: Some(r#""unsorted""#),
+        text: "Order of keys when encoding: `unsorted` keeps the record's own order, `sorted` orders keys by their bytes.",
+    }],
+    examples: &[
+        Example {
+            config: "",
+            case: Case::Both {
+                bytes: br#"{"b":1,"a":[true,null,1.0]}"#,
+                value: Sample::Json(r#"{"b":1,"a":[true,null,1.0]}"#),
+            },
+        },
+        Example {
+            config: r#"{"mode": "sorted"}"#,
+            case: Case::Encode {
+                value: Sample::Json(r#"{"b":{"d":1,"c":2},"a":0}"#),
+                bytes: br#"{"a":0,"b":{"c":2,"d":1}}"#,
+            },
+        },
+        Example { config: "", case: Case::Encode { value: Sample::Bytes(b"hey"), bytes: br#""aGV5""# } },
+    ],
+    build: |given| {
+        let default = if given.name == "json-sorted" { "sorted" } else { "unsorted" };
+        let write = match given.config.string("mode").unwrap_or(default) {
+            "unsorted" => json::write,
+            "sorted" => json::write_sorted,
+            mode => {
+                return Err(format!(
+                    "Unknown json codec mode: {mode}, can only be one of `sorted` or `unsorted`"
+                ));
+            }
+        };
+        Ok(make_codec(move || Json { parser: json::Parser::new(), write }))
+    },
+};
+
+struct Json {
+    parser: json::Parser,
+    write: fn(&Value, &mut Vec<u8>),
+}
+
+impl Codec for Json {
+    fn decode(&mut self, chunk: &Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
+        Ok(Decoded::Value(self.parser.parse(chunk)?.into()))
+    }
+
+    fn encode(&mut self, value: &Value, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        (self.write)(value, out);
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! Config records, checked against the fields of a spec.
+
+use tremor_value::{Record, Value};
+
+use crate::{Field, ProcessError};
+
+/// A config whose fields are known and have the right types.
+#[derive(Clone, Copy, Default)]
+pub struct Config<'a> {
+    record: Option<&'a Record>,
+}
+
+impl<'a> Config<'a> {
+    /// Checks names and types.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(crate) fn check(config: Option<&'a Value>, fields: &[Field]) -> Result<Self, String> {
+        let Some(value) = config else { return Ok(Self::default()) };
+        let Some(record) = value.as_record() else {
+            return Err(format!("expected a record, found {value}"));
+        };
+        for (key, value) in record.iter() {
+            let Some(field) = fields.iter().find(|field| field.name == key.as_str()) else {
+                let hint = match nearest(key, fields.iter().map(|field| field.name)) {
+                    Some(name) => format!(", did you mean `{name}`?"),
+                    None if fields.is_empty() => ", there are no fields".to_owned(),
+                    None => String::new(),
+                };
+                return Err(format!("unknown field `{key}`{hint}"));
+            };
+            if !field.kind.accepts(value) {
+                return Err(format!("`{key}` must be {}, found {value}", field.kind.describe()));
+            }
+        }
+        Ok(Self { record: Some(record) })
+    }
+
+    /// A string field, if it is given.
+    #[must_use]
+    pub fn string(&self, field: &str) -> Option<&'a str> {
+        self.record?.get(field)?.as_str()
+    }
+
+    /// A bool field, if it is given.
+    #[must_use]
+    pub fn bool(&self, field: &str) -> Option<bool> {
+        self.record?.get(field)?.as_bool()
+    }
+
+    /// A limit in bytes, if it is given; 0 means that there is none.
+    #[must_use]
+    pub fn limit(&self, field: &str) -> Option<usize> {
+        let limit = self.record?.get(field)?.as_u64()?;
+        Some(if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) })
+    }
+
+    /// The field `separator`, `\n` if it is not given.
+    ///
+    /// # Errors
+    /// If it is not exactly one byte (`spec/codecs.md` C.1).
+    pub fn separator(&self) -> Result<u8, String> {
+        let separator = self.string("separator").unwrap_or("\n");
+        match separator.as_bytes() {
+            [byte] => Ok(*byte),
+            _ => Err(format!("Invalid 'separator': \"{separator}\", must be 1 byte.")),
+        }
+    }
+}
+
+/// The name that `given` was probably meant to be.
+pub(crate) fn nearest<'n>(given: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let allowed = (given.chars().count() / 3).max(1);
+    names
+        .map(|name| (strsim::damerau_levenshtein(given, name), name))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Fails unless `len` bytes are within `max`, as a frame that a header announces.
+///
+/// # Errors
+/// [`ProcessError::FrameTooLong`]
+pub(crate) fn frame_len(announced: u64, max: usize) -> Result<usize, ProcessError> {
+    let len = usize::try_from(announced).ok().filter(|len| *len <= max);
+    len.ok_or(ProcessError::FrameTooLong { announced, max })
+}

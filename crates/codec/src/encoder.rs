@@ -1,0 +1,128 @@
+//! The way out.
+
+use tremor_value::Value;
+
+use crate::{Chunks, Codec, EncodeError, Postprocessor, ProcessError};
+
+/// A codec and postprocessors, with the state of one stream.
+pub struct Encoder {
+    codec: Box<dyn Codec>,
+    stages: Vec<Box<dyn Postprocessor>>,
+    /// What all stages together append, if they do nothing else: then no chunk has to be copied.
+    suffix: Option<Vec<u8>>,
+    /// What the last stage gave, and what the present one gives.
+    ready: Chunks,
+    next: Chunks,
+    last_ingest_ns: u64,
+}
+
+impl Encoder {
+    /// From its parts.
+    #[must_use]
+    pub fn new(codec: Box<dyn Codec>, stages: Vec<Box<dyn Postprocessor>>) -> Self {
+        let suffixes: Option<Vec<&[u8]>> = stages.iter().map(|stage| stage.suffix()).collect();
+        let suffix = suffixes.map(|suffixes| suffixes.concat());
+        Self { codec, stages, suffix, ready: Chunks::new(), next: Chunks::new(), last_ingest_ns: 0 }
+    }
+
+    /// Encodes a value and appends the chunks that come of it, possibly none, to `out`. `ingest_ns` and
+    /// `meta` are those of its event.
+    ///
+    /// # Errors
+    /// If codec or a postprocessor fails; nothing of the value is then in `out`.
+    pub fn encode(
+        &mut self,
+        value: &Value,
+        ingest_ns: u64,
+        meta: &Value,
+        out: &mut Chunks,
+    ) -> Result<(), EncodeError> {
+        self.last_ingest_ns = ingest_ns;
+        let before = out.mark();
+        let encoded = match &self.suffix {
+            Some(suffix) => {
+                self.codec.encode(value, meta, out.buffer_mut()).map_err(EncodeError::from).map(|()| {
+                    out.buffer_mut().extend_from_slice(suffix);
+                    out.end_chunk();
+                })
+            }
+            None => self.encode_through_stages(value, meta, out),
+        };
+        if encoded.is_err() {
+            out.back_to(before);
+        }
+        encoded
+    }
+
+    /// Appends what the postprocessors still hold to `out`, at the end of the stream (`spec/codecs.md` B.2).
+    /// Every stage gets what comes from the stages before it and is then finished, exactly once. Afterwards
+    /// the encoder is as new.
+    ///
+    /// # Errors
+    /// If a postprocessor fails; what the other stages gave is in `out`.
+    pub fn finish(&mut self, out: &mut Chunks) -> Result<(), EncodeError> {
+        let mut result = Ok(());
+        self.ready.clear();
+        for stage in &mut self.stages {
+            self.next.clear();
+            let processed = process_all(stage.as_mut(), self.last_ingest_ns, &self.ready, &mut self.next);
+            let before = self.next.mark();
+            let finished = stage.finish(self.last_ingest_ns, &mut self.next);
+            if finished.is_err() {
+                self.next.back_to(before);
+            }
+            result = result.and(processed).and(finished);
+            std::mem::swap(&mut self.ready, &mut self.next);
+        }
+        for chunk in self.ready.iter() {
+            out.push(chunk);
+        }
+        result.map_err(EncodeError::from)
+    }
+
+    /// `true` if a stage may hold data of one event back until more comes (`spec/runtime.md` 8.3).
+    #[must_use]
+    pub fn is_streaming(&self) -> bool {
+        self.stages.iter().any(|stage| stage.is_streaming())
+    }
+
+    fn encode_through_stages(
+        &mut self,
+        value: &Value,
+        meta: &Value,
+        out: &mut Chunks,
+    ) -> Result<(), EncodeError> {
+        self.ready.clear();
+        self.codec.encode(value, meta, self.ready.buffer_mut())?;
+        self.ready.end_chunk();
+        let Some((last, stages)) = self.stages.split_last_mut() else { return Ok(()) };
+        for stage in stages {
+            self.next.clear();
+            process_all(stage.as_mut(), self.last_ingest_ns, &self.ready, &mut self.next)?;
+            std::mem::swap(&mut self.ready, &mut self.next);
+        }
+        Ok(process_all(last.as_mut(), self.last_ingest_ns, &self.ready, out)?)
+    }
+}
+
+fn process_all(
+    stage: &mut dyn Postprocessor,
+    ingest_ns: u64,
+    chunks: &Chunks,
+    out: &mut Chunks,
+) -> Result<(), ProcessError> {
+    for chunk in chunks.iter() {
+        let before = out.mark();
+        if let Err(error) = stage.process(ingest_ns, chunk, out) {
+            out.back_to(before);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Encoder").field("stages", &self.stages.len()).finish_non_exhaustive()
+    }
+}
