@@ -314,3 +314,52 @@ fn parse_close(body: &[u8]) -> Result<Incoming, ProtocolError> {
         Err(_) => Err(ProtocolError::CloseReasonNotUtf8),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(decoder: &mut Decoder, bytes: &[u8]) -> Vec<Incoming> {
+        let mut events = Vec::new();
+        decoder.decode(&mut BytesMut::from(bytes), &mut events).unwrap();
+        events
+    }
+
+    #[test]
+    fn memory_follows_what_arrived_not_what_is_announced() {
+        let mut decoder = Decoder::new(Role::Client, Limits::default(), Options::default());
+        let announced: u64 = 16 << 20;
+        feed(&mut decoder, &[&[0x82, 127][..], &announced.to_be_bytes(), b"ten bytes!"].concat());
+        assert!(decoder.assembly.capacity() <= FIRST_RESERVE_BYTES);
+        let mut moves = 0;
+        for _ in 0..(16 << 20) / 4096 - 1 {
+            let (len, capacity) = (decoder.assembly.len(), decoder.assembly.capacity());
+            assert!(capacity <= 2 * len.max(FIRST_RESERVE_BYTES), "{capacity} bytes reserved for {len}");
+            feed(&mut decoder, &[7; 4096]);
+            moves += usize::from(decoder.assembly.capacity() != capacity);
+        }
+        assert!(moves < 20, "the message was moved {moves} times");
+        assert_eq!(feed(&mut decoder, &[7; 4086]).len(), 1);
+        assert_eq!(decoder.assembly.capacity(), 0, "a finished message leaves no memory behind");
+    }
+
+    #[test]
+    fn a_short_unfinished_frame_reserves_its_own_length() {
+        let mut decoder = Decoder::new(Role::Client, Limits::default(), Options::default());
+        feed(&mut decoder, b"\x82\x64ten bytes!");
+        assert_eq!(decoder.assembly.capacity(), 100);
+    }
+
+    #[test]
+    fn an_error_or_a_close_lets_go_of_the_unfinished_message() {
+        for end in [&b"\x88\x00"[..], b"\xff\xff"] {
+            let mut decoder = Decoder::new(Role::Client, Limits::default(), Options::default());
+            feed(&mut decoder, b"\x02\x05begun");
+            assert!(decoder.is_mid_message());
+            let mut input = BytesMut::from(end);
+            let _ = decoder.decode(&mut input, &mut Vec::new());
+            assert!(decoder.is_done() && !decoder.is_mid_message() && input.is_empty());
+            assert_eq!(decoder.assembly.capacity(), 0);
+        }
+    }
+}

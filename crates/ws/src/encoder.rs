@@ -2,7 +2,7 @@
 
 use crate::closing::{is_wire_code, truncate_reason};
 use crate::error::EncodeError;
-use crate::header::{Header, MAX_CONTROL_BYTES};
+use crate::header::{Header, MAX_CONTROL_BYTES, MAX_HEADER_BYTES};
 use crate::mask::mask;
 use crate::options::{Options, Role};
 use crate::random::MaskKeys;
@@ -151,6 +151,7 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let key = if self.masked { Some(self.keys.next().map_err(EncodeError::Random)?) } else { None };
+        out.reserve(MAX_HEADER_BYTES + payload.len());
         Header::write(fin, opcode, key, payload.len(), out);
         let start = out.len();
         out.extend_from_slice(payload);

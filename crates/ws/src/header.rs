@@ -7,6 +7,9 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 /// Longest payload of a control frame in bytes.
 pub(crate) const MAX_CONTROL_BYTES: usize = 125;
 
+/// Longest header in bytes.
+pub(crate) const MAX_HEADER_BYTES: usize = 14;
+
 const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
 const OPCODE: u8 = 0x0f;

@@ -24,7 +24,8 @@ pub struct HandshakeOptions {
     pub external_port: Option<u16>,
     /// Whether clients reach us over TLS; decides the default port.
     pub secure: bool,
-    /// Version 13. Default true.
+    /// Version 13. Default true. With neither version enabled every request is refused; a configuration that asks
+    /// for that is a mistake to report before.
     pub enable_rfc6455: bool,
     /// Version 8, a draft that differs only in its number and in the name of the origin header. Default false.
     pub enable_hybi10: bool,

@@ -19,14 +19,13 @@ pub(crate) fn frame(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> 
         out.push(mask_bit | 127);
         out.extend((len as u64).to_be_bytes());
     }
-    let key = match key {
+    match key {
         Some(key) => {
             out.extend(key);
-            key
+            out.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
         }
-        None => [0; 4],
-    };
-    out.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+        None => out.extend(payload),
+    }
     out
 }
 
@@ -80,8 +79,9 @@ impl Setup {
         if bytes.len() < 20_000 {
             assert!(self.feed(bytes.chunks(1)) == whole, "byte by byte gives something else");
         }
-        let step = bytes.len() / 400 + 1;
-        for at in (0..bytes.len()).step_by(step).chain([bytes.len() - 1]) {
+        let len = bytes.len();
+        let everywhere = 0..if len < 2000 { len } else { 20 };
+        for at in everywhere.chain([len / 3, len / 2 + 1, len - 1]) {
             let (head, tail) = bytes.split_at(at);
             assert!(self.feed([head, tail]) == whole, "cut at {at} gives something else");
         }
