@@ -13,6 +13,7 @@ pub mod output;
 pub mod run;
 pub mod server;
 mod signals;
+mod test;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -55,7 +56,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     match command {
         Command::Server { command: ServerCommand::Run(options) } => server::run(&instance, &options),
         Command::Run(options) => run::run(&instance, &options),
-        Command::Test(_) => Err(CliError::new("`tremor test` is not part of this build")),
+        Command::Test(options) => test::run(&options),
         Command::Check(options) => check::run(&instance, &options),
         Command::DevCert(options) => dev_cert::run(&options),
         Command::Completions(options) => completions::run(&options),
