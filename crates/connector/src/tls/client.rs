@@ -1,0 +1,277 @@
+//! TLS of a client.
+
+use std::{fmt, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    pki_types::{CertificateDer, ServerName},
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tremor_value::Value;
+
+use super::{
+    TlsError, TlsKeys, alpn, pem, provider,
+    server::{identity, mismatch},
+    verify::{NamedOrIssued, Unverified},
+    versions,
+};
+use crate::{
+    config::{ConfigError, Entry, OneOrMany, Reader},
+    url::Url,
+};
+
+/// TLS of a client, ready for handshakes. Cloning is cheap.
+#[derive(Clone)]
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+    domain: Option<ServerName<'static>>,
+    insecure: bool,
+}
+
+/// What `tls` of a client says.
+#[derive(Clone, Debug)]
+pub enum ClientTlsSetting {
+    /// Nothing.
+    Absent,
+    /// `false`.
+    Off,
+    /// `true` or a record.
+    On(ClientTls),
+}
+
+impl ClientTlsSetting {
+    /// Reads `tls` of a client: a bool, or a record with `cafile` (a path or a list of them), `domain`, `cert`
+    /// and `key`; for websockets also `add_system_roots`, `min_version`, `max_version`, `alpn`, `insecure`.
+    ///
+    /// Reads files and so may block for a moment.
+    ///
+    /// # Errors
+    /// If a key is unknown or of the wrong type, if a file cannot be read or lacks what it should hold, if
+    /// `cert` and `key` do not come and belong together, or if no root certificate is there to trust.
+    pub fn from_config(config: &mut Reader<'_>, keys: TlsKeys) -> Result<Self, ConfigError> {
+        let Some(entry) = config.entry("tls") else { return Ok(Self::Absent) };
+        match entry.value() {
+            Value::Bool(false) => Ok(Self::Off),
+            Value::Bool(true) => ClientTls::with_system_roots(&entry).map(Self::On),
+            Value::Record(_) => ClientTls::from_reader(&entry, keys).map(Self::On),
+            _ => Err(entry.mismatch("bool or record")),
+        }
+    }
+
+    /// The TLS that a socket client uses, where the setting alone decides.
+    #[must_use]
+    pub fn enabled(self) -> Option<ClientTls> {
+        match self {
+            Self::On(tls) => Some(tls),
+            Self::Absent | Self::Off => None,
+        }
+    }
+}
+
+impl ClientTls {
+    /// Reads `tls` of a `ws_client`, where the scheme of `url` counts too (`spec/websocket.md` 1.2): `wss`
+    /// alone turns TLS on with the system's root certificates, `tls` with `ws://` works but warns.
+    ///
+    /// # Errors
+    /// As [`ClientTlsSetting::from_config`], and for `false` with `wss`.
+    pub fn for_websocket(config: &mut Reader<'_>, url: &Url) -> Result<Option<Self>, ConfigError> {
+        let secure = url.scheme() == "wss";
+        match ClientTlsSetting::from_config(config, TlsKeys::WebSocket)? {
+            ClientTlsSetting::On(tls) => {
+                if !secure && url.scheme_is_written() {
+                    tracing::warn!("`tls` is on, so `{url}` is spoken to with TLS; write `wss` to say so");
+                }
+                Ok(Some(tls))
+            }
+            ClientTlsSetting::Off if secure => {
+                Err(config.invalid("tls", "is false, but the scheme of the URL is `wss`; write `ws` there"))
+            }
+            ClientTlsSetting::Absent if secure => {
+                let tls = Self::build(Trust::System, None, Options::default());
+                tls.map(Some).map_err(|problem| config.invalid("tls", problem))
+            }
+            ClientTlsSetting::Absent | ClientTlsSetting::Off => Ok(None),
+        }
+    }
+
+    fn with_system_roots(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+        Self::build(Trust::System, None, Options::default()).map_err(|problem| entry.invalid(problem))
+    }
+
+    fn from_reader(entry: &Entry<'_>, keys: TlsKeys) -> Result<Self, ConfigError> {
+        let mut tls: Reader<'_> = entry.read()?;
+        let cafile: Option<OneOrMany<Entry<'_>>> = tls.optional("cafile")?;
+        let domain = domain(&mut tls)?;
+        let cert: Option<Entry<'_>> = tls.optional("cert")?;
+        let key: Option<Entry<'_>> = tls.optional("key")?;
+        let mut options = Options { domain, ..Options::default() };
+        let mut add_system_roots = false;
+        if keys == TlsKeys::WebSocket {
+            add_system_roots = tls.or("add_system_roots", false)?;
+            options.versions = versions(&mut tls)?;
+            options.protocols = alpn(&mut tls, &[])?;
+            options.insecure = tls.or("insecure", false)?;
+        }
+        let pair = match (cert, key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) => return Err(tls.missing("key", "path of the PEM private key of `cert`")),
+            (None, Some(_)) => return Err(tls.missing("cert", "path of the PEM certificate of `key`")),
+        };
+        let trust = match cafile {
+            Some(OneOrMany(files)) if files.is_empty() => {
+                return Err(tls.invalid("cafile", "an empty list trusts nobody"));
+            }
+            Some(OneOrMany(files)) => Trust::Named { roots: named(&files)?, add_system_roots },
+            None => Trust::System,
+        };
+        tls.finish()?;
+        let Some((cert, key)) = pair else {
+            return Self::build(trust, None, options).map_err(|problem| entry.invalid(problem));
+        };
+        let (certificates, private_key) = identity(&cert, &key, &[])?;
+        let certified = rustls::sign::CertifiedKey::from_der(certificates, private_key, &provider())
+            .map_err(|error| mismatch(&cert, &key, &error))?;
+        Self::build(trust, Some(certified), options).map_err(|problem| entry.invalid(problem))
+    }
+
+    /// # Errors
+    /// In words, for the key `tls` as a whole.
+    fn build(
+        trust: Trust,
+        identity: Option<rustls::sign::CertifiedKey>,
+        options: Options,
+    ) -> Result<Self, String> {
+        let provider = provider();
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier: Arc<dyn ServerCertVerifier> = if options.insecure {
+            Arc::new(Unverified::new(algorithms))
+        } else {
+            let (roots, named) = trust.load()?;
+            let issued = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .map_err(|error| error.to_string())?;
+            Arc::new(NamedOrIssued::new(named, issued))
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(options.versions)
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match identity {
+            Some(identity) => {
+                builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity)))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = options.protocols;
+        Ok(Self { config: Arc::new(config), domain: options.domain, insecure: options.insecure })
+    }
+
+    /// The settings as rustls has them.
+    #[must_use]
+    pub fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
+    /// Does the handshake with a server. The certificate has to be for `domain` if that is configured, else
+    /// for `host`: a name, or an address without brackets. Names are sent to the server (SNI), addresses are
+    /// not. The time limit is the caller's business.
+    ///
+    /// # Errors
+    /// If `host` is neither, or the handshake fails; the connection is closed then.
+    pub async fn connect<S>(&self, host: &str, stream: S) -> Result<TlsStream<S>, TlsError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = match &self.domain {
+            Some(domain) => domain.clone(),
+            None => ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?,
+        };
+        if self.insecure {
+            tracing::error!(
+                "`tls.insecure` is on: the certificate of `{host}` is not verified, anybody can pretend to be it"
+            );
+        }
+        let shown = name.to_str().into_owned();
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        connector.connect(name, stream).await.map_err(|cause| TlsError::Connect { name: shown, cause })
+    }
+}
+
+/// Without keys and certificates.
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls")
+            .field("domain", &self.domain)
+            .field("insecure", &self.insecure)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Options {
+    domain: Option<ServerName<'static>>,
+    versions: &'static [&'static rustls::SupportedProtocolVersion],
+    protocols: Vec<Vec<u8>>,
+    insecure: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { domain: None, versions: rustls::DEFAULT_VERSIONS, protocols: Vec::new(), insecure: false }
+    }
+}
+
+/// Whom to trust.
+enum Trust {
+    System,
+    Named { roots: Vec<CertificateDer<'static>>, add_system_roots: bool },
+}
+
+impl Trust {
+    /// Everybody who may issue, and those of them who were named one by one.
+    fn load(self) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), String> {
+        let mut store = RootCertStore::empty();
+        let (named, system) = match self {
+            Self::System => (Vec::new(), true),
+            Self::Named { roots, add_system_roots } => (roots, add_system_roots),
+        };
+        store.add_parsable_certificates(named.iter().cloned());
+        if system {
+            let found = rustls_native_certs::load_native_certs();
+            let (added, _) = store.add_parsable_certificates(found.certs);
+            if added == 0 && named.is_empty() {
+                let cause = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+                return Err(format!(
+                    "this system has no root certificates to trust{cause}; name a file with `tls.cafile`"
+                ));
+            }
+        }
+        Ok((store, named))
+    }
+}
+
+/// All certificates of all `files`, each of which can be trusted technically.
+fn named(files: &[Entry<'_>]) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let mut all = Vec::new();
+    for file in files {
+        for (position, certificate) in pem::certificates(file)?.into_iter().enumerate() {
+            if let Err(error) = RootCertStore::empty().add(certificate.clone()) {
+                let number = position + 1;
+                let path: &str = file.read()?;
+                return Err(file.invalid(format!("certificate {number} in `{path}` cannot be used: {error}")));
+            }
+            all.push(certificate);
+        }
+    }
+    Ok(all)
+}
+
+fn domain(tls: &mut Reader<'_>) -> Result<Option<ServerName<'static>>, ConfigError> {
+    let Some(entry) = tls.entry("domain") else { return Ok(None) };
+    let text: &str = entry.read()?;
+    let name = ServerName::try_from(text.to_owned());
+    name.map(Some).map_err(|_| entry.mismatch("name of a host, or an IP address"))
+}
