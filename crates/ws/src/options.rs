@@ -81,3 +81,28 @@ impl Default for Options {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_spec() {
+        let limits =
+            Limits { max_frame_bytes: 16_777_216, max_message_bytes: 67_108_864, max_fragments: 65_536 };
+        assert_eq!(Limits::default(), limits);
+        let options = Options {
+            require_masked_client_frames: true,
+            accept_masked_server_frames: false,
+            mask_client_frames: true,
+            mask_server_frames: false,
+            apply_mask: true,
+            validate_utf8: true,
+            fail_by_drop: false,
+            echo_close_codereason: false,
+            auto_fragment_size: 0,
+            accept: Accepted::Any,
+        };
+        assert_eq!(Options::default(), options);
+    }
+}

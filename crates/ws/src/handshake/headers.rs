@@ -182,20 +182,14 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The pieces of `value` between separators that are not inside a quoted string, without spaces around them.
+///
+/// Quotes after a backslash need no care: a value with one in it is no token and refused in any case.
 fn split_outside_quotes(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let (mut quoted, mut escaped) = (false, false);
+    let mut quoted = false;
     value
         .split(move |byte| {
-            if escaped {
-                escaped = false;
-                return false;
-            }
-            match byte {
-                b'"' => quoted = !quoted,
-                b'\\' if quoted => escaped = true,
-                byte => return *byte == separator && !quoted,
-            }
-            false
+            quoted ^= *byte == b'"';
+            *byte == separator && !quoted
         })
         .map(trim)
 }
@@ -399,6 +393,11 @@ mod tests {
             "a; b=\"x",
             "a; b=\"x y\"",
             "a; b=\"x,y\"",
+            "a; b=\"x\\\",y\"",
+            "a; b=\"x\\\"",
+            "a; b=\"\\\",c; d=\"",
+            "a; b=\"x\\\",y\"",
+            "a; b=\"x\\\"",
             ";a",
         ] {
             assert_eq!(extensions(&headers(&format!("Sec-WebSocket-Extensions: {bad}\r\n"))), None, "{bad}");

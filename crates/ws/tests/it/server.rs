@@ -153,7 +153,7 @@ fn row_3_malformed_requests() {
     }
     statuses(400, "malformed", &cases);
     // What can never become a request is refused without waiting for its end.
-    assert!(refused("\u{16}\u{3}\u{1}\u{2}\0").status == 400);
+    statuses(400, "malformed", &["\u{16}".to_owned(), "GET / HTTP/1.1\r\nA: b\r\n ".to_owned()]);
 }
 
 #[test]
@@ -340,6 +340,8 @@ fn row_14_key() {
         "AAECAwQFBgcICQoLDA0ODw",
         "AAECAwQFBgcICQoLDA0O",
         "AAECAwQFBgcICQoLDA0ODxA=",
+        "AAECAwQFBgcICQoLDA0OD==",
+        "AAECAwQFBgcICQoLDA0ODwA==",
         "AAECAwQFBgcICQoLDA0O-_==",
         "AAECAwQFBgcICQoLDA0OD===",
         "AAECAwQF BgcICQoLDA0OD==",
