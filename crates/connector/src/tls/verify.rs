@@ -148,7 +148,7 @@ impl Named {
 
 /// `true` if a common name stands for the wanted one. A wildcard stands for exactly one whole first label of
 /// at least three.
-fn covers(common_name: &str, wanted: &ServerName<'_>) -> bool {
+pub(super) fn covers(common_name: &str, wanted: &ServerName<'_>) -> bool {
     match wanted {
         ServerName::DnsName(wanted) => {
             let wanted = wanted.as_ref().trim_end_matches('.');
