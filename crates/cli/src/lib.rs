@@ -3,6 +3,7 @@
 //! Standard output carries data and reports; banners, warnings, diagnostics and log lines go to standard error
 //! (`spec/cli.md` 1.3).
 
+pub mod api;
 pub mod args;
 pub mod check;
 mod completions;

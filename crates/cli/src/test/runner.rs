@@ -51,7 +51,9 @@ struct Results {
 impl Results {
     fn add(&mut self, kind: Kind, stats: &Stats, reports: Vec<TestReport>) {
         self.stats.entry(kind).or_default().add(stats);
-        self.reports.entry(kind).or_default().extend(reports);
+        if !reports.is_empty() {
+            self.reports.entry(kind).or_default().extend(reports);
+        }
     }
 
     fn of(&self, kind: Kind) -> Stats {
@@ -114,7 +116,9 @@ impl Runner {
             verbose: options.verbose,
             wants_report: options.report.is_some(),
             rust_log: env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()),
-            tremor_path: env::var_os("TREMOR_PATH").map(|path| path.to_string_lossy().into_owned()),
+            tremor_path: env::var_os("TREMOR_PATH")
+                .filter(|path| !path.is_empty())
+                .map(|path| path.to_string_lossy().into_owned()),
         })
     }
 
@@ -126,6 +130,7 @@ impl Runner {
         results: &mut Results,
     ) -> Result<(), Stop> {
         for meta in metas {
+            self.go_on().await?;
             let suite = match Suite::read(meta) {
                 Ok(suite) => suite,
                 Err(message) => {
@@ -157,10 +162,17 @@ impl Runner {
         Ok(())
     }
 
+    /// Nothing new is begun after a signal, be it one that came while nothing could be waited for.
+    async fn go_on(&self) -> Result<(), Stop> {
+        tokio::task::yield_now().await;
+        self.interrupts.last().map_or(Ok(()), |signal| Err(Stop::Signal(signal)))
+    }
+
     async fn integration_suite(&self, folders: &[PathBuf], results: &mut Results) -> Result<(), Stop> {
         self.console.heading(0, "Framework", "Finding integration test scenarios");
         let (mut stats, mut reports) = (Stats::default(), Vec::new());
         for folder in folders.iter().filter(|folder| folder.join(TAGS_FILE).is_file()) {
+            self.go_on().await?;
             let tags = Tags::of_folder(&self.base, folder);
             if self.filter.passes(&tags) {
                 reports.push(integration::run(self, folder, &tags, &mut stats).await?);
@@ -183,6 +195,7 @@ impl Runner {
         self.console.heading(0, "Framework", "Finding command test scenarios");
         let (mut stats, mut reports, mut executed) = (Stats::default(), Vec::new(), 0);
         for file in discovery::command_files(folder) {
+            self.go_on().await?;
             reports.push(command::run(self, &file, &mut executed, &mut stats).await?);
             if self.console.is_closed() {
                 break;

@@ -1,4 +1,8 @@
 //! The command line as a user types it.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail like the test itself")]
 
+mod command_suites;
 mod commands;
+mod integration;
+mod runs;
+mod tree;

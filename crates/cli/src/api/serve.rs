@@ -1,0 +1,129 @@
+//! Connections and HTTP: everything that does not depend on what is asked.
+
+use super::{
+    model::ApiState,
+    reply::{Asked, Format, Reply, answer},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body, Incoming},
+    header::{ACCEPT, CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+
+/// So many connections are served at a time; further ones wait in the queue of the system.
+const MAX_CONNECTIONS: usize = 64;
+/// Limit for the head of a request, also while a kept-alive connection is idle.
+const HEADER_TIME: Duration = Duration::from_secs(30);
+/// Limit for the body of a request.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// Longest body; that of a status change has some twenty bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Bound for the head of a request.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Pause after a failed accept, which fails again at once when file descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the API on `listener` until `stop` is ready; open connections end then, too.
+///
+/// A connection that misbehaves harms nobody else: heads and bodies have time and size limits, and failures to accept
+/// are logged and survived.
+pub async fn serve(listener: TcpListener, state: Arc<dyn ApiState>, stop: impl Future<Output = ()>) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        loop {
+            // The semaphore is never closed.
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            while connections.try_join_next().is_some() {}
+            match listener.accept().await {
+                Ok((stream, _peer)) => {
+                    let state = Arc::clone(&state);
+                    connections.spawn(async move {
+                        connection(stream, state).await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(target: "tremor", "[API] Cannot accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = stop => {}
+    }
+    connections.shutdown().await;
+}
+
+async fn connection(stream: TcpStream, state: Arc<dyn ApiState>) {
+    let service = service_fn(move |request| {
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(respond(&*state, request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(target: "tremor", "[API] Connection ended: {error}");
+    }
+}
+
+async fn respond(state: &dyn ApiState, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let accept = head.headers.get_all(ACCEPT).iter().next_back().and_then(|value| value.to_str().ok());
+    let format = Format::of(accept);
+    let reply = match read(body).await {
+        Ok(body) => {
+            let asked = Asked { method: &head.method, path: head.uri.path(), format, body: &body };
+            answer(state, &asked).await
+        }
+        Err((code, message)) => Reply::error(code, format, message),
+    };
+    if let Some(error) = &reply.error {
+        let path = head.uri.path().escape_debug();
+        tracing::error!(target: "tremor", "[API {} {path}] {}: {error}", head.method, reply.code.as_u16());
+    }
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = reply.code;
+    if let Some((format, bytes)) = reply.body {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        *response.body_mut() = Full::from(bytes);
+    }
+    response
+}
+
+async fn read(body: Incoming) -> Result<Bytes, (StatusCode, String)> {
+    let too_long =
+        || (StatusCode::PAYLOAD_TOO_LARGE, format!("The body is longer than {MAX_BODY_BYTES} bytes"));
+    // An announced length is judged at once, without waiting for the bytes.
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(too_long());
+    }
+    match timeout(BODY_TIME, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
+        Ok(Err(error)) => Err((StatusCode::BAD_REQUEST, format!("The body cannot be read: {error}"))),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time".to_owned())),
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
