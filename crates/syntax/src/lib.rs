@@ -1,3 +1,18 @@
-//! The language: grammar, tree and printer. It reads text that it is handed and does no IO.
+//! The language: grammar, tree and printer.
+//!
+//! Text goes in, a [`Parsed`] with tree and diagnostics comes out; a text with mistakes is normal input. Nothing
+//! here does IO or evaluates anything.
+//!
+//! On the way the text is first cut into tokens (module `scan`), which finds lexical mistakes and bounds the
+//! nesting, then parsed by a `pest` grammar (one file per area in `grammar/`) and lowered to [`ast`]. If the
+//! grammar gives up, the statements are parsed one by one, so that each mistake gets its report.
 
 pub mod ast;
+mod expected;
+mod lower;
+mod parse;
+mod parser;
+mod recover;
+mod scan;
+
+pub use parse::{Parsed, parse_deployment, parse_module, parse_query, parse_script};
