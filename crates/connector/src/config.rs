@@ -27,6 +27,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use error::nearest;
 pub use error::{ConfigError, Key, Problem};
 pub use read::{FromConfig, OneOrMany, Secret};
 
@@ -266,7 +267,7 @@ impl<'a> Reader<'a> {
         let mut error = entry.mismatch(&expected());
         if let Problem::WrongType { got, .. } = &mut error.problem
             && !entry.secret
-            && let Some(near) = error::nearest(text, names())
+            && let Some(near) = nearest(text, names())
         {
             got.push_str(&format!("; did you mean `{near}`?"));
         }
@@ -289,7 +290,7 @@ impl<'a> Reader<'a> {
         let Some(unknown) = self.record.keys().find(|key| !self.asked.contains(key.as_str())) else {
             return Ok(());
         };
-        let nearest = error::nearest(unknown, self.asked.iter().copied()).map(Str::from);
+        let nearest = nearest(unknown, self.asked.iter().copied()).map(Str::from);
         let known = self.asked.iter().map(|key| Str::from(*key)).collect();
         Err(ConfigError { path: self.path_of(unknown), problem: Problem::UnknownKey { nearest, known } })
     }

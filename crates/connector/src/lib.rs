@@ -2,14 +2,48 @@
 //!
 //! A kind ([`Spec`]) builds a [`Connector`], which knows how to make one connection attempt. Everything
 //! else is common: reading streams into pipelines, writing batches, reconnecting, pausing, draining,
-//! stopping. See [`task`] for the life of one instance.
+//! stopping. [`Instance`] is a connector before it works, [`Handle`] one that does.
 
 pub mod config;
+pub mod duplex;
 pub mod reconnect;
 pub mod socket;
 pub mod tls;
 pub mod url;
 
+mod beacon;
+mod connect;
+mod connection;
+mod counters;
+mod deliver;
+mod drain;
 mod gate;
+mod half;
+mod inlet;
+mod instance;
+mod listening;
+mod outbox;
+mod queue;
+mod queued;
+mod route;
+mod sink;
+mod source;
+mod spec;
+mod streams;
+mod task;
 
+pub use connect::{ConnectError, Connected, Connector, Handshake, Listener};
+pub use counters::SinkTotals;
+pub use deliver::{Deliver, SinkShared};
+pub use drain::DrainBoard;
 pub use gate::{Gate, Readiness};
+pub use instance::{Definition, DefinitionError, Handle, Instance};
+pub use queue::{Receiver, Sender, bounded};
+pub use route::{Links, OpenRoute, Outlet, Route};
+pub use sink::{ByteSink, EventSink, Sink, SinkError};
+pub use source::{Intake, Made, OnDrain, Pulled, Source, SourceError};
+pub use spec::{
+    BackoffUse, Built, CodecUse, Environment, ExitRequest, ExitSwitch, Field, Registry, SinkUse, Spec,
+};
+pub use streams::Addressing;
+pub use task::{State, Status};

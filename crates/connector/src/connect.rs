@@ -1,0 +1,64 @@
+//! The contract of connectors: one connection attempt, and what comes of it.
+
+use crate::{Sink, Source, duplex::Duplex};
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use std::{io, sync::Arc};
+use thiserror::Error;
+use tremor_event::OriginUri;
+
+/// An attempt that failed.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The reconnect policy decides whether to try again.
+    #[error("{0}")]
+    Failed(String),
+    /// The other side wants no attempt before that many milliseconds have passed.
+    #[error("{cause}")]
+    Later {
+        /// Why it refused.
+        cause: String,
+        /// The least time to wait.
+        wait_ms: u64,
+    },
+}
+
+/// What a successful attempt gave.
+pub enum Connected {
+    /// A source, a sink, or both, which work side by side.
+    Halves {
+        /// The source half with its origin.
+        source: Option<(Box<dyn Source>, Arc<OriginUri>)>,
+        /// The sink half.
+        sink: Option<Sink>,
+    },
+    /// One connection that is read from and written to.
+    Duplex(Duplex),
+    /// Connections that others open.
+    Listener(Box<dyn Listener>),
+}
+
+/// One instance of a connector kind: knows how to connect, nothing of flows.
+#[async_trait]
+pub trait Connector: Send {
+    /// Makes one attempt, within the kind's own time limits.
+    ///
+    /// Dropped while pending when the flow stops, so it must leave nothing behind.
+    ///
+    /// # Errors
+    /// See [`ConnectError`]; the message names the address and the cause.
+    async fn connect(&mut self) -> Result<Connected, ConnectError>;
+}
+
+/// A handshake under way: ends as a connection, or as the reason why there is none.
+pub type Handshake = BoxFuture<'static, Result<Duplex, String>>;
+
+/// Accepts connections.
+#[async_trait]
+pub trait Listener: Send {
+    /// Waits for the next peer and gives its handshake, which runs in a task of its own. Cancel safe.
+    ///
+    /// # Errors
+    /// The system cannot accept right now; the caller logs it and tries again soon.
+    async fn accept(&mut self) -> io::Result<Handshake>;
+}

@@ -1,0 +1,68 @@
+//! The way into a sink.
+
+use crate::{DrainBoard, Gate, counters::SinkCounters};
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex, PoisonError};
+use tremor_event::{EventBatch, Signal};
+
+/// Takes what is meant for one sink, from any number of tasks.
+#[async_trait]
+pub trait Deliver: Send + Sync {
+    /// Takes a batch for input port number `port`; waits while there is no room.
+    async fn deliver(&self, port: usize, batch: EventBatch);
+
+    /// Takes a signal, behind everything that its sender delivered before.
+    async fn signal(&self, signal: Signal);
+}
+
+/// What all parts of one sink share.
+#[derive(Debug)]
+pub struct SinkShared {
+    /// Id that is unique in the process.
+    pub id: u64,
+    /// `<flow>::<connector>`.
+    pub alias: String,
+    /// What became of the events.
+    pub counters: Arc<SinkCounters>,
+    /// Where drain marks are counted.
+    pub board: Arc<DrainBoard>,
+    upstream: Mutex<Vec<Arc<Gate>>>,
+}
+
+impl SinkShared {
+    /// The parts of a sink that nothing is linked to yet.
+    #[must_use]
+    pub fn new(id: u64, alias: String, board: Arc<DrainBoard>) -> Self {
+        Self { id, alias, counters: Arc::default(), board, upstream: Mutex::default() }
+    }
+
+    /// The source of `gate` leads to this sink.
+    pub fn add_upstream(&self, gate: Arc<Gate>) {
+        gate.add_sink(self.id);
+        self.upstream.lock().unwrap_or_else(PoisonError::into_inner).push(gate);
+    }
+
+    /// Lets the sources in front of this sink read.
+    pub(crate) fn open(&self) {
+        self.for_each_gate(|gate| gate.open_sink(self.id));
+    }
+
+    /// Stops the sources in front of this sink.
+    pub(crate) fn close(&self) {
+        self.for_each_gate(|gate| gate.close_sink(self.id));
+    }
+
+    fn for_each_gate(&self, act: impl Fn(&Gate)) {
+        let upstream = self.upstream.lock().unwrap_or_else(PoisonError::into_inner);
+        upstream.iter().for_each(|gate| act(gate));
+    }
+
+    /// Counts and logs events that will never be written.
+    pub(crate) fn fail(&self, events: u64, cause: &str) {
+        if events > 0 {
+            self.counters.failed(events);
+            let s = if events == 1 { "" } else { "s" };
+            tracing::error!(target: "tremor_runtime", "[Sink::{}] {events} event{s} failed: {cause}", self.alias);
+        }
+    }
+}

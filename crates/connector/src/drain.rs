@@ -1,0 +1,84 @@
+//! Who has heard that a source is done.
+
+use std::collections::BTreeMap;
+use tokio::sync::watch;
+
+/// Counts, for one flow, the drain marks that sinks still expect from sources.
+///
+/// A source sends one mark along every way behind it; a pipeline hands on each mark it gets. So a sink
+/// has everything a source ever sent once it has seen as many marks as there are ways between the two.
+#[derive(Debug, Default)]
+pub struct DrainBoard {
+    expected: watch::Sender<BTreeMap<Pair, usize>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Pair {
+    source: u64,
+    sink: u64,
+}
+
+impl DrainBoard {
+    /// One more way leads from `source` to `sink`.
+    pub fn expect(&self, source: u64, sink: u64) {
+        self.expected.send_modify(|expected| *expected.entry(Pair { source, sink }).or_default() += 1);
+    }
+
+    /// A mark of `source` arrived at `sink`.
+    pub fn arrived(&self, source: u64, sink: u64) {
+        self.expected.send_if_modified(|expected| {
+            let pair = Pair { source, sink };
+            let Some(left) = expected.get_mut(&pair) else { return false };
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                expected.remove(&pair);
+            }
+            true
+        });
+    }
+
+    /// Waits until every sink behind `source` has everything it sent.
+    pub async fn source_drained(&self, source: u64) {
+        self.wait_until_none(|pair| pair.source == source).await;
+    }
+
+    /// Waits until `sink` has everything that any source ever sent to it.
+    pub async fn sink_drained(&self, sink: u64) {
+        self.wait_until_none(|pair| pair.sink == sink).await;
+    }
+
+    /// Whether `sink` has everything that any source ever sent to it.
+    #[must_use]
+    pub fn is_sink_drained(&self, sink: u64) -> bool {
+        !self.expected.borrow().keys().any(|pair| pair.sink == sink)
+    }
+
+    async fn wait_until_none(&self, mut concerns: impl FnMut(&Pair) -> bool) {
+        let mut changes = self.expected.subscribe();
+        let done = changes.wait_for(|expected| !expected.keys().any(&mut concerns));
+        // The sender lives in `self`: waiting cannot fail before it succeeds.
+        let _closed = done.await.is_err();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn a_sink_is_drained_when_a_mark_came_along_every_way() {
+        let board = DrainBoard::default();
+        board.expect(1, 9);
+        board.expect(1, 9);
+        board.expect(2, 9);
+        board.arrived(1, 9);
+        assert!(board.source_drained(1).now_or_never().is_none());
+        board.arrived(1, 9);
+        assert!(board.source_drained(1).now_or_never().is_some());
+        assert!(board.sink_drained(9).now_or_never().is_none(), "source 2 is still out");
+        board.arrived(2, 9);
+        assert!(board.sink_drained(9).now_or_never().is_some());
+        board.arrived(2, 9);
+    }
+}

@@ -1,0 +1,113 @@
+//! One connection that is read from and written to: bytes in and out around a sans-IO protocol.
+
+use crate::Intake;
+use std::{sync::Arc, time::Duration};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tremor_event::OriginUri;
+use tremor_value::Value;
+
+/// A byte stream to a peer, plain or encrypted.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// An established connection.
+pub struct Duplex {
+    /// Carries the bytes.
+    pub stream: Box<dyn Stream>,
+    /// Bytes that arrived behind the handshake.
+    pub input: bytes::BytesMut,
+    /// Makes chunks of bytes and bytes of chunks.
+    pub protocol: Box<dyn Protocol>,
+    /// Origin of the connection's events.
+    pub origin: Arc<OriginUri>,
+    /// Metadata of the connection's events, unless they bring their own.
+    pub meta: Value,
+    /// What sinks find this connection by.
+    pub address: Address,
+    /// Time limits.
+    pub limits: Limits,
+}
+
+/// What identifies a connection among those of its connector.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Id that is unique in the process.
+    pub conn: u64,
+    /// Host of the peer, as metadata shows it.
+    pub host: String,
+    /// Port of the peer.
+    pub port: u16,
+}
+
+/// Time limits of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a write may make no progress.
+    pub write: Duration,
+    /// How long to wait for the peer's part of a closing handshake.
+    pub close: Duration,
+    /// How long a client waits for the server to end the connection after the closing handshake.
+    pub drop: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { write: Duration::from_secs(30), close: Duration::from_secs(1), drop: Duration::from_secs(1) }
+    }
+}
+
+/// Why we end a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The flow stops.
+    GoingAway,
+    /// The peer takes too long to read what it is sent.
+    SlowConsumer,
+}
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It does.
+    Open,
+    /// The peer has ended it in good order. `we_drop`: ours is the side that ends the byte stream.
+    Closed {
+        /// Ours is the side that ends the byte stream.
+        we_drop: bool,
+    },
+}
+
+/// The peer broke the rules of the protocol, or its limits.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct ProtocolError(pub String);
+
+/// A chunk that cannot be sent on this connection.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Unsendable(pub String);
+
+/// The sans-IO side of a connection: knows frames, not sockets and clocks.
+pub trait Protocol: Send {
+    /// Takes all complete frames out of `input` into `intake`; what has to be answered at once is
+    /// appended to `reply`.
+    ///
+    /// # Errors
+    /// The connection has to end; what `intake` and `reply` got is used before.
+    fn read(
+        &mut self,
+        input: &mut bytes::BytesMut,
+        intake: &mut Intake,
+        reply: &mut Vec<u8>,
+    ) -> Result<Flow, ProtocolError>;
+
+    /// Appends `chunk` to `out` as the protocol sends it.
+    ///
+    /// # Errors
+    /// Nothing was appended; the connection goes on.
+    fn write(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<(), Unsendable>;
+
+    /// Appends our goodbye to `out`. `true` if the peer is expected to answer it.
+    fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool;
+}

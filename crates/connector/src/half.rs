@@ -1,0 +1,78 @@
+//! Runs a source that works on its own.
+
+use crate::{Intake, Pulled, Source, SourceError, beacon::Beacon, inlet::Inlet, source::OnDrain};
+use std::{future::pending, time::Duration};
+
+/// Wait after the first of several failing pulls; it doubles from one to the next.
+const FIRST_ERROR_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_ERROR_WAIT: Duration = Duration::from_secs(5);
+
+/// Why a source is not pulled any more.
+#[derive(Debug)]
+pub(crate) enum SourceEnd {
+    /// There will never be more data.
+    Finished,
+    /// The flow drains or stops.
+    Told,
+    /// The connection is gone.
+    Lost(String),
+}
+
+/// Pulls `source` until it ends and sends what it gives into `inlet`.
+pub(crate) async fn run(
+    mut source: Box<dyn Source>,
+    mut inlet: Inlet,
+    beacon: Beacon,
+    alias: &str,
+) -> SourceEnd {
+    let reading = read(&mut source, &mut inlet, alias);
+    tokio::select! {
+        end = reading => end,
+        () = beacon.stopped() => SourceEnd::Told,
+    }
+}
+
+async fn read(source: &mut Box<dyn Source>, inlet: &mut Inlet, alias: &str) -> SourceEnd {
+    let mut intake = Intake::default();
+    let mut error_wait = FIRST_ERROR_WAIT;
+    let finishes = source.on_drain() == OnDrain::Finish;
+    let gate = inlet.gate().clone();
+    loop {
+        gate.ready().await;
+        let told = async {
+            gate.ended().await;
+            if finishes {
+                pending::<()>().await;
+            }
+        };
+        let pulled = tokio::select! {
+            biased;
+            () = told => {
+                inlet.end().await;
+                return SourceEnd::Told;
+            }
+            pulled = source.pull(&mut intake) => pulled,
+        };
+        if !intake.is_empty() {
+            inlet.push(&mut intake).await;
+        }
+        match pulled {
+            Ok(Pulled::More) => error_wait = FIRST_ERROR_WAIT,
+            Ok(Pulled::Finished) => {
+                inlet.end().await;
+                return SourceEnd::Finished;
+            }
+            Err(SourceError::Again(cause)) => {
+                tracing::error!(target: "tremor_runtime", "[Source::{alias}] Error pulling data: {cause}");
+                tokio::time::sleep(error_wait).await;
+                error_wait = (error_wait * 2).min(LONGEST_ERROR_WAIT);
+            }
+            Err(SourceError::Lost { cause, clean }) => {
+                if clean {
+                    inlet.end().await;
+                }
+                return SourceEnd::Lost(cause);
+            }
+        }
+    }
+}

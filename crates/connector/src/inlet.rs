@@ -1,0 +1,233 @@
+//! From what a source pulled to events on its ports.
+
+use crate::{
+    Gate, Intake, Links,
+    counters::SourceCounters,
+    route::Outlet,
+    source::{Content, Made},
+};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tremor_codec::{DecodeError, DecodedEvent, Decoder, Resolver};
+use tremor_event::{Event, EventBatch, EventId, OriginUri};
+use tremor_value::{Bytes, Payload, Record, Value};
+
+/// What all streams of one source share.
+pub(crate) struct SourceShared {
+    /// Id that is unique in the process.
+    pub(crate) id: u64,
+    /// `<flow>::<connector>`.
+    pub(crate) alias: String,
+    /// Whether it may read.
+    pub(crate) gate: Arc<Gate>,
+    /// What it gave so far.
+    pub(crate) counters: SourceCounters,
+    /// Makes the decoding state of one more stream; `None` for structured sources.
+    pub(crate) coding: Option<Resolver>,
+    links: OnceLock<Links>,
+    pulls: AtomicU64,
+}
+
+impl SourceShared {
+    /// The parts of a source that is not linked yet.
+    #[must_use]
+    pub(crate) fn new(id: u64, alias: String, coding: Option<Resolver>) -> Self {
+        Self {
+            id,
+            alias,
+            gate: Arc::default(),
+            counters: SourceCounters::default(),
+            coding,
+            links: OnceLock::new(),
+            pulls: AtomicU64::new(0),
+        }
+    }
+
+    /// Sets what the ports lead to, once.
+    pub(crate) fn link(&self, links: Links) {
+        let _first_wins = self.links.set(links);
+    }
+
+    /// What the ports lead to.
+    pub(crate) fn links(&self) -> &Links {
+        self.links.get_or_init(Links::default)
+    }
+}
+
+/// One stream of a source: decodes what was pulled and sends it along the source's links.
+pub(crate) struct Inlet {
+    shared: Arc<SourceShared>,
+    stream: Stream,
+    decoder: Option<Decoder>,
+    out: Outlet,
+    err: Outlet,
+}
+
+struct Stream {
+    id: u64,
+    next_event: u64,
+    origin: Arc<OriginUri>,
+    meta: Value,
+}
+
+impl Inlet {
+    /// Opens stream number `stream`. `meta` is the metadata of events that bring none of their own.
+    #[must_use]
+    pub(crate) fn open(shared: &Arc<SourceShared>, stream: u64, origin: Arc<OriginUri>, meta: Value) -> Self {
+        Self {
+            shared: shared.clone(),
+            stream: Stream { id: stream, next_event: 0, origin, meta },
+            decoder: shared.coding.as_ref().map(Resolver::decoder),
+            out: shared.links().open("out"),
+            err: shared.links().open("err"),
+        }
+    }
+
+    /// The conditions under which this stream is read.
+    #[must_use]
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.shared.gate
+    }
+
+    /// Decodes everything in `intake` as one pull and sends the events on; leaves it empty.
+    pub(crate) async fn push(&mut self, intake: &mut Intake) {
+        let mut batches = Batches::new(&self.shared);
+        for item in intake.items.drain(..) {
+            let meta = item.meta.as_ref();
+            match item.content {
+                Content::Bytes(data) => batches.decode(&mut self.decoder, &mut self.stream, meta, data),
+                Content::Value(made) => batches.made(&mut self.stream, meta, made),
+            }
+        }
+        let Batches { out, err, .. } = batches;
+        self.send(out, err).await;
+    }
+
+    /// Ends the stream in good order: what the preprocessors hold is sent on.
+    pub(crate) async fn end(&mut self) {
+        let mut batches = Batches::new(&self.shared);
+        if let Some(mut decoder) = self.decoder.take() {
+            let stream = &mut self.stream;
+            decoder.finish(batches.now_ns, &mut |decoded| batches.decoded(stream, None, decoded));
+        }
+        let Batches { out, err, .. } = batches;
+        self.send(out, err).await;
+    }
+
+    async fn send(&mut self, out: EventBatch, err: EventBatch) {
+        self.shared.counters.out.fetch_add(out.len() as u64, Relaxed);
+        self.shared.counters.err.fetch_add(err.len() as u64, Relaxed);
+        self.out.send(out).await;
+        self.err.send(err).await;
+    }
+}
+
+/// What one pull became.
+struct Batches<'a> {
+    source: u64,
+    alias: &'a str,
+    pull: u64,
+    now_ns: u64,
+    out: EventBatch,
+    err: EventBatch,
+}
+
+impl<'a> Batches<'a> {
+    fn new(shared: &'a SourceShared) -> Self {
+        Self {
+            source: shared.id,
+            alias: &shared.alias,
+            pull: shared.pulls.fetch_add(1, Relaxed),
+            now_ns: now_ns(),
+            out: EventBatch::default(),
+            err: EventBatch::default(),
+        }
+    }
+
+    fn decode(
+        &mut self,
+        decoder: &mut Option<Decoder>,
+        stream: &mut Stream,
+        meta: Option<&Value>,
+        data: Bytes,
+    ) {
+        self.out.bytes += data.len();
+        match decoder {
+            Some(decoder) => {
+                decoder.decode(data, self.now_ns, &mut |decoded| self.decoded(stream, meta, decoded));
+            }
+            // A kind that gives bytes requires a codec, so its definition was refused before.
+            None => self.made(stream, meta, Value::Bytes(data).into()),
+        }
+    }
+
+    fn decoded(
+        &mut self,
+        stream: &mut Stream,
+        meta: Option<&Value>,
+        decoded: Result<DecodedEvent, DecodeError>,
+    ) {
+        match decoded {
+            Ok(DecodedEvent { payload, ingest_ns, meta: added }) => {
+                let mut event = self.event(stream, meta, payload, ingest_ns);
+                if let (Some(added), Some(meta)) = (added, event.meta.as_record_mut()) {
+                    for (key, value) in added.iter() {
+                        meta.insert(key.clone(), value.clone());
+                    }
+                }
+                self.out.events.push(event);
+            }
+            Err(error) => self.failed(stream, meta, &error.to_string()),
+        }
+    }
+
+    fn made(&mut self, stream: &mut Stream, meta: Option<&Value>, made: Made) {
+        let ingest_ns = made.ingest_ns.unwrap_or(self.now_ns);
+        let mut event = self.event(stream, meta, made.value.into(), ingest_ns);
+        if let Some(from) = &made.from {
+            event.id.track(from);
+        }
+        self.out.events.push(event);
+    }
+
+    /// What could not be decoded leaves by `err` (`spec/runtime.md` 7.4).
+    fn failed(&mut self, stream: &mut Stream, meta: Option<&Value>, message: &str) {
+        let payload: Record = [
+            ("error", Value::from(message)),
+            ("source", Value::from(self.alias)),
+            ("stream_id", Value::from(stream.id)),
+            ("pull_id", Value::from(self.pull)),
+        ]
+        .into_iter()
+        .collect();
+        let mut event = self.event(stream, meta, Value::from(payload).into(), self.now_ns);
+        if let Some(meta) = event.meta.as_record_mut() {
+            meta.insert("error", message);
+        }
+        self.err.events.push(event);
+    }
+
+    fn event(&self, stream: &mut Stream, meta: Option<&Value>, payload: Payload, ingest_ns: u64) -> Event {
+        let id = EventId::new(self.source, stream.id, stream.next_event, self.pull);
+        stream.next_event += 1;
+        Event {
+            id,
+            payload,
+            meta: meta.unwrap_or(&stream.meta).clone(),
+            ingest_ns,
+            origin: Some(stream.origin.clone()),
+            is_batch: false,
+            transactional: false,
+        }
+    }
+}
+
+fn now_ns() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,380 @@
+//! One connector of a flow: from its definition to a running task.
+
+use crate::{
+    Deliver, DrainBoard, Gate, Links, OpenRoute, SinkShared,
+    config::{ConfigError, Key, Reader},
+    counters::SinkTotals,
+    inlet::SourceShared,
+    queued::{QueuedSink, SinkTask},
+    reconnect::{Backoff, Policy},
+    spec::{BackoffUse, Built, CodecUse, Environment, Registry, SinkUse, Spec},
+    streams::Streams,
+    task::{Control, Parts, SinkHalf, State, Status, Task},
+};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+use tremor_codec::{NameAndConfig, Resolver};
+use tremor_value::Value;
+
+/// The parameters of a connector definition, as evaluated.
+#[derive(Clone, Debug, Default)]
+pub struct Definition {
+    /// Kind that it is from.
+    pub kind: String,
+    /// `config`.
+    pub config: Option<Value>,
+    /// `codec`.
+    pub codec: Option<Value>,
+    /// `preprocessors`.
+    pub preprocessors: Option<Value>,
+    /// `postprocessors`.
+    pub postprocessors: Option<Value>,
+    /// `reconnect`.
+    pub reconnect: Option<Value>,
+    /// `metrics_interval_s`.
+    pub metrics_interval_s: Option<Value>,
+}
+
+/// A definition that cannot become a connector.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct DefinitionError {
+    /// What is wrong, with the connector's alias.
+    pub message: String,
+    /// The keys that lead to the place, the parameter's name first; empty if it is the definition itself.
+    pub path: Vec<Key>,
+}
+
+impl DefinitionError {
+    fn new(message: String) -> Self {
+        Self { message, path: Vec::new() }
+    }
+
+    fn at(alias: &str, error: &ConfigError) -> Self {
+        Self { message: format!("[{alias}] Invalid definition: {error}"), path: error.path.clone() }
+    }
+}
+
+/// A connector that is made but does not work yet: linked while it is this.
+pub struct Instance {
+    alias: String,
+    spec: Spec,
+    built: Built,
+    policy: Policy,
+    source: Option<Arc<SourceShared>>,
+    links: Links,
+    sink: Option<SinkSide>,
+    board: Arc<DrainBoard>,
+}
+
+struct SinkSide {
+    shared: Arc<SinkShared>,
+    deliver: Arc<dyn Deliver>,
+    half: SinkHalf,
+    task: Option<SinkTask>,
+    is_linked: bool,
+}
+
+impl Instance {
+    /// Checks `definition` and makes an instance of its kind.
+    ///
+    /// # Errors
+    /// An unknown kind, a configuration that the kind refuses, an unknown codec or processor.
+    pub fn create(
+        definition: &Definition,
+        environment: &Environment,
+        registry: &Registry,
+        codecs: &tremor_codec::Registry,
+        board: &Arc<DrainBoard>,
+    ) -> Result<Self, DefinitionError> {
+        let alias = environment.alias.clone();
+        let spec = *registry.get(&definition.kind).ok_or_else(|| unknown_kind(&definition.kind, registry))?;
+        let policy = Policy::from_value(definition.reconnect.as_ref())
+            .map_err(|error| DefinitionError::at(&alias, &error))?;
+        let coding = coding(definition, &spec, &alias, codecs)?;
+        let built = build(definition, &spec, environment)?;
+        let source_id = environment.ids.next_id();
+        let source =
+            built.is_source.then(|| Arc::new(SourceShared::new(source_id, alias.clone(), coding.clone())));
+        let sink = built.is_sink.then(|| {
+            let shared = SinkShared::new(environment.ids.next_id(), alias.clone(), board.clone());
+            SinkSide::new(Arc::new(shared), &spec, source_id, coding.clone())
+        });
+        let sink = sink.flatten();
+        Ok(Self { alias, spec, built, policy, source, links: Links::default(), sink, board: board.clone() })
+    }
+
+    /// `<flow>::<connector>`.
+    #[must_use]
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// The gate and the id of the source half.
+    #[must_use]
+    pub fn source(&self) -> Option<(u64, Arc<Gate>)> {
+        self.source.as_ref().map(|source| (source.id, source.gate.clone()))
+    }
+
+    /// What all parts of the sink half share.
+    #[must_use]
+    pub fn sink(&self) -> Option<&Arc<SinkShared>> {
+        self.sink.as_ref().map(|sink| &sink.shared)
+    }
+
+    /// The number of input port `port`.
+    ///
+    /// # Errors
+    /// If there is no such port.
+    pub fn input(&self, port: &str) -> Result<usize, DefinitionError> {
+        let inputs = if self.sink.is_some() { self.spec.inputs } else { &[] };
+        let found = inputs.iter().position(|input| input.eq_ignore_ascii_case(port));
+        found.ok_or_else(|| self.no_port(port, "input", inputs))
+    }
+
+    /// The name of output port `port`.
+    ///
+    /// # Errors
+    /// If there is no such port.
+    pub fn output(&self, port: &str) -> Result<&'static str, DefinitionError> {
+        let outputs: &[&str] = if self.source.is_some() { &["out", "err"] } else { &[] };
+        let found = outputs.iter().find(|output| output.eq_ignore_ascii_case(port));
+        found.copied().ok_or_else(|| self.no_port(port, "output", outputs))
+    }
+
+    fn no_port(&self, port: &str, direction: &str, known: &[&str]) -> DefinitionError {
+        let has = match known {
+            [] => format!("it has no {direction} ports"),
+            known => format!("its {direction} ports are `{}`", known.join("`, `")),
+        };
+        DefinitionError::new(format!("{} Invalid port '{port}': {has}", self.alias))
+    }
+
+    /// Links output port `port` to `route`, behind what it is linked to already.
+    pub fn link_output(&mut self, port: &str, route: Arc<dyn OpenRoute>) {
+        self.links.add(port, route);
+    }
+
+    /// The way into the sink half, which from now on counts as linked.
+    pub fn link_input(&mut self) -> Option<Arc<dyn Deliver>> {
+        let sink = self.sink.as_mut()?;
+        sink.is_linked = true;
+        Some(sink.deliver.clone())
+    }
+
+    /// What it is linked to do: give events, take events.
+    #[must_use]
+    pub fn linked(&self) -> (bool, bool) {
+        let gives = self.links.is_linked("out") || self.links.is_linked("err");
+        (gives, self.sink.as_ref().is_some_and(|sink| sink.is_linked))
+    }
+
+    /// Puts the connector to work; it waits for [`Handle::start`].
+    #[must_use]
+    pub fn spawn(self) -> Handle {
+        if let Some(source) = &self.source {
+            source.link(self.links);
+        }
+        let totals = self.sink.as_ref().map(|sink| sink.shared.clone());
+        let half = self.sink.map(|sink| {
+            if let Some(task) = sink.task {
+                tokio::spawn(task.run());
+            }
+            sink.half
+        });
+        let backoff = match self.built.backoff {
+            BackoffUse::Plain => Backoff::new(self.policy),
+            BackoffUse::WebSocketClient { stable_after } => {
+                Backoff::websocket_client(self.policy, stable_after)
+            }
+        };
+        let (control, told) = mpsc::unbounded_channel();
+        let fresh = Status { state: State::Initializing, connected: false, failure: None };
+        let (status, shown) = watch::channel(fresh);
+        let task = Task {
+            alias: self.alias.clone(),
+            connector: Some(self.built.connector),
+            source: self.source.clone(),
+            sink: half,
+            board: self.board,
+            backoff,
+            status,
+            parts: Parts::default(),
+        };
+        tokio::spawn(task.run(told));
+        Handle { alias: self.alias, control, status: shown, source: self.source, sink: totals }
+    }
+}
+
+impl SinkSide {
+    fn new(shared: Arc<SinkShared>, spec: &Spec, source: u64, coding: Option<Resolver>) -> Option<Self> {
+        match spec.sink {
+            SinkUse::None => None,
+            SinkUse::Connections(addressing) => {
+                let streams = Arc::new(Streams::new(shared.clone(), source, addressing, coding?));
+                let deliver: Arc<dyn Deliver> = streams.clone();
+                let half = SinkHalf::Connections { shared: shared.clone(), streams };
+                Some(Self { shared, deliver, half, task: None, is_linked: false })
+            }
+            SinkUse::Queued => {
+                let (commands, told) = mpsc::unbounded_channel();
+                let (lost_to, lost) = mpsc::unbounded_channel();
+                let (task, way): (SinkTask, QueuedSink) =
+                    SinkTask::new(shared.clone(), coding, spec.inputs.len(), told, lost_to);
+                let half = SinkHalf::Queued { shared: shared.clone(), commands, lost };
+                Some(Self { shared, deliver: Arc::new(way), half, task: Some(task), is_linked: false })
+            }
+        }
+    }
+}
+
+fn unknown_kind(kind: &str, registry: &Registry) -> DefinitionError {
+    let known = crate::config::nearest(kind, registry.names());
+    let hint = known.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    DefinitionError::new(format!("Unknown connector type {kind}{hint}"))
+}
+
+fn build(definition: &Definition, spec: &Spec, environment: &Environment) -> Result<Built, DefinitionError> {
+    let alias = &environment.alias;
+    let empty = Value::record();
+    let config = match definition.config.as_ref().filter(|config| !config.is_null()) {
+        Some(config) => config,
+        None if spec.needs_config => {
+            return Err(DefinitionError::new(format!("{alias} Missing Configuration")));
+        }
+        None => &empty,
+    };
+    let reader = Reader::new(config, "config").map_err(|error| DefinitionError::at(alias, &error))?;
+    (spec.build)(reader, environment).map_err(|error| DefinitionError::at(alias, &error))
+}
+
+/// Resolves codec and processors; `None` for structured kinds.
+fn coding(
+    definition: &Definition,
+    spec: &Spec,
+    alias: &str,
+    codecs: &tremor_codec::Registry,
+) -> Result<Option<Resolver>, DefinitionError> {
+    let named = definition.codec.clone().filter(|codec| !codec.is_null());
+    let codec = match (spec.codec, named) {
+        (CodecUse::Structured, None) => return Ok(None),
+        (CodecUse::Structured, Some(_)) => {
+            let message = format!("{alias} is a structured connector and can't be configured with a codec");
+            return Err(DefinitionError { message, path: vec![Key::Field("codec".into())] });
+        }
+        (CodecUse::Required, None) => {
+            return Err(DefinitionError::new(format!("{alias} is missing a codec")));
+        }
+        (CodecUse::Default(name), None) => name.into(),
+        (_, Some(codec)) => codec,
+    };
+    let list = |value: &Option<Value>| NameAndConfig::list_from_value(value.as_ref().unwrap_or(&Value::Null));
+    let resolved = NameAndConfig::from_value(&codec).map_err(|error| ("codec", error)).and_then(|codec| {
+        let preprocessors = list(&definition.preprocessors).map_err(|error| ("preprocessors", error))?;
+        let postprocessors = list(&definition.postprocessors).map_err(|error| ("postprocessors", error))?;
+        let definition = tremor_codec::Definition { codec, preprocessors, postprocessors };
+        codecs.resolver(&definition).map_err(|error| (parameter_of(&error, &definition), error))
+    });
+    resolved.map(Some).map_err(|(parameter, error)| DefinitionError {
+        message: format!("[{alias}] Invalid definition: {parameter}: {error}"),
+        path: vec![Key::Field(parameter.into())],
+    })
+}
+
+/// The parameter that an error is about.
+fn parameter_of(error: &tremor_codec::ConfigError, definition: &tremor_codec::Definition) -> &'static str {
+    use tremor_codec::ConfigError as Error;
+    match error {
+        Error::UnknownCodec { .. } | Error::Codec { .. } | Error::Shape { .. } => "codec",
+        Error::UnknownPreprocessor { .. } => "preprocessors",
+        Error::UnknownPostprocessor { .. } => "postprocessors",
+        Error::Missing { name } | Error::Invalid { name, .. } => {
+            let is_preprocessor = definition.preprocessors.iter().any(|stage| stage.name == name.as_str());
+            if is_preprocessor { "preprocessors" } else { "postprocessors" }
+        }
+    }
+}
+
+/// A connector at work.
+#[derive(Clone)]
+pub struct Handle {
+    alias: String,
+    control: mpsc::UnboundedSender<Control>,
+    status: watch::Receiver<Status>,
+    source: Option<Arc<SourceShared>>,
+    sink: Option<Arc<SinkShared>>,
+}
+
+impl Handle {
+    /// `<flow>::<connector>`.
+    #[must_use]
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Hears of every change of [`Handle::status`].
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Events given on `out` and `err` so far.
+    #[must_use]
+    pub fn given(&self) -> (u64, u64) {
+        let counters = self.source.as_ref().map(|source| &source.counters);
+        counters.map_or((0, 0), |counters| (counters.out.load(Relaxed), counters.err.load(Relaxed)))
+    }
+
+    /// What became of the events it took.
+    #[must_use]
+    pub fn taken(&self) -> SinkTotals {
+        self.sink.as_ref().map(|sink| sink.counters.totals()).unwrap_or_default()
+    }
+
+    /// Begins; ends with the first successful connection.
+    ///
+    /// # Errors
+    /// The cause, if the connector gave up.
+    pub async fn start(&self) -> Result<(), String> {
+        let (reply, started) = oneshot::channel();
+        let gone = || format!("{} has ended", self.alias);
+        self.control.send(Control::Start(reply)).map_err(|_| gone())?;
+        started.await.map_err(|_| gone())?
+    }
+
+    /// Stops reading until [`Handle::resume`].
+    pub fn pause(&self) {
+        self.tell(Control::Pause);
+    }
+
+    /// Takes back a pause.
+    pub fn resume(&self) {
+        self.tell(Control::Resume);
+    }
+
+    /// Finishes what is under way; ends when nothing is left.
+    pub async fn drain(&self) {
+        let (reply, drained) = oneshot::channel();
+        self.tell(Control::Drain(reply));
+        // A connector that has ended has nothing left either.
+        let _drained_or_gone = drained.await.is_err();
+    }
+
+    /// Ends it; what is written but not yet with the system still goes there.
+    pub async fn stop(&self) {
+        let (reply, stopped) = oneshot::channel();
+        self.tell(Control::Stop(reply));
+        let _stopped_or_gone = stopped.await.is_err();
+    }
+
+    fn tell(&self, told: Control) {
+        let _ended_already = self.control.send(told);
+    }
+}

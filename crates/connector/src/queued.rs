@@ -1,0 +1,253 @@
+//! Sinks that one task serves from a queue.
+
+use crate::{Deliver, Sink, SinkError, SinkShared, queue, sink::ByteSink};
+use async_trait::async_trait;
+use std::{mem, sync::Arc};
+use tokio::sync::{mpsc, oneshot};
+use tremor_codec::{Chunks, Encoder, Resolver};
+use tremor_event::{EventBatch, Signal};
+
+/// What a sink task is told besides events.
+pub(crate) enum Command {
+    /// A connection was made: serve this sink from now on.
+    Use(Sink),
+    /// Finish and end.
+    Stop(oneshot::Sender<()>),
+}
+
+enum Message {
+    Batch { port: usize, batch: EventBatch },
+    Signal(Signal),
+}
+
+/// The way into a sink task.
+pub(crate) struct QueuedSink {
+    queue: queue::Sender<Message>,
+    shared: Arc<SinkShared>,
+}
+
+#[async_trait]
+impl Deliver for QueuedSink {
+    async fn deliver(&self, port: usize, batch: EventBatch) {
+        let (events, bytes) = (batch.len() as u64, batch.bytes);
+        if self.queue.send(Message::Batch { port, batch }, bytes).await.is_err() {
+            self.shared.counters.received(events);
+            self.shared.fail(events, "the connector has stopped");
+        }
+    }
+
+    async fn signal(&self, signal: Signal) {
+        if let (Err(_), Signal::Drain { source }) =
+            (self.queue.send(Message::Signal(signal), 0).await, signal)
+        {
+            // Nothing waits here any more, so nothing has to be waited for.
+            self.shared.board.arrived(source, self.shared.id);
+        }
+    }
+}
+
+/// Serves one sink.
+pub(crate) struct SinkTask {
+    queue: queue::Receiver<Message>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    lost: mpsc::UnboundedSender<String>,
+    shared: Arc<SinkShared>,
+    coding: Option<Resolver>,
+    ports: usize,
+    active: Active,
+}
+
+enum Active {
+    None,
+    Events(Box<dyn crate::EventSink>),
+    Bytes(Encoding),
+}
+
+/// A byte sink with the encoding state of each of its ports.
+struct Encoding {
+    sink: Box<dyn ByteSink>,
+    encoders: Vec<Encoder>,
+    chunks: Chunks,
+    /// Elements that were written but not flushed.
+    unflushed: u64,
+}
+
+impl SinkTask {
+    /// A task and the way into it. `lost` hears when the connection breaks.
+    pub(crate) fn new(
+        shared: Arc<SinkShared>,
+        coding: Option<Resolver>,
+        ports: usize,
+        commands: mpsc::UnboundedReceiver<Command>,
+        lost: mpsc::UnboundedSender<String>,
+    ) -> (Self, QueuedSink) {
+        let (sender, receiver) = queue::bounded();
+        let way = QueuedSink { queue: sender, shared: shared.clone() };
+        (Self { queue: receiver, commands, lost, shared, coding, ports, active: Active::None }, way)
+    }
+
+    /// Runs until told to stop.
+    pub(crate) async fn run(mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    Some(Command::Use(sink)) => self.activate(sink),
+                    Some(Command::Stop(stopped)) => {
+                        self.stop().await;
+                        let _nobody_waits = stopped.send(());
+                        return;
+                    }
+                    None => return self.stop().await,
+                },
+                Some(message) = self.queue.recv() => self.message(message).await,
+            }
+        }
+    }
+
+    fn activate(&mut self, sink: Sink) {
+        self.active = match (sink, &self.coding) {
+            (Sink::Events(sink), _) => Active::Events(sink),
+            (Sink::Bytes(sink), Some(coding)) => Active::Bytes(Encoding {
+                sink,
+                encoders: (0..self.ports).map(|_| coding.encoder()).collect(),
+                chunks: Chunks::default(),
+                unflushed: 0,
+            }),
+            // A kind that takes bytes requires a codec, so its definition was refused before.
+            (Sink::Bytes(_), None) => Active::None,
+        };
+    }
+
+    async fn message(&mut self, message: Message) {
+        let done = match message {
+            Message::Batch { port, batch } => self.batch(port, batch).await,
+            Message::Signal(Signal::Tick { .. }) => Ok(()),
+            Message::Signal(Signal::Drain { source }) => {
+                let flushed = self.flush().await;
+                self.shared.board.arrived(source, self.shared.id);
+                if let (true, Active::Events(sink)) =
+                    (self.shared.board.is_sink_drained(self.shared.id), &mut self.active)
+                {
+                    sink.drained().await;
+                }
+                flushed
+            }
+        };
+        let done = match done {
+            Ok(()) if self.queue.is_empty() => self.flush().await,
+            done => done,
+        };
+        if let Err(lost) = done {
+            self.shared.close();
+            self.active = Active::None;
+            let _task_has_ended = self.lost.send(lost);
+        }
+    }
+
+    /// Handles a batch; fails with the cause if the connection is lost.
+    async fn batch(&mut self, port: usize, batch: EventBatch) -> Result<(), String> {
+        let shared = &self.shared;
+        match &mut self.active {
+            Active::None => {
+                let elements = batch.events.iter().map(|event| event.elements().count() as u64).sum();
+                shared.counters.received(elements);
+                shared.fail(elements, "it is not connected");
+                Ok(())
+            }
+            Active::Events(sink) => {
+                let mut events = batch.events.into_iter();
+                while let Some(event) = events.next() {
+                    let elements = event.elements().count() as u64;
+                    shared.counters.received(elements);
+                    match sink.event(event).await {
+                        Ok(()) => shared.counters.written(elements),
+                        Err(SinkError::Failed(cause)) => shared.fail(elements, &cause),
+                        Err(SinkError::Lost(cause)) => {
+                            let rest = events.map(|event| event.elements().count() as u64).sum::<u64>();
+                            shared.counters.received(rest);
+                            shared.fail(elements + rest, &cause);
+                            return Err(cause);
+                        }
+                    }
+                }
+                Ok(())
+            }
+            Active::Bytes(encoding) => encoding.batch(port, &batch, shared).await,
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), String> {
+        match &mut self.active {
+            Active::Bytes(encoding) => encoding.flush(&self.shared).await,
+            Active::None | Active::Events(_) => Ok(()),
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.queue.close();
+        if let Active::Bytes(encoding) = &mut self.active
+            && let Err(cause) = encoding.stop(&self.shared).await
+        {
+            tracing::error!(target: "tremor_runtime", "[Sink::{}] the end of its output was lost: {cause}", self.shared.alias);
+        }
+    }
+}
+
+impl Encoding {
+    async fn batch(&mut self, port: usize, batch: &EventBatch, shared: &SinkShared) -> Result<(), String> {
+        let Some(encoder) = self.encoders.get_mut(port) else { return Ok(()) };
+        self.chunks.clear();
+        let mut encoded = 0;
+        for event in &batch.events {
+            for element in event.elements() {
+                shared.counters.received(1);
+                match encoder.encode(element.value, event.ingest_ns, element.meta, &mut self.chunks) {
+                    Ok(()) => encoded += 1,
+                    Err(error) => shared.fail(1, &error.to_string()),
+                }
+            }
+        }
+        self.unflushed += encoded;
+        let wrote = self.sink.write(port, &self.chunks).await;
+        self.settle(wrote, shared)
+    }
+
+    async fn flush(&mut self, shared: &SinkShared) -> Result<(), String> {
+        if self.unflushed == 0 {
+            return Ok(());
+        }
+        let flushed = self.sink.flush().await;
+        if flushed.is_ok() {
+            shared.counters.written(mem::take(&mut self.unflushed));
+        }
+        self.settle(flushed, shared)
+    }
+
+    /// Counts what failed.
+    fn settle(&mut self, done: Result<(), SinkError>, shared: &SinkShared) -> Result<(), String> {
+        let (cause, lost) = match done {
+            Ok(()) => return Ok(()),
+            Err(SinkError::Failed(cause)) => (cause, false),
+            Err(SinkError::Lost(cause)) => (cause, true),
+        };
+        shared.fail(mem::take(&mut self.unflushed), &cause);
+        if lost { Err(cause) } else { Ok(()) }
+    }
+
+    async fn stop(&mut self, shared: &SinkShared) -> Result<(), String> {
+        for (port, encoder) in self.encoders.iter_mut().enumerate() {
+            self.chunks.clear();
+            encoder.finish(&mut self.chunks).map_err(|error| error.to_string())?;
+            if !self.chunks.is_empty() {
+                self.sink.write(port, &self.chunks).await.map_err(|error| error.to_string())?;
+            }
+        }
+        let flushed = self.sink.flush().await;
+        if flushed.is_ok() {
+            shared.counters.written(mem::take(&mut self.unflushed));
+        }
+        self.settle(flushed, shared)?;
+        self.sink.stop().await.map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,84 @@
+//! The ways that lead from a source's ports to pipelines and sinks.
+
+use async_trait::async_trait;
+use std::{collections::BTreeMap, sync::Arc};
+use tremor_event::{EventBatch, Signal};
+
+/// One opened way from a port to a destination; it carries batches and signals in order.
+///
+/// A way that passes stateless pipelines owns instances of them and runs them where it is called, so
+/// every stream opens its own.
+#[async_trait]
+pub trait Route: Send {
+    /// Hands `batch` on; waits while the destination is full.
+    async fn send(&mut self, batch: EventBatch);
+
+    /// Hands `signal` on, behind everything sent before.
+    async fn signal(&mut self, signal: Signal);
+}
+
+/// Opens a [`Route`] for one more stream.
+pub trait OpenRoute: Send + Sync {
+    /// A way of its own to the same destination.
+    fn open(&self) -> Box<dyn Route>;
+}
+
+/// What the output ports of one source are linked to, in the order of the `connect` statements.
+#[derive(Clone, Default)]
+pub struct Links {
+    ports: BTreeMap<String, Vec<Arc<dyn OpenRoute>>>,
+}
+
+impl Links {
+    /// Adds a way behind the ones that `port` has already.
+    pub fn add(&mut self, port: &str, route: Arc<dyn OpenRoute>) {
+        self.ports.entry(port.to_owned()).or_default().push(route);
+    }
+
+    /// `true` if `port` leads anywhere.
+    #[must_use]
+    pub fn is_linked(&self, port: &str) -> bool {
+        self.ports.contains_key(port)
+    }
+
+    /// Opens the ways of one port.
+    #[must_use]
+    pub fn open(&self, port: &str) -> Outlet {
+        let routes = self.ports.get(port).into_iter().flatten();
+        Outlet { routes: routes.map(|route| route.open()).collect() }
+    }
+
+    /// Sends `signal` along every way of every port.
+    pub async fn signal_all(&self, signal: Signal) {
+        for port in self.ports.keys() {
+            self.open(port).signal(signal).await;
+        }
+    }
+}
+
+/// The opened ways of one port.
+pub struct Outlet {
+    routes: Vec<Box<dyn Route>>,
+}
+
+impl Outlet {
+    /// Sends a copy of `batch` along every way; the last one gets the original.
+    pub async fn send(&mut self, batch: EventBatch) {
+        if batch.is_empty() {
+            return;
+        }
+        if let Some((last, others)) = self.routes.split_last_mut() {
+            for route in others {
+                route.send(batch.clone()).await;
+            }
+            last.send(batch).await;
+        }
+    }
+
+    /// Sends `signal` along every way.
+    pub async fn signal(&mut self, signal: Signal) {
+        for route in &mut self.routes {
+            route.signal(signal).await;
+        }
+    }
+}

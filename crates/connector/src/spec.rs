@@ -1,0 +1,183 @@
+//! The table of connector kinds.
+
+use crate::{Connector, config::ConfigError, config::Reader, duplex, streams::Addressing};
+use std::sync::Arc;
+use tremor_event::IdGenerator;
+
+/// Whether a kind takes a codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodecUse {
+    /// The user has to name one.
+    Required,
+    /// The connector makes and takes values itself.
+    Structured,
+    /// This one, unless the user names another.
+    Default(&'static str),
+}
+
+/// Who works the sink half of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkUse {
+    /// There is no sink half.
+    None,
+    /// One task serves it from a queue.
+    Queued,
+    /// Every connection writes for itself.
+    Connections(Addressing),
+}
+
+/// One setting of a kind, for the reference pages.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Key in `config`.
+    pub name: &'static str,
+    /// Type in the words of the specification.
+    pub kind: &'static str,
+    /// Default as written in a configuration; empty if the field is required.
+    pub default: &'static str,
+    /// What it means.
+    pub text: &'static str,
+}
+
+/// What an instance may be told about where it lives.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// `<flow>::<connector>`.
+    pub alias: String,
+    /// Name of this machine.
+    pub hostname: Arc<str>,
+    /// Numbers for connections.
+    pub ids: Arc<IdGenerator>,
+    /// Asks for the end of the process.
+    pub exit: ExitSwitch,
+}
+
+/// How the process was asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitRequest {
+    /// Drain first.
+    pub graceful: bool,
+    /// Exit code.
+    pub code: u8,
+}
+
+/// Asks for the end of the process.
+#[derive(Clone, Debug)]
+pub struct ExitSwitch(tokio::sync::mpsc::UnboundedSender<ExitRequest>);
+
+impl ExitSwitch {
+    /// A switch and the end where requests arrive.
+    #[must_use]
+    pub fn new() -> (Self, tokio::sync::mpsc::UnboundedReceiver<ExitRequest>) {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Asks.
+    pub fn request(&self, request: ExitRequest) {
+        // With nobody listening the process is ending already.
+        let _ending_already = self.0.send(request);
+    }
+}
+
+/// A kind's instance, as its configuration wants it.
+pub struct Built {
+    /// The instance.
+    pub connector: Box<dyn Connector>,
+    /// It gives events.
+    pub is_source: bool,
+    /// It takes events.
+    pub is_sink: bool,
+    /// What the reconnect policy starts from.
+    pub backoff: BackoffUse,
+}
+
+/// Which of the two readings of a `reconnect` policy a kind wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackoffUse {
+    /// `spec/runtime.md` 5.3.
+    Plain,
+    /// `spec/websocket.md` section 8.
+    WebSocketClient {
+        /// A connection that lasted this long resets the growth.
+        stable_after: std::time::Duration,
+    },
+}
+
+impl Built {
+    /// An instance with both halves and the plain policy.
+    #[must_use]
+    pub fn new(connector: impl Connector + 'static) -> Self {
+        let connector = Box::new(connector);
+        Self { connector, is_source: true, is_sink: true, backoff: BackoffUse::Plain }
+    }
+}
+
+/// A connector kind.
+#[derive(Clone, Copy)]
+pub struct Spec {
+    /// Name that `define connector ... from` uses.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Settings.
+    pub fields: &'static [Field],
+    /// Whether `config` has to be there.
+    pub needs_config: bool,
+    /// Codec.
+    pub codec: CodecUse,
+    /// The kind has a source half.
+    pub is_source: bool,
+    /// Sink half.
+    pub sink: SinkUse,
+    /// Input ports of the sink half; the first one is the default.
+    pub inputs: &'static [&'static str],
+    /// Registered only when debug kinds are wanted.
+    pub is_debug: bool,
+    /// Reads the configuration and makes an instance; opens nothing but the files that it names.
+    pub build: fn(Reader<'_>, &Environment) -> Result<Built, ConfigError>,
+}
+
+/// The kinds that a process knows.
+#[derive(Clone, Default)]
+pub struct Registry {
+    specs: Vec<Spec>,
+}
+
+impl Registry {
+    /// The kinds of `specs`; debug ones only if wanted.
+    #[must_use]
+    pub fn new(specs: &[Spec], with_debug: bool) -> Self {
+        let specs = specs.iter().filter(|spec| with_debug || !spec.is_debug).copied().collect();
+        Self { specs }
+    }
+
+    /// The kind called `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Spec> {
+        self.specs.iter().find(|spec| spec.name == name)
+    }
+
+    /// All names, in the order of the table.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.specs.iter().map(|spec| spec.name)
+    }
+
+    /// All kinds, in the order of the table.
+    #[must_use]
+    pub fn specs(&self) -> &[Spec] {
+        &self.specs
+    }
+}
+
+impl Environment {
+    /// The address of a new connection.
+    #[must_use]
+    pub fn address(&self, peer: std::net::SocketAddr) -> duplex::Address {
+        duplex::Address {
+            conn: self.ids.next_id(),
+            host: peer.ip().to_canonical().to_string(),
+            port: peer.port(),
+        }
+    }
+}
