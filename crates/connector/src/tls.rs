@@ -141,11 +141,17 @@ fn names(presented: &[String]) -> String {
     const MOST: usize = 5;
     let mut text = String::new();
     for (position, name) in presented.iter().take(MOST).enumerate() {
-        let name: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+        let name: String = bare(name).chars().take(80).flat_map(char::escape_debug).collect();
         let _ = write!(text, "{}`{name}`", if position == 0 { "" } else { ", " });
     }
     if presented.len() > MOST {
         let _ = write!(text, " and {} more", presented.len() - MOST);
     }
     text
+}
+
+/// A name without the kind that webpki writes around it, as in `DnsName("localhost")`.
+fn bare(presented: &str) -> &str {
+    let within = |start, end| presented.strip_prefix(start).and_then(|rest: &str| rest.strip_suffix(end));
+    within("DnsName(\"", "\")").or_else(|| within("IpAddress(", ")")).unwrap_or(presented)
 }

@@ -140,7 +140,8 @@ async fn a_self_signed_certificate_works_when_named() -> TestResult {
         }
         refused(
             handshake(&pair.server(), &pair.client(), "example.com").await,
-            "TLS handshake with `example.com` failed: the certificate is not for `example.com`, only for",
+            "TLS handshake with `example.com` failed: the certificate is not for `example.com`, \
+             only for `localhost`, `127.0.0.1` (see `tls.domain`)",
         );
         refused(handshake(&pair.server(), &pair.client(), "127.0.0.2").await, "is not for `127.0.0.2`");
     }
@@ -447,4 +448,14 @@ async fn a_peer_that_speaks_no_tls_is_named() -> TestResult {
         "{error}"
     );
     Ok(())
+}
+
+#[test]
+fn names_that_a_peer_chose_are_escaped_and_cut() {
+    let long = format!("DnsName(\"{}\")", "x".repeat(100_000));
+    let mut presented = vec!["DnsName(\"a\u{1b}[31m\n\")".to_owned(), long, "IpAddress(1.2.3.4)".to_owned()];
+    presented.extend((0..1_000).map(|number| format!("n{number}")));
+    let text = super::names(&presented);
+    assert!(text.starts_with("`a\\u{1b}[31m\\n`, `xxx"), "{text}");
+    assert!(text.ends_with("x`, `1.2.3.4`, `n0`, `n1` and 998 more") && text.len() < 200, "{text}");
 }

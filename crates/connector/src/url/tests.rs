@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use tremor_value::{Record, Value};
 
 use super::{Host, Rules, Url, UrlError};
@@ -134,4 +135,46 @@ fn errors_have_the_path_of_the_key() {
     let mut config = Reader::new(&number, "config").unwrap();
     let error = Url::required(&mut config, "url", &Rules::WEBSOCKET).unwrap_err();
     assert_eq!(error.to_string(), "config.url: expected string but got integer 1");
+}
+
+/// Texts that resemble addresses, so that most of the parser is reached.
+fn resembling() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("ws"),
+        Just("://"),
+        Just("//"),
+        Just("["),
+        Just("]"),
+        Just("::"),
+        Just(":"),
+        Just("@"),
+        Just("/"),
+        Just("?"),
+        Just("#"),
+        Just("%"),
+        Just("%41"),
+        Just("."),
+        Just("1.2.3.4"),
+        Just("host"),
+        Just("80"),
+        Just("é"),
+        Just(" "),
+        Just("\u{0}"),
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_an_address_or_an_error(text in prop_oneof![any::<String>(), resembling()]) {
+        if let Ok(url) = parse(&text) {
+            prop_assert!(url.path_and_query().starts_with('/'));
+            prop_assert!(url.path_and_query().bytes().all(|byte| byte.is_ascii_graphic()));
+            if url.userinfo().is_none() {
+                let again = parse(&url.to_string()).unwrap();
+                prop_assert_eq!((again.host(), again.port()), (url.host(), url.port()));
+                prop_assert_eq!(again.path_and_query(), url.path_and_query());
+            }
+        }
+    }
 }
