@@ -1,3 +1,43 @@
-//! Developer commands: benchmarks, generated pages, tidy checks.
+//! Developer commands. `cargo xtask bench` measures the `tremor` binary from outside against references
+//! that run in the same session; `docs/PERFORMANCE.md` explains what it prints.
 
-fn main() {}
+mod bench;
+mod error;
+mod output;
+mod reference;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The references get the allocator that the measured binary has, so that no ratio is a ratio of allocators.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Developer commands of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure the tremor binary against references and print the ratios
+    Bench(bench::Args),
+    /// Be the other side of a measurement, in a process of its own
+    #[command(hide = true, subcommand)]
+    Reference(reference::Command),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
+        Command::Reference(command) => reference::run(&command).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        output::note(&format!("error: {error}"));
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,187 @@
+//! The contest of all cases that send the generated records from file to file.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    bench::{
+        Bench,
+        contest::{Contest, Sample},
+        records::Records,
+    },
+    error::{Doing as _, Error, Result},
+    reference,
+};
+
+/// How long one pass over the input may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A flow that reads the records, ends itself after the last one and leaves a file behind.
+pub(super) struct FileFlow {
+    name: &'static str,
+    flow: PathBuf,
+    output: PathBuf,
+    /// Size of the output once it is complete, known from a first run that was checked line by line.
+    output_bytes: u64,
+}
+
+impl FileFlow {
+    /// Writes the flow around `pipeline`, a definition named `work` with the ports `out` and `exit`, and
+    /// runs it once to see that every kept record arrives, in order.
+    pub(super) fn new(bench: &Bench, name: &'static str, pipeline: &str) -> Result<Self> {
+        let records = bench.records()?;
+        let folder = bench.folder.path().join(name);
+        fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
+        let (flow, output) = (folder.join("flow.troy"), folder.join("out.json"));
+        fs::write(&flow, text(pipeline, &records.path, &output))
+            .doing(|| format!("write {}", flow.display()))?;
+        let mut new = Self { name, flow, output, output_bytes: u64::MAX };
+        new.pass(bench)?;
+        new.output_bytes = check(&new.output, records)?;
+        Ok(new)
+    }
+
+    /// One run of the flow: how long until its output had its full size, and until it had ended.
+    fn pass(&self, bench: &Bench) -> Result<(Duration, Duration)> {
+        if self.output.exists() {
+            fs::remove_file(&self.output).doing(|| format!("remove {}", self.output.display()))?;
+        }
+        let mut command = bench.program.server(&self.flow);
+        let start = Instant::now();
+        let mut running = bench.children.spawn(&format!("the flow of `{}`", self.name), &mut command)?;
+        let size = || fs::metadata(&self.output).map_or(0, |metadata| metadata.len());
+        let complete = if self.output_bytes == u64::MAX {
+            None
+        } else {
+            Some(running.until(LIMIT, || (size() >= self.output_bytes).then(|| start.elapsed()))?)
+        };
+        running.finish(LIMIT)?;
+        let ended = start.elapsed();
+        if self.output_bytes != u64::MAX && size() != self.output_bytes {
+            return Err(Error::WrongResult {
+                path: self.output.clone(),
+                problem: format!("{} bytes instead of {}", size(), self.output_bytes),
+            });
+        }
+        Ok((complete.unwrap_or(ended), ended))
+    }
+}
+
+impl Contest for FileFlow {
+    fn ours(&mut self, bench: &Bench) -> Result<Sample> {
+        let bytes = bench.records()?.bytes;
+        let (complete, ended) = self.pass(bench)?;
+        let details = vec![("MB/s until the process ended, file synced", megabytes_per_second(bytes, ended))];
+        Ok(Sample { value: megabytes_per_second(bytes, complete), details })
+    }
+
+    fn reference(&mut self, bench: &Bench) -> Result<Sample> {
+        let records = bench.records()?;
+        let answer = bench.folder.path().join("reference.out");
+        let file = File::create(&answer).doing(|| format!("create {}", answer.display()))?;
+        let mut command = reference::command()?;
+        command.arg("json").arg(&records.path).stdout(Stdio::from(file));
+        bench.children.spawn("the JSON reference", &mut command)?.finish(LIMIT)?;
+        let text = fs::read_to_string(&answer).doing(|| format!("read {}", answer.display()))?;
+        let nanoseconds = text.trim().parse().map_err(|_| Error::Answer(text.clone()))?;
+        let value = megabytes_per_second(records.bytes, Duration::from_nanos(nanoseconds));
+        Ok(Sample { value, details: Vec::new() })
+    }
+}
+
+fn megabytes_per_second(bytes: u64, took: Duration) -> f64 {
+    bytes as f64 / 1e6 / took.as_secs_f64()
+}
+
+fn text(pipeline: &str, input: &Path, output: &Path) -> String {
+    // A JSON string without `#` (which would interpolate) is a string of the language as well.
+    let quoted = |path: &Path| serde_json::Value::from(path.to_string_lossy()).to_string();
+    format!(
+        r#"define flow main
+flow
+  use tremor::connectors;
+  define connector input from file
+  with
+    codec = "json",
+    preprocessors = ["separate"],
+    config = {{"path": {input}, "mode": "read"}}
+  end;
+  define connector output from file
+  with
+    codec = "json",
+    postprocessors = ["separate"],
+    config = {{"path": {output}, "mode": "truncate"}}
+  end;
+{pipeline}
+  create connector input;
+  create connector output;
+  create connector exit from connectors::exit;
+  create pipeline work;
+  connect /connector/input to /pipeline/work;
+  connect /pipeline/work to /connector/output;
+  connect /pipeline/work/exit to /connector/exit;
+end;
+deploy flow main;
+"#,
+        input = quoted(input),
+        output = quoted(output),
+    )
+}
+
+/// Every kept record is there, in order, once. Returns the size of the file.
+fn check(output: &Path, records: &Records) -> Result<u64> {
+    let wrong = |problem: String| Error::WrongResult { path: output.to_owned(), problem };
+    let file = File::open(output).doing(|| format!("open {}", output.display()))?;
+    let (mut bytes, mut lines, mut previous) = (0, 0, None);
+    for line in BufReader::with_capacity(1 << 20, file).lines() {
+        let line = line.doing(|| format!("read {}", output.display()))?;
+        bytes += line.len() as u64 + 1;
+        lines += 1;
+        let id = id(&line).ok_or_else(|| wrong(format!("line {lines} has no `id`")))?;
+        if previous.is_some_and(|previous| previous >= id) {
+            return Err(wrong(format!("line {lines} is out of order")));
+        }
+        previous = Some(id);
+    }
+    if lines != records.kept {
+        return Err(wrong(format!("{lines} lines instead of {}", records.kept)));
+    }
+    Ok(bytes)
+}
+
+/// The `id` of a line; the rest of the line has to be JSON.
+fn id(line: &str) -> Option<u64> {
+    serde_json::from_str::<serde_json::Value>(line).ok()?.get("id")?.as_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_repeated_and_swapped_records_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::write(&folder.path().join("in.json"), 20_000).unwrap();
+        let text = fs::read_to_string(&records.path).unwrap();
+        let kept: Vec<_> = text.lines().filter(|line| line.contains("\"keep\":true")).collect();
+        let output = folder.path().join("out.json");
+        let checked = |lines: &[&str]| {
+            fs::write(&output, lines.join("\n") + "\n").unwrap();
+            check(&output, &records)
+        };
+        let size = kept.iter().map(|line| line.len() as u64 + 1).sum::<u64>();
+        assert_eq!(checked(&kept).unwrap(), size);
+        assert!(checked(&kept[1..]).is_err());
+        let mut swapped = kept.clone();
+        swapped.swap(3, 4);
+        assert!(checked(&swapped).is_err());
+        let mut repeated = kept.clone();
+        repeated[5] = repeated[4];
+        assert!(checked(&repeated).is_err());
+    }
+}
