@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The connector kinds, one module each.
+//!
+//! A kind is a [`Spec`]: its name, its settings for the reference pages and a function that makes an
+//! instance. Whoever deploys flows takes the table [`ALL`], usually through [`registry`].
+
+mod clock;
+mod echo;
+mod exit;
+mod metronome;
+mod null;
+
+use tremor_connector::{Registry, Spec};
+
+/// All kinds.
+pub const ALL: &[Spec] = &[exit::SPEC, metronome::SPEC, null::SPEC, echo::SPEC];
+
+/// The kinds that a process knows; debug kinds only if wanted.
+#[must_use]
+pub fn registry(with_debug: bool) -> Registry {
+    Registry::new(ALL, with_debug)
+}
