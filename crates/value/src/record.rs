@@ -4,9 +4,6 @@ use std::collections::HashMap;
 
 use crate::{Str, Value, teardown};
 
-/// Up to this many members a record is searched from the front; larger ones get an index.
-const LINEAR_MAX: usize = 32;
-
 /// Named members in insertion order; keys are unique.
 ///
 /// Small records are a plain list. Beyond 32 members a hash index (with random keys, so that nobody outside
@@ -16,12 +13,21 @@ const LINEAR_MAX: usize = 32;
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     members: Vec<(Str, Value)>,
-    /// Position of every key; there only above `LINEAR_MAX` members.
+    /// Position of every key; there only above [`Record::LINEAR_MAX`] members.
     #[expect(clippy::box_collection, reason = "nearly all records have none, and a box keeps those small")]
     index: Option<Box<HashMap<Str, usize>>>,
 }
 
 impl Record {
+    /// Up to this many members a record is searched from the front; larger ones get an index.
+    pub(crate) const LINEAR_MAX: usize = 32;
+
+    /// A record of members that the caller knows to be few and to have different keys.
+    pub(crate) fn from_unique(members: Vec<(Str, Value)>) -> Self {
+        debug_assert!(members.len() <= Self::LINEAR_MAX);
+        Self { members, index: None }
+    }
+
     /// An empty record with room for `capacity` members.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
@@ -132,18 +138,24 @@ impl Record {
     }
 
     /// Adds a member that the caller knows not to be there.
+    #[inline]
     pub(crate) fn push_new(&mut self, key: Str, value: Value) {
-        match &mut self.index {
-            Some(index) => {
-                index.insert(key.clone(), self.members.len());
-                self.members.push((key, value));
+        self.members.push((key, value));
+        if self.index.is_some() || self.members.len() > Self::LINEAR_MAX {
+            self.index_last();
+        }
+    }
+
+    /// Brings the index up to date after a member was added.
+    #[cold]
+    fn index_last(&mut self) {
+        match (&mut self.index, self.members.last()) {
+            (Some(index), Some((key, _))) => {
+                index.insert(key.clone(), self.members.len() - 1);
             }
-            None => {
-                self.members.push((key, value));
-                if self.members.len() > LINEAR_MAX {
-                    let positions = self.members.iter().enumerate().map(|(at, (key, _))| (key.clone(), at));
-                    self.index = Some(Box::new(positions.collect()));
-                }
+            _ => {
+                let positions = self.members.iter().enumerate().map(|(at, (key, _))| (key.clone(), at));
+                self.index = Some(Box::new(positions.collect()));
             }
         }
     }

@@ -3,7 +3,7 @@
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
 use super::{JsonError, MAX_DEPTH, MAX_DOCUMENT_BYTES, Problem, check::check};
-use crate::{Record, Value};
+use crate::{Record, Str, Value};
 
 /// Buffers that a document left larger than this are given back.
 const KEEP_BYTES: usize = 1024 * 1024;
@@ -18,13 +18,19 @@ pub struct Parser {
     buffers: Buffers,
     /// Empty between documents; kept for its memory.
     tape: Tape<'static>,
+    keys: Keys,
 }
 
 impl Parser {
     /// A parser without any buffers yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { scratch: Vec::new(), buffers: Buffers::with_max_depth(0, MAX_DEPTH), tape: Tape(Vec::new()) }
+        Self {
+            scratch: Vec::new(),
+            buffers: Buffers::with_max_depth(0, MAX_DEPTH),
+            tape: Tape(Vec::new()),
+            keys: Keys::default(),
+        }
     }
 
     /// The value of one document; white space may stand around it.
@@ -47,7 +53,8 @@ impl Parser {
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let filled =
             simd_json::fill_tape_padded(&mut self.scratch, document.len(), &mut self.buffers, &mut tape);
-        let value = filled.ok().and_then(|()| Builder { nodes: tape.0.iter() }.value());
+        let value =
+            filled.ok().and_then(|()| Builder { nodes: tape.0.iter(), keys: &mut self.keys }.document());
         self.tape = tape.reset();
         if document.len() > KEEP_BYTES {
             *self = Self::new();
@@ -82,54 +89,123 @@ impl std::fmt::Debug for Parser {
 /// The recursion is bounded, since the parser refused anything deeper than `MAX_DEPTH`.
 struct Builder<'t, 'd> {
     nodes: std::slice::Iter<'t, Node<'d>>,
+    keys: &'t mut Keys,
 }
 
 impl Builder<'_, '_> {
-    /// The next value; `None` if the parsed form were broken.
-    fn value(&mut self) -> Option<Value> {
-        Some(match self.nodes.next()? {
-            Node::String(text) => Value::String((*text).into()),
-            Node::Static(scalar) => match scalar {
-                StaticNode::Null => Value::Null,
-                StaticNode::Bool(value) => Value::Bool(*value),
-                StaticNode::I64(value) => Value::I64(*value),
-                StaticNode::U64(value) => Value::from(*value),
-                StaticNode::F64(value) => Value::F64(*value),
-            },
-            Node::Array { len, .. } => {
-                let mut items = Vec::with_capacity(*len);
-                for _ in 0..*len {
-                    items.push(self.value()?);
-                }
-                items.into()
-            }
-            Node::Object { len, .. } => self.record(*len)?.into(),
-        })
+    /// The whole document; `None` if the parsed form were broken.
+    fn document(&mut self) -> Option<Value> {
+        let mut value = Value::Null;
+        self.value(&mut value)?;
+        Some(value)
     }
 
-    fn record(&mut self, len: usize) -> Option<Record> {
-        let mut record = Record::with_capacity(len);
+    /// Reads the next value into `slot`.
+    ///
+    /// Values are made in the place where they stay: handing them back through a return value and moving
+    /// them there costs as much as parsing them.
+    #[inline]
+    fn value(&mut self, slot: &mut Value) -> Option<()> {
+        match self.nodes.next()? {
+            Node::String(text) => *slot = Value::String((*text).into()),
+            Node::Static(StaticNode::Null) => *slot = Value::Null,
+            Node::Static(StaticNode::Bool(value)) => *slot = Value::Bool(*value),
+            Node::Static(StaticNode::I64(value)) => *slot = Value::I64(*value),
+            Node::Static(StaticNode::U64(value)) => match i64::try_from(*value) {
+                Ok(value) => *slot = Value::I64(value),
+                Err(_) => *slot = Value::U64(*value),
+            },
+            Node::Static(StaticNode::F64(value)) => *slot = Value::F64(*value),
+            Node::Array { len, .. } => *slot = self.array(*len)?,
+            Node::Object { len, .. } if *len > Record::LINEAR_MAX => *slot = self.large_record(*len)?,
+            Node::Object { len, .. } => *slot = self.record(*len)?,
+        }
+        Some(())
+    }
+
+    fn array(&mut self, len: usize) -> Option<Value> {
+        let mut items = Vec::new();
+        items.resize_with(len, Value::default);
+        for slot in &mut items {
+            self.value(slot)?;
+        }
+        Some(items.into())
+    }
+
+    fn record(&mut self, len: usize) -> Option<Value> {
+        let mut members: Vec<(Str, Value)> = Vec::new();
+        members.resize_with(len, Default::default);
+        let mut filled = 0;
         // One bit per kind of key: a key whose bit is clear is new, so no search is needed for it.
         let mut seen = 0_u64;
         for _ in 0..len {
             let Node::String(key) = self.nodes.next()? else { return None };
-            let value = self.value()?;
-            let bit = key_bit(key.as_bytes());
-            if seen & bit == 0 {
-                seen |= bit;
-                record.push_new((*key).into(), value);
-            } else {
-                record.insert(*key, value);
+            let hash = key_hash(key.as_bytes());
+            let bit = 1 << (hash >> 58);
+            if seen & bit != 0 {
+                let mut known = members.iter_mut().take(filled);
+                if let Some((_, slot)) = known.find(|(name, _)| name == key) {
+                    self.value(slot)?;
+                    continue;
+                }
             }
+            seen |= bit;
+            let (name, slot) = members.get_mut(filled)?;
+            self.keys.copy(key, hash, name);
+            self.value(slot)?;
+            filled += 1;
         }
-        Some(record)
+        members.truncate(filled);
+        Some(Record::from_unique(members).into())
+    }
+
+    /// A record that needs an index, lest a hostile one takes quadratic time.
+    fn large_record(&mut self, len: usize) -> Option<Value> {
+        let mut record = Record::with_capacity(len);
+        for _ in 0..len {
+            let Node::String(key) = self.nodes.next()? else { return None };
+            let mut value = Value::Null;
+            self.value(&mut value)?;
+            record.insert(*key, value);
+        }
+        Some(record.into())
     }
 }
 
-/// One of 64 bits, chosen by length, first, middle and last byte.
-fn key_bit(key: &[u8]) -> u64 {
+/// Short keys of earlier records, ready to be copied: the records of one stream mostly have the same ones.
+///
+/// Only keys that need no memory of their own are kept. Sharing longer ones would make every core that
+/// drops an event write to one reference count.
+#[derive(Default)]
+struct Keys {
+    slots: Vec<Str>,
+}
+
+impl Keys {
+    const SLOTS: usize = 64;
+
+    fn copy(&mut self, key: &str, hash: u64, to: &mut Str) {
+        if key.len() > Str::INLINE_LIMIT {
+            *to = key.into();
+            return;
+        }
+        if self.slots.is_empty() {
+            self.slots.resize_with(Self::SLOTS, Str::new);
+        }
+        let slot = usize::try_from(hash >> 50).unwrap_or_default() % Self::SLOTS;
+        if let Some(known) = self.slots.get_mut(slot) {
+            if known != key {
+                *known = key.into();
+            }
+            *to = known.clone();
+        }
+    }
+}
+
+/// A number from the length and the first, middle and last byte; the upper bits are the good ones.
+fn key_hash(key: &[u8]) -> u64 {
     let byte = |at: usize| u64::from(key.get(at).copied().unwrap_or_default());
     let len = key.len();
     let mixed = byte(0) | byte(len / 2) << 8 | byte(len.saturating_sub(1)) << 16 | (len as u64) << 24;
-    1 << (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
+    mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
