@@ -41,6 +41,11 @@ pub enum Connected {
 /// One instance of a connector kind: knows how to connect, nothing of flows.
 #[async_trait]
 pub trait Connector: Send {
+    /// Tells, once and before anything else, whether something reads what the source half gives.
+    fn linked(&mut self, is_read: bool) {
+        let _most_kinds_do_not_care = is_read;
+    }
+
     /// Makes one attempt, within the kind's own time limits.
     ///
     /// Dropped while pending when the flow stops, so it must leave nothing behind.

@@ -1,6 +1,6 @@
 //! The way into a sink.
 
-use crate::{DrainBoard, Gate, counters::SinkCounters};
+use crate::{DrainBoard, Gate, counters::SinkCounters, task::TARGET};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use tremor_event::{EventBatch, Signal};
@@ -57,12 +57,18 @@ impl SinkShared {
         upstream.iter().for_each(|gate| act(gate));
     }
 
+    /// Counts events that nobody will ever read.
+    pub(crate) fn gone(&self, events: u64, cause: &str) {
+        self.counters.failed(events);
+        tracing::debug!(target: TARGET, "[Sink::{}] {events} events went nowhere: {cause}", self.alias);
+    }
+
     /// Counts and logs events that will never be written.
     pub(crate) fn fail(&self, events: u64, cause: &str) {
         if events > 0 {
             self.counters.failed(events);
             let s = if events == 1 { "" } else { "s" };
-            tracing::error!(target: "tremor_runtime", "[Sink::{}] {events} event{s} failed: {cause}", self.alias);
+            tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}", self.alias);
         }
     }
 }

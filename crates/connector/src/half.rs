@@ -1,6 +1,8 @@
 //! Runs a source that works on its own.
 
-use crate::{Intake, Pulled, Source, SourceError, beacon::Beacon, inlet::Inlet, source::OnDrain};
+use crate::{
+    Intake, Pulled, Source, SourceError, beacon::Beacon, inlet::Inlet, source::OnDrain, task::TARGET,
+};
 use std::{future::pending, time::Duration};
 
 /// Wait after the first of several failing pulls; it doubles from one to the next.
@@ -63,9 +65,13 @@ async fn read(source: &mut Box<dyn Source>, inlet: &mut Inlet, alias: &str) -> S
                 return SourceEnd::Finished;
             }
             Err(SourceError::Again(cause)) => {
-                tracing::error!(target: "tremor_runtime", "[Source::{alias}] Error pulling data: {cause}");
+                tracing::error!(target: TARGET, "[Source::{alias}] Error pulling data: {cause}");
                 tokio::time::sleep(error_wait).await;
                 error_wait = (error_wait * 2).min(LONGEST_ERROR_WAIT);
+            }
+            Err(SourceError::Broken(cause)) => {
+                tracing::error!(target: TARGET, "[Source::{alias}] {cause}");
+                return SourceEnd::Finished;
             }
             Err(SourceError::Lost { cause, clean }) => {
                 if clean {

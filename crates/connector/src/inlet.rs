@@ -157,6 +157,10 @@ impl<'a> Batches<'a> {
         data: Bytes,
     ) {
         self.out.bytes += data.len();
+        if let Some(meta) = meta {
+            // What the end of the stream gives has the metadata of its last data.
+            stream.meta = meta.clone();
+        }
         match decoder {
             Some(decoder) => {
                 decoder.decode(data, self.now_ns, &mut |decoded| self.decoded(stream, meta, decoded));

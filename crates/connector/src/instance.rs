@@ -129,7 +129,10 @@ impl Instance {
     /// If there is no such port.
     pub fn input(&self, port: &str) -> Result<usize, DefinitionError> {
         let inputs = if self.sink.is_some() { self.spec.inputs } else { &[] };
-        let found = inputs.iter().position(|input| input.eq_ignore_ascii_case(port));
+        let aliases = self.spec.input_aliases.iter();
+        let alias = aliases.copied().find(|(alias, _)| alias.eq_ignore_ascii_case(port));
+        let wanted = alias.map_or(port, |(_, input)| input);
+        let found = inputs.iter().position(|input| input.eq_ignore_ascii_case(wanted));
         found.ok_or_else(|| self.no_port(port, "input", inputs))
     }
 
@@ -172,7 +175,8 @@ impl Instance {
 
     /// Puts the connector to work; it waits for [`Handle::start`].
     #[must_use]
-    pub fn spawn(self) -> Handle {
+    pub fn spawn(mut self) -> Handle {
+        self.built.connector.linked(self.links.is_linked("out"));
         if let Some(source) = &self.source {
             source.link(self.links);
         }

@@ -11,6 +11,8 @@ use tremor_event::{EventBatch, Signal};
 pub(crate) enum Command {
     /// A connection was made: serve this sink from now on.
     Use(Sink),
+    /// The flow drains.
+    Drain,
     /// Finish and end.
     Stop(oneshot::Sender<()>),
 }
@@ -55,6 +57,7 @@ pub(crate) struct SinkTask {
     coding: Option<Resolver>,
     ports: usize,
     active: Active,
+    draining: bool,
 }
 
 enum Active {
@@ -83,7 +86,19 @@ impl SinkTask {
     ) -> (Self, QueuedSink) {
         let (sender, receiver) = queue::bounded();
         let way = QueuedSink { queue: sender, shared: shared.clone() };
-        (Self { queue: receiver, commands, lost, shared, coding, ports, active: Active::None }, way)
+        (
+            Self {
+                queue: receiver,
+                commands,
+                lost,
+                shared,
+                coding,
+                ports,
+                active: Active::None,
+                draining: false,
+            },
+            way,
+        )
     }
 
     /// Runs until told to stop.
@@ -93,6 +108,10 @@ impl SinkTask {
                 biased;
                 command = self.commands.recv() => match command {
                     Some(Command::Use(sink)) => self.activate(sink),
+                    Some(Command::Drain) => {
+                        self.draining = true;
+                        self.tell_if_drained().await;
+                    }
                     Some(Command::Stop(stopped)) => {
                         self.stop().await;
                         let _nobody_waits = stopped.send(());
@@ -126,11 +145,7 @@ impl SinkTask {
             Message::Signal(Signal::Drain { source }) => {
                 let flushed = self.flush().await;
                 self.shared.board.arrived(source, self.shared.id);
-                if let (true, Active::Events(sink)) =
-                    (self.shared.board.is_sink_drained(self.shared.id), &mut self.active)
-                {
-                    sink.drained().await;
-                }
+                self.tell_if_drained().await;
                 flushed
             }
         };
@@ -142,6 +157,17 @@ impl SinkTask {
             self.shared.close();
             self.active = Active::None;
             let _task_has_ended = self.lost.send(lost);
+        }
+    }
+
+    /// Tells a sink that takes events, once, that it has all of them.
+    async fn tell_if_drained(&mut self) {
+        if self.draining
+            && self.shared.board.is_sink_drained(self.shared.id)
+            && let Active::Events(sink) = &mut self.active
+        {
+            self.draining = false;
+            sink.drained().await;
         }
     }
 
@@ -163,6 +189,7 @@ impl SinkTask {
                     match sink.event(event).await {
                         Ok(()) => shared.counters.written(elements),
                         Err(SinkError::Failed(cause)) => shared.fail(elements, &cause),
+                        Err(SinkError::Gone(cause)) => shared.gone(elements, &cause),
                         Err(SinkError::Lost(cause)) => {
                             let rest = events.map(|event| event.elements().count() as u64).sum::<u64>();
                             shared.counters.received(rest);
@@ -229,6 +256,10 @@ impl Encoding {
         let (cause, lost) = match done {
             Ok(()) => return Ok(()),
             Err(SinkError::Failed(cause)) => (cause, false),
+            Err(SinkError::Gone(cause)) => {
+                shared.gone(mem::take(&mut self.unflushed), &cause);
+                return Ok(());
+            }
             Err(SinkError::Lost(cause)) => (cause, true),
         };
         shared.fail(mem::take(&mut self.unflushed), &cause);

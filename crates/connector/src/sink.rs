@@ -11,6 +11,9 @@ pub enum SinkError {
     /// The events at hand failed, later ones may do.
     #[error("{0}")]
     Failed(String),
+    /// Nobody will ever read what this sink writes; no error, and nothing to connect again.
+    #[error("{0}")]
+    Gone(String),
     /// The connection is broken and has to be made again.
     #[error("{0}")]
     Lost(String),
@@ -53,7 +56,9 @@ pub trait EventSink: Send {
     async fn event(&mut self, event: Event) -> Result<(), SinkError>;
 
     /// Everything that any source ever sent has been handled: the flow drains.
-    async fn drained(&mut self) {}
+    async fn drained(&mut self) {
+        // Most kinds have nothing to end.
+    }
 }
 
 /// A sink that one task serves from a queue.

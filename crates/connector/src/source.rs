@@ -85,6 +85,9 @@ pub enum SourceError {
     /// Trying again may help.
     #[error("{0}")]
     Again(String),
+    /// There will never be more, and what was begun is lost. Making the connection again would not help.
+    #[error("{0}")]
+    Broken(String),
     /// The connection is broken; the stream ends in good order if `clean`.
     #[error("{cause}")]
     Lost {

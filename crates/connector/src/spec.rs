@@ -132,6 +132,8 @@ pub struct Spec {
     pub sink: SinkUse,
     /// Input ports of the sink half; the first one is the default.
     pub inputs: &'static [&'static str],
+    /// Further names of input ports, each with the port that it means.
+    pub input_aliases: &'static [(&'static str, &'static str)],
     /// Registered only when debug kinds are wanted.
     pub is_debug: bool,
     /// Reads the configuration and makes an instance; opens nothing but the files that it names.

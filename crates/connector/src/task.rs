@@ -428,6 +428,9 @@ impl Task {
         let source = self.source.clone();
         let source_done = self.parts.source_done.take();
         let needs_mark = !std::mem::replace(&mut self.parts.marked, true);
+        if let Some(SinkHalf::Queued { commands, .. }) = &self.sink {
+            let _task_has_ended = commands.send(Command::Drain);
+        }
         let (board, sink) = (self.board.clone(), self.sink.as_ref().map(|sink| sink.shared().id));
         self.parts.draining = Some(Box::pin(async move {
             if let Some(source) = source {

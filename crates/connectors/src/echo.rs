@@ -24,6 +24,7 @@ pub(crate) const SPEC: Spec = Spec {
     is_source: true,
     sink: SinkUse::Queued,
     inputs: &["in"],
+    input_aliases: &[],
     is_debug: false,
     build,
 };

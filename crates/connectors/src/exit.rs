@@ -34,6 +34,7 @@ pub(crate) const SPEC: Spec = Spec {
     is_source: false,
     sink: SinkUse::Queued,
     inputs: &["in"],
+    input_aliases: &[],
     is_debug: false,
     build,
 };

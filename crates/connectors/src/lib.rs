@@ -8,11 +8,13 @@ mod echo;
 mod exit;
 mod metronome;
 mod null;
+mod ws;
 
 use tremor_connector::{Registry, Spec};
 
 /// All kinds.
-pub const ALL: &[Spec] = &[exit::SPEC, metronome::SPEC, null::SPEC, echo::SPEC];
+pub const ALL: &[Spec] =
+    &[exit::SPEC, metronome::SPEC, null::SPEC, echo::SPEC, ws::client::SPEC, ws::server::SPEC];
 
 /// The kinds that a process knows; debug kinds only if wanted.
 #[must_use]

@@ -27,6 +27,7 @@ pub(crate) const SPEC: Spec = Spec {
     is_source: true,
     sink: SinkUse::None,
     inputs: &[],
+    input_aliases: &[],
     is_debug: false,
     build,
 };

@@ -1,0 +1,38 @@
+//! WebSockets (`spec/websocket.md`): what server and client have in common.
+
+pub(crate) mod client;
+mod options;
+mod protocol;
+pub(crate) mod server;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tremor_value::{Record, Value};
+
+/// Bytes of a handshake that are read at once.
+const HANDSHAKE_READ_BYTES: usize = 4096;
+
+/// Metadata of a connection's events, under the kind's name: of text messages, and of binary ones.
+fn metadata(kind: &'static str, of_connection: Record) -> (Value, Value) {
+    let mut binary = of_connection.clone();
+    binary.insert("binary", true);
+    let text = Record::from_iter([(kind, Value::from(of_connection))]);
+    let binary = Record::from_iter([(kind, Value::from(binary)), ("binary", Value::from(true))]);
+    (text.into(), binary.into())
+}
+
+/// `{"host", "port"}` of a peer.
+fn peer_record(address: &tremor_connector::duplex::Address) -> Record {
+    Record::from_iter([
+        ("host", Value::from(address.host.as_str())),
+        ("port", Value::from(u64::from(address.port))),
+    ])
+}
+
+/// Reads more of a handshake. `false` at the end of the stream.
+async fn read_more(
+    stream: &mut (impl AsyncRead + Unpin),
+    input: &mut bytes::BytesMut,
+) -> std::io::Result<bool> {
+    input.reserve(HANDSHAKE_READ_BYTES);
+    Ok(stream.read_buf(input).await? > 0)
+}

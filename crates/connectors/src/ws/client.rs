@@ -1,0 +1,256 @@
+//! `ws_client`: holds one WebSocket connection (`spec/connectors.md` 3.2).
+
+use super::{
+    metadata,
+    options::{Settings, Wire},
+    peer_record,
+    protocol::WebSocket,
+    read_more,
+};
+use async_trait::async_trait;
+use bytes::BytesMut;
+use std::{io, sync::Arc, time::Duration};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tremor_connector::{
+    Addressing, BackoffUse, Built, CodecUse, ConnectError, Connected, Connector, Environment, Field, SinkUse,
+    Spec,
+    config::{ConfigError, OneOrMany, Reader},
+    duplex::{Duplex, Stream},
+    socket::{self, SocketKind, SocketOptions},
+    tls::ClientTls,
+    url::{Rules, Url},
+};
+use tremor_event::OriginUri;
+use tremor_value::{Record, Value};
+use tremor_ws::{ClientError, ClientHandshake, ClientRequest, ExtraHeaders, Role, host_header};
+
+/// How long resolving the name and connecting may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The table line.
+pub(crate) const SPEC: Spec = Spec {
+    name: "ws_client",
+    summary: "Holds one WebSocket connection: writes events to it and gives what it receives.",
+    fields: FIELDS,
+    needs_config: true,
+    codec: CodecUse::Required,
+    is_source: true,
+    sink: SinkUse::Connections(Addressing::Single),
+    inputs: &["in"],
+    input_aliases: &[],
+    is_debug: false,
+    build,
+};
+
+const FIELDS: &[Field] = &[
+    Field {
+        name: "url",
+        kind: "string",
+        default: "",
+        text: "`ws://host:port/path` or `wss://…`; the port defaults to 80 or 443.",
+    },
+    Field {
+        name: "tls",
+        kind: "bool or record",
+        default: "by the scheme",
+        text: "`cafile`, `domain`, `cert`, `key`, …",
+    },
+    Field {
+        name: "socket_options",
+        kind: "record",
+        default: "{}",
+        text: "`TCP_NODELAY`, `SO_REUSEADDR`, `SO_REUSEPORT`.",
+    },
+    Field {
+        name: "no_delay",
+        kind: "bool",
+        default: "true",
+        text: "The same as `socket_options.TCP_NODELAY`.",
+    },
+    Field {
+        name: "headers",
+        kind: "record",
+        default: "{}",
+        text: "Extra headers of the upgrade request; a list repeats one.",
+    },
+    Field { name: "origin", kind: "string", default: "none", text: "`Origin` to send." },
+    Field { name: "subprotocols", kind: "list of strings", default: "[]", text: "Offered in this order." },
+    Field {
+        name: "require_websocket_subprotocol",
+        kind: "bool",
+        default: "false",
+        text: "Fail if the server picks none.",
+    },
+    Field {
+        name: "stable_after",
+        kind: "integer (ms)",
+        default: "10000",
+        text: "A connection that lasts this long resets the growth of the reconnect wait.",
+    },
+];
+
+fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
+    let mut settings = Settings::new(config)?;
+    let url = Url::required(&mut settings.config, "url", &Rules::WEBSOCKET)?;
+    let tls = ClientTls::for_websocket(&mut settings.config, &url)?;
+    let socket = SocketOptions::from_config(&mut settings.config, SocketKind::WebSocket)?;
+    let mut wire = Wire::read(&mut settings)?;
+    wire.options.accept_masked_server_frames =
+        settings.or("accept_masked_server_frames", wire.options.accept_masked_server_frames)?;
+    wire.options.mask_client_frames = settings.or("mask_client_frames", wire.options.mask_client_frames)?;
+    if let Some(limit) = settings.limit("server_connection_drop_timeout", 1000)? {
+        wire.times.drop = limit;
+    }
+    let secure = tls.is_some();
+    let port = url.port_or(if secure { 443 } else { 80 });
+    let request = ClientRequest {
+        host: host_header(&url.host().to_string(), port, secure),
+        target: url.path_and_query().to_owned(),
+        headers: headers(&mut settings)?,
+        origin: settings.optional("origin")?,
+        protocols: settings.or("subprotocols", OneOrMany(Vec::new()))?.0,
+        require_protocol: settings.or("require_websocket_subprotocol", false)?,
+        extensions: Vec::new(),
+    };
+    let stable_after = Duration::from_millis(settings.or("stable_after", 10_000)?);
+    // What a request cannot hold is a mistake of the configuration, so it is found now.
+    ClientHandshake::new(request.clone())
+        .map_err(|error| settings.config.invalid("url", error.to_string()))?;
+    settings.finish()?;
+    let environment = environment.clone();
+    let client = Client { url, port, tls, socket, wire, request, environment };
+    Ok(Built { backoff: BackoffUse::WebSocketClient { stable_after }, ..Built::new(client) })
+}
+
+fn headers(settings: &mut Settings<'_>) -> Result<ExtraHeaders, ConfigError> {
+    let Some(reader) = settings.optional::<Reader<'_>>("headers")? else {
+        return Ok(ExtraHeaders::default());
+    };
+    let mut headers = Vec::new();
+    for (name, value) in reader.members().iter() {
+        let values = value.as_array().unwrap_or(std::slice::from_ref(value));
+        for value in values {
+            let Some(text) = value.as_str() else {
+                return Err(reader.invalid(
+                    name,
+                    format!("expected string or list of strings but got {}", value.type_name()),
+                ));
+            };
+            headers.push((name.to_string(), text.to_owned()));
+        }
+    }
+    ExtraHeaders::for_request(headers).map_err(|error| settings.config.invalid("headers", error.to_string()))
+}
+
+struct Client {
+    url: Url,
+    port: u16,
+    tls: Option<ClientTls>,
+    socket: SocketOptions,
+    wire: Wire,
+    request: ClientRequest,
+    environment: Environment,
+}
+
+#[async_trait]
+impl Connector for Client {
+    async fn connect(&mut self) -> Result<Connected, ConnectError> {
+        let host = self.url.host().target().to_string();
+        let failed = |error: String| ConnectError::Failed(error);
+        let tcp = socket::connect(&host, self.port, &self.socket, CONNECT_LIMIT).await;
+        let tcp = tcp.map_err(|error| failed(error.to_string()))?;
+        let limit = self.wire.open_handshake;
+        let opening = self.open(tcp);
+        let opened = match limit {
+            None => opening.await,
+            Some(limit) => timeout(limit, opening).await.unwrap_or_else(|_| {
+                Err(ConnectError::Failed(format!("no handshake within {} ms", limit.as_millis())))
+            }),
+        };
+        opened.map(Connected::Duplex).map_err(|error| match error {
+            ConnectError::Failed(cause) => {
+                failed(format!("cannot connect to {}:{}: {cause}", host, self.port))
+            }
+            ConnectError::Later { cause, wait_ms } => ConnectError::Later {
+                cause: format!("cannot connect to {}:{}: {cause}", host, self.port),
+                wait_ms,
+            },
+        })
+    }
+}
+
+impl Client {
+    async fn open(&self, tcp: TcpStream) -> Result<Duplex, ConnectError> {
+        let io_error = |error: io::Error| ConnectError::Failed(error.to_string());
+        let peer = tcp.peer_addr().map_err(io_error)?;
+        let local = tcp.local_addr().map_err(io_error)?;
+        let mut stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(tcp),
+            Some(tls) => {
+                let host = self.url.host().target().to_string();
+                let encrypted = tls.connect(&host, tcp).await;
+                Box::new(encrypted.map_err(|error| ConnectError::Failed(error.to_string()))?)
+            }
+        };
+        let mut input = BytesMut::new();
+        let response = self.shake_hands(&mut stream, &mut input).await?;
+        let address = self.environment.address(peer);
+        let mut of_connection = Record::from_iter([
+            ("tls", Value::from(self.tls.is_some())),
+            ("peer", peer_record(&address).into()),
+            ("conn", Value::from(address.conn)),
+        ]);
+        if let Some(protocol) = response {
+            of_connection.insert("protocol", protocol);
+        }
+        let (meta, binary_meta) = metadata(SPEC.name, of_connection);
+        let origin = OriginUri {
+            port: Some(local.port()),
+            path: vec![local.port().to_string()],
+            ..OriginUri::new("tremor-ws-client", local.ip().to_string())
+        };
+        Ok(Duplex {
+            stream,
+            input,
+            protocol: Box::new(WebSocket::new(Role::Client, &self.wire, binary_meta, ())),
+            origin: Arc::new(origin),
+            meta,
+            address,
+            limits: self.wire.times,
+        })
+    }
+
+    /// Does the opening handshake; gives the subprotocol.
+    async fn shake_hands(
+        &self,
+        stream: &mut Box<dyn Stream>,
+        input: &mut BytesMut,
+    ) -> Result<Option<String>, ConnectError> {
+        let io_error = |error: io::Error| ConnectError::Failed(error.to_string());
+        let mut handshake = ClientHandshake::new(self.request.clone())
+            .map_err(|error| ConnectError::Failed(error.to_string()))?;
+        stream.write_all(handshake.request()).await.map_err(io_error)?;
+        stream.flush().await.map_err(io_error)?;
+        loop {
+            match handshake.advance(input) {
+                Ok(Some(response)) => return Ok(response.protocol),
+                Ok(None) => {}
+                Err(error) => return Err(refused(&error)),
+            }
+            if !read_more(stream, input).await.map_err(io_error)? {
+                return Err(refused(&handshake.cut_short(input)));
+            }
+        }
+    }
+}
+
+fn refused(error: &ClientError) -> ConnectError {
+    let cause = error.to_string();
+    match error {
+        ClientError::Status(refusal) => match refusal.retry_after {
+            Some(seconds) => ConnectError::Later { cause, wait_ms: seconds.saturating_mul(1000) },
+            None => ConnectError::Failed(cause),
+        },
+        _ => ConnectError::Failed(cause),
+    }
+}

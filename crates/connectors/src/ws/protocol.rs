@@ -1,0 +1,103 @@
+//! Puts the WebSocket protocol around a connection.
+
+use super::options::Wire;
+use bytes::BytesMut;
+use tremor_connector::{
+    Intake,
+    duplex::{Ending, Flow, Protocol, ProtocolError, Unsendable},
+};
+use tremor_value::Value;
+use tremor_ws::{CloseAnswer, CloseTimeouts, Closing, Decoder, Encoder, Incoming, Role};
+
+/// One connection's frames and close handshake.
+pub(super) struct WebSocket<Slot> {
+    role: Role,
+    decoder: Decoder,
+    encoder: Encoder,
+    closing: Closing,
+    incoming: Vec<Incoming>,
+    binary_meta: Value,
+    /// Held as long as the connection lives.
+    _slot: Slot,
+}
+
+impl<Slot> WebSocket<Slot> {
+    /// `binary_meta` is the metadata of binary messages; text messages have that of the connection.
+    pub(super) fn new(role: Role, wire: &Wire, binary_meta: Value, slot: Slot) -> Self {
+        let timeouts =
+            CloseTimeouts { handshake: Some(wire.times.close), server_drop: Some(wire.times.drop) };
+        Self {
+            role,
+            decoder: Decoder::new(role, wire.limits, wire.options),
+            encoder: Encoder::new(role, wire.options),
+            closing: Closing::new(role, &wire.options, timeouts),
+            incoming: Vec::new(),
+            binary_meta,
+            _slot: slot,
+        }
+    }
+
+    fn say(&mut self, answer: CloseAnswer, out: &mut Vec<u8>) -> bool {
+        let Some(frame) = answer.send else { return false };
+        let said = self.encoder.close(frame.code, &frame.reason, out);
+        if let Err(error) = &said {
+            tracing::debug!(target: "tremor_runtime", "a close frame was not sent: {error}");
+        }
+        said.is_ok()
+    }
+}
+
+impl<Slot: Send> Protocol for WebSocket<Slot> {
+    fn read(
+        &mut self,
+        input: &mut BytesMut,
+        intake: &mut Intake,
+        reply: &mut Vec<u8>,
+    ) -> Result<Flow, ProtocolError> {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let decoded = self.decoder.decode(input, &mut incoming);
+        let mut flow = Flow::Open;
+        let mut ping = None;
+        for item in incoming.drain(..) {
+            match item {
+                Incoming::Message { payload, binary, .. } => {
+                    intake.bytes(payload, binary.then(|| self.binary_meta.clone()));
+                }
+                // Of several pings that wait, the last answer stands for all.
+                Incoming::Ping(payload) => ping = Some(payload),
+                Incoming::Pong(_) => {}
+                Incoming::Close { code, reason } => {
+                    let answer = self.closing.received(code, &reason);
+                    self.say(answer, reply);
+                    flow = Flow::Closed { we_drop: self.role == Role::Server };
+                }
+            }
+        }
+        self.incoming = incoming;
+        if let Some(payload) = ping.filter(|_| flow == Flow::Open && self.closing.is_open()) {
+            self.encoder.pong(&payload, reply).map_err(|error| ProtocolError(error.to_string()))?;
+        }
+        match decoded {
+            Ok(()) => Ok(flow),
+            Err(error) => {
+                let answer = self.closing.failed(&error);
+                self.say(answer, reply);
+                Err(ProtocolError(error.to_string()))
+            }
+        }
+    }
+
+    fn write(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+        self.encoder.message(chunk, binary, out).map_err(|error| Unsendable(error.to_string()))
+    }
+
+    fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool {
+        let (code, reason) = match (ending, self.role) {
+            (Ending::SlowConsumer, _) => (1008, "slow consumer"),
+            (Ending::GoingAway, Role::Server) => (1001, ""),
+            (Ending::GoingAway, Role::Client) => (1000, ""),
+        };
+        let answer = self.closing.start(code, reason);
+        answer.is_some_and(|answer| self.say(answer, out))
+    }
+}
