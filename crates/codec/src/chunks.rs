@@ -76,6 +76,14 @@ impl Chunks {
         self.ends.clear();
     }
 
+    /// Gives back memory beyond `keep_bytes` that the chunks do not need: it stems from an unusually large event.
+    pub fn trim(&mut self, keep_bytes: usize) {
+        if self.bytes.capacity() > keep_bytes {
+            self.bytes.shrink_to(keep_bytes);
+            self.ends.shrink_to(keep_bytes / size_of::<usize>());
+        }
+    }
+
     /// The present state.
     pub(crate) fn mark(&self) -> Mark {
         Mark { bytes: self.bytes.len(), chunks: self.ends.len() }
@@ -109,5 +117,11 @@ mod tests {
         assert_eq!(chunks.iter().collect::<Vec<_>>(), [&b"ab"[..], b""]);
         chunks.clear();
         assert_eq!((chunks.len(), chunks.as_bytes()), (0, &b""[..]));
+        chunks.push(&[0; 100_000]);
+        chunks.trim(1000);
+        assert_eq!(chunks.as_bytes().len(), 100_000);
+        chunks.clear();
+        chunks.trim(1000);
+        assert!(chunks.bytes.capacity() < 2000);
     }
 }

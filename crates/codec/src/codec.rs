@@ -21,6 +21,9 @@ pub trait Codec: Send {
     /// # Errors
     /// If the format cannot hold the value. What was appended by then is removed by the caller.
     fn encode(&mut self, value: &Value, meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// Gives scratch memory back, while the stream is idle. Changes nothing else.
+    fn rest(&mut self) {}
 }
 
 /// What a chunk turned out to be.

@@ -85,6 +85,14 @@ impl Decoder {
         self.decode_ready(sink);
     }
 
+    /// Gives scratch memory back, for a stream that is idle: a parser's buffers are several times as large as
+    /// the documents it has seen. Nothing that is held of the stream is lost.
+    pub fn rest(&mut self) {
+        self.codec.rest();
+        self.ready = Pieces::default();
+        self.next = Pieces::default();
+    }
+
     /// `false` if a preprocessor failed.
     fn decode_part(
         &mut self,

@@ -4,6 +4,9 @@ use tremor_value::Value;
 
 use crate::{Chunks, Codec, EncodeError, Postprocessor, ProcessError};
 
+/// Bytes that the buffers between the stages keep room for.
+const KEEP_BYTES: usize = 1024 * 1024;
+
 /// A codec and postprocessors, with the state of one stream.
 pub struct Encoder {
     codec: Box<dyn Codec>,
@@ -51,6 +54,7 @@ impl Encoder {
         if encoded.is_err() {
             out.back_to(before);
         }
+        self.clear_between_stages();
         encoded
     }
 
@@ -77,13 +81,28 @@ impl Encoder {
         for chunk in self.ready.iter() {
             out.push(chunk);
         }
+        self.clear_between_stages();
         result.map_err(EncodeError::from)
+    }
+
+    /// Gives scratch memory back, for a stream that is idle. Nothing that is held of the stream is lost.
+    pub fn rest(&mut self) {
+        self.codec.rest();
+        self.ready = Chunks::new();
+        self.next = Chunks::new();
     }
 
     /// `true` if a stage may hold data of one event back until more comes (`spec/runtime.md` 8.3).
     #[must_use]
     pub fn is_streaming(&self) -> bool {
         self.stages.iter().any(|stage| stage.is_streaming())
+    }
+
+    fn clear_between_stages(&mut self) {
+        for chunks in [&mut self.ready, &mut self.next] {
+            chunks.clear();
+            chunks.trim(KEEP_BYTES);
+        }
     }
 
     fn encode_through_stages(

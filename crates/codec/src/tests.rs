@@ -324,6 +324,24 @@ fn streams_do_not_share_state() {
 }
 
 #[test]
+fn rest_loses_nothing() {
+    let mut decoder = decoder("json", &["separate"]);
+    let mut events = Vec::new();
+    for chunk in ["[1]\n[2", "]\n"] {
+        decoder.decode(chunk.into(), INGEST_NS, &mut |event| events.push(event.unwrap().payload));
+        decoder.rest();
+    }
+    assert_eq!(events, [value("[1]").into(), value("[2]").into()]);
+    let mut encoder = Encoder::new(Box::new(Picky), vec![Box::<Holding>::default()]);
+    let mut out = Chunks::new();
+    encoder.encode(&"a".into(), INGEST_NS, &Value::Null, &mut out).unwrap();
+    encoder.rest();
+    out.clear();
+    encoder.finish(&mut out).unwrap();
+    assert_eq!(out.as_bytes(), b"a");
+}
+
+#[test]
 fn decoders_can_move_between_threads() {
     fn is_send<T: Send>() {}
     fn is_shared<T: Send + Sync>() {}

@@ -28,9 +28,9 @@ use std::sync::Arc;
 /// [`Value::loose_eq`] and [`Value::strict_eq`]. `Display` gives compact JSON.
 ///
 /// Depth: what [`json::Parser`] gives is nested at most [`json::MAX_DEPTH`] deep. Scripts can nest deeper;
-/// comparing, merging, writing and the dropping of records and payloads work at any depth. Only dropping a
+/// comparing, merging, writing, showing and the dropping of records and payloads work at any depth. Only dropping a
 /// bare chain of arrays recurses: see [`Value::release`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub enum Value {
     /// No value.
     #[default]
@@ -215,6 +215,17 @@ impl Value {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.as_record()?.get(key)
+    }
+}
+
+impl std::fmt::Debug for Value {
+    /// Compact JSON, except that bytes and floats without a JSON form are marked as what they are.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes(bytes) => bytes.fmt(formatter),
+            Self::F64(float) if !float.is_finite() => float.fmt(formatter),
+            _ => formatter.write_str(&json::to_string(self)),
+        }
     }
 }
 

@@ -100,7 +100,7 @@ impl Record {
 
     /// Members in insertion order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Str, &Value)> + DoubleEndedIterator + Clone {
-        self.members.iter().map(pair as fn(&(Str, Value)) -> (&Str, &Value))
+        self.members.iter().map(pair)
     }
 
     /// Members in insertion order, the values for writing.

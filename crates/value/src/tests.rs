@@ -212,6 +212,7 @@ fn any_depth_is_written_compared_merged_and_dropped() {
     let mixed = |inner| in_record(Value::from(vec![inner]));
     let (mut left, right) = (nested(DEPTH, mixed), nested(DEPTH, mixed));
     assert_eq!(left.to_string().len(), DEPTH * r#"{"a":[]}"#.len() + "null".len());
+    assert_eq!(format!("{left:?}"), left.to_string());
     assert!(left == right && left.loose_eq(&right) && left.strict_eq(&right));
     assert_eq!(left.total_cmp(&right), Ordering::Equal);
     assert!(left.is_nested_deeper_than(DEPTH));

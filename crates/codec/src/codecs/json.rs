@@ -63,4 +63,7 @@ impl Codec for Json {
         (self.write)(value, out);
         Ok(())
     }
+    fn rest(&mut self) {
+        self.parser = json::Parser::new();
+    }
 }
