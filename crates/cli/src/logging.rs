@@ -1,4 +1,10 @@
-//! Log lines on standard error (`spec/cli.md` 7): `[<UTC time, seconds> <LEVEL> <target>] <message>`.
+//! Logging (`spec/cli.md` 7). Without a configuration file, lines go to standard error in the form
+//! `[<UTC time, seconds> <LEVEL> <target>] <message>`.
+
+mod appender;
+mod config;
+mod configured;
+mod pattern;
 
 use crate::{
     CliError,
@@ -18,23 +24,19 @@ use tracing_subscriber::{
 
 const DEFAULT_FILTER: &str = "warn";
 
-/// Starts logging: the filter comes from `RUST_LOG`, warnings and errors by default.
+/// Starts logging: by `config`, a logger configuration file, or to standard error, filtered by `RUST_LOG`.
 ///
 /// # Errors
-/// If a logger configuration file is named: only logging to standard error exists.
+/// If the file cannot be loaded.
 pub fn init(config: Option<&Path>) -> Result<(), CliError> {
-    if let Some(file) = config {
-        return Err(CliError::new(format!(
-            "Error loading logger-config from '{}': this version logs to standard error only; \
-             leave out `-l` and set RUST_LOG instead",
-            file.display()
-        )));
-    }
     let choice = match std::env::var("RUST_LOG_STYLE").as_deref() {
         Ok("always") => ColorChoice::Always,
         Ok("never") => ColorChoice::Never,
         _ => ColorChoice::Auto,
     };
+    if let Some(file) = config {
+        return configured::init(file, choice);
+    }
     let format = LineFormat { color: output::stderr_has_color(choice) };
     let layer = tracing_subscriber::fmt::layer()
         .event_format(format)

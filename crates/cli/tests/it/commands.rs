@@ -104,10 +104,10 @@ fn a_reader_that_goes_away_ends_the_command_quietly() {
 }
 
 #[test]
-fn a_logger_file_is_refused_by_name() {
-    let (code, _, err) = run(&["-l", "logger.yaml", "completions", "bash"]);
-    assert_eq!(code, Some(1));
-    assert!(err.starts_with("error: Error loading logger-config from 'logger.yaml'"), "{err}");
+fn a_logger_file_that_cannot_be_loaded_is_an_error() {
+    let (code, out, err) = run(&["-l", "no/logger.yaml", "completions", "bash"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.starts_with("error: Error loading logger-config from 'no/logger.yaml'"), "{err}");
 }
 
 #[test]

@@ -231,3 +231,27 @@ fn the_program_under_test_has_to_exist() {
         .expect(1)
         .says(&["error: TREMOR_BIN names `/no/such/tremor`"]);
 }
+
+#[test]
+fn a_logger_file_decides_what_is_logged_and_where() {
+    let tree = suite(&[("one", "{no: list}")]);
+    tree.write(
+        "logger.yaml",
+        "appenders:
+  err: {kind: console, target: stderr, encoder: {pattern: 'to err: {l} {m}{n}'}}
+  file: {kind: file, path: logs/x.log, encoder: {pattern: '{t} {m}{n}'}}
+root: {level: error, appenders: [err]}
+loggers:
+  tremor: {level: warn, appenders: [file, err], additive: false}
+",
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tremor"));
+    command.args(["-l", "logger.yaml"]).args(tree.command(&["all", "."]).get_args());
+    command.current_dir(tree.path(".")).env("TREMOR_BIN", "../stand-in").env("RUST_LOG", "off");
+    ran(&mut command).expect(0).says(&["to err: WARN Invalid "]);
+    let log = tree.read("logs/x.log");
+    assert!(log.starts_with("tremor Invalid ") && log.contains("tags.yaml"), "{log}");
+    // Without the file, the same warning has its fixed form.
+    let plain = tree.run(&["all", "."]).expect(0);
+    assert!(plain.err.contains(" WARN  tremor] Invalid "), "{}", plain.err);
+}
