@@ -1,0 +1,192 @@
+//! Expressions.
+
+use super::{Bound, Env, Operand, bytes, fold, path, pattern, record, stmt};
+use crate::{
+    error::{ErrorKind, FailedCall, RuntimeError},
+    function::FunctionError,
+    ir::{Chain, Expr, FunctionCall, Key, Match, NativeCall, Piece, Step, Unary},
+    ops,
+};
+use std::fmt::Write;
+use tremor_diagnostic::Span;
+use tremor_syntax::ast::BinaryOp;
+use tremor_value::{Record, Str, Value};
+
+/// Computes the value of `expr`.
+///
+/// Every kind of expression that needs more than a line has a function of its own, which keeps the stack frame of
+/// this one small: it is the one that nests.
+pub(crate) fn eval<'e>(expr: &'e Expr, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    match expr {
+        Expr::Const(value) => Ok(Operand::Ref(value)),
+        Expr::Path(path) => path::resolve(path, env),
+        Expr::Chain(chain) => eval_chain(chain, env),
+        Expr::Unary(unary) => eval_unary(unary, env),
+        Expr::Present { path, wanted } => present(path, *wanted, env),
+        Expr::List(items) => list(items, env),
+        Expr::Record(entries) => record_literal(entries, env),
+        Expr::Interpolate(pieces) => interpolate(pieces, env).map(|text| Operand::Owned(Value::String(text))),
+        Expr::Bytes(literal) => bytes::eval(literal, env),
+        Expr::Native(call) => native(call, env),
+        Expr::Call(call) => function(call, env),
+        Expr::Match(match_) => eval_match(match_, env),
+        Expr::For(for_) => fold::eval_pure(for_, env),
+        Expr::Patch(patch) => record::patch(patch, env),
+        Expr::Merge(merge) => record::merge(merge, env),
+    }
+}
+
+fn present<'e>(path: &'e crate::ir::Path, wanted: bool, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    path::is_present(path, env).map(|present| Operand::Owned(Value::Bool(present == wanted)))
+}
+
+fn eval_chain<'e>(chain: &'e Chain, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    let mut left = eval(&chain.first, env)?;
+    let mut left_span = chain.first_span;
+    for step in &chain.steps {
+        left = match step.op {
+            BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => {
+                Operand::Owned(Value::Bool(logic(step, &left, left_span, env)?))
+            }
+            op => {
+                let right = eval(&step.operand, env)?;
+                binary(op, left, &right, step.span)?
+            }
+        };
+        left_span = step.span;
+    }
+    Ok(left)
+}
+
+fn binary<'e>(
+    op: BinaryOp,
+    left: Operand<'e>,
+    right: &Value,
+    span: Span,
+) -> Result<Operand<'e>, RuntimeError> {
+    // A text under construction grows in place instead of being copied for every piece.
+    if let (BinaryOp::Add, Operand::Owned(Value::String(_)), Value::String(piece)) = (op, &left, right) {
+        let mut text = left.into_value();
+        if let Value::String(text) = &mut text {
+            text.push_str(piece);
+        }
+        return Ok(Operand::Owned(text));
+    }
+    ops::binary(op, &left, right).map(Operand::Owned).map_err(|error| {
+        let (left, right) = (left.type_name(), right.type_name());
+        RuntimeError::at(ErrorKind::Binary { op, error, left, right }, span)
+    })
+}
+
+fn logic(step: &Step, left: &Value, left_span: Span, env: &Env<'_>) -> Result<bool, RuntimeError> {
+    let needs_bool = |value: &Value, span| {
+        let kind = ErrorKind::NeedsBool { op: step.op.as_str(), found: value.type_name() };
+        value.as_bool().ok_or_else(|| RuntimeError::new(kind, span, step.span))
+    };
+    let left = needs_bool(left, left_span)?;
+    match step.op {
+        BinaryOp::And if !left => return Ok(false),
+        BinaryOp::Or if left => return Ok(true),
+        _ => {}
+    }
+    let right = needs_bool(&*eval(&step.operand, env)?, step.operand_span)?;
+    Ok(if step.op == BinaryOp::Xor { left ^ right } else { right })
+}
+
+fn eval_unary<'e>(unary: &'e Unary, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    let operand = eval(&unary.operand, env)?;
+    ops::unary(unary.op, &operand).map(Operand::Owned).map_err(|error| {
+        let kind = ErrorKind::Unary { op: unary.op, error, operand: operand.type_name() };
+        RuntimeError::at(kind, unary.operand_span)
+    })
+}
+
+fn list<'e>(items: &'e [Expr], env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    let items: Result<Vec<Value>, _> =
+        items.iter().map(|item| eval(item, env).map(Operand::into_value)).collect();
+    items.map(|items| Operand::Owned(Value::from(items)))
+}
+
+fn record_literal<'e>(entries: &'e [(Key, Expr)], env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    let mut record = Record::with_capacity(entries.len());
+    for (name, value) in entries {
+        let name = key(name, env)?;
+        let value = eval(value, env)?.into_value();
+        record.insert(name, value);
+    }
+    Ok(Operand::Owned(Value::from(record)))
+}
+
+/// The text of a key.
+pub(crate) fn key(key: &Key, env: &Env<'_>) -> Result<Str, RuntimeError> {
+    match key {
+        Key::Const(text) => Ok(text.clone()),
+        Key::Pieces(pieces) => interpolate(pieces, env),
+    }
+}
+
+fn interpolate(pieces: &[Piece], env: &Env<'_>) -> Result<Str, RuntimeError> {
+    let mut text = Str::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(piece) => text.push_str(piece),
+            Piece::Expr(expr) => append_text(&mut text, &*eval(expr, env)?),
+        }
+    }
+    Ok(text)
+}
+
+/// Appends a value as interpolation shows it: text as it is, all else as compact JSON.
+pub(crate) fn append_text(text: &mut Str, value: &Value) {
+    match value {
+        Value::String(piece) => text.push_str(piece),
+        other => {
+            let _ = write!(text, "{other}");
+        }
+    }
+}
+
+fn native<'e>(call: &'e NativeCall, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    let apply = |args: &[&Value]| {
+        let failed = |error| Box::new(FailedCall { native: call.native, count: args.len(), error });
+        if !call.native.arity.accepts(args.len()) {
+            let kind = ErrorKind::Arity(failed(FunctionError::BadType));
+            return Err(RuntimeError::around(kind, call.span, 2));
+        }
+        let result = (call.native.call)(env.context, args).map(Operand::Owned);
+        result.map_err(|error| RuntimeError::around(ErrorKind::Function(failed(error)), call.span, 2))
+    };
+    match &*call.args {
+        [] => apply(&[]),
+        [a] => apply(&[&*eval(a, env)?]),
+        [a, b] => {
+            let (a, b) = (eval(a, env)?, eval(b, env)?);
+            apply(&[&*a, &*b])
+        }
+        args => {
+            let args: Vec<Operand<'_>> = args.iter().map(|arg| eval(arg, env)).collect::<Result<_, _>>()?;
+            let args: Vec<&Value> = args.iter().map(|arg| &**arg).collect();
+            apply(&args)
+        }
+    }
+}
+
+fn function<'e>(call: &'e FunctionCall, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    let args = call.args.iter().map(|arg| eval(arg, env).map(Operand::into_value));
+    let args: Vec<Value> = args.collect::<Result<_, _>>()?;
+    stmt::call(&call.function, args, call.span, env.context).map(Operand::Owned)
+}
+
+fn eval_match<'e>(match_: &'e Match<Expr>, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    let (clause, value) = pattern::select(match_, env)?;
+    let Some(value) = value else { return eval(&clause.arm, env) };
+    let bound = Bound { value: Operand::Owned(value), outer: env.bound };
+    let env = Env { bound: Some(&bound), ..*env };
+    eval(&clause.arm, &env).map(|value| Operand::Owned(value.into_value()))
+}
+
+/// Computes a condition; the error says what it was instead of a bool.
+pub(crate) fn is_true(expr: &Expr, env: &Env<'_>) -> Result<Result<bool, &'static str>, RuntimeError> {
+    let value = eval(expr, env)?;
+    Ok(value.as_bool().ok_or_else(|| value.type_name()))
+}

@@ -1,0 +1,265 @@
+//! Choosing the clause of a `match` and testing patterns (`spec/language-script.md` sections 7 and 8).
+
+use super::{Bound, Env, Operand, eval};
+use crate::{
+    error::{ErrorKind, RuntimeError},
+    eval::is_true,
+    ir::{Clause, Field, FieldTest, Jump, Match, Pattern},
+    ops,
+};
+use tremor_diagnostic::Span;
+use tremor_syntax::ast::BinaryOp;
+use tremor_value::{Record, Value};
+
+/// A clause together with the value its pattern binds.
+type Selected<'p, Arm> = (&'p Clause<Arm>, Option<Value>);
+
+/// The first clause that applies.
+///
+/// # Errors
+/// E-R1 if there is none, and whatever target, patterns and guards give.
+pub(super) fn select<'p, Arm>(
+    match_: &'p Match<Arm>,
+    env: &Env<'_>,
+) -> Result<Selected<'p, Arm>, RuntimeError> {
+    let target = eval(&match_.target, env)?;
+    let mut jumps = match_.jumps.iter().peekable();
+    let mut index = 0;
+    while let Some(clause) = match_.clauses.get(index) {
+        if let Some(jump) = jumps.next_if(|jump| jump.start == index)
+            && let Some(candidates) = candidates(jump, &target)
+        {
+            for clause in candidates.iter().filter_map(|index| match_.clauses.get(*index)) {
+                if let Some(value) = applies(clause, &target, env, match_.span)? {
+                    return Ok((clause, value));
+                }
+            }
+            index = jump.end;
+            continue;
+        }
+        if let Some(value) = applies(clause, &target, env, match_.span)? {
+            return Ok((clause, value));
+        }
+        index += 1;
+    }
+    Err(RuntimeError::around(ErrorKind::NoClause, match_.span, 2))
+}
+
+/// The clauses of the run that can match the target; `None` if they have to be tried one by one.
+fn candidates<'j>(jump: &'j Jump, target: &Value) -> Option<&'j [usize]> {
+    let found = match target {
+        Value::String(text) => jump.strings.get(text),
+        Value::I64(number) => jump.integers.get(&i128::from(*number)),
+        Value::U64(number) => jump.integers.get(&i128::from(*number)),
+        Value::F64(_) | Value::Bytes(_) => return None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Record(_) => None,
+    };
+    Some(found.map_or(&[], Vec::as_slice))
+}
+
+/// Whether pattern and guard hold, and with which value for the pattern's variable.
+fn applies<Arm>(
+    clause: &Clause<Arm>,
+    target: &Value,
+    env: &Env<'_>,
+    whole: Span,
+) -> Result<Option<Option<Value>>, RuntimeError> {
+    if clause.binds.is_none() {
+        let holds = test(&clause.pattern, target, env, whole)? && guard(clause.guard.as_ref(), env, whole)?;
+        return Ok(holds.then_some(None));
+    }
+    let Some(value) = extract(&clause.pattern, target, env, whole)? else { return Ok(None) };
+    let bound = Bound { value: Operand::Ref(&value), outer: env.bound };
+    let holds = guard(clause.guard.as_ref(), &Env { bound: Some(&bound), ..*env }, whole)?;
+    Ok(holds.then_some(Some(value)))
+}
+
+/// Whether a guard, if there is one, holds.
+///
+/// # Errors
+/// E-T1 at the guard if it is no bool; `whole` is the `match`, `for` or function it belongs to.
+pub(super) fn guard(
+    guard: Option<&(crate::ir::Expr, Span)>,
+    env: &Env<'_>,
+    whole: Span,
+) -> Result<bool, RuntimeError> {
+    let Some((guard, span)) = guard else { return Ok(true) };
+    is_true(guard, env)?.map_err(|found| RuntimeError::new(ErrorKind::Guard { found }, *span, whole))
+}
+
+/// Whether `pattern` matches; `whole` is the `match`, where comparisons that cannot be made are reported.
+pub(super) fn test(
+    pattern: &Pattern,
+    target: &Value,
+    env: &Env<'_>,
+    whole: Span,
+) -> Result<bool, RuntimeError> {
+    match pattern {
+        Pattern::Any => Ok(true),
+        Pattern::Equals(expr) => Ok(eval(expr, env)?.loose_eq(target)),
+        Pattern::Record(fields) => {
+            let Value::Record(record) = target else { return Ok(false) };
+            all(fields, |field| field_holds(field, record, env, whole))
+        }
+        Pattern::Array(elements) => {
+            let Value::Array(items) = target else { return Ok(false) };
+            all(elements, |element| any(items, |item| test(element, item, env, whole)))
+        }
+        Pattern::Tuple { items: patterns, open } => {
+            let Value::Array(items) = target else { return Ok(false) };
+            if !fits(patterns, *open, items) {
+                return Ok(false);
+            }
+            let mut pairs = patterns.iter().zip(items.iter());
+            pairs.try_fold(true, |holds, (pattern, item)| Ok(holds && test(pattern, item, env, whole)?))
+        }
+    }
+}
+
+/// The value that `pattern` gives to its variable, if it matches.
+pub(super) fn extract(
+    pattern: &Pattern,
+    target: &Value,
+    env: &Env<'_>,
+    whole: Span,
+) -> Result<Option<Value>, RuntimeError> {
+    match pattern {
+        Pattern::Any => Ok(Some(target.clone())),
+        Pattern::Equals(expr) => {
+            let value = eval(expr, env)?;
+            Ok(value.loose_eq(target).then(|| value.into_value()))
+        }
+        Pattern::Record(fields) => extract_record(fields, target, env, whole),
+        Pattern::Array(elements) => extract_array(elements, target, env, whole),
+        Pattern::Tuple { items: patterns, open } => {
+            let Value::Array(items) = target else { return Ok(None) };
+            if !fits(patterns, *open, items) {
+                return Ok(None);
+            }
+            let mut values = Vec::with_capacity(patterns.len());
+            for (pattern, item) in patterns.iter().zip(items.iter()) {
+                match extract_element(pattern, item, env, whole)? {
+                    Some(value) => values.push(value),
+                    None => return Ok(None),
+                }
+            }
+            Ok(Some(Value::from(values)))
+        }
+    }
+}
+
+/// As [`extract`], for elements of arrays, tuples and parameters: an expression gives the item, not its own value.
+pub(super) fn extract_element(
+    pattern: &Pattern,
+    item: &Value,
+    env: &Env<'_>,
+    whole: Span,
+) -> Result<Option<Value>, RuntimeError> {
+    match pattern {
+        Pattern::Equals(_) => Ok(test(pattern, item, env, whole)?.then(|| item.clone())),
+        _ => extract(pattern, item, env, whole),
+    }
+}
+
+fn fits(patterns: &[Pattern], open: bool, items: &[Value]) -> bool {
+    if open { items.len() >= patterns.len() } else { items.len() == patterns.len() }
+}
+
+fn field_holds(field: &Field, record: &Record, env: &Env<'_>, whole: Span) -> Result<bool, RuntimeError> {
+    let value = record.get(&field.key);
+    match (&field.test, value) {
+        (FieldTest::Present, value) => Ok(value.is_some()),
+        (FieldTest::Absent, value) => Ok(value.is_none()),
+        (_, None) => Ok(false),
+        (FieldTest::Compare(op, expr), Some(value)) => compare(*op, value, &*eval(expr, env)?, whole),
+        (FieldTest::Nested(pattern), Some(value)) => test(pattern, value, env, whole),
+    }
+}
+
+fn compare(op: BinaryOp, left: &Value, right: &Value, whole: Span) -> Result<bool, RuntimeError> {
+    match ops::binary(op, left, right) {
+        Ok(result) => Ok(result.as_bool() == Some(true)),
+        Err(error) => {
+            let (left, right) = (left.type_name(), right.type_name());
+            Err(RuntimeError::at(ErrorKind::Binary { op, error, left, right }, whole))
+        }
+    }
+}
+
+fn extract_record(
+    fields: &[Field],
+    target: &Value,
+    env: &Env<'_>,
+    whole: Span,
+) -> Result<Option<Value>, RuntimeError> {
+    let Value::Record(record) = target else { return Ok(None) };
+    let mut captured = Record::default();
+    for field in fields {
+        match (&field.test, record.get(&field.key)) {
+            (FieldTest::Present, Some(value)) => {
+                captured.insert(field.key.clone(), value.clone());
+            }
+            (FieldTest::Nested(pattern), Some(value)) => match extract(pattern, value, env, whole)? {
+                Some(value) => {
+                    captured.insert(field.key.clone(), value);
+                }
+                None => return Ok(None),
+            },
+            _ if field_holds(field, record, env, whole)? => {}
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(Value::from(captured)))
+}
+
+fn extract_array(
+    elements: &[Pattern],
+    target: &Value,
+    env: &Env<'_>,
+    whole: Span,
+) -> Result<Option<Value>, RuntimeError> {
+    let Value::Array(items) = target else { return Ok(None) };
+    let mut pairs = Vec::new();
+    for element in elements {
+        if matches!(element, Pattern::Any) {
+            if items.is_empty() {
+                return Ok(None);
+            }
+            continue;
+        }
+        let before = pairs.len();
+        for (index, item) in (0_u64..).zip(items.iter()) {
+            if let Some(value) = extract_element(element, item, env, whole)? {
+                pairs.push(Value::from(vec![Value::from(index), value]));
+            }
+        }
+        if pairs.len() == before {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Value::from(pairs)))
+}
+
+fn all<T>(
+    items: &[T],
+    mut holds: impl FnMut(&T) -> Result<bool, RuntimeError>,
+) -> Result<bool, RuntimeError> {
+    for item in items {
+        if !holds(item)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn any<T>(
+    items: &[T],
+    mut holds: impl FnMut(&T) -> Result<bool, RuntimeError>,
+) -> Result<bool, RuntimeError> {
+    for item in items {
+        if holds(item)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,266 @@
+//! Statements and calls of functions.
+
+use super::{Bound, Env, NULL, Operand, eval, expr, fold, path, pattern};
+use crate::{
+    error::{ErrorKind, RuntimeError},
+    function::Context,
+    ir::{Block, Body, Case, Emit, Function, Let, Match, Place, Stmt},
+};
+use tremor_diagnostic::Span;
+use tremor_value::{Payload, Str, Value};
+
+/// How often `recur` may restart a function within one call: one less than the limit of `spec/cli.md` 2.1.
+const RECUR_LIMIT: u32 = 1023;
+
+/// How deep values that a script builds may be nested.
+const VALUE_DEPTH: usize = 1024;
+
+/// How many assignments may pass before the depth of what is assigned is looked at again.
+const DEPTH_CHECK_EVERY: u32 = 64;
+
+/// What statements run on.
+pub(crate) struct Frame<'f> {
+    pub(crate) event: &'f mut Payload,
+    pub(crate) meta: &'f mut Value,
+    pub(crate) state: &'f mut Value,
+    pub(crate) args: &'f Value,
+    pub(crate) locals: Vec<Option<Value>>,
+    pub(crate) context: &'f Context<'f>,
+    /// Counts what may nest values deeper.
+    pub(crate) assignments: u32,
+}
+
+impl Frame<'_> {
+    pub(super) fn env(&self) -> Env<'_> {
+        Env {
+            event: self.event,
+            meta: self.meta,
+            state: self.state,
+            args: self.args,
+            group: &NULL,
+            window: &NULL,
+            locals: &self.locals,
+            bound: None,
+            context: self.context,
+        }
+    }
+
+    pub(super) fn set_local(&mut self, slot: u32, value: Option<Value>) {
+        if let Some(local) = usize::try_from(slot).ok().and_then(|slot| self.locals.get_mut(slot)) {
+            *local = value;
+        }
+    }
+}
+
+/// How a statement ended.
+#[derive(Debug)]
+pub(crate) enum Flow {
+    /// With a value; null if nobody wanted it.
+    Value(Value),
+    /// With the event as its value.
+    Event,
+    /// The script ends here; `None` stands for the event and for port `out`.
+    Emit { value: Option<Value>, port: Option<Str> },
+    /// The script ends here, without output.
+    Drop,
+    /// The function starts again with these arguments.
+    Recur(Vec<Value>),
+}
+
+/// Runs statements; the value is that of the last one, if `wanted`.
+pub(crate) fn run_block(block: &Block, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
+    let Some((last, before)) = block.split_last() else { return Ok(Flow::Value(Value::Null)) };
+    for stmt in before {
+        match run(stmt, frame, false)? {
+            Flow::Value(_) | Flow::Event => {}
+            end => return Ok(end),
+        }
+    }
+    run(last, frame, wanted)
+}
+
+pub(super) fn run(stmt: &Stmt, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
+    match stmt {
+        Stmt::Expr(_) if !wanted => Ok(Flow::Value(Value::Null)),
+        Stmt::Expr(expr) if expr.is_event() => Ok(Flow::Event),
+        Stmt::Expr(expr) => eval(expr, &frame.env()).map(|value| Flow::Value(value.into_value())),
+        Stmt::Let(let_) => assign(let_, frame, wanted),
+        Stmt::Emit(emit) => run_emit(emit, frame),
+        Stmt::Drop => Ok(Flow::Drop),
+        Stmt::Match(match_) => run_match(match_, frame, wanted),
+        Stmt::For(for_) => fold::run(for_, frame),
+        Stmt::Recur(args) => {
+            let env = frame.env();
+            let args = args.iter().map(|arg| eval(arg, &env).map(Operand::into_value));
+            args.collect::<Result<_, _>>().map(Flow::Recur)
+        }
+    }
+}
+
+fn run_emit(emit: &Emit, frame: &Frame<'_>) -> Result<Flow, RuntimeError> {
+    let env = frame.env();
+    let value = match &emit.value {
+        None => None,
+        Some(value) if value.is_event() => None,
+        Some(value) => Some(eval(value, &env)?.into_value()),
+    };
+    let port = emit.port.as_ref().map(|port| expr::key(port, &env)).transpose()?;
+    Ok(Flow::Emit { value, port })
+}
+
+fn run_match(match_: &Match<Block>, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
+    let (clause, value) = pattern::select(match_, &frame.env())?;
+    let Some(slot) = clause.binds else { return run_block(&clause.arm, frame, wanted) };
+    frame.set_local(slot, value);
+    let flow = run_block(&clause.arm, frame, wanted);
+    // The variable is gone after its clause, which also keeps values from staying shared longer than needed.
+    frame.set_local(slot, None);
+    flow
+}
+
+fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
+    let value = match run(&let_.value, frame, true)? {
+        Flow::Value(value) => value,
+        Flow::Event => frame.event.value().clone(),
+        end => return Ok(end),
+    };
+    check_depth(&value, frame, let_.span)?;
+    let result = if wanted { value.clone() } else { Value::Null };
+    let whole = let_.span;
+    match &let_.place {
+        Place::Local { slot, segments, .. } if segments.is_empty() => frame.set_local(*slot, Some(value)),
+        Place::Local { slot, name, span, segments } => {
+            let keys = path::keys(segments, whole, &frame.env())?;
+            let local = usize::try_from(*slot).ok().and_then(|slot| frame.locals.get_mut(slot));
+            let Some(Some(local)) = local else {
+                return Err(RuntimeError::at(ErrorKind::UnknownLocal(name.clone()), *span));
+            };
+            path::assign(local, &keys, segments, value, whole)?;
+        }
+        Place::Event(segments) => {
+            let keys = path::keys(segments, whole, &frame.env())?;
+            path::assign(frame.event.value_mut(), &keys, segments, value, whole)?;
+        }
+        Place::Meta(segments) => {
+            let keys = path::keys(segments, whole, &frame.env())?;
+            path::assign(frame.meta, &keys, segments, value, whole)?;
+        }
+        Place::State(segments) => {
+            let keys = path::keys(segments, whole, &frame.env())?;
+            path::assign(frame.state, &keys, segments, value, whole)?;
+        }
+        Place::WholeMeta => return Err(RuntimeError::around(ErrorKind::AssignMeta, whole, 2)),
+        Place::Invalid(what) => {
+            return Err(RuntimeError::around(ErrorKind::AssignInvalid(what), whole, 2));
+        }
+    }
+    Ok(Flow::Value(result))
+}
+
+/// Keeps scripts from wrapping a value into itself without end, by looking at it every so often.
+fn check_depth(value: &Value, frame: &mut Frame<'_>, span: Span) -> Result<(), RuntimeError> {
+    if !value.is_container() {
+        return Ok(());
+    }
+    frame.assignments = frame.assignments.wrapping_add(1);
+    if frame.assignments.is_multiple_of(DEPTH_CHECK_EVERY) && value.is_nested_deeper_than(VALUE_DEPTH) {
+        return Err(RuntimeError::around(ErrorKind::TooDeep, span, 2));
+    }
+    Ok(())
+}
+
+/// Calls a function with `args`; `span` is the call.
+///
+/// # Errors
+/// What its body gives, and E-R9 at the call.
+pub(super) fn call(
+    function: &Function,
+    mut args: Vec<Value>,
+    span: Span,
+    context: &Context<'_>,
+) -> Result<Value, RuntimeError> {
+    let mut surplus = Value::from(args.split_off(function.params.min(args.len())));
+    for round in 0..=RECUR_LIMIT {
+        if !context.step() {
+            return Err(RuntimeError::around(ErrorKind::TooManySteps, span, 2));
+        }
+        if round.is_multiple_of(DEPTH_CHECK_EVERY)
+            && args.iter().any(|arg| arg.is_nested_deeper_than(VALUE_DEPTH))
+        {
+            return Err(RuntimeError::around(ErrorKind::TooDeep, span, 2));
+        }
+        match call_once(function, args, &surplus, context)? {
+            Flow::Value(value) => return Ok(value),
+            Flow::Recur(again) => {
+                args = again;
+                if args.len() > function.params {
+                    surplus = Value::from(args.split_off(function.params));
+                }
+            }
+            // `event` is null in a function, and it can neither emit nor drop.
+            Flow::Event | Flow::Emit { .. } | Flow::Drop => return Ok(Value::Null),
+        }
+    }
+    Err(RuntimeError::around(ErrorKind::Recursion { limit: RECUR_LIMIT }, span, 2))
+}
+
+fn call_once(
+    function: &Function,
+    args: Vec<Value>,
+    surplus: &Value,
+    context: &Context<'_>,
+) -> Result<Flow, RuntimeError> {
+    let mut locals: Vec<Option<Value>> = args.into_iter().map(Some).collect();
+    locals.resize(function.slots, None);
+    let (mut event, mut meta, mut state) = (Payload::default(), Value::Null, Value::Null);
+    let mut frame = Frame {
+        event: &mut event,
+        meta: &mut meta,
+        state: &mut state,
+        args: surplus,
+        locals,
+        context,
+        assignments: 0,
+    };
+    match &function.body {
+        Body::Native(_) => Ok(Flow::Value(Value::Null)),
+        Body::Statements(block) => run_block(block, &mut frame, true),
+        Body::Cases { cases, default } => {
+            for case in cases {
+                if let Some(values) = case_applies(case, function.params, &frame)? {
+                    for (slot, value) in (0..).zip(values) {
+                        frame.set_local(slot, Some(value));
+                    }
+                    return run_block(&case.body, &mut frame, true);
+                }
+            }
+            run_block(default, &mut frame, true)
+        }
+    }
+}
+
+/// The values that the parameters take in this case, if its patterns match and its guard holds.
+fn case_applies(case: &Case, params: usize, frame: &Frame<'_>) -> Result<Option<Vec<Value>>, RuntimeError> {
+    let Some(patterns) = &case.patterns else { return Ok(None) };
+    let env = frame.env();
+    let mut values = Vec::with_capacity(params);
+    for (pattern, local) in patterns.iter().zip(&frame.locals) {
+        let Some(local) = local else { return Ok(None) };
+        match pattern::extract_element(pattern, local, &env, case.span)? {
+            Some(value) => values.push(value),
+            None => return Ok(None),
+        }
+    }
+    let holds = pattern::guard(case.guard.as_ref(), &env, case.span)?;
+    Ok(holds.then_some(values))
+}
+
+/// Runs `inner` with one more variable in scope.
+pub(super) fn with_bound<T>(
+    env: &Env<'_>,
+    value: Operand<'_>,
+    inner: impl FnOnce(&Env<'_>) -> Result<T, RuntimeError>,
+) -> Result<T, RuntimeError> {
+    let bound = Bound { value, outer: env.bound };
+    inner(&Env { bound: Some(&bound), ..*env })
+}

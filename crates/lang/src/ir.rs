@@ -1,0 +1,357 @@
+//! The lowered form that the interpreter runs on.
+//!
+//! Names are gone: locals are slots, variables of pure clauses count outwards ([`Root::Bound`]), constants stand in
+//! place, functions are shared pointers. Chains of operators are flat, so their length costs no stack.
+
+use crate::function::Native;
+use std::{collections::HashMap, sync::Arc};
+use tremor_diagnostic::Span;
+use tremor_syntax::ast::{BinaryOp, UnaryOp};
+use tremor_value::{Str, Value};
+
+/// A pure expression.
+#[derive(Clone, Debug)]
+pub(crate) enum Expr {
+    Const(Value),
+    Path(Box<Path>),
+    /// `first op item op item …`, grouped from the left.
+    Chain(Box<Chain>),
+    Unary(Box<Unary>),
+    Present {
+        path: Box<Path>,
+        /// `true` for `present`, `false` for `absent`.
+        wanted: bool,
+    },
+    List(Box<[Expr]>),
+    /// Entries in source order; a repeated key keeps its first place.
+    Record(Box<[(Key, Expr)]>),
+    Interpolate(Box<[Piece]>),
+    Bytes(Box<Bytes>),
+    Native(Box<NativeCall>),
+    Call(Box<FunctionCall>),
+    Match(Box<Match<Expr>>),
+    For(Box<For<Expr>>),
+    Patch(Box<Patch>),
+    Merge(Box<Merge>),
+}
+
+impl Expr {
+    pub(crate) fn as_const(&self) -> Option<&Value> {
+        match self {
+            Self::Const(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// `true` for the bare path `event`.
+    pub(crate) fn is_event(&self) -> bool {
+        matches!(self, Self::Path(path) if path.segments.is_empty() && matches!(path.root, Root::Event))
+    }
+}
+
+/// Text of a key: mostly known when compiled.
+#[derive(Clone, Debug)]
+pub(crate) enum Key {
+    Const(Str),
+    Pieces(Box<[Piece]>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Piece {
+    Text(Str),
+    Expr(Expr),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    pub(crate) root: Root,
+    pub(crate) segments: Box<[Segment]>,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Root {
+    Event,
+    Meta,
+    State,
+    Args,
+    Group,
+    Window,
+    Local(u32, Str),
+    /// A local that nothing assigns: reading it always fails.
+    Unknown(Str),
+    /// Variable of an enclosing pure clause, 0 for the innermost.
+    Bound(u32),
+    Expr(Expr),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) kind: SegmentKind,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum SegmentKind {
+    Key(Str),
+    Index(u64),
+    /// A computed key or index, with the place of its expression.
+    Dynamic(Expr, Span),
+    Range {
+        start: (Expr, Span),
+        end: (Expr, Span),
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Chain {
+    pub(crate) first: Expr,
+    pub(crate) first_span: Span,
+    pub(crate) steps: Box<[Step]>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) op: BinaryOp,
+    pub(crate) operand: Expr,
+    pub(crate) operand_span: Span,
+    /// The binary expression that ends with this step.
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Unary {
+    pub(crate) op: UnaryOp,
+    pub(crate) operand: Expr,
+    pub(crate) operand_span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Bytes {
+    pub(crate) parts: Box<[BytesPart]>,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct BytesPart {
+    pub(crate) value: Expr,
+    pub(crate) kind: BytesKind,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BytesKind {
+    /// An integer of 1 to 64 bits.
+    Integer { bits: u32, signed: bool, little: bool },
+    /// Bytes or text; the number of bytes taken from the front, all if `None`.
+    Binary(Option<usize>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct NativeCall {
+    pub(crate) native: Native,
+    pub(crate) args: Box<[Expr]>,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct FunctionCall {
+    pub(crate) function: Arc<Function>,
+    pub(crate) args: Box<[Expr]>,
+    pub(crate) span: Span,
+}
+
+/// A function written in the language.
+#[derive(Debug)]
+pub(crate) struct Function {
+    /// Declared parameters; they are the first slots.
+    pub(crate) params: usize,
+    /// Number of locals, parameters included.
+    pub(crate) slots: usize,
+    pub(crate) body: Body,
+    /// All it calls is pure.
+    pub(crate) pure: bool,
+    /// Levels of evaluation its deepest call chain may take.
+    pub(crate) depth: u32,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    Native(Native),
+    Statements(Block),
+    Cases { cases: Box<[Case]>, default: Block },
+}
+
+#[derive(Debug)]
+pub(crate) struct Case {
+    /// One pattern per parameter, the rest never matches.
+    pub(crate) patterns: Option<Box<[Pattern]>>,
+    pub(crate) guard: Option<(Expr, Span)>,
+    pub(crate) body: Block,
+    pub(crate) span: Span,
+}
+
+pub(crate) type Block = Box<[Stmt]>;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Stmt {
+    /// Not evaluated unless its value is wanted.
+    Expr(Expr),
+    Let(Box<Let>),
+    Emit(Box<Emit>),
+    Drop,
+    Match(Box<Match<Block>>),
+    For(Box<For<Block>>),
+    Recur(Box<[Expr]>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Let {
+    pub(crate) place: Place,
+    pub(crate) value: Stmt,
+    /// From the start of the place to the end of the value.
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Local {
+        slot: u32,
+        name: Str,
+        span: Span,
+        segments: Box<[Segment]>,
+    },
+    Event(Box<[Segment]>),
+    Meta(Box<[Segment]>),
+    State(Box<[Segment]>),
+    /// `$` alone.
+    WholeMeta,
+    /// A constant, `args`, an expression path, …
+    Invalid(&'static str),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Emit {
+    /// `None` emits the event itself.
+    pub(crate) value: Option<Expr>,
+    /// `None` is port `out`.
+    pub(crate) port: Option<Key>,
+}
+
+/// `match`, with arms of expressions or of statements.
+#[derive(Clone, Debug)]
+pub(crate) struct Match<Arm> {
+    pub(crate) target: Expr,
+    pub(crate) clauses: Box<[Clause<Arm>]>,
+    /// Shortcuts through runs of constant patterns, see [`Jump`].
+    pub(crate) jumps: Box<[Jump]>,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Clause<Arm> {
+    pub(crate) pattern: Pattern,
+    /// The pattern's value is bound: to this slot in statement arms, as [`Root::Bound`] in guards and pure arms.
+    pub(crate) binds: Option<u32>,
+    pub(crate) guard: Option<(Expr, Span)>,
+    pub(crate) arm: Arm,
+}
+
+/// A run of clauses whose patterns are constant strings or integers.
+///
+/// A string or integer target looks its candidates up; all other clauses of the run cannot match it. Any other
+/// target tries the clauses one by one.
+#[derive(Clone, Debug)]
+pub(crate) struct Jump {
+    /// First clause of the run.
+    pub(crate) start: usize,
+    /// First clause after it.
+    pub(crate) end: usize,
+    pub(crate) strings: HashMap<Str, Vec<usize>>,
+    pub(crate) integers: HashMap<i128, Vec<usize>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Pattern {
+    Any,
+    /// Equal to the value; its result is that value.
+    Equals(Expr),
+    Record(Box<[Field]>),
+    Array(Box<[Pattern]>),
+    Tuple {
+        items: Box<[Pattern]>,
+        open: bool,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    pub(crate) key: Str,
+    pub(crate) test: FieldTest,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum FieldTest {
+    Present,
+    Absent,
+    Compare(BinaryOp, Expr),
+    Nested(Pattern),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct For<Arm> {
+    pub(crate) target: Expr,
+    pub(crate) clauses: Box<[ForClause<Arm>]>,
+    pub(crate) initial: Option<Expr>,
+    pub(crate) op: BinaryOp,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ForClause<Arm> {
+    /// Slots of key and value in statement arms.
+    pub(crate) slots: (u32, u32),
+    pub(crate) guard: Option<(Expr, Span)>,
+    pub(crate) arm: Arm,
+    /// The `(K, V)`.
+    pub(crate) vars_span: Span,
+    /// The last expression of the arm.
+    pub(crate) last_span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Patch {
+    pub(crate) target: Expr,
+    pub(crate) target_span: Span,
+    pub(crate) operations: Box<[Operation]>,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    pub(crate) kind: OperationKind,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum OperationKind {
+    Insert(Key, Expr),
+    Update(Key, Expr),
+    Upsert(Key, Expr),
+    Erase(Key),
+    Copy(Key, Key),
+    Move(Key, Key),
+    Merge(Key, Expr),
+    MergeAll(Expr),
+    Default(Key, Expr),
+    DefaultAll(Expr),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Merge {
+    pub(crate) left: Expr,
+    pub(crate) left_span: Span,
+    pub(crate) right: Expr,
+    pub(crate) right_span: Span,
+    pub(crate) span: Span,
+}

@@ -1,0 +1,84 @@
+//! Scopes: what names mean in a script, a module, a pipeline body or a flow body.
+
+use crate::{
+    deploy::{ConnectorDefinition, FlowDefinition},
+    ir::Function,
+    query::{PipelineDefinition, ScriptDefinition},
+};
+use std::{collections::HashMap, sync::Arc};
+use tremor_syntax::ast::Ident;
+use tremor_value::Value;
+
+/// Names of one scope. Nothing is inherited from an enclosing one (`spec/language-lexical.md` 9.4).
+#[derive(Debug, Default)]
+pub(crate) struct Scope {
+    /// Modules bound by `use`; of a module these are its children.
+    pub(crate) modules: HashMap<String, Arc<Scope>>,
+    pub(crate) names: Names,
+    /// Something in it is wrong and was reported, so missing names are not reported again.
+    pub(crate) broken: bool,
+}
+
+/// The name spaces of a scope. `None` stands for a definition that is wrong and was reported.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) constants: HashMap<String, Option<Value>>,
+    pub(crate) functions: HashMap<String, Option<Arc<Function>>>,
+    pub(crate) scripts: HashMap<String, Option<Arc<ScriptDefinition>>>,
+    pub(crate) pipelines: HashMap<String, Option<Arc<PipelineDefinition>>>,
+    pub(crate) connectors: HashMap<String, Option<Arc<ConnectorDefinition>>>,
+    pub(crate) flows: HashMap<String, Option<Arc<FlowDefinition>>>,
+    /// Windows and operators: known by name so that duplicates are found.
+    pub(crate) windows: HashMap<String, Option<()>>,
+    pub(crate) operators: HashMap<String, Option<()>>,
+}
+
+/// What a module path leads to.
+pub(crate) enum Resolved<'s> {
+    Scope(&'s Scope),
+    /// Nothing, and a part of the way was already reported as broken.
+    Broken,
+    Missing,
+}
+
+impl Scope {
+    /// The scope that `path` leads to, starting at the names bound here.
+    pub(crate) fn resolve(&self, path: &[Ident]) -> Resolved<'_> {
+        let mut scope = self;
+        for segment in path {
+            match scope.modules.get(&segment.text) {
+                Some(next) => scope = next,
+                None if scope.broken => return Resolved::Broken,
+                None => return Resolved::Missing,
+            }
+        }
+        Resolved::Scope(scope)
+    }
+}
+
+/// The outcome of looking for a definition.
+pub(crate) enum Lookup<T> {
+    Found(T),
+    /// It is wrong and was reported.
+    Broken,
+    Missing,
+}
+
+/// Looks `name` up in one name space of the scope that `module` leads to.
+pub(crate) fn look_up<T: Clone>(
+    scope: &Scope,
+    module: &[Ident],
+    name: &str,
+    space: fn(&Names) -> &HashMap<String, Option<T>>,
+) -> Lookup<T> {
+    match scope.resolve(module) {
+        Resolved::Missing => Lookup::Missing,
+        Resolved::Broken => Lookup::Broken,
+        Resolved::Scope(scope) => match space(&scope.names).get(name) {
+            Some(Some(found)) => Lookup::Found(found.clone()),
+            Some(None) => Lookup::Broken,
+            None if scope.broken => Lookup::Broken,
+            None => Lookup::Missing,
+        },
+    }
+}

@@ -1,0 +1,426 @@
+//! From a compiled query to a graph: nested pipelines are inlined, names become indices, what leads nowhere goes.
+
+use crate::{
+    graph::{Graph, Node, NodeKind, OutPort, Target},
+    order,
+};
+use std::{collections::HashMap, fmt, sync::Arc};
+use tremor_diagnostic::{Diagnostic, RenderOptions, SourceMap, Span, closest, codes, render_all};
+use tremor_lang::{Channel, Create, Named, PipelineDefinition, ScriptDefinition, Select, Statement, no_args};
+use tremor_value::{Str, Value};
+
+/// How deep pipelines may be nested.
+const DEPTH: usize = 64;
+
+/// Number of nodes beyond which a graph is refused: nesting can multiply them without end.
+const NODES: usize = 100_000;
+
+/// Why there is no graph.
+#[derive(Clone, Debug)]
+pub struct BuildError {
+    /// Everything that was found.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts the positions refer to.
+    pub sources: Arc<SourceMap>,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = RenderOptions { file_name: true, colour: false };
+        out.write_str(&render_all(&self.diagnostics, &self.sources, options))
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// A node before its edges are put in place.
+pub(crate) struct Draft {
+    pub(crate) kind: NodeKind,
+    /// What messages call it.
+    pub(crate) label: String,
+    /// Ports of the whole graph stay, even when nothing is connected to them.
+    pub(crate) is_port: bool,
+}
+
+/// An edge: results of `from` on `from_port` go to `to`.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    pub(crate) from: usize,
+    pub(crate) from_port: Str,
+    pub(crate) to: usize,
+    pub(crate) to_port: Str,
+}
+
+pub(crate) struct Builder {
+    sources: Arc<SourceMap>,
+    nodes: Vec<Draft>,
+    edges: Vec<Edge>,
+    states: Vec<Value>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// What a name in a pipeline body stands for.
+enum Entry {
+    Stream(usize),
+    Script(usize, Arc<ScriptDefinition>),
+    Pipeline(Ports),
+    /// It could not be made, which was reported.
+    Broken,
+}
+
+/// The ports of a pipeline as nodes.
+#[derive(Default)]
+struct Ports {
+    inputs: HashMap<String, usize>,
+    outputs: HashMap<String, usize>,
+}
+
+impl Builder {
+    pub(crate) fn new(sources: Arc<SourceMap>) -> Self {
+        Self { sources, nodes: Vec::new(), edges: Vec::new(), states: Vec::new(), diagnostics: Vec::new() }
+    }
+
+    pub(crate) fn build(mut self, definition: &PipelineDefinition, args: Value) -> Result<Graph, BuildError> {
+        let mut ports = self.ports(definition, "", true);
+        let mut outputs: Vec<String> = definition.outputs.iter().map(|port| port.name.clone()).collect();
+        let mut inputs: Vec<String> = definition.inputs.iter().map(|port| port.name.clone()).collect();
+        if definition.arguments.is_none() {
+            self.ports_named_by_use(definition, &mut ports, &mut inputs, &mut outputs);
+        }
+        for (index, name) in outputs.iter().enumerate() {
+            let draft = ports.outputs.get(name).and_then(|node| self.nodes.get_mut(*node));
+            if let Some(draft) = draft {
+                draft.kind = NodeKind::Output(index);
+            }
+        }
+        self.body(definition, &Arc::new(args), &ports, "", 0);
+        if self.diagnostics.is_empty() {
+            order::remove_dead(&self.nodes, &mut self.edges);
+            self.diagnostics.extend(order::find_cycle(&self.nodes, &self.edges));
+        }
+        if !self.diagnostics.is_empty() {
+            return Err(BuildError { diagnostics: self.diagnostics, sources: self.sources });
+        }
+        let inputs = inputs.into_iter().filter_map(|name| {
+            let node = *ports.inputs.get(&name)?;
+            Some((name, node))
+        });
+        let inputs = inputs.collect();
+        Ok(self.finish(inputs, outputs))
+    }
+
+    fn finish(self, inputs: Vec<(String, usize)>, outputs: Vec<String>) -> Graph {
+        let batched = order::branches_stay_apart(self.nodes.len(), &self.edges);
+        let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
+        let mut stateless = true;
+        let live: std::collections::HashSet<usize> = self.edges.iter().map(|edge| edge.to).collect();
+        for (index, draft) in self.nodes.into_iter().enumerate() {
+            if let NodeKind::Script { definition, .. } = &draft.kind {
+                stateless &= definition.is_stateless() || !live.contains(&index);
+            }
+            nodes.push(Node { kind: draft.kind, ports: Vec::new() });
+        }
+        for edge in self.edges {
+            let Some(node) = nodes.get_mut(edge.from) else { continue };
+            let target = Target { node: edge.to, port: edge.to_port };
+            match node.ports.iter_mut().find(|port| port.name == edge.from_port) {
+                Some(port) => port.targets.push(target),
+                None => node.ports.push(OutPort { name: edge.from_port, targets: vec![target] }),
+            }
+        }
+        Graph { nodes, inputs, outputs, states: self.states, batched, stateless, sources: self.sources }
+    }
+
+    fn node(&mut self, kind: NodeKind, label: String, is_port: bool) -> usize {
+        self.nodes.push(Draft { kind, label, is_port });
+        self.nodes.len() - 1
+    }
+
+    fn edge(&mut self, from: (usize, &str), to: (usize, &str)) {
+        let (from, from_port) = (from.0, from.1.into());
+        self.edges.push(Edge { from, from_port, to: to.0, to_port: to.1.into() });
+    }
+
+    fn error_around(
+        &mut self,
+        code: tremor_diagnostic::Code,
+        span: Span,
+        message: String,
+        hint: Option<String>,
+    ) {
+        let outer = self.sources.widen(span, 2);
+        self.diagnostics.push(Diagnostic::error(code, span, message).outer(outer).maybe_hint(hint));
+    }
+
+    fn ports(&mut self, definition: &PipelineDefinition, prefix: &str, is_port: bool) -> Ports {
+        let mut ports = Ports::default();
+        for port in &definition.inputs {
+            let node = self.node(NodeKind::Stream, format!("{prefix}{}", port.name), is_port);
+            ports.inputs.entry(port.name.clone()).or_insert(node);
+        }
+        for port in &definition.outputs {
+            let node = self.node(NodeKind::Stream, format!("{prefix}{}", port.name), is_port);
+            ports.outputs.entry(port.name.clone()).or_insert(node);
+        }
+        ports
+    }
+
+    /// At the top of a stand-alone query `in/x` is an input port of that name, and `out/x` is the output port `x`
+    /// (`spec/language-query.md` 3.3).
+    fn ports_named_by_use(
+        &mut self,
+        definition: &PipelineDefinition,
+        ports: &mut Ports,
+        inputs: &mut Vec<String>,
+        outputs: &mut Vec<String>,
+    ) {
+        for statement in &definition.statements {
+            let Statement::Select(select) = statement else { continue };
+            if let Some(port) = &select.from.port
+                && definition.has_input(&select.from.node.name)
+                && port.name != "out"
+            {
+                let name = format!("{}/{}", select.from.node.name, port.name);
+                if !ports.inputs.contains_key(&name) {
+                    let node = self.node(NodeKind::Stream, name.clone(), true);
+                    ports.inputs.insert(name.clone(), node);
+                    inputs.push(name);
+                }
+            }
+            if let Some(port) = &select.into.port
+                && definition.has_output(&select.into.node.name)
+                && port.name != "in"
+                && !ports.outputs.contains_key(&port.name)
+            {
+                let node = self.node(NodeKind::Stream, port.name.clone(), true);
+                ports.outputs.insert(port.name.clone(), node);
+                outputs.push(port.name.clone());
+            }
+        }
+    }
+
+    fn body(
+        &mut self,
+        definition: &PipelineDefinition,
+        args: &Arc<Value>,
+        ports: &Ports,
+        prefix: &str,
+        depth: usize,
+    ) {
+        let mut body = Body { args, ports, prefix, depth, names: HashMap::new() };
+        for statement in &definition.statements {
+            if self.nodes.len() > NODES {
+                let message = format!("This pipeline has more than {NODES} nodes");
+                self.diagnostics.push(Diagnostic::error(codes::TOO_DEEP, definition.span, message));
+                return;
+            }
+            match statement {
+                Statement::Stream { name, span } => {
+                    let taken = body.is_taken(&name.name);
+                    if taken {
+                        let message = format!("There is something called `{}` already", name.name);
+                        self.diagnostics.push(Diagnostic::error(codes::DUPLICATE_NODE, *span, message));
+                    } else {
+                        let node = self.node(NodeKind::Stream, body.label(&name.name), false);
+                        body.names.insert(name.name.clone(), Entry::Stream(node));
+                    }
+                }
+                Statement::Script(create) => self.script(create, &mut body),
+                Statement::Pipeline(create) => self.nested(create, &mut body),
+                Statement::Select(select) => {
+                    self.select(select, &body, definition.arguments.is_none() && depth == 0);
+                }
+            }
+        }
+    }
+
+    /// Reports a name that is taken.
+    fn is_duplicate(&mut self, name: &Named, span: Span, body: &Body<'_>) -> bool {
+        let taken = body.is_taken(&name.name);
+        if taken {
+            let message = format!("There is something called `{}` already", name.name);
+            self.error_around(codes::DUPLICATE_NODE, span, message, None);
+        }
+        taken
+    }
+
+    fn script(&mut self, create: &Create<ScriptDefinition>, body: &mut Body<'_>) {
+        if self.is_duplicate(&create.name, create.span, body) {
+            return;
+        }
+        let entry = match self.script_node(create, body) {
+            Ok(node) => Entry::Script(node, Arc::clone(&create.definition)),
+            Err(diagnostics) => {
+                self.diagnostics.extend(diagnostics);
+                Entry::Broken
+            }
+        };
+        body.names.insert(create.name.name.clone(), entry);
+    }
+
+    fn script_node(
+        &mut self,
+        create: &Create<ScriptDefinition>,
+        body: &Body<'_>,
+    ) -> Result<usize, Vec<Diagnostic>> {
+        let definition = &create.definition;
+        let args = definition.arguments.bind(&create.given, body.args, &self.sources)?;
+        let initial = match &definition.state {
+            Some(state) => {
+                state.evaluate_with_args(&args).map_err(|error| vec![error.to_diagnostic(&self.sources)])?
+            }
+            None => Value::Null,
+        };
+        let state = self.states.len();
+        self.states.push(initial);
+        let (definition, args) = (Arc::clone(definition), Arc::new(args));
+        let kind = NodeKind::Script { definition, args, state };
+        Ok(self.node(kind, body.label(&create.name.name), false))
+    }
+
+    fn nested(&mut self, create: &Create<PipelineDefinition>, body: &mut Body<'_>) {
+        if self.is_duplicate(&create.name, create.span, body) {
+            return;
+        }
+        let name = create.name.name.clone();
+        let bound = match &create.definition.arguments {
+            Some(arguments) => arguments.bind(&create.given, body.args, &self.sources),
+            None => Ok(no_args()),
+        };
+        let args = match bound {
+            Ok(args) => args,
+            Err(diagnostics) => {
+                self.diagnostics.extend(diagnostics);
+                body.names.insert(name, Entry::Broken);
+                return;
+            }
+        };
+        if body.depth >= DEPTH {
+            let message = format!("Pipelines are nested more than {DEPTH} levels deep");
+            self.error_around(codes::TOO_DEEP, create.span, message, None);
+            return;
+        }
+        let prefix = format!("{}/", body.label(&name));
+        let ports = self.ports(&create.definition, &prefix, false);
+        self.body(&create.definition, &Arc::new(args), &ports, &prefix, body.depth + 1);
+        body.names.insert(name, Entry::Pipeline(ports));
+    }
+
+    fn select(&mut self, select: &Arc<Select>, body: &Body<'_>, at_root: bool) {
+        let from = self.source(&select.from, body, at_root);
+        let into = self.sink(&select.into, body, at_root);
+        let (Some(from), Some(into)) = (from, into) else { return };
+        let kind = NodeKind::Select { select: Arc::clone(select), args: Arc::clone(body.args) };
+        let label = format!("{}select {} into {}", body.prefix, select.from.node.name, select.into.node.name);
+        let node = self.node(kind, label, false);
+        self.edge((from.0, &from.1), (node, "in"));
+        self.edge((node, "out"), (into.0, &into.1));
+    }
+
+    /// The node and port that `from` reads; `None` after a report.
+    fn source(&mut self, channel: &Channel, body: &Body<'_>, at_root: bool) -> Option<(usize, String)> {
+        let name = &channel.node.name;
+        let port = channel.port.as_ref().map_or("out", |port| port.name.as_str());
+        if let Some(entry) = body.names.get(name) {
+            return match entry {
+                Entry::Stream(node) => Some((*node, "out".to_owned())),
+                Entry::Script(node, _) => Some((*node, port.to_owned())),
+                Entry::Pipeline(ports) => match ports.outputs.get(port) {
+                    Some(node) => Some((*node, "out".to_owned())),
+                    None => self.unknown_port(channel, port, "output", &ports.outputs),
+                },
+                Entry::Broken => None,
+            };
+        }
+        let port_name = if at_root && port != "out" { format!("{name}/{port}") } else { name.clone() };
+        match body.ports.inputs.get(&port_name) {
+            Some(_) if !at_root && port != "out" => {
+                self.unknown_port(channel, port, "output", &HashMap::new())
+            }
+            Some(node) => Some((*node, "out".to_owned())),
+            None => self.unknown_node(channel, body, &body.ports.inputs),
+        }
+    }
+
+    /// The node and port that `into` writes; `None` after a report.
+    fn sink(&mut self, channel: &Channel, body: &Body<'_>, at_root: bool) -> Option<(usize, String)> {
+        let name = &channel.node.name;
+        let port = channel.port.as_ref().map_or("in", |port| port.name.as_str());
+        if let Some(entry) = body.names.get(name) {
+            return match entry {
+                Entry::Stream(node) => Some((*node, "in".to_owned())),
+                Entry::Script(node, definition) => {
+                    if definition.section(port).is_none() {
+                        let mut sections: HashMap<String, usize> =
+                            definition.sections.iter().map(|(name, _)| (name.name.clone(), 0)).collect();
+                        sections.insert("in".to_owned(), 0);
+                        return self.unknown_port(channel, port, "input", &sections);
+                    }
+                    Some((*node, port.to_owned()))
+                }
+                Entry::Pipeline(ports) => match ports.inputs.get(port) {
+                    Some(node) => Some((*node, "in".to_owned())),
+                    None => self.unknown_port(channel, port, "input", &ports.inputs),
+                },
+                Entry::Broken => None,
+            };
+        }
+        let port_name = if at_root && port != "in" { port } else { name.as_str() };
+        match body.ports.outputs.get(port_name) {
+            Some(_) if !at_root && port != "in" => self.unknown_port(channel, port, "input", &HashMap::new()),
+            Some(node) => Some((*node, "in".to_owned())),
+            None => self.unknown_node(channel, body, &body.ports.outputs),
+        }
+    }
+
+    fn unknown_port(
+        &mut self,
+        channel: &Channel,
+        port: &str,
+        side: &str,
+        known: &HashMap<String, usize>,
+    ) -> Option<(usize, String)> {
+        let message = format!("`{}` has no {side} port `{port}`", channel.node.name);
+        let mut names: Vec<String> = known.keys().map(|name| format!("`{name}`")).collect();
+        names.sort_unstable();
+        let hint = (!names.is_empty()).then(|| format!("Its {side} ports are {}", names.join(", ")));
+        let span = channel.port.as_ref().map_or(channel.span, |port| port.span);
+        self.error_around(codes::UNKNOWN_PORT, span, message, hint);
+        None
+    }
+
+    fn unknown_node(
+        &mut self,
+        channel: &Channel,
+        body: &Body<'_>,
+        ports: &HashMap<String, usize>,
+    ) -> Option<(usize, String)> {
+        let name = &channel.node.name;
+        let message = format!("There is no stream, port, operator, script or pipeline `{name}` here");
+        let known = body.names.keys().chain(ports.keys()).map(String::as_str);
+        let hint = closest(name, known).map(|near| format!("Did you mean `{near}`?"));
+        self.error_around(codes::UNKNOWN_NODE, channel.node.span, message, hint);
+        None
+    }
+}
+
+/// The names of one pipeline body while it is read from top to bottom.
+struct Body<'b> {
+    args: &'b Arc<Value>,
+    ports: &'b Ports,
+    prefix: &'b str,
+    depth: usize,
+    names: HashMap<String, Entry>,
+}
+
+impl Body<'_> {
+    fn label(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn is_taken(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+            || self.ports.inputs.contains_key(name)
+            || self.ports.outputs.contains_key(name)
+    }
+}

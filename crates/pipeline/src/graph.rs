@@ -1,0 +1,129 @@
+//! The graph that events run through: flat, immutable, shared by all instances.
+
+use crate::{BuildError, Pipeline, build::Builder};
+use std::sync::Arc;
+use tremor_diagnostic::SourceMap;
+use tremor_lang::{PipelineDefinition, ScriptDefinition, Select};
+use tremor_value::{Str, Value};
+
+/// Index of an input or output port of a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PortId(pub(crate) usize);
+
+impl PortId {
+    /// The index, below the number of ports of its side.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A compiled pipeline as a flat graph.
+#[derive(Debug)]
+pub struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) inputs: Vec<(String, usize)>,
+    pub(crate) outputs: Vec<String>,
+    /// Initial states of the script instances.
+    pub(crate) states: Vec<Value>,
+    /// Whole batches may take one branch after the other without changing the order on any port.
+    pub(crate) batched: bool,
+    pub(crate) stateless: bool,
+    pub(crate) sources: Arc<SourceMap>,
+}
+
+/// One node and where its results go.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: NodeKind,
+    /// Only scripts have more than one.
+    pub(crate) ports: Vec<OutPort>,
+}
+
+#[derive(Debug)]
+pub(crate) struct OutPort {
+    pub(crate) name: Str,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// The receiving end of an edge.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) node: usize,
+    /// Only scripts look at it.
+    pub(crate) port: Str,
+}
+
+#[derive(Debug)]
+pub(crate) enum NodeKind {
+    /// An input port, a stream, or a port of a nested pipeline.
+    Stream,
+    /// An output port of the graph.
+    Output(usize),
+    Select {
+        select: Arc<Select>,
+        args: Arc<Value>,
+    },
+    Script {
+        definition: Arc<ScriptDefinition>,
+        args: Arc<Value>,
+        /// Which of the states is its own.
+        state: usize,
+    },
+}
+
+impl Graph {
+    /// Builds the graph of a pipeline whose `args` are `args` (`spec/language-query.md` section 11).
+    ///
+    /// Nodes without way in or out are left out. `sources` are those of the compiled program, for reports.
+    ///
+    /// # Errors
+    /// Everything that is found wrong: unknown nodes and ports, doubled names, missing arguments, cycles.
+    pub fn build(
+        definition: &PipelineDefinition,
+        args: Value,
+        sources: Arc<SourceMap>,
+    ) -> Result<Arc<Self>, BuildError> {
+        Builder::new(sources).build(definition, args).map(Arc::new)
+    }
+
+    /// A new instance, with its own state.
+    #[must_use]
+    pub fn instance(self: &Arc<Self>) -> Pipeline {
+        Pipeline::new(Arc::clone(self))
+    }
+
+    /// Names of the input ports, by index.
+    pub fn inputs(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.inputs.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Names of the output ports, by index.
+    pub fn outputs(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.outputs.iter().map(String::as_str)
+    }
+
+    /// The input port called `name`, in any case.
+    #[must_use]
+    pub fn input(&self, name: &str) -> Option<PortId> {
+        self.inputs().position(|port| port.eq_ignore_ascii_case(name)).map(PortId)
+    }
+
+    /// The output port called `name`, in any case.
+    #[must_use]
+    pub fn output(&self, name: &str) -> Option<PortId> {
+        self.outputs().position(|port| port.eq_ignore_ascii_case(name)).map(PortId)
+    }
+
+    /// `true` if no event can influence a later one, so instances may work side by side.
+    #[must_use]
+    pub fn is_stateless(&self) -> bool {
+        self.stateless
+    }
+
+    /// The texts behind the spans of this graph's errors.
+    #[must_use]
+    pub fn sources(&self) -> &Arc<SourceMap> {
+        &self.sources
+    }
+}
