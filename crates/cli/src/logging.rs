@@ -77,8 +77,8 @@ where
         event.record(&mut fields);
         let (now, meta) = (Utc(OffsetDateTime::now_utc()), event.metadata());
         let (on, off) = if self.color { (color_of(*meta.level()), "\x1b[0m") } else { ("", "") };
-        let Fields { message, rest } = fields;
-        writeln!(writer, "[{now} {on}{:<5}{off} {}] {message}{rest}", meta.level().as_str(), meta.target())
+        let text = fields.into_text();
+        writeln!(writer, "[{now} {on}{:<5}{off} {}] {text}", meta.level().as_str(), meta.target())
     }
 }
 
@@ -100,6 +100,12 @@ struct Fields {
 }
 
 impl Fields {
+    /// Message and fields as one text.
+    fn into_text(mut self) -> String {
+        self.message.push_str(&self.rest);
+        visible(self.message)
+    }
+
     fn push(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         // Writing to a `String` cannot fail.
         let _infallible = if field.name() == "message" {
@@ -108,6 +114,20 @@ impl Fields {
             fmt::write(&mut self.rest, format_args!(" {}={value}", field.name()))
         };
     }
+}
+
+/// Text from outside may be part of a message; what would steer a terminal is made visible. Line breaks stay:
+/// diagnostics have several lines.
+fn visible(text: String) -> String {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(steers) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }
 
 impl Visit for Fields {
@@ -181,6 +201,12 @@ mod tests {
         let (time, rest) = line.split_at(21);
         assert!(time.starts_with("[20") && time.ends_with('Z'), "{time}");
         assert_eq!(rest, " WARN  tremor_runtime] [Flow::main] Gave up tries=3 cause=refused\n");
+    }
+
+    #[test]
+    fn nothing_in_a_message_steers_the_terminal() {
+        let line = logged(false, || tracing::warn!(target: "tremor", peer = "\x1b[2J\r", "a\nb\tc"));
+        assert!(line.ends_with("] a\nb\tc peer=\\u{1b}[2J\\r\n"), "{line:?}");
     }
 
     #[test]

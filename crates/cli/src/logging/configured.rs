@@ -102,7 +102,7 @@ impl<S: Subscriber> Layer<S> for Configured {
         }
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let Fields { message, rest } = fields;
+        let text = fields.into_text();
         let record = Record {
             time: OffsetDateTime::now_utc(),
             level: *meta.level(),
@@ -110,7 +110,7 @@ impl<S: Subscriber> Layer<S> for Configured {
             module: meta.module_path().unwrap_or(meta.target()),
             file: meta.file().unwrap_or_default(),
             line: meta.line().unwrap_or_default(),
-            message: &(message + &rest),
+            message: &text,
         };
         for output in outputs {
             let mut line = String::new();

@@ -153,6 +153,24 @@ mod tests {
     }
 
     #[test]
+    fn hostile_text_is_refused() {
+        #[derive(Debug, Deserialize)]
+        struct One {
+            #[serde(rename = "a")]
+            _a: Text,
+        }
+        for deep in ["[", "{x: ", "- ", "? ", "!t [", "&a ["] {
+            let ignored = format!("a: 1\nzzz: {}", deep.repeat(50_000));
+            assert!(parse::<One>(&ignored).is_err(), "{deep}");
+        }
+        let mut bomb = "a0: &a0 [x, x]\n".to_owned();
+        for level in 1..60 {
+            bomb.push_str(&format!("a{level}: &a{level} [*a{0}, *a{0}]\n", level - 1));
+        }
+        assert!(parse::<One>(&format!("a: 1\n{bomb}")).is_err());
+    }
+
+    #[test]
     fn an_environment_is_text() {
         let env: Env = parse("A: 1\nB: true\nC: x y\nD:\nE: '~'\n").unwrap();
         let text: Vec<String> = pairs(&env).map(|(name, value)| format!("{name}={value}")).collect();
