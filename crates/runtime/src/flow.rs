@@ -1,0 +1,260 @@
+//! A flow at work.
+
+use crate::{pipelines::Node, plan::Plan};
+use futures_util::future::join_all;
+use std::sync::{Mutex, PoisonError};
+use tokio::task::JoinHandle;
+use tracing::{error, info};
+use tremor_connector::{Handle, SinkTotals, State};
+use tremor_diagnostic::SourceMap;
+use tremor_lang::RuntimeError;
+use tremor_pipeline::Report;
+
+/// Log target of the engine.
+const TARGET: &str = "tremor_runtime";
+
+/// Where a flow stands (`spec/runtime.md` 2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowState {
+    /// Instances exist, not all have started.
+    Initializing,
+    /// All connectors started.
+    Running,
+    /// Paused by an operator.
+    Paused,
+    /// A graceful stop is under way.
+    Draining,
+    /// All parts ended.
+    Stopped,
+    /// A part failed.
+    Failed,
+}
+
+/// What a flow shows of itself.
+#[derive(Clone, Debug)]
+pub struct FlowStatus {
+    /// Name under which it runs.
+    pub alias: String,
+    /// Where it stands.
+    pub state: FlowState,
+    /// Names of its connectors.
+    pub connectors: Vec<String>,
+}
+
+/// What a connector shows of itself.
+#[derive(Clone, Debug)]
+pub struct ConnectorStatus {
+    /// Name within the flow.
+    pub name: String,
+    /// Where it stands.
+    pub state: State,
+    /// It has its connection.
+    pub connected: bool,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+    /// What its ports are linked to.
+    pub links: Vec<PipelinePort>,
+    /// Events given on `out` and on `err`.
+    pub given: (u64, u64),
+    /// What became of the events it took.
+    pub taken: SinkTotals,
+}
+
+/// One end of a link, as a connector sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipelinePort {
+    /// The connector's port.
+    pub own_port: String,
+    /// The pipeline.
+    pub pipeline: String,
+    /// The pipeline's port.
+    pub port: String,
+}
+
+/// A flow at work.
+pub(crate) struct Flow {
+    alias: String,
+    connectors: Vec<Connector>,
+    pipelines: Mutex<Vec<JoinHandle<()>>>,
+    state: Mutex<FlowState>,
+}
+
+struct Connector {
+    name: String,
+    handle: Handle,
+    role: Role,
+    links: Vec<PipelinePort>,
+}
+
+/// What a connector is linked to do, in the order in which flows start their parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    SinkOnly,
+    Both,
+    SourceOnly,
+    /// Nothing: it is never started.
+    Unlinked,
+}
+
+/// Logs what goes wrong inside a pipeline, with its place in the file.
+pub(crate) struct ReportToLog {
+    /// `<flow>::<pipeline>`.
+    pub(crate) alias: String,
+}
+
+impl Report for ReportToLog {
+    fn select_failed(&self, error: &RuntimeError, sources: &SourceMap) {
+        error!(target: TARGET, "[Pipeline::{}] {}", self.alias, error.report(sources).trim_end());
+    }
+}
+
+impl Flow {
+    /// Puts everything in place; nothing is connected before [`Flow::start`].
+    pub(crate) fn new(plan: Plan) -> Self {
+        let Plan { alias, connectors, pipelines, links } = plan;
+        let pipelines = pipelines.iter().filter_map(Node::spawn).collect();
+        let mut connectors: Vec<Connector> = connectors
+            .into_iter()
+            .zip(links)
+            .map(|((name, instance), links)| {
+                let role = match instance.linked() {
+                    (false, true) => Role::SinkOnly,
+                    (true, true) => Role::Both,
+                    (true, false) => Role::SourceOnly,
+                    (false, false) => Role::Unlinked,
+                };
+                Connector { name, handle: instance.spawn(), role, links }
+            })
+            .collect();
+        connectors.sort_by_key(|connector| connector.role);
+        Self {
+            alias,
+            connectors,
+            pipelines: Mutex::new(pipelines),
+            state: Mutex::new(FlowState::Initializing),
+        }
+    }
+
+    pub(crate) fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    fn started(&self) -> impl DoubleEndedIterator<Item = &Connector> {
+        self.connectors.iter().filter(|connector| connector.role != Role::Unlinked)
+    }
+
+    /// Starts all connectors, sinks first, and waits until each is connected.
+    ///
+    /// # Errors
+    /// The first cause; parts that did start are left as they are.
+    pub(crate) async fn start(&self) -> Result<(), String> {
+        info!(target: TARGET, "[Flow::{}] Starting", self.alias);
+        let outcomes = join_all(self.started().map(|connector| connector.handle.start())).await;
+        let outcome: Result<(), String> = outcomes.into_iter().collect();
+        match &outcome {
+            Ok(()) => {
+                info!(target: TARGET, "[Flow::{}] Started", self.alias);
+                self.advance(FlowState::Initializing, FlowState::Running);
+            }
+            Err(cause) => {
+                error!(target: TARGET, "[Flow::{}] Failed: {cause}", self.alias);
+                self.advance(FlowState::Initializing, FlowState::Failed);
+            }
+        }
+        outcome
+    }
+
+    /// Pauses the connectors, sources first. `false` if the flow is not running.
+    pub(crate) fn pause(&self) -> bool {
+        let paused = self.advance(FlowState::Running, FlowState::Paused);
+        if paused {
+            self.started().rev().for_each(|connector| connector.handle.pause());
+        }
+        paused
+    }
+
+    /// Takes back a pause, sinks first. `false` if the flow is not paused.
+    pub(crate) fn resume(&self) -> bool {
+        let resumed = self.advance(FlowState::Paused, FlowState::Running);
+        if resumed {
+            self.started().for_each(|connector| connector.handle.resume());
+        }
+        resumed
+    }
+
+    /// Ends when everything that was read has arrived.
+    pub(crate) async fn drain(&self) {
+        info!(target: TARGET, "[Flow::{}] Draining", self.alias);
+        self.set_state(FlowState::Draining);
+        join_all(self.started().rev().map(|connector| connector.handle.drain())).await;
+        info!(target: TARGET, "[Flow::{}] Drained", self.alias);
+    }
+
+    /// Ends all parts.
+    pub(crate) async fn stop(&self) {
+        join_all(self.connectors.iter().map(|connector| connector.handle.stop())).await;
+        for pipeline in self.lock_pipelines().drain(..) {
+            pipeline.abort();
+        }
+        self.set_state(FlowState::Stopped);
+        info!(target: TARGET, "[Flow::{}] Stopped", self.alias);
+    }
+
+    pub(crate) fn status(&self) -> FlowStatus {
+        let mut state = *self.lock_state();
+        let one_failed = self.started().any(|connector| connector.handle.status().state == State::Failed);
+        if one_failed && matches!(state, FlowState::Running | FlowState::Initializing) {
+            state = FlowState::Failed;
+        }
+        let connectors = self.connectors.iter().map(|connector| connector.name.clone()).collect();
+        FlowStatus { alias: self.alias.clone(), state, connectors }
+    }
+
+    pub(crate) fn connectors(&self) -> Vec<ConnectorStatus> {
+        self.connectors.iter().map(Connector::status).collect()
+    }
+
+    /// The handle of one connector.
+    pub(crate) fn connector(&self, name: &str) -> Option<Handle> {
+        self.connectors
+            .iter()
+            .find(|connector| connector.name == name)
+            .map(|connector| connector.handle.clone())
+    }
+
+    fn set_state(&self, state: FlowState) {
+        *self.lock_state() = state;
+    }
+
+    fn advance(&self, from: FlowState, to: FlowState) -> bool {
+        let mut state = self.lock_state();
+        let fits = *state == from;
+        if fits {
+            *state = to;
+        }
+        fits
+    }
+
+    fn lock_state(&self) -> std::sync::MutexGuard<'_, FlowState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_pipelines(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connector {
+    fn status(&self) -> ConnectorStatus {
+        let status = self.handle.status();
+        ConnectorStatus {
+            name: self.name.clone(),
+            state: status.state,
+            connected: status.connected,
+            failure: status.failure,
+            links: self.links.clone(),
+            given: self.handle.given(),
+            taken: self.handle.taken(),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! A flow that is made and linked, but does nothing yet.
+
+use crate::{
+    flow::{PipelinePort, ReportToLog},
+    graph::{self, Graph},
+    locate,
+    pipelines::{Node, ToPipeline, ToSink},
+};
+use std::sync::Arc;
+use tremor_connector::{
+    Definition, DefinitionError, DrainBoard, Environment, ExitSwitch, Instance, Links, OpenRoute, Registry,
+};
+use tremor_diagnostic::{Diagnostic, SourceMap, codes};
+use tremor_event::IdGenerator;
+use tremor_lang::{ConnectorInstance, Endpoint, EndpointKind, Flow, Host, Link, Setting};
+use tremor_value::Value;
+
+/// What flows are made of.
+pub struct Parts {
+    /// Connector kinds.
+    pub connectors: Registry,
+    /// Codecs and processors.
+    pub codecs: tremor_codec::Registry,
+    /// Numbers for everything that can stand first in an event id.
+    pub ids: Arc<IdGenerator>,
+    /// Name of this machine.
+    pub hostname: Arc<str>,
+    /// What scripts may ask of the world.
+    pub host: Arc<dyn Host>,
+    /// Asks for the end of the process.
+    pub exit: ExitSwitch,
+}
+
+/// A flow whose connectors and pipelines are made and linked.
+pub struct Plan {
+    pub(crate) alias: String,
+    pub(crate) connectors: Vec<(String, Instance)>,
+    pub(crate) pipelines: Vec<Arc<Node>>,
+    /// For each connector: what its ports are linked to.
+    pub(crate) links: Vec<Vec<PipelinePort>>,
+}
+
+impl Plan {
+    /// Makes and links everything that `flow` wants.
+    ///
+    /// # Errors
+    /// A report for each mistake that was found, with its place in the file.
+    pub fn new(flow: &Flow, sources: &Arc<SourceMap>, parts: &Parts) -> Result<Self, Vec<Diagnostic>> {
+        let mut maker = Maker { flow, sources, parts, board: Arc::default(), problems: Vec::new() };
+        let connectors = maker.connectors();
+        let pipelines = maker.pipelines();
+        let Some((connectors, pipelines)) = connectors.zip(pipelines).filter(|_| maker.problems.is_empty())
+        else {
+            return Err(maker.problems);
+        };
+        let mut linker = Linker { connectors, pipelines, graph: Graph::default() };
+        let mut outputs: Vec<Links> = linker.pipelines.iter().map(|_| Links::default()).collect();
+        let mut shown: Vec<Vec<_>> = linker.connectors.iter().map(|_| Vec::new()).collect();
+        for link in &flow.links {
+            if let Err(problem) = linker.link(link, &mut outputs, &mut shown) {
+                maker.problems.push(problem);
+            }
+        }
+        maker.problems.extend(linker.finish(flow, &maker.board).err());
+        if !maker.problems.is_empty() {
+            return Err(maker.problems);
+        }
+        let Linker { connectors, pipelines, .. } = linker;
+        pipelines.iter().zip(outputs).for_each(|(node, links)| node.link(links));
+        Ok(Self { alias: flow.alias.name.clone(), connectors, pipelines, links: shown })
+    }
+
+    /// Name under which the flow runs.
+    #[must_use]
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+}
+
+struct Maker<'a> {
+    flow: &'a Flow,
+    sources: &'a Arc<SourceMap>,
+    parts: &'a Parts,
+    board: Arc<DrainBoard>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Maker<'_> {
+    /// `None` if one of them could not be made.
+    fn connectors(&mut self) -> Option<Vec<(String, Instance)>> {
+        let flow = self.flow;
+        let mut made = Vec::new();
+        for connector in &flow.connectors {
+            let environment = Environment {
+                alias: format!("{}::{}", flow.alias.name, connector.name.name),
+                hostname: self.parts.hostname.clone(),
+                ids: self.parts.ids.clone(),
+                exit: self.parts.exit.clone(),
+            };
+            let definition = definition(connector);
+            let Parts { connectors, codecs, .. } = self.parts;
+            match Instance::create(&definition, &environment, connectors, codecs, &self.board) {
+                Ok(instance) => made.push((connector.name.name.clone(), instance)),
+                Err(error) => self.problems.push(self.refused(connector, &error)),
+            }
+        }
+        (made.len() == flow.connectors.len()).then_some(made)
+    }
+
+    fn refused(&self, connector: &ConnectorInstance, error: &DefinitionError) -> Diagnostic {
+        let at = locate::key(&error.path, &connector.settings, self.sources);
+        let at = at.unwrap_or(if error.path.is_empty() { connector.kind.span } else { connector.span });
+        let code =
+            if error.path.is_empty() { codes::UNKNOWN_CONNECTOR_KIND } else { codes::BAD_CONNECTOR_VALUE };
+        Diagnostic::error(code, at, error.message.clone()).outer(self.sources.widen(at, 2))
+    }
+
+    fn pipelines(&mut self) -> Option<Vec<Arc<Node>>> {
+        let mut made = Vec::new();
+        for pipeline in &self.flow.pipelines {
+            let alias = format!("{}::{}", self.flow.alias.name, pipeline.name.name);
+            let built = tremor_pipeline::Graph::build(
+                &pipeline.definition,
+                pipeline.args.clone(),
+                self.sources.clone(),
+            );
+            match built {
+                Ok(graph) => {
+                    let report = Box::new(ReportToLog { alias: alias.clone() });
+                    made.push(Arc::new(Node::new(alias, graph, report, self.parts.host.clone())));
+                }
+                Err(error) => self.problems.extend(error.diagnostics),
+            }
+        }
+        (made.len() == self.flow.pipelines.len()).then_some(made)
+    }
+}
+
+fn definition(connector: &ConnectorInstance) -> Definition {
+    let value = |setting: &Option<Setting>| -> Option<Value> {
+        setting.as_ref().map(|setting| setting.value.clone())
+    };
+    let settings = &connector.settings;
+    Definition {
+        kind: connector.kind.name.clone(),
+        config: value(&settings.config),
+        codec: value(&settings.codec),
+        preprocessors: value(&settings.preprocessors),
+        postprocessors: value(&settings.postprocessors),
+        reconnect: value(&settings.reconnect),
+        metrics_interval_s: value(&settings.metrics_interval_s),
+    }
+}
+
+struct Linker {
+    connectors: Vec<(String, Instance)>,
+    pipelines: Vec<Arc<Node>>,
+    graph: Graph,
+}
+
+impl Linker {
+    fn link(
+        &mut self,
+        link: &Link,
+        outputs: &mut [Links],
+        shown: &mut [Vec<PipelinePort>],
+    ) -> Result<(), Diagnostic> {
+        let (route, to) = self.target(&link.to)?;
+        match link.from.kind {
+            EndpointKind::Connector => {
+                let index = self.connector(&link.from)?;
+                let Some((_, instance)) = self.connectors.get_mut(index) else { return Ok(()) };
+                let port =
+                    instance.output(&link.from.port.name).map_err(|error| bad_port(&link.from, &error))?;
+                instance.link_output(port, route);
+                self.graph.link(graph::Node::Source(index), to);
+            }
+            EndpointKind::Pipeline => {
+                let index = self.pipeline(&link.from)?;
+                if let Some(links) = outputs.get_mut(index) {
+                    links.add(&link.from.port.name, route);
+                }
+                self.graph.link(graph::Node::Pipeline(index), to);
+            }
+        }
+        for (one, other) in [(&link.from, &link.to), (&link.to, &link.from)] {
+            if one.kind == EndpointKind::Connector
+                && let Some(shown) = self.connector(one).ok().and_then(|index| shown.get_mut(index))
+            {
+                shown.push(PipelinePort {
+                    own_port: one.port.name.to_lowercase(),
+                    pipeline: other.instance.name.clone(),
+                    port: other.port.name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&mut self, to: &Endpoint) -> Result<(Arc<dyn OpenRoute>, graph::Node), Diagnostic> {
+        match to.kind {
+            EndpointKind::Connector => {
+                let index = self.connector(to)?;
+                let Some((_, instance)) = self.connectors.get_mut(index) else { return Err(unknown(to)) };
+                let port = instance.input(&to.port.name).map_err(|error| bad_port(to, &error))?;
+                let deliver = instance.link_input().ok_or_else(|| unknown(to))?;
+                Ok((Arc::new(ToSink { deliver, port }), graph::Node::Sink(index)))
+            }
+            EndpointKind::Pipeline => {
+                let index = self.pipeline(to)?;
+                let node = self.pipelines.get(index).ok_or_else(|| unknown(to))?;
+                let port = node.graph().input(&to.port.name).ok_or_else(|| unknown(to))?;
+                Ok((Arc::new(ToPipeline { node: node.clone(), port }), graph::Node::Pipeline(index)))
+            }
+        }
+    }
+
+    fn connector(&self, endpoint: &Endpoint) -> Result<usize, Diagnostic> {
+        let found = self.connectors.iter().position(|(name, _)| *name == endpoint.instance.name);
+        found.ok_or_else(|| unknown(endpoint))
+    }
+
+    fn pipeline(&self, endpoint: &Endpoint) -> Result<usize, Diagnostic> {
+        let name = &endpoint.instance.name;
+        let found = self.pipelines.iter().position(|node| node.alias.rsplit("::").next() == Some(name));
+        found.ok_or_else(|| unknown(endpoint))
+    }
+
+    /// Works out who hears of whom: gates of sources behind sinks, and the drain marks to expect.
+    fn finish(&self, flow: &Flow, board: &DrainBoard) -> Result<(), Diagnostic> {
+        if let Some(members) = self.graph.pipeline_loop() {
+            let names =
+                members.iter().filter_map(|index| self.pipelines.get(*index)).map(|node| node.alias.as_str());
+            let names = names.collect::<Vec<_>>().join("` → `");
+            let message = format!("These pipelines feed each other in a loop: `{names}`");
+            return Err(Diagnostic::error(codes::GRAPH_CYCLE, flow.span, message));
+        }
+        for (index, (_, instance)) in self.connectors.iter().enumerate() {
+            let Some((source, gate)) = instance.source() else { continue };
+            let ways = self.graph.ways(index).map_err(|graph::TooManyWays| {
+                let message = format!("More than 10000 ways lead away from connector `{}`", instance.alias());
+                Diagnostic::error(codes::GRAPH_CYCLE, flow.span, message)
+            })?;
+            for (sink, count) in ways {
+                let Some(sink) = self.connectors.get(sink).and_then(|(_, instance)| instance.sink()) else {
+                    continue;
+                };
+                sink.add_upstream(gate.clone());
+                (0..count).for_each(|_| board.expect(source, sink.id));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown(endpoint: &Endpoint) -> Diagnostic {
+    let sort = match endpoint.kind {
+        EndpointKind::Connector => "connector",
+        EndpointKind::Pipeline => "pipeline",
+    };
+    let message =
+        format!("There is no {sort} `{}` with a port `{}`", endpoint.instance.name, endpoint.port.name);
+    Diagnostic::error(codes::UNKNOWN_PORT, endpoint.span, message)
+}
+
+fn bad_port(endpoint: &Endpoint, error: &DefinitionError) -> Diagnostic {
+    Diagnostic::error(codes::UNKNOWN_PORT, endpoint.port.span, error.message.clone())
+}
