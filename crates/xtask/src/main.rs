@@ -2,6 +2,7 @@
 //! that run in the same session; `docs/PERFORMANCE.md` explains what it prints.
 
 mod bench;
+mod cpu_time;
 mod error;
 mod output;
 mod reference;

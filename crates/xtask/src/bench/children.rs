@@ -22,7 +22,10 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::error::{Doing as _, Error, Result};
+use crate::{
+    cpu_time,
+    error::{Doing as _, Error, Result},
+};
 
 /// How much of a failed child's standard error is shown, in bytes.
 const STDERR_TAIL_BYTES: usize = 2_000;
@@ -142,13 +145,9 @@ impl Running {
         Ok(status)
     }
 
-    /// Processor time that the process has used, in user and kernel mode together; `None` where the
-    /// system does not tell. Granularity is one clock tick, usually 10 ms.
+    /// Processor time that the process has used so far; see [`cpu_time::of_process`].
     pub(super) fn cpu(&self) -> Option<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
-        let ticks = cpu_ticks(&stat)?;
-        let per_second = rustix::param::clock_ticks_per_second();
-        Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+        cpu_time::of_process(self.child.id())
     }
 
     fn failure(&self, status: ExitStatus) -> Error {
@@ -182,14 +181,6 @@ fn pid_of(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
-/// Fields 14 and 15 of a `/proc/<pid>/stat` line; the name in field 2 may hold spaces and parentheses.
-fn cpu_ticks(stat: &str) -> Option<u64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace().skip(11);
-    let (user, system) = (fields.next()?, fields.next()?);
-    Some(user.parse::<u64>().ok()? + system.parse::<u64>().ok()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,13 +189,6 @@ mod tests {
         let mut command = Command::new("sleep");
         command.arg("600");
         command
-    }
-
-    #[test]
-    fn ticks_survive_a_strange_name() {
-        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194304 100 0 0 0 31 11 0 0 20 0 1 0 100 1 1";
-        assert_eq!(cpu_ticks(stat), Some(42));
-        assert_eq!(cpu_ticks("7 (a"), None);
     }
 
     #[test]

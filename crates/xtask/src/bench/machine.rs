@@ -10,6 +10,8 @@ pub(super) struct Machine {
     pub(super) processor: String,
     pub(super) memory_mib: u64,
     pub(super) kernel: String,
+    /// Mean number of processes that wanted to run during the last minute; near 0 on a quiet machine.
+    pub(super) load_average: f64,
     pub(super) program: String,
 }
 
@@ -27,6 +29,7 @@ pub(super) fn facts(program: &Program) -> Machine {
             uname.release().to_string_lossy(),
             uname.machine().to_string_lossy()
         ),
+        load_average: fs::read_to_string("/proc/loadavg").map_or(f64::NAN, |text| first_number(&text)),
         program: program.describe(),
     }
 }
@@ -34,8 +37,11 @@ pub(super) fn facts(program: &Program) -> Machine {
 impl Machine {
     /// The lines above the table.
     pub(super) fn text(&self) -> String {
-        let Self { cores, processor, memory_mib, kernel, program } = self;
-        format!("machine: {cores} cores, {processor}, {memory_mib} MiB, {kernel}\nprogram: {program}\n")
+        let Self { cores, processor, memory_mib, kernel, load_average, program } = self;
+        format!(
+            "machine: {cores} cores, {processor}, {memory_mib} MiB, {kernel}, load average {load_average:.2} before\n\
+             program: {program}\n"
+        )
     }
 }
 
@@ -48,4 +54,8 @@ fn field(path: &str, name: &str) -> Option<String> {
 
 fn kib_to_mib(text: &str) -> u64 {
     text.split(' ').next().and_then(|number| number.parse::<u64>().ok()).map_or(0, |kib| kib / 1_024)
+}
+
+fn first_number(text: &str) -> f64 {
+    text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(f64::NAN)
 }

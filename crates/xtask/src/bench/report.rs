@@ -21,7 +21,7 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
-const HEAD: [&str; 8] = ["case", "unit", "ours", "(spread)", "reference", "(spread)", "compared", "aim"];
+const HEAD: [&str; 9] = ["case", "unit", "ours", "(spread)", "reference", "(spread)", "ratio", "aim", "met"];
 
 /// The table, then what was seen beside the figures, then what the cases are.
 pub(super) fn table(rows: &[Row]) -> String {
@@ -52,6 +52,7 @@ pub(super) fn json(machine: &Machine, rows: &[Row]) -> String {
             "processor": machine.processor,
             "memory_mib": machine.memory_mib,
             "kernel": machine.kernel,
+            "load_average": machine.load_average,
         },
         "program": machine.program,
         "cases": rows,
@@ -91,15 +92,15 @@ fn cells_of(row: &Row) -> Vec<String> {
     };
     let Some((verdict, ours, reference)) = verdict else {
         cells.extend(["failed", "", "", "", ""].map(str::to_owned));
-        cells.push(aim_text(*aim));
+        cells.extend([aim_text(*aim), "no figure".to_owned()]);
         return cells;
     };
     cells.extend([number(verdict.ours), spread(ours), number(verdict.reference), spread(reference)]);
     cells.push(match aim {
-        Aim::AtLeastTimes(_) => format!("{:.2} times", verdict.compared),
+        Aim::AtLeastTimes(_) => format!("{:.2}", verdict.compared),
         Aim::AtMostMore(_) => format!("{:+.2} {unit}", verdict.compared),
     });
-    cells.push(format!("{}: {}", aim_text(*aim), if verdict.met { "met" } else { "not met" }));
+    cells.extend([aim_text(*aim), if verdict.met { "yes" } else { "no" }.to_owned()]);
     cells
 }
 
@@ -124,9 +125,9 @@ fn details_line(side: &str, sample: Option<&Sample>) -> Option<String> {
 
 fn row_json(row: &Row) -> Value {
     let Case { name, what, reference, unit, aim, .. } = row.case;
-    let (aim_kind, aim_value) = match aim {
-        Aim::AtLeastTimes(value) => ("at_least_times", value),
-        Aim::AtMostMore(value) => ("at_most_more", value),
+    let (compared, aim_kind, aim_value) = match aim {
+        Aim::AtLeastTimes(value) => ("ratio", "at_least_times", value),
+        Aim::AtMostMore(value) => ("difference", "at_most_more", value),
     };
     let mut document = json!({
         "case": name,
@@ -141,7 +142,7 @@ fn row_json(row: &Row) -> Value {
             json!({
                 "ours": side_json(verdict.ours, ours, *aim),
                 "reference": side_json(verdict.reference, reference, *aim),
-                "compared": verdict.compared,
+                compared: verdict.compared,
                 "met": verdict.met,
             })
         }),

@@ -24,6 +24,7 @@ fn machine() -> Machine {
         processor: "p".to_owned(),
         memory_mib: 1,
         kernel: "k".to_owned(),
+        load_average: 0.5,
         program: "t".to_owned(),
     }
 }
@@ -81,9 +82,9 @@ fn the_table_says_what_was_met_and_what_failed() {
         Row { case: &SOONER, outcome: Outcome::Failed("no port".to_owned()) },
     ];
     let expected = "\
-case       unit    ours      (spread)  reference      (spread)    compared  aim
-some case  ms      30.0  28.0 .. 30.0       10.0  9.00 .. 10.0  3.00 times  at least 2.8: met
-some case  ms    failed                                                     at most +10.0
+case       unit    ours      (spread)  reference      (spread)  ratio            aim  met
+some case  ms      30.0  28.0 .. 30.0       10.0  9.00 .. 10.0   3.00   at least 2.8  yes
+some case  ms    failed                                                at most +10.0  no figure
 
 some case: this; against that
   ours: 30.0 us each
@@ -105,7 +106,7 @@ fn machines_get_every_sample() {
     let [first, second] = [&document["cases"][0], &document["cases"][1]];
     assert_eq!(first["ours"]["samples"], serde_json::json!([5.0, 6.0, 7.0]));
     assert_eq!(first["ours"]["details"]["us each"], 6.0);
-    assert_eq!(first["compared"], 5.0);
+    assert_eq!(first["difference"], 5.0);
     assert_eq!(first["met"], true);
     assert_eq!(first["aim"]["at_most_more"], 10.0);
     assert_eq!(second["error"], "no port");

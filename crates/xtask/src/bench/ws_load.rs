@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
     net::TcpStream,
@@ -20,7 +19,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::error::{Doing as _, Error, Result};
+use crate::{
+    cpu_time,
+    error::{Doing as _, Error, Result},
+};
 use frames::{Counter, HEADER_BYTES, PAYLOAD_BYTES, Ring};
 
 /// How long a whole measurement may take, connecting included.
@@ -71,9 +73,9 @@ pub(super) fn run(
         let warm_up = Load { messages: load.messages / WARM_UP_PART, ..load };
         connections = drive_all(connections, warm_up).await?;
 
-        let (server_before, own_before, start) = (server_cpu(), own_cpu(), Instant::now());
+        let (server_before, own_before, start) = (server_cpu(), cpu_time::of_this_process(), Instant::now());
         drive_all(connections, load).await?;
-        let (took, own_after, server_after) = (start.elapsed(), own_cpu(), server_cpu());
+        let (took, own_after, server_after) = (start.elapsed(), cpu_time::of_this_process(), server_cpu());
         Ok(Measured {
             took,
             server_cpu: server_after.zip(server_before).map(|(after, before)| after.saturating_sub(before)),
@@ -201,12 +203,6 @@ async fn probe(stream: &mut TcpStream, ring: &mut Ring) -> Result<()> {
     } else {
         Err(Error::Answer(String::from_utf8_lossy(got).into_owned()))
     }
-}
-
-fn own_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[cfg(test)]

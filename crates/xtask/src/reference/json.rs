@@ -8,6 +8,7 @@ use std::{fs, hint::black_box, path::Path, time::Instant};
 use simd_json::{Buffers, base::Writable as _, borrowed};
 
 use crate::{
+    cpu_time,
     error::{Doing as _, Error, Result},
     output,
 };
@@ -15,15 +16,15 @@ use crate::{
 /// The output is forgotten when it has so many bytes, as if it had been written.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
-/// Prints how many nanoseconds the loop over the lines of `input` took.
+/// Prints how many nanoseconds the loop over the lines of `input` took, by the clock and of the processor.
 pub(super) fn run(input: &Path) -> Result<()> {
     let mut bytes = fs::read(input).doing(|| format!("read {}", input.display()))?;
-    let start = Instant::now();
+    let (start, cpu_before) = (Instant::now(), cpu_time::of_this_process());
     let kept = parse_and_write(&mut bytes)
         .map_err(|problem| Error::WrongResult { path: input.to_owned(), problem: problem.to_string() })?;
-    let took = start.elapsed();
+    let (took, cpu) = (start.elapsed(), cpu_time::of_this_process().saturating_sub(cpu_before));
     black_box(kept);
-    output::result(&took.as_nanos().to_string());
+    output::result(&format!("{} {}", took.as_nanos(), cpu.as_nanos()));
     Ok(())
 }
 

@@ -26,8 +26,8 @@ pub(super) struct FileFlow {
     name: &'static str,
     flow: PathBuf,
     output: PathBuf,
-    /// Size of the output once it is complete, known from a first run that was checked line by line.
-    output_bytes: u64,
+    /// Size of the output once it is complete, known after a first run that was checked line by line.
+    output_bytes: Option<u64>,
 }
 
 impl FileFlow {
@@ -40,14 +40,14 @@ impl FileFlow {
         let (flow, output) = (folder.join("flow.troy"), folder.join("out.json"));
         fs::write(&flow, text(pipeline, &records.path, &output))
             .doing(|| format!("write {}", flow.display()))?;
-        let mut new = Self { name, flow, output, output_bytes: u64::MAX };
+        let mut new = Self { name, flow, output, output_bytes: None };
         new.pass(bench)?;
-        new.output_bytes = check(&new.output, records)?;
+        new.output_bytes = Some(check(&new.output, records)?);
         Ok(new)
     }
 
-    /// One run of the flow: how long until its output had its full size, and until it had ended.
-    fn pass(&self, bench: &Bench) -> Result<(Duration, Duration)> {
+    /// One run of the flow.
+    fn pass(&self, bench: &Bench) -> Result<Pass> {
         if self.output.exists() {
             fs::remove_file(&self.output).doing(|| format!("remove {}", self.output.display()))?;
         }
@@ -55,29 +55,40 @@ impl FileFlow {
         let start = Instant::now();
         let mut running = bench.children.spawn(&format!("the flow of `{}`", self.name), &mut command)?;
         let size = || fs::metadata(&self.output).map_or(0, |metadata| metadata.len());
-        let complete = if self.output_bytes == u64::MAX {
-            None
-        } else {
-            Some(running.until(LIMIT, || (size() >= self.output_bytes).then(|| start.elapsed()))?)
-        };
+        let mut complete = None;
+        if let Some(expected) = self.output_bytes {
+            complete = Some(running.until(LIMIT, || (size() >= expected).then(|| start.elapsed()))?);
+        }
+        let cpu = running.cpu();
         running.finish(LIMIT)?;
         let ended = start.elapsed();
-        if self.output_bytes != u64::MAX && size() != self.output_bytes {
-            return Err(Error::WrongResult {
+        match self.output_bytes {
+            Some(expected) if expected != size() => Err(Error::WrongResult {
                 path: self.output.clone(),
-                problem: format!("{} bytes instead of {}", size(), self.output_bytes),
-            });
+                problem: format!("{} bytes instead of {expected}", size()),
+            }),
+            _ => Ok(Pass { complete: complete.unwrap_or(ended), cpu, ended }),
         }
-        Ok((complete.unwrap_or(ended), ended))
     }
+}
+
+/// How long one run took.
+struct Pass {
+    /// From the start of the process until the output had its full size.
+    complete: Duration,
+    /// Processor time up to then.
+    cpu: Option<Duration>,
+    /// Until the process had ended.
+    ended: Duration,
 }
 
 impl Contest for FileFlow {
     fn ours(&mut self, bench: &Bench) -> Result<Sample> {
         let bytes = bench.records()?.bytes;
-        let (complete, ended) = self.pass(bench)?;
-        let details = vec![("MB/s until the process ended, file synced", megabytes_per_second(bytes, ended))];
-        Ok(Sample { value: megabytes_per_second(bytes, complete), details })
+        let pass = self.pass(bench)?;
+        let mut details = vec![("MB/s until the process ended, file synced", rate(bytes, pass.ended))];
+        details.extend(pass.cpu.map(|cpu| (PER_CPU_SECOND, rate(bytes, cpu))));
+        Ok(Sample { value: rate(bytes, pass.complete), details })
     }
 
     fn reference(&mut self, bench: &Bench) -> Result<Sample> {
@@ -88,13 +99,20 @@ impl Contest for FileFlow {
         command.arg("json").arg(&records.path).stdout(Stdio::from(file));
         bench.children.spawn("the JSON reference", &mut command)?.finish(LIMIT)?;
         let text = fs::read_to_string(&answer).doing(|| format!("read {}", answer.display()))?;
-        let nanoseconds = text.trim().parse().map_err(|_| Error::Answer(text.clone()))?;
-        let value = megabytes_per_second(records.bytes, Duration::from_nanos(nanoseconds));
-        Ok(Sample { value, details: Vec::new() })
+        let mut numbers = text.split_whitespace().map(str::parse).map_while(std::result::Result::ok);
+        let (Some(took), Some(cpu)) = (numbers.next(), numbers.next()) else {
+            return Err(Error::Answer(text));
+        };
+        let value = rate(records.bytes, Duration::from_nanos(took));
+        let details = vec![(PER_CPU_SECOND, rate(records.bytes, Duration::from_nanos(cpu)))];
+        Ok(Sample { value, details })
     }
 }
 
-fn megabytes_per_second(bytes: u64, took: Duration) -> f64 {
+const PER_CPU_SECOND: &str = "MB per second of CPU";
+
+/// MB/s.
+fn rate(bytes: u64, took: Duration) -> f64 {
     bytes as f64 / 1e6 / took.as_secs_f64()
 }
 
