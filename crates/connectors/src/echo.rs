@@ -2,10 +2,7 @@
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::Arc;
 use tremor_connector::config::{ConfigError, Reader};
 use tremor_connector::{
     Built, CodecUse, ConnectError, Connected, Connector, Environment, EventSink, Intake, Made, OnDrain,
@@ -38,23 +35,27 @@ const WEIGHED_LEVELS: usize = 16;
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     config.finish()?;
     let origin = Arc::new(OriginUri::new("tremor-echo", &*environment.hostname));
-    Ok(Built::new(Echo { origin, alias: environment.alias.clone() }))
+    Ok(Built::new(Echo { origin, is_read: false }))
 }
 
 struct Echo {
     origin: Arc<OriginUri>,
-    alias: String,
+    /// Something takes what the source half gives.
+    is_read: bool,
 }
 
 #[async_trait]
 impl Connector for Echo {
+    fn linked(&mut self, is_read: bool) {
+        self.is_read = is_read;
+    }
+
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
         let (sender, queue) = bounded();
-        let is_pulled = Arc::new(AtomicBool::new(false));
-        let back = Back { queue, is_pulled: is_pulled.clone() };
-        let forth = Forth { queue: Some(sender), is_pulled, has_warned: false, alias: self.alias.clone() };
+        // Nobody pulls a source that leads nowhere; waiting for that would stall everything in front.
+        let forth = Forth { queue: self.is_read.then_some(sender) };
         Ok(Connected::Halves {
-            source: Some((Box::new(back), self.origin.clone())),
+            source: Some((Box::new(Back { queue }), self.origin.clone())),
             sink: Some(Sink::Events(Box::new(forth))),
         })
     }
@@ -62,11 +63,8 @@ impl Connector for Echo {
 
 /// The half that takes.
 struct Forth {
-    /// `None` once everything that could ever come has come.
+    /// `None` if nobody reads, or once everything that could ever come has come.
     queue: Option<Sender<Event>>,
-    is_pulled: Arc<AtomicBool>,
-    has_warned: bool,
-    alias: String,
 }
 
 #[async_trait]
@@ -74,15 +72,7 @@ impl EventSink for Forth {
     async fn event(&mut self, event: Event) -> Result<(), SinkError> {
         let Some(queue) = &self.queue else { return Ok(()) };
         let weight = weight_of(&event);
-        let sending = queue.send(event, weight);
-        if self.is_pulled.load(Relaxed) {
-            return sending.await.map_err(|_| SinkError::Failed("its source has ended".into()));
-        }
-        // A source that leads nowhere is never pulled; waiting for it would stall everything in front.
-        if sending.now_or_never().is_none() && !std::mem::replace(&mut self.has_warned, true) {
-            tracing::warn!(target: "tremor_runtime", "[Sink::{}] swallows events: nothing reads them", self.alias);
-        }
-        Ok(())
+        queue.send(event, weight).await.map_err(|_| SinkError::Failed("its source half has ended".into()))
     }
 
     async fn drained(&mut self) {
@@ -94,13 +84,11 @@ impl EventSink for Forth {
 /// The half that gives.
 struct Back {
     queue: Receiver<Event>,
-    is_pulled: Arc<AtomicBool>,
 }
 
 #[async_trait]
 impl Source for Back {
     async fn pull(&mut self, intake: &mut Intake) -> Result<Pulled, SourceError> {
-        self.is_pulled.store(true, Relaxed);
         let Some(event) = self.queue.recv().await else { return Ok(Pulled::Finished) };
         give_back(event, intake);
         for _ in 1..MAX_EVENTS_PER_PULL {

@@ -6,15 +6,26 @@
 mod clock;
 mod echo;
 mod exit;
+mod file;
 mod metronome;
 mod null;
+mod output;
+mod stdio;
 mod ws;
 
 use tremor_connector::{Registry, Spec};
 
 /// All kinds.
-pub const ALL: &[Spec] =
-    &[exit::SPEC, metronome::SPEC, null::SPEC, echo::SPEC, ws::client::SPEC, ws::server::SPEC];
+pub const ALL: &[Spec] = &[
+    file::SPEC,
+    stdio::SPEC,
+    exit::SPEC,
+    metronome::SPEC,
+    null::SPEC,
+    echo::SPEC,
+    ws::client::SPEC,
+    ws::server::SPEC,
+];
 
 /// The kinds that a process knows; debug kinds only if wanted.
 #[must_use]
