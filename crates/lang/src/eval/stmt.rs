@@ -197,7 +197,7 @@ pub(super) fn call(
                     surplus = Value::from(args.split_off(function.params));
                 }
             }
-            // `event` is null in a function, and it can neither emit nor drop.
+            // A function can neither emit nor drop.
             Flow::Event | Flow::Emit { .. } | Flow::Drop => return Ok(Value::Null),
         }
     }
@@ -222,21 +222,35 @@ fn call_once(
         context,
         assignments: 0,
     };
-    match &function.body {
-        Body::Native(_) => Ok(Flow::Value(Value::Null)),
-        Body::Statements(block) => run_block(block, &mut frame, true),
+    let flow = match &function.body {
+        Body::Native(_) => Flow::Value(Value::Null),
+        Body::Statements(block) => run_block(block, &mut frame, true)?,
         Body::Cases { cases, default } => {
-            for case in cases {
-                if let Some(values) = case_applies(case, function.params, &frame)? {
-                    for (slot, value) in (0..).zip(values) {
-                        frame.set_local(slot, Some(value));
-                    }
-                    return run_block(&case.body, &mut frame, true);
-                }
+            run_block(choose_case(cases, default, function, &mut frame)?, &mut frame, true)?
+        }
+    };
+    Ok(match flow {
+        Flow::Event => Flow::Value(event.into_value()),
+        flow => flow,
+    })
+}
+
+/// The arm of the first case that applies; the parameters then hold what its patterns gave.
+fn choose_case<'f>(
+    cases: &'f [Case],
+    default: &'f Block,
+    function: &Function,
+    frame: &mut Frame<'_>,
+) -> Result<&'f Block, RuntimeError> {
+    for case in cases {
+        if let Some(values) = case_applies(case, function.params, frame)? {
+            for (slot, value) in (0..).zip(values) {
+                frame.set_local(slot, Some(value));
             }
-            run_block(default, &mut frame, true)
+            return Ok(&case.body);
         }
     }
+    Ok(default)
 }
 
 /// The values that the parameters take in this case, if its patterns match and its guard holds.

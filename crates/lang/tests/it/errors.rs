@@ -1,0 +1,45 @@
+//! Reports as users see them.
+
+use super::{compile, report};
+
+#[test]
+fn a_missing_key_shows_its_line_and_the_nearest_key() {
+    assert_eq!(
+        report("let a = 1;\nlet b = event.snek;\nb", r#"{"snake": 1}"#),
+        "Error: \n    2 | let b = event.snek;\n      |               ^^^^ Trying to access a non existing event key `snek`\n      |                    NOTE: Did you mean `snake`?\n"
+    );
+}
+
+#[test]
+fn assigning_the_metadata_shows_the_lines_around() {
+    let text = report("let a = 1;\nlet $ = {};\na", "1");
+    assert!(text.contains("    1 | let a = 1;\n    2 | let $ = {};\n      |     ^^^^^^ You are trying to assign to a value that isn't valid"), "{text}");
+    assert!(text.contains("    3 | a"), "{text}");
+}
+
+#[test]
+fn an_unknown_function_names_the_nearest_one() {
+    let failure = compile("use array;\narray::lem([])").unwrap_err();
+    let text = failure.to_string();
+    assert!(text.starts_with("Error in test.tremor:2:1 \n"), "{text}");
+    assert!(text.contains("Call to undefined function array::lem"), "{text}");
+    assert!(text.contains("Did you mean `array::len`?"), "{text}");
+}
+
+#[test]
+fn functions_name_their_registry_module() {
+    assert!(report("core::array::len(event)", "1").contains("Bad type passed to function array::len/1"));
+    let text = report("core::array::len(event, 1)", "1");
+    assert!(
+        text.contains("Bad arity for function array::len/1..=1 but was called with 2 arguments"),
+        "{text}"
+    );
+    let text = report("core::test::fail(event)", "1");
+    assert!(text.contains("Runtime error in function test::fail/1: no luck"), "{text}");
+}
+
+#[test]
+fn an_unknown_local_may_be_a_misspelt_word() {
+    assert!(report("evnt", "1").contains("Did you mean `event`?"));
+    assert!(report("nil", "1").contains("Did you mean `null`?"));
+}
