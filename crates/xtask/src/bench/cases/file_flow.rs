@@ -87,7 +87,7 @@ impl Contest for FileFlow {
         let bytes = bench.records()?.bytes;
         let pass = self.pass(bench)?;
         let mut details = vec![("MB/s until the process ended, file synced", rate(bytes, pass.ended))];
-        details.extend(pass.cpu.map(|cpu| (PER_CPU_SECOND, rate(bytes, cpu))));
+        details.extend(pass.cpu.filter(|cpu| !cpu.is_zero()).map(|cpu| (PER_CPU_SECOND, rate(bytes, cpu))));
         Ok(Sample { value: rate(bytes, pass.complete), details })
     }
 
