@@ -107,81 +107,98 @@ pub struct SourceFile {
     pub name: String,
     /// The whole text.
     pub text: Arc<str>,
-    line_starts: Vec<usize>,
+    lines: LineIndex,
 }
 
 impl SourceFile {
     fn new(name: String, text: Arc<str>) -> Self {
-        let line_starts = line_starts(&text);
-        Self { name, text, line_starts }
+        let lines = LineIndex::new(&text);
+        Self { name, text, lines }
     }
 
     /// Line and column of a byte offset; an offset past the end means the end.
     #[must_use]
     pub fn position(&self, offset: u32) -> Position {
-        position_in(&self.text, &self.line_starts, to_usize(offset))
+        self.lines.position(&self.text, to_usize(offset))
     }
 
     /// Number of lines; a text that ends in a newline has no further, empty line.
     #[must_use]
     pub fn line_count(&self) -> usize {
-        let unfinished = self.line_starts.last().is_none_or(|start| *start < self.text.len());
-        self.line_starts.len() - usize::from(!unfinished && self.line_starts.len() > 1)
+        let unfinished = self.lines.starts.last().is_none_or(|start| *start < self.text.len());
+        self.lines.starts.len() - usize::from(!unfinished && self.lines.starts.len() > 1)
     }
 
     /// The text of line `line` (from 1) without its line end; empty if there is no such line.
     #[must_use]
     pub fn line(&self, line: usize) -> &str {
-        let Some(start) = line.checked_sub(1).and_then(|index| self.line_starts.get(index)) else {
+        let Some(start) = line.checked_sub(1).and_then(|index| self.lines.starts.get(index)) else {
             return "";
         };
-        let end = self.line_starts.get(line).copied().unwrap_or(self.text.len());
+        let end = self.lines.starts.get(line).copied().unwrap_or(self.text.len());
         let text = self.text.get(*start..end).unwrap_or("");
         let text = text.strip_suffix('\n').unwrap_or(text);
         text.strip_suffix('\r').unwrap_or(text)
     }
 
-    /// `span` widened by whole lines: `lines` more above and below (the "±2" of the specification).
+    /// `span` widened by `lines` whole lines above and below, see [`LineIndex::widen`].
     #[must_use]
     pub fn widen(&self, span: Span, lines: usize) -> Span {
-        widen(&self.text, span, lines)
+        self.lines.widen(span, lines)
     }
 }
 
-fn line_starts(text: &str) -> Vec<usize> {
-    std::iter::once(0)
-        .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1))
-        .collect()
+/// Where the lines of a text begin: for turning offsets into lines without reading the text again.
+#[derive(Clone, Debug)]
+pub struct LineIndex {
+    starts: Vec<usize>,
+    len: usize,
 }
 
-fn position_in(text: &str, line_starts: &[usize], offset: usize) -> Position {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
+impl LineIndex {
+    /// Reads the text once.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self { starts: std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect(), len: text.len() }
     }
-    let line = line_starts.partition_point(|start| *start <= offset).max(1);
-    let start = line_starts.get(line - 1).copied().unwrap_or(0);
-    let column = text.get(start..offset).map_or(0, |before| before.chars().count()) + 1;
-    Position { line, column }
+
+    /// Line and column of a byte offset of the text, which has to be the one the index was made from.
+    #[must_use]
+    pub fn position(&self, text: &str, offset: usize) -> Position {
+        let mut offset = offset.min(text.len());
+        while !text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        let start = self.starts.get(line - 1).copied().unwrap_or(0);
+        let column = text.get(start..offset).map_or(0, |before| before.chars().count()) + 1;
+        Position { line, column }
+    }
+
+    /// `span` widened by whole lines: it then begins at the start of the line that is `lines` lines above (not above
+    /// line 1) and ends at the end of the line that is `lines` lines below (the "±2" of the specification).
+    #[must_use]
+    pub fn widen(&self, span: Span, lines: usize) -> Span {
+        let line_of = |offset: usize| self.starts.partition_point(|start| *start <= offset).saturating_sub(1);
+        let first = line_of(to_usize(span.start).min(self.len)).saturating_sub(lines);
+        let last = line_of(to_usize(span.end).min(self.len)) + lines;
+        let start = self.starts.get(first).copied().unwrap_or(0);
+        let end = self.starts.get(last + 1).map_or(self.len, |next| next.saturating_sub(1)).max(start);
+        Span::new(span.file, start, end)
+    }
 }
 
-/// Line and column of byte `offset` in `text`. For many look-ups use [`SourceFile::position`].
+/// Line and column of byte `offset` in `text`. For many look-ups make a [`LineIndex`].
 #[must_use]
 pub fn position(text: &str, offset: usize) -> Position {
-    position_in(text, &line_starts(text), offset)
+    LineIndex::new(text).position(text, offset)
 }
 
-/// `span` of `text` widened by whole lines: it then begins at the start of the line that is `lines` lines above
-/// (not above line 1) and ends at the end of the line that is `lines` lines below.
+/// `span` of `text` widened by whole lines, see [`LineIndex::widen`].
 #[must_use]
 pub fn widen(text: &str, span: Span, lines: usize) -> Span {
-    let starts = line_starts(text);
-    let line_of = |offset: usize| starts.partition_point(|start| *start <= offset).saturating_sub(1);
-    let first = line_of(to_usize(span.start).min(text.len())).saturating_sub(lines);
-    let last = line_of(to_usize(span.end).min(text.len())) + lines;
-    let start = starts.get(first).copied().unwrap_or(0);
-    let end = starts.get(last + 1).map_or(text.len(), |next| next.saturating_sub(1)).max(start);
-    Span::new(span.file, start, end)
+    LineIndex::new(text).widen(span, lines)
 }
 
 /// The sources that spans refer to. Files are never removed, so every [`FileId`] it gave stays valid.

@@ -2,7 +2,7 @@
 //!
 //! Every node carries its span, which lies inside the span of the node that holds it. A parenthesised expression
 //! is no node of its own: the expression inside gets the span with the parentheses. Names are without their quotes.
-//! `PartialEq` compares spans too.
+//! `PartialEq` compares spans too; [`crate::same`] does not.
 
 mod deploy;
 mod expr;

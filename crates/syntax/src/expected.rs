@@ -1,9 +1,7 @@
 //! What the grammar would have accepted, in the words of a user.
 
 use crate::parser::Rule;
-use crate::scan::{TokenKind, Tokens, is_reserved};
 use std::collections::BTreeSet;
-use tremor_diagnostic::{Diagnostic, closest_within, codes, widen};
 
 /// The spelling of a rule that is one fixed token.
 pub(crate) fn spelling(rule: Rule) -> Option<&'static str> {
@@ -113,7 +111,9 @@ enum Expected {
 fn expected(rule: Rule) -> Expected {
     use Expected::{Nothing, Tokens, Words};
     match rule {
-        Rule::old_default | Rule::old_direction | Rule::old_name | Rule::old_args => Nothing,
+        Rule::port_word | Rule::old_default | Rule::old_direction | Rule::old_name | Rule::old_args => {
+            Nothing
+        }
         Rule::doc | Rule::doc_comment | Rule::mod_doc | Rule::mod_comment | Rule::EOI => Nothing,
         Rule::ident | Rule::name | Rule::qualified_name | Rule::params | Rule::use_alias => Words("a name"),
         Rule::operator_kind | Rule::bytes_kind | Rule::channel | Rule::test => Words("a name"),
@@ -130,7 +130,8 @@ fn expected(rule: Rule) -> Expected {
         Rule::segment => Tokens(&[".", "["]),
         Rule::call_args => Tokens(&["("]),
         Rule::path | Rule::name_or_call => Words("a path"),
-        Rule::pattern | Rule::element => Words("a pattern"),
+        Rule::pattern => Words("a pattern"),
+        Rule::element => Words("an element pattern: a value, `_`, `~` or `%{`"),
         Rule::field => Words("a field test"),
         Rule::field_alias => Tokens(&["="]),
         Rule::field_like => Tokens(&["~="]),
@@ -236,16 +237,24 @@ impl ExpectedSet {
         self.tokens.contains(token)
     }
 
+    pub(crate) fn group(&self, words: &str) -> bool {
+        self.words.contains(words)
+    }
+
     pub(crate) fn name(&self) -> bool {
-        self.words.contains("a name")
+        self.group("a name")
     }
 
     pub(crate) fn operand(&self) -> bool {
-        self.words.contains("an expression") || self.words.contains("a statement")
+        self.group("an expression") || self.group("a statement")
+    }
+
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &'static str> {
+        self.tokens.iter().copied()
     }
 
     /// Everything in at most ten entries: the tokens between backquotes, then the groups.
-    fn list(&self) -> String {
+    pub(crate) fn list(&self) -> String {
         const MOST: usize = 10;
         let room = MOST.saturating_sub(self.words.len());
         let mut entries: Vec<String> =
@@ -261,153 +270,4 @@ impl ExpectedSet {
         let list = entries.join(", ");
         if list.starts_with('`') { format!(" {list}") } else { format!(": {list}") }
     }
-}
-
-/// The report about the token at `index`, which is none of `set`.
-pub(crate) fn unexpected(tokens: &Tokens<'_>, index: usize, set: &ExpectedSet) -> Diagnostic {
-    let Some(token) = tokens.list.get(index).copied() else { return at_end(tokens, set) };
-    let text = tokens.text_of(token);
-    let span = tokens.span(token.start, token.end);
-    let shown = if text.chars().count() > 60 {
-        text.chars().take(59).chain(['…']).collect::<String>()
-    } else {
-        text.to_owned()
-    };
-    let message = format!("Found the token `{shown}` but expected one of{}", set.list());
-    let before = index.checked_sub(1).and_then(|before| tokens.list.get(before)).copied();
-    let mut outer = widen(tokens.text, span, 2);
-    if let Some(string) = enclosing_string(tokens, index) {
-        outer = outer.to(tokens.span(string, token.end));
-    }
-    let mut code = codes::SYNTAX;
-    let mut hint = None;
-    if before.is_some_and(|before| before.kind == TokenKind::Doc) || token.kind == TokenKind::Doc {
-        code = codes::MISPLACED_DOC;
-        hint = Some("A doc comment belongs before a definition; begin other comments with `#`".to_owned());
-    } else if token.kind == TokenKind::ModDoc {
-        code = codes::MISPLACED_DOC;
-        hint = Some("`###` is for the start of a file; begin other comments with `#`".to_owned());
-    } else if let Some(text) = special(tokens, index, set) {
-        (code, hint) = text;
-    } else if let Some(near) = nearest(text, set) {
-        hint = Some(format!("Did you mean to use `{near}`?"));
-    } else if missing_semicolon(tokens, index, set) {
-        code = codes::MISSING_SEMICOLON;
-        let before = before.map_or("", |before| tokens.text_of(before));
-        hint = Some(format!("A `;` is missing after `{before}`, between this statement and the one before"));
-    }
-    Diagnostic::error(code, span, message).outer(outer).maybe_hint(hint)
-}
-
-type Special = (tremor_diagnostic::Code, Option<String>);
-
-fn special(tokens: &Tokens<'_>, index: usize, set: &ExpectedSet) -> Option<Special> {
-    let token = *tokens.list.get(index)?;
-    let text = tokens.text_of(token);
-    let after = |word| index.checked_sub(1).is_some_and(|before| tokens.is(before, word));
-    if matches!(text, "case" | "default" | "end") && after(";") {
-        let hint = format!("The `;` before `{text}` is one too many: nothing follows it");
-        return Some((codes::SYNTAX, Some(hint)));
-    }
-    if text == "connector" && set.has("pipeline") && after("/") {
-        let hint = "Put a pipeline between two connectors, for example `tremor::pipelines::passthrough`";
-        return Some((codes::CONNECTOR_TO_CONNECTOR, Some(hint.to_owned())));
-    }
-    if set.name() && token.kind == TokenKind::StrOpen {
-        return Some((codes::SYNTAX, Some("Quote a name with backquotes, not with `\"`".to_owned())));
-    }
-    let near = closest_within(text, set.tokens.iter().copied(), 1);
-    if set.name() && is_reserved(text) && near.is_none() {
-        let hint = format!("`{text}` is a reserved word; as a name it needs backquotes: `` `{text}` ``");
-        return Some((codes::RESERVED_WORD, Some(hint)));
-    }
-    if text == "-" && set.has("(") {
-        return Some((codes::SYNTAX, Some("Put the negative number into parentheses".to_owned())));
-    }
-    if matches!(text, "match" | "for") && set.operand() {
-        let hint = format!("Put the `{text}` into parentheses to use it inside of an expression");
-        return Some((codes::SYNTAX, Some(hint)));
-    }
-    None
-}
-
-fn nearest(text: &str, set: &ExpectedSet) -> Option<&'static str> {
-    let is_word = |word: &str| word.starts_with(|c: char| c.is_ascii_alphabetic());
-    if !is_word(text) {
-        return None;
-    }
-    let words = set.tokens.iter().copied().filter(|token| is_word(token));
-    // Short words are near to everything.
-    closest_within(text, words, (text.chars().count().saturating_sub(1)).min(3)).filter(|near| {
-        let length = text.chars().count().max(near.len());
-        tremor_diagnostic::distance(text, near) * 2 <= length
-    })
-}
-
-/// A statement follows where the one before could have ended.
-fn missing_semicolon(tokens: &Tokens<'_>, index: usize, set: &ExpectedSet) -> bool {
-    let Some(token) = tokens.list.get(index).copied() else { return false };
-    let text = tokens.text_of(token);
-    let starts = match token.kind {
-        TokenKind::Keyword => matches!(
-            text,
-            "let"
-                | "emit"
-                | "drop"
-                | "match"
-                | "for"
-                | "use"
-                | "const"
-                | "fn"
-                | "intrinsic"
-                | "define"
-                | "create"
-                | "connect"
-                | "deploy"
-                | "select"
-                | "event"
-                | "state"
-                | "patch"
-                | "merge"
-                | "null"
-                | "true"
-                | "false"
-                | "recur"
-                | "not"
-                | "present"
-                | "absent"
-        ),
-        TokenKind::Ident | TokenKind::QuotedIdent | TokenKind::Number | TokenKind::StrOpen => true,
-        TokenKind::Punct => matches!(text, "{" | "$"),
-        _ => false,
-    };
-    starts && set.has(";") && index > 0
-}
-
-/// Where the string begins that the token stands inside of, if it does.
-fn enclosing_string(tokens: &Tokens<'_>, index: usize) -> Option<usize> {
-    let mut open = Vec::new();
-    for token in tokens.list.get(..index)? {
-        match token.kind {
-            TokenKind::StrOpen => open.push(token.start),
-            TokenKind::StrClose => {
-                open.pop();
-            }
-            _ => {}
-        }
-    }
-    open.first().copied()
-}
-
-fn at_end(tokens: &Tokens<'_>, set: &ExpectedSet) -> Diagnostic {
-    if let Some(doc) =
-        tokens.list.last().filter(|token| matches!(token.kind, TokenKind::Doc | TokenKind::ModDoc))
-    {
-        let span = tokens.span(doc.start, doc.end);
-        return Diagnostic::error(codes::MISPLACED_DOC, span, "No definition follows this doc comment")
-            .outer(widen(tokens.text, span, 2))
-            .hint("A doc comment belongs before a definition; begin other comments with `#`");
-    }
-    let message = format!("The text ends too early: expected one of{}", set.list());
-    Diagnostic::error_without_position(codes::UNEXPECTED_END, message)
 }

@@ -12,7 +12,11 @@ mod expected;
 mod lower;
 mod parse;
 mod parser;
+pub mod print;
 mod recover;
 mod scan;
+mod tree;
+mod unexpected;
 
 pub use parse::{Parsed, parse_deployment, parse_module, parse_query, parse_script};
+pub use tree::{Tree, Visitor, erase_spans, misplaced_span, same};

@@ -95,7 +95,7 @@ impl<'t> Lower<'t> {
 
     pub(crate) fn old_form(&self, span: Span, message: &str, hint: &str) {
         let class = WarningClass::General;
-        let outer = tremor_diagnostic::widen(self.tokens.text, span, 2);
+        let outer = self.tokens.around(span);
         let warning = Diagnostic::warning(class, codes::OLD_SYNTAX, span, message).outer(outer).hint(hint);
         self.warnings.borrow_mut().push(warning);
     }
@@ -106,7 +106,7 @@ impl<'t> Lower<'t> {
         Ident { text: text.to_owned(), span: self.span(node) }
     }
 
-    pub(crate) fn take_ident(&self, kids: &mut Kids<'t>) -> Result<Ident> {
+    pub(crate) fn need_ident(&self, kids: &mut Kids<'t>) -> Result<Ident> {
         kids.need(Rule::ident).map(|node| self.ident(&node))
     }
 
@@ -161,7 +161,7 @@ impl<'t> Lower<'t> {
         let mut kids = self.kids(node);
         let path = self.idents(&mut kids);
         let tail = if let Some(alias) = kids.maybe(Rule::use_alias) {
-            UseTail::Alias(self.take_ident(&mut self.kids(alias))?)
+            UseTail::Alias(self.need_ident(&mut self.kids(alias))?)
         } else {
             let group: Vec<UseTree> = kids.map(|tree| self.use_tree(tree)).collect::<Result<_>>()?;
             if group.is_empty() { UseTail::None } else { UseTail::Group(group) }
@@ -176,16 +176,17 @@ impl<'t> Lower<'t> {
     fn directive(&self, node: Node<'t>) -> Result<Directive> {
         let span = self.span(&node);
         let mut kids = self.kids(node);
-        Ok(Directive { name: self.take_ident(&mut kids)?, value: self.take_expr(&mut kids)?, span })
+        let name = kids.any()?;
+        Ok(Directive { name: self.ident(&name), value: self.need_expr(&mut kids)?, span })
     }
 
     /// The next child, which has to be an operator expression.
-    pub(crate) fn take_expr(&self, kids: &mut Kids<'t>) -> Result<Expr> {
+    pub(crate) fn need_expr(&self, kids: &mut Kids<'t>) -> Result<Expr> {
         self.expr(kids.need(Rule::expr)?)
     }
 
     /// The next child, which has to be a `value`.
-    pub(crate) fn take_value(&self, kids: &mut Kids<'t>) -> Result<Expr> {
+    pub(crate) fn need_value(&self, kids: &mut Kids<'t>) -> Result<Expr> {
         self.value(kids.need(Rule::value)?)
     }
 
@@ -203,7 +204,7 @@ impl<'t> Lower<'t> {
     fn arg(&self, node: Node<'t>) -> Result<Arg> {
         let span = self.span(&node);
         let mut kids = self.kids(node);
-        let name = self.take_ident(&mut kids)?;
+        let name = self.need_ident(&mut kids)?;
         let default = kids.maybe(Rule::expr).map(|node| self.expr(node)).transpose()?;
         Ok(Arg { name, default, span })
     }
@@ -217,7 +218,7 @@ impl<'t> Lower<'t> {
         let entry = |node: Node<'t>| {
             let span = self.span(&node);
             let mut kids = self.kids(node);
-            Ok(WithEntry { key: self.take_ident(&mut kids)?, value: self.take_expr(&mut kids)?, span })
+            Ok(WithEntry { key: self.need_ident(&mut kids)?, value: self.need_expr(&mut kids)?, span })
         };
         let entries: Vec<WithEntry> = self.kids(node).map(entry).collect::<Result<_>>()?;
         let end = entries.last().map_or(span, |entry| entry.span);

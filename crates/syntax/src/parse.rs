@@ -1,15 +1,16 @@
 //! The entry points: scan, check the nesting, parse, lower.
 
 use crate::ast::{Deployment, Module, Query, Script};
-use crate::expected::{ExpectedSet, unexpected};
+use crate::expected::ExpectedSet;
 use crate::lower::{self, Broken, Lower, Node};
 use crate::parser::{Grammar, Rule};
 use crate::recover;
 use crate::scan::{Structure, Tokens, lex};
+use crate::unexpected::unexpected;
 use pest::Parser;
 use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::Pairs;
-use tremor_diagnostic::{Diagnostic, FileId, codes, widen};
+use tremor_diagnostic::{Diagnostic, FileId, codes};
 
 /// A tree, and what there is to say about its text.
 #[derive(Clone, Debug)]
@@ -110,7 +111,7 @@ fn too_deep(tokens: &Tokens<'_>, index: usize) -> Diagnostic {
     let span =
         tokens.list.get(index).map_or_else(|| tokens.span(0, 0), |token| tokens.span(token.start, token.end));
     Diagnostic::error(codes::TOO_DEEP, span, "The nesting is too deep here")
-        .outer(widen(tokens.text, span, 2))
+        .outer(tokens.around(span))
         .hint("Split this into several statements or functions")
 }
 

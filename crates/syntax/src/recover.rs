@@ -2,12 +2,9 @@
 
 use crate::parse::{Failure, Language, report, run};
 use crate::parser::Rule;
-use crate::scan::{Frame, FrameKind, Structure, Tokens};
+use crate::scan::{Frame, FrameKind, MOST_REPORTS, Structure, Tokens};
 use std::ops::Range;
-use tremor_diagnostic::{Diagnostic, codes, widen};
-
-/// More reports than this help nobody.
-const MOST_REPORTS: usize = 100;
+use tremor_diagnostic::{Diagnostic, codes};
 
 /// All reports about a text that does not parse. `failure` is where the grammar gave up on the whole of it; `None`
 /// when lexical mistakes kept it from being tried.
@@ -17,7 +14,11 @@ pub(crate) fn diagnose(
     language: Language,
     failure: Option<&Failure>,
 ) -> Vec<Diagnostic> {
-    let mut recovery = Recovery { tokens, structure, reports: tokens.diagnostics.clone(), open: usize::MAX };
+    let spans = tokens.diagnostics.iter().filter_map(|diagnostic| diagnostic.inner);
+    let mut mistakes: Vec<usize> = spans.map(|span| span.range().start).collect();
+    mistakes.sort_unstable();
+    let reports = tokens.diagnostics.clone();
+    let mut recovery = Recovery { tokens, structure, reports, mistakes, open: usize::MAX };
     recovery.text(language, failure);
     let mut reports = recovery.reports;
     reports.sort_by_key(|report| report.inner.map_or((1, 0, 0), |span| (0, span.start, span.end)));
@@ -30,6 +31,8 @@ struct Recovery<'a> {
     tokens: &'a Tokens<'a>,
     structure: &'a Structure,
     reports: Vec<Diagnostic>,
+    /// Where the lexical mistakes are, in order.
+    mistakes: Vec<usize>,
     /// The token that opens a block without an end; statements that reach it are left out.
     open: usize,
 }
@@ -83,7 +86,7 @@ impl Recovery<'_> {
             span,
             format!("This `{what}` is never closed: its `end` is missing"),
         )
-        .outer(widen(self.tokens.text, span, 2))
+        .outer(self.tokens.around(span))
         .hint(format!("Put `end` behind the last line that belongs to the `{what}`"))
     }
 
@@ -135,9 +138,8 @@ impl Recovery<'_> {
     }
 
     fn has_lexical_mistake(&self, bytes: &Range<usize>) -> bool {
-        let spans = self.tokens.diagnostics.iter().filter_map(|diagnostic| diagnostic.inner);
-        let mut starts = spans.map(|span| span.range().start);
-        starts.any(|start| bytes.start <= start && start <= bytes.end)
+        let first = self.mistakes.partition_point(|at| *at < bytes.start);
+        self.mistakes.get(first).is_some_and(|at| *at <= bytes.end)
     }
 
     /// The statement lists of the outermost definitions among the tokens `start..end`.

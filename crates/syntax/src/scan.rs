@@ -8,7 +8,10 @@ mod structure;
 pub(crate) use lexer::lex;
 pub(crate) use structure::{Frame, FrameKind, Structure};
 
-use tremor_diagnostic::{Diagnostic, FileId, Span};
+use tremor_diagnostic::{Diagnostic, FileId, LineIndex, Span};
+
+/// More reports about one text than this help nobody.
+pub(crate) const MOST_REPORTS: usize = 100;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,7 @@ pub(crate) struct Token {
 pub(crate) struct Tokens<'a> {
     pub(crate) file: FileId,
     pub(crate) text: &'a str,
+    pub(crate) lines: LineIndex,
     pub(crate) list: Vec<Token>,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -50,6 +54,11 @@ pub(crate) struct Tokens<'a> {
 impl<'a> Tokens<'a> {
     pub(crate) fn span(&self, start: usize, end: usize) -> Span {
         Span::new(self.file, start, end)
+    }
+
+    /// The lines of `span` and two more above and below.
+    pub(crate) fn around(&self, span: Span) -> Span {
+        self.lines.widen(span, 2)
     }
 
     pub(crate) fn text_of(&self, token: Token) -> &'a str {

@@ -29,7 +29,7 @@ impl<'t> Lower<'t> {
         let span = self.span(&node);
         let mut kids = self.kids(node);
         let (doc, _) = self.doc(&mut kids);
-        let name = self.take_ident(&mut kids)?;
+        let name = self.need_ident(&mut kids)?;
         let from = self.maybe_name(&mut kids)?;
         let with = self.maybe_with(&mut kids)?;
         Ok(Deploy { doc, name, from, with, span })
@@ -39,7 +39,7 @@ impl<'t> Lower<'t> {
         let span = self.span(&node);
         let mut kids = self.kids(node);
         let (doc, _) = self.doc(&mut kids);
-        let name = self.take_ident(&mut kids)?;
+        let name = self.need_ident(&mut kids)?;
         let args = self.maybe_args(&mut kids)?;
         let stmts = kids.map(|stmt| self.flow_stmt(self.kids(stmt).any()?)).collect::<Result<_>>()?;
         Ok(DefineFlow { doc, name, args, stmts, span })
@@ -61,8 +61,8 @@ impl<'t> Lower<'t> {
         let mut kids = self.kids(node);
         let (doc, _) = self.doc(&mut kids);
         let name = match kids.maybe(Rule::old_name) {
-            Some(old) => self.take_ident(&mut self.kids(old))?,
-            None => self.take_ident(&mut kids)?,
+            Some(old) => self.need_ident(&mut self.kids(old))?,
+            None => self.need_ident(&mut kids)?,
         };
         if let Some(direction) = kids.maybe(Rule::old_direction) {
             let message =
@@ -70,7 +70,7 @@ impl<'t> Lower<'t> {
             let hint = format!("Write `define connector {} from …`; the direction means nothing", name.text);
             self.old_form(self.span(&direction), &message, &hint);
         }
-        let kind = self.take_ident(&mut kids)?;
+        let kind = self.need_ident(&mut kids)?;
         let args = self.maybe_args(&mut kids)?;
         let with = self.maybe_with(&mut kids)?;
         Ok(DefineConnector { doc, name, kind, args, with, span })
@@ -92,7 +92,7 @@ impl<'t> Lower<'t> {
             _ => return Err(Broken(around)),
         };
         let mut kids = self.kids(node);
-        let instance = self.take_ident(&mut kids)?;
+        let instance = self.need_ident(&mut kids)?;
         let port = kids.maybe(Rule::ident).map(|port| self.ident(&port));
         Ok(Endpoint { kind, instance, port, span })
     }

@@ -61,7 +61,7 @@ impl<'t> Lower<'t> {
             Rule::patch_expr => ExprKind::Patch(Box::new(self.patch(node)?)),
             Rule::merge_expr => {
                 let mut kids = self.kids(node);
-                let (target, with) = (self.take_value(&mut kids)?, self.take_value(&mut kids)?);
+                let (target, with) = (self.need_value(&mut kids)?, self.need_value(&mut kids)?);
                 ExprKind::Merge(Box::new(Merge { target, with }))
             }
             Rule::recur_expr => {
@@ -95,11 +95,10 @@ impl<'t> Lower<'t> {
         let mut root_span = self.span(&root);
         let mut segments = Vec::new();
         let root = match root.as_rule() {
-            Rule::meta_root => {
-                if let Some(key) = self.kids(root).maybe(Rule::ident) {
-                    let key = self.ident(&key);
-                    segments.push(Segment { span: key.span, kind: SegmentKind::Key(key) });
-                }
+            Rule::meta_root => PathRoot::Meta,
+            Rule::meta_key => {
+                let key = self.need_ident(&mut self.kids(root))?;
+                segments.push(Segment { span: key.span, kind: SegmentKind::Key(key) });
                 root_span = Span { end: root_span.start + 1, ..root_span };
                 PathRoot::Meta
             }
@@ -124,7 +123,7 @@ impl<'t> Lower<'t> {
                 }
             }
             Rule::paren => {
-                let inner = self.take_value(&mut self.kids(root))?;
+                let inner = self.need_value(&mut self.kids(root))?;
                 PathRoot::Expr(Box::new(Expr { span: root_span, ..inner }))
             }
             Rule::list => {
@@ -150,7 +149,7 @@ impl<'t> Lower<'t> {
             let key = self.ident(&key);
             return Ok(Segment { span: key.span, kind: SegmentKind::Key(key) });
         }
-        let start = self.take_value(&mut kids)?;
+        let start = self.need_value(&mut kids)?;
         let kind = match kids.maybe(Rule::value) {
             None => SegmentKind::Index(start),
             Some(end) => SegmentKind::Range { start, end: self.value(end)? },
@@ -161,7 +160,7 @@ impl<'t> Lower<'t> {
     fn entry(&self, node: Node<'t>) -> Result<RecordEntry> {
         let span = self.span(&node);
         let mut kids = self.kids(node);
-        Ok(RecordEntry { key: self.take_str(&mut kids)?, value: self.take_value(&mut kids)?, span })
+        Ok(RecordEntry { key: self.need_str(&mut kids)?, value: self.need_value(&mut kids)?, span })
     }
 
     fn bytes_part(&self, node: Node<'t>) -> Result<BytesPart> {
@@ -174,14 +173,14 @@ impl<'t> Lower<'t> {
         };
         let kind = match kids.maybe(Rule::bytes_kind) {
             None => None,
-            Some(node) => Some(self.take_ident(&mut self.kids(node))?),
+            Some(node) => Some(self.need_ident(&mut self.kids(node))?),
         };
         Ok(BytesPart { value, size, kind, span })
     }
 
     fn patch(&self, node: Node<'t>) -> Result<Patch> {
         let mut kids = self.kids(node);
-        let target = self.take_value(&mut kids)?;
+        let target = self.need_value(&mut kids)?;
         let ops = kids.map(|op| self.patch_op(op)).collect::<Result<_>>()?;
         Ok(Patch { target, ops })
     }
@@ -192,14 +191,14 @@ impl<'t> Lower<'t> {
         let rule = op.as_rule();
         let kids = &mut self.kids(op);
         let kind = match rule {
-            Rule::op_insert => PatchOpKind::Insert(self.take_str(kids)?, self.take_value(kids)?),
-            Rule::op_upsert => PatchOpKind::Upsert(self.take_str(kids)?, self.take_value(kids)?),
-            Rule::op_update => PatchOpKind::Update(self.take_str(kids)?, self.take_value(kids)?),
-            Rule::op_erase => PatchOpKind::Erase(self.take_str(kids)?),
-            Rule::op_move => PatchOpKind::Move(self.take_str(kids)?, self.take_str(kids)?),
-            Rule::op_copy => PatchOpKind::Copy(self.take_str(kids)?, self.take_str(kids)?),
-            Rule::op_merge => PatchOpKind::Merge(self.maybe_str(kids)?, self.take_value(kids)?),
-            Rule::op_default => PatchOpKind::Default(self.maybe_str(kids)?, self.take_value(kids)?),
+            Rule::op_insert => PatchOpKind::Insert(self.need_str(kids)?, self.need_value(kids)?),
+            Rule::op_upsert => PatchOpKind::Upsert(self.need_str(kids)?, self.need_value(kids)?),
+            Rule::op_update => PatchOpKind::Update(self.need_str(kids)?, self.need_value(kids)?),
+            Rule::op_erase => PatchOpKind::Erase(self.need_str(kids)?),
+            Rule::op_move => PatchOpKind::Move(self.need_str(kids)?, self.need_str(kids)?),
+            Rule::op_copy => PatchOpKind::Copy(self.need_str(kids)?, self.need_str(kids)?),
+            Rule::op_merge => PatchOpKind::Merge(self.maybe_str(kids)?, self.need_value(kids)?),
+            Rule::op_default => PatchOpKind::Default(self.maybe_str(kids)?, self.need_value(kids)?),
             _ => return Err(Broken(span)),
         };
         Ok(PatchOp { kind, span })

@@ -17,7 +17,7 @@ impl<'t> Lower<'t> {
         }
     }
 
-    pub(super) fn take_str(&self, kids: &mut super::Kids<'t>) -> Result<StrLit> {
+    pub(super) fn need_str(&self, kids: &mut super::Kids<'t>) -> Result<StrLit> {
         let node = kids.any()?;
         self.str_lit(node)
     }
@@ -41,7 +41,7 @@ impl<'t> Lower<'t> {
             let part_span = self.tokens.span(part_span.start(), part_span.end());
             let piece = match part.as_rule() {
                 Rule::interpolation => {
-                    let expr = self.take_expr(&mut self.kids(part))?;
+                    let expr = self.need_expr(&mut self.kids(part))?;
                     parts.push(StrPart::Interpolation { expr, span: part_span });
                     continue;
                 }

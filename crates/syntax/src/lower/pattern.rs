@@ -19,7 +19,7 @@ impl<'t> Lower<'t> {
             Rule::test_pattern => PatternKind::Test(self.test(self.kids(node).need(Rule::test)?)?),
             Rule::bind_pattern => {
                 let mut kids = self.kids(node);
-                let name = self.take_ident(&mut kids)?;
+                let name = self.need_ident(&mut kids)?;
                 PatternKind::Bind(name, Box::new(self.pattern(kids.need(Rule::pattern)?)?))
             }
             Rule::record_pattern => {
@@ -50,7 +50,7 @@ impl<'t> Lower<'t> {
     fn test(&self, node: Node<'t>) -> Result<Test> {
         let span = self.span(&node);
         let mut kids = self.kids(node);
-        let extractor = self.take_ident(&mut kids)?;
+        let extractor = self.need_ident(&mut kids)?;
         let literal = kids.need(Rule::extractor)?;
         let raw = literal.as_str();
         let raw = raw.strip_prefix('|').and_then(|raw| raw.strip_suffix('|')).unwrap_or(raw);
@@ -62,8 +62,8 @@ impl<'t> Lower<'t> {
         let mut kids = self.kids(node);
         let first = kids.any()?;
         let (key, test) = match first.as_rule() {
-            Rule::field_present => (self.take_ident(&mut self.kids(first))?, FieldTest::Present),
-            Rule::field_absent => (self.take_ident(&mut self.kids(first))?, FieldTest::Absent),
+            Rule::field_present => (self.need_ident(&mut self.kids(first))?, FieldTest::Present),
+            Rule::field_absent => (self.need_ident(&mut self.kids(first))?, FieldTest::Absent),
             _ => {
                 let name = self.ident(&first);
                 let rest = kids.any()?;
@@ -71,7 +71,7 @@ impl<'t> Lower<'t> {
                 let mut kids = self.kids(rest);
                 match rule {
                     Rule::field_alias => {
-                        let key = self.take_ident(&mut kids)?;
+                        let key = self.need_ident(&mut kids)?;
                         let test = self.test(kids.need(Rule::test)?)?;
                         (key, FieldTest::Extract { alias: Some(name), test })
                     }
@@ -79,7 +79,7 @@ impl<'t> Lower<'t> {
                     _ => {
                         let op = kids.any()?;
                         let op = BinaryOp::from_spelling(op.as_str()).ok_or(Broken(span))?;
-                        (name, FieldTest::Compare(op, self.take_value(&mut kids)?))
+                        (name, FieldTest::Compare(op, self.need_value(&mut kids)?))
                     }
                 }
             }

@@ -28,7 +28,7 @@ impl<'t> Lower<'t> {
             Rule::define_pipeline => QueryStmt::Pipeline(self.define_pipeline(node)?),
             Rule::create_stream => {
                 let span = self.span(&node);
-                QueryStmt::Stream(CreateStream { name: self.take_ident(&mut self.kids(node))?, span })
+                QueryStmt::Stream(CreateStream { name: self.need_ident(&mut self.kids(node))?, span })
             }
             Rule::query_create => QueryStmt::Create(self.create(node)?),
             Rule::select => QueryStmt::Select(Box::new(self.select(node)?)),
@@ -39,7 +39,7 @@ impl<'t> Lower<'t> {
     pub(super) fn define_window(&self, node: Node<'t>) -> Result<DefineWindow> {
         let mut kids = self.kids(node);
         let (doc, span) = self.doc(&mut kids);
-        let name = self.take_ident(&mut kids)?;
+        let name = self.need_ident(&mut kids)?;
         let kind = match kids.need(Rule::window_kind)?.as_str().trim_end() {
             "tumbling" => WindowKind::Tumbling,
             _ => WindowKind::Sliding,
@@ -55,13 +55,13 @@ impl<'t> Lower<'t> {
     }
 
     fn state(&self, kids: &mut Kids<'t>) -> Result<Option<Expr>> {
-        kids.maybe(Rule::state).map(|state| self.take_expr(&mut self.kids(state))).transpose()
+        kids.maybe(Rule::state).map(|state| self.need_expr(&mut self.kids(state))).transpose()
     }
 
     fn section(&self, node: Node<'t>) -> Result<Section> {
         let span = self.span(&node);
         let mut kids = self.kids(node);
-        let port = self.take_ident(&mut kids)?;
+        let port = self.need_ident(&mut kids)?;
         let body = self.items(kids.need(Rule::items)?)?;
         let span = span.at_start().to(body.span);
         Ok(Section { port, body, span })
@@ -74,7 +74,7 @@ impl<'t> Lower<'t> {
     pub(super) fn define_operator(&self, node: Node<'t>) -> Result<DefineOperator> {
         let mut kids = self.kids(node);
         let (doc, span) = self.doc(&mut kids);
-        let name = self.take_ident(&mut kids)?;
+        let name = self.need_ident(&mut kids)?;
         let kind = self.name(kids.need(Rule::operator_kind)?)?;
         let args = self.maybe_args(&mut kids)?;
         let with = self.maybe_with(&mut kids)?;
@@ -84,7 +84,7 @@ impl<'t> Lower<'t> {
     pub(super) fn define_script(&self, node: Node<'t>) -> Result<DefineScript> {
         let mut kids = self.kids(node);
         let (doc, span) = self.doc(&mut kids);
-        let name = self.take_ident(&mut kids)?;
+        let name = self.need_ident(&mut kids)?;
         let args = self.maybe_args(&mut kids)?;
         let state = self.state(&mut kids)?;
         let mut sections = Vec::new();
@@ -98,7 +98,7 @@ impl<'t> Lower<'t> {
     pub(super) fn define_pipeline(&self, node: Node<'t>) -> Result<DefinePipeline> {
         let mut kids = self.kids(node);
         let (doc, span) = self.doc(&mut kids);
-        let name = self.take_ident(&mut kids)?;
+        let name = self.need_ident(&mut kids)?;
         let mut args = None;
         if let Some(old) = kids.maybe(Rule::old_args) {
             let node = self.kids(old).need(Rule::args)?;
@@ -132,7 +132,7 @@ impl<'t> Lower<'t> {
             "pipeline" => CreateKind::Pipeline,
             _ => CreateKind::Connector,
         };
-        let name = self.take_ident(&mut kids)?;
+        let name = self.need_ident(&mut kids)?;
         let from = self.maybe_name(&mut kids)?;
         let with = self.maybe_with(&mut kids)?;
         Ok(Create { kind, name, from, with, span })
@@ -141,7 +141,7 @@ impl<'t> Lower<'t> {
     fn select(&self, node: Node<'t>) -> Result<Select> {
         let span = self.span(&node);
         let mut kids = self.kids(node);
-        let target = self.take_value(&mut kids)?;
+        let target = self.need_value(&mut kids)?;
         let from = self.channel(kids.need(Rule::channel)?)?;
         let windows: Vec<Name> = match kids.maybe(Rule::window_list) {
             None => Vec::new(),
@@ -158,13 +158,13 @@ impl<'t> Lower<'t> {
     }
 
     fn clause(&self, kids: &mut Kids<'t>, rule: Rule) -> Result<Option<Expr>> {
-        kids.maybe(rule).map(|clause| self.take_value(&mut self.kids(clause))).transpose()
+        kids.maybe(rule).map(|clause| self.need_value(&mut self.kids(clause))).transpose()
     }
 
     fn channel(&self, node: Node<'t>) -> Result<Channel> {
         let span = self.span(&node);
         let mut kids = self.kids(node);
-        let node = self.take_ident(&mut kids)?;
+        let node = self.need_ident(&mut kids)?;
         let port = kids.maybe(Rule::ident).map(|port| self.ident(&port));
         Ok(Channel { node, port, span })
     }
@@ -176,7 +176,7 @@ impl<'t> Lower<'t> {
             Rule::group_set => {
                 GroupKind::Set(self.kids(node).map(|group| self.group(group)).collect::<Result<_>>()?)
             }
-            Rule::group_each => GroupKind::Each(self.take_expr(&mut self.kids(node))?),
+            Rule::group_each => GroupKind::Each(self.need_expr(&mut self.kids(node))?),
             _ => GroupKind::Expr(self.expr(node)?),
         };
         Ok(Group { kind, span })

@@ -63,13 +63,13 @@ impl<'t> Lower<'t> {
     fn const_def(&self, node: Node<'t>) -> Result<Const> {
         let mut kids = self.kids(node);
         let (doc, span) = self.doc(&mut kids);
-        Ok(Const { doc, name: self.take_ident(&mut kids)?, value: self.take_value(&mut kids)?, span })
+        Ok(Const { doc, name: self.need_ident(&mut kids)?, value: self.need_value(&mut kids)?, span })
     }
 
     fn function(&self, node: Node<'t>) -> Result<Function> {
         let mut kids = self.kids(node);
         let (doc, span) = self.doc(&mut kids);
-        let name = self.take_ident(&mut kids)?;
+        let name = self.need_ident(&mut kids)?;
         let params = self.params(&mut kids);
         let body = kids.any()?;
         let body = match body.as_rule() {
@@ -119,7 +119,7 @@ impl<'t> Lower<'t> {
     fn intrinsic(&self, node: Node<'t>) -> Result<Intrinsic> {
         let mut kids = self.kids(node);
         let (doc, span) = self.doc(&mut kids);
-        let name = self.take_ident(&mut kids)?;
+        let name = self.need_ident(&mut kids)?;
         let params = self.params(&mut kids);
         let target = self.name(kids.need(Rule::qualified_name)?)?;
         Ok(Intrinsic { doc, name, params, target, span })
@@ -140,7 +140,7 @@ impl<'t> Lower<'t> {
                 let value = kids.maybe(Rule::value).map(|value| self.value(value)).transpose()?;
                 let port = match kids.maybe(Rule::emit_port) {
                     None => None,
-                    Some(port) => Some(self.take_str(&mut self.kids(port))?),
+                    Some(port) => Some(self.need_str(&mut self.kids(port))?),
                 };
                 StmtKind::Emit(Emit { value, port })
             }
@@ -167,7 +167,7 @@ impl<'t> Lower<'t> {
         arm: impl Fn(Node<'t>) -> Result<Vec<A>>,
     ) -> Result<Match<A>> {
         let mut kids = self.kids(node);
-        let target = self.take_value(&mut kids)?;
+        let target = self.need_value(&mut kids)?;
         let clauses = kids.map(|clause| self.match_clause(clause, &arm)).collect::<Result<_>>()?;
         Ok(Match { target, clauses })
     }
@@ -195,7 +195,7 @@ impl<'t> Lower<'t> {
     }
 
     fn guard(&self, kids: &mut Kids<'t>) -> Result<Option<Expr>> {
-        kids.maybe(Rule::guard).map(|guard| self.take_value(&mut self.kids(guard))).transpose()
+        kids.maybe(Rule::guard).map(|guard| self.need_value(&mut self.kids(guard))).transpose()
     }
 
     pub(super) fn for_of<A>(
@@ -204,7 +204,7 @@ impl<'t> Lower<'t> {
         arm: impl Fn(Node<'t>) -> Result<Vec<A>>,
     ) -> Result<For<A>> {
         let mut kids = self.kids(node);
-        let target = self.take_value(&mut kids)?;
+        let target = self.need_value(&mut kids)?;
         let (mut clauses, mut fold) = (Vec::new(), None);
         for kid in kids {
             if kid.as_rule() == Rule::fold {
@@ -226,7 +226,7 @@ impl<'t> Lower<'t> {
         let vars = kids.need(Rule::for_vars)?;
         let vars_span = self.span(&vars);
         let mut vars = self.kids(vars);
-        let (key, value) = (self.take_ident(&mut vars)?, self.take_ident(&mut vars)?);
+        let (key, value) = (self.need_ident(&mut vars)?, self.need_ident(&mut vars)?);
         let guard = self.guard(&mut kids)?;
         Ok(ForClause { key, value, vars_span, guard, arm: arm(kids.any()?)?, span })
     }
@@ -234,7 +234,7 @@ impl<'t> Lower<'t> {
     fn fold(&self, node: Node<'t>) -> Result<Fold> {
         let span = self.span(&node);
         let mut kids = self.kids(node);
-        let initial = self.take_value(&mut kids)?;
+        let initial = self.need_value(&mut kids)?;
         let op = match kids.maybe(Rule::fold_op) {
             None => None,
             Some(op) => Some(BinaryOp::from_spelling(op.as_str().trim_end()).ok_or(Broken(span))?),

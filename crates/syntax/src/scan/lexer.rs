@@ -1,8 +1,8 @@
 //! Cuts a text into tokens and finds the lexical mistakes (`spec/language-lexical.md` 11.6).
 
 use super::literal::{Escape, escape, number};
-use super::{Token, TokenKind, Tokens, is_reserved};
-use tremor_diagnostic::{Code, Diagnostic, FileId, codes, widen};
+use super::{MOST_REPORTS, Token, TokenKind, Tokens, is_reserved};
+use tremor_diagnostic::{Code, Diagnostic, FileId, LineIndex, codes};
 use unicode_ident::{is_xid_continue, is_xid_start};
 
 /// How a `#` can be kept from opening an interpolation.
@@ -15,7 +15,8 @@ const PUNCTUATION: &[&str] = &[
 
 /// Cuts `text` into tokens. Never fails: mistakes are in the diagnostics.
 pub(crate) fn lex(file: FileId, text: &str) -> Tokens<'_> {
-    let tokens = Tokens { file, text, list: Vec::new(), diagnostics: Vec::new() };
+    let lines = LineIndex::new(text);
+    let tokens = Tokens { file, text, lines, list: Vec::new(), diagnostics: Vec::new() };
     let mut lexer = Lexer { tokens, at: 0, modes: Vec::new() };
     while lexer.at < text.len() {
         match lexer.modes.last() {
@@ -72,13 +73,16 @@ impl<'a> Lexer<'a> {
         message: impl Into<String>,
         hint: Option<&str>,
     ) {
+        if self.tokens.diagnostics.len() >= MOST_REPORTS {
+            return;
+        }
         let inner = self.tokens.span(start, end);
         let outer = match self.modes.first() {
             Some(Mode::Str { open } | Mode::Heredoc { open }) if self.modes.len() > 1 => {
-                let widened = widen(self.tokens.text, inner, 2);
+                let widened = self.tokens.around(inner);
                 self.tokens.span(*open, widened.range().end)
             }
-            _ => widen(self.tokens.text, inner, 2),
+            _ => self.tokens.around(inner),
         };
         let diagnostic = Diagnostic::error(code, inner, message).outer(outer);
         self.tokens.diagnostics.push(diagnostic.maybe_hint(hint.map(str::to_owned)));
@@ -129,6 +133,13 @@ impl<'a> Lexer<'a> {
             return;
         }
         let after = rest.get(3..).unwrap_or("");
+        let opens = after.starts_with('\n') || after.starts_with("\r\n");
+        if let (false, Some(at)) = (opens, self.swallowing_interpolation()) {
+            // These quotes end the heredoc around the interpolation, which lacks its `}`.
+            self.unterminated_interpolation(at);
+            self.modes.truncate(self.modes.len().saturating_sub(2));
+            return self.push(TokenKind::StrClose, 3);
+        }
         self.push(TokenKind::StrOpen, 3);
         self.modes.push(Mode::Heredoc { open });
         if let Some(text) = after.strip_prefix("\r\n").or_else(|| after.strip_prefix('\n')) {
@@ -136,6 +147,14 @@ impl<'a> Lexer<'a> {
         } else if !after.is_empty() {
             let message = "A heredoc begins on the line after its opening `\"\"\"`, nothing may follow them";
             self.report(codes::HEREDOC_OPENING, open, open + 3, message);
+        }
+    }
+
+    /// Where the interpolation begins that the scanner is directly inside of, if a heredoc holds it.
+    fn swallowing_interpolation(&self) -> Option<usize> {
+        match self.modes.as_slice() {
+            [.., Mode::Heredoc { .. }, Mode::Interp { open, .. }] => Some(*open),
+            _ => None,
         }
     }
 

@@ -56,7 +56,7 @@ pub(crate) struct Structure {
 impl Structure {
     pub(crate) fn of(tokens: &Tokens<'_>) -> Self {
         let plain = Builder::run(tokens, false);
-        if plain.first_open_block().is_none() {
+        if plain.too_deep.is_some() || plain.first_open_block().is_none() {
             return plain;
         }
         // A block lacks its `end`. Indentation tells better which one than counting does.
@@ -80,7 +80,8 @@ impl Structure {
 
 struct Builder<'t, 'a> {
     tokens: &'t Tokens<'a>,
-    by_indent: bool,
+    /// For each token the indentation of its line, and whether it stands first on it; empty if that does not matter.
+    indents: Vec<(usize, bool)>,
     structure: Structure,
     /// Indices of the open frames, with the length of the operator chain before each.
     stack: Vec<(usize, usize)>,
@@ -95,7 +96,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         let structure = Structure::default();
         let mut builder = Self {
             tokens,
-            by_indent,
+            indents: if by_indent { indents(tokens) } else { Vec::new() },
             structure,
             stack: Vec::new(),
             chain: 0,
@@ -136,6 +137,9 @@ impl<'t, 'a> Builder<'t, 'a> {
     }
 
     fn keyword(&mut self, index: usize, word: &str) {
+        if self.is_misused_name(index, word) {
+            return;
+        }
         let previous = |word| index.checked_sub(1).is_some_and(|before| self.tokens.is(before, word));
         match word {
             "and" | "or" | "xor" | "not" | "let" => return self.lengthen(index),
@@ -167,6 +171,18 @@ impl<'t, 'a> Builder<'t, 'a> {
         if word != "end" {
             self.end_chain();
         }
+    }
+
+    /// A reserved word in the place of a name: a mistake, but one that opens and closes nothing.
+    fn is_misused_name(&self, index: usize, word: &str) -> bool {
+        let before = |back: usize, words: &[&str]| {
+            index.checked_sub(back).is_some_and(|at| words.iter().any(|word| self.tokens.is(at, word)))
+        };
+        let kinds = ["operator", "script", "pipeline", "connector", "flow", "stream", "window"];
+        before(1, &[".", "::", "/", "let", "as", "use", "fn", "const"])
+            || (before(1, &["$"]) && matches!(word, "match" | "for" | "patch" | "merge" | "fn" | "define"))
+            || (before(1, &kinds) && before(2, &["create", "define", "deploy"]))
+            || self.tokens.is(index + 1, "=")
     }
 
     /// Whether an operand ends just before this token, so that an operator has to follow.
@@ -273,9 +289,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         while self.top().is_some_and(Frame::is_bracket) {
             self.leave(None);
         }
-        if self.by_indent {
-            self.leave_deeper_blocks(index);
-        }
+        self.leave_deeper_blocks(index);
         if self.stack.is_empty() {
             self.structure.stray = true;
         } else {
@@ -286,23 +300,31 @@ impl<'t, 'a> Builder<'t, 'a> {
 
     /// An `end` at the start of a line closes the block that began on a line with the same indentation, if there is one.
     fn leave_deeper_blocks(&mut self, index: usize) {
-        let Some((indent, true)) = self.indent(index) else { return };
+        let Some((indent, true)) = self.indents.get(index).copied() else { return };
         let matching = self.stack.iter().rposition(|(frame, _)| {
             let open = self.structure.frames.get(*frame).map(|frame| frame.open);
-            open.and_then(|open| self.indent(open)).is_some_and(|(column, _)| column == indent)
+            open.and_then(|open| self.indents.get(open)).is_some_and(|(column, _)| *column == indent)
         });
         let Some(matching) = matching else { return };
         while self.stack.len() > matching + 1 {
             self.leave(None);
         }
     }
+}
 
-    /// The indentation of the line of a token, and whether the token stands first on it.
-    fn indent(&self, index: usize) -> Option<(usize, bool)> {
-        let token = self.tokens.list.get(index)?;
-        let before = self.tokens.text.get(..token.start)?;
-        let line = before.rsplit('\n').next().unwrap_or("");
-        let indent = line.chars().take_while(|c| c.is_whitespace()).count();
-        Some((indent, line.trim().is_empty()))
+fn indents(tokens: &Tokens<'_>) -> Vec<(usize, bool)> {
+    let mut line = 0;
+    let mut indent = 0;
+    let mut indents = Vec::with_capacity(tokens.list.len());
+    for token in &tokens.list {
+        let span = tokens.span(token.start, token.start);
+        let start = tokens.lines.widen(span, 0).range().start;
+        let first = indents.is_empty() || start != line;
+        if first {
+            line = start;
+            indent = token.start - start;
+        }
+        indents.push((indent, first));
     }
+    indents
 }
