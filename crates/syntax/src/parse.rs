@@ -100,7 +100,7 @@ fn parse<T: Send>(
 
 /// Runs `work` on a thread whose stack holds the deepest nesting that the scanner lets through.
 fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    const STACK_BYTES: usize = 256 << 20;
+    const STACK_BYTES: usize = 64 << 20;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("parser".to_owned()).stack_size(STACK_BYTES);
         thread.spawn_scoped(scope, work).ok()?.join().ok()

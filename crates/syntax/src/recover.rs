@@ -54,7 +54,15 @@ impl Recovery<'_> {
         if let Some(frame) = self.structure.first_open_block() {
             self.open = frame.open;
             match failure.map(report_of) {
-                Some((index, _)) if index > frame.open => self.reports.push(self.missing_end(frame)),
+                Some((index, report)) if index > frame.open => {
+                    self.reports.push(self.missing_end(frame));
+                    // What comes after a `;` may be wrong only because of the missing `end`.
+                    let same_statement = !(frame.open..index).any(|between| self.tokens.is(between, ";"));
+                    let end_would_do = failure.is_none_or(|failure| failure.rules.contains(&Rule::kw_end));
+                    if same_statement && index < all && !end_would_do {
+                        self.reports.push(report);
+                    }
+                }
                 Some((_, report)) => return self.reports.push(report),
                 None => return,
             }

@@ -53,6 +53,16 @@ fn two_hundred_levels_parse_quickly() {
 }
 
 #[test]
+fn a_few_levels_need_no_large_stack() {
+    for depth in 1..=16 {
+        for (open, close) in forms() {
+            let text = nested(open, "1", close, depth);
+            assert_eq!(Kind::Script.diagnostics(&text), vec![], "{text}");
+        }
+    }
+}
+
+#[test]
 fn two_hundred_levels_with_a_mistake_are_reported_quickly() {
     for (open, close) in forms() {
         for inside in ["1 2", "*", "end"] {
