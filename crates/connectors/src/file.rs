@@ -133,3 +133,39 @@ impl File {
 fn is_missing(directory: &Path) -> bool {
     matches!(directory.try_exists(), Ok(false))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use tremor_codec::Chunks;
+
+    /// A lost connection must not cost what was written before.
+    #[tokio::test]
+    async fn opening_again_goes_on_behind_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        for (_, mode) in MODES.iter().skip(1) {
+            let path = folder.path().join("out");
+            fs::write(&path, "old").unwrap();
+            let mut file = File {
+                path: path.clone(),
+                mode: *mode,
+                chunk_bytes: 1,
+                origin: Arc::default(),
+                was_opened: false,
+            };
+            for text in ["new1", "new2"] {
+                let connected = file.connect().await.unwrap();
+                let Connected::Halves { sink: Some(Sink::Bytes(mut sink)), .. } = connected else {
+                    panic!("a file that is written has a sink");
+                };
+                let mut chunks = Chunks::new();
+                chunks.push(text.as_bytes());
+                sink.write(0, &chunks).await.unwrap();
+                sink.flush().await.unwrap();
+            }
+            let content = fs::read_to_string(&path).unwrap();
+            assert!(content.ends_with("new1new2"), "{mode:?}: {content}");
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod file;
 mod metronome;
 mod null;
 mod output;
+mod pieces;
 mod stdio;
 mod ws;
 

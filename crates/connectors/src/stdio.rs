@@ -2,8 +2,13 @@
 
 mod input;
 mod streams;
+#[cfg(test)]
+mod tests;
 
-use crate::output::{Output, WriterThread};
+use crate::{
+    output::{Output, WriterThread},
+    pieces::pieces,
+};
 use async_trait::async_trait;
 use input::{Input, Subscription};
 use std::{io, sync::Arc};
@@ -89,9 +94,8 @@ impl Source for Console {
             none => none.insert(self.input.subscribe().map_err(broken)?),
         };
         let Some(block) = subscription.recv().await else { return Ok(Pulled::Finished) };
-        let mut block = block.map_err(broken)?;
-        while !block.is_empty() {
-            intake.bytes(block.split_to(block.len().min(MAX_CHUNK_BYTES)), None);
+        for chunk in pieces(block.map_err(broken)?, MAX_CHUNK_BYTES) {
+            intake.bytes(chunk, None);
         }
         Ok(Pulled::More)
     }

@@ -1,5 +1,6 @@
 //! The source half of `file`.
 
+use crate::pieces::pieces;
 use async_trait::async_trait;
 use liblzma::{read::XzDecoder, stream};
 use std::{
@@ -66,7 +67,7 @@ impl Found {
     fn at(path: &Path) -> io::Result<Self> {
         let kind = fs::metadata(path)?.file_type();
         if kind.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
+            return Err(rustix::io::Errno::ISDIR.into());
         }
         if kind.is_fifo() {
             return Ok(Self::Pipe);
@@ -162,9 +163,8 @@ impl FileSource {
 impl Source for FileSource {
     async fn pull(&mut self, intake: &mut Intake) -> Result<Pulled, SourceError> {
         match self.blocks.blocks.recv().await {
-            Some(Ok(mut block)) => {
-                while !block.is_empty() {
-                    let chunk = block.split_to(block.len().min(self.chunk_bytes));
+            Some(Ok(block)) => {
+                for chunk in pieces(block, self.chunk_bytes) {
                     intake.bytes(chunk, Some(self.meta.clone()));
                 }
                 Ok(Pulled::More)

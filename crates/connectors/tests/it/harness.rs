@@ -1,0 +1,219 @@
+//! One connector with recording neighbours.
+
+use async_trait::async_trait;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::timeout,
+};
+use tremor_connector::{
+    Definition, DefinitionError, Deliver, DrainBoard, Environment, ExitRequest, ExitSwitch, Gate, Handle,
+    Instance, OpenRoute, Route,
+};
+use tremor_event::{Event, EventBatch, EventId, IdGenerator, Signal};
+use tremor_value::Value;
+
+/// The sink that stands behind the connector.
+const BEHIND: u64 = 1_000_001;
+/// The source that stands in front of it.
+const BEFORE: u64 = 1_000_002;
+
+/// Long enough for a busy machine; only a failing test waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn within<T>(waiting: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, waiting).await.expect("it takes too long")
+}
+
+pub(crate) fn json(text: &str) -> Value {
+    Value::from_json_str(text).unwrap()
+}
+
+/// A definition from JSON texts; an empty one stands for nothing.
+pub(crate) fn definition(kind: &str, config: &str, codec: &str, preprocessors: &str) -> Definition {
+    let parameter = |text: &str| (!text.is_empty()).then(|| json(text));
+    Definition {
+        kind: kind.to_owned(),
+        config: parameter(config),
+        codec: parameter(codec),
+        preprocessors: parameter(preprocessors),
+        ..Definition::default()
+    }
+}
+
+/// What came out of the connector.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    Event(&'static str, Event),
+    Drained(&'static str),
+}
+
+/// A connector at work between a source that the test plays and a sink that records.
+pub(crate) struct Subject {
+    pub(crate) handle: Handle,
+    pub(crate) exits: UnboundedReceiver<ExitRequest>,
+    seen: UnboundedReceiver<Seen>,
+    gate: Option<Arc<Gate>>,
+    into: Option<Arc<dyn Deliver>>,
+    next_event: u64,
+}
+
+/// What the connector is linked to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linked {
+    Fully,
+    /// Nothing takes what it gives.
+    InputOnly,
+}
+
+impl Subject {
+    /// Makes and links the connector.
+    pub(crate) fn new(definition: &Definition, linked: Linked) -> Result<Self, DefinitionError> {
+        let (exit, exits) = ExitSwitch::new();
+        let environment = Environment {
+            alias: "flow::subject".to_owned(),
+            hostname: "here".into(),
+            ids: Arc::new(IdGenerator::default()),
+            exit,
+        };
+        let board = Arc::new(DrainBoard::default());
+        let registry = tremor_connectors::registry(false);
+        let codecs = tremor_codec::Registry::standard();
+        let mut instance = Instance::create(definition, &environment, &registry, &codecs, &board)?;
+        let (record, seen) = unbounded_channel();
+        let mut gate = None;
+        if let Some((source, own_gate)) = instance.source().filter(|_| linked == Linked::Fully) {
+            for port in ["out", "err"] {
+                let route = Recorder { port, record: record.clone(), board: board.clone() };
+                instance.link_output(port, Arc::new(route));
+                board.expect(source, BEHIND);
+            }
+            own_gate.add_sink(BEHIND);
+            gate = Some(own_gate);
+        }
+        let into = instance.link_input();
+        if let Some(sink) = instance.sink() {
+            board.expect(BEFORE, sink.id);
+        }
+        Ok(Self { handle: instance.spawn(), exits, seen, gate, into, next_event: 0 })
+    }
+
+    /// The same, started, with the sink behind it ready.
+    pub(crate) async fn started(definition: &Definition) -> Self {
+        let subject = Self::new(definition, Linked::Fully).unwrap();
+        within(subject.handle.start()).await.unwrap();
+        subject.open();
+        subject
+    }
+
+    /// The sink behind the connector is ready from now on.
+    pub(crate) fn open(&self) {
+        self.gate.iter().for_each(|gate| gate.open_sink(BEHIND));
+    }
+
+    /// Hands the connector `value` on input port number `port`.
+    pub(crate) async fn give_to(&mut self, port: usize, value: Value) {
+        let id = EventId::new(BEFORE, 0, self.next_event, self.next_event);
+        self.next_event += 1;
+        let event = Event {
+            id,
+            payload: value.into(),
+            meta: json(r#"{"kept": true}"#),
+            ingest_ns: 42,
+            origin: None,
+            is_batch: false,
+            transactional: false,
+        };
+        self.deliver(port, event).await;
+    }
+
+    pub(crate) async fn give(&mut self, text: &str) {
+        self.give_to(0, json(text)).await;
+    }
+
+    pub(crate) async fn deliver(&self, port: usize, event: Event) {
+        self.into.as_ref().unwrap().deliver(port, event.into()).await;
+    }
+
+    /// The way into the connector, to use from another task.
+    pub(crate) fn way_in(&self) -> Arc<dyn Deliver> {
+        self.into.clone().unwrap()
+    }
+
+    /// The source in front of it is done.
+    pub(crate) async fn front_is_done(&self) {
+        self.into.as_ref().unwrap().signal(Signal::Drain { source: BEFORE }).await;
+    }
+
+    /// What comes out next.
+    pub(crate) async fn next(&mut self) -> Seen {
+        within(self.seen.recv()).await.expect("the connector has ended")
+    }
+
+    /// The next event, which has to come on `out`.
+    pub(crate) async fn next_event(&mut self) -> Event {
+        match self.next().await {
+            Seen::Event("out", event) => event,
+            other => panic!("not an event on `out`: {other:?}"),
+        }
+    }
+
+    /// What the next event on `out` carries, as JSON.
+    pub(crate) async fn next_value(&mut self) -> String {
+        self.next_event().await.payload.value().to_string()
+    }
+
+    /// The source half has said on both ports that it is done, and nothing else.
+    pub(crate) async fn expect_done(&mut self) {
+        for port in ["err", "out"] {
+            match self.next().await {
+                Seen::Drained(drained) => assert_eq!(drained, port),
+                other => panic!("more came: {other:?}"),
+            }
+        }
+    }
+
+    /// Whether nothing has come out that was not looked at.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        self.seen.try_recv().is_err()
+    }
+
+    /// Waits until `count` elements are with the system.
+    pub(crate) async fn written(&self, count: u64) {
+        within(async {
+            while self.handle.taken().written < count {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+struct Recorder {
+    port: &'static str,
+    record: UnboundedSender<Seen>,
+    board: Arc<DrainBoard>,
+}
+
+impl OpenRoute for Recorder {
+    fn open(&self) -> Box<dyn Route> {
+        Box::new(Self { port: self.port, record: self.record.clone(), board: self.board.clone() })
+    }
+}
+
+#[async_trait]
+impl Route for Recorder {
+    async fn send(&mut self, batch: EventBatch) {
+        for event in batch.events {
+            // The test may have seen enough.
+            self.record.send(Seen::Event(self.port, event)).ok();
+        }
+    }
+
+    async fn signal(&mut self, signal: Signal) {
+        if let Signal::Drain { source } = signal {
+            self.record.send(Seen::Drained(self.port)).ok();
+            self.board.arrived(source, BEHIND);
+        }
+    }
+}

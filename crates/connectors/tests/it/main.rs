@@ -1,0 +1,16 @@
+//! The kinds at work: as instances with everything around them, but without a runtime.
+
+#[cfg(test)]
+mod echo;
+#[cfg(test)]
+mod exit;
+#[cfg(test)]
+mod file;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod metronome;
+#[cfg(test)]
+mod null;
+#[cfg(test)]
+mod stdio;
