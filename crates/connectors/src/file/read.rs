@@ -29,6 +29,7 @@ const MAX_XZ_BYTES: u64 = 512 * 1024 * 1024;
 /// A thread of its own rather than one of the runtime's pool: those hold up the end of the process until
 /// they return, and a read from a pipe may never do. Ends when this is dropped and its read returns.
 pub(super) struct Blocks {
+    /// Ends with an empty block or an error; without either the thread has ended too early.
     blocks: mpsc::Receiver<io::Result<Bytes>>,
     /// Reading it comes to an end by itself.
     is_regular: bool,
@@ -40,10 +41,9 @@ pub(super) async fn open(path: PathBuf, chunk_bytes: usize) -> io::Result<Blocks
     let (sender, blocks) = mpsc::channel(1);
     thread::Builder::new().name("tremor-file".to_owned()).spawn(move || match Found::at(&path) {
         Ok(found) => {
-            if opened.send(Ok(found.is_regular())).is_ok()
-                && let Err(error) = read(&path, found, chunk_bytes, &sender)
-            {
-                let _nobody_reads = sender.blocking_send(Err(error));
+            if opened.send(Ok(found.is_regular())).is_ok() {
+                let end = read(&path, found, chunk_bytes, &sender).map(|()| Bytes::new());
+                let _nobody_reads = sender.blocking_send(end);
             }
         }
         Err(error) => {
@@ -57,7 +57,7 @@ pub(super) async fn open(path: PathBuf, chunk_bytes: usize) -> io::Result<Blocks
 /// What lies at a path.
 enum Found {
     Regular(File),
-    /// A terminal, a socket's other name or the like: gives data when it has some.
+    /// A terminal or the like: gives data when it has some.
     Device(File),
     /// Not opened yet, since that waits for a writer.
     Pipe,
@@ -162,21 +162,22 @@ impl FileSource {
 #[async_trait]
 impl Source for FileSource {
     async fn pull(&mut self, intake: &mut Intake) -> Result<Pulled, SourceError> {
-        match self.blocks.blocks.recv().await {
-            Some(Ok(block)) => {
+        let received = self.blocks.blocks.recv().await;
+        match received.unwrap_or_else(|| Err(io::Error::other("the thread that reads it has ended"))) {
+            Ok(end) if end.is_empty() => Ok(Pulled::Finished),
+            Ok(block) => {
                 for chunk in pieces(block, self.chunk_bytes) {
                     intake.bytes(chunk, Some(self.meta.clone()));
                 }
                 Ok(Pulled::More)
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 // Not a lost connection: reading again from the start would give every event twice.
                 let path = &self.path;
                 Err(SourceError::Broken(format!(
                     "Reading file `{path}` failed, the rest of it is lost: {error}"
                 )))
             }
-            None => Ok(Pulled::Finished),
         }
     }
 
