@@ -1,0 +1,143 @@
+"""Starts `tremor` and other programs, waits for conditions, and cleans up."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+# How long anything may take before it counts as hanging. Generous: test machines are slow and busy.
+LIMIT_SECS = 120
+
+
+def tremor_binary() -> str:
+    """`$TREMOR_BIN`, else the newest build."""
+    if path := os.environ.get("TREMOR_BIN"):
+        return path
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    built = [path for path in target.glob("*/tremor") if path.is_file()]
+    if not built:
+        raise SystemExit(f"no `tremor` below {target}: build it, or set TREMOR_BIN")
+    return str(max(built, key=lambda path: path.stat().st_mtime))
+
+
+def free_port() -> int:
+    """A port that is free now. The sockets that the tests open never take it from under a flow: they ask for port 0."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(what: str, condition, limit_secs: float = LIMIT_SECS):
+    """Returns the first true result of `condition`."""
+    until = time.monotonic() + limit_secs
+    while True:
+        if result := condition():
+            return result
+        if time.monotonic() > until:
+            raise AssertionError(f"waited {limit_secs} s in vain for: {what}")
+        time.sleep(0.02)
+
+
+def is_open(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    return False
+
+
+class Program:
+    """A running program; its output goes to files."""
+
+    def __init__(self, name: str, folder: pathlib.Path, args: list[str], stdin=subprocess.DEVNULL, env=None):
+        self.name = name
+        self.out = folder / f"{name}.out"
+        self.err = folder / f"{name}.err"
+        with self.out.open("wb") as out, self.err.open("wb") as err:
+            self.process = subprocess.Popen(
+                args, cwd=folder, stdin=stdin, stdout=out, stderr=err, env={**os.environ, **(env or {})}
+            )
+
+    def text(self) -> str:
+        return self.out.read_text(errors="replace") + self.err.read_text(errors="replace")
+
+    def wait(self, limit_secs: float = LIMIT_SECS) -> int:
+        return self.process.wait(limit_secs)
+
+    def terminate(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(30)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+
+class Case(unittest.TestCase):
+    """A test with a folder of its own; programs that it started are ended with it and shown if it failed."""
+
+    maxDiff = 2000
+
+    def setUp(self) -> None:
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tremor-peers-"))
+        self.programs: list[Program] = []
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.addCleanup(self.end_programs)
+
+    def end_programs(self) -> None:
+        for program in reversed(self.programs):
+            program.kill()
+
+    def tearDown(self) -> None:
+        # The cleanups behind this remove the files.
+        if self._outcome.success:
+            return
+        for program in self.programs:
+            tail = "\n".join(program.text().splitlines()[-25:])
+            print(f"\n--- {self.id()}: end of what {program.name} said\n{tail}\n---", flush=True)
+
+    def start(self, name: str, args: list[str], **options) -> Program:
+        program = Program(name, self.folder, args, **options)
+        self.programs.append(program)
+        return program
+
+    def tremor(self, flow: str, *options: str, wait_port: int | None = None, **more) -> Program:
+        """Starts `tremor server run` with `flow`; waits until `wait_port` is open, if given."""
+        (self.folder / "config.troy").write_text(flow)
+        if not any(option in ("-a", "--api-host") for option in options):
+            options = ("--no-api", *options)
+        env = {"RUST_LOG": "info", **more.pop("env", {})}
+        args = [tremor_binary(), "server", "run", *options, "config.troy"]
+        program = self.start("tremor", args, env=env, **more)
+        if wait_port is not None:
+
+            def ready() -> bool:
+                if program.process.poll() is not None:
+                    raise AssertionError(f"tremor ended with {program.process.returncode}:\n{program.text()}")
+                return is_open(wait_port)
+
+            wait_for(f"tremor on port {wait_port}", ready)
+        return program
+
+    def certificate(self) -> tuple[str, str]:
+        """Paths of a certificate for `localhost` and of its key."""
+        made = self.folder / "tls"
+        command = [tremor_binary(), "dev-cert", "--out", str(made), "localhost", "127.0.0.1"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=LIMIT_SECS)
+        return str(made / "cert.pem"), str(made / "key.pem")
+
+    def assert_quiet_end(self, program: Program, code: int = 0) -> None:
+        """`program` ends with `code`, and neither panicked nor logged an error."""
+        self.assertEqual(program.terminate(), code, program.text())
+        self.assertNotIn("panicked", program.text())

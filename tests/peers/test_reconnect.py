@@ -1,0 +1,202 @@
+"""When `ws_client` connects again, when it gives up, and what happens to events meanwhile (`spec/websocket.md` 8)."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+from websockets.asyncio.server import serve
+
+from harness import Case, Program, free_port, wait_for
+
+FLOW = """
+define flow main
+flow
+  use tremor::{{connectors, pipelines}};
+  define connector client from ws_client
+  with
+    codec = "string",
+    config = {{"url": "ws://127.0.0.1:{port}"}},
+    reconnect = {{"retry": {{"interval_ms": {interval}, "growth_rate": {growth}, "max_retries": {tries}, "randomized": false}}}}
+  end;
+  create connector client;
+  create connector console from connectors::console;
+  create pipeline send from pipelines::passthrough;
+  connect /connector/console to /pipeline/send;
+  connect /pipeline/send to /connector/client;
+end;
+deploy flow main;
+"""
+# How far an attempt may be from its time on a busy machine.
+LATE_SECS = 0.4
+
+
+def get(url: str) -> tuple[int, dict]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+    except OSError:
+        return 0, {}
+
+
+class GiveUp(Case):
+    def test_attempts_are_made_at_their_times_and_then_no_more(self) -> None:
+        # It accepts and hangs up at once: an attempt that fails, and whose time is known.
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        port, attempts = listener.getsockname()[1], []
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    attempts.append(time.monotonic())
+                    connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        api = free_port()
+        tremor = self.tremor(
+            FLOW.format(port=port, interval=500, growth=2, tries=3),
+            "--keep-running", "-a", f"127.0.0.1:{api}",
+            stdin=subprocess.PIPE,
+        )  # fmt: skip
+        tremor.process.stdin.write(b"never sent\n")
+        tremor.process.stdin.flush()
+
+        def failed() -> bool:
+            status, body = get(f"http://127.0.0.1:{api}/v1/status")
+            return status == 503 and body == {"all_running": False, "num_flows": 1, "flows": {"failed": 1}}
+
+        wait_for("a status that says that the flow failed", failed)
+        gaps = [after - before for before, after in zip(attempts, attempts[1:])]
+        self.assertEqual(len(attempts), 3, gaps)
+        for gap, wanted in zip(gaps, (0.5, 1.0)):
+            self.assertGreaterEqual(gap, wanted - 0.05, gaps)
+            self.assertLess(gap, wanted + LATE_SECS, gaps)
+        _, connector = get(f"http://127.0.0.1:{api}/v1/flows/main/connectors/client")
+        self.assertEqual((connector["status"], connector["connectivity"]), ("failed", "disconnected"))
+        last = [line for line in tremor.text().splitlines() if "Max retries exceeded" in line]
+        self.assertEqual(len(last), 1, tremor.text())
+        for part in ("main::client", f"127.0.0.1:{port}", "3 tries"):
+            self.assertIn(part, last[0])
+        self.assertEqual(tremor.terminate(), 0, tremor.text())
+        self.assertEqual(len(attempts), 3)
+
+    def test_the_only_flow_that_fails_ends_the_process(self) -> None:
+        tremor = self.tremor(FLOW.format(port=free_port(), interval=50, growth=2, tries=3))
+        self.assertEqual(tremor.wait(), 1, tremor.text())
+        self.assertIn("connection refused", tremor.text())
+
+
+class Server:
+    """A server that collects what each connection brings, and can be stopped roughly."""
+
+    def __init__(self, port: int):
+        self.port = port
+        self.connections: list[list[str]] = []
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self.server = None
+        self.sockets: list = []
+
+    def up(self) -> None:
+        self.do(self._up())
+
+    def down(self) -> None:
+        """Ends the listener and all connections without a goodbye."""
+        self.do(self._down())
+
+    def do(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def close(self) -> None:
+        if self.server:
+            self.down()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+
+    async def _up(self) -> None:
+        self.server = await serve(self.handle, "127.0.0.1", self.port, max_size=None)
+
+    async def _down(self) -> None:
+        self.server.close(close_connections=False)
+        for connection in self.sockets:
+            connection.transport.abort()
+        self.sockets.clear()
+        self.server = None
+
+    async def handle(self, connection) -> None:
+        self.sockets.append(connection)
+        received: list[str] = []
+        self.connections.append(received)
+        with contextlib.suppress(Exception):
+            async for message in connection:
+                received.append(message)
+
+    def all(self) -> list[str]:
+        return [message for received in list(self.connections) for message in list(received)]
+
+
+class ComesBack(Case):
+    def start_both(self) -> tuple[Server, Program]:
+        server = Server(free_port())
+        self.addCleanup(server.close)
+        server.up()
+        tremor = self.tremor(
+            FLOW.format(port=server.port, interval=50, growth=1, tries=1_000), stdin=subprocess.PIPE
+        )
+        return server, tremor
+
+    @staticmethod
+    def feed(tremor: Program, numbers: range) -> None:
+        tremor.process.stdin.write(b"".join(b"%d\n" % n for n in numbers))
+        tremor.process.stdin.flush()
+
+    def test_nothing_is_lost_or_reordered_if_nothing_was_under_way(self) -> None:
+        server, tremor = self.start_both()
+        self.feed(tremor, range(100))
+        wait_for("the first 100", lambda: len(server.all()) == 100)
+        server.down()
+        # More than the client keeps (1 024): what is beyond waits in the pipe.
+        self.feed(tremor, range(100, 3_000))
+        server.up()
+        wait_for("everything", lambda: len(server.all()) >= 3_000)
+        self.assertEqual(server.all(), [str(n) for n in range(3_000)])
+        self.assertEqual(tremor.terminate(), 0, tremor.text())
+
+    def test_what_was_under_way_is_in_doubt_and_nothing_else(self) -> None:
+        server, tremor = self.start_both()
+        count = 200_000
+        feeding = threading.Thread(target=self.feed, args=(tremor, range(count)), daemon=True)
+        feeding.start()
+        for cut in range(1, 4):
+            wait_for(f"enough for cut {cut}", lambda: len(server.all()) > cut * 20_000)
+            server.down()
+            server.up()
+        wait_for("the last one", lambda: server.all()[-1:] == [str(count - 1)])
+        feeding.join(30)
+        # Each connection carried an unbroken run; runs follow each other in order, with at most what was in the
+        # buffers of two sockets missing between them.
+        previous = -1
+        for received in server.connections:
+            if not received:
+                continue
+            numbers = [int(text) for text in received]
+            self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
+            self.assertGreater(numbers[0], previous)
+            previous = numbers[-1]
+        self.assertEqual(previous, count - 1)
+        self.assertEqual(tremor.terminate(), 0, tremor.text())
+
+
+if __name__ == "__main__":
+    unittest.main()
