@@ -11,6 +11,6 @@ mod suggest;
 
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Label, Severity, WarningClass};
-pub use render::{RenderOptions, render, render_all};
+pub use render::{Highlighter, RenderOptions, Style, render, render_all, render_highlighted};
 pub use source::{FileId, LineIndex, Position, SourceFile, SourceMap, Span, position, widen};
 pub use suggest::{closest, closest_within, did_you_mean, distance};

@@ -3,6 +3,7 @@
 use crate::source::to_usize;
 use crate::{Diagnostic, Label, Position, Severity, SourceFile, SourceMap, Span};
 use std::fmt::Write;
+use std::ops::Range;
 
 /// How a report looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,22 +14,52 @@ pub struct RenderOptions {
     pub colour: bool,
 }
 
+/// How a piece of source text is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// A reserved word.
+    Keyword,
+    /// A number, a string, an extractor literal.
+    Literal,
+    /// Documentation.
+    Comment,
+}
+
+/// Says which parts of a whole text are coloured how: ranges in bytes, in order, without overlap.
+pub type Highlighter<'a> = &'a dyn Fn(&str) -> Vec<(Range<usize>, Style)>;
+
 /// The report for `diagnostic`, each line of it ended by a newline.
 ///
-/// Positions that the map does not know are left out, so this never fails.
+/// Positions that the map does not know are left out, so this never fails. Control characters are shown as `\u{fffd}`,
+/// so that a text cannot send commands to a terminal.
 #[must_use]
 pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, options: RenderOptions) -> String {
+    render_highlighted(diagnostic, sources, options, &|_| Vec::new())
+}
+
+/// As [`render`]; with `options.colour` the source lines are coloured too.
+#[must_use]
+pub fn render_highlighted(
+    diagnostic: &Diagnostic,
+    sources: &SourceMap,
+    options: RenderOptions,
+    highlight: Highlighter<'_>,
+) -> String {
     let paint = Paint { on: options.colour };
     let located = diagnostic.inner.and_then(|inner| sources.get(inner.file).map(|file| (inner, file)));
     let mut out = String::new();
     match located {
-        Some((inner, file)) => located_report(&mut out, diagnostic, inner, file, sources, options),
+        Some((inner, file)) => {
+            let styles = if options.colour { highlight(&file.text) } else { Vec::new() };
+            let report = Report { diagnostic, inner, file, sources, options, styles };
+            report.write(&mut out);
+        }
         None => {
             paint.severity(&mut out, diagnostic.severity, &format!("{}: ", title(diagnostic.severity)));
-            out.push_str(&diagnostic.message);
+            out.push_str(&visible(&diagnostic.message));
             out.push('\n');
             if let Some(hint) = &diagnostic.hint {
-                let _ = writeln!(out, "NOTE: {hint}");
+                let _ = writeln!(out, "NOTE: {}", visible(hint));
             }
             elsewhere(&mut out, &diagnostic.labels, sources);
         }
@@ -52,55 +83,87 @@ fn title(severity: Severity) -> String {
     }
 }
 
-fn located_report(
-    out: &mut String,
-    diagnostic: &Diagnostic,
-    inner: Span,
-    file: &SourceFile,
-    sources: &SourceMap,
-    options: RenderOptions,
-) {
-    let paint = Paint { on: options.colour };
-    let start = file.position(inner.start);
-    let title = title(diagnostic.severity);
-    let header = if options.file_name {
-        format!("{title} in {}:{}:{} ", file.name, start.line, start.column)
-    } else {
-        format!("{title}: ")
-    };
-    paint.severity(out, diagnostic.severity, &header);
-    out.push('\n');
+/// `text` with every control character but tabs and line breaks replaced.
+fn visible(text: &str) -> String {
+    let keep = |c: char| !c.is_control() || c == '\t' || c == '\n';
+    text.chars().map(|c| if keep(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
 
-    let marked = last_position(file, inner);
-    let outer = diagnostic.outer.filter(|outer| outer.file == inner.file).unwrap_or(inner).to(inner);
-    let (first, last) = (file.position(outer.start).line, last_position(file, outer).line);
-    let (shown, other): (Vec<_>, Vec<_>) = diagnostic.labels.iter().partition(|label| {
-        label.span.file == inner.file && (first..=last).contains(&last_position(file, label.span).line)
-    });
-    for line in first..=last {
-        let number = format!("{line:>5} | ");
-        paint.bold(out, &number);
-        out.push_str(file.line(line));
+/// A report with a position.
+struct Report<'a> {
+    diagnostic: &'a Diagnostic,
+    inner: Span,
+    file: &'a SourceFile,
+    sources: &'a SourceMap,
+    options: RenderOptions,
+    styles: Vec<(Range<usize>, Style)>,
+}
+
+impl Report<'_> {
+    fn write(&self, out: &mut String) {
+        let paint = Paint { on: self.options.colour };
+        let (file, severity) = (self.file, self.diagnostic.severity);
+        let start = file.position(self.inner.start);
+        let title = title(severity);
+        let header = if self.options.file_name {
+            format!("{title} in {}:{}:{} ", file.name, start.line, start.column)
+        } else {
+            format!("{title}: ")
+        };
+        paint.severity(out, severity, &header);
         out.push('\n');
-        if line == marked.line {
-            let mut text = diagnostic.message.clone();
-            let (column, carets) = marks(start, marked);
-            if let Some(hint) = &diagnostic.hint {
-                let _ = write!(text, "\n      | {}NOTE: {hint}", " ".repeat(column - 1 + carets + 1));
+
+        let marked = last_position(file, self.inner);
+        let outer = self.diagnostic.outer.filter(|outer| outer.file == self.inner.file);
+        let outer = outer.unwrap_or(self.inner).to(self.inner);
+        let lines = file.position(outer.start).line..=last_position(file, outer).line;
+        let (shown, other): (Vec<_>, Vec<_>) = self.diagnostic.labels.iter().partition(|label| {
+            label.span.file == self.inner.file && lines.contains(&last_position(file, label.span).line)
+        });
+        for line in lines {
+            paint.bold(out, &format!("{line:>5} | "));
+            self.source_line(out, line);
+            if line == marked.line {
+                self.message(out, start, marked);
             }
-            marker(out, column, &"^".repeat(carets), &text, |out, marked| {
-                paint.severity(out, diagnostic.severity, marked);
-            });
+            for label in &shown {
+                let end = last_position(file, label.span);
+                if end.line == line {
+                    let (column, carets) = marks(file.position(label.span.start), end);
+                    marker(out, column, &"-".repeat(carets), &label.text, |out, marked| out.push_str(marked));
+                }
+            }
         }
-        for label in &shown {
-            let end = last_position(file, label.span);
-            if end.line == line {
-                let (column, carets) = marks(file.position(label.span.start), end);
-                marker(out, column, &"-".repeat(carets), &label.text, |out, marked| out.push_str(marked));
-            }
+        elsewhere(out, other, self.sources);
+    }
+
+    fn message(&self, out: &mut String, start: Position, end: Position) {
+        let (column, carets) = marks(start, end);
+        let paint = Paint { on: self.options.colour };
+        marker(out, column, &"^".repeat(carets), &self.diagnostic.message, |out, marked| {
+            paint.severity(out, self.diagnostic.severity, marked);
+        });
+        if let Some(hint) = &self.diagnostic.hint {
+            let _ = writeln!(out, "      | {}NOTE: {}", " ".repeat(column + carets), visible(hint));
         }
     }
-    elsewhere(out, other, sources);
+
+    fn source_line(&self, out: &mut String, line: usize) {
+        let paint = Paint { on: self.options.colour };
+        let text = self.file.line(line);
+        let start = self.file.line_start(line);
+        let end = start + text.len();
+        let mut at = start;
+        let first = self.styles.partition_point(|(range, _)| range.end <= start);
+        for (range, style) in self.styles.iter().skip(first).take_while(|(range, _)| range.start < end) {
+            let (from, to) = (range.start.max(at), range.end.min(end));
+            out.push_str(&visible(self.file.text.get(at..from).unwrap_or("")));
+            paint.style(out, *style, &visible(self.file.text.get(from..to).unwrap_or("")));
+            at = to.max(at);
+        }
+        out.push_str(&visible(self.file.text.get(at..end).unwrap_or("")));
+        out.push('\n');
+    }
 }
 
 /// Line of the last character of `span`, and the column just after that character.
@@ -127,7 +190,7 @@ fn marker(out: &mut String, column: usize, carets: &str, text: &str, paint: impl
     out.push_str(&" ".repeat(column - 1));
     paint(out, carets);
     out.push(' ');
-    out.push_str(text);
+    out.push_str(&visible(text));
     out.push('\n');
 }
 
@@ -149,6 +212,15 @@ impl Paint {
             Severity::Error => "31",
             Severity::Warning(_) => "33",
             Severity::Hint => "32",
+        };
+        self.with(out, colour, text);
+    }
+
+    fn style(&self, out: &mut String, style: Style, text: &str) {
+        let colour = match style {
+            Style::Keyword => "34",
+            Style::Literal => "36",
+            Style::Comment => "2",
         };
         self.with(out, colour, text);
     }
@@ -240,6 +312,30 @@ mod tests {
         assert_eq!(
             out,
             "Error: \n    3 | t + event.q\n      | ^ m\n      |     ----- here\n      = a.tremor:2:1: there\n"
+        );
+    }
+
+    #[test]
+    fn source_lines_are_coloured_where_the_highlighter_says() {
+        let mut sources = SourceMap::new();
+        let file = sources.add("a", "ab\ncd ef\n");
+        let diagnostic = Diagnostic::error(codes::SYNTAX, Span::new(file, 3, 5), "m");
+        let styles = |_: &str| vec![(1..4, Style::Literal), (6..8, Style::Keyword)];
+        let options = RenderOptions { file_name: false, colour: true };
+        let out = render_highlighted(&diagnostic, &sources, options, &styles);
+        assert!(out.contains("\u{1b}[36mc\u{1b}[0md \u{1b}[34mef\u{1b}[0m\n"), "{out:?}");
+        let plain = render_highlighted(&diagnostic, &sources, RenderOptions::default(), &styles);
+        assert_eq!(plain, render(&diagnostic, &sources, RenderOptions::default()));
+    }
+
+    #[test]
+    fn control_characters_stay_out_of_terminals() {
+        let out = report("a\u{1b}[2Jb\tc", RenderOptions::default(), |zero| {
+            Diagnostic::error(codes::SYNTAX, span(zero, 1, 2), "m\u{7}").hint("h\u{1b}")
+        });
+        assert_eq!(
+            out,
+            "Error: \n    1 | a\u{fffd}[2Jb\tc\n      |  ^ m\u{fffd}\n      |    NOTE: h\u{fffd}\n"
         );
     }
 

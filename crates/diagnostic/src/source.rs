@@ -141,6 +141,13 @@ impl SourceFile {
         text.strip_suffix('\r').unwrap_or(text)
     }
 
+    /// Offset in bytes where line `line` (from 1) begins; the end of the text if there is no such line.
+    #[must_use]
+    pub fn line_start(&self, line: usize) -> usize {
+        let start = line.checked_sub(1).and_then(|index| self.lines.starts.get(index));
+        start.copied().unwrap_or(self.text.len())
+    }
+
     /// `span` widened by `lines` whole lines above and below, see [`LineIndex::widen`].
     #[must_use]
     pub fn widen(&self, span: Span, lines: usize) -> Span {

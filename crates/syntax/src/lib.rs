@@ -9,6 +9,7 @@
 
 pub mod ast;
 mod expected;
+mod highlight;
 mod lower;
 mod parse;
 mod parser;
@@ -18,5 +19,6 @@ mod scan;
 mod tree;
 mod unexpected;
 
+pub use highlight::highlight;
 pub use parse::{Parsed, parse_deployment, parse_module, parse_query, parse_script};
 pub use tree::{Tree, Visitor, erase_spans, misplaced_span, same};

@@ -2,7 +2,7 @@
 
 use crate::expected::ExpectedSet;
 use crate::scan::{TokenKind, Tokens, is_reserved};
-use tremor_diagnostic::{Code, Diagnostic, closest_within, codes, distance};
+use tremor_diagnostic::{Code, Diagnostic, Span, closest_within, codes, distance};
 
 /// The report about the token at `index`, which is none of `set`.
 pub(crate) fn unexpected(tokens: &Tokens<'_>, index: usize, set: &ExpectedSet) -> Diagnostic {
@@ -16,8 +16,9 @@ pub(crate) fn unexpected(tokens: &Tokens<'_>, index: usize, set: &ExpectedSet) -
     if let Some(string) = enclosing_string(tokens, index) {
         outer = outer.to(tokens.span(string, token.end));
     }
-    let mut code = codes::SYNTAX;
+    let mut code = if token.kind == TokenKind::Invalid { codes::INVALID_TOKEN } else { codes::SYNTAX };
     let mut hint = None;
+    let mut label = unclosed_bracket(tokens, index, set).map(|span| (span, "this is still open"));
     if before.is_some_and(|before| before.kind == TokenKind::Doc) || token.kind == TokenKind::Doc {
         code = codes::MISPLACED_DOC;
         hint = Some("A doc comment belongs before a definition; begin other comments with `#`".to_owned());
@@ -25,15 +26,42 @@ pub(crate) fn unexpected(tokens: &Tokens<'_>, index: usize, set: &ExpectedSet) -
         code = codes::MISPLACED_DOC;
         hint = Some("`###` is for the start of a file; begin other comments with `#`".to_owned());
     } else if let Some(text) = special(tokens, index, set) {
-        (code, hint) = text;
+        (code, hint) = (if code == codes::SYNTAX { text.0 } else { code }, text.1);
     } else if let Some(near) = nearest(text, set) {
         hint = Some(format!("Did you mean to use `{near}`?"));
     } else if missing_semicolon(tokens, index, set) {
         code = codes::MISSING_SEMICOLON;
-        let before = before.map_or("", |before| tokens.text_of(before));
-        hint = Some(format!("A `;` is missing after `{before}`, between this statement and the one before"));
+        hint = Some("A `;` is missing between this statement and the one before".to_owned());
+        label = before.map(|before| (tokens.span(before.end, before.end), "a `;` is missing here"));
     }
-    Diagnostic::error(code, span, message).outer(outer).maybe_hint(hint)
+    let report = Diagnostic::error(code, span, message).outer(outer).maybe_hint(hint);
+    match label {
+        Some((span, text)) => report.label(span, text),
+        None => report,
+    }
+}
+
+/// The innermost bracket that is open where a statement ends.
+fn unclosed_bracket(tokens: &Tokens<'_>, index: usize, set: &ExpectedSet) -> Option<Span> {
+    let ends = [";", "end", "define", "create", "connect", "deploy", "select", "let", "emit", "drop", "case"];
+    if set.operand()
+        || !ends.iter().any(|word| tokens.is(index, word))
+        || ![")", "]", "}"].iter().any(|close| set.has(close))
+    {
+        return None;
+    }
+    let mut closed = 0_usize;
+    for token in tokens.list.get(..index)?.iter().rev().filter(|token| token.kind == TokenKind::Punct) {
+        match tokens.text_of(*token) {
+            ")" | "]" | "}" => closed += 1,
+            "(" | "[" | "{" | "%(" | "%[" | "%{" if closed == 0 => {
+                return Some(tokens.span(token.start, token.end));
+            }
+            "(" | "[" | "{" | "%(" | "%[" | "%{" => closed -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 type Special = (Code, Option<String>);
@@ -178,6 +206,7 @@ fn at_end(tokens: &Tokens<'_>, set: &ExpectedSet) -> Diagnostic {
 
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 60;
-    let whole = text.chars().nth(LONGEST).is_none();
-    if whole { text.to_owned() } else { text.chars().take(LONGEST - 1).chain(['…']).collect() }
+    let line = text.lines().next().unwrap_or("");
+    let whole = line.len() == text.len() && line.chars().nth(LONGEST).is_none();
+    if whole { text.to_owned() } else { line.chars().take(LONGEST - 1).chain(['…']).collect() }
 }

@@ -159,10 +159,12 @@ impl<'a> Lexer<'a> {
     }
 
     fn quoted(&mut self, rest: &str) {
-        let line = rest.split('\n').next().unwrap_or("");
-        match line.get(1..).and_then(|name| name.find('`')) {
-            Some(len) => self.push(TokenKind::QuotedIdent, len + 2),
-            None => {
+        let name = rest.get(1..).unwrap_or("");
+        match name.find(['`', '\n']) {
+            Some(len) if name.get(len..).is_some_and(|rest| rest.starts_with('`')) => {
+                self.push(TokenKind::QuotedIdent, len + 2);
+            }
+            _ => {
                 let end = self.line_end(self.at);
                 let message = "This quoted identifier has no closing backquote on its line";
                 self.report(codes::UNTERMINATED_IDENT, self.at, end, message);

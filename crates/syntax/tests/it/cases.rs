@@ -112,6 +112,28 @@ fn suites_are_known() {
     }
 }
 
+/// Every lexical and syntactic condition has a case that shows it.
+#[test]
+fn every_code_of_the_parser_has_a_case() {
+    let mut seen = std::collections::BTreeSet::new();
+    for (suite, expectation) in [("err", "error.txt"), ("warn", "warning.txt")] {
+        for (name, path) in entries(&root().join(suite)) {
+            let case = case(name, &path, Some(expectation)).unwrap();
+            seen.extend(case.kind.diagnostics(&case.text).iter().map(|diagnostic| diagnostic.code.id));
+        }
+    }
+    let is_ours = |id: &str| id.starts_with("E-L") || id.starts_with("E-S") || ["E-D5", "W-1"].contains(&id);
+    // Deep texts are made by the tests in `limits`.
+    let elsewhere = ["E-L16"];
+    for code in tremor_diagnostic::codes::ALL.iter().filter(|code| is_ours(code.id)) {
+        assert!(
+            seen.contains(code.id) || elsewhere.contains(&code.id),
+            "no case gives {code}: {}",
+            code.summary
+        );
+    }
+}
+
 /// Cutting a text anywhere gives a report or a tree, never anything worse.
 #[test]
 fn cut_short_anywhere() {
@@ -123,11 +145,15 @@ fn cut_short_anywhere() {
                 _ => None,
             };
             let case = case(name, &path, expectation).unwrap();
-            // Every cut of a short text, about sixty of a long one.
-            let step = case.text.len() / 60 + 1;
+            // Every cut of a short text, about thirty of a long one.
+            let step = case.text.len() / 30 + 1;
             for cut in (0..case.text.len()).step_by(step).filter(|cut| case.text.is_char_boundary(*cut)) {
                 case.kind.diagnostics(&case.text[..cut]);
                 case.kind.diagnostics(&case.text[cut..]);
+                let after = (cut + 1..=case.text.len()).find(|at| case.text.is_char_boundary(*at)).unwrap();
+                let without_one = format!("{}{}", &case.text[..cut], &case.text[after..]);
+                case.kind.diagnostics(&without_one);
+                assert_eq!(case.kind.round_trip(&without_one), Ok(()), "{without_one}");
             }
         }
     }

@@ -52,7 +52,8 @@ fn checked<T: Tree + Clone>(text: &str, parsed: Parsed<T>) -> Parsed<T> {
     let errors = parsed.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     assert_eq!(parsed.ast.is_none(), errors > 0, "a tree or an error: {:?}\n{text}", parsed.diagnostics);
     for diagnostic in &parsed.diagnostics {
-        for span in [diagnostic.inner, diagnostic.outer].into_iter().flatten() {
+        let labels = diagnostic.labels.iter().map(|label| label.span);
+        for span in [diagnostic.inner, diagnostic.outer].into_iter().flatten().chain(labels) {
             assert!(whole.contains(span), "{diagnostic:?}");
             assert!(text.is_char_boundary(span.range().start), "{diagnostic:?}");
             assert!(text.is_char_boundary(span.range().end), "{diagnostic:?}");
