@@ -62,10 +62,8 @@ class Messages(Case):
         tremor = self.tremor(FLOW.format(kind="ws_client", config=config))
         self.assertEqual(peer.wait(), 0, peer.text())
         self.assertIn(f"ok {COUNT}", peer.text())
-        tremor.process.send_signal(15)
-        # The peer is gone by now: the client may just have given up looking for it.
-        self.assertIn(tremor.wait(30), (0, 1), tremor.text())
-        self.assertNotIn("panicked", tremor.text())
+        # The peer is gone by now. A client that gives up after it was connected does not end the process.
+        self.assert_quiet_end(tremor)
 
 
 def add(peer: str, role: str, tls: bool) -> None:
