@@ -225,7 +225,7 @@ fn what_is_left_of_before_is_killed_with_its_children() {
         ("a.troy", "exit 0"),
         (
             "before.yaml",
-            "- cmd: sh\n  args: [-c, 'trap \"\" TERM; sleep 600 & echo $! > child.pid; echo $$ > me.pid; touch up; wait']\n  \
+            "- cmd: sh\n  args: [-c, 'trap \"\" TERM; sleep 90 & echo $! > child.pid; echo $$ > me.pid; touch up; wait']\n  \
              await: {file-exists: [up]}\n  max-await-secs: 20\n",
         ),
     ]);
@@ -237,7 +237,7 @@ fn what_is_left_of_before_is_killed_with_its_children() {
 
 #[test]
 fn a_child_that_keeps_the_output_open_does_not_hold_up_the_run() {
-    let tree = folder(&[("a.troy", "sleep 600 & echo $! > child.pid; exit 0"), ("assert.yaml", PASS)]);
+    let tree = folder(&[("a.troy", "sleep 90 & echo $! > child.pid; exit 0"), ("assert.yaml", PASS)]);
     let began = Instant::now();
     run(&tree, 0);
     assert!(began.elapsed() < Duration::from_secs(60));
@@ -248,7 +248,7 @@ fn a_child_that_keeps_the_output_open_does_not_hold_up_the_run() {
 fn a_timeout_kills_runs_after_and_goes_on() {
     let tree = Tree::new(&[
         ("meta.yaml", r#"{"kind": "Integration", "includes": "*"}"#),
-        ("a/x.troy", "echo $$ > me.pid; sleep 600"),
+        ("a/x.troy", "echo $$ > me.pid; sleep 90"),
         ("a/tags.yaml", "[]"),
         ("a/after.yaml", "{cmd: touch, args: [cleaned], dir: .}"),
         ("b/x.troy", ""),
@@ -267,19 +267,14 @@ fn a_timeout_kills_runs_after_and_goes_on() {
 fn a_signal_to_the_runner_cleans_up_first() {
     for (name, number) in [("TERM", 15), ("INT", 2), ("QUIT", 3)] {
         let tree = folder(&[
-            ("a.troy", "echo $$ > me.pid; touch up; sleep 600"),
+            ("a.troy", "echo $$ > me.pid; touch up; sleep 90"),
             (
                 "before.yaml",
-                "[{cmd: sh, args: [-c, 'echo $$ > ../before.pid; exec sleep 600'], await: {file-exists: [../before.pid]}, max-await-secs: 20}]",
+                "[{cmd: sh, args: [-c, 'echo $$ > ../before.pid; exec sleep 90'], await: {file-exists: [../before.pid]}, max-await-secs: 20}]",
             ),
             ("after.yaml", "{cmd: touch, args: [cleaned], dir: .}"),
         ]);
-        let runner = tree
-            .command(&["integration", "one"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let runner = tree.command(&["integration", "one"]).stderr(Stdio::piped()).spawn().unwrap();
         tree.wait_for("one/up");
         let ran = end_by(name, runner);
         assert_eq!(ran.signal, Some(number), "{}", ran.err);

@@ -1,7 +1,10 @@
 //! Which tests a run finds, what it counts, and what it reports.
 
 use crate::tree::{Tree, ran};
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 const SUITE: &str = r#"{ "kind": "Integration", "includes": "*", "about": 1 }"#;
 const PASS: &str = "status: 0\nname: fine\nasserts: []\n";
@@ -247,7 +250,11 @@ loggers:
     );
     let mut command = Command::new(env!("CARGO_BIN_EXE_tremor"));
     command.args(["-l", "logger.yaml"]).args(tree.command(&["all", "."]).get_args());
-    command.current_dir(tree.path(".")).env("TREMOR_BIN", "../stand-in").env("RUST_LOG", "off");
+    command
+        .stdout(Stdio::piped())
+        .current_dir(tree.path("."))
+        .env("TREMOR_BIN", "../stand-in")
+        .env("RUST_LOG", "off");
     ran(&mut command).expect(0).says(&["to err: WARN Invalid "]);
     let log = tree.read("logs/x.log");
     assert!(log.starts_with("tremor Invalid ") && log.contains("tags.yaml"), "{log}");

@@ -6,6 +6,8 @@ use std::{
     os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -17,6 +19,9 @@ if [ "$1" = run ]; then echo "Usage: stand-in $*"; echo "level=$RUST_LOG" >&2; e
 shift 4
 for file in "$@"; do . "$file"; done
 "#;
+
+/// After this time a run of the runner is killed.
+const LONGEST_RUN: Duration = Duration::from_secs(50);
 
 /// The longest that a test waits for something that should be there soon.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -100,7 +105,7 @@ impl Tree {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tremor"));
         command.arg("test").args(args).current_dir(self.path("."));
         command.env("TREMOR_BIN", self.root.path().join("stand-in"));
-        command.env_remove("RUST_LOG").env_remove("TREMOR_PATH").stdin(Stdio::null());
+        command.env_remove("RUST_LOG").env_remove("TREMOR_PATH").stdin(Stdio::null()).stdout(Stdio::piped());
         command
     }
 
@@ -115,8 +120,23 @@ impl Tree {
     }
 }
 
+/// Runs a command to its end; one that takes far too long is killed, so that a test fails and does not hang.
 pub(crate) fn ran(command: &mut Command) -> Ran {
-    let out = command.output().unwrap();
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    finish(child)
+}
+
+fn finish(child: Child) -> Ran {
+    let (done, ended) = mpsc::channel::<()>();
+    let pid = child.id().to_string();
+    let watchdog = thread::spawn(move || {
+        if ended.recv_timeout(LONGEST_RUN) == Err(RecvTimeoutError::Timeout) {
+            let _gone = Command::new("kill").args(["-s", "KILL", &pid]).status();
+        }
+    });
+    let out = child.wait_with_output().unwrap();
+    drop(done);
+    watchdog.join().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ran {
         code: out.status.code(),
@@ -130,7 +150,7 @@ pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "it took too long until {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -146,12 +166,5 @@ pub(crate) fn is_running(pid_file: &Path) -> bool {
 pub(crate) fn end_by(signal: &str, child: Child) -> Ran {
     let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
-    let out = child.wait_with_output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ran {
-        code: out.status.code(),
-        signal: out.status.signal(),
-        out: text(&out.stdout),
-        err: text(&out.stderr),
-    }
+    finish(child)
 }
