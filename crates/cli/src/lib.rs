@@ -4,10 +4,12 @@
 //! (`spec/cli.md` 1.3).
 
 pub mod api;
+mod api_state;
 pub mod args;
 pub mod check;
 mod completions;
 mod dev_cert;
+mod engine;
 mod error;
 pub mod logging;
 pub mod output;

@@ -213,6 +213,10 @@ impl SinkTask {
 
     async fn stop(&mut self) {
         self.queue.close();
+        // What was delivered before the stop is still written; what comes later is refused.
+        while let Some(message) = self.queue.recv().await {
+            self.message(message).await;
+        }
         if let Active::Bytes(encoding) = &mut self.active
             && let Err(cause) = encoding.stop(&self.shared).await
         {

@@ -1,0 +1,111 @@
+//! What `tremor run` runs on every event.
+
+use super::output::Output;
+use crate::{CliError, engine, output as streams};
+use std::sync::{Arc, Mutex, PoisonError};
+use tremor_diagnostic::SourceMap;
+use tremor_event::Event;
+use tremor_lang::{Compiled, Host, Outcome, RuntimeError, Script};
+use tremor_pipeline::{Graph, Outputs, Pipeline, PortId, ProcessContext, Report, ScriptRunner};
+
+/// A script or a query.
+pub(super) enum Program {
+    Script(ScriptRunner),
+    Query { pipeline: Pipeline, input: PortId, outputs: Outputs },
+}
+
+impl Program {
+    /// A script, with its state.
+    pub(super) fn script(script: Compiled<Script>) -> Self {
+        Self::Script(ScriptRunner::new(script))
+    }
+
+    /// A query, which reads from its port `in`.
+    pub(super) fn query(graph: &Arc<Graph>) -> Result<Self, CliError> {
+        let input = graph.input("in").ok_or_else(|| CliError::new("the query has no input port `in`"))?;
+        Ok(Self::Query { pipeline: graph.instance(), input, outputs: Outputs::new(graph) })
+    }
+
+    /// Runs on one event; an error with a place in the program is shown and costs this event only.
+    pub(super) fn event(
+        &mut self,
+        event: Event,
+        host: &dyn Host,
+        output: &mut Output,
+    ) -> Result<(), CliError> {
+        match self {
+            Self::Script(runner) => run_script(runner, event, host, output),
+            Self::Query { pipeline, input, outputs } => {
+                let failures = Failures::default();
+                let context = ProcessContext { host, report: &failures };
+                pipeline.process(*input, event.into(), outputs, &context);
+                failures.into_result()?;
+                let ports: Vec<String> = pipeline.graph().outputs().map(str::to_owned).collect();
+                for (port, batch) in outputs.drain() {
+                    let is_err = ports.get(port.index()).is_some_and(|port| port == "err");
+                    for event in batch.events {
+                        let value = event.payload.value();
+                        if is_err {
+                            output.error(value);
+                        } else {
+                            output.value(value, &event.meta, event.ingest_ns)?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn run_script(
+    runner: &mut ScriptRunner,
+    mut event: Event,
+    host: &dyn Host,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let outcome = runner.run(&mut event.payload, &mut event.meta, event.ingest_ns, host);
+    let is_err = |port: &Option<tremor_value::Str>| port.as_deref() == Some("err");
+    match outcome {
+        Ok(Outcome::Drop) => Ok(()),
+        Ok(Outcome::Emit { port, value }) if is_err(&port) => {
+            output.error(&value);
+            Ok(())
+        }
+        Ok(Outcome::Emit { value, .. }) => output.value(&value, &event.meta, event.ingest_ns),
+        Ok(Outcome::EmitEvent { port }) if is_err(&port) => {
+            streams::stderr_line(&event.payload.value().to_string());
+            Ok(())
+        }
+        Ok(Outcome::EmitEvent { .. }) => output.value(event.payload.value(), &event.meta, event.ingest_ns),
+        Err(error) => {
+            show(&error, runner.sources());
+            Ok(())
+        }
+    }
+}
+
+fn show(error: &RuntimeError, sources: &SourceMap) {
+    let report = tremor_diagnostic::render(&error.to_diagnostic(sources), sources, engine::report_options());
+    streams::stderr_line(report.trim_end_matches('\n'));
+}
+
+/// Errors of selects, which end the run.
+#[derive(Default)]
+struct Failures(Mutex<Option<String>>);
+
+impl Report for Failures {
+    fn select_failed(&self, error: &RuntimeError, sources: &SourceMap) {
+        show(error, sources);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.message());
+    }
+}
+
+impl Failures {
+    fn into_result(self) -> Result<(), CliError> {
+        match self.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(message) => Err(CliError::new(format!("Error processing event: {message}"))),
+            None => Ok(()),
+        }
+    }
+}
