@@ -73,6 +73,8 @@ struct Stream {
     next_event: u64,
     origin: Arc<OriginUri>,
     meta: Value,
+    /// Metadata of the last data that brought its own: what the end of the stream gives has it too.
+    last_meta: Option<Value>,
 }
 
 impl Inlet {
@@ -81,7 +83,7 @@ impl Inlet {
     pub(crate) fn open(shared: &Arc<SourceShared>, stream: u64, origin: Arc<OriginUri>, meta: Value) -> Self {
         Self {
             shared: shared.clone(),
-            stream: Stream { id: stream, next_event: 0, origin, meta },
+            stream: Stream { id: stream, next_event: 0, origin, meta, last_meta: None },
             decoder: shared.coding.as_ref().map(Resolver::decoder),
             out: shared.links().open("out"),
             err: shared.links().open("err"),
@@ -113,7 +115,9 @@ impl Inlet {
         let mut batches = Batches::new(&self.shared);
         if let Some(mut decoder) = self.decoder.take() {
             let stream = &mut self.stream;
-            decoder.finish(batches.now_ns, &mut |decoded| batches.decoded(stream, None, decoded));
+            let last_meta = stream.last_meta.take();
+            decoder
+                .finish(batches.now_ns, &mut |decoded| batches.decoded(stream, last_meta.as_ref(), decoded));
         }
         let Batches { out, err, .. } = batches;
         self.send(out, err).await;
@@ -158,8 +162,7 @@ impl<'a> Batches<'a> {
     ) {
         self.out.bytes += data.len();
         if let Some(meta) = meta {
-            // What the end of the stream gives has the metadata of its last data.
-            stream.meta = meta.clone();
+            stream.last_meta = Some(meta.clone());
         }
         match decoder {
             Some(decoder) => {
