@@ -71,7 +71,7 @@ impl Compiler {
     /// Everything that is wrong with the script and the modules it uses.
     pub fn compile_script(&self, name: &str, text: &str) -> Result<Compiled<Script>, Failure> {
         self.compile(name, text, tremor_syntax::parse_script, |script, session| {
-            query::script(&script.items, session)
+            query::script(&script.items, None, session)
         })
     }
 

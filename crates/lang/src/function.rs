@@ -42,7 +42,7 @@ pub struct Context<'a> {
 const STEPS_PER_EVENT: u32 = 100_000_000;
 
 /// The same for one expression that is folded when it is compiled.
-const STEPS_PER_FOLDING: u32 = 1_000_000;
+const STEPS_PER_FOLDING: u32 = 100_000;
 
 impl<'a> Context<'a> {
     /// What is known about one event.

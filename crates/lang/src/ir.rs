@@ -166,6 +166,8 @@ pub(crate) struct FunctionCall {
 pub(crate) struct Function {
     /// Declared parameters; they are the first slots.
     pub(crate) params: usize,
+    /// It takes more arguments than that, in `args`.
+    pub(crate) open: bool,
     /// Number of locals, parameters included.
     pub(crate) slots: usize,
     pub(crate) body: Body,

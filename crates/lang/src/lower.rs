@@ -31,8 +31,8 @@ pub(crate) const DEPTH: u32 = 400;
 /// Where an expression or statement stands, and so what it may mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place<'a> {
-    /// A script or a section of one.
-    Script,
+    /// A script, or a section of a `define script` with these arguments.
+    Script(Option<&'a [String]>),
     /// The body of a function.
     Function {
         /// Number of parameters.

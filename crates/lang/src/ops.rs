@@ -122,15 +122,30 @@ fn from_pattern(bits: u64, signed: bool) -> Value {
 fn add(left: &Value, right: &Value) -> Result<Value, OpError> {
     match (left, right) {
         (Value::String(l), Value::String(r)) => {
+            check_length(l.len(), r.len(), LONGEST_TEXT)?;
             let mut text = Str::with_capacity(l.len() + r.len());
             text.push_str(l);
             text.push_str(r);
             Ok(Value::String(text))
         }
-        (Value::Array(l), Value::Array(r)) => Ok(Value::Array(concatenate(l, r))),
+        (Value::Array(l), Value::Array(r)) => {
+            check_length(l.len(), r.len(), LONGEST_ARRAY)?;
+            Ok(Value::Array(concatenate(l, r)))
+        }
         (Value::Record(l), Value::Record(r)) => Ok(Value::Record(union(l, r))),
         _ => arithmetic(left, right, i128::checked_add, |l, r| l + r),
     }
+}
+
+/// Bytes of a text beyond which it does not grow: a loop could double it without end.
+pub(crate) const LONGEST_TEXT: usize = 64 * 1024 * 1024;
+
+/// The same for items of an array.
+const LONGEST_ARRAY: usize = 2 * 1024 * 1024;
+
+/// Refuses what would become too long.
+pub(crate) fn check_length(left: usize, right: usize, longest: usize) -> Result<(), OpError> {
+    if left.saturating_add(right) > longest { Err(OpError::Overflow) } else { Ok(()) }
 }
 
 fn concatenate(left: &Arc<Vec<Value>>, right: &Arc<Vec<Value>>) -> Arc<Vec<Value>> {

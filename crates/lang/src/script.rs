@@ -53,9 +53,7 @@ impl Script {
         context: &Context<'_>,
     ) -> Result<Outcome, RuntimeError> {
         let locals = vec![None; self.locals];
-        // Every event may nest the state one level deeper, so that is looked at every time.
-        let assignments = if self.mentions_state { u32::MAX } else { 0 };
-        let mut frame = Frame { event, meta, state, args, locals, context, assignments };
+        let mut frame = Frame { event, meta, state, args, locals, context, assignments: 0 };
         Ok(match run_block(&self.body, &mut frame, true)? {
             Flow::Value(value) => Outcome::Emit { port: None, value },
             Flow::Event => Outcome::EmitEvent { port: None },

@@ -7,42 +7,72 @@ use tremor_diagnostic::{Diagnostic, codes};
 /// Removes nodes without way in or without way out, together with their edges, until none is left. Ports of the
 /// graph itself stay.
 pub(crate) fn remove_dead(nodes: &[Draft], edges: &mut Vec<Edge>) {
-    loop {
-        let sources: HashSet<usize> = edges.iter().map(|edge| edge.from).collect();
-        let targets: HashSet<usize> = edges.iter().map(|edge| edge.to).collect();
-        let is_port = |node: usize| nodes.get(node).is_some_and(|node| node.is_port);
-        let before = edges.len();
-        edges.retain(|edge| {
-            (is_port(edge.from) || targets.contains(&edge.from))
-                && (is_port(edge.to) || sources.contains(&edge.to))
-        });
-        if edges.len() == before {
-            return;
-        }
-    }
+    let is_port = |node: usize| nodes.get(node).is_some_and(|node| node.is_port);
+    let keep = prune(edges, is_port);
+    let mut keep = keep.into_iter();
+    edges.retain(|_| keep.next().unwrap_or(true));
 }
 
 /// Reports the nodes of a cycle, if there is one.
 pub(crate) fn find_cycle(nodes: &[Draft], edges: &[Edge]) -> Option<Diagnostic> {
-    let mut rest: Vec<&Edge> = edges.iter().collect();
-    loop {
-        let targets: HashSet<usize> = rest.iter().map(|edge| edge.to).collect();
-        let before = rest.len();
-        rest.retain(|edge| targets.contains(&edge.from));
-        let sources: HashSet<usize> = rest.iter().map(|edge| edge.from).collect();
-        rest.retain(|edge| sources.contains(&edge.to));
-        if rest.is_empty() {
-            return None;
-        }
-        if rest.len() == before {
-            break;
-        }
+    // What is left when even ports need a way in and a way out lies on cycles or between them.
+    let keep = prune(edges, |_| false);
+    let rest: Vec<&Edge> = edges.iter().zip(keep).filter(|(_, keep)| *keep).map(|(edge, _)| edge).collect();
+    if rest.is_empty() {
+        return None;
     }
     let label = |node: usize| nodes.get(node).map_or("?", |node| node.label.as_str());
     let lines: Vec<String> =
         rest.iter().map(|edge| format!("\n  {} -> {}", label(edge.from), label(edge.to))).collect();
     let message = format!("The nodes of this pipeline form a cycle:{}", lines.concat());
     Some(Diagnostic::error_without_position(codes::GRAPH_CYCLE, message))
+}
+
+/// The edges at one node, by index, and how many of them still count.
+#[derive(Default)]
+struct Around {
+    edges_in: Vec<usize>,
+    edges_out: Vec<usize>,
+    live_in: usize,
+    live_out: usize,
+}
+
+/// Takes away nodes without way in or out, again and again, except those that `stays` protects; tells for each edge
+/// whether it is left.
+fn prune(edges: &[Edge], stays: impl Fn(usize) -> bool) -> Vec<bool> {
+    let mut keep = vec![true; edges.len()];
+    let mut around: HashMap<usize, Around> = HashMap::new();
+    for (index, edge) in edges.iter().enumerate() {
+        let from = around.entry(edge.from).or_default();
+        from.edges_out.push(index);
+        from.live_out += 1;
+        let to = around.entry(edge.to).or_default();
+        to.edges_in.push(index);
+        to.live_in += 1;
+    }
+    let mut waiting: Vec<usize> = around.keys().copied().collect();
+    while let Some(node) = waiting.pop() {
+        let Some(here) = around.get(&node) else { continue };
+        if stays(node) || here.live_in > 0 && here.live_out > 0 {
+            continue;
+        }
+        let attached: Vec<usize> = here.edges_in.iter().chain(&here.edges_out).copied().collect();
+        for index in attached {
+            let Some(keep) = keep.get_mut(index) else { continue };
+            if !std::mem::take(keep) {
+                continue;
+            }
+            let Some(edge) = edges.get(index) else { continue };
+            if let Some(from) = around.get_mut(&edge.from) {
+                from.live_out -= 1;
+            }
+            if let Some(to) = around.get_mut(&edge.to) {
+                to.live_in -= 1;
+            }
+            waiting.push(if edge.from == node { edge.to } else { edge.from });
+        }
+    }
+    keep
 }
 
 /// `true` if no two branches ever meet again.

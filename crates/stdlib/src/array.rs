@@ -4,8 +4,8 @@ use crate::{Outcome, array_of, count, debug, plain, text};
 use tremor_lang::{FunctionError, Native};
 use tremor_value::Value;
 
-/// Items beyond which `range` refuses: a few hundred megabytes.
-const LONGEST_RANGE: i128 = 10_000_000;
+/// Items beyond which `range` refuses: some tens of megabytes.
+const LONGEST_RANGE: i128 = 1_000_000;
 
 pub(crate) const FUNCTIONS: &[Native] = &[
     Native::pure("array", "len", 1, |_, args| unary(args, |items| Ok(count(items.len())))),

@@ -5,7 +5,7 @@ use tremor_lang::{Arity, FunctionError, Native};
 use tremor_value::{Bytes, Value};
 
 /// Size of results of `replace` that are refused, in bytes: it can multiply its input.
-const LONGEST: usize = 256 * 1024 * 1024;
+const LONGEST: usize = 64 * 1024 * 1024;
 
 pub(crate) const FUNCTIONS: &[Native] = &[
     Native::pure("string", "format", 1, |_, args| format(args)).with_arity(Arity::at_least(1)),

@@ -65,7 +65,9 @@ fn binary<'e>(
     span: Span,
 ) -> Result<Operand<'e>, RuntimeError> {
     // A text under construction grows in place instead of being copied for every piece.
-    if let (BinaryOp::Add, Operand::Owned(Value::String(_)), Value::String(piece)) = (op, &left, right) {
+    if let (BinaryOp::Add, Operand::Owned(Value::String(_)), Value::String(piece)) = (op, &left, right)
+        && ops::check_length(left.as_str().map_or(0, str::len), piece.len(), ops::LONGEST_TEXT).is_ok()
+    {
         let mut text = left.into_value();
         if let Value::String(text) = &mut text {
             text.push_str(piece);

@@ -194,11 +194,37 @@ fn slice(
     }
 }
 
-/// The keys of an assignment's place, computed before anything is written.
+/// The keys of an assignment's place.
+pub(super) enum Keys<'s> {
+    /// All of them are known; nothing is copied.
+    Known(&'s [Segment]),
+    Computed(Vec<Str>),
+}
+
+impl Keys<'_> {
+    fn get(&self, index: usize) -> Option<&Str> {
+        match self {
+            Self::Known(segments) => match &segments.get(index)?.kind {
+                SegmentKind::Key(key) => Some(key),
+                _ => None,
+            },
+            Self::Computed(keys) => keys.get(index),
+        }
+    }
+}
+
+/// Computes the keys of an assignment's place, before anything is written.
 ///
 /// # Errors
 /// E-A3 for an index or a range, E-P5 for a computed key that is no string; `whole` is the assignment.
-pub(super) fn keys(segments: &[Segment], whole: Span, env: &Env<'_>) -> Result<Vec<Str>, RuntimeError> {
+pub(super) fn keys<'s>(
+    segments: &'s [Segment],
+    whole: Span,
+    env: &Env<'_>,
+) -> Result<Keys<'s>, RuntimeError> {
+    if segments.iter().all(|segment| matches!(segment.kind, SegmentKind::Key(_))) {
+        return Ok(Keys::Known(segments));
+    }
     let key = |segment: &Segment| match &segment.kind {
         SegmentKind::Key(key) => Ok(key.clone()),
         SegmentKind::Index(_) | SegmentKind::Range { .. } => {
@@ -215,34 +241,35 @@ pub(super) fn keys(segments: &[Segment], whole: Span, env: &Env<'_>) -> Result<V
             }
         },
     };
-    segments.iter().map(key).collect()
+    segments.iter().map(key).collect::<Result<_, _>>().map(Keys::Computed)
 }
 
-/// Sets the member of `target` that `keys` lead to; missing records on the way are made.
+/// Sets the member of `target` that `keys`, those of `segments`, lead to; missing records on the way are made.
 ///
 /// # Errors
 /// E-P1 at the segment that meets something other than a record; nothing is written then.
 pub(super) fn assign(
     mut target: &mut Value,
-    keys: &[Str],
+    keys: &Keys<'_>,
     segments: &[Segment],
     value: Value,
     whole: Span,
 ) -> Result<(), RuntimeError> {
-    let Some((last, way)) = keys.split_last() else {
+    let Some((last, way)) = segments.split_last() else {
         *target = value;
         return Ok(());
     };
-    for (key, segment) in way.iter().zip(segments) {
+    for (index, segment) in way.iter().enumerate() {
         let record = record_mut(target, segment, whole)?;
+        let Some(key) = keys.get(index) else { return Ok(()) };
         if !record.contains_key(key) {
             record.insert(key.clone(), Value::record());
         }
         let Some(next) = record.get_mut(key) else { return Ok(()) };
         target = next;
     }
-    if let Some(segment) = segments.last() {
-        record_mut(target, segment, whole)?.insert(last.clone(), value);
+    if let Some(key) = keys.get(way.len()) {
+        record_mut(target, last, whole)?.insert(key.clone(), value);
     }
     Ok(())
 }

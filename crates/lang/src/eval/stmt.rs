@@ -124,7 +124,7 @@ fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, Runti
         Flow::Event => frame.event.value().clone(),
         end => return Ok(end),
     };
-    check_depth(&value, frame, let_.span)?;
+    check_depth(&value, frame, let_)?;
     let result = if wanted { value.clone() } else { Value::Null };
     let whole = let_.span;
     match &let_.place {
@@ -157,14 +157,16 @@ fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, Runti
     Ok(Flow::Value(result))
 }
 
-/// Keeps scripts from wrapping a value into itself without end, by looking at it every so often.
-fn check_depth(value: &Value, frame: &mut Frame<'_>, span: Span) -> Result<(), RuntimeError> {
+/// Keeps scripts from wrapping a value into itself without end: what goes into the state is looked at every time,
+/// since it lives on, other values every so often.
+fn check_depth(value: &Value, frame: &mut Frame<'_>, let_: &Let) -> Result<(), RuntimeError> {
     if !value.is_container() {
         return Ok(());
     }
     frame.assignments = frame.assignments.wrapping_add(1);
-    if frame.assignments.is_multiple_of(DEPTH_CHECK_EVERY) && value.is_nested_deeper_than(VALUE_DEPTH) {
-        return Err(RuntimeError::around(ErrorKind::TooDeep, span, 2));
+    let due = matches!(let_.place, Place::State(_)) || frame.assignments.is_multiple_of(DEPTH_CHECK_EVERY);
+    if due && value.is_nested_deeper_than(VALUE_DEPTH) {
+        return Err(RuntimeError::around(ErrorKind::TooDeep, let_.span, 2));
     }
     Ok(())
 }
@@ -193,8 +195,8 @@ pub(super) fn call(
             Flow::Value(value) => return Ok(value),
             Flow::Recur(again) => {
                 args = again;
-                if args.len() > function.params {
-                    surplus = Value::from(args.split_off(function.params));
+                if function.open {
+                    surplus = Value::from(args.split_off(function.params.min(args.len())));
                 }
             }
             // A function can neither emit nor drop.

@@ -202,7 +202,7 @@ impl Lower<'_, '_> {
 
     fn args_root(&mut self, path: &ast::Path, asking: bool) -> Root {
         match self.place {
-            Place::Config(Some(declared)) | Place::Select(Some(declared)) => {
+            Place::Config(Some(declared)) | Place::Select(Some(declared)) | Place::Script(Some(declared)) => {
                 // Known only when the instance is made, which the callers of configurations reckon with.
                 if let Some(ast::Segment { kind: ast::SegmentKind::Key(key), span }) = path.segments.first()
                     && !asking
@@ -242,7 +242,7 @@ impl Lower<'_, '_> {
             return Some(root);
         }
         match self.place {
-            Place::Script | Place::Function { .. } => {
+            Place::Script(_) | Place::Function { .. } => {
                 Some(Root::Local(self.locals.slot(text), text.as_str().into()))
             }
             Place::Select(_) | Place::Config(_) | Place::Const => {

@@ -62,7 +62,8 @@ pub(super) fn intrinsic(ast: &ast::Intrinsic, session: &mut Session<'_>, scope: 
 /// A function that stands for a native one.
 fn forward(native: Native) -> Function {
     let params = native.arity.max.unwrap_or(native.arity.min);
-    Function { params, slots: params, body: Body::Native(native), pure: native.pure, depth: 1 }
+    let open = native.arity.max.is_none();
+    Function { params, open, slots: params, body: Body::Native(native), pure: native.pure, depth: 1 }
 }
 
 pub(super) fn function(ast: &ast::Function, session: &mut Session<'_>, scope: &mut Scope) {
@@ -96,7 +97,7 @@ fn lower(ast: &ast::Function, session: &mut Session<'_>, scope: &Scope) -> Optio
     {
         return Some(inner);
     }
-    Some(Arc::new(Function { params, slots: locals.len(), body, pure, depth }))
+    Some(Arc::new(Function { params, open: ast.params.open, slots: locals.len(), body, pure, depth }))
 }
 
 /// The function that a body does nothing but call with all its parameters in order.

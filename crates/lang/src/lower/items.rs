@@ -45,7 +45,11 @@ pub(crate) fn operator(item: &ast::DefineOperator, session: &mut Session<'_>, sc
 /// Compiles the items of a script in a scope of their own.
 ///
 /// Gives the statements to run, of which the last is the result, the number of locals, and whether `state` is mentioned.
-pub(crate) fn script_items(items: &[Item], session: &mut Session<'_>) -> (Block, usize, bool) {
+pub(crate) fn script_items(
+    items: &[Item],
+    arguments: Option<&[String]>,
+    session: &mut Session<'_>,
+) -> (Block, usize, bool) {
     let mut scope = Scope::default();
     let mut locals = Locals::default();
     let mut stmts: Vec<Stmt> = Vec::new();
@@ -65,7 +69,7 @@ pub(crate) fn script_items(items: &[Item], session: &mut Session<'_>) -> (Block,
                 }
             }
             Item::Stmt(stmt) => {
-                let mut lower = Lower::new(session, &scope, Place::Script, &mut locals);
+                let mut lower = Lower::new(session, &scope, Place::Script(arguments), &mut locals);
                 stmts.push(lower.stmt(stmt, false));
                 mentions_state |= lower.mentions_state();
             }

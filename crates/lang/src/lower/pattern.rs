@@ -8,7 +8,7 @@ use tremor_syntax::ast::{self, BinaryOp, PatternKind};
 use tremor_value::Value;
 
 /// The shortest run of constant patterns that is worth a table.
-const SHORTEST_JUMP: usize = 4;
+const SHORTEST_JUMP: usize = 8;
 
 /// How arms are lowered, and where their variables live.
 pub(super) struct Arms<A, Lowered> {

@@ -97,7 +97,8 @@ fn pipeline(item: &ast::DefinePipeline, session: &mut Session<'_>, scope: &Scope
 pub(crate) fn define_script(item: &ast::DefineScript, session: &mut Session<'_>, scope: &mut Scope) {
     let before = session.diagnostics.len();
     let arguments = lower_arguments(item.args.as_ref(), item.name.span, session, scope);
-    let state = item.state.as_ref().and_then(|state| config(state, Some(&arguments.names()), session, scope));
+    let names = arguments.names();
+    let state = item.state.as_ref().and_then(|state| config(state, Some(&names), session, scope));
     let mut sections: Vec<(Named, Script)> = Vec::new();
     for section in &item.sections {
         let port = name_of(&section.port);
@@ -111,9 +112,9 @@ pub(crate) fn define_script(item: &ast::DefineScript, session: &mut Session<'_>,
         if let Some(message) = message {
             session.report(Diagnostic::error(codes::BAD_SECTION, port.span, message).outer(item.span));
         }
-        sections.push((port, script(&section.body.items, session)));
+        sections.push((port, script(&section.body.items, Some(&names), session)));
     }
-    let main = script(&item.script.items, session);
+    let main = script(&item.script.items, Some(&names), session);
     let definition =
         ScriptDefinition { name: name_of(&item.name), arguments, state, main, sections, span: item.span };
     let sound = !session.diagnostics.iter().skip(before).any(Diagnostic::is_error);
@@ -121,9 +122,9 @@ pub(crate) fn define_script(item: &ast::DefineScript, session: &mut Session<'_>,
     define(session, scope, ("script", &item.name, item.span), |names| &mut names.scripts, value);
 }
 
-/// Compiles the items of a script.
-pub(crate) fn script(items: &[ast::Item], session: &mut Session<'_>) -> Script {
-    let (body, locals, mentions_state) = lower::script_items(items, session);
+/// Compiles the items of a script; `arguments` are the declared ones, if it belongs to a `define script`.
+pub(crate) fn script(items: &[ast::Item], arguments: Option<&[String]>, session: &mut Session<'_>) -> Script {
+    let (body, locals, mentions_state) = lower::script_items(items, arguments, session);
     Script { body, locals, mentions_state }
 }
 

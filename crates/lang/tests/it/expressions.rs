@@ -253,6 +253,8 @@ fn functions_call_recur_and_match_their_arguments() {
     table(
         r##"
         fn f(a, b) with a + b end; f(event, 2)               |> 1 |> 3
+        fn f(a, ...) with match a of case 0 => args case _ => recur(a - 1) end end; f(1, 2)  |> 1 |> []
+        fn f(a, ...) with match a of case 0 => args case _ => recur(a - 1, a, args) end end; f(event, 2) |> 2 |> [1,[2,[2]]]
         fn f(a, ...) with [a, args] end; f(7, 2, 3)          |> 1 |> [7,[2,3]]
         fn sum(n, acc) of case (0, _) => acc case _ => recur(n - 1, acc + n) end; sum(event, 0) |> 100 |> 5050
         fn loop(n) of case _ => recur(n) end; loop(event)    |> 1 |> E-R9 at loop(event)

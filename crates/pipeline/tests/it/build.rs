@@ -73,6 +73,7 @@ fn compiling_refuses_what_it_can() {
         ("define script s args a = event script 1 end;", &["E-C1 at event"]),
         ("define script s state event script 1 end;", &["E-C1 at event"]),
         ("define script s args a state args.b script 1 end;", &["E-Q7 at b"]),
+        ("define script s args a script let x = args.b; present args.c end;", &["E-Q7 at b"]),
         ("#!config id = event\nselect event from in into out;", &["E-C1 at event"]),
         ("define window w from tumbling with size = 2 end; select 1 from in[w] into out;", &["E-N1 at w"]),
         ("select event from in group by event.a into out;", &["E-N1 at event.a"]),
