@@ -203,7 +203,7 @@ impl FlowDefinition {
         let args = match self.arguments.bind(given, &Value::Null, sources) {
             Ok(args) => args,
             Err(missing) => {
-                diagnostics.extend(missing);
+                diagnostics.extend(labelled(missing, span));
                 return Err(diagnostics);
             }
         };
@@ -306,11 +306,11 @@ fn unknown(
     Diagnostic::error(code, span, message).outer(sources.widen(span, 2)).maybe_hint(hint)
 }
 
-/// A missing argument is marked in the definition; this adds which `create` lacks it.
-fn labelled(diagnostics: Vec<Diagnostic>, create: Span) -> impl Iterator<Item = Diagnostic> {
+/// A missing argument is marked in the definition; this adds which `create` or `deploy` lacks it.
+fn labelled(diagnostics: Vec<Diagnostic>, instance: Span) -> impl Iterator<Item = Diagnostic> {
     diagnostics.into_iter().map(move |diagnostic| {
         if diagnostic.code == codes::MISSING_ARGUMENT {
-            diagnostic.label(create, "this instance does not give it")
+            diagnostic.label(instance, "this instance does not give it")
         } else {
             diagnostic
         }

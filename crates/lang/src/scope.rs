@@ -6,6 +6,7 @@ use crate::{
     query::{PipelineDefinition, ScriptDefinition},
 };
 use std::{collections::HashMap, sync::Arc};
+use tremor_diagnostic::closest;
 use tremor_syntax::ast::Ident;
 use tremor_value::Value;
 
@@ -54,6 +55,19 @@ impl Scope {
         }
         Resolved::Scope(scope)
     }
+}
+
+/// The name nearest to one that the scope `module` leads to does not have, written with its module, as a question.
+pub(crate) fn nearest<T>(
+    scope: &Scope,
+    module: &[Ident],
+    name: &str,
+    space: fn(&Names) -> &HashMap<String, Option<T>>,
+) -> Option<String> {
+    let Resolved::Scope(scope) = scope.resolve(module) else { return None };
+    let nearest = closest(name, space(&scope.names).keys().map(String::as_str))?;
+    let path: Vec<&str> = module.iter().map(|segment| segment.text.as_str()).chain([nearest]).collect();
+    Some(format!("Did you mean `{}`?", path.join("::")))
 }
 
 /// The outcome of looking for a definition.

@@ -4,10 +4,10 @@ use crate::{
     function::Functions,
     lower,
     scope::Scope,
-    source::{Lookup, SourceLoader, find},
+    source::{Lookup, SourceLoader, find, siblings},
 };
 use std::{collections::HashMap, sync::Arc};
-use tremor_diagnostic::{Code, Diagnostic, Severity, SourceMap, Span, codes};
+use tremor_diagnostic::{Code, Diagnostic, Severity, SourceMap, Span, closest, codes};
 use tremor_syntax::ast;
 
 /// How deep modules may use modules; each level is a level of the compiler's own stack.
@@ -138,7 +138,16 @@ impl<'a> Session<'a> {
         for place in self.loader.describe() {
             message.push_str(&format!("\n{:25}- {place}", ""));
         }
-        self.error_around(codes::MODULE_NOT_FOUND, span, 2, message);
+        let outer = self.sources.widen(span, 2);
+        let siblings = siblings(self.loader, path);
+        let nearest = path.last().and_then(|name| closest(name, siblings.iter().map(String::as_str)));
+        let hint = nearest.map(|near| {
+            let parents = path.split_last().map_or(&[][..], |(_, parents)| parents);
+            let path: Vec<&str> = parents.iter().copied().chain([near]).collect();
+            format!("Did you mean `{}`?", path.join("::"))
+        });
+        let diagnostic = Diagnostic::error(codes::MODULE_NOT_FOUND, span, message);
+        self.report(diagnostic.outer(outer).maybe_hint(hint));
     }
 
     fn compile_module(&mut self, file: tremor_diagnostic::FileId, text: &str) -> Scope {

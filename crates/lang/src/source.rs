@@ -12,6 +12,9 @@ use std::{
 /// The extensions tried for a module, in order.
 const EXTENSIONS: [&str; 3] = ["tremor", "trickle", "troy"];
 
+/// Entries of a directory that are looked at for a mistyped name.
+const LISTED: usize = 1_000;
+
 /// A text that a loader found.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -45,6 +48,27 @@ pub trait SourceLoader: Send + Sync {
 
     /// The places as shown to a user whose module was not found.
     fn describe(&self) -> Vec<String>;
+
+    /// Names of the files and directories in the relative directory `directory` of place number `place`, for a user
+    /// who mistyped one of them.
+    fn list(&self, place: usize, directory: &str) -> Vec<String>;
+}
+
+/// Names of modules beside the one that `path` was to name, in all places; some may be directories.
+pub(crate) fn siblings(loader: &dyn SourceLoader, path: &[&str]) -> Vec<String> {
+    let Some((_, parents)) = path.split_last() else { return Vec::new() };
+    if !parents.iter().all(|segment| is_plain(segment)) {
+        return Vec::new();
+    }
+    let directory = parents.join("/");
+    let mut names = Vec::new();
+    for place in 0..loader.places() {
+        for file in loader.list(place, &directory) {
+            let stem = file.rsplit_once('.').filter(|(_, extension)| EXTENSIONS.contains(extension));
+            names.push(stem.map_or_else(|| file.clone(), |(stem, _)| stem.to_owned()));
+        }
+    }
+    names
 }
 
 /// Finds module `path`, or `Missing` if no place has it.
@@ -127,6 +151,14 @@ impl SourceLoader for Directories {
     fn describe(&self) -> Vec<String> {
         self.directories.iter().map(|directory| directory.display().to_string()).collect()
     }
+
+    fn list(&self, place: usize, directory: &str) -> Vec<String> {
+        let Some(path) = self.directories.get(place).map(|base| base.join(directory)) else {
+            return Vec::new();
+        };
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).take(LISTED).collect()
+    }
 }
 
 /// Texts held in memory, as one place. Names are relative paths such as `std/array.tremor`.
@@ -165,6 +197,15 @@ impl SourceLoader for Embedded {
     fn describe(&self) -> Vec<String> {
         vec![self.label.clone()]
     }
+
+    fn list(&self, _place: usize, directory: &str) -> Vec<String> {
+        let below = |file: &String| {
+            let rest =
+                if directory.is_empty() { file } else { file.strip_prefix(directory)?.strip_prefix('/')? };
+            rest.split('/').next().map(str::to_owned)
+        };
+        self.files.keys().filter_map(below).collect()
+    }
 }
 
 /// Several loaders, one after the other.
@@ -198,6 +239,16 @@ impl SourceLoader for Layered {
 
     fn describe(&self) -> Vec<String> {
         self.loaders.iter().flat_map(|loader| loader.describe()).collect()
+    }
+
+    fn list(&self, mut place: usize, directory: &str) -> Vec<String> {
+        for loader in &self.loaders {
+            match place.checked_sub(loader.places()) {
+                None => return loader.list(place, directory),
+                Some(rest) => place = rest,
+            }
+        }
+        Vec::new()
     }
 }
 

@@ -32,6 +32,13 @@ impl SourceLoader for EmbeddedLibrary {
     fn describe(&self) -> Vec<String> {
         vec!["<embedded>/lib".to_owned(), "<embedded>/tests/lib".to_owned()]
     }
+
+    fn list(&self, place: usize, directory: &str) -> Vec<String> {
+        let root = if place == 0 { &LIBRARY } else { &TEST_LIBRARY };
+        let directory = if directory.is_empty() { Some(root) } else { root.get_dir(directory) };
+        let entries = directory.into_iter().flat_map(Dir::entries);
+        entries.filter_map(|entry| Some(entry.path().file_name()?.to_str()?.to_owned())).collect()
+    }
 }
 
 /// The directories of a `TREMOR_PATH` (the default ones without it), then the embedded library.

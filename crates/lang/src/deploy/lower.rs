@@ -6,7 +6,7 @@ use crate::{
     query::{
         self, Create, Named, PipelineDefinition, Unknown, config, given_arguments, lower_arguments, target,
     },
-    scope::{Lookup, Names, Scope, look_up},
+    scope::{Lookup, Names, Scope, look_up, nearest},
     session::Session,
 };
 use std::{
@@ -64,7 +64,7 @@ fn deploy(item: &ast::Deploy, session: &mut Session<'_>, scope: &Scope) -> Optio
         Lookup::Found(definition) => definition,
         Lookup::Broken => return None,
         Lookup::Missing => {
-            report_unknown_flow(item, name, session, scope);
+            report_unknown_flow(item, (module, name), session, scope);
             return None;
         }
     };
@@ -80,7 +80,12 @@ fn deploy(item: &ast::Deploy, session: &mut Session<'_>, scope: &Scope) -> Optio
     }
 }
 
-fn report_unknown_flow(item: &ast::Deploy, name: &str, session: &mut Session<'_>, scope: &Scope) {
+fn report_unknown_flow(
+    item: &ast::Deploy,
+    (module, name): (&[ast::Ident], &str),
+    session: &mut Session<'_>,
+    scope: &Scope,
+) {
     let mut known: Vec<&str> = scope.names.flows.keys().map(String::as_str).collect();
     known.sort_unstable();
     let written = item.from.as_ref().map_or_else(|| name.to_owned(), ast::Name::joined);
@@ -88,7 +93,7 @@ fn report_unknown_flow(item: &ast::Deploy, name: &str, session: &mut Session<'_>
         [] => "no flows are defined here".to_owned(),
         known => format!("defined are `{}`", known.join("`, `")),
     };
-    let hint = closest(name, known.iter().copied()).map(|near| format!("Did you mean `{near}`?"));
+    let hint = nearest(scope, module, name, |names| &names.flows);
     let message = format!("There is no definition of a flow `{written}`; {list}");
     let diagnostic = Diagnostic::error(codes::UNKNOWN_DEFINITION, item.name.span, message).outer(item.span);
     session.report(diagnostic.maybe_hint(hint));
@@ -254,8 +259,7 @@ impl FlowBody<'_, '_> {
                 let written = item.from.as_ref().map_or_else(|| name.to_owned(), ast::Name::joined);
                 let kind = item.kind.as_str();
                 let message = format!("There is no definition of a {kind} `{written}`");
-                let known = space(&self.scope.names).keys().map(String::as_str);
-                let hint = closest(name, known).map(|near| format!("Did you mean `{near}`?"));
+                let hint = nearest(&self.scope, module, name, space);
                 let diagnostic = Diagnostic::error(codes::UNKNOWN_DEFINITION, item.name.span, message);
                 self.session.report(diagnostic.outer(item.span).maybe_hint(hint));
                 None

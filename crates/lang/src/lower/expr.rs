@@ -6,7 +6,7 @@ use crate::{
         Bytes, BytesKind, BytesPart, Chain, Expr, Key, Path, Piece, Root, Segment, SegmentKind, Step, Unary,
     },
     ops,
-    scope::{Lookup, look_up},
+    scope::{Lookup, look_up, nearest},
 };
 use tremor_diagnostic::{Diagnostic, Span, codes};
 use tremor_syntax::ast::{self, BinaryOp, ExprKind};
@@ -234,7 +234,8 @@ impl Lower<'_, '_> {
             Lookup::Broken => {}
             Lookup::Missing => {
                 let message = format!("Unknown constant `{}`", name.joined());
-                self.report(Diagnostic::error(codes::UNKNOWN_CONSTANT, path.span, message));
+                let hint = nearest(self.scope, &name.module, text, |names| &names.constants);
+                self.report(Diagnostic::error(codes::UNKNOWN_CONSTANT, path.span, message).maybe_hint(hint));
                 return None;
             }
         }

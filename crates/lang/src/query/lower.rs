@@ -7,11 +7,11 @@ use super::{
 use crate::{
     Expression, Script,
     lower::{self, Locals, Lower, Place, define},
-    scope::{Lookup, Names, Scope, look_up},
+    scope::{Lookup, Names, Scope, look_up, nearest},
     session::Session,
 };
 use std::{collections::HashMap, sync::Arc};
-use tremor_diagnostic::{Diagnostic, Span, closest, codes};
+use tremor_diagnostic::{Diagnostic, Span, codes};
 use tremor_syntax::ast::{self, CreateKind, QueryStmt};
 use tremor_value::Value;
 
@@ -234,8 +234,7 @@ impl<'b, 'a> Body<'b, 'a> {
             Lookup::Missing => {
                 let written = create.from.as_ref().map_or_else(|| name.to_owned(), ast::Name::joined);
                 let message = format!("There is no definition of a {kind} `{written}`");
-                let known = space(&self.scope.names).keys().map(String::as_str);
-                let hint = closest(name, known).map(|near| format!("Did you mean `{near}`?"));
+                let hint = nearest(&self.scope, module, name, space);
                 let diagnostic = Diagnostic::error(codes::UNKNOWN_DEFINITION, create.span, message);
                 self.session.report(diagnostic.maybe_hint(hint));
                 None

@@ -43,6 +43,29 @@ fn a_module_that_is_not_there_lists_where_it_was_looked_for() {
 }
 
 #[test]
+fn a_mistyped_module_is_recognised() {
+    let library = || {
+        Embedded::new("lib")
+            .with("std/string.tremor", "const SIZE = 1;")
+            .with("std/a/b.tremor", "const B = 1;")
+    };
+    let hint = |source: &str| {
+        let failure = compiler_with(library()).compile_script("t", source).unwrap_err();
+        failure.diagnostics[0].hint.clone().unwrap_or_default()
+    };
+    assert_eq!(hint("use std::sting; 1"), "Did you mean `std::string`?");
+    assert_eq!(hint("use sdt; 1"), "Did you mean `std`?");
+    assert_eq!(hint("use std::string; string::SIEZ"), "Did you mean `string::SIZE`?");
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("parts")).unwrap();
+    fs::write(directory.path().join("parts/clocks.troy"), "const C = 1;").unwrap();
+    let loader = Directories::from_path_list(&directory.path().display().to_string());
+    let compiler = Compiler::new(Arc::new(loader), Arc::new(Functions::default()));
+    let failure = compiler.compile_script("t", "use parts::clock; 1").unwrap_err();
+    assert_eq!(failure.diagnostics[0].hint.as_deref(), Some("Did you mean `parts::clocks`?"));
+}
+
+#[test]
 fn cycles_are_reported_at_the_use_that_closes_them() {
     let cycle =
         Embedded::new("lib").with("a.tremor", "use b; const A = 1;").with("b.tremor", "use a; const B = 1;");
