@@ -62,7 +62,7 @@ pub(crate) struct Builder {
 /// What a name in a pipeline body stands for.
 enum Entry {
     Stream(usize),
-    Script(usize, Arc<ScriptDefinition>),
+    Script(usize),
     Pipeline(Ports),
     /// It could not be made, which was reported.
     Broken,
@@ -249,7 +249,7 @@ impl Builder {
             return;
         }
         let entry = match self.script_node(create, body) {
-            Ok(node) => Entry::Script(node, Arc::clone(&create.definition)),
+            Ok(node) => Entry::Script(node),
             Err(diagnostics) => {
                 self.diagnostics.extend(diagnostics);
                 Entry::Broken
@@ -324,7 +324,7 @@ impl Builder {
         if let Some(entry) = body.names.get(name) {
             return match entry {
                 Entry::Stream(node) => Some((*node, "out".to_owned())),
-                Entry::Script(node, _) => Some((*node, port.to_owned())),
+                Entry::Script(node) => Some((*node, port.to_owned())),
                 Entry::Pipeline(ports) => match ports.outputs.get(port) {
                     Some(node) => Some((*node, "out".to_owned())),
                     None => self.unknown_port(channel, port, "output", &ports.outputs),
@@ -349,15 +349,8 @@ impl Builder {
         if let Some(entry) = body.names.get(name) {
             return match entry {
                 Entry::Stream(node) => Some((*node, "in".to_owned())),
-                Entry::Script(node, definition) => {
-                    if definition.section(port).is_none() {
-                        let mut sections: HashMap<String, usize> =
-                            definition.sections.iter().map(|(name, _)| (name.name.clone(), 0)).collect();
-                        sections.insert("in".to_owned(), 0);
-                        return self.unknown_port(channel, port, "input", &sections);
-                    }
-                    Some((*node, port.to_owned()))
-                }
+                // A port without section is no mistake yet: its events leave by `err`.
+                Entry::Script(node) => Some((*node, port.to_owned())),
                 Entry::Pipeline(ports) => match ports.inputs.get(port) {
                     Some(node) => Some((*node, "in".to_owned())),
                     None => self.unknown_port(channel, port, "input", &ports.inputs),

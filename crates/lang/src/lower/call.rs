@@ -119,7 +119,7 @@ impl Lower<'_, '_> {
                 let nearest = closest(first, self.scope.modules.keys().map(String::as_str));
                 let hint = match nearest {
                     Some(near) => format!("There is no module `{first}` here. Did you mean `{near}`?"),
-                    None => format!("There is no module `{first}` here; is a `use` missing?"),
+                    None => format!("There is no module `{first}` here; each script, pipeline and flow needs its own `use`"),
                 };
                 let outer = self.session.sources.widen(call.span, 3);
                 let diagnostic = Diagnostic::error(codes::UNKNOWN_FUNCTION, call.span, message);

@@ -19,10 +19,6 @@ fn unknown_nodes_and_ports_are_marked() {
             "define pipeline p pipeline select event from in into out end; create pipeline p; select event from p/nope into out;",
             &["E-Q17 at nope"],
         ),
-        (
-            "define script s script event end; create script s; select event from in into s/nope;",
-            &["E-Q17 at nope"],
-        ),
         ("create stream a; create stream a; select event from in into out;", &["E-Q1 at create stream a"]),
         ("define script in script event end; create script in;", &["E-Q1 at create script in"]),
         ("create stream a; define script a script event end; create script a;", &["E-Q1 at create script a"]),

@@ -117,6 +117,18 @@ fn what_nobody_reads_vanishes() {
 }
 
 #[test]
+fn events_for_a_port_without_section_leave_by_err() {
+    let mut query = Running::new(
+        "define script s script event end; create script s;
+         select event from in into s/nope; select event from s into out; select event from s/err into err;",
+    );
+    assert_eq!(
+        query.send(&["1"]),
+        [r#"err: {"error":"The script has no section for port `nope`","event":1}"#]
+    );
+}
+
+#[test]
 fn nested_pipelines_have_their_own_arguments_and_ports() {
     let mut query = Running::new(
         "define pipeline scale from in, aux into out, err args factor, offset = 0
