@@ -57,17 +57,26 @@ impl Scope {
     }
 }
 
-/// The name nearest to one that the scope `module` leads to does not have, written with its module, as a question.
+/// What to say about a name that the scope `module` leads to does not have: the nearest one that it has, or that the
+/// module itself is not there.
 pub(crate) fn nearest<T>(
     scope: &Scope,
     module: &[Ident],
     name: &str,
     space: fn(&Names) -> &HashMap<String, Option<T>>,
 ) -> Option<String> {
-    let Resolved::Scope(scope) = scope.resolve(module) else { return None };
-    let nearest = closest(name, space(&scope.names).keys().map(String::as_str))?;
-    let path: Vec<&str> = module.iter().map(|segment| segment.text.as_str()).chain([nearest]).collect();
-    Some(format!("Did you mean `{}`?", path.join("::")))
+    if let Resolved::Scope(scope) = scope.resolve(module) {
+        let nearest = closest(name, space(&scope.names).keys().map(String::as_str))?;
+        let path: Vec<&str> = module.iter().map(|segment| segment.text.as_str()).chain([nearest]).collect();
+        return Some(format!("Did you mean `{}`?", path.join("::")));
+    }
+    let first = &module.first().filter(|first| !scope.modules.contains_key(&first.text))?.text;
+    Some(match closest(first, scope.modules.keys().map(String::as_str)) {
+        Some(near) => format!("There is no module `{first}` here. Did you mean `{near}`?"),
+        None => {
+            format!("There is no module `{first}` here; each script, pipeline and flow needs its own `use`")
+        }
+    })
 }
 
 /// The outcome of looking for a definition.

@@ -4,7 +4,7 @@ use super::{DEPTH, Lower, broken};
 use crate::{
     function::Native,
     ir::{Body, Expr, Function, FunctionCall, NativeCall},
-    scope::{Lookup, Resolved, look_up},
+    scope::{Lookup, Resolved, look_up, nearest},
 };
 use std::sync::Arc;
 use tremor_diagnostic::{Diagnostic, WarningClass, closest, codes};
@@ -90,10 +90,12 @@ impl Lower<'_, '_> {
         let functions = self.session.functions;
         let name = &call.name.ident.text;
         let (message, hint) = if functions.has_module(module) {
-            let hint = closest(name, functions.names(module)).map(|near| format!("core::{module}::{near}"));
+            let hint = closest(name, functions.names(module))
+                .map(|near| format!("Did you mean `core::{module}::{near}`?"));
             (format!("Call to undefined function {module}::{name}"), hint)
         } else {
-            let hint = closest(module, functions.modules()).map(|near| format!("core::{near}::{name}"));
+            let hint = closest(module, functions.modules())
+                .map(|near| format!("Did you mean `core::{near}::{name}`?"));
             (format!("Call to undefined module {module}"), hint)
         };
         self.report_unknown(call, message, hint)
@@ -103,36 +105,12 @@ impl Lower<'_, '_> {
         let name = &call.name.ident.text;
         let module: Vec<&str> = call.name.module.iter().map(|segment| segment.text.as_str()).collect();
         let message = format!("Call to undefined function {}::{name}", module.join("::"));
-        let hint = match self.scope.resolve(&call.name.module) {
-            Resolved::Scope(scope) => {
-                let names = scope.names.functions.keys().map(String::as_str);
-                closest(name, names).map(|near| match module.as_slice() {
-                    [] => near.to_owned(),
-                    module => format!("{}::{near}", module.join("::")),
-                })
-            }
-            _ => None,
-        };
-        let unbound = module.first().filter(|first| !self.scope.modules.contains_key(**first));
-        match (hint, unbound) {
-            (None, Some(first)) => {
-                let nearest = closest(first, self.scope.modules.keys().map(String::as_str));
-                let hint = match nearest {
-                    Some(near) => format!("There is no module `{first}` here. Did you mean `{near}`?"),
-                    None => format!("There is no module `{first}` here; each script, pipeline and flow needs its own `use`"),
-                };
-                let outer = self.session.sources.widen(call.span, 3);
-                let diagnostic = Diagnostic::error(codes::UNKNOWN_FUNCTION, call.span, message);
-                self.report(diagnostic.outer(outer).hint(hint));
-                broken(call.span)
-            }
-            (hint, _) => self.report_unknown(call, message, hint),
-        }
+        let hint = nearest(self.scope, &call.name.module, name, |names| &names.functions);
+        self.report_unknown(call, message, hint)
     }
 
-    fn report_unknown(&mut self, call: &ast::Call, message: String, nearest: Option<String>) -> Expr {
+    fn report_unknown(&mut self, call: &ast::Call, message: String, hint: Option<String>) -> Expr {
         let outer = self.session.sources.widen(call.span, 3);
-        let hint = nearest.map(|near| format!("Did you mean `{near}`?"));
         let diagnostic = Diagnostic::error(codes::UNKNOWN_FUNCTION, call.span, message);
         self.report(diagnostic.outer(outer).maybe_hint(hint));
         broken(call.span)

@@ -233,7 +233,8 @@ impl<'b, 'a> Body<'b, 'a> {
             Lookup::Broken => None,
             Lookup::Missing => {
                 let written = create.from.as_ref().map_or_else(|| name.to_owned(), ast::Name::joined);
-                let message = format!("There is no definition of a {kind} `{written}`");
+                let article = if kind == "operator" { "an" } else { "a" };
+                let message = format!("There is no definition of {article} {kind} `{written}`");
                 let hint = nearest(&self.scope, module, name, space);
                 let diagnostic = Diagnostic::error(codes::UNKNOWN_DEFINITION, create.span, message);
                 self.session.report(diagnostic.maybe_hint(hint));

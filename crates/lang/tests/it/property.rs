@@ -94,3 +94,33 @@ proptest! {
         let _ = functions();
     }
 }
+
+/// The sources that the parser is tested with, good and bad ones, compiled as what they are.
+#[test]
+fn the_cases_of_the_parser_get_an_answer() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/lang");
+    let mut compiled = 0;
+    for kind in ["ok", "err", "warn"] {
+        for case in std::fs::read_dir(root.join(kind)).unwrap() {
+            for file in std::fs::read_dir(case.unwrap().path()).unwrap() {
+                let file = file.unwrap().path();
+                let compiler = super::compiler_with(super::library());
+                let Ok(text) = std::fs::read_to_string(&file) else { continue };
+                let failure = match file.extension().and_then(|extension| extension.to_str()) {
+                    Some("tremor") => compiler.compile_script("t", &text).err(),
+                    Some("trickle") => compiler.compile_query("t", &text).err(),
+                    Some("troy") => compiler.compile_deployment("t", &text).err(),
+                    _ => continue,
+                };
+                compiled += 1;
+                // Every report can be shown, and nothing fails without one.
+                assert!(
+                    failure.is_none_or(|failure| failure.to_string().contains("Error")),
+                    "{}",
+                    file.display()
+                );
+            }
+        }
+    }
+    assert!(compiled > 50, "{compiled}");
+}

@@ -9,6 +9,7 @@
 mod build;
 mod events;
 mod order;
+mod property;
 
 use std::sync::{Arc, Mutex};
 use tremor_diagnostic::SourceMap;
