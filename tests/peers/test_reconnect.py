@@ -123,6 +123,7 @@ class Server:
             self.down()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
+        self.loop.close()
 
     async def _up(self) -> None:
         self.server = await serve(self.handle, "127.0.0.1", self.port, max_size=None)
@@ -166,6 +167,7 @@ class ComesBack(Case):
         self.feed(tremor, range(100))
         wait_for("the first 100", lambda: len(server.all()) == 100)
         server.down()
+        wait_for("the loss to be noticed", lambda: "connecting again" in tremor.text())
         # More than the client keeps (1 024): what is beyond waits in the pipe.
         self.feed(tremor, range(100, 3_000))
         server.up()

@@ -60,6 +60,8 @@ class Sender:
             while True:
                 await socket.send(json.dumps({"sender": self.number, "n": self.sent, "padding": padding}))
                 self.sent += 1
+                # Sending alone does not let the echoes be read as long as the socket takes more.
+                await asyncio.sleep(0)
         except ConnectionClosed:
             pass
 
@@ -104,7 +106,22 @@ class Shutdown(Case):
             self.assertGreaterEqual(len(numbers), sender.echoes, label)
             # The message that was being sent when the connection ended is not counted as sent.
             self.assertLessEqual(len(numbers), sender.sent + 1, label)
-            self.assertEqual(sender.close_code, 1001, label)
+
+    def test_an_idle_client_is_told_goodbye(self) -> None:
+        port = free_port()
+        tremor = self.tremor(FLOW.format(port=port), wait_port=port)
+
+        async def work() -> int | None:
+            async with connect(f"ws://127.0.0.1:{port}/") as socket:
+                await socket.send('{"sender":0,"n":0}')
+                await socket.recv()
+                tremor.process.send_signal(signal.SIGTERM)
+                with self.assertRaises(ConnectionClosed):
+                    await asyncio.wait_for(socket.recv(), LIMIT_SECS)
+                return socket.close_code
+
+        self.assertEqual(asyncio.run(work()), 1001)
+        self.assertEqual(tremor.wait(20), 0, tremor.text())
 
 
 if __name__ == "__main__":
