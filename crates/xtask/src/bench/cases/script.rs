@@ -18,6 +18,8 @@ pub(super) const CASE: Case = Case {
     prepare: |bench| Ok(Box::new(FileFlow::new(bench, "script", &pipeline())?)),
 };
 
+/// The exit listens behind the script, so that the script is the only one who holds the event it writes to.
+///
 /// One arm for each kind of record, ten writes: new fields, replaced ones, nested ones.
 fn pipeline() -> String {
     let mut arms = String::new();
@@ -48,7 +50,7 @@ fn pipeline() -> String {
     create script shape;
     select event from in where event.keep into shape;
     select event from shape into out;
-    select {{"exit": 0}} from in where event.last into exit;
+    select {{"exit": 0}} from shape where event.last into exit;
   end;
 "#
     )
