@@ -99,13 +99,15 @@ class Case(unittest.TestCase):
         for program in reversed(self.programs):
             program.kill()
 
-    def tearDown(self) -> None:
-        # The cleanups behind this remove the files.
-        if self._outcome.success:
-            return
-        for program in self.programs:
-            tail = "\n".join(program.text().splitlines()[-25:])
-            print(f"\n--- {self.id()}: end of what {program.name} said\n{tail}\n---", flush=True)
+    def _callTestMethod(self, method) -> None:
+        # Here, not in `tearDown`: there nobody can tell whether the test failed.
+        try:
+            method()
+        except Exception:
+            for program in self.programs:
+                tail = "\n".join(program.text().splitlines()[-25:])
+                print(f"\n--- {self.id()}: end of what {program.name} said\n{tail}\n---", flush=True)
+            raise
 
     def start(self, name: str, args: list[str], **options) -> Program:
         program = Program(name, self.folder, args, **options)

@@ -133,6 +133,7 @@ class Server:
         for connection in self.sockets:
             connection.transport.abort()
         self.sockets.clear()
+        await self.server.wait_closed()
         self.server = None
 
     async def handle(self, connection) -> None:
@@ -177,13 +178,15 @@ class ComesBack(Case):
 
     def test_what_was_under_way_is_in_doubt_and_nothing_else(self) -> None:
         server, tremor = self.start_both()
-        count = 200_000
+        count = 60_000
         feeding = threading.Thread(target=self.feed, args=(tremor, range(count)), daemon=True)
         feeding.start()
         for cut in range(1, 4):
-            wait_for(f"enough for cut {cut}", lambda: len(server.all()) > cut * 20_000)
+            wait_for(f"enough for cut {cut}", lambda: len(server.all()) > cut * 10_000)
+            connections = len(server.connections)
             server.down()
             server.up()
+            wait_for("the next connection", lambda: len(server.connections) > connections)
         wait_for("the last one", lambda: server.all()[-1:] == [str(count - 1)])
         feeding.join(30)
         # Each connection carried an unbroken run; runs follow each other in order, with at most what was in the
