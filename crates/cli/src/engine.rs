@@ -2,13 +2,14 @@
 
 use crate::{CliError, output};
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 use tremor_connector::ExitSwitch;
-use tremor_diagnostic::RenderOptions;
-use tremor_lang::{Compiled, Compiler, Deployment, Failure, Host, PipelineDefinition, Script};
+use tremor_diagnostic::{Diagnostic, RenderOptions, SourceMap, Span, codes};
+use tremor_lang::{Compiled, Compiler, Deployment, Failure, Flow, Host, PipelineDefinition, Script};
 use tremor_pipeline::Graph;
 use tremor_runtime::{Parts, Plan};
 use tremor_value::Value;
@@ -68,86 +69,202 @@ pub(crate) fn report_options() -> RenderOptions {
     RenderOptions { file_name: true, colour: output::stderr_has_color(output::ColorChoice::Auto) }
 }
 
+/// Why something cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// What the user has not been told yet, or a summary of it.
+    pub(crate) message: String,
+    /// Everything that is wrong has been shown on standard error.
+    pub(crate) is_shown: bool,
+}
+
+impl Refusal {
+    /// A summary of what has been shown.
+    pub(crate) fn shown(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_shown: true }
+    }
+
+    /// Something that nothing has been said about.
+    pub(crate) fn untold(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_shown: false }
+    }
+}
+
+impl From<Refusal> for CliError {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.message)
+    }
+}
+
 /// Reads and compiles a deployment; shows what there is to say about it on standard error.
-///
-/// # Errors
-/// If it cannot be read or compiled; what is wrong inside it has been shown.
-pub(crate) fn deployment(file: &Path) -> Result<Compiled<Deployment>, CliError> {
+pub(crate) fn deployment(file: &Path) -> Result<Compiled<Deployment>, Refusal> {
     compiled(file, "troy", |name, text| compiler().compile_deployment(name, text))
 }
 
 /// The same for a query.
-///
-/// # Errors
-/// As [`deployment`].
-pub(crate) fn query(file: &Path) -> Result<Compiled<PipelineDefinition>, CliError> {
+pub(crate) fn query(file: &Path) -> Result<Compiled<PipelineDefinition>, Refusal> {
     compiled(file, "trickle", |name, text| compiler().compile_query(name, text))
 }
 
 /// The same for a script.
-///
-/// # Errors
-/// As [`deployment`].
-pub(crate) fn script(file: &Path) -> Result<Compiled<Script>, CliError> {
+pub(crate) fn script(file: &Path) -> Result<Compiled<Script>, Refusal> {
     compiled(file, "tremor", |name, text| compiler().compile_script(name, text))
 }
 
 /// The graph of a query without arguments.
-///
-/// # Errors
-/// If there is none; what is wrong has been shown.
-pub(crate) fn graph(query: &Compiled<PipelineDefinition>) -> Result<Arc<Graph>, CliError> {
+pub(crate) fn graph(query: &Compiled<PipelineDefinition>) -> Result<Arc<Graph>, Refusal> {
     Graph::build(&query.program, Value::Null, query.sources.clone()).map_err(|error| {
-        show(&tremor_diagnostic::render_all(&error.diagnostics, &error.sources, report_options()));
-        CliError::new("the query has no graph")
+        show(&error.diagnostics, &error.sources);
+        Refusal::shown("the query can not be run")
     })
+}
+
+/// Reads a program.
+pub(crate) fn read(file: &Path) -> Result<String, Refusal> {
+    std::fs::read_to_string(file)
+        .map_err(|error| Refusal::untold(format!("Error processing file {}: {error}", file.display())))
 }
 
 fn compiled<T>(
     file: &Path,
     sort: &str,
     compile: impl FnOnce(&str, &str) -> Result<Compiled<T>, Failure>,
-) -> Result<Compiled<T>, CliError> {
+) -> Result<Compiled<T>, Refusal> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| CliError::new(format!("Error processing file {name}: {error}")))?;
+    let text = read(file)?;
     match compile(&name, &text) {
         Ok(compiled) => {
-            let warnings = compiled.warnings.iter();
-            show(&tremor_diagnostic::render_all(warnings, &compiled.sources, report_options()));
+            show(&compiled.warnings, &compiled.sources);
             Ok(compiled)
         }
         Err(failure) => {
-            show(&failure.render(report_options()));
-            Err(CliError::new(format!("failed to load {sort} file: {name}")))
+            show(&failure.diagnostics, &failure.sources);
+            Err(Refusal::shown(format!("failed to load {sort} file: {name}")))
         }
     }
 }
 
-/// Makes a plan of every flow that `deployment` deploys; what is wrong is shown on standard error.
-///
-/// # Errors
-/// The first mistake of the first flow that has one.
-pub(crate) fn plans(deployment: &Compiled<Deployment>, parts: &Parts) -> Result<Vec<Plan>, CliError> {
+/// Names under which flows are deployed; no two may be the same.
+#[derive(Debug, Default)]
+pub(crate) struct Aliases(BTreeSet<String>);
+
+/// Makes a plan of every flow that `deployment` deploys; shows what is wrong on standard error.
+pub(crate) fn plans(
+    deployment: &Compiled<Deployment>,
+    parts: &Parts,
+    aliases: &mut Aliases,
+) -> Result<Vec<Plan>, Refusal> {
     let mut plans = Vec::new();
-    let mut first_error = None;
+    let mut problems: Problems = Problems::default();
+    let mut refusal = None;
     for flow in &deployment.program.flows {
+        if !aliases.0.insert(flow.alias.name.clone()) {
+            let message = format!("Flow with id \"{}\" is already deployed.", flow.alias.name);
+            refusal.get_or_insert_with(|| message.clone());
+            let at = flow.alias.span;
+            let problem = Diagnostic::error(codes::DUPLICATE_FLOW, at, message)
+                .outer(deployment.sources.widen(at, 2))
+                .hint("Deploy it under another name: `deploy flow <name> from <definition>`");
+            problems.add(vec![problem]);
+            continue;
+        }
         match Plan::new(flow, &deployment.sources, parts) {
             Ok(plan) => plans.push(plan),
-            Err(problems) => {
-                show(&tremor_diagnostic::render_all(&problems, &deployment.sources, report_options()));
-                let message = problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
-                let error = CliError::new(format!("Error deploying Flow {}: {message}", flow.alias.name));
-                first_error.get_or_insert(error);
+            Err(found) => {
+                refusal.get_or_insert_with(|| refused(flow, &found));
+                problems.add(found);
             }
         }
     }
-    first_error.map_or(Ok(plans), Err)
+    show(&problems.0, &deployment.sources);
+    refusal.map_or(Ok(plans), |message| Err(Refusal::shown(message)))
 }
 
-/// Prints reports, which end with a newline each.
-fn show(reports: &str) {
-    if !reports.is_empty() {
-        output::stderr_line(reports.trim_end_matches('\n'));
+/// Checks the flows that `deployment` defines and does not deploy; shows what is wrong on standard error.
+///
+/// A flow with required arguments is left out: what it becomes depends on them.
+pub(crate) fn check_definitions(deployment: &Compiled<Deployment>, parts: &Parts) -> Result<(), Refusal> {
+    let Deployment { flows, definitions } = &deployment.program;
+    // What a deployed flow is made of has been checked with it.
+    let is_checked = |connector: Span| {
+        let mut connectors = flows.iter().flat_map(|flow| &flow.connectors);
+        connectors.any(|other| other.span == connector)
+    };
+    let mut names: Vec<&String> = definitions.keys().collect();
+    names.sort();
+    let mut problems = Problems::default();
+    for name in names {
+        match deployment.program.instantiate(name, &deployment.sources) {
+            Ok(flow) if flow.connectors.iter().any(|connector| is_checked(connector.span)) => {}
+            Ok(flow) => problems.add(Plan::new(&flow, &deployment.sources, parts).err().unwrap_or_default()),
+            Err(found) if found.iter().any(|problem| problem.code == codes::MISSING_ARGUMENT) => {}
+            Err(found) => problems.add(found),
+        }
+    }
+    show(&problems.0, &deployment.sources);
+    if problems.0.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::shown("a flow that is defined can not be deployed"))
+    }
+}
+
+/// Reports, each place only once for one condition: two flows may be made from one definition.
+#[derive(Default)]
+struct Problems(Vec<Diagnostic>);
+
+impl Problems {
+    fn add(&mut self, found: Vec<Diagnostic>) {
+        for problem in found {
+            let is_same = |other: &Diagnostic| {
+                other.inner.is_some() && (other.code, other.inner) == (problem.code, problem.inner)
+            };
+            if !self.0.iter().any(is_same) {
+                self.0.push(problem);
+            }
+        }
+    }
+}
+
+/// One line about a flow whose problems are shown in full elsewhere.
+fn refused(flow: &Flow, problems: &[Diagnostic]) -> String {
+    let first = problems.first().map_or("", |problem| gist(&problem.message));
+    let more = match problems.len().saturating_sub(1) {
+        0 => String::new(),
+        1 => " (and one more mistake)".to_owned(),
+        more => format!(" (and {more} more mistakes)"),
+    };
+    format!("Error deploying Flow {}: {first}{more}", flow.alias.name)
+}
+
+/// The beginning of a message, up to its advice.
+fn gist(message: &str) -> &str {
+    let line = message.lines().next().unwrap_or_default();
+    let ends = ["; ", ". ", "? ", " ("].into_iter().filter_map(|end| line.find(end));
+    ends.min().and_then(|end| line.get(..end)).unwrap_or(line)
+}
+
+/// Prints reports on standard error, a blank line behind each.
+pub(crate) fn show(diagnostics: &[Diagnostic], sources: &SourceMap) {
+    let reports = tremor_diagnostic::render_all(diagnostics, sources, report_options());
+    output::stderr(&reports);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gist_leaves_the_advice_out() {
+        for (message, expected) in [
+            ("Unknown connector type kafk; did you mean `kafka`?", "Unknown connector type kafk"),
+            ("Codec \"jsn\" not found. Did you mean `json`?", "Codec \"jsn\" not found"),
+            ("config.url: missing (a string)", "config.url: missing"),
+            ("two\nlines", "two"),
+            ("", ""),
+            ("plain.", "plain."),
+        ] {
+            assert_eq!(gist(message), expected);
+        }
     }
 }

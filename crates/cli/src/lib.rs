@@ -57,7 +57,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     let Cli { instance, logger_config, command } = cli;
     logging::init(logger_config.as_deref())?;
     match command {
-        Command::Server { command: ServerCommand::Run(options) } => server::run(&instance, &options),
+        Command::Server { command: ServerCommand::Run(options) } => {
+            server::run(&instance, logger_config.is_some(), &options)
+        }
         Command::Run(options) => run::run(&instance, &options),
         Command::Test(options) => test::run(&options),
         Command::Check(options) => check::run(&instance, &options),

@@ -59,6 +59,11 @@ pub fn stderr_line(line: &str) {
     let _closed = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// Writes `text`, which ends its lines itself, to standard error. A failure is dropped as by [`stderr_line`].
+pub fn stderr(text: &str) {
+    let _closed = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Writes `error: <message>` to standard error.
 pub fn error(message: &str) {
     stderr_line(&format!("error: {message}"));

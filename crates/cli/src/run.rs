@@ -3,12 +3,14 @@
 mod events;
 mod output;
 mod program;
+mod shown;
 
 use crate::{CliError, args::RunOptions, engine, output as streams, server};
 use events::Input;
 use output::Output;
 use program::Program;
 use std::process::ExitCode;
+use tremor_codec::{Decoder, Definition, Encoder, Registry};
 
 /// Runs `options.script` under the instance name `instance`.
 ///
@@ -35,12 +37,28 @@ pub fn run(instance: &str, options: &RunOptions) -> Result<ExitCode, CliError> {
 /// Moves everything that can be read through `program`.
 fn work(instance: &str, options: &RunOptions, mut program: Program) -> Result<ExitCode, CliError> {
     let process = engine::Process::new(instance);
-    let mut input = Input::open(options)?;
-    let mut output = Output::open(options)?;
-    while let Some(events) = input.next()? {
-        for event in events {
-            output.show_input(&event);
-            program.event(event, &process, &mut output)?;
+    let coding = Coding::find(options)?;
+    let mut input = Input::open(options, coding.decoder)?;
+    let mut output = Output::open(options, coding.encoder, &input)?;
+    let moved = move_events(&mut input, &mut program, &process, &mut output);
+    // What was done before a mistake is not lost by it.
+    let finished = output.finish();
+    moved.and(finished).map(|()| ExitCode::SUCCESS)
+}
+
+fn move_events(
+    input: &mut Input,
+    program: &mut Program,
+    process: &engine::Process,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    while let Some(block) = input.next()? {
+        for event in block.events {
+            output.show_input(&event)?;
+            program.event(event, process, output)?;
+        }
+        if let Some(error) = block.error {
+            return Err(CliError::new(error));
         }
         if !input.has_more() {
             output.flush()?;
@@ -49,6 +67,30 @@ fn work(instance: &str, options: &RunOptions, mut program: Program) -> Result<Ex
             break;
         }
     }
-    output.finish()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// Both ways between bytes and values.
+struct Coding {
+    decoder: Decoder,
+    encoder: Encoder,
+}
+
+impl Coding {
+    /// Looks all names up, before any file is touched.
+    fn find(options: &RunOptions) -> Result<Self, CliError> {
+        let registry = Registry::standard();
+        let error = |error: tremor_codec::ConfigError| CliError::new(error.to_string());
+        let input = Definition {
+            preprocessors: vec![options.preprocessor.as_str().into()],
+            ..Definition::of_codec(options.decoder.as_str())
+        };
+        let output = Definition {
+            postprocessors: vec![options.postprocessor.as_str().into()],
+            ..Definition::of_codec(options.encoder.as_str())
+        };
+        let decoder = registry.resolver(&input).map_err(error)?.decoder();
+        let encoder = registry.resolver(&output).map_err(error)?.encoder();
+        Ok(Self { decoder, encoder })
+    }
 }

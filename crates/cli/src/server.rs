@@ -1,35 +1,41 @@
 //! `tremor server run`: the long-running server (`spec/cli.md` 2.1).
 
+mod ending;
+mod loading;
+
 use crate::{
     ALLOCATOR, CliError, Interrupts, api, api_state::RuntimeState, args::ServerRunOptions, engine, output,
 };
-use rustix::process::Signal;
+use ending::Wishes;
 use std::{path::Path, process::ExitCode, sync::Arc};
-use tokio::{net::TcpListener, sync::mpsc, sync::oneshot};
-use tracing::{info, warn};
-use tremor_connector::{ExitRequest, ExitSwitch};
-use tremor_runtime::{Failure, Parts, Runtime};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tracing::{error, info, warn};
+use tremor_connector::ExitSwitch;
+use tremor_runtime::Runtime;
 
 /// Log target of the command line.
 const TARGET: &str = "tremor";
 
-/// Runs the server under the name `instance` until it is told to stop.
+/// Runs the server under the name `instance` until it is told to stop. `logs_elsewhere` says that a logger
+/// configuration is in use, so that what goes to standard error has to be logged, too.
 ///
 /// # Errors
-/// If the start-up fails.
-pub fn run(instance: &str, options: &ServerRunOptions) -> Result<ExitCode, CliError> {
+/// If the flows do not stop in time, or the system refuses what every server needs.
+pub fn run(instance: &str, logs_elsewhere: bool, options: &ServerRunOptions) -> Result<ExitCode, CliError> {
+    let say = Say { logs_elsewhere };
     output::stderr_line(&format!("tremor version: {}", long_version()));
     output::stderr_line(&format!("tremor instance: {instance}"));
     info!(target: TARGET, "tremor version: {}", long_version());
     output::stderr_line(&format!("allocator: {ALLOCATOR}"));
     if let Some(file) = &options.pid {
         let written = std::fs::write(file, format!("{}\n", std::process::id()));
-        written.map_err(|error| {
-            CliError::new(format!("cannot write the pid file {}: {error}", file.display()))
-        })?;
+        if let Err(error) = written {
+            let problem = format!("Failed to write the pid file `{}`: {error}", file.display());
+            return Ok(say.failed_start(&[problem]));
+        }
     }
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = executor.block_on(serve(instance, options));
+    let ended = executor.block_on(serve(instance, options, say));
     // Blocking reads of files and standard input may never return; nothing waits for them.
     executor.shutdown_background();
     ended
@@ -45,11 +51,13 @@ pub fn run_once(instance: &str, file: &Path) -> Result<ExitCode, CliError> {
     let ended = executor.block_on(async {
         let (exit, exits) = ExitSwitch::new();
         let (runtime, failures) = Runtime::new();
-        load(file, &engine::parts(instance, true, exit), &runtime)?;
-        let wishes = Wishes { interrupts: None, exits, failures, runtime: runtime.clone(), only_flow: true };
-        let ExitRequest { graceful, code } = wishes.next().await;
-        let stopped = runtime.shut_down(graceful).await;
-        stopped.map(|()| ExitCode::from(code)).map_err(|timeout| CliError::new(timeout.to_string()))
+        let plans =
+            loading::plan(file, &engine::parts(instance, true, exit), &mut engine::Aliases::default())?;
+        loading::deploy(plans, &runtime)?;
+        let say = Say { logs_elsewhere: false };
+        let mut wishes = Wishes { interrupts: None, exits, failures, runtime, only_flow: true, say };
+        let request = wishes.next().await;
+        wishes.stop(request).await
     });
     executor.shutdown_background();
     ended
@@ -62,117 +70,88 @@ pub fn long_version() -> String {
     format!("{}{mark}", env!("CARGO_PKG_VERSION"))
 }
 
-async fn serve(instance: &str, options: &ServerRunOptions) -> Result<ExitCode, CliError> {
-    let interrupts = Interrupts::listen()?;
+async fn serve(instance: &str, options: &ServerRunOptions, say: Say) -> Result<ExitCode, CliError> {
     let (exit, exits) = ExitSwitch::new();
     let (runtime, failures) = Runtime::new();
     let parts = engine::parts(instance, options.debug_connectors, exit);
-    let loaded = check_kinds(options).and_then(|()| load_all(options, &parts, &runtime));
-    if let Err(error) = loaded {
-        output::stderr_line(&format!("Error: {error}"));
-        output::stderr_line("We are SHUTTING DOWN due to errors during initialization!");
-        return Ok(ExitCode::FAILURE);
+    let interrupts = Interrupts::listen()?;
+    if let Err(problem) = loading::classify(&options.artefacts) {
+        return Ok(say.failed_start(&[problem]));
     }
-    let api = match Api::start(options, &runtime).await {
+    let only_flow = !options.keep_running;
+    let interrupts = Some(interrupts);
+    let mut wishes = Wishes { interrupts, exits, failures, runtime: runtime.clone(), only_flow, say };
+    // On a thread that may block, so that a signal ends the loading of a file that never ends.
+    let files = options.artefacts.clone();
+    let loading = tokio::task::spawn_blocking({
+        let runtime = runtime.clone();
+        move || loading::load(&files, &parts, &runtime)
+    });
+    let loaded = tokio::select! {
+        loaded = loading => loaded.map_err(|error| CliError::new(format!("Loading broke off: {error}")))?,
+        request = wishes.interrupted() => return wishes.stop(request).await,
+    };
+    if let Err(problems) = loaded {
+        let _exits_with_failure_anyway = runtime.shut_down(false).await;
+        return Ok(say.failed_start(&problems));
+    }
+    let mut api = match Api::start(options, &runtime).await {
         Ok(api) => api,
         Err(error) => {
-            output::error(&format!("API Error: {error}"));
+            say.error(&format!("API Error: {error}"));
             let _exits_with_failure_anyway = runtime.shut_down(true).await;
             return Ok(ExitCode::FAILURE);
         }
     };
-    let only_flow = !options.keep_running;
-    let wishes =
-        Wishes { interrupts: Some(interrupts), exits, failures, runtime: runtime.clone(), only_flow };
-    let ExitRequest { graceful, code } = wishes.next().await;
-    let stopped = runtime.shut_down(graceful).await;
+    let stopped = tokio::select! {
+        request = wishes.next() => wishes.stop(request).await,
+        () = api.ended() => {
+            say.error("API Error: the API ended by itself");
+            // The status of this case is its own (`spec/cli.md` 1.2).
+            runtime.shut_down(true).await.map_or(Ok(ExitCode::from(2)), |()| Ok(ExitCode::FAILURE))
+        }
+    };
     api.stop().await;
     warn!(target: TARGET, "Tremor stopped.");
-    match stopped {
-        Ok(()) => Ok(ExitCode::from(code)),
-        Err(timeout) => Err(CliError::new(timeout.to_string())),
-    }
+    stopped
 }
 
-/// Every artefact has to be of a kind that can be loaded; found out before anything is.
-fn check_kinds(options: &ServerRunOptions) -> Result<(), CliError> {
-    for file in &options.artefacts {
-        let extension = file.extension().map_or("<NONE>".into(), |extension| extension.to_string_lossy());
-        if extension != "troy" {
-            let file = file.display();
-            return Err(CliError::new(format!(
-                "`{file}` has the extension {extension}, but a `.troy` file was expected"
-            )));
+/// Tells the user what is wrong.
+#[derive(Clone, Copy)]
+struct Say {
+    /// A logger configuration is in use. Without it, a log line would only repeat what stands on standard error.
+    logs_elsewhere: bool,
+}
+
+impl Say {
+    fn line(self, line: &str) {
+        output::stderr_line(line);
+        if self.logs_elsewhere {
+            error!(target: TARGET, "{line}");
         }
     }
-    Ok(())
-}
 
-fn load_all(options: &ServerRunOptions, parts: &Parts, runtime: &Runtime) -> Result<(), CliError> {
-    options.artefacts.iter().try_for_each(|file| {
-        load(file, parts, runtime).map_err(|error| {
-            CliError::new(format!("An error occurred while loading the file `{}`: {error}", file.display()))
-        })
-    })
-}
-
-fn load(file: &Path, parts: &Parts, runtime: &Runtime) -> Result<(), CliError> {
-    let deployment = engine::deployment(file)?;
-    for plan in engine::plans(&deployment, parts)? {
-        runtime.deploy(plan).map_err(CliError::new)?;
-    }
-    Ok(())
-}
-
-/// Everything that can end the server.
-struct Wishes {
-    /// Signals, where they are not left to their default action.
-    interrupts: Option<Interrupts>,
-    exits: mpsc::UnboundedReceiver<ExitRequest>,
-    failures: mpsc::UnboundedReceiver<Failure>,
-    runtime: Arc<Runtime>,
-    /// A flow that fails to start ends the process if it is the only one.
-    only_flow: bool,
-}
-
-impl Wishes {
-    async fn next(mut self) -> ExitRequest {
-        loop {
-            tokio::select! {
-                signal = interrupted(self.interrupts.as_ref()) => {
-                    info!(target: TARGET, "Received SIGNAL: {}", name_of(signal));
-                    return ExitRequest { graceful: signal != Signal::QUIT.as_raw(), code: 0 };
-                }
-                Some(request) = self.exits.recv() => return request,
-                Some(failure) = self.failures.recv() => {
-                    if self.only_flow && self.runtime.flows().len() == 1 {
-                        output::error(&format!("the only flow `{}` failed to start: {}", failure.flow, failure.cause));
-                        return ExitRequest { graceful: true, code: 1 };
-                    }
-                }
-            }
+    /// Shows something that ends the process later.
+    fn error(self, message: &str) {
+        output::error(message);
+        if self.logs_elsewhere {
+            error!(target: TARGET, "{message}");
         }
     }
-}
 
-async fn interrupted(interrupts: Option<&Interrupts>) -> i32 {
-    match interrupts {
-        Some(interrupts) => interrupts.more_than(0).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn name_of(signal: i32) -> &'static str {
-    match signal {
-        signal if signal == Signal::INT.as_raw() => "SIGINT",
-        signal if signal == Signal::QUIT.as_raw() => "SIGQUIT",
-        _ => "SIGTERM",
+    /// Says why the server does not start.
+    fn failed_start(self, problems: &[String]) -> ExitCode {
+        for problem in problems {
+            self.line(&format!("Error: {problem}"));
+        }
+        self.line("We are SHUTTING DOWN due to errors during initialization!");
+        ExitCode::FAILURE
     }
 }
 
 /// The API at work, if it is wanted.
 struct Api {
-    running: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Api {
@@ -182,8 +161,9 @@ impl Api {
         }
         let host = &options.api_host;
         let listener = TcpListener::bind(host).await;
-        let listener =
-            listener.map_err(|error| CliError::new(format!("cannot listen on {host}: {error}")))?;
+        let listener = listener.map_err(|error| {
+            CliError::new(format!("cannot listen on {host}: {error}; choose another address with --api-host"))
+        })?;
         let address = listener.local_addr()?;
         output::stderr_line(&format!("Listening at: http://{address}"));
         info!(target: TARGET, "Listening at: http://{address}");
@@ -193,6 +173,17 @@ impl Api {
             let _stopped_or_gone = stopped.await.is_err();
         }));
         Ok(Self { running: Some((stop, task)) })
+    }
+
+    /// Ends when the API ends, which it does not do by itself.
+    async fn ended(&mut self) {
+        match &mut self.running {
+            Some((_, task)) => {
+                let _how = task.await;
+                self.running = None;
+            }
+            None => std::future::pending().await,
+        }
     }
 
     async fn stop(self) {

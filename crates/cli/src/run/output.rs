@@ -1,11 +1,12 @@
 //! Where results go.
 
+use super::{events::Input, shown::Look};
 use crate::{CliError, args::RunOptions, output as streams};
 use std::{
     fs::File,
     io::{self, ErrorKind, Write},
 };
-use tremor_codec::{Chunks, Definition, Encoder, Registry};
+use tremor_codec::{Chunks, Encoder};
 use tremor_event::Event;
 use tremor_value::Value;
 
@@ -25,57 +26,53 @@ pub(super) struct Output {
 struct Echo {
     ingress: String,
     egress: String,
-    pretty: bool,
+    look: Look,
 }
 
 impl Output {
-    /// Opens what `options` name.
-    pub(super) fn open(options: &RunOptions) -> Result<Self, CliError> {
-        let to: Box<dyn Write> = match options.outfile.to_str() {
-            Some("-") => Box::new(io::stdout().lock()),
-            _ => Box::new(File::create(&options.outfile).map_err(|error| {
-                CliError::new(format!("cannot write {}: {error}", options.outfile.display()))
-            })?),
+    /// Opens what `options` name; a file is emptied, but never the one that `input` reads.
+    pub(super) fn open(options: &RunOptions, encoder: Encoder, input: &Input) -> Result<Self, CliError> {
+        let to: Box<dyn Write> = if options.outfile.as_os_str() == "-" {
+            Box::new(io::stdout().lock())
+        } else {
+            let shown = options.outfile.display();
+            if input.is_file(&options.outfile) {
+                let problem =
+                    format!("The output file `{shown}` is the input file; it would be emptied unread");
+                return Err(CliError::new(problem));
+            }
+            let created = File::create(&options.outfile);
+            Box::new(created.map_err(|error| {
+                CliError::new(format!("Failed to create the output file `{shown}`: {error}"))
+            })?)
         };
-        let definition = Definition {
-            postprocessors: vec![options.postprocessor.as_str().into()],
-            ..Definition::of_codec(options.encoder.as_str())
-        };
-        let coding = Registry::standard().resolver(&definition);
-        let encoder = coding.map_err(|error| CliError::new(error.to_string()))?.encoder();
+        let RunOptions { decoder, preprocessor, encoder: codec, postprocessor, .. } = options;
         let echo = options.interactive.then(|| Echo {
-            ingress: format!(
-                "ingress> [codec: {}], [preprocessor: {}]",
-                options.decoder, options.preprocessor
-            ),
-            egress: format!(
-                "egress> [codec: {}], [postprocessor: {}]",
-                options.encoder, options.postprocessor
-            ),
-            pretty: options.pretty,
+            ingress: format!("ingress> [codec: {decoder}], [preprocessor: {preprocessor}]"),
+            egress: format!("egress> [codec: {codec}], [postprocessor: {postprocessor}]"),
+            look: Look { pretty: options.pretty, color: streams::stdout_has_color() },
         });
         Ok(Self { to, encoder, chunks: Chunks::default(), echo, closed: false })
     }
 
     /// Shows an event that came in, if that is wanted.
-    pub(super) fn show_input(&mut self, event: &Event) {
-        if let Some(echo) = &self.echo {
-            streams::stderr_line(&echo.ingress);
-            let line = shown(event.payload.value(), echo.pretty);
-            self.closed |= write_quietly(&mut self.to, line.as_bytes()).unwrap_or(true);
+    pub(super) fn show_input(&mut self, event: &Event) -> Result<(), CliError> {
+        match &self.echo {
+            Some(echo) => show(&echo.ingress, event.payload.value(), echo.look),
+            None => Ok(()),
         }
     }
 
     /// Takes a result for any port but `err`.
     pub(super) fn value(&mut self, value: &Value, meta: &Value, ingest_ns: u64) -> Result<(), CliError> {
         if let Some(echo) = &self.echo {
-            streams::stderr_line(&echo.egress);
-            let line = shown(value, echo.pretty);
-            self.chunks.push(line.as_bytes());
+            show(&echo.egress, value, echo.look)?;
         }
         let encoded = self.encoder.encode(value, ingest_ns, meta, &mut self.chunks);
         encoded.map_err(|error| CliError::new(error.to_string()))?;
-        if self.chunks.as_bytes().len() >= FULL_BYTES { self.flush() } else { Ok(()) }
+        // What is shown and what is written have to appear in turn.
+        let is_due = self.echo.is_some() || self.chunks.as_bytes().len() >= FULL_BYTES;
+        if is_due { self.flush() } else { Ok(()) }
     }
 
     /// Takes a result for port `err`: one line of JSON, whatever the encoder is.
@@ -87,14 +84,16 @@ impl Output {
     pub(super) fn flush(&mut self) -> Result<(), CliError> {
         let written = write_quietly(&mut self.to, self.chunks.as_bytes());
         self.chunks.clear();
-        self.closed |= written.map_err(|error| CliError::new(format!("cannot write: {error}")))?;
+        self.closed |=
+            written.map_err(|error| CliError::new(format!("Failed to write the output: {error}")))?;
         Ok(())
     }
 
     /// The same, with what the postprocessor still holds.
     pub(super) fn finish(mut self) -> Result<(), CliError> {
-        self.encoder.finish(&mut self.chunks).map_err(|error| CliError::new(error.to_string()))?;
-        self.flush()
+        let finished = self.encoder.finish(&mut self.chunks);
+        self.flush()?;
+        finished.map_err(|error| CliError::new(error.to_string()))
     }
 
     /// Nobody reads any more.
@@ -111,12 +110,9 @@ fn write_quietly(to: &mut dyn Write, bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
-fn shown(value: &Value, pretty: bool) -> String {
-    let compact = value.to_string();
-    if !pretty {
-        return compact + "\n";
-    }
-    let parsed: Option<serde_json::Value> = serde_json::from_str(&compact).ok();
-    let pretty = parsed.and_then(|parsed| serde_json::to_string_pretty(&parsed).ok());
-    pretty.unwrap_or(compact) + "\n"
+/// Writes a banner to standard error and a value to standard output.
+fn show(banner: &str, value: &Value, look: Look) -> Result<(), CliError> {
+    streams::stderr_line(banner);
+    let line = look.dress(&value.to_string()) + "\n";
+    streams::stdout(line.as_bytes()).map_err(|error| CliError::new(format!("Failed to write: {error}")))
 }

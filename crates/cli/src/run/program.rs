@@ -86,8 +86,7 @@ fn run_script(
 }
 
 fn show(error: &RuntimeError, sources: &SourceMap) {
-    let report = tremor_diagnostic::render(&error.to_diagnostic(sources), sources, engine::report_options());
-    streams::stderr_line(report.trim_end_matches('\n'));
+    engine::show(&[error.to_diagnostic(sources)], sources);
 }
 
 /// Errors of selects, which end the run.

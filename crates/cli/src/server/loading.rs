@@ -1,0 +1,83 @@
+//! From files to flows at work.
+
+use crate::engine::{self, Aliases, Refusal};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tremor_runtime::{Parts, Plan, Runtime};
+
+/// Every artefact has to be of a kind that can be loaded; found out before anything is read.
+pub(super) fn classify(artefacts: &[PathBuf]) -> Result<(), String> {
+    let extension =
+        |file: &PathBuf| file.extension().map(|extension| extension.to_string_lossy().into_owned());
+    for file in artefacts {
+        let extension = extension(file);
+        if !matches!(extension.as_deref(), Some("troy" | "tar")) {
+            let extension = extension.map_or("<NONE>".to_owned(), |extension| format!("`.{extension}`"));
+            let file = file.display();
+            return Err(format!("The file `{file}` has the extension {extension}, expected a `.troy` file"));
+        }
+    }
+    match artefacts.iter().find(|file| extension(file).as_deref() == Some("tar")) {
+        Some(archive) => {
+            let archive = archive.display();
+            Err(format!("The file `{archive}` is an archive; this version runs `.troy` files only"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Deploys everything in `files`, in order, or nothing at all if one of them is bad.
+///
+/// # Errors
+/// A line for each bad file; details have been shown on standard error.
+pub(super) fn load(files: &[PathBuf], parts: &Parts, runtime: &Arc<Runtime>) -> Result<(), Vec<String>> {
+    let mut aliases = Aliases::default();
+    let (mut plans, mut problems) = (Vec::new(), Vec::new());
+    for file in files {
+        match plan(file, parts, &mut aliases) {
+            Ok(planned) => plans.extend(planned),
+            Err(refusal) => problems.push(format!(
+                "An error occurred while loading the file `{}`: {}",
+                file.display(),
+                refusal.message
+            )),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    deploy(plans, runtime).map_err(|refusal| vec![refusal.message])
+}
+
+/// Plans of all flows that a file deploys.
+pub(super) fn plan(file: &Path, parts: &Parts, aliases: &mut Aliases) -> Result<Vec<Plan>, Refusal> {
+    engine::plans(&engine::deployment(file)?, parts, aliases)
+}
+
+/// Starts flows.
+pub(super) fn deploy(plans: Vec<Plan>, runtime: &Runtime) -> Result<(), Refusal> {
+    plans.into_iter().try_for_each(|plan| runtime.deploy(plan).map_err(Refusal::untold))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_deployments_are_loaded() {
+        let classified = |files: &[&str]| classify(&files.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(classified(&[]), Ok(()));
+        assert_eq!(classified(&["a.troy", "b.c.troy"]), Ok(()));
+        for (files, words) in [
+            (&["a.troy", "b"][..], ["`b`", "<NONE>", "`.troy`"]),
+            (&["x.tar", "b.tremor"], ["`b.tremor`", "`.tremor`", "`.troy`"]),
+            (&["x.TROY"], ["`x.TROY`", "`.TROY`", "`.troy`"]),
+            (&["a.troy", "x.tar"], ["`x.tar`", "archive", "`.troy`"]),
+        ] {
+            let problem = classified(files).unwrap_err();
+            assert!(words.iter().all(|word| problem.contains(word)), "{problem}");
+        }
+    }
+}
