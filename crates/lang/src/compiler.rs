@@ -6,7 +6,7 @@ use crate::{
     query::{self, PipelineDefinition},
     session::Session,
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 use tremor_diagnostic::{Diagnostic, RenderOptions, SourceMap, render_all};
 
 /// Compiles texts with the modules of one loader and the native functions of one table.
@@ -14,7 +14,14 @@ use tremor_diagnostic::{Diagnostic, RenderOptions, SourceMap, render_all};
 pub struct Compiler {
     loader: Arc<dyn SourceLoader>,
     functions: Arc<Functions>,
+    recursion_limit: NonZeroU32,
 }
+
+/// Rounds of one call, the first included, unless told otherwise (`spec/cli.md` 2.1).
+const RECURSION_LIMIT: NonZeroU32 = match NonZeroU32::new(1024) {
+    Some(limit) => limit,
+    None => NonZeroU32::MIN,
+};
 
 impl fmt::Debug for Compiler {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,7 +69,15 @@ impl Compiler {
     /// A compiler over `loader` and `functions`.
     #[must_use]
     pub fn new(loader: Arc<dyn SourceLoader>, functions: Arc<Functions>) -> Self {
-        Self { loader, functions }
+        Self { loader, functions, recursion_limit: RECURSION_LIMIT }
+    }
+
+    /// Sets how many rounds, the first included, a call may take when its function calls itself with `recur`; 1024
+    /// unless this is called.
+    #[must_use]
+    pub fn with_recursion_limit(mut self, limit: NonZeroU32) -> Self {
+        self.recursion_limit = limit;
+        self
     }
 
     /// Compiles a script. `name` is what reports call the text.
@@ -98,7 +113,7 @@ impl Compiler {
         parse: fn(tremor_diagnostic::FileId, &str) -> tremor_syntax::Parsed<Ast>,
         lower: fn(&Ast, &mut Session<'_>) -> T,
     ) -> Result<Compiled<T>, Failure> {
-        let mut session = Session::new(&*self.loader, &self.functions);
+        let mut session = Session::new(&*self.loader, &self.functions, self.recursion_limit);
         let file = session.start(name, text);
         let parsed = parse(file, text);
         session.diagnostics.extend(parsed.diagnostics);

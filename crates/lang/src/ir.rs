@@ -175,6 +175,8 @@ pub(crate) struct Function {
     pub(crate) pure: bool,
     /// Levels of evaluation its deepest call chain may take.
     pub(crate) depth: u32,
+    /// How often `recur` may restart it within one call.
+    pub(crate) recurs: u32,
 }
 
 #[derive(Debug)]

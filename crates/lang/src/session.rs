@@ -6,7 +6,7 @@ use crate::{
     scope::Scope,
     source::{Lookup, SourceLoader, find, siblings},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 use tremor_diagnostic::{Code, Diagnostic, Severity, SourceMap, Span, closest, codes};
 use tremor_syntax::ast;
 
@@ -25,12 +25,18 @@ pub(crate) struct Session<'a> {
     modules: HashMap<Arc<str>, Arc<Scope>>,
     /// How many pipeline definitions enclose what is compiled now.
     pub(crate) pipeline_depth: usize,
+    /// Rounds of one call, the first included, that `recur` may make.
+    pub(crate) recursion_limit: NonZeroU32,
     /// Texts being compiled, from the first file to the innermost module, with the names of their files.
     loading: Vec<(Arc<str>, String)>,
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(loader: &'a dyn SourceLoader, functions: &'a Functions) -> Self {
+    pub(crate) fn new(
+        loader: &'a dyn SourceLoader,
+        functions: &'a Functions,
+        recursion_limit: NonZeroU32,
+    ) -> Self {
         Self {
             loader,
             functions,
@@ -38,6 +44,7 @@ impl<'a> Session<'a> {
             diagnostics: Vec::new(),
             modules: HashMap::new(),
             pipeline_depth: 0,
+            recursion_limit,
             loading: Vec::new(),
         }
     }

@@ -10,10 +10,17 @@ use tremor_event::{Event, EventBatch, Signal};
 use tremor_lang::{Context, Host, Inputs, Origin, Outcome, RuntimeError, ScriptDefinition, Select};
 use tremor_value::{Payload, Record, Str, Value};
 
-/// Told about run-time errors that no event carries on: those of `select` (`spec/language-query.md` 4.4).
+/// Told about run-time errors that no event carries on: those of `select` (`spec/language-query.md` 4.4), and those of
+/// scripts whose errors nobody reads.
 pub trait Report: Send + Sync {
     /// `sources` are the texts that the error's position refers to. The error is put into words only on demand.
     fn select_failed(&self, error: &RuntimeError, sources: &SourceMap);
+
+    /// The same for errors of a script whose port `err` nobody reads, so that the event is lost
+    /// (`spec/language-query.md` 5.3).
+    fn script_failed(&self, error: &RuntimeError, sources: &SourceMap) {
+        let _ = (error, sources);
+    }
 }
 
 /// What processing needs from around the pipeline.
@@ -289,7 +296,13 @@ impl ScriptRun<'_> {
             }
             Ok(Outcome::EmitEvent { port }) => self.port(port.as_deref().unwrap_or("out")),
             Ok(Outcome::Drop) => None,
-            Err(error) => self.fail(event, || error.report(&self.graph.sources)),
+            Err(error) => {
+                let port = self.fail(event, || error.report(&self.graph.sources));
+                if port.is_none() {
+                    self.ctx.report.script_failed(&error, &self.graph.sources);
+                }
+                port
+            }
         }
     }
 

@@ -9,9 +9,6 @@ use crate::{
 use tremor_diagnostic::Span;
 use tremor_value::{Payload, Str, Value};
 
-/// How often `recur` may restart a function within one call: one less than the limit of `spec/cli.md` 2.1.
-const RECUR_LIMIT: u32 = 1023;
-
 /// How deep values that a script builds may be nested.
 const VALUE_DEPTH: usize = 1024;
 
@@ -182,7 +179,7 @@ pub(super) fn call(
     context: &Context<'_>,
 ) -> Result<Value, RuntimeError> {
     let mut surplus = Value::from(args.split_off(function.params.min(args.len())));
-    for round in 0..=RECUR_LIMIT {
+    for round in 0..=function.recurs {
         if !context.step() {
             return Err(RuntimeError::around(ErrorKind::TooManySteps, span, 2));
         }
@@ -203,7 +200,7 @@ pub(super) fn call(
             Flow::Event | Flow::Emit { .. } | Flow::Drop => return Ok(Value::Null),
         }
     }
-    Err(RuntimeError::around(ErrorKind::Recursion { limit: RECUR_LIMIT }, span, 2))
+    Err(RuntimeError::around(ErrorKind::Recursion { limit: function.recurs }, span, 2))
 }
 
 fn call_once(

@@ -63,7 +63,15 @@ pub(super) fn intrinsic(ast: &ast::Intrinsic, session: &mut Session<'_>, scope: 
 fn forward(native: Native) -> Function {
     let params = native.arity.max.unwrap_or(native.arity.min);
     let open = native.arity.max.is_none();
-    Function { params, open, slots: params, body: Body::Native(native), pure: native.pure, depth: 1 }
+    Function {
+        params,
+        open,
+        slots: params,
+        body: Body::Native(native),
+        pure: native.pure,
+        depth: 1,
+        recurs: 0,
+    }
 }
 
 pub(super) fn function(ast: &ast::Function, session: &mut Session<'_>, scope: &mut Scope) {
@@ -92,12 +100,14 @@ fn lower(ast: &ast::Function, session: &mut Session<'_>, scope: &Scope) -> Optio
     if failed {
         return None;
     }
+    let recurs = session.recursion_limit.get() - 1;
     if let Body::Statements(block) = &body
         && let Some(inner) = forwarded(block, params, ast.params.open)
     {
         return Some(inner);
     }
-    Some(Arc::new(Function { params, open: ast.params.open, slots: locals.len(), body, pure, depth }))
+    let (open, slots) = (ast.params.open, locals.len());
+    Some(Arc::new(Function { params, open, slots, body, pure, depth, recurs }))
 }
 
 /// The function that a body does nothing but call with all its parameters in order.

@@ -152,3 +152,19 @@ fn the_deepest_calls_that_are_accepted_fit_the_stack() {
         }
     }
 }
+
+#[test]
+fn the_limit_of_recur_can_be_set() {
+    let down = |rounds: u32| {
+        format!("fn f(n) of case (0) => \"done\" case _ => recur(n - 1) end; f(event * {rounds})")
+    };
+    for (limit, recurs) in [(1, 0), (3, 2), (5_000, 4_999)] {
+        let compiler = super::compiler().with_recursion_limit(limit.try_into().unwrap());
+        for (rounds, fits) in [(recurs, true), (recurs + 1, false)] {
+            let script = compiler.compile_script("t", &down(rounds)).unwrap();
+            assert_eq!(super::run_compiled(&script, &["1"]) == "\"done\"", fits, "{limit} {rounds}");
+        }
+    }
+    assert_eq!(run(&down(1023), "1"), "\"done\"");
+    assert_eq!(run(&down(1024), "1"), "E-R9 at f(event * 1024)");
+}

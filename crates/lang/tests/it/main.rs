@@ -79,7 +79,11 @@ fn json(text: &str) -> Value {
 /// Runs a script on one event after the other, with one state; gives what the last one led to.
 #[track_caller]
 fn run_all(source: &str, events: &[&str]) -> String {
-    let script = compile(source).unwrap_or_else(|failure| panic!("{source}\n{failure}"));
+    run_compiled(&compile(source).unwrap_or_else(|failure| panic!("{source}\n{failure}")), events)
+}
+
+#[track_caller]
+fn run_compiled(script: &Compiled<Script>, events: &[&str]) -> String {
     let mut state = Value::Null;
     let mut last = String::new();
     for event in events {

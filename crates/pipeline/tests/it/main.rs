@@ -37,6 +37,10 @@ impl Host for TestHost {
 struct Log(Mutex<Vec<String>>);
 
 impl Report for Log {
+    fn script_failed(&self, error: &RuntimeError, sources: &SourceMap) {
+        self.select_failed(error, sources);
+    }
+
     fn select_failed(&self, error: &RuntimeError, sources: &SourceMap) {
         let diagnostic = error.to_diagnostic(sources);
         let marked = diagnostic.inner.map(|span| sources.text(span).to_owned()).unwrap_or_default();
