@@ -18,10 +18,24 @@ impl Beacon {
         self.0.send_replace(true);
     }
 
+    /// An ear for the stop.
+    pub(crate) fn watch(&self) -> Stopped {
+        Stopped(self.0.subscribe())
+    }
+
     /// Waits for the stop. Cancel safe.
     pub(crate) async fn stopped(&self) {
-        let mut stopped = self.0.subscribe();
-        // The sender lives in `self`: waiting cannot fail before it succeeds.
-        let _closed = stopped.wait_for(|stopped| *stopped).await.is_err();
+        self.watch().wait().await;
+    }
+}
+
+/// Hears of the stop; kept by those who wait often.
+#[derive(Debug)]
+pub(crate) struct Stopped(watch::Receiver<bool>);
+
+impl Stopped {
+    /// Waits for the stop, which includes that nobody is left who could call it. Cancel safe.
+    pub(crate) async fn wait(&mut self) {
+        let _told_or_alone = self.0.wait_for(|stopped| *stopped).await.is_err();
     }
 }

@@ -1,6 +1,10 @@
 //! What parts of a connector count.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+};
+use tokio::sync::Notify;
 
 /// Events that a source gave, by port.
 #[derive(Debug, Default)]
@@ -19,6 +23,9 @@ pub struct SinkCounters {
     received: AtomicU64,
     written: AtomicU64,
     failed: AtomicU64,
+    /// Somebody waits until nothing waits to be written.
+    is_watched: AtomicBool,
+    settled: Notify,
 }
 
 /// A reading of [`SinkCounters`].
@@ -36,23 +43,66 @@ pub struct SinkTotals {
 
 impl SinkCounters {
     pub(crate) fn received(&self, elements: u64) {
-        self.received.fetch_add(elements, Relaxed);
+        self.received.fetch_add(elements, SeqCst);
     }
 
     pub(crate) fn written(&self, elements: u64) {
-        self.written.fetch_add(elements, Relaxed);
+        self.settle(&self.written, elements);
     }
 
     pub(crate) fn failed(&self, elements: u64) {
-        self.failed.fetch_add(elements, Relaxed);
+        self.settle(&self.failed, elements);
+    }
+
+    fn settle(&self, counter: &AtomicU64, elements: u64) {
+        if elements > 0 {
+            counter.fetch_add(elements, SeqCst);
+            if self.is_watched.load(SeqCst) && self.totals().waiting == 0 {
+                self.settled.notify_waiters();
+            }
+        }
+    }
+
+    /// Waits until everything that was received is written or has failed. Cancel safe.
+    pub(crate) async fn all_settled(&self) {
+        self.is_watched.store(true, SeqCst);
+        loop {
+            let mut settled = pin!(self.settled.notified());
+            // Look only once we are sure to hear, or it might happen in between.
+            settled.as_mut().enable();
+            if self.totals().waiting == 0 {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// What was counted so far.
     #[must_use]
     pub fn totals(&self) -> SinkTotals {
-        let (written, failed) = (self.written.load(Relaxed), self.failed.load(Relaxed));
-        let received = self.received.load(Relaxed);
+        // In this order no element is ever seen as settled and not as received.
+        let (written, failed) = (self.written.load(SeqCst), self.failed.load(SeqCst));
+        let received = self.received.load(SeqCst);
         let waiting = received.saturating_sub(written).saturating_sub(failed);
         SinkTotals { received, written, failed, waiting }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[tokio::test]
+    async fn all_is_settled_once_nothing_waits() {
+        let counters = SinkCounters::default();
+        counters.received(3);
+        let mut settled = Box::pin(counters.all_settled());
+        assert!(settled.as_mut().now_or_never().is_none());
+        counters.written(2);
+        assert!(settled.as_mut().now_or_never().is_none());
+        counters.failed(1);
+        settled.await;
+        assert_eq!(counters.totals(), SinkTotals { received: 3, written: 2, failed: 1, waiting: 0 });
     }
 }

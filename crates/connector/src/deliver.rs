@@ -65,8 +65,13 @@ impl SinkShared {
 
     /// Counts and logs events that will never be written.
     pub(crate) fn fail(&self, events: u64, cause: &str) {
+        self.counters.failed(events);
+        self.failed_already(events, cause);
+    }
+
+    /// Logs events that will never be written and are counted as failed.
+    pub(crate) fn failed_already(&self, events: u64, cause: &str) {
         if events > 0 {
-            self.counters.failed(events);
             let s = if events == 1 { "" } else { "s" };
             tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}", self.alias);
         }

@@ -66,6 +66,30 @@ pub enum Ending {
     SlowConsumer,
 }
 
+/// How the byte stream under a connection came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The peer ended it, or reading or writing failed.
+    Peer,
+    /// We ended it.
+    Local,
+    /// We ended it because something took too long.
+    Timeout,
+}
+
+/// What is told of the end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Code of whoever closed first.
+    pub code: u16,
+    /// The reason that came with it.
+    pub reason: String,
+    /// Both sides said goodbye.
+    pub clean: bool,
+    /// `peer`, `local`, `timeout` or `error`.
+    pub by: &'static str,
+}
+
 /// Whether a connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -110,4 +134,12 @@ pub trait Protocol: Send {
 
     /// Appends our goodbye to `out`. `true` if the peer is expected to answer it.
     fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool;
+
+    /// What to tell of the end, once the byte stream has ended. Called at most once and last.
+    fn closed(&mut self, cut: Cut) -> Closed;
+
+    /// Gives back memory that an idle connection does not need.
+    fn rest(&mut self) {
+        // Most protocols hold nothing between messages.
+    }
 }

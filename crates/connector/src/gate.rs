@@ -87,31 +87,59 @@ impl Gate {
         self.state.borrow().readiness()
     }
 
+    /// Whether any sink stands behind this gate.
+    #[must_use]
+    pub fn has_sinks(&self) -> bool {
+        self.state.borrow().has_sinks
+    }
+
     /// Waits until the source may read or never will again. Cancel safe.
     pub async fn ready(&self) -> Readiness {
-        self.wait_for(State::readiness).await
+        self.watch().ready().await
     }
 
     /// Waits until the source has to stop reading for a while or for good. Cancel safe.
     pub async fn closed(&self) {
-        self.wait_for(|state| (state.readiness() != Some(Readiness::Ready)).then_some(())).await;
+        wait_for(&mut self.state.subscribe(), |state| {
+            (state.readiness() != Some(Readiness::Ready)).then_some(())
+        })
+        .await;
     }
 
     /// Waits until reading has ended for good. Cancel safe.
     pub async fn ended(&self) {
-        self.wait_for(|state| state.ended.then_some(())).await;
+        self.watch().ended().await;
     }
 
-    async fn wait_for<T>(&self, mut wanted: impl FnMut(&State) -> Option<T>) -> T {
-        let mut changes = self.state.subscribe();
-        loop {
-            if let Some(found) = wanted(&changes.borrow_and_update()) {
-                return found;
-            }
-            // The sender lives in `self`, so this cannot fail while we are waiting.
-            if changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+    /// Eyes on this gate, for those who look at every read.
+    pub(crate) fn watch(&self) -> GateWatch {
+        GateWatch(self.state.subscribe())
+    }
+}
+
+/// Watches a [`Gate`].
+pub(crate) struct GateWatch(watch::Receiver<State>);
+
+impl GateWatch {
+    /// As [`Gate::ready`].
+    pub(crate) async fn ready(&mut self) -> Readiness {
+        wait_for(&mut self.0, State::readiness).await
+    }
+
+    /// As [`Gate::ended`].
+    pub(crate) async fn ended(&mut self) {
+        wait_for(&mut self.0, |state| state.ended.then_some(())).await;
+    }
+}
+
+async fn wait_for<T>(changes: &mut watch::Receiver<State>, mut wanted: impl FnMut(&State) -> Option<T>) -> T {
+    loop {
+        if let Some(found) = wanted(&changes.borrow_and_update()) {
+            return found;
+        }
+        // Nobody is left who could change the gate, so it stays as it is.
+        if changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Runs a source that works on its own.
 
 use crate::{
-    Intake, Pulled, Source, SourceError, beacon::Beacon, inlet::Inlet, source::OnDrain, task::TARGET,
+    Intake, Pulled, Readiness, Source, SourceError, beacon::Beacon, inlet::Inlet, source::OnDrain,
+    task::TARGET,
 };
 use std::{future::pending, time::Duration};
 
@@ -17,7 +18,7 @@ pub(crate) enum SourceEnd {
     /// The flow drains or stops.
     Told,
     /// The connection is gone.
-    Lost(String),
+    Lost { cause: String, clean: bool },
 }
 
 /// Pulls `source` until it ends and sends what it gives into `inlet`.
@@ -38,14 +39,17 @@ async fn read(source: &mut Box<dyn Source>, inlet: &mut Inlet, alias: &str) -> S
     let mut intake = Intake::default();
     let mut error_wait = FIRST_ERROR_WAIT;
     let finishes = source.on_drain() == OnDrain::Finish;
-    let gate = inlet.gate().clone();
+    let (mut gate, mut end) = (inlet.gate().watch(), inlet.gate().watch());
     loop {
-        gate.ready().await;
+        // A source that reads to its end does so for those behind it; without any there is nothing to do.
+        if gate.ready().await == Readiness::Ended && !inlet.gate().has_sinks() {
+            return SourceEnd::Told;
+        }
         let told = async {
-            gate.ended().await;
             if finishes {
                 pending::<()>().await;
             }
+            end.ended().await;
         };
         let pulled = tokio::select! {
             biased;
@@ -56,6 +60,8 @@ async fn read(source: &mut Box<dyn Source>, inlet: &mut Inlet, alias: &str) -> S
             pulled = source.pull(&mut intake) => pulled,
         };
         if !intake.is_empty() {
+            // A pause, or a sink that closed, may have come while the pull was pending.
+            gate.ready().await;
             inlet.push(&mut intake).await;
         }
         match pulled {
@@ -66,7 +72,10 @@ async fn read(source: &mut Box<dyn Source>, inlet: &mut Inlet, alias: &str) -> S
             }
             Err(SourceError::Again(cause)) => {
                 tracing::error!(target: TARGET, "[Source::{alias}] Error pulling data: {cause}");
-                tokio::time::sleep(error_wait).await;
+                tokio::select! {
+                    () = tokio::time::sleep(error_wait) => {}
+                    () = end.ended() => {}
+                }
                 error_wait = (error_wait * 2).min(LONGEST_ERROR_WAIT);
             }
             Err(SourceError::Broken(cause)) => {
@@ -77,7 +86,7 @@ async fn read(source: &mut Box<dyn Source>, inlet: &mut Inlet, alias: &str) -> S
                 if clean {
                     inlet.end().await;
                 }
-                return SourceEnd::Lost(cause);
+                return SourceEnd::Lost { cause, clean };
             }
         }
     }

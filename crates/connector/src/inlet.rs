@@ -123,6 +123,26 @@ impl Inlet {
         self.send(out, err).await;
     }
 
+    /// Tells on `err` that the connection of this stream ended badly (`spec/websocket.md` 11): nobody pulled that.
+    pub(crate) async fn closed(&mut self, cause: &str, closed: Value) {
+        let mut batches = Batches::new(&self.shared);
+        batches.failed(&mut self.stream, None, cause, [("pull_id", Value::Null), ("closed", closed)]);
+        let Batches { out, err, .. } = batches;
+        self.send(out, err).await;
+    }
+
+    /// `<flow>::<connector>`.
+    pub(crate) fn alias(&self) -> Arc<str> {
+        self.shared.alias.as_str().into()
+    }
+
+    /// Gives back memory that an idle stream does not need.
+    pub(crate) fn rest(&mut self) {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.rest();
+        }
+    }
+
     async fn send(&mut self, out: EventBatch, err: EventBatch) {
         self.shared.counters.out.fetch_add(out.len() as u64, Relaxed);
         self.shared.counters.err.fetch_add(err.len() as u64, Relaxed);
@@ -189,7 +209,10 @@ impl<'a> Batches<'a> {
                 }
                 self.out.events.push(event);
             }
-            Err(error) => self.failed(stream, meta, &error.to_string()),
+            Err(error) => {
+                let pull = Value::from(self.pull);
+                self.failed(stream, meta, &error.to_string(), [("pull_id", pull)]);
+            }
         }
     }
 
@@ -203,15 +226,19 @@ impl<'a> Batches<'a> {
     }
 
     /// What could not be decoded leaves by `err` (`spec/runtime.md` 7.4).
-    fn failed(&mut self, stream: &mut Stream, meta: Option<&Value>, message: &str) {
-        let payload: Record = [
+    fn failed<const N: usize>(
+        &mut self,
+        stream: &mut Stream,
+        meta: Option<&Value>,
+        message: &str,
+        more: [(&'static str, Value); N],
+    ) {
+        let members = [
             ("error", Value::from(message)),
             ("source", Value::from(self.alias)),
             ("stream_id", Value::from(stream.id)),
-            ("pull_id", Value::from(self.pull)),
-        ]
-        .into_iter()
-        .collect();
+        ];
+        let payload: Record = members.into_iter().chain(more).collect();
         let mut event = self.event(stream, meta, Value::from(payload).into(), self.now_ns);
         if let Some(meta) = event.meta.as_record_mut() {
             meta.insert("error", message);

@@ -8,10 +8,15 @@ use crate::{
     queued::{QueuedSink, SinkTask},
     reconnect::{Backoff, Policy},
     spec::{BackoffUse, Built, CodecUse, Environment, Registry, SinkUse, Spec},
+    status::{Control, State, Status},
     streams::Streams,
-    task::{Control, Parts, SinkHalf, State, Status, Task},
+    task::{Parts, SinkHalf, TARGET, Task},
 };
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use futures_util::FutureExt;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tremor_codec::{NameAndConfig, Resolver};
@@ -92,6 +97,14 @@ impl Instance {
         let spec = *registry.get(&definition.kind).ok_or_else(|| unknown_kind(&definition.kind, registry))?;
         let policy = Policy::from_value(definition.reconnect.as_ref())
             .map_err(|error| DefinitionError::at(&alias, &error))?;
+        if definition.metrics_interval_s.as_ref().is_some_and(|interval| !interval.is_null()) {
+            return Err(DefinitionError {
+                message: format!(
+                    "[{alias}] Invalid definition: metrics_interval_s: metrics come with a later version"
+                ),
+                path: vec![Key::Field("metrics_interval_s".into())],
+            });
+        }
         let coding = coding(definition, &spec, &alias, codecs)?;
         let built = build(definition, &spec, environment)?;
         let source_id = environment.ids.next_id();
@@ -99,7 +112,7 @@ impl Instance {
             built.is_source.then(|| Arc::new(SourceShared::new(source_id, alias.clone(), coding.clone())));
         let sink = built.is_sink.then(|| {
             let shared = SinkShared::new(environment.ids.next_id(), alias.clone(), board.clone());
-            SinkSide::new(Arc::new(shared), &spec, source_id, coding.clone())
+            SinkSide::new(Arc::new(shared), &spec, &built, source_id, coding.clone())
         });
         let sink = sink.flatten();
         Ok(Self { alias, spec, built, policy, source, links: Links::default(), sink, board: board.clone() })
@@ -206,17 +219,36 @@ impl Instance {
             status,
             parts: Parts::default(),
         };
-        tokio::spawn(task.run(told));
+        tokio::spawn(supervise(task, told));
         Handle { alias: self.alias, control, status: shown, source: self.source, sink: totals }
     }
 }
 
+/// Runs a connector; an internal error in it is its own end and nobody else's.
+async fn supervise(task: Task, told: mpsc::UnboundedReceiver<Control>) {
+    let (alias, status) = (task.alias.clone(), task.status.clone());
+    if AssertUnwindSafe(task.run(told)).catch_unwind().await.is_err() {
+        let cause = format!("{alias} failed: an internal error ended it");
+        tracing::error!(target: TARGET, "[Connector::{alias}] {cause}");
+        status.send_modify(|status| {
+            *status = Status { state: State::Failed, connected: false, failure: Some(cause) };
+        });
+    }
+}
+
 impl SinkSide {
-    fn new(shared: Arc<SinkShared>, spec: &Spec, source: u64, coding: Option<Resolver>) -> Option<Self> {
+    fn new(
+        shared: Arc<SinkShared>,
+        spec: &Spec,
+        built: &Built,
+        source: u64,
+        coding: Option<Resolver>,
+    ) -> Option<Self> {
         match spec.sink {
             SinkUse::None => None,
             SinkUse::Connections(addressing) => {
-                let streams = Arc::new(Streams::new(shared.clone(), source, addressing, coding?));
+                let streams =
+                    Arc::new(Streams::new(shared.clone(), source, addressing, built.send_queue, coding?));
                 let deliver: Arc<dyn Deliver> = streams.clone();
                 let half = SinkHalf::Connections { shared: shared.clone(), streams };
                 Some(Self { shared, deliver, half, task: None, is_linked: false })

@@ -16,6 +16,7 @@ mod connect;
 mod connection;
 mod counters;
 mod deliver;
+mod dials;
 mod drain;
 mod gate;
 mod half;
@@ -29,15 +30,18 @@ mod route;
 mod sink;
 mod source;
 mod spec;
+mod status;
 mod streams;
 mod task;
 
 pub use connect::{ConnectError, Connected, Connector, Handshake, Listener};
 pub use counters::SinkTotals;
 pub use deliver::{Deliver, SinkShared};
+pub use dials::{Dials, Turn};
 pub use drain::DrainBoard;
 pub use gate::{Gate, Readiness};
 pub use instance::{Definition, DefinitionError, Handle, Instance};
+pub use outbox::{SendQueue, WhenFull};
 pub use queue::{Receiver, Sender, bounded};
 pub use route::{Links, OpenRoute, Outlet, Route};
 pub use sink::{ByteSink, EventSink, Sink, SinkError};
@@ -45,5 +49,5 @@ pub use source::{Intake, Made, OnDrain, Pulled, Source, SourceError};
 pub use spec::{
     BackoffUse, Built, CodecUse, Environment, ExitRequest, ExitSwitch, Field, Registry, SinkUse, Spec,
 };
+pub use status::{State, Status};
 pub use streams::Addressing;
-pub use task::{State, Status};

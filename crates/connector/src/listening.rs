@@ -3,54 +3,52 @@
 use crate::{
     Handshake, Listener,
     beacon::Beacon,
-    connection::{Connection, Unwritten},
+    connection::{Alive, Connection, Unwritten},
     inlet::{Inlet, SourceShared},
     streams::Streams,
     task::TARGET,
 };
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
-use tokio::{sync::oneshot, task::JoinSet, time};
+use tokio::{task::JoinSet, time};
 use tracing::{debug, error, info};
 
 /// Wait after the system could not accept, for example because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// Refused handshakes that are logged within one second; the others are counted.
+const LOGGED_PER_SECOND: u32 = 10;
+
 /// What the connections of one listener share.
 #[derive(Clone)]
 pub(crate) struct Listening {
-    pub(crate) alias: String,
+    pub(crate) alias: Arc<str>,
     pub(crate) source: Arc<SourceShared>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) beacon: Beacon,
     pub(crate) next_stream: Arc<AtomicU64>,
+    pub(crate) refusals: Arc<Mutex<Refusals>>,
 }
 
 impl Listening {
-    /// Accepts until reading ends, then lets the open connections finish. `done` hears when no connection
-    /// will give events any more.
-    pub(crate) async fn run(self, mut listener: Box<dyn Listener>, done: oneshot::Sender<()>) {
+    /// Accepts until reading ends, then lets the open connections finish. Whoever holds the other end of `alive`
+    /// hears when no connection will give events any more.
+    pub(crate) async fn run(self, mut listener: Box<dyn Listener>, alive: Alive) {
         let mut connections = JoinSet::new();
-        let mut reading: JoinSet<()> = JoinSet::new();
-        self.accept(&mut *listener, &mut connections, &mut reading).await;
+        self.accept(&mut *listener, &mut connections, &alive).await;
         // The port is free again while open connections finish.
-        drop(listener);
-        while reading.join_next().await.is_some() {}
-        let _nobody_waits = done.send(());
-        while connections.join_next().await.is_some() {}
+        drop((listener, alive));
+        while let Some(ended) = connections.join_next().await {
+            self.look_at(ended);
+        }
     }
 
-    async fn accept(
-        &self,
-        listener: &mut dyn Listener,
-        connections: &mut JoinSet<()>,
-        reading: &mut JoinSet<()>,
-    ) {
+    async fn accept(&self, listener: &mut dyn Listener, connections: &mut JoinSet<()>, alive: &Alive) {
         let gate = self.source.gate.clone();
         loop {
             tokio::select! {
@@ -59,51 +57,81 @@ impl Listening {
                 () = gate.ended() => return,
                 accepted = listener.accept() => match accepted {
                     Ok(handshake) => {
-                        let (source_done, was_read) = oneshot::channel::<()>();
-                        connections.spawn(self.clone().serve(handshake, source_done));
-                        reading.spawn(async move {
-                            let _done_or_gone = was_read.await.is_err();
-                        });
+                        connections.spawn(self.clone().serve(handshake, alive.clone()));
                     }
                     Err(error) => {
                         error!(target: TARGET, "[Connector::{}] cannot accept: {error}", self.alias);
                         time::sleep(ACCEPT_RETRY).await;
                     }
                 },
-                Some(ended) = connections.join_next() => {
-                    if ended.is_err_and(|error| error.is_panic()) {
-                        error!(target: TARGET, "[Connector::{}] an internal error ended a connection", self.alias);
-                    }
-                }
-                Some(_) = reading.join_next() => {}
+                Some(ended) = connections.join_next() => self.look_at(ended),
             }
         }
     }
 
-    async fn serve(self, handshake: Handshake, source_done: oneshot::Sender<()>) {
+    /// A connection's task has ended; a panic in it is its own end and nobody else's.
+    fn look_at(&self, ended: Result<(), tokio::task::JoinError>) {
+        if ended.is_err_and(|error| error.is_panic()) {
+            error!(target: TARGET, "[Connector::{}] an internal error ended a connection", self.alias);
+        }
+    }
+
+    async fn serve(self, handshake: Handshake, alive: Alive) {
         let gate = self.source.gate.clone();
         let duplex = tokio::select! {
             duplex = handshake => duplex,
             () = gate.ended() => return,
+            () = self.beacon.stopped() => return,
         };
         let duplex = match duplex {
             Ok(duplex) => duplex,
-            Err(cause) => {
-                info!(target: TARGET, "[Connector::{}] a handshake failed: {cause}", self.alias);
-                return;
-            }
+            Err(cause) => return self.refused(&cause),
         };
         let stream = self.next_stream.fetch_add(1, Relaxed);
         let address = duplex.address.clone();
         let outbox = self.streams.open(stream, &address);
         let inlet = Inlet::open(&self.source, stream, duplex.origin.clone(), duplex.meta.clone());
         let _close_at_the_end = Registered { streams: &self.streams, stream, address: &address };
-        let connection = Connection::new(duplex, inlet, outbox, self.beacon.clone(), source_done);
-        let ended = connection.run(Unwritten::Fail).await;
+        let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);
+        // Boxed, so that the memory of the handshake is not kept as long as the connection lives.
+        let ended = Box::pin(connection.run()).await;
         debug!(
             target: TARGET,
             "[Connector::{}] connection {stream} with {}:{} ended: {}", self.alias, address.host, address.port, ended.cause
         );
+    }
+
+    fn refused(&self, cause: &str) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(suppressed) = refusals.may_log(time::Instant::now()) {
+            let more =
+                if suppressed == 0 { String::new() } else { format!(" (and {suppressed} more before)") };
+            info!(target: TARGET, "[Connector::{}] a handshake failed: {cause}{more}", self.alias);
+        }
+    }
+}
+
+/// Keeps a flood of refused handshakes from flooding the log.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    second: Option<time::Instant>,
+    logged: u32,
+    suppressed: u64,
+}
+
+impl Refusals {
+    /// Whether one more may be logged, and how many were not since the last one that was.
+    fn may_log(&mut self, now: time::Instant) -> Option<u64> {
+        if self.second.is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1)) {
+            self.second = Some(now);
+            self.logged = 0;
+        }
+        if self.logged >= LOGGED_PER_SECOND {
+            self.suppressed += 1;
+            return None;
+        }
+        self.logged += 1;
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
@@ -117,5 +145,20 @@ struct Registered<'a> {
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.streams.close(self.stream, self.address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_refusals_ten_a_second_are_logged_and_the_others_counted() {
+        let mut refusals = Refusals::default();
+        let logged = (0..25).filter_map(|_| refusals.may_log(time::Instant::now()));
+        assert_eq!(logged.collect::<Vec<_>>(), [0; 10]);
+        time::advance(Duration::from_secs(1)).await;
+        assert_eq!(refusals.may_log(time::Instant::now()), Some(15));
+        assert_eq!(refusals.may_log(time::Instant::now()), Some(0));
     }
 }

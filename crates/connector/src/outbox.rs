@@ -7,24 +7,41 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::{Notify, futures::Notified};
 use tremor_codec::{Chunks, Encoder};
 use tremor_event::Element;
 use tremor_value::Value;
 
-/// How much an outbox holds before its senders wait (`spec/websocket.md` 13).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Capacity {
+#[cfg(test)]
+mod tests;
+
+/// How much waits for one connection at most, and what happens beyond (`spec/websocket.md` 13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendQueue {
     /// Messages.
-    pub(crate) messages: usize,
+    pub messages: usize,
     /// Bytes of payload; one larger message passes alone.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
+    /// What happens while it is full.
+    pub when_full: WhenFull,
 }
 
-impl Default for Capacity {
+/// What happens while a [`SendQueue`] is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Whoever sends waits for room, however long that takes.
+    Wait,
+    /// Whoever sends waits for so long; then the peer counts as too slow and its connection is closed.
+    WaitAtMost(Duration),
+    /// The connection is closed at once.
+    Close,
+}
+
+impl Default for SendQueue {
     fn default() -> Self {
-        Self { messages: 1024, bytes: 1024 * 1024 }
+        Self { messages: 1024, bytes: 1024 * 1024, when_full: WhenFull::Wait }
     }
 }
 
@@ -46,7 +63,7 @@ struct Flags {
 pub(crate) struct Message<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) binary: bool,
-    /// The last message of what was put in at once; this is what counters count.
+    /// The last message of an element; elements are what counters count.
     pub(crate) is_last: bool,
 }
 
@@ -64,8 +81,10 @@ impl Messages {
         self.flags.is_empty()
     }
 
+    /// Removes all of them and keeps some of the memory.
     pub(crate) fn clear(&mut self) {
         self.chunks.clear();
+        self.chunks.trim(KEEP_BYTES);
         self.flags.clear();
     }
 
@@ -83,7 +102,8 @@ impl Messages {
         self.flags.push(Flags { binary: message.binary, is_last: message.is_last });
     }
 
-    /// Gives flags to the chunks that have none yet, and says how many those were.
+    /// Gives flags to the chunks that have none yet, the last of which ends an element if `counts`; says how
+    /// many those were.
     fn flag_new(&mut self, binary: bool, counts: bool) -> usize {
         let new = self.chunks.len() - self.flags.len();
         self.flags.resize(self.chunks.len(), Flags { binary, is_last: false });
@@ -94,16 +114,28 @@ impl Messages {
     }
 }
 
-/// What an attempt to put an element into an outbox came to.
+/// Memory that buffers of messages keep while their connection is busy.
+const KEEP_BYTES: usize = 64 * 1024;
+
+/// An element on its way into an outbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item<'a> {
+    pub(crate) element: Element<'a>,
+    /// Of its event, in nanoseconds since 1970 UTC.
+    pub(crate) ingest_ns: u64,
+    /// It is the last element of its event.
+    pub(crate) ends_event: bool,
+}
+
+/// What an attempt to put elements into an outbox came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Put {
-    Queued,
-    /// There is no room; nothing was done.
+    /// All of them were taken.
+    All,
+    /// There is no room for more.
     Full,
     /// Nobody will write any more.
     Closed,
-    /// The element cannot be encoded.
-    Unencodable(String),
 }
 
 /// Encoded messages on their way to one connection, in order.
@@ -113,7 +145,9 @@ pub(crate) enum Put {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
-    capacity: Capacity,
+    limits: SendQueue,
+    /// Every event stands for itself: nothing of it may stay in a postprocessor (`spec/runtime.md` 8.3).
+    finish_events: bool,
     filled: Notify,
     room: Notify,
     given_up: AtomicBool,
@@ -128,11 +162,19 @@ struct State {
 }
 
 impl Outbox {
-    pub(crate) fn new(encoder: Encoder, capacity: Capacity, counters: Arc<SinkCounters>) -> Self {
+    /// An empty outbox. With `finish_events` the postprocessors are finished behind every event.
+    pub(crate) fn new(
+        encoder: Encoder,
+        limits: SendQueue,
+        finish_events: bool,
+        counters: Arc<SinkCounters>,
+    ) -> Self {
+        let finish_events = finish_events && encoder.is_streaming();
         let state = State { encoder, waiting: Messages::default(), closed: false };
         Self {
             state: Mutex::new(state),
-            capacity,
+            limits,
+            finish_events,
             filled: Notify::new(),
             room: Notify::new(),
             given_up: AtomicBool::new(false),
@@ -144,26 +186,46 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Encodes `element` behind what is waiting.
-    pub(crate) fn put(&self, element: Element<'_>, ingest_ns: u64) -> Put {
+    /// What happens while it is full.
+    pub(crate) fn when_full(&self) -> WhenFull {
+        self.limits.when_full
+    }
+
+    /// Encodes `items` behind what is waiting, as many as there is room for; gives how many were taken. Those
+    /// that cannot be encoded are taken too, and `refused` hears of each.
+    pub(crate) fn put(&self, items: &[Item<'_>], refused: &mut dyn FnMut(String)) -> (usize, Put) {
         let mut guard = self.lock();
-        let State { encoder, waiting, closed } = &mut *guard;
-        if *closed {
-            return Put::Closed;
+        let (mut taken, mut queued, mut silent) = (0, false, 0);
+        let mut outcome = Put::All;
+        for item in items {
+            let State { encoder, waiting, closed } = &mut *guard;
+            if *closed {
+                outcome = Put::Closed;
+                break;
+            }
+            if waiting.flags.len() >= self.limits.messages || waiting.bytes() >= self.limits.bytes {
+                outcome = Put::Full;
+                break;
+            }
+            taken += 1;
+            let meta = item.element.meta;
+            let mut encoded = encoder.encode(item.element.value, item.ingest_ns, meta, &mut waiting.chunks);
+            if self.finish_events && item.ends_event {
+                encoded = encoded.and(encoder.finish(&mut waiting.chunks));
+            }
+            let new = waiting.flag_new(wants_binary(meta), encoded.is_ok());
+            queued |= new > 0;
+            match encoded {
+                Ok(()) => silent += u64::from(new == 0),
+                Err(error) => refused(error.to_string()),
+            }
         }
-        if waiting.flags.len() >= self.capacity.messages || waiting.bytes() >= self.capacity.bytes {
-            return Put::Full;
-        }
-        if let Err(error) = encoder.encode(element.value, ingest_ns, element.meta, &mut waiting.chunks) {
-            return Put::Unencodable(error.to_string());
-        }
-        let new = waiting.flag_new(wants_binary(element.meta), true);
         drop(guard);
-        if new == 0 {
-            self.counters.written(1);
+        self.counters.written(silent);
+        if queued {
+            self.filled.notify_one();
         }
-        self.filled.notify_one();
-        Put::Queued
+        (taken, outcome)
     }
 
     /// Completes when messages were taken, or the outbox closed, after it was enabled.
@@ -180,13 +242,18 @@ impl Outbox {
     pub(crate) fn take(&self, into: &mut Messages) {
         mem::swap(into, &mut self.lock().waiting);
         if !into.is_empty() {
-            self.wake_senders();
+            self.room.notify_waiters();
         }
     }
 
-    /// Puts the messages from number `from` on back in front, for the next connection.
+    /// Puts the messages from number `from` on back in front, for the next connection. In a closed outbox they
+    /// fail.
     pub(crate) fn put_back(&self, unwritten: &Messages, from: usize) {
         let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            return self.counters.failed(unwritten.elements_from(from));
+        }
         let newer = mem::take(&mut state.waiting);
         for message in unwritten.iter().skip(from).chain(newer.iter()) {
             state.waiting.push(message);
@@ -200,42 +267,59 @@ impl Outbox {
         self.lock().encoder = encoder;
     }
 
-    /// Appends what the postprocessors still hold.
+    /// Appends what the postprocessors still hold: the stream ends in good order.
     pub(crate) fn finish(&self) {
         let mut guard = self.lock();
-        let State { encoder, waiting, .. } = &mut *guard;
-        if let Err(error) = encoder.finish(&mut waiting.chunks) {
-            tracing::warn!("the end of a stream was lost: {error}");
+        let State { encoder, waiting, closed } = &mut *guard;
+        if *closed {
+            return;
         }
+        // What a failing stage held is lost with it; the events were counted when they were taken.
+        let _what_came_is_sent = encoder.finish(&mut waiting.chunks).is_err();
         waiting.flag_new(false, false);
         drop(guard);
         self.filled.notify_one();
     }
 
-    /// Ends the outbox: what waits fails, and so does everything later.
-    pub(crate) fn close(&self) {
+    /// Ends the outbox: what waits fails, and so does everything later. Gives how many elements that were.
+    pub(crate) fn close(&self) -> u64 {
         let mut state = self.lock();
         state.closed = true;
-        let lost = mem::take(&mut state.waiting);
+        let lost = mem::take(&mut state.waiting).elements_from(0);
         drop(state);
-        self.counters.failed(lost.elements_from(0));
-        self.wake_senders();
+        self.counters.failed(lost);
+        self.room.notify_waiters();
+        lost
     }
 
-    /// Ends the connection behind this outbox: its peer reads too slowly.
-    pub(crate) fn give_up(&self) {
-        self.close();
-        self.given_up.store(true, Ordering::Relaxed);
+    /// Ends the connection behind this outbox: its peer reads too slowly. Gives how many elements failed.
+    pub(crate) fn give_up(&self) -> u64 {
+        let lost = self.close();
+        self.given_up.store(true, Ordering::Release);
         self.filled.notify_one();
+        lost
     }
 
     /// Whether [`Outbox::give_up`] was called.
     pub(crate) fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
+        self.given_up.load(Ordering::Acquire)
     }
 
-    fn wake_senders(&self) {
-        self.room.notify_waiters();
+    /// Waits for [`Outbox::give_up`]. Takes away what [`Outbox::has_messages`] waits for, so whoever stops waiting
+    /// here looks into the outbox before waiting there. Cancel safe.
+    pub(crate) async fn until_given_up(&self) {
+        while !self.is_given_up() {
+            self.filled.notified().await;
+        }
+    }
+
+    /// Gives back memory that an idle connection does not need.
+    pub(crate) fn rest(&self) {
+        let mut state = self.lock();
+        state.encoder.rest();
+        if state.waiting.is_empty() {
+            state.waiting = Messages::default();
+        }
     }
 
     pub(crate) fn counters(&self) -> &SinkCounters {
@@ -246,6 +330,9 @@ impl Outbox {
 /// Binary is asked for with `true` in `$binary`, `$ws_server.binary` or `$ws_client.binary` and `false` in
 /// none of them (`spec/websocket.md` 1.2).
 fn wants_binary(meta: &Value) -> bool {
+    if meta.as_record().is_none_or(tremor_value::Record::is_empty) {
+        return false;
+    }
     let kinds =
         ["ws_server", "ws_client"].map(|kind| meta.get(kind).and_then(|of_kind| of_kind.get("binary")));
     let mut asked = false;

@@ -1,16 +1,17 @@
 //! Sinks that one task serves from a queue.
 
-use crate::{Deliver, Sink, SinkError, SinkShared, queue, sink::ByteSink};
+use crate::{Deliver, Sink, SinkError, SinkShared, queue, sink::ByteSink, status::Report, task::TARGET};
 use async_trait::async_trait;
-use std::{mem, sync::Arc};
+use futures_util::FutureExt;
+use std::{mem, panic::AssertUnwindSafe, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 use tremor_codec::{Chunks, Encoder, Resolver};
 use tremor_event::{EventBatch, Signal};
 
 /// What a sink task is told besides events.
 pub(crate) enum Command {
-    /// A connection was made: serve this sink from now on.
-    Use(Sink),
+    /// A connection was made, the one with that number: serve this sink from now on.
+    Use(Sink, u64),
     /// The flow drains.
     Drain,
     /// Finish and end.
@@ -52,11 +53,12 @@ impl Deliver for QueuedSink {
 pub(crate) struct SinkTask {
     queue: queue::Receiver<Message>,
     commands: mpsc::UnboundedReceiver<Command>,
-    lost: mpsc::UnboundedSender<String>,
+    lost: mpsc::UnboundedSender<Report>,
     shared: Arc<SinkShared>,
     coding: Option<Resolver>,
     ports: usize,
     active: Active,
+    connection: u64,
     draining: bool,
 }
 
@@ -82,7 +84,7 @@ impl SinkTask {
         coding: Option<Resolver>,
         ports: usize,
         commands: mpsc::UnboundedReceiver<Command>,
-        lost: mpsc::UnboundedSender<String>,
+        lost: mpsc::UnboundedSender<Report>,
     ) -> (Self, QueuedSink) {
         let (sender, receiver) = queue::bounded();
         let way = QueuedSink { queue: sender, shared: shared.clone() };
@@ -95,19 +97,33 @@ impl SinkTask {
                 coding,
                 ports,
                 active: Active::None,
+                connection: 0,
                 draining: false,
             },
             way,
         )
     }
 
-    /// Runs until told to stop.
+    /// Runs until told to stop. After an internal error in the sink it goes on without one, so that whoever
+    /// sends to it, drains or stops is not kept waiting.
     pub(crate) async fn run(mut self) {
+        while AssertUnwindSafe(self.serve()).catch_unwind().await.is_err() {
+            self.active = Active::None;
+            self.shared.close();
+            self.shared.fail(self.shared.counters.totals().waiting, "an internal error");
+            let _connector_has_ended = self.lost.send(Report::Panicked);
+        }
+    }
+
+    async fn serve(&mut self) {
         loop {
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
-                    Some(Command::Use(sink)) => self.activate(sink),
+                    Some(Command::Use(sink, connection)) => {
+                        self.connection = connection;
+                        self.activate(sink);
+                    }
                     Some(Command::Drain) => {
                         self.draining = true;
                         self.tell_if_drained().await;
@@ -156,7 +172,8 @@ impl SinkTask {
         if let Err(lost) = done {
             self.shared.close();
             self.active = Active::None;
-            let _task_has_ended = self.lost.send(lost);
+            let connection = self.connection;
+            let _connector_has_ended = self.lost.send(Report::Lost { connection, cause: lost, clean: false });
         }
     }
 
@@ -220,7 +237,7 @@ impl SinkTask {
         if let Active::Bytes(encoding) = &mut self.active
             && let Err(cause) = encoding.stop(&self.shared).await
         {
-            tracing::error!(target: "tremor_runtime", "[Sink::{}] the end of its output was lost: {cause}", self.shared.alias);
+            tracing::error!(target: TARGET, "[Sink::{}] the end of its output was lost: {cause}", self.shared.alias);
         }
     }
 }

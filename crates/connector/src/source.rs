@@ -54,6 +54,15 @@ impl Intake {
         self.items.push(Item { content: Content::Value(made.into()), meta });
     }
 
+    /// How many items there are, and how many bytes those of bytes hold.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        let bytes = self.items.iter().map(|item| match &item.content {
+            Content::Bytes(data) => data.len() as u64,
+            Content::Value(_) => 0,
+        });
+        (self.items.len() as u64, bytes.sum())
+    }
+
     /// `true` if there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

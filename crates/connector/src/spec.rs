@@ -1,6 +1,6 @@
 //! The table of connector kinds.
 
-use crate::{Connector, config::ConfigError, config::Reader, duplex, streams::Addressing};
+use crate::{Connector, Dials, SendQueue, config::ConfigError, config::Reader, duplex, streams::Addressing};
 use std::sync::Arc;
 use tremor_event::IdGenerator;
 
@@ -50,6 +50,8 @@ pub struct Environment {
     pub ids: Arc<IdGenerator>,
     /// Asks for the end of the process.
     pub exit: ExitSwitch,
+    /// Who is connecting to which server.
+    pub dials: Dials,
 }
 
 /// How the process was asked to end.
@@ -90,6 +92,8 @@ pub struct Built {
     pub is_sink: bool,
     /// What the reconnect policy starts from.
     pub backoff: BackoffUse,
+    /// What may wait for one connection; of kinds that have connections.
+    pub send_queue: SendQueue,
 }
 
 /// Which of the two readings of a `reconnect` policy a kind wants.
@@ -109,7 +113,13 @@ impl Built {
     #[must_use]
     pub fn new(connector: impl Connector + 'static) -> Self {
         let connector = Box::new(connector);
-        Self { connector, is_source: true, is_sink: true, backoff: BackoffUse::Plain }
+        Self {
+            connector,
+            is_source: true,
+            is_sink: true,
+            backoff: BackoffUse::Plain,
+            send_queue: SendQueue::default(),
+        }
     }
 }
 
@@ -144,6 +154,7 @@ pub struct Spec {
 #[derive(Clone, Default)]
 pub struct Registry {
     specs: Vec<Spec>,
+    dials: Dials,
 }
 
 impl Registry {
@@ -151,13 +162,19 @@ impl Registry {
     #[must_use]
     pub fn new(specs: &[Spec], with_debug: bool) -> Self {
         let specs = specs.iter().filter(|spec| with_debug || !spec.is_debug).copied().collect();
-        Self { specs }
+        Self { specs, dials: Dials::default() }
     }
 
     /// The kind called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Spec> {
         self.specs.iter().find(|spec| spec.name == name)
+    }
+
+    /// What clients of all flows that use this registry share.
+    #[must_use]
+    pub fn dials(&self) -> &Dials {
+        &self.dials
     }
 
     /// All names, in the order of the table.

@@ -3,15 +3,14 @@
 use crate::{
     Deliver, SinkShared,
     duplex::Address,
-    outbox::{Capacity, Outbox, Put},
+    outbox::{Item, Outbox, Put, SendQueue, WhenFull},
 };
 use async_trait::async_trait;
 use smallvec::SmallVec;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     pin::pin,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 use tremor_codec::Resolver;
 use tremor_event::{Element, EventBatch, EventId, Signal};
@@ -26,8 +25,6 @@ pub enum Addressing {
     Many {
         /// The kind: the metadata key.
         kind: &'static str,
-        /// How long a full outbox may delay its senders before the connection is given up.
-        patience: Duration,
     },
 }
 
@@ -38,6 +35,7 @@ pub(crate) struct Streams {
     shared: Arc<SinkShared>,
     source: u64,
     addressing: Addressing,
+    limits: SendQueue,
     coding: Resolver,
     table: RwLock<Table>,
 }
@@ -54,9 +52,10 @@ impl Streams {
         shared: Arc<SinkShared>,
         source: u64,
         addressing: Addressing,
+        limits: SendQueue,
         coding: Resolver,
     ) -> Self {
-        let streams = Self { shared, source, addressing, coding, table: RwLock::default() };
+        let streams = Self { shared, source, addressing, limits, coding, table: RwLock::default() };
         if addressing == Addressing::Single {
             let outbox = Arc::new(streams.new_outbox());
             streams.write().by_stream.insert(0, outbox);
@@ -65,7 +64,8 @@ impl Streams {
     }
 
     fn new_outbox(&self) -> Outbox {
-        Outbox::new(self.coding.encoder(), Capacity::default(), self.shared.counters.clone())
+        let finish_events = self.addressing == Addressing::Single;
+        Outbox::new(self.coding.encoder(), self.limits, finish_events, self.shared.counters.clone())
     }
 
     /// Adds a connection that just opened.
@@ -94,7 +94,7 @@ impl Streams {
         }
         drop(table);
         if let Some(outbox) = outbox {
-            outbox.close();
+            self.shared.failed_already(outbox.close(), "the connection has ended");
         }
     }
 
@@ -107,9 +107,11 @@ impl Streams {
         outbox
     }
 
-    /// Fails all that waits and all that comes: there will be no connection any more.
-    pub(crate) fn give_up(&self) {
-        self.read().by_stream.values().for_each(|outbox| outbox.close());
+    /// Fails all that waits and all that comes: nothing will be written any more.
+    pub(crate) fn give_up(&self, cause: &str) {
+        let outboxes: Vec<_> = self.read().by_stream.values().cloned().collect();
+        let lost = outboxes.iter().map(|outbox| outbox.close()).sum();
+        self.shared.failed_already(lost, cause);
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Table> {
@@ -123,7 +125,7 @@ impl Streams {
     /// The outboxes that `element` is for (`spec/websocket.md` 6.4).
     fn targets(&self, element: Element<'_>, id: &EventId) -> Targets {
         let table = self.read();
-        let Addressing::Many { kind, .. } = self.addressing else {
+        let Addressing::Many { kind } = self.addressing else {
             return table.by_stream.values().cloned().collect();
         };
         if let Some(instructions) = element.meta.get(kind) {
@@ -138,62 +140,146 @@ impl Streams {
         own.filter_map(|tracked| table.by_stream.get(&tracked.stream).cloned()).collect()
     }
 
-    async fn put(&self, target: &Outbox, element: Element<'_>, ingest_ns: u64) -> Result<(), String> {
-        self.shared.counters.received(1);
-        loop {
-            let put = match target.put(element, ingest_ns) {
-                Put::Full => {
-                    // Look again once we are sure to hear of room, or it might be made in between.
-                    let mut room = pin!(target.room());
-                    room.as_mut().enable();
-                    match target.put(element, ingest_ns) {
-                        Put::Full => {
-                            self.wait(target, room).await?;
-                            continue;
-                        }
-                        put => put,
-                    }
+    /// Hands `items` to one connection, in order; waits while its outbox is full.
+    async fn send(&self, target: &Outbox, items: &[Item<'_>]) {
+        let mut unsettled = Unsettled::new(&self.shared, items.len());
+        let mut rest = items;
+        while !rest.is_empty() {
+            let mut outcome = self.put(target, &mut rest, &mut unsettled);
+            if outcome == Put::Full {
+                // Look again once we are sure to hear of room, or it might be made in between.
+                let mut room = pin!(target.room());
+                room.as_mut().enable();
+                outcome = self.put(target, &mut rest, &mut unsettled);
+                if outcome == Put::Full && !wait(target.when_full(), room).await {
+                    self.shared.failed_already(target.give_up(), SLOW_CONSUMER);
+                    return unsettled.fail(SLOW_CONSUMER);
                 }
-                put => put,
-            };
-            return match put {
-                Put::Queued | Put::Full => Ok(()),
-                Put::Closed => Err("no socket".into()),
-                Put::Unencodable(cause) => Err(cause),
-            };
+            }
+            if outcome == Put::Closed {
+                return unsettled.fail("no socket");
+            }
         }
     }
 
-    async fn wait(&self, target: &Outbox, room: impl Future<Output = ()>) -> Result<(), String> {
-        match self.addressing {
-            Addressing::Single => room.await,
-            Addressing::Many { patience, .. } => {
-                if tokio::time::timeout(patience, room).await.is_err() {
-                    target.give_up();
-                    return Err("slow consumer: the peer does not read what it is sent".into());
-                }
-            }
+    fn put(&self, target: &Outbox, rest: &mut &[Item<'_>], unsettled: &mut Unsettled<'_>) -> Put {
+        let (taken, outcome) = target.put(rest, &mut |cause| self.shared.fail(1, &cause));
+        *rest = rest.get(taken..).unwrap_or_default();
+        unsettled.left = unsettled.left.saturating_sub(taken);
+        outcome
+    }
+}
+
+const SLOW_CONSUMER: &str = "slow consumer: the peer does not read what it is sent";
+
+/// Waits for room; `false` if the connection is to be given up instead.
+async fn wait(when_full: WhenFull, room: impl Future<Output = ()>) -> bool {
+    match when_full {
+        WhenFull::Wait => {
+            room.await;
+            true
         }
-        Ok(())
+        WhenFull::WaitAtMost(patience) => tokio::time::timeout(patience, room).await.is_ok(),
+        WhenFull::Close => false,
+    }
+}
+
+/// Elements that were received and are in nobody's hands yet. They fail if whoever delivers them is dropped.
+struct Unsettled<'a> {
+    shared: &'a SinkShared,
+    left: usize,
+}
+
+impl<'a> Unsettled<'a> {
+    fn new(shared: &'a SinkShared, elements: usize) -> Self {
+        shared.counters.received(elements as u64);
+        Self { shared, left: elements }
+    }
+
+    fn fail(mut self, cause: &str) {
+        self.shared.fail(std::mem::take(&mut self.left) as u64, cause);
+    }
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        self.shared.counters.failed(self.left as u64);
+    }
+}
+
+/// Elements in a row that are for the same connection: they are encoded under one lock.
+#[derive(Default)]
+struct Run<'a> {
+    target: Option<Arc<Outbox>>,
+    /// What led to the target: further elements with the same metadata and origin need no search.
+    way: Option<(&'a Value, &'a EventId)>,
+    items: Vec<Item<'a>>,
+}
+
+impl<'a> Run<'a> {
+    /// Whether an element like this goes to the same target. Metadata that is shared is the same; comparing
+    /// more than the address would cost more than the search.
+    fn continues(&self, meta: &Value, id: &EventId) -> bool {
+        self.way.is_some_and(|(known_meta, known_id)| {
+            is_shared(known_meta, meta) && streams_of(known_id).eq(streams_of(id))
+        })
+    }
+}
+
+fn streams_of(id: &EventId) -> impl Iterator<Item = (u64, u64)> + '_ {
+    id.tracked().map(|tracked| (tracked.source, tracked.stream))
+}
+
+fn is_shared(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Record(one), Value::Record(other)) => Arc::ptr_eq(one, other),
+        _ => false,
     }
 }
 
 #[async_trait]
 impl Deliver for Streams {
     async fn deliver(&self, _port: usize, batch: EventBatch) {
+        let mut run = Run { items: Vec::with_capacity(batch.len()), ..Run::default() };
         for event in &batch.events {
-            for element in event.elements() {
-                let targets = self.targets(element, &event.id);
-                if targets.is_empty() {
-                    self.shared.counters.received(1);
-                    self.shared.fail(1, "there is no open connection it could go to");
+            let mut elements = event.elements().peekable();
+            while let Some(element) = elements.next() {
+                let item =
+                    Item { element, ingest_ns: event.ingest_ns, ends_event: elements.peek().is_none() };
+                if run.continues(element.meta, &event.id) {
+                    run.items.push(item);
+                    continue;
                 }
-                for target in targets {
-                    if let Err(cause) = self.put(&target, element, event.ingest_ns).await {
-                        self.shared.fail(1, &cause);
+                let targets = self.targets(element, &event.id);
+                if let ([target], Some(current)) = (targets.as_slice(), &run.target)
+                    && Arc::ptr_eq(target, current)
+                {
+                    run.way = Some((element.meta, &event.id));
+                    run.items.push(item);
+                    continue;
+                }
+                if let Some(target) = run.target.take() {
+                    self.send(&target, &run.items).await;
+                    run.items.clear();
+                }
+                run.way = None;
+                match targets.as_slice() {
+                    [] => Unsettled::new(&self.shared, 1).fail("there is no open connection it could go to"),
+                    [target] => {
+                        run.target = Some(target.clone());
+                        run.way = Some((element.meta, &event.id));
+                        run.items.push(item);
+                    }
+                    targets => {
+                        for target in targets {
+                            self.send(target, &[item]).await;
+                        }
                     }
                 }
             }
+        }
+        if let Some(target) = run.target {
+            self.send(&target, &run.items).await;
         }
     }
 
@@ -217,9 +303,11 @@ impl Table {
         self.by_stream.get(stream?).cloned()
     }
 
+    /// Each connection once, in the order in which they are named.
     fn of_conns(&self, to: &Value) -> Targets {
         let conns = to.as_array().unwrap_or(std::slice::from_ref(to)).iter().filter_map(Value::as_u64);
-        let streams = conns.filter_map(|conn| self.by_conn.get(&conn));
+        let mut seen = HashSet::new();
+        let streams = conns.filter_map(|conn| self.by_conn.get(&conn)).filter(|stream| seen.insert(**stream));
         streams.filter_map(|stream| self.by_stream.get(stream).cloned()).collect()
     }
 }

@@ -3,26 +3,22 @@
 use crate::{
     ConnectError, Connected, Connector, DrainBoard, Sink, SinkShared,
     beacon::Beacon,
-    connection::{Connection, Ended, Unwritten},
+    connection::{Alive, Connection, Ended, Unwritten},
     duplex::Duplex,
     half::{self, SourceEnd},
     inlet::{Inlet, SourceShared},
     listening,
     queued::Command,
-    reconnect::{Backoff, Decision},
+    reconnect::{Backoff, Decision, Policy},
+    status::{Control, Report, State, Status},
     streams::Streams,
 };
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use std::{
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use futures_util::{FutureExt, future::BoxFuture};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
-    time,
+    time::{self, Instant},
 };
 use tracing::{error, info, warn};
 use tremor_event::Signal;
@@ -30,64 +26,15 @@ use tremor_event::Signal;
 /// Log target of the engine.
 pub(crate) const TARGET: &str = "tremor_runtime";
 
-/// Where a connector stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It exists.
-    Initializing,
-    /// It works.
-    Running,
-    /// The user paused it.
-    Paused,
-    /// It finishes what it has.
-    Draining,
-    /// It has nothing left to do.
-    Drained,
-    /// It has ended.
-    Stopped,
-    /// It gave up.
-    Failed,
-}
-
-/// What a connector shows of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Where it stands.
-    pub state: State,
-    /// It has its connection.
-    pub connected: bool,
-    /// Why it failed, if it did.
-    pub failure: Option<String>,
-}
-
-/// What a connector can be told.
-#[derive(Debug)]
-pub(crate) enum Control {
-    /// Begin; hears of the first success, or why there will be none.
-    Start(oneshot::Sender<Result<(), String>>),
-    Pause,
-    Resume,
-    /// Finish; hears when everything is done.
-    Drain(oneshot::Sender<()>),
-    /// End; hears when everything has ended.
-    Stop(oneshot::Sender<()>),
-}
-
-/// What the tasks of a connector report.
-#[derive(Debug)]
-pub(crate) enum Report {
-    /// The source will never give anything again.
-    SourceFinished,
-    /// The connection is gone.
-    Lost { cause: String, clean: bool },
-}
+/// Tasks that have not ended so long after they were told to are ended.
+const STOP_LIMIT: Duration = Duration::from_millis(4500);
 
 /// The sink half, as its connector sees it.
 pub(crate) enum SinkHalf {
     Queued {
         shared: Arc<SinkShared>,
         commands: mpsc::UnboundedSender<Command>,
-        lost: mpsc::UnboundedReceiver<String>,
+        lost: mpsc::UnboundedReceiver<Report>,
     },
     Connections {
         shared: Arc<SinkShared>,
@@ -99,6 +46,12 @@ impl SinkHalf {
     fn shared(&self) -> &SinkShared {
         match self {
             Self::Queued { shared, .. } | Self::Connections { shared, .. } => shared,
+        }
+    }
+
+    fn shared_arc(&self) -> Arc<SinkShared> {
+        match self {
+            Self::Queued { shared, .. } | Self::Connections { shared, .. } => shared.clone(),
         }
     }
 }
@@ -120,17 +73,22 @@ pub(crate) struct Task {
 /// What changes while a connector works.
 #[derive(Default)]
 pub(crate) struct Parts {
+    /// Ends the tasks of the present connection.
     beacon: Beacon,
+    /// How many connections there were.
+    connection: u64,
     tasks: JoinSet<()>,
     attempt: Option<Attempt>,
-    retry: Option<time::Instant>,
+    retry: Option<Instant>,
     /// When the connection was made.
     since: Option<Instant>,
     starting: Option<oneshot::Sender<Result<(), String>>>,
-    /// Completes when the source half at work has given its last event.
-    source_done: Option<oneshot::Receiver<()>>,
+    /// Ends when the source half at work has given its last event.
+    source_done: Option<mpsc::Receiver<Infallible>>,
     /// Drain marks went out.
     marked: bool,
+    /// Sends the drain marks of a source that is finished.
+    marking: Option<BoxFuture<'static, ()>>,
     draining: Option<BoxFuture<'static, ()>>,
     drain_waiters: Vec<oneshot::Sender<()>>,
     next_stream: Arc<std::sync::atomic::AtomicU64>,
@@ -142,6 +100,7 @@ enum Turn {
     Attempted(Box<dyn Connector>, Result<Connected, ConnectError>),
     Retry,
     Report(Report),
+    Marked,
     Drained,
     TaskEnded,
 }
@@ -158,7 +117,7 @@ impl Task {
                     return;
                 }
                 Turn::Control(None) => return self.stop().await,
-                Turn::Control(Some(told)) => self.control(told).await,
+                Turn::Control(Some(told)) => self.control(told),
                 Turn::Attempted(connector, result) => {
                     self.connector = Some(connector);
                     self.parts.attempt = None;
@@ -168,8 +127,16 @@ impl Task {
                     }
                 }
                 Turn::Retry => self.begin_attempt(),
-                Turn::Report(Report::SourceFinished) => self.mark_drained().await,
-                Turn::Report(Report::Lost { cause, clean }) => self.lost(&cause, clean),
+                Turn::Report(Report::SourceFinished) => self.source_finished(),
+                Turn::Report(Report::Lost { connection, cause, clean }) => {
+                    self.lost(connection, &cause, clean);
+                }
+                Turn::Report(Report::Panicked) => {
+                    let cause = format!("{} failed: an internal error ended one of its parts", self.alias);
+                    error!(target: TARGET, "[Connector::{}] {cause}", self.alias);
+                    self.fail(cause);
+                }
+                Turn::Marked => self.parts.marking = None,
                 Turn::Drained => self.drained(),
                 Turn::TaskEnded => {}
             }
@@ -183,12 +150,13 @@ impl Task {
     ) -> Turn {
         let parts = &mut self.parts;
         let sink_lost = async {
-            match &mut self.sink {
-                Some(SinkHalf::Queued { lost, .. }) => match lost.recv().await {
-                    Some(cause) => Report::Lost { cause, clean: false },
-                    None => std::future::pending().await,
-                },
-                _ => std::future::pending().await,
+            let reported = match &mut self.sink {
+                Some(SinkHalf::Queued { lost, .. }) => lost.recv().await,
+                _ => None,
+            };
+            match reported {
+                Some(report) => report,
+                None => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -198,22 +166,21 @@ impl Task {
             report = sink_lost => Turn::Report(report),
             (connector, result) = pending_or(&mut parts.attempt) => Turn::Attempted(connector, result),
             () = sleep_until(parts.retry) => Turn::Retry,
+            () = pending_or(&mut parts.marking) => Turn::Marked,
             () = pending_or(&mut parts.draining) => Turn::Drained,
             Some(ended) = parts.tasks.join_next() => {
-                match ended {
-                    Err(panic) if panic.is_panic() => {
-                        let cause = "an internal error ended its task".to_owned();
-                        Turn::Report(Report::Lost { cause, clean: false })
-                    }
-                    _ => Turn::TaskEnded,
-                }
+                let panicked = ended.is_err_and(|error| error.is_panic());
+                if panicked { Turn::Report(Report::Panicked) } else { Turn::TaskEnded }
             }
         }
     }
 
-    async fn control(&mut self, told: Control) {
-        let state = self.status.borrow().state;
-        match (told, state) {
+    fn state(&self) -> State {
+        self.status.borrow().state
+    }
+
+    fn control(&mut self, told: Control) {
+        match (told, self.state()) {
             (Control::Start(reply), State::Initializing) => {
                 info!(target: TARGET, "[Connector::{}] Starting", self.alias);
                 self.parts.starting = Some(reply);
@@ -221,11 +188,13 @@ impl Task {
                 self.begin_attempt();
             }
             (Control::Pause, State::Running) => {
+                info!(target: TARGET, "[Connector::{}] Paused", self.alias);
                 self.source.iter().for_each(|source| source.gate.set_paused(true));
                 self.parts.retry = None;
                 self.set_state(State::Paused);
             }
             (Control::Resume, State::Paused) => {
+                info!(target: TARGET, "[Connector::{}] Resumed", self.alias);
                 self.source.iter().for_each(|source| source.gate.set_paused(false));
                 self.set_state(State::Running);
                 if !self.status.borrow().connected && self.parts.attempt.is_none() {
@@ -234,7 +203,12 @@ impl Task {
             }
             (Control::Drain(reply), _) => self.drain(reply),
             (told, state) => {
-                warn!(target: TARGET, "[Connector::{}] ignores {told:?} while {state:?}", self.alias);
+                let word = told.word();
+                warn!(target: TARGET, "[Connector::{}] ignores {word} while it is {state:?}", self.alias);
+                if let Control::Start(reply) = told {
+                    let refused = format!("{} cannot start while it is {state:?}", self.alias);
+                    let _nobody_waits = reply.send(Err(refused));
+                }
             }
         }
     }
@@ -251,25 +225,35 @@ impl Task {
     }
 
     fn attempt_failed(&mut self, error: &ConnectError) {
+        let state = self.state();
+        if !matches!(state, State::Running | State::Paused) {
+            warn!(target: TARGET, "[Connector::{}] {error}", self.alias);
+            return self.no_more_attempts();
+        }
         let mut decision = self.backoff.next(&mut random);
         if let ConnectError::Later { wait_ms, .. } = error {
             decision = decision.at_least(Duration::from_millis(*wait_ms));
         }
         match decision {
-            Decision::Retry(wait) => {
-                warn!(target: TARGET, "[Connector::{}] {error}; trying again in {} ms", self.alias, wait.as_millis());
-                if self.status.borrow().state == State::Running {
-                    self.parts.retry = Some(time::Instant::now() + wait);
-                }
-            }
+            Decision::Retry(wait) => self.try_again(&error.to_string(), "trying", wait),
             Decision::GiveUp { attempts } => self.give_up(attempts, error),
         }
+    }
+
+    /// Schedules the next attempt; a pause suspends it until the resume.
+    fn try_again(&mut self, cause: &str, verb: &str, wait: Duration) {
+        if self.state() == State::Paused {
+            warn!(target: TARGET, "[Connector::{}] {cause}; {verb} again when resumed", self.alias);
+            return;
+        }
+        warn!(target: TARGET, "[Connector::{}] {cause}; {verb} again in {} ms", self.alias, wait.as_millis());
+        self.parts.retry = Some(Instant::now() + wait);
     }
 
     fn give_up(&mut self, attempts: u64, error: &ConnectError) {
         let tries = if attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") };
         let cause = format!("{} Connection failed after {tries}: {error}", self.alias);
-        if self.backoff.policy() == &crate::reconnect::Policy::None {
+        if self.backoff.policy() == &Policy::None {
             error!(target: TARGET, "[Connector::{}] {cause}", self.alias);
         } else {
             error!(target: TARGET, "[Connector::{}] {cause}. Not reconnecting: Max retries exceeded: {attempts}", self.alias);
@@ -277,51 +261,52 @@ impl Task {
         self.fail(cause);
     }
 
+    /// The connector does nothing from here on but drain and stop.
     fn fail(&mut self, cause: String) {
-        if let Some(SinkHalf::Connections { streams, .. }) = &self.sink {
-            streams.give_up();
-        }
+        self.parts.retry = None;
+        self.parts.attempt = None;
+        self.parts.beacon.stop();
+        self.disconnected();
+        self.no_more_attempts();
         if let Some(starting) = self.parts.starting.take() {
             let _nobody_waits = starting.send(Err(cause.clone()));
         }
         self.status.send_modify(|status| {
             status.failure = Some(cause);
-            if status.state != State::Draining {
+            if !matches!(status.state, State::Draining | State::Drained) {
                 status.state = State::Failed;
             }
         });
     }
 
+    /// There is no connection and will be none: what waits for one fails.
+    fn no_more_attempts(&self) {
+        if let Some(SinkHalf::Connections { streams, .. }) = &self.sink {
+            streams.give_up("there is no connection and there will be none");
+        }
+    }
+
     fn connected(&mut self, connected: Connected, report_to: &mpsc::UnboundedSender<Report>) {
         self.backoff.connected();
         self.parts.since = Some(Instant::now());
-        let (done, source_done) = oneshot::channel();
+        self.parts.beacon = Beacon::default();
+        self.parts.connection += 1;
+        let (alive, source_done) = mpsc::channel(1);
         self.parts.source_done = Some(source_done);
         match connected {
             Connected::Halves { source, sink } => {
+                // Behind the drain marks nothing may follow.
+                let source = source.filter(|_| !self.parts.marked);
                 if let (Some((source, origin)), Some(shared)) = (source, &self.source) {
                     let inlet = Inlet::open(shared, 0, origin, tremor_value::Value::record());
-                    self.spawn_source(source, inlet, done, report_to.clone());
+                    self.spawn_source(source, inlet, alive, report_to.clone());
                 }
                 if let Some(sink) = sink {
                     self.use_sink(sink);
                 }
             }
-            Connected::Duplex(duplex) => self.spawn_connection(duplex, done, report_to.clone()),
-            Connected::Listener(listener) => {
-                let (Some(source), Some(SinkHalf::Connections { streams, .. })) = (&self.source, &self.sink)
-                else {
-                    return;
-                };
-                let listening = listening::Listening {
-                    alias: self.alias.clone(),
-                    source: source.clone(),
-                    streams: streams.clone(),
-                    beacon: self.parts.beacon.clone(),
-                    next_stream: self.parts.next_stream.clone(),
-                };
-                self.parts.tasks.spawn(listening.run(listener, done));
-            }
+            Connected::Duplex(duplex) => self.spawn_connection(duplex, alive, report_to.clone()),
+            Connected::Listener(listener) => self.spawn_listener(listener, alive),
         }
         info!(target: TARGET, "[Connector::{}] Connected", self.alias);
         self.status.send_modify(|status| status.connected = true);
@@ -337,17 +322,18 @@ impl Task {
         &mut self,
         source: Box<dyn crate::Source>,
         inlet: Inlet,
-        done: oneshot::Sender<()>,
+        alive: Alive,
         report_to: mpsc::UnboundedSender<Report>,
     ) {
         let (beacon, alias) = (self.parts.beacon.clone(), self.alias.clone());
+        let connection = self.parts.connection;
         self.parts.tasks.spawn(async move {
             let report = match half::run(source, inlet, beacon, &alias).await {
                 SourceEnd::Finished => Some(Report::SourceFinished),
                 SourceEnd::Told => None,
-                SourceEnd::Lost(cause) => Some(Report::Lost { cause, clean: false }),
+                SourceEnd::Lost { cause, clean } => Some(Report::Lost { connection, cause, clean }),
             };
-            let _nobody_waits = done.send(());
+            drop(alive);
             if let Some(report) = report {
                 let _connector_has_ended = report_to.send(report);
             }
@@ -356,65 +342,79 @@ impl Task {
 
     fn use_sink(&mut self, sink: Sink) {
         if let Some(SinkHalf::Queued { commands, .. }) = &self.sink {
-            let _task_has_ended = commands.send(Command::Use(sink));
+            let _task_has_ended = commands.send(Command::Use(sink, self.parts.connection));
         }
     }
 
-    fn spawn_connection(
-        &mut self,
-        duplex: Duplex,
-        done: oneshot::Sender<()>,
-        report_to: mpsc::UnboundedSender<Report>,
-    ) {
+    fn spawn_connection(&mut self, duplex: Duplex, alive: Alive, report_to: mpsc::UnboundedSender<Report>) {
         let (Some(source), Some(SinkHalf::Connections { streams, .. })) = (&self.source, &self.sink) else {
             return;
         };
         let Some(outbox) = streams.single() else { return };
         let inlet = Inlet::open(source, 0, duplex.origin.clone(), duplex.meta.clone());
-        let connection = Connection::new(duplex, inlet, outbox, self.parts.beacon.clone(), done);
+        let at_work = Connection::new(duplex, inlet, outbox, Unwritten::Keep, &self.parts.beacon, alive);
+        let connection = self.parts.connection;
         self.parts.tasks.spawn(async move {
-            let Ended { cause, clean } = connection.run(Unwritten::Keep).await;
-            let _connector_has_ended = report_to.send(Report::Lost { cause, clean });
+            let Ended { cause, clean, .. } = at_work.run().await;
+            let _connector_has_ended = report_to.send(Report::Lost { connection, cause, clean });
         });
     }
 
-    fn lost(&mut self, cause: &str, clean: bool) {
-        let was_connected = self.status.borrow().connected;
-        if !was_connected {
+    fn spawn_listener(&mut self, listener: Box<dyn crate::Listener>, alive: Alive) {
+        let (Some(source), Some(SinkHalf::Connections { streams, .. })) = (&self.source, &self.sink) else {
+            return;
+        };
+        let listening = listening::Listening {
+            alias: self.alias.as_str().into(),
+            source: source.clone(),
+            streams: streams.clone(),
+            beacon: self.parts.beacon.clone(),
+            next_stream: self.parts.next_stream.clone(),
+            refusals: Arc::default(),
+        };
+        self.parts.tasks.spawn(listening.run(listener, alive));
+    }
+
+    fn lost(&mut self, connection: u64, cause: &str, clean: bool) {
+        if connection != self.parts.connection || !self.status.borrow().connected {
             return;
         }
-        self.status.send_modify(|status| status.connected = false);
-        if let Some(sink) = &self.sink {
-            sink.shared().close();
-        }
-        let state = self.status.borrow().state;
-        if !matches!(state, State::Running | State::Paused) {
-            return;
-        }
+        // The other half of the connection ends too.
+        self.parts.beacon.stop();
+        self.disconnected();
         let how = if clean { "Connection ended" } else { "Connection lost" };
+        let cause = format!("{how}: {cause}");
+        if !matches!(self.state(), State::Running | State::Paused) {
+            warn!(target: TARGET, "[Connector::{}] {cause}", self.alias);
+            return self.no_more_attempts();
+        }
         let up = self.parts.since.take().map_or(Duration::ZERO, |since| since.elapsed());
         match self.backoff.first_wait(up, &mut random) {
-            Decision::Retry(wait) => {
-                warn!(target: TARGET, "[Connector::{}] {how}: {cause}; connecting again in {} ms", self.alias, wait.as_millis());
-                if state == State::Running {
-                    self.parts.retry = Some(time::Instant::now() + wait);
-                }
-            }
-            Decision::GiveUp { attempts } => self.give_up(attempts, &ConnectError::Failed(cause.to_owned())),
+            Decision::Retry(wait) => self.try_again(&cause, "connecting", wait),
+            Decision::GiveUp { attempts } => self.give_up(attempts, &ConnectError::Failed(cause)),
+        }
+    }
+
+    fn disconnected(&self) {
+        self.status.send_if_modified(|status| std::mem::replace(&mut status.connected, false));
+        if let Some(sink) = &self.sink {
+            sink.shared().close();
         }
     }
 
     /// Tells everything behind the source that nothing will follow.
-    async fn mark_drained(&mut self) {
-        if let Some(source) = self.source.as_ref().filter(|_| !self.parts.marked) {
+    fn source_finished(&mut self) {
+        if let Some(source) = self.source.clone().filter(|_| !self.parts.marked) {
             self.parts.marked = true;
             source.gate.end();
-            source.links().signal_all(Signal::Drain { source: source.id }).await;
+            self.parts.marking = Some(Box::pin(async move {
+                source.links().signal_all(Signal::Drain { source: source.id }).await;
+            }));
         }
     }
 
     fn drain(&mut self, reply: oneshot::Sender<()>) {
-        if self.status.borrow().state == State::Drained {
+        if self.state() == State::Drained {
             let _nobody_waits = reply.send(());
             return;
         }
@@ -425,19 +425,22 @@ impl Task {
         info!(target: TARGET, "[Connector::{}] Draining", self.alias);
         self.set_state(State::Draining);
         self.parts.retry = None;
-        let source = self.source.clone();
-        let source_done = self.parts.source_done.take();
-        let needs_mark = !std::mem::replace(&mut self.parts.marked, true);
+        if !self.status.borrow().connected && self.parts.attempt.is_none() {
+            self.no_more_attempts();
+        }
         if let Some(SinkHalf::Queued { commands, .. }) = &self.sink {
             let _task_has_ended = commands.send(Command::Drain);
         }
-        let (board, sink) = (self.board.clone(), self.sink.as_ref().map(|sink| sink.shared().id));
+        let source = self.source.clone();
+        let source_done = self.parts.source_done.take();
+        let needs_mark = !std::mem::replace(&mut self.parts.marked, true);
+        let (board, sink) = (self.board.clone(), self.sink.as_ref().map(SinkHalf::shared_arc));
         self.parts.draining = Some(Box::pin(async move {
             if let Some(source) = source {
                 source.gate.end();
-                if let Some(done) = source_done {
-                    // A source that ended without a word is done as well.
-                    let _done_or_gone = done.await.is_err();
+                if let Some(mut source_done) = source_done {
+                    // Nothing is ever sent: this waits until every task that gives events is done or gone.
+                    let _all_done = source_done.recv().await.is_none();
                 }
                 if needs_mark {
                     source.links().signal_all(Signal::Drain { source: source.id }).await;
@@ -445,7 +448,8 @@ impl Task {
                 board.source_drained(source.id).await;
             }
             if let Some(sink) = sink {
-                board.sink_drained(sink).await;
+                board.sink_drained(sink.id).await;
+                sink.counters.all_settled().await;
             }
         }));
     }
@@ -466,13 +470,21 @@ impl Task {
             source.gate.end();
         }
         self.parts.beacon.stop();
-        while self.parts.tasks.join_next().await.is_some() {}
-        if let Some(SinkHalf::Queued { commands, .. }) = &self.sink {
-            let (reply, stopped) = oneshot::channel();
-            if commands.send(Command::Stop(reply)).is_ok() {
-                // A sink task that has ended has nothing left to stop.
-                let _stopped_or_gone = stopped.await.is_err();
+        let ended = async { while self.parts.tasks.join_next().await.is_some() {} };
+        if time::timeout(STOP_LIMIT, ended).await.is_err() {
+            warn!(target: TARGET, "[Connector::{}] ends tasks that do not stop", self.alias);
+            self.parts.tasks.shutdown().await;
+        }
+        match &self.sink {
+            Some(SinkHalf::Connections { streams, .. }) => streams.give_up("the connector has stopped"),
+            Some(SinkHalf::Queued { commands, .. }) => {
+                let (reply, stopped) = oneshot::channel();
+                if commands.send(Command::Stop(reply)).is_ok() {
+                    // A sink task that has ended has nothing left to stop.
+                    let _stopped_or_gone = stopped.await.is_err();
+                }
             }
+            None => {}
         }
         self.status.send_modify(|status| {
             status.state = State::Stopped;
@@ -493,7 +505,7 @@ async fn pending_or<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
     }
 }
 
-async fn sleep_until(when: Option<time::Instant>) {
+async fn sleep_until(when: Option<Instant>) {
     match when {
         Some(when) => time::sleep_until(when).await,
         None => std::future::pending().await,

@@ -1,11 +1,13 @@
 //! WebSockets (`spec/websocket.md`): what server and client have in common.
 
 pub(crate) mod client;
+mod fields;
 mod options;
 mod protocol;
 pub(crate) mod server;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tremor_connector::config::{ConfigError, Reader};
 use tremor_value::{Record, Value};
 
 /// Bytes of a handshake that are read at once.
@@ -26,6 +28,21 @@ fn peer_record(address: &tremor_connector::duplex::Address) -> Record {
         ("host", Value::from(address.host.as_str())),
         ("port", Value::from(u64::from(address.port))),
     ])
+}
+
+/// Headers of a configuration: a list repeats its header.
+fn header_list(reader: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut headers = Vec::new();
+    for (name, value) in reader.members().iter() {
+        for value in value.as_array().unwrap_or(std::slice::from_ref(value)) {
+            let Some(text) = value.as_str() else {
+                let got = value.type_name();
+                return Err(reader.invalid(name, format!("expected string or list of strings but got {got}")));
+            };
+            headers.push((name.to_string(), text.to_owned()));
+        }
+    }
+    Ok(headers)
 }
 
 /// Reads more of a handshake. `false` at the end of the stream.

@@ -2,7 +2,10 @@
 
 use crate::{pipelines::Node, plan::Plan};
 use futures_util::future::join_all;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 use tremor_connector::{Handle, SinkTotals, State};
@@ -77,6 +80,7 @@ pub(crate) struct Flow {
     connectors: Vec<Connector>,
     pipelines: Mutex<Vec<JoinHandle<()>>>,
     state: Mutex<FlowState>,
+    ending: AtomicBool,
 }
 
 struct Connector {
@@ -132,6 +136,7 @@ impl Flow {
             connectors,
             pipelines: Mutex::new(pipelines),
             state: Mutex::new(FlowState::Initializing),
+            ending: AtomicBool::new(false),
         }
     }
 
@@ -143,11 +148,15 @@ impl Flow {
         self.connectors.iter().filter(|connector| connector.role != Role::Unlinked)
     }
 
-    /// Starts all connectors, sinks first, and waits until each is connected.
+    /// Starts all connectors, sinks first, and waits until each is connected. A flow that is told to end before
+    /// that has not failed, and one that was told before it starts does not.
     ///
     /// # Errors
     /// The first cause; parts that did start are left as they are.
     pub(crate) async fn start(&self) -> Result<(), String> {
+        if self.is_ending() {
+            return Ok(());
+        }
         info!(target: TARGET, "[Flow::{}] Starting", self.alias);
         let outcomes = join_all(self.started().map(|connector| connector.handle.start())).await;
         let outcome: Result<(), String> = outcomes.into_iter().collect();
@@ -156,12 +165,18 @@ impl Flow {
                 info!(target: TARGET, "[Flow::{}] Started", self.alias);
                 self.advance(FlowState::Initializing, FlowState::Running);
             }
+            Err(_) if self.is_ending() => return Ok(()),
             Err(cause) => {
                 error!(target: TARGET, "[Flow::{}] Failed: {cause}", self.alias);
                 self.advance(FlowState::Initializing, FlowState::Failed);
             }
         }
         outcome
+    }
+
+    /// Told to drain or to stop.
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
     }
 
     /// Pauses the connectors, sources first. `false` if the flow is not running.
@@ -184,15 +199,20 @@ impl Flow {
 
     /// Ends when everything that was read has arrived.
     pub(crate) async fn drain(&self) {
+        self.ending.store(true, Ordering::SeqCst);
         info!(target: TARGET, "[Flow::{}] Draining", self.alias);
         self.set_state(FlowState::Draining);
         join_all(self.started().rev().map(|connector| connector.handle.drain())).await;
         info!(target: TARGET, "[Flow::{}] Drained", self.alias);
     }
 
-    /// Ends all parts.
+    /// Ends all parts: sinks first, then sources, then those that are both.
     pub(crate) async fn stop(&self) {
-        join_all(self.connectors.iter().map(|connector| connector.handle.stop())).await;
+        self.ending.store(true, Ordering::SeqCst);
+        let mut connectors: Vec<&Connector> = self.connectors.iter().collect();
+        connectors.sort_by_key(|connector| connector.role == Role::Both);
+        // Side by side, so that none has to wait for one that does not stop.
+        join_all(connectors.into_iter().map(|connector| connector.handle.stop())).await;
         for pipeline in self.lock_pipelines().drain(..) {
             pipeline.abort();
         }

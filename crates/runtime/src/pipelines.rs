@@ -1,8 +1,13 @@
 //! Pipelines of a flow: run in place where they keep no state, else in a task behind a queue.
 
 use async_trait::async_trait;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use futures_util::FutureExt;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 use tokio::task::JoinHandle;
+use tracing::error;
 use tremor_connector::{Deliver, Links, OpenRoute, Outlet, Receiver, Route, Sender, bounded};
 use tremor_event::{EventBatch, Signal};
 use tremor_lang::Host;
@@ -58,11 +63,20 @@ impl Node {
     }
 }
 
+/// After an internal error the pipeline goes on with fresh state: what is in front of it must not wait for ever,
+/// and marks have to pass.
 async fn serve(mut pipeline: InPlace, mut inbox: Receiver<Message>) {
     while let Some(message) = inbox.recv().await {
-        match message {
-            Message::Batch(port, batch) => pipeline.process(port, batch).await,
-            Message::Signal(signal) => pipeline.signal(signal).await,
+        let handled = async {
+            match message {
+                Message::Batch(port, batch) => pipeline.process(port, batch).await,
+                Message::Signal(signal) => pipeline.signal(signal).await,
+            }
+        };
+        if AssertUnwindSafe(handled).catch_unwind().await.is_err() {
+            let node = pipeline.node.clone();
+            error!(target: "tremor_runtime", "[Pipeline::{}] an internal error: its state is lost", node.alias);
+            pipeline = InPlace::open(&node);
         }
     }
 }

@@ -96,6 +96,7 @@ impl Maker<'_> {
                 hostname: self.parts.hostname.clone(),
                 ids: self.parts.ids.clone(),
                 exit: self.parts.exit.clone(),
+                dials: self.parts.connectors.dials().clone(),
             };
             let definition = definition(connector);
             let Parts { connectors, codecs, .. } = self.parts;

@@ -3,7 +3,7 @@
 use super::{Ended, Unwritten};
 use crate::{
     Intake,
-    duplex::{Ending, Flow, Protocol, ProtocolError, Stream},
+    duplex::{Closed, Cut, Ending, Flow, Limits, Protocol, ProtocolError, Stream},
     outbox::{Messages, Outbox},
     task::TARGET,
 };
@@ -11,32 +11,50 @@ use bytes::BytesMut;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncWriteExt, WriteHalf},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 /// Answers of the protocol itself that may wait before reading stops.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
+/// Room that the write buffer keeps between batches.
+const READY_BYTES: usize = 64 * 1024;
+/// How long a peer that is too slow has for our goodbye, even if the time for goodbyes is not limited.
+const SLOW_GOODBYE: Duration = Duration::from_secs(5);
 
 /// Moves messages from the outbox through the protocol into the stream.
+///
+/// Whatever happens, every message that it took from the outbox is settled: counted as written or failed, or
+/// put back when the pump is dropped.
 pub(super) struct Pump {
     writer: WriteHalf<Box<dyn Stream>>,
     protocol: Box<dyn Protocol>,
     outbox: Arc<Outbox>,
+    unwritten: Unwritten,
+    /// `<flow>::<connector>`.
+    alias: Arc<str>,
     /// What was last taken from the outbox.
     messages: Messages,
     /// Where each of `messages` ends in `framed`.
     ends: Vec<End>,
     /// Messages whose fate is known.
     settled: usize,
+    /// A message of the element at hand could not be sent.
+    element_failed: bool,
     framed: Vec<u8>,
     written: usize,
     reply_bytes: usize,
-    limit: Duration,
+    limits: Limits,
+    /// When a write that waits must have made progress; kept when the wait is interrupted.
+    stalls_at: Option<Instant>,
+    /// Messages and payload bytes that were written.
+    sent: (u64, u64),
+    busy: bool,
 }
 
 struct End {
     at: usize,
-    /// The last message of what was put into the outbox at once.
+    payload_bytes: usize,
+    /// The last message of an element.
     is_last: bool,
     /// Why it cannot be sent.
     error: Option<String>,
@@ -47,24 +65,36 @@ impl Pump {
         writer: WriteHalf<Box<dyn Stream>>,
         protocol: Box<dyn Protocol>,
         outbox: Arc<Outbox>,
-        limit: Duration,
+        (unwritten, alias): (Unwritten, Arc<str>),
+        limits: Limits,
     ) -> Self {
         Self {
             writer,
             protocol,
             outbox,
+            unwritten,
+            alias,
             messages: Messages::default(),
             ends: Vec::new(),
             settled: 0,
+            element_failed: false,
             framed: Vec::new(),
             written: 0,
             reply_bytes: 0,
-            limit,
+            limits,
+            stalls_at: None,
+            sent: (0, 0),
+            busy: false,
         }
     }
 
     pub(super) fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// Messages and payload bytes that were written so far.
+    pub(super) fn sent(&self) -> (u64, u64) {
+        self.sent
     }
 
     /// Lets the protocol read; its replies go out behind what is being written.
@@ -75,30 +105,39 @@ impl Pump {
         flow
     }
 
+    /// What to tell of the end of the connection.
+    pub(super) fn closed(&mut self, cut: Cut) -> Closed {
+        self.protocol.closed(cut)
+    }
+
     /// `true` while the peer does not read the answers it provokes.
     pub(super) fn owes_too_much(&self) -> bool {
         self.reply_bytes > MAX_REPLY_BYTES
     }
 
-    /// Writes whatever comes until the connection breaks, or, with `None`, until replies that were owed
-    /// have gone out. Cancel safe.
+    /// Writes what there is, or else what comes next; then gives `None`, or why the connection is broken.
+    /// Cancel safe.
     pub(super) async fn run(&mut self) -> Option<Ended> {
-        let owing = self.owes_too_much();
         loop {
-            if let Err(ended) = self.write_framed().await {
-                return Some(ended);
-            }
-            if owing {
-                return None;
-            }
             if self.outbox.is_given_up() {
+                self.drop_unbegun();
                 let _best_effort =
-                    timeout(Duration::from_millis(100), self.finish_with(Ending::SlowConsumer)).await;
-                return Some(Ended::broken("slow consumer"));
+                    timeout(self.limits.close.min(SLOW_GOODBYE), self.finish_with(Ending::SlowConsumer))
+                        .await;
+                return Some(Ended::broken(Cut::Local, "the peer does not read what it is sent"));
             }
-            if !self.take_messages() {
+            if self.framed.is_empty() && !self.take_messages() {
                 self.outbox.has_messages().await;
+                continue;
             }
+            // A connection that is given up need not wait until the write under way makes progress.
+            let outbox = self.outbox.clone();
+            let wrote = tokio::select! {
+                biased;
+                wrote = self.write_framed() => wrote,
+                () = outbox.until_given_up() => continue,
+            };
+            return wrote.err();
         }
     }
 
@@ -113,7 +152,7 @@ impl Pump {
 
     /// As [`Pump::finish`], then says goodbye; `true` if the peer is expected to answer.
     pub(super) async fn finish_with(&mut self, ending: Ending) -> bool {
-        if !matches!(ending, Ending::SlowConsumer) {
+        if ending != Ending::SlowConsumer {
             self.finish().await;
         }
         let expects_answer = self.protocol.end(ending, &mut self.framed);
@@ -123,16 +162,24 @@ impl Pump {
     /// Ends our direction of the byte stream.
     pub(super) async fn shutdown(&mut self) {
         // The peer may be gone already; there is nobody to tell.
-        let _gone_or_not = timeout(self.limit, self.writer.shutdown()).await;
+        let _gone_or_not = timeout(self.limits.close, self.writer.shutdown()).await;
     }
 
-    /// Settles what was not written.
-    pub(super) fn give_back(&mut self, unwritten: Unwritten) {
-        match unwritten {
-            Unwritten::Keep => self.outbox.put_back(&self.messages, self.settled),
-            Unwritten::Fail => self.outbox.counters().failed(self.messages.elements_from(self.settled)),
+    /// `true` if something was written since the last call.
+    pub(super) fn was_busy(&mut self) -> bool {
+        std::mem::take(&mut self.busy)
+    }
+
+    /// Gives back memory that an idle connection does not need.
+    pub(super) fn rest(&mut self) {
+        self.protocol.rest();
+        if self.framed.is_empty() && self.settled == self.ends.len() {
+            self.framed = Vec::new();
+            self.ends = Vec::new();
+            self.messages = Messages::default();
+            self.settled = 0;
         }
-        self.messages.clear();
+        self.outbox.rest();
     }
 
     /// Frames everything that waits in the outbox; `false` if nothing did.
@@ -143,49 +190,78 @@ impl Pump {
         self.outbox.take(&mut self.messages);
         for message in self.messages.iter() {
             let sent = self.protocol.write(message.payload, message.binary, &mut self.framed);
-            let error = sent.err().map(|error| error.to_string());
-            self.ends.push(End { at: self.framed.len(), is_last: message.is_last, error });
+            self.ends.push(End {
+                at: self.framed.len(),
+                payload_bytes: message.payload.len(),
+                is_last: message.is_last,
+                error: sent.err().map(|error| error.to_string()),
+            });
         }
         !self.messages.is_empty()
     }
 
+    /// Forgets the messages of which no byte was written; they stay unsettled.
+    fn drop_unbegun(&mut self) {
+        let Some(under_way) = self.ends.iter().position(|end| end.at > self.written) else { return };
+        let start = under_way.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| end.at);
+        let kept = if start < self.written { under_way + 1 } else { under_way };
+        let end = kept.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| end.at);
+        self.framed.truncate(end.max(self.written));
+        self.ends.truncate(kept);
+    }
+
     async fn write_framed(&mut self) -> Result<(), Ended> {
         while let Some(rest) = self.framed.get(self.written..).filter(|rest| !rest.is_empty()) {
-            let wrote = timeout(self.limit, self.writer.write(rest)).await;
+            let stalls_at = *self.stalls_at.get_or_insert_with(|| Instant::now() + self.limits.write);
+            let wrote = timeout_at(stalls_at, self.writer.write(rest)).await;
             match wrote {
-                Ok(Ok(0)) => return Err(Ended::broken(io::Error::from(io::ErrorKind::WriteZero))),
+                Ok(Ok(0)) => return Err(Ended::broken(Cut::Peer, io::Error::from(io::ErrorKind::WriteZero))),
                 Ok(Ok(count)) => self.written += count,
-                Ok(Err(error)) => return Err(Ended::broken(error)),
-                Err(_) => return Err(Ended::broken("the peer does not read what it is sent")),
+                Ok(Err(error)) => return Err(Ended::broken(Cut::Peer, error)),
+                Err(_) => return Err(Self::stalled()),
             }
+            self.stalls_at = None;
             self.settle();
         }
         if self.written > 0 {
-            self.writer.flush().await.map_err(Ended::broken)?;
+            // What encrypts keeps bytes back until it is told to flush.
+            let stalls_at = *self.stalls_at.get_or_insert_with(|| Instant::now() + self.limits.write);
+            let flushed = timeout_at(stalls_at, self.writer.flush()).await;
+            flushed.map_err(|_| Self::stalled())?.map_err(|error| Ended::broken(Cut::Peer, error))?;
+            self.stalls_at = None;
             self.framed.clear();
             self.framed.shrink_to(READY_BYTES);
             self.written = 0;
             self.reply_bytes = 0;
+            self.busy = true;
         }
         self.settle();
         Ok(())
     }
 
+    fn stalled() -> Ended {
+        Ended::broken(Cut::Timeout, "the peer does not read what it is sent")
+    }
+
     /// Counts the messages that are written by now.
     fn settle(&mut self) {
+        let all = self.written >= self.framed.len();
         let (mut written, mut failed) = (0, 0);
-        while let Some(end) = self.ends.get(self.settled) {
-            if end.at > self.written && self.written < self.framed.len() {
-                break;
+        while let Some(end) = self.ends.get(self.settled).filter(|end| all || end.at <= self.written) {
+            match &end.error {
+                None => {
+                    self.sent.0 += 1;
+                    self.sent.1 += end.payload_bytes as u64;
+                }
+                Some(cause) => {
+                    self.element_failed = true;
+                    tracing::error!(target: TARGET, "[Sink::{}] 1 event failed: {cause}", self.alias);
+                }
             }
-            if let Some(cause) = &end.error {
-                tracing::error!(target: TARGET, "a message was not sent: {cause}");
-            }
-            let count = u64::from(end.is_last);
-            if end.error.is_none() {
-                written += count;
-            } else {
-                failed += count;
+            if end.is_last {
+                let counter =
+                    if std::mem::take(&mut self.element_failed) { &mut failed } else { &mut written };
+                *counter += 1;
             }
             self.settled += 1;
         }
@@ -194,5 +270,11 @@ impl Pump {
     }
 }
 
-/// Room that the write buffer keeps between batches.
-const READY_BYTES: usize = 64 * 1024;
+impl Drop for Pump {
+    fn drop(&mut self) {
+        match self.unwritten {
+            Unwritten::Keep => self.outbox.put_back(&self.messages, self.settled),
+            Unwritten::Fail => self.outbox.counters().failed(self.messages.elements_from(self.settled)),
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! `ws_client`: holds one WebSocket connection (`spec/connectors.md` 3.2).
 
 use super::{
-    metadata,
+    fields, header_list, metadata,
     options::{Settings, Wire},
     peer_record,
     protocol::WebSocket,
@@ -12,11 +12,10 @@ use bytes::BytesMut;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tremor_connector::{
-    Addressing, BackoffUse, Built, CodecUse, ConnectError, Connected, Connector, Environment, Field, SinkUse,
-    Spec,
+    Addressing, BackoffUse, Built, CodecUse, ConnectError, Connected, Connector, Environment, SinkUse, Spec,
     config::{ConfigError, OneOrMany, Reader},
     duplex::{Duplex, Stream},
-    socket::{self, SocketKind, SocketOptions},
+    socket::{self, SocketKind, SocketOptions, Target},
     tls::ClientTls,
     url::{Rules, Url},
 };
@@ -31,7 +30,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) const SPEC: Spec = Spec {
     name: "ws_client",
     summary: "Holds one WebSocket connection: writes events to it and gives what it receives.",
-    fields: FIELDS,
+    fields: fields::CLIENT,
     needs_config: true,
     codec: CodecUse::Required,
     is_source: true,
@@ -41,53 +40,6 @@ pub(crate) const SPEC: Spec = Spec {
     is_debug: false,
     build,
 };
-
-const FIELDS: &[Field] = &[
-    Field {
-        name: "url",
-        kind: "string",
-        default: "",
-        text: "`ws://host:port/path` or `wss://…`; the port defaults to 80 or 443.",
-    },
-    Field {
-        name: "tls",
-        kind: "bool or record",
-        default: "by the scheme",
-        text: "`cafile`, `domain`, `cert`, `key`, …",
-    },
-    Field {
-        name: "socket_options",
-        kind: "record",
-        default: "{}",
-        text: "`TCP_NODELAY`, `SO_REUSEADDR`, `SO_REUSEPORT`.",
-    },
-    Field {
-        name: "no_delay",
-        kind: "bool",
-        default: "true",
-        text: "The same as `socket_options.TCP_NODELAY`.",
-    },
-    Field {
-        name: "headers",
-        kind: "record",
-        default: "{}",
-        text: "Extra headers of the upgrade request; a list repeats one.",
-    },
-    Field { name: "origin", kind: "string", default: "none", text: "`Origin` to send." },
-    Field { name: "subprotocols", kind: "list of strings", default: "[]", text: "Offered in this order." },
-    Field {
-        name: "require_websocket_subprotocol",
-        kind: "bool",
-        default: "false",
-        text: "Fail if the server picks none.",
-    },
-    Field {
-        name: "stable_after",
-        kind: "integer (ms)",
-        default: "10000",
-        text: "A connection that lasts this long resets the growth of the reconnect wait.",
-    },
-];
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let mut settings = Settings::new(config)?;
@@ -116,29 +68,19 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     // What a request cannot hold is a mistake of the configuration, so it is found now.
     ClientHandshake::new(request.clone())
         .map_err(|error| settings.config.invalid("url", error.to_string()))?;
+    let send_queue = settings.client_send_queue()?;
     settings.finish()?;
     let environment = environment.clone();
     let client = Client { url, port, tls, socket, wire, request, environment };
-    Ok(Built { backoff: BackoffUse::WebSocketClient { stable_after }, ..Built::new(client) })
+    let backoff = BackoffUse::WebSocketClient { stable_after };
+    Ok(Built { backoff, send_queue, ..Built::new(client) })
 }
 
 fn headers(settings: &mut Settings<'_>) -> Result<ExtraHeaders, ConfigError> {
     let Some(reader) = settings.optional::<Reader<'_>>("headers")? else {
         return Ok(ExtraHeaders::default());
     };
-    let mut headers = Vec::new();
-    for (name, value) in reader.members().iter() {
-        let values = value.as_array().unwrap_or(std::slice::from_ref(value));
-        for value in values {
-            let Some(text) = value.as_str() else {
-                return Err(reader.invalid(
-                    name,
-                    format!("expected string or list of strings but got {}", value.type_name()),
-                ));
-            };
-            headers.push((name.to_string(), text.to_owned()));
-        }
-    }
+    let headers = header_list(&reader)?;
     ExtraHeaders::for_request(headers).map_err(|error| settings.config.invalid("headers", error.to_string()))
 }
 
@@ -157,6 +99,7 @@ impl Connector for Client {
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
         let host = self.url.host().target().to_string();
         let failed = |error: String| ConnectError::Failed(error);
+        let _turn = self.environment.dials.turn(&host, self.port).await;
         let tcp = socket::connect(&host, self.port, &self.socket, CONNECT_LIMIT).await;
         let tcp = tcp.map_err(|error| failed(error.to_string()))?;
         let limit = self.wire.open_handshake;
@@ -167,14 +110,12 @@ impl Connector for Client {
                 Err(ConnectError::Failed(format!("no handshake within {} ms", limit.as_millis())))
             }),
         };
+        let target = Target { host, port: self.port };
         opened.map(Connected::Duplex).map_err(|error| match error {
-            ConnectError::Failed(cause) => {
-                failed(format!("cannot connect to {}:{}: {cause}", host, self.port))
+            ConnectError::Failed(cause) => failed(format!("cannot connect to {target}: {cause}")),
+            ConnectError::Later { cause, wait_ms } => {
+                ConnectError::Later { cause: format!("cannot connect to {target}: {cause}"), wait_ms }
             }
-            ConnectError::Later { cause, wait_ms } => ConnectError::Later {
-                cause: format!("cannot connect to {}:{}: {cause}", host, self.port),
-                wait_ms,
-            },
         })
     }
 }

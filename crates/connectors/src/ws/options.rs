@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 use tremor_connector::{
-    config::{ConfigError, FromConfig, Reader},
+    SendQueue, WhenFull,
+    config::{ConfigError, Entry, FromConfig, Reader},
     duplex,
 };
 use tremor_ws::{Accepted, Limits, Options};
@@ -27,7 +28,7 @@ impl<'a> Settings<'a> {
         let here = self.config.optional(key)?;
         let Some(options) = &mut self.options else { return Ok(here) };
         match (here, options.optional(key)?) {
-            (Some(_), Some(_)) => Err(options.invalid(key, "stands in `config` too; say it once")),
+            (Some(_), Some(_)) => Err(options.invalid(key, SAID_TWICE)),
             (here, there) => Ok(here.or(there)),
         }
     }
@@ -47,6 +48,58 @@ impl<'a> Settings<'a> {
         Ok((ms > 0).then(|| Duration::from_millis(ms)))
     }
 
+    /// What one of `words` stands for, wherever it stands.
+    pub(super) fn word<T: Clone>(
+        &mut self,
+        key: &'static str,
+        words: &[(&str, T)],
+    ) -> Result<Option<T>, ConfigError> {
+        let here = self.config.word(key, words)?;
+        let Some(options) = &mut self.options else { return Ok(here) };
+        match (here, options.word(key, words)?) {
+            (Some(_), Some(_)) => Err(options.invalid(key, SAID_TWICE)),
+            (here, there) => Ok(here.or(there)),
+        }
+    }
+
+    /// The entry of `key`, wherever it stands.
+    pub(super) fn entry(&mut self, key: &'static str) -> Result<Option<Entry<'a>>, ConfigError> {
+        let here = self.config.entry(key);
+        let Some(options) = &mut self.options else { return Ok(here) };
+        match (here, options.entry(key)) {
+            (Some(_), Some(_)) => Err(options.invalid(key, SAID_TWICE)),
+            (here, there) => Ok(here.or(there)),
+        }
+    }
+
+    /// `send_queue` of a server: a peer that does not read is given up sooner or later.
+    pub(super) fn server_send_queue(&mut self) -> Result<SendQueue, ConfigError> {
+        let reader = self.optional::<Reader<'_>>("send_queue")?;
+        let patience =
+            |ms: u64| if ms == 0 { WhenFull::Wait } else { WhenFull::WaitAtMost(Duration::from_millis(ms)) };
+        let Some(mut reader) = reader else {
+            return Ok(SendQueue { when_full: patience(BLOCK_TIMEOUT_MS), ..SendQueue::default() });
+        };
+        let closes = reader.word("policy", &[("block", false), ("close", true)])?.unwrap_or(false);
+        let block_ms = reader.optional("block_timeout")?;
+        if closes && block_ms.is_some() {
+            return Err(reader.invalid("block_timeout", "belongs to the policy `block`"));
+        }
+        let when_full = if closes { WhenFull::Close } else { patience(block_ms.unwrap_or(BLOCK_TIMEOUT_MS)) };
+        send_queue(reader, when_full)
+    }
+
+    /// `send_queue` of a client: what is sent waits, also for a connection that has to be made again.
+    pub(super) fn client_send_queue(&mut self) -> Result<SendQueue, ConfigError> {
+        match self.optional::<Reader<'_>>("send_queue")? {
+            None => Ok(SendQueue::default()),
+            Some(mut reader) => {
+                reader.word("policy", &[("block", ())])?;
+                send_queue(reader, WhenFull::Wait)
+            }
+        }
+    }
+
     /// Ends the reading: what nobody asked for is an error.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         if let Some(options) = self.options {
@@ -54,6 +107,22 @@ impl<'a> Settings<'a> {
         }
         self.config.finish()
     }
+}
+
+const SAID_TWICE: &str = "stands in `config` too; say it once";
+
+/// How long a full queue may delay those who send, unless the configuration says otherwise.
+const BLOCK_TIMEOUT_MS: u64 = 5000;
+
+fn send_queue(mut reader: Reader<'_>, when_full: WhenFull) -> Result<SendQueue, ConfigError> {
+    let defaults = SendQueue::default();
+    let queue = SendQueue {
+        messages: reader.or_in("messages", defaults.messages, 1..=usize::MAX)?,
+        bytes: reader.or_in("bytes", defaults.bytes, 1..=usize::MAX)?,
+        when_full,
+    };
+    reader.finish()?;
+    Ok(queue)
 }
 
 /// What both sides of a connection are told about the protocol.
@@ -98,15 +167,5 @@ impl Wire {
 
 fn accepted(settings: &mut Settings<'_>) -> Result<Accepted, ConfigError> {
     let words = [("any", Accepted::Any), ("text", Accepted::Text), ("binary", Accepted::Binary)];
-    let here = settings.config.word("accept", &words)?;
-    let there = match &mut settings.options {
-        Some(options) => options.word("accept", &words)?,
-        None => None,
-    };
-    match (here, there) {
-        (Some(_), Some(_)) => {
-            Err(settings.config.invalid("accept", "stands in `config.options` too; say it once"))
-        }
-        (here, there) => Ok(here.or(there).unwrap_or_default()),
-    }
+    Ok(settings.word("accept", &words)?.unwrap_or_default())
 }

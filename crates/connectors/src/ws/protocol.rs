@@ -4,10 +4,10 @@ use super::options::Wire;
 use bytes::BytesMut;
 use tremor_connector::{
     Intake,
-    duplex::{Ending, Flow, Protocol, ProtocolError, Unsendable},
+    duplex::{Closed, Cut, Ending, Flow, Protocol, ProtocolError, Unsendable},
 };
 use tremor_value::Value;
-use tremor_ws::{CloseAnswer, CloseTimeouts, Closing, Decoder, Encoder, Incoming, Role};
+use tremor_ws::{CloseAnswer, CloseTimeouts, Closing, Decoder, Encoder, End, Incoming, Options, Role};
 
 /// One connection's frames and close handshake.
 pub(super) struct WebSocket<Slot> {
@@ -99,5 +99,19 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         };
         let answer = self.closing.start(code, reason);
         answer.is_some_and(|answer| self.say(answer, out))
+    }
+
+    fn closed(&mut self, cut: Cut) -> Closed {
+        let fresh = Closing::new(self.role, &Options::default(), CloseTimeouts::default());
+        let outcome = std::mem::replace(&mut self.closing, fresh).ended(match cut {
+            Cut::Peer => End::Peer,
+            Cut::Local => End::Local,
+            Cut::Timeout => End::Timeout,
+        });
+        Closed { code: outcome.code, reason: outcome.reason, clean: outcome.clean, by: outcome.by.as_str() }
+    }
+
+    fn rest(&mut self) {
+        self.incoming = Vec::new();
     }
 }

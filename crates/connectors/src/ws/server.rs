@@ -1,7 +1,7 @@
 //! `ws_server`: accepts WebSocket connections, each a stream in both directions (`spec/connectors.md` 3.1).
 
 use super::{
-    metadata,
+    fields, header_list, metadata,
     options::{Settings, Wire},
     peer_record,
     protocol::WebSocket,
@@ -17,9 +17,9 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 use tremor_connector::{
-    Addressing, Built, CodecUse, ConnectError, Connected, Connector, Environment, Field, Handshake, Listener,
+    Addressing, Built, CodecUse, ConnectError, Connected, Connector, Environment, Handshake, Listener,
     SinkUse, Spec,
-    config::{ConfigError, Reader},
+    config::{ConfigError, OneOrMany, Reader},
     duplex::{Duplex, Stream},
     socket::{self, SocketKind, SocketOptions},
     tls::{ServerTls, TlsKeys},
@@ -27,10 +27,11 @@ use tremor_connector::{
 };
 use tremor_event::OriginUri;
 use tremor_value::{Record, Value};
-use tremor_ws::{Accept, HandshakeOptions, Reject, RejectOptions, Request, Role, ServerHandshake, accept};
+use tremor_ws::{
+    Accept, Authority, ExtraHeaders, HandshakeOptions, Reject, RejectOptions, Request, Role, ServerHandshake,
+    accept,
+};
 
-/// How long a full outbox may delay those who write to it (`spec/websocket.md` 13).
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a refused peer may take to read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 /// What a peer that comes when there is no room is told to wait.
@@ -40,56 +41,16 @@ const RETRY_AFTER_S: u64 = 5;
 pub(crate) const SPEC: Spec = Spec {
     name: "ws_server",
     summary: "Accepts WebSocket connections; answers find the connection that they belong to.",
-    fields: FIELDS,
+    fields: fields::SERVER,
     needs_config: true,
     codec: CodecUse::Required,
     is_source: true,
-    sink: SinkUse::Connections(Addressing::Many { kind: "ws_server", patience: PATIENCE }),
+    sink: SinkUse::Connections(Addressing::Many { kind: "ws_server" }),
     inputs: &["in"],
     input_aliases: &[],
     is_debug: false,
     build,
 };
-
-const FIELDS: &[Field] = &[
-    Field {
-        name: "url",
-        kind: "string",
-        default: "",
-        text: "`host:port`, `ws://host:port` or `wss://host:port`; the port defaults to 80 or 443.",
-    },
-    Field {
-        name: "tls",
-        kind: "record",
-        default: "none",
-        text: "`cert`, `key`, `chain`, `min_version`, `max_version`.",
-    },
-    Field { name: "backlog", kind: "integer", default: "128", text: "Length of the accept queue." },
-    Field {
-        name: "socket_options",
-        kind: "record",
-        default: "{}",
-        text: "`TCP_NODELAY`, `SO_REUSEADDR`, `SO_REUSEPORT`.",
-    },
-    Field {
-        name: "no_delay",
-        kind: "bool",
-        default: "true",
-        text: "The same as `socket_options.TCP_NODELAY`.",
-    },
-    Field {
-        name: "max_connections",
-        kind: "integer",
-        default: "65536",
-        text: "Connections at once; 0: no cap.",
-    },
-    Field {
-        name: "max_pending_handshakes",
-        kind: "integer",
-        default: "1024",
-        text: "Handshakes under way at once.",
-    },
-];
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let mut settings = Settings::new(config)?;
@@ -111,15 +72,9 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     wire.options.require_masked_client_frames =
         settings.or("require_masked_client_frames", wire.options.require_masked_client_frames)?;
     wire.options.mask_server_frames = settings.or("mask_server_frames", wire.options.mask_server_frames)?;
-    let handshake = HandshakeOptions::default();
-    let handshake = HandshakeOptions {
-        max_target_bytes: settings.or("max_target_size", handshake.max_target_bytes)?,
-        max_header_bytes: settings.or("max_header_size", handshake.max_header_bytes)?,
-        max_headers: settings.or("max_headers", handshake.max_headers)?,
-        external_port: settings.optional("external_port")?,
-        secure: tls.is_some(),
-        ..handshake
-    };
+    let handshake = handshake_options(&mut settings, tls.is_some())?;
+    let answers = Answers::read(&mut settings)?;
+    let send_queue = settings.server_send_queue()?;
     let caps = Caps {
         connections: cap(settings.or("max_connections", 65_536)?),
         handshakes: cap(settings.or("max_pending_handshakes", 1024)?),
@@ -132,11 +87,98 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         socket,
         wire,
         handshake: Arc::new(handshake),
+        answers,
         caps,
         environment: environment.clone(),
     };
-    Ok(Built::new(Server { url, backlog, shared: Arc::new(shared) }))
+    Ok(Built { send_queue, ..Built::new(Server { url, backlog, shared: Arc::new(shared) }) })
 }
+
+/// What requests have to be like.
+fn handshake_options(settings: &mut Settings<'_>, secure: bool) -> Result<HandshakeOptions, ConfigError> {
+    let defaults = HandshakeOptions::default();
+    let mut allowed_hosts = Vec::new();
+    if let Some(entry) = settings.entry("allowed_hosts")? {
+        for host in entry.read::<Vec<String>>()? {
+            let authority = Authority::parse(&host);
+            allowed_hosts.push(
+                authority.ok_or_else(|| entry.invalid(format!("`{host}` is no `host` or `host:port`")))?,
+            );
+        }
+        if allowed_hosts.is_empty() {
+            return Err(entry.invalid("an empty list admits nobody; leave it out to admit every host"));
+        }
+    }
+    let options = HandshakeOptions {
+        max_target_bytes: settings.or("max_target_size", defaults.max_target_bytes)?,
+        max_header_bytes: settings.or("max_header_size", defaults.max_header_bytes)?,
+        max_headers: settings.or("max_headers", defaults.max_headers)?,
+        allowed_hosts,
+        external_port: settings.optional("external_port")?,
+        secure,
+        enable_rfc6455: settings.or("enable_rfc6455", defaults.enable_rfc6455)?,
+        enable_hybi10: settings.or("enable_hybi10", defaults.enable_hybi10)?,
+    };
+    if !options.enable_rfc6455 && !options.enable_hybi10 {
+        let problem = "without it no version of the protocol is left (see `enable_hybi10`)";
+        return Err(settings.config.invalid("enable_rfc6455", problem));
+    }
+    Ok(options)
+}
+
+/// What requests are answered with.
+struct Answers {
+    protocols: Vec<String>,
+    /// Among several that fit, our order decides and not the client's.
+    prefers_own: bool,
+    require_protocol: bool,
+    headers: ExtraHeaders,
+    reject: RejectOptions,
+}
+
+impl Answers {
+    fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
+        let server = settings.or("show_server_version", false)?.then(|| SERVER.to_owned());
+        let mut headers = match settings.optional::<Reader<'_>>("response_headers")? {
+            Some(reader) => header_list(&reader)?,
+            None => Vec::new(),
+        };
+        if let Some(server) = &server {
+            headers.push(("Server".to_owned(), server.clone()));
+        }
+        let headers = ExtraHeaders::for_response(headers)
+            .map_err(|error| settings.config.invalid("response_headers", error.to_string()))?;
+        let protocols = settings.or("subprotocols", OneOrMany(Vec::new()))?.0;
+        let require_protocol = settings.or("require_websocket_subprotocol", false)?;
+        if require_protocol && protocols.is_empty() {
+            let problem = "needs `subprotocols`, or nobody could connect";
+            return Err(settings.config.invalid("require_websocket_subprotocol", problem));
+        }
+        let words = [("client", false), ("server", true)];
+        let prefers_own = settings.word("subprotocol_preference", &words)?.unwrap_or(false);
+        let error_bodies = settings.or("error_bodies", true)?;
+        let reject = RejectOptions { error_bodies, server };
+        Ok(Self { protocols, prefers_own, require_protocol, headers, reject })
+    }
+
+    /// The subprotocol for a request with these offers (`spec/websocket.md` 5).
+    fn protocol(&self, offers: &[String]) -> Result<Option<&str>, Reject> {
+        let own = self.protocols.iter();
+        let chosen = if self.prefers_own {
+            own.clone().find(|own| offers.contains(own))
+        } else {
+            offers.iter().find_map(|offer| own.clone().find(|own| *own == offer))
+        };
+        if chosen.is_none() && self.require_protocol {
+            let reason = format!("a subprotocol is needed: {}", self.protocols.join(", "));
+            return Err(Reject::new(400, "subprotocol", reason));
+        }
+        Ok(chosen.map(String::as_str))
+    }
+}
+
+/// What `Server` says where it is shown.
+const SERVER: &str = concat!("tremor/", env!("CARGO_PKG_VERSION"));
 
 struct Server {
     url: Url,
@@ -151,6 +193,7 @@ struct Shared {
     socket: SocketOptions,
     wire: Wire,
     handshake: Arc<HandshakeOptions>,
+    answers: Answers,
     caps: Caps,
     environment: Environment,
 }
@@ -201,8 +244,13 @@ impl Shared {
     async fn open(&self, tcp: TcpStream, peer: SocketAddr) -> Result<Duplex, String> {
         let deadline = self.wire.open_handshake.map(|limit| Instant::now() + limit);
         self.socket.apply_to_accepted(&tcp).map_err(|error| error.to_string())?;
-        let _pending =
-            self.caps.handshakes.try_acquire().map_err(|_| "too many handshakes are under way".to_owned())?;
+        let Ok(_pending) = self.caps.handshakes.try_acquire() else {
+            // Whoever expects TLS would not understand an answer, and a handshake is what there is no room for.
+            return Err(match self.tls {
+                None => self.refuse(Box::new(tcp), &Reject::unavailable(RETRY_AFTER_S)).await,
+                Some(_) => "too many handshakes are under way".to_owned(),
+            });
+        };
         let mut stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(tcp),
             Some(tls) => {
@@ -211,41 +259,49 @@ impl Shared {
             }
         };
         let Ok(slot) = self.caps.connections.clone().try_acquire_owned() else {
-            return Err(refuse(stream, &Reject::unavailable(RETRY_AFTER_S)).await);
+            return Err(self.refuse(stream, &Reject::unavailable(RETRY_AFTER_S)).await);
         };
         let mut input = BytesMut::new();
         let mut handshake = ServerHandshake::new(self.handshake.clone());
         let request = match within(deadline, read_request(&mut handshake, &mut stream, &mut input)).await {
             Some(Ok(request)) => request,
-            Some(Err(Failure::Refused(reject))) => return Err(refuse(stream, &reject).await),
+            Some(Err(Failure::Refused(reject))) => return Err(self.refuse(stream, &reject).await),
             Some(Err(Failure::Gone(cause))) => return Err(cause),
-            None if handshake.has_begun() => return Err(refuse(stream, &Reject::timeout()).await),
+            None if handshake.has_begun() => return Err(self.refuse(stream, &Reject::timeout()).await),
             None => return Err("no request in time".into()),
         };
-        let answer = accept(&request, &Accept::default()).map_err(|error| error.to_string())?;
+        let protocol = match self.answers.protocol(&request.protocols) {
+            Ok(protocol) => protocol,
+            Err(reject) => return Err(self.refuse(stream, &reject).await),
+        };
+        let agreed = Accept { protocol, headers: Some(&self.answers.headers), ..Accept::default() };
+        let answer = accept(&request, &agreed).map_err(|error| error.to_string())?;
         let answered = within(deadline, async {
             stream.write_all(&answer).await?;
             stream.flush().await
         });
         answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
-        Ok(self.duplex(stream, input, &request, peer, slot))
+        Ok(self.duplex((stream, input), &request, protocol, peer, slot))
     }
 
     fn duplex(
         &self,
-        stream: Box<dyn Stream>,
-        input: BytesMut,
+        (stream, input): (Box<dyn Stream>, BytesMut),
         request: &Request,
+        protocol: Option<&str>,
         peer: SocketAddr,
         slot: OwnedSemaphorePermit,
     ) -> Duplex {
         let address = self.environment.address(peer);
-        let of_connection = Record::from_iter([
+        let mut of_connection = Record::from_iter([
             ("tls", Value::from(self.tls.is_some())),
             ("peer", peer_record(&address).into()),
             ("conn", Value::from(address.conn)),
             ("path", Value::from(request.path.as_str())),
         ]);
+        if let Some(protocol) = protocol {
+            of_connection.insert("protocol", protocol);
+        }
         let (meta, binary_meta) = metadata(SPEC.name, of_connection);
         let origin = OriginUri {
             port: Some(address.port),
@@ -261,6 +317,23 @@ impl Shared {
             address,
             limits: self.wire.times,
         }
+    }
+}
+
+impl Shared {
+    /// Answers a request that is not granted, and gives the peer a moment to read it.
+    async fn refuse(&self, mut stream: Box<dyn Stream>, reject: &Reject) -> String {
+        let answer = reject.to_bytes(&self.answers.reject);
+        let said = async {
+            stream.write_all(&answer).await?;
+            stream.shutdown().await?;
+            let mut rest = [0; 1024];
+            while stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // Whether it was read or not, the connection is over.
+        let _over = timeout(LINGER, said).await;
+        format!("answered {}: {}", reject.status, reject.reason)
     }
 }
 
@@ -292,19 +365,4 @@ async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
         None => Some(future.await),
         Some(deadline) => timeout_at(deadline, future).await.ok(),
     }
-}
-
-/// Answers a request that is not granted, and gives the peer a moment to read it.
-async fn refuse(mut stream: Box<dyn Stream>, reject: &Reject) -> String {
-    let answer = reject.to_bytes(&RejectOptions::default());
-    let said = async {
-        stream.write_all(&answer).await?;
-        stream.shutdown().await?;
-        let mut rest = [0; 1024];
-        while stream.read(&mut rest).await? > 0 {}
-        io::Result::Ok(())
-    };
-    // Whether it was read or not, the connection is over.
-    let _over = timeout(LINGER, said).await;
-    format!("answered {}: {}", reject.status, reject.reason)
 }

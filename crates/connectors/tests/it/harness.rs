@@ -75,6 +75,7 @@ impl Subject {
             hostname: "here".into(),
             ids: Arc::new(IdGenerator::default()),
             exit,
+            dials: tremor_connector::Dials::default(),
         };
         let board = Arc::new(DrainBoard::default());
         let registry = tremor_connectors::registry(false);

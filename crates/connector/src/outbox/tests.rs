@@ -1,0 +1,89 @@
+use super::*;
+use futures_util::FutureExt;
+use tremor_codec::{Definition, NameAndConfig, Registry};
+
+fn outbox(limits: SendQueue) -> Outbox {
+    let definition = Definition::of_codec(NameAndConfig::from_value(&"json".into()).unwrap());
+    let encoder = Registry::standard().resolver(&definition).unwrap().encoder();
+    Outbox::new(encoder, limits, false, Arc::default())
+}
+
+fn put(outbox: &Outbox, numbers: std::ops::Range<u64>) -> (usize, Put) {
+    let meta = Value::record();
+    let values: Vec<Value> = numbers.map(Value::from).collect();
+    let items: Vec<_> = values
+        .iter()
+        .map(|value| Item { element: Element { value, meta: &meta }, ingest_ns: 0, ends_event: true })
+        .collect();
+    let (taken, outcome) = outbox.put(&items, &mut |refused| panic!("{refused}"));
+    outbox.counters().received(taken as u64);
+    (taken, outcome)
+}
+
+fn texts(messages: &Messages) -> Vec<String> {
+    messages.iter().map(|message| String::from_utf8(message.payload.to_vec()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn it_takes_what_there_is_room_for_and_tells_when_there_is_more() {
+    let outbox = outbox(SendQueue { messages: 2, ..SendQueue::default() });
+    assert_eq!(put(&outbox, 0..5), (2, Put::Full));
+    let mut room = Box::pin(outbox.room());
+    assert!(room.as_mut().now_or_never().is_none());
+    assert!(outbox.has_messages().now_or_never().is_some());
+    let mut taken = Messages::default();
+    outbox.take(&mut taken);
+    assert!(room.now_or_never().is_some());
+    assert_eq!(texts(&taken), ["0", "1"]);
+    assert_eq!(put(&outbox, 2..4), (2, Put::All));
+}
+
+#[tokio::test]
+async fn bytes_are_bounded_and_one_larger_message_passes_alone() {
+    let outbox = outbox(SendQueue { bytes: 3, ..SendQueue::default() });
+    assert_eq!(put(&outbox, 12_345..12_350), (1, Put::Full));
+}
+
+#[tokio::test]
+async fn what_was_not_written_comes_first_again() {
+    let outbox = outbox(SendQueue::default());
+    put(&outbox, 0..3);
+    let mut taken = Messages::default();
+    outbox.take(&mut taken);
+    put(&outbox, 3..5);
+    outbox.put_back(&taken, 1);
+    let mut again = Messages::default();
+    outbox.take(&mut again);
+    assert_eq!(texts(&again), ["1", "2", "3", "4"]);
+    assert_eq!(again.elements_from(0), 4);
+}
+
+#[tokio::test]
+async fn a_closed_outbox_fails_what_it_holds_what_comes_and_what_comes_back() {
+    let outbox = outbox(SendQueue::default());
+    put(&outbox, 0..3);
+    let mut taken = Messages::default();
+    outbox.take(&mut taken);
+    put(&outbox, 3..5);
+    let room = outbox.room();
+    assert_eq!(outbox.close(), 2);
+    assert!(room.now_or_never().is_some(), "senders must not wait for ever");
+    outbox.put_back(&taken, 1);
+    assert_eq!(put(&outbox, 5..6), (0, Put::Closed));
+    assert_eq!(outbox.counters().totals().failed, 4);
+}
+
+#[test]
+fn the_frame_type_is_binary_if_somebody_asks_and_nobody_objects() {
+    for (meta, binary) in [
+        ("{}", false),
+        (r#"{"binary": true}"#, true),
+        (r#"{"ws_server": {"binary": true}}"#, true),
+        (r#"{"ws_client": {"binary": true}}"#, true),
+        (r#"{"ws_client": {"binary": false}, "binary": true}"#, false),
+        (r#"{"binary": 1}"#, false),
+        (r#"{"ws_server": null}"#, false),
+    ] {
+        assert_eq!(wants_binary(&Value::from_json_str(meta).unwrap()), binary, "{meta}");
+    }
+}
