@@ -304,7 +304,11 @@ impl ErrorKind {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownLocal(name) if name == "nil" => Some("Did you mean `null`?".to_owned()),
+            Self::UnknownLocal(name)
+                if ["nil", "none", "undefined"].contains(&name.to_lowercase().as_str()) =>
+            {
+                Some("Did you mean `null`?".to_owned())
+            }
             Self::UnknownLocal(name) => nearest(name, ["event", "true", "false", "null"]),
             Self::MissingKey { key, record: Some(record), .. } => {
                 nearest(key, record.keys().map(Str::as_str))

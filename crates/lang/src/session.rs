@@ -139,6 +139,16 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The `use` that is missing where `module` is mentioned: it binds no such name, and the library has one.
+    pub(crate) fn missing_use(&self, scope: &Scope, module: &[ast::Ident]) -> Option<String> {
+        let first = &module.first().filter(|first| !scope.modules.contains_key(&first.text))?.text;
+        let roots = [&["std"][..], &["tremor"], &["std", "time"], &[]];
+        let paths = roots.iter().map(|root| root.iter().copied().chain([first.as_str()]).collect::<Vec<_>>());
+        let found = paths.filter(|path| matches!(self.find(path), Lookup::Found(_))).min_by_key(Vec::len)?;
+        let path = found.join("::");
+        Some(format!("`use {path};` is missing: each script, pipeline and flow needs its own"))
+    }
+
     fn report_missing(&mut self, path: &[&str], span: Span) {
         let mut message =
             format!("Module `{}` not found or not readable error in module path: ", path.join("::"));

@@ -391,8 +391,11 @@ impl Builder {
         let name = &channel.node.name;
         let message = format!("There is no stream, port, operator, script or pipeline `{name}` here");
         let known = body.names.keys().chain(ports.keys()).map(String::as_str);
-        let hint = closest(name, known).map(|near| format!("Did you mean `{near}`?"));
-        self.error_around(codes::UNKNOWN_NODE, channel.node.span, message, hint);
+        let hint = closest(name, known).map_or_else(
+            || format!("What a `select` names has to be made above it: `create stream {name}`, `create script {name}`, …"),
+            |near| format!("Did you mean `{near}`?"),
+        );
+        self.error_around(codes::UNKNOWN_NODE, channel.node.span, message, Some(hint));
         None
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod ast;
 mod expected;
+mod habits;
 mod highlight;
 mod lower;
 mod parse;

@@ -54,6 +54,14 @@ impl Recovery<'_> {
         if let Some(frame) = self.structure.first_open_block() {
             self.open = frame.open;
             match failure.map(report_of) {
+                // A head that is wrong says nothing about the `end` of what follows.
+                Some((_, report))
+                    if failure.is_some_and(|failure| {
+                        failure.rules.contains(&Rule::kw_of) && failure.rules.contains(&Rule::kw_with)
+                    }) =>
+                {
+                    return self.reports.push(report);
+                }
                 Some((index, report)) if index > frame.open => {
                     self.reports.push(self.missing_end(frame));
                     // What comes after a `;` may be wrong only because of the missing `end`.

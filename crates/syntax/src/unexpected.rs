@@ -1,6 +1,7 @@
 //! Reports about tokens that the grammar does not accept (`spec/language-lexical.md` 11.4).
 
 use crate::expected::ExpectedSet;
+use crate::habits;
 use crate::scan::{TokenKind, Tokens, is_reserved};
 use tremor_diagnostic::{Code, Diagnostic, Span, closest_within, codes, distance};
 
@@ -27,6 +28,8 @@ pub(crate) fn unexpected(tokens: &Tokens<'_>, index: usize, set: &ExpectedSet) -
         hint = Some("`###` is for the start of a file; begin other comments with `#`".to_owned());
     } else if let Some(text) = special(tokens, index, set) {
         (code, hint) = (if code == codes::SYNTAX { text.0 } else { code }, text.1);
+    } else if let Some(text) = habits::hint(tokens, index, set) {
+        hint = Some(text);
     } else if let Some(near) = nearest(text, set) {
         hint = Some(format!("Did you mean to use `{near}`?"));
     } else if missing_semicolon(tokens, index, set) {
@@ -50,6 +53,11 @@ fn unclosed_bracket(tokens: &Tokens<'_>, index: usize, set: &ExpectedSet) -> Opt
     {
         return None;
     }
+    innermost_open(tokens, index)
+}
+
+/// The innermost bracket that is open before the token at `index`.
+fn innermost_open(tokens: &Tokens<'_>, index: usize) -> Option<Span> {
     let mut closed = 0_usize;
     for token in tokens.list.get(..index)?.iter().rev().filter(|token| token.kind == TokenKind::Punct) {
         match tokens.text_of(*token) {
@@ -201,7 +209,12 @@ fn at_end(tokens: &Tokens<'_>, set: &ExpectedSet) -> Diagnostic {
     let behind = shortened(tokens.text_of(*last));
     let list = set.list();
     let message = format!("The text ends too early, behind `{behind}` on line {line}: expected one of{list}");
-    Diagnostic::error_without_position(codes::UNEXPECTED_END, message)
+    let open = innermost_open(tokens, tokens.list.len()).map(|span| {
+        let at = tokens.lines.position(tokens.text, span.range().start);
+        let bracket = tokens.text.get(span.range()).unwrap_or("bracket");
+        format!("The `{bracket}` in line {}, column {} is still open", at.line, at.column)
+    });
+    Diagnostic::error_without_position(codes::UNEXPECTED_END, message).maybe_hint(open)
 }
 
 fn shortened(text: &str) -> String {

@@ -93,7 +93,8 @@ fn report_unknown_flow(
         [] => "no flows are defined here".to_owned(),
         known => format!("defined are `{}`", known.join("`, `")),
     };
-    let hint = nearest(scope, module, name, |names| &names.flows);
+    let hint =
+        session.missing_use(scope, module).or_else(|| nearest(scope, module, name, |names| &names.flows));
     let message = format!("There is no definition of a flow `{written}`; {list}");
     let diagnostic = Diagnostic::error(codes::UNKNOWN_DEFINITION, item.name.span, message).outer(item.span);
     session.report(diagnostic.maybe_hint(hint));
@@ -259,7 +260,8 @@ impl FlowBody<'_, '_> {
                 let written = item.from.as_ref().map_or_else(|| name.to_owned(), ast::Name::joined);
                 let kind = item.kind.as_str();
                 let message = format!("There is no definition of a {kind} `{written}`");
-                let hint = nearest(&self.scope, module, name, space);
+                let missing_use = self.session.missing_use(&self.scope, module);
+                let hint = missing_use.or_else(|| nearest(&self.scope, module, name, space));
                 let diagnostic = Diagnostic::error(codes::UNKNOWN_DEFINITION, item.name.span, message);
                 self.session.report(diagnostic.outer(item.span).maybe_hint(hint));
                 None

@@ -105,7 +105,10 @@ impl Lower<'_, '_> {
         let name = &call.name.ident.text;
         let module: Vec<&str> = call.name.module.iter().map(|segment| segment.text.as_str()).collect();
         let message = format!("Call to undefined function {}::{name}", module.join("::"));
-        let hint = nearest(self.scope, &call.name.module, name, |names| &names.functions);
+        let hint = self
+            .session
+            .missing_use(self.scope, &call.name.module)
+            .or_else(|| nearest(self.scope, &call.name.module, name, |names| &names.functions));
         self.report_unknown(call, message, hint)
     }
 

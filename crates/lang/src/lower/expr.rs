@@ -234,7 +234,10 @@ impl Lower<'_, '_> {
             Lookup::Broken => {}
             Lookup::Missing => {
                 let message = format!("Unknown constant `{}`", name.joined());
-                let hint = nearest(self.scope, &name.module, text, |names| &names.constants);
+                let hint = self
+                    .session
+                    .missing_use(self.scope, &name.module)
+                    .or_else(|| nearest(self.scope, &name.module, text, |names| &names.constants));
                 self.report(Diagnostic::error(codes::UNKNOWN_CONSTANT, path.span, message).maybe_hint(hint));
                 return None;
             }

@@ -235,7 +235,13 @@ impl<'b, 'a> Body<'b, 'a> {
                 let written = create.from.as_ref().map_or_else(|| name.to_owned(), ast::Name::joined);
                 let article = if kind == "operator" { "an" } else { "a" };
                 let message = format!("There is no definition of {article} {kind} `{written}`");
-                let hint = nearest(&self.scope, module, name, space);
+                let hint = if kind == "operator" && !module.is_empty() && is_unbound(&self.scope, module) {
+                    // The kind of an operator looks like a definition in a module.
+                    Some(format!("Define it first: `define operator {} from {written}`", create.name.text))
+                } else {
+                    let missing_use = self.session.missing_use(&self.scope, module);
+                    missing_use.or_else(|| nearest(&self.scope, module, name, space))
+                };
                 let diagnostic = Diagnostic::error(codes::UNKNOWN_DEFINITION, create.span, message);
                 self.session.report(diagnostic.maybe_hint(hint));
                 None
@@ -281,6 +287,10 @@ impl<'b, 'a> Body<'b, 'a> {
         }
         Expression { expr, span: ast.span }
     }
+}
+
+fn is_unbound(scope: &Scope, module: &[ast::Ident]) -> bool {
+    module.first().is_some_and(|first| !scope.modules.contains_key(&first.text))
 }
 
 fn finish<D>(create: &ast::Create, definition: Arc<D>, given: Vec<super::GivenArgument>) -> Create<D> {

@@ -43,3 +43,15 @@ fn an_unknown_local_may_be_a_misspelt_word() {
     assert!(report("evnt", "1").contains("Did you mean `event`?"));
     assert!(report("nil", "1").contains("Did you mean `null`?"));
 }
+
+#[test]
+fn a_module_that_is_not_bound_names_the_use_that_is_missing() {
+    let library = super::Embedded::new("lib").with("std/array.tremor", "const N = 1; fn len(a) with 1 end;");
+    let compiler = super::compiler_with(library);
+    for source in ["array::len([])", "array::N", "fn f(x) with array::len(x) end; 1"] {
+        let text = compiler.compile_script("t", source).unwrap_err().to_string();
+        assert!(text.contains("NOTE: `use std::array;` is missing"), "{text}");
+    }
+    let text = compiler.compile_script("t", "nope::len([])").unwrap_err().to_string();
+    assert!(text.contains("There is no module `nope` here"), "{text}");
+}
