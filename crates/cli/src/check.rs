@@ -32,7 +32,7 @@ pub fn run(instance: &str, options: &CheckOptions) -> Result<ExitCode, CliError>
 fn check(instance: &str, file: &Path) -> Result<(), Refusal> {
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("troy") => {
-            let deployment = engine::deployment(file)?;
+            let deployment = engine::deployment(file, None)?;
             // Debug kinds exist wherever the server is asked for them, so naming one is no mistake.
             let parts = engine::parts(instance, true, ExitSwitch::new().0);
             let deployed = engine::plans(&deployment, &parts, &mut Aliases::default()).map(|_plans| ());

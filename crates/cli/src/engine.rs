@@ -3,6 +3,7 @@
 use crate::{CliError, output};
 use std::{
     collections::BTreeSet,
+    num::NonZeroU32,
     path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -47,7 +48,7 @@ impl Host for Process {
 }
 
 /// A compiler with the modules of `TREMOR_PATH` and, behind them, the embedded library.
-pub(crate) fn compiler() -> Compiler {
+fn compiler() -> Compiler {
     tremor_stdlib::compiler(std::env::var("TREMOR_PATH").ok().as_deref())
 }
 
@@ -96,9 +97,18 @@ impl From<Refusal> for CliError {
     }
 }
 
-/// Reads and compiles a deployment; shows what there is to say about it on standard error.
-pub(crate) fn deployment(file: &Path) -> Result<Compiled<Deployment>, Refusal> {
-    compiled(file, "troy", |name, text| compiler().compile_deployment(name, text))
+/// Reads and compiles a deployment; shows what there is to say about it on standard error. Without
+/// `recursion_limit`, functions have the usual one.
+pub(crate) fn deployment(
+    file: &Path,
+    recursion_limit: Option<NonZeroU32>,
+) -> Result<Compiled<Deployment>, Refusal> {
+    let compiler = compiler();
+    let compiler = match recursion_limit {
+        Some(limit) => compiler.with_recursion_limit(limit),
+        None => compiler,
+    };
+    compiled(file, "troy", |name, text| compiler.compile_deployment(name, text))
 }
 
 /// The same for a query.

@@ -51,8 +51,8 @@ pub fn run_once(instance: &str, file: &Path) -> Result<ExitCode, CliError> {
     let ended = executor.block_on(async {
         let (exit, exits) = ExitSwitch::new();
         let (runtime, failures) = Runtime::new();
-        let plans =
-            loading::plan(file, &engine::parts(instance, true, exit), &mut engine::Aliases::default())?;
+        let parts = engine::parts(instance, true, exit);
+        let plans = loading::plan(file, None, &parts, &mut engine::Aliases::default())?;
         loading::deploy(plans, &runtime)?;
         let say = Say { logs_elsewhere: false };
         let mut wishes = Wishes { interrupts: None, exits, failures, runtime, only_flow: true, say };
@@ -82,10 +82,10 @@ async fn serve(instance: &str, options: &ServerRunOptions, say: Say) -> Result<E
     let interrupts = Some(interrupts);
     let mut wishes = Wishes { interrupts, exits, failures, runtime: runtime.clone(), only_flow, say };
     // On a thread that may block, so that a signal ends the loading of a file that never ends.
-    let files = options.artefacts.clone();
+    let (files, recursion_limit) = (options.artefacts.clone(), options.recursion_limit);
     let loading = tokio::task::spawn_blocking({
         let runtime = runtime.clone();
-        move || loading::load(&files, &parts, &runtime)
+        move || loading::load(&files, recursion_limit, &parts, &runtime)
     });
     let loaded = tokio::select! {
         loaded = loading => loaded.map_err(|error| CliError::new(format!("Loading broke off: {error}")))?,

@@ -39,7 +39,6 @@ impl Program {
                 let failures = Failures::default();
                 let context = ProcessContext { host, report: &failures };
                 pipeline.process(*input, event.into(), outputs, &context);
-                failures.into_result()?;
                 let ports: Vec<String> = pipeline.graph().outputs().map(str::to_owned).collect();
                 for (port, batch) in outputs.drain() {
                     let is_err = ports.get(port.index()).is_some_and(|port| port == "err");
@@ -52,7 +51,7 @@ impl Program {
                         }
                     }
                 }
-                Ok(())
+                failures.into_result()
             }
         }
     }
@@ -89,7 +88,7 @@ fn show(error: &RuntimeError, sources: &SourceMap) {
     engine::show(&[error.to_diagnostic(sources)], sources);
 }
 
-/// Errors of selects, which end the run.
+/// Shows errors. Those of selects end the run, those of scripts cost their event.
 #[derive(Default)]
 struct Failures(Mutex<Option<String>>);
 
@@ -97,6 +96,10 @@ impl Report for Failures {
     fn select_failed(&self, error: &RuntimeError, sources: &SourceMap) {
         show(error, sources);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.message());
+    }
+
+    fn script_failed(&self, error: &RuntimeError, sources: &SourceMap) {
+        show(error, sources);
     }
 }
 

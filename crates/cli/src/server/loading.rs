@@ -2,6 +2,7 @@
 
 use crate::engine::{self, Aliases, Refusal};
 use std::{
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,11 +33,16 @@ pub(super) fn classify(artefacts: &[PathBuf]) -> Result<(), String> {
 ///
 /// # Errors
 /// A line for each bad file; details have been shown on standard error.
-pub(super) fn load(files: &[PathBuf], parts: &Parts, runtime: &Arc<Runtime>) -> Result<(), Vec<String>> {
+pub(super) fn load(
+    files: &[PathBuf],
+    recursion_limit: NonZeroU32,
+    parts: &Parts,
+    runtime: &Arc<Runtime>,
+) -> Result<(), Vec<String>> {
     let mut aliases = Aliases::default();
     let (mut plans, mut problems) = (Vec::new(), Vec::new());
     for file in files {
-        match plan(file, parts, &mut aliases) {
+        match plan(file, Some(recursion_limit), parts, &mut aliases) {
             Ok(planned) => plans.extend(planned),
             Err(refusal) => problems.push(format!(
                 "An error occurred while loading the file `{}`: {}",
@@ -52,8 +58,13 @@ pub(super) fn load(files: &[PathBuf], parts: &Parts, runtime: &Arc<Runtime>) -> 
 }
 
 /// Plans of all flows that a file deploys.
-pub(super) fn plan(file: &Path, parts: &Parts, aliases: &mut Aliases) -> Result<Vec<Plan>, Refusal> {
-    engine::plans(&engine::deployment(file)?, parts, aliases)
+pub(super) fn plan(
+    file: &Path,
+    recursion_limit: Option<NonZeroU32>,
+    parts: &Parts,
+    aliases: &mut Aliases,
+) -> Result<Vec<Plan>, Refusal> {
+    engine::plans(&engine::deployment(file, recursion_limit)?, parts, aliases)
 }
 
 /// Starts flows.

@@ -1,8 +1,12 @@
 //! The command line as a user types it.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail like the test itself")]
 
+mod checks;
 mod command_suites;
 mod commands;
 mod integration;
+mod live;
+mod oneshot;
 mod runs;
+mod servers;
 mod tree;

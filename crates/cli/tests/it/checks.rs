@@ -1,0 +1,101 @@
+//! `tremor check`: finds everything, touches nothing.
+
+use crate::live::{EXIT, Folder, TICK};
+use std::net::TcpListener;
+
+fn silent(folder: &Folder, files: &[&str]) {
+    let ran = folder.run(&[&["check"], files].concat()).expect(0);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""), "{files:?}");
+}
+
+#[test]
+fn good_files_of_every_kind_give_no_word() {
+    let folder = Folder::new(&[
+        ("a.troy", TICK),
+        ("b.troy", EXIT),
+        ("s.tremor", "let x = event;\nx + 1"),
+        ("m.tremor", "### Doc\nuse std::string;\nconst A = string::len(\"abc\");\nfn f(x) with x + A end;"),
+        ("q.trickle", "select event from in into out;"),
+    ]);
+    // Two files with the same flow may be checked together: they need not run together.
+    silent(&folder, &["a.troy", "b.troy", "s.tremor", "m.tremor", "q.trickle"]);
+}
+
+#[test]
+fn nothing_is_opened_and_nothing_is_made() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = taken.local_addr().unwrap();
+    let flow = TICK
+        .replace("from stdio with", "from file with config = {\"path\": \"kept\", \"mode\": \"truncate\"},")
+        .replace(
+            "from metronome with config = {\"interval\": 1000000}",
+            &format!("from ws_server with codec = \"json\", config = {{\"url\": \"{url}\"}}"),
+        );
+    let fresh = flow.replace("\"kept\"", "\"fresh\"");
+    let folder = Folder::new(&[("a.troy", &flow), ("b.troy", &fresh), ("kept", "as it was")]);
+    silent(&folder, &["a.troy", "b.troy"]);
+    assert_eq!(folder.read("kept"), "as it was");
+    assert_eq!(folder.names(), ["a.troy", "b.troy", "kept"]);
+}
+
+#[test]
+fn every_problem_of_every_file_is_shown_and_nothing_else() {
+    let two = TICK.replace("\"json\"", "\"jsn\"").replace("\"interval\"", "\"intervl\"");
+    let folder = Folder::new(&[
+        ("two.troy", &two),
+        ("bad.tremor", "const A = nope::f(1);"),
+        ("bad.trickle", "select event from nope into out;"),
+        ("x.txt", ""),
+        ("good.troy", TICK),
+    ]);
+    let files = ["two.troy", "bad.tremor", "bad.trickle", "x.txt", "gone.troy", "good.troy"];
+    let ran = folder.run(&[&["check"], &files[..]].concat()).expect(1);
+    assert_eq!(ran.out, "");
+    let ran = ran.says(&[
+        "Error in two.troy:5:",
+        "Error in two.troy:6:",
+        "Error in bad.tremor:1:",
+        "Error in bad.trickle:1:",
+        "error: x.txt: only",
+        "error: Error processing file gone.troy: ",
+    ]);
+    assert_eq!(ran.err.matches("Error in ").count(), 4, "{}", ran.err);
+    assert_eq!(ran.err.matches("error: ").count(), 2, "{}", ran.err);
+    assert!(!ran.err.contains("good.troy"), "{}", ran.err);
+}
+
+#[test]
+fn flows_that_nobody_deploys_are_checked_too() {
+    let undeployed = TICK.replace("deploy flow main;", "").replace("\"json\"", "\"jsn\"");
+    let folder = Folder::new(&[("a.troy", &undeployed)]);
+    folder.run(&["check", "a.troy"]).expect(1).says(&["Error in a.troy:6:", "Did you mean `json`?"]);
+    // One made from it twice is reported once, and one with a required argument depends on that.
+    let twice = TICK.replace("\"json\"", "\"jsn\"") + "deploy flow again from main;\n";
+    folder.write("a.troy", &twice);
+    let ran = folder.run(&["check", "a.troy"]).expect(1);
+    assert_eq!(ran.err.matches("Error in ").count(), 1, "{}", ran.err);
+    let open = undeployed
+        .replace("define flow main\n", "define flow main\nargs codec\n")
+        .replace("from stdio with codec = \"jsn\"", "from stdio args codec with codec = args.codec")
+        .replace("create connector console;", "create connector console with codec = args.codec end;");
+    folder.write("a.troy", &open);
+    silent(&folder, &["a.troy"]);
+}
+
+#[test]
+fn a_name_that_is_deployed_twice_and_a_certificate_that_is_not_there_are_found() {
+    let tls = TICK.replace(
+        "from metronome with config = {\"interval\": 1000000}",
+        "from ws_server with codec = \"json\", config = {\"url\": \"127.0.0.1:0\", \"tls\": {\"cert\": \"no.pem\", \"key\": \"no.key\"}}",
+    );
+    let folder = Folder::new(&[("a.troy", &tls), ("b.troy", &format!("{TICK}deploy flow main;\n"))]);
+    folder.run(&["check", "a.troy"]).expect(1).says(&["Error in a.troy:5:", "config.tls.cert", "`no.pem`"]);
+    folder.run(&["check", "b.troy"]).expect(1).says(&["Error in b.troy:14:13 ", "already deployed"]);
+}
+
+#[test]
+fn warnings_do_not_fail() {
+    let folder = Folder::new(&[("old.tremor", "match event of\n  default => 1\nend")]);
+    let ran = folder.run(&["check", "old.tremor"]).expect(0);
+    ran.says(&["Warning(general) in old.tremor:2:3 "]);
+}
