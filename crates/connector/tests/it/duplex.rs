@@ -1,0 +1,302 @@
+//! One connection over a pipe, with a protocol of lines.
+
+use crate::fake::{Attempts, Seen, Subject, refused, within};
+use bytes::BytesMut;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tremor_connector::{
+    ConnectError, Connected, Intake, State,
+    duplex::{Address, Closed, Cut, Duplex, Ending, Flow, Limits, Protocol, ProtocolError, Unsendable},
+};
+use tremor_event::OriginUri;
+use tremor_value::Value;
+
+const FOR_EVER: &str = r#"{"retry": {"interval_ms": 500, "randomized": false}}"#;
+
+/// Every message is a line; `?` wants a `!` back, `bye` ends in good order.
+struct Lines;
+
+impl Protocol for Lines {
+    fn read(
+        &mut self,
+        input: &mut BytesMut,
+        intake: &mut Intake,
+        reply: &mut Vec<u8>,
+    ) -> Result<Flow, ProtocolError> {
+        while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
+            let line = input.split_to(end + 1).freeze().slice(..end);
+            match line.as_ref() {
+                b"?" => reply.extend_from_slice(b"!\n"),
+                b"bye" => return Ok(Flow::Closed { we_drop: true }),
+                b"nonsense" => return Err(ProtocolError("that is nonsense".to_owned())),
+                _ => intake.bytes(line, None),
+            }
+        }
+        Ok(Flow::Open)
+    }
+
+    fn write(&mut self, chunk: &[u8], _binary: bool, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+        if chunk == b"7" {
+            return Err(Unsendable("7 cannot be sent".to_owned()));
+        }
+        out.extend_from_slice(chunk);
+        out.push(b'\n');
+        Ok(())
+    }
+
+    fn end(&mut self, _ending: Ending, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(b"bye\n");
+        true
+    }
+
+    fn closed(&mut self, cut: Cut) -> Closed {
+        let by = if cut == Cut::Peer { "peer" } else { "local" };
+        Closed { code: 1006, reason: String::new(), clean: false, by }
+    }
+}
+
+fn duplex(stream: DuplexStream) -> Connected {
+    Connected::Duplex(Duplex {
+        stream: Box::new(stream),
+        input: BytesMut::new(),
+        protocol: Box::new(Lines),
+        origin: Arc::new(OriginUri::default()),
+        meta: Value::record(),
+        address: Address { conn: 1, host: "there".to_owned(), port: 1 },
+        limits: Limits { write: Duration::from_secs(30), ..Limits::default() },
+    })
+}
+
+/// Attempts that connect to what the test holds the other end of.
+fn pipes(count: usize, buffer_bytes: usize) -> (Attempts, Vec<DuplexStream>) {
+    let (ours, theirs): (Vec<_>, Vec<_>) = (0..count).map(|_| tokio::io::duplex(buffer_bytes)).unzip();
+    let ours = Arc::new(Mutex::new(ours.into_iter()));
+    let attempts: Attempts = Box::new(move |_| {
+        let next = ours.lock().unwrap().next();
+        Box::pin(async move {
+            match next {
+                Some(stream) => Ok(duplex(stream)),
+                None => refused(),
+            }
+        })
+    });
+    (attempts, theirs)
+}
+
+async fn line(peer: &mut DuplexStream) -> String {
+    let mut line = Vec::new();
+    loop {
+        match within(peer.read_u8()).await.unwrap() {
+            b'\n' => return String::from_utf8(line).unwrap(),
+            byte => line.push(byte),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_written_goes_over_the_next_connection_in_order() {
+    let (attempts, mut peers) = pipes(2, 4);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(100..200).await;
+    let mut first = peers.remove(0);
+    assert_eq!(line(&mut first).await, "100");
+    assert_eq!(line(&mut first).await, "101");
+    drop(first);
+    subject.is_connected(false).await;
+    let in_doubt = subject.handle.taken().written - 2;
+    assert!(in_doubt <= 2, "4 bytes are no more than two lines: {in_doubt}");
+    subject.give(200..210).await;
+    let mut second = peers.remove(0);
+    for expected in 102 + in_doubt..210 {
+        assert_eq!(line(&mut second).await, expected.to_string());
+    }
+    let taken = subject.handle.taken();
+    assert_eq!((taken.received, taken.written, taken.failed, taken.waiting), (110, 110, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_fails_and_the_rest_goes_on() {
+    let (attempts, mut peers) = pipes(1, 1024);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(6..9).await;
+    assert_eq!((line(&mut peers[0]).await, line(&mut peers[0]).await), ("6".to_owned(), "8".to_owned()));
+    subject.give(7..8).await;
+    subject.front_is_done().await;
+    within(subject.handle.drain()).await;
+    let taken = subject.handle.taken();
+    assert_eq!((taken.received, taken.written, taken.failed, taken.waiting), (4, 2, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_nothing_is_dropped_even_if_it_sends_all_the_time() {
+    let (attempts, mut peers) = pipes(1, 64);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(0..500).await;
+    let mut peer = peers.remove(0);
+    let sending = async {
+        for number in 0_u64.. {
+            if peer.write_all(format!("{number}\n").as_bytes()).await.is_err() {
+                return;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(35), sending).await.expect("the write limit is 30 s");
+    subject.is_connected(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_are_answered_while_the_gate_is_closed_downstream() {
+    let (attempts, mut peers) = pipes(1, 1 << 20);
+    let mut subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    let peer = &mut peers[0];
+    peer.write_all(b"1\n?\n2\n").await.unwrap();
+    assert_eq!(line(peer).await, "!");
+    assert_eq!(subject.next().await, Seen::Event("out", "1".to_owned()));
+    assert_eq!(subject.next().await, Seen::Event("out", "2".to_owned()));
+}
+
+/// A peer that floods us with questions and reads none of the answers costs a bounded amount of memory: at some
+/// point we stop reading.
+#[tokio::test(start_paused = true)]
+async fn answers_that_nobody_reads_stop_the_reading() {
+    let (attempts, mut peers) = pipes(1, 1024);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    let questions = "?\n".repeat(1024);
+    let mut sent = 0;
+    while timeout(Duration::from_secs(1), peers[0].write_all(questions.as_bytes())).await.is_ok() {
+        sent += questions.len();
+        assert!(sent < 1 << 20, "nobody stops the peer");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unlinked_connection_answers_and_sees_its_peer_go() {
+    let (attempts, mut peers) = pipes(1, 1024);
+    let subject = Subject::new("single", FOR_EVER, attempts, false);
+    within(subject.handle.start()).await.unwrap();
+    let mut peer = peers.remove(0);
+    peer.write_all(b"1\n?\n2\n").await.unwrap();
+    assert_eq!(line(&mut peer).await, "!");
+    drop(peer);
+    subject.is_connected(false).await;
+    assert_eq!(subject.handle.given().0, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_end_is_told_on_err_behind_everything_else() {
+    let (attempts, mut peers) = pipes(1, 1024);
+    let mut subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    let mut peer = peers.remove(0);
+    peer.write_all(b"1\n").await.unwrap();
+    drop(peer);
+    assert_eq!(subject.next().await, Seen::Event("out", "1".to_owned()));
+    let Seen::Event("err", told) = subject.next().await else { panic!("not on err") };
+    let told = Value::from_json_str(&told).unwrap();
+    assert!(told.get("pull_id").unwrap().is_null());
+    let closed = told.get("closed").unwrap();
+    assert_eq!(closed.get("by").unwrap().as_str(), Some("peer"));
+    assert_eq!(closed.get("in").unwrap().get("messages").unwrap().as_u64(), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_writes_what_waits_and_says_goodbye() {
+    let (attempts, mut peers) = pipes(1, 1 << 20);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(0..3).await;
+    let handle = subject.handle.clone();
+    let stopping = tokio::spawn(async move { handle.stop().await });
+    for expected in ["0", "1", "2", "bye"] {
+        assert_eq!(line(&mut peers[0]).await, expected);
+    }
+    peers[0].write_all(b"late\nbye\n").await.unwrap();
+    within(stopping).await.unwrap();
+    assert_eq!(subject.handle.taken().written, 3);
+}
+
+/// Whatever the peer does or does not do, and however full the queues are, a stop takes less than 5 s.
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_the_peer() {
+    let (attempts, peers) = pipes(1, 16);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(0..1000).await;
+    timeout(Duration::from_secs(5), subject.handle.stop()).await.expect("the stop hangs");
+    let taken = subject.handle.taken();
+    assert_eq!((taken.received, taken.waiting), (1000, 0));
+    drop(peers);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_until_what_waits_is_written() {
+    let (attempts, mut peers) = pipes(1, 16);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(100..200).await;
+    subject.front_is_done().await;
+    let mut draining = Box::pin(subject.handle.drain());
+    assert!(timeout(Duration::from_secs(1), draining.as_mut()).await.is_err());
+    for expected in 100..200 {
+        assert_eq!(line(&mut peers[0]).await, expected.to_string());
+    }
+    within(draining).await;
+    assert_eq!(subject.handle.status().state, State::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_while_draining_ends_the_drain() {
+    let (attempts, peers) = pipes(1, 16);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(0..100).await;
+    subject.front_is_done().await;
+    let mut draining = Box::pin(subject.handle.drain());
+    assert!(timeout(Duration::from_secs(1), draining.as_mut()).await.is_err());
+    drop(peers);
+    within(draining).await;
+    assert_eq!(subject.handle.taken().waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_comes_while_draining_still_takes_what_waits() {
+    let (ours, mut peer) = tokio::io::duplex(1024);
+    let (allow, allowed) = mpsc::channel::<()>(1);
+    let parts = Arc::new(Mutex::new(Some((ours, allowed))));
+    let attempts: Attempts = Box::new(move |_| {
+        let parts = parts.lock().unwrap().take();
+        Box::pin(async move {
+            let Some((ours, mut allowed)) = parts else {
+                return Err(ConnectError::Failed("there is only one".to_owned()));
+            };
+            allowed.recv().await;
+            Ok(duplex(ours))
+        })
+    });
+    let subject = Subject::single(FOR_EVER, attempts);
+    let handle = subject.handle.clone();
+    tokio::spawn(async move { handle.start().await });
+    subject.reaches(State::Running).await;
+    subject.give(0..3).await;
+    subject.front_is_done().await;
+    let mut draining = Box::pin(subject.handle.drain());
+    assert!(timeout(Duration::from_secs(1), draining.as_mut()).await.is_err());
+    drop(allow);
+    for expected in ["0", "1", "2"] {
+        assert_eq!(line(&mut peer).await, expected);
+    }
+    within(draining).await;
+}

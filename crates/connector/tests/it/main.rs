@@ -1,0 +1,10 @@
+//! Connectors of made-up kinds, whose every attempt and every end the tests decide.
+
+#[cfg(test)]
+mod duplex;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod reconnect;
