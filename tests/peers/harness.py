@@ -14,7 +14,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 # How long anything may take before it counts as hanging. Generous: test machines are slow and busy.
-LIMIT_SECS = 120
+LIMIT_SECS = 60
 
 
 def tremor_binary() -> str:
