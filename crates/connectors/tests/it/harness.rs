@@ -7,8 +7,8 @@ use tokio::{
     time::timeout,
 };
 use tremor_connector::{
-    Definition, DefinitionError, Deliver, DrainBoard, Environment, ExitRequest, ExitSwitch, Gate, Handle,
-    Instance, OpenRoute, Route,
+    Definition, DefinitionError, Deliver, Dials, DrainBoard, Environment, ExitRequest, ExitSwitch, Gate,
+    Handle, Instance, OpenRoute, Route,
 };
 use tremor_event::{Event, EventBatch, EventId, IdGenerator, Signal};
 use tremor_value::Value;
@@ -69,13 +69,22 @@ pub(crate) enum Linked {
 impl Subject {
     /// Makes and links the connector.
     pub(crate) fn new(definition: &Definition, linked: Linked) -> Result<Self, DefinitionError> {
+        Self::sharing(definition, linked, Dials::default())
+    }
+
+    /// The same, where others may connect to the same servers.
+    pub(crate) fn sharing(
+        definition: &Definition,
+        linked: Linked,
+        dials: Dials,
+    ) -> Result<Self, DefinitionError> {
         let (exit, exits) = ExitSwitch::new();
         let environment = Environment {
             alias: "flow::subject".to_owned(),
             hostname: "here".into(),
             ids: Arc::new(IdGenerator::default()),
             exit,
-            dials: tremor_connector::Dials::default(),
+            dials,
         };
         let board = Arc::new(DrainBoard::default());
         let registry = tremor_connectors::registry(false);
@@ -149,6 +158,11 @@ impl Subject {
     /// What comes out next.
     pub(crate) async fn next(&mut self) -> Seen {
         within(self.seen.recv()).await.expect("the connector has ended")
+    }
+
+    /// What comes out next, however long that takes; `None` once the connector has ended.
+    pub(crate) async fn take(&mut self) -> Option<Seen> {
+        self.seen.recv().await
     }
 
     /// The next event, which has to come on `out`.

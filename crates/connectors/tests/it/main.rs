@@ -14,3 +14,5 @@ mod metronome;
 mod null;
 #[cfg(test)]
 mod stdio;
+#[cfg(test)]
+mod ws;

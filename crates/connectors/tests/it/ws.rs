@@ -1,0 +1,8 @@
+//! `ws_server` and `ws_client` against peers that were written by others.
+
+mod client;
+mod listener;
+mod options;
+mod peers;
+mod replies;
+mod tls;

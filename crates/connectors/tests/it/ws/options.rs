@@ -1,0 +1,159 @@
+//! Settings: what they do, and that each one is documented.
+
+use super::peers::{Port, client_definition, head, server, server_definition, upgrade};
+use crate::harness::{Linked, Subject, json};
+use std::collections::BTreeSet;
+use tokio::io::AsyncWriteExt;
+use tremor_connector::{
+    Dials, Environment, ExitSwitch,
+    config::{Problem, Reader},
+};
+
+/// The head of the answer to a good request with `more` header lines.
+async fn answer(port: &Port, host: &str, more: &str) -> String {
+    let mut tcp = port.tcp().await;
+    tcp.write_all(upgrade(host, more).as_bytes()).await.unwrap();
+    head(&mut tcp).await
+}
+
+#[tokio::test]
+async fn subprotocols_are_agreed_on() {
+    let offer = "Sec-WebSocket-Protocol: a, b\r\n";
+    for (more, chosen) in [
+        ("", None),
+        (r#", "subprotocols": ["b", "a"]"#, Some("a")),
+        (r#", "subprotocols": ["b", "a"], "subprotocol_preference": "server""#, Some("b")),
+        (r#", "subprotocols": "c""#, None),
+    ] {
+        let (_subject, port) = server(more).await;
+        let answer = answer(&port, "here", offer).await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        let line = answer.lines().find(|line| line.starts_with("Sec-WebSocket-Protocol: "));
+        assert_eq!(line.map(str::to_owned), chosen.map(|name| format!("Sec-WebSocket-Protocol: {name}")));
+    }
+}
+
+#[tokio::test]
+async fn a_required_subprotocol_is_named_in_the_refusal() {
+    let more = r#", "options": {"subprotocols": ["v1", "v2"], "require_websocket_subprotocol": true}"#;
+    let (_subject, port) = server(more).await;
+    let refused = port.ask(&upgrade("here", "Sec-WebSocket-Protocol: v3\r\n")).await;
+    assert!(refused.starts_with("HTTP/1.1 400 ") && refused.contains("v1, v2"), "{refused}");
+    assert!(answer(&port, "here", "Sec-WebSocket-Protocol: v2\r\n").await.starts_with("HTTP/1.1 101 "));
+}
+
+#[tokio::test]
+async fn answers_carry_the_headers_that_are_configured() {
+    let more = r#", "response_headers": {"X-One": "1", "X-Two": ["2", "3"]}, "show_server_version": true"#;
+    let (_subject, port) = server(more).await;
+    let granted = answer(&port, "here", "").await;
+    for line in ["X-One: 1", "X-Two: 2", "X-Two: 3", "Server: tremor/"] {
+        assert!(granted.contains(line), "{granted}");
+    }
+    assert!(port.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.contains("Server: tremor/"));
+}
+
+#[tokio::test]
+async fn bodies_of_refusals_can_be_switched_off() {
+    let (_subject, port) = server(r#", "error_bodies": false"#).await;
+    let refused = port.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    assert!(refused.contains("Content-Length: 0\r\n") && refused.ends_with("\r\n\r\n"), "{refused}");
+    assert!(!refused.contains("Server:"), "{refused}");
+}
+
+#[tokio::test]
+async fn only_allowed_hosts_are_served() {
+    let (_subject, port) = server(r#", "allowed_hosts": ["edge.example", "other.example:99"]"#).await;
+    assert!(answer(&port, "EDGE.example:1234", "").await.starts_with("HTTP/1.1 101 "));
+    assert!(answer(&port, "other.example:99", "").await.starts_with("HTTP/1.1 101 "));
+    for host in ["other.example", "here"] {
+        assert!(answer(&port, host, "").await.starts_with("HTTP/1.1 421 "), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused_with_their_place() {
+    let port = Port::reserve();
+    let server = |more: &str| server_definition(&port, more);
+    let client = |more: &str| client_definition(&port, more, "\"none\"");
+    for (definition, expected) in [
+        (
+            server(r#", "send_queue": {"policy": "drop_oldest"}"#),
+            "config.send_queue.policy: expected one of `block`, `close`",
+        ),
+        (
+            server(r#", "send_queue": {"policy": "close", "block_timeout": 1}"#),
+            "config.send_queue.block_timeout: belongs to",
+        ),
+        (server(r#", "send_queue": {"messages": 0}"#), "config.send_queue.messages: must be between 1"),
+        (
+            server(r#", "send_queue": {"message": 1}"#),
+            "config.send_queue.message: unknown key; did you mean `messages`?",
+        ),
+        (
+            client(r#", "send_queue": {"policy": "close"}"#),
+            "config.send_queue.policy: expected one of `block`",
+        ),
+        (
+            server(r#", "max_frame_size": 1, "options": {"max_frame_size": 1}"#),
+            "config.options.max_frame_size: stands in `config` too",
+        ),
+        (
+            server(r#", "accept": "text", "options": {"accept": "text"}"#),
+            "config.options.accept: stands in `config` too",
+        ),
+        (server(r#", "allowed_hosts": ["a b"]"#), "config.allowed_hosts: `a b` is no `host`"),
+        (server(r#", "allowed_hosts": []"#), "config.allowed_hosts: an empty list"),
+        (server(r#", "enable_rfc6455": false"#), "config.enable_rfc6455: "),
+        (server(r#", "require_websocket_subprotocol": true"#), "config.require_websocket_subprotocol: needs"),
+        (server(r#", "response_headers": {"Upgrade": "x"}"#), "config.response_headers: "),
+        (server(r#", "response_headers": {"X": 1}"#), "config.response_headers.X: expected string"),
+        (server(r#", "routes": []"#), "config.routes: unknown key"),
+        (server(r#", "tls": {"cert": "a"}"#), "config.tls.key: missing"),
+        (client(r#", "headers": {"Upgrade": "x"}"#), "config.headers: "),
+    ] {
+        let refused = Subject::new(&definition, Linked::Fully).err().map(|error| error.message);
+        let refused = refused.unwrap_or_else(|| panic!("not refused: {expected}"));
+        assert!(refused.contains(expected), "{refused}\ninstead of\n{expected}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_refused_and_not_ignored() {
+    let mut definition = server_definition(&Port::reserve(), "");
+    definition.metrics_interval_s = Some(json("10"));
+    let refused = Subject::new(&definition, Linked::Fully).err().unwrap().message;
+    assert!(refused.contains("metrics_interval_s: ") && refused.contains("later version"), "{refused}");
+}
+
+/// A kind documents exactly the keys that it reads.
+#[test]
+fn every_setting_of_every_kind_is_documented() {
+    let (exit, _exits) = ExitSwitch::new();
+    let environment = Environment {
+        alias: "flow::subject".to_owned(),
+        hostname: "here".into(),
+        ids: std::sync::Arc::default(),
+        exit,
+        dials: Dials::default(),
+    };
+    for spec in tremor_connectors::ALL {
+        let enough = match spec.name {
+            "ws_server" | "ws_client" => r#""url": "ws://localhost:1""#,
+            "file" => r#""path": "/nowhere", "mode": "read""#,
+            "metronome" => r#""interval": 1"#,
+            _ => "",
+        };
+        let comma = if enough.is_empty() { "" } else { ", " };
+        let config = json(&format!(r#"{{{enough}{comma}"no such key": 1}}"#));
+        let refused = (spec.build)(Reader::new(&config, "config").unwrap(), &environment);
+        let error = refused.err().unwrap_or_else(|| panic!("{} takes any key", spec.name));
+        let Problem::UnknownKey { known, .. } = error.problem else { panic!("{}: {error}", spec.name) };
+        let read: BTreeSet<_> = known.iter().map(|key| key.as_str()).collect();
+        let documented: BTreeSet<_> = spec.fields.iter().map(|field| field.name).collect();
+        assert_eq!(read, documented, "{}", spec.name);
+        for field in spec.fields {
+            assert!(!field.text.is_empty() && !field.kind.is_empty(), "{}.{}", spec.name, field.name);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Answers find their connections.
+
+use super::peers::{Port, Ws, close_code, echo, next_text, of_server, round_trip, server, text};
+use crate::harness::{Subject, json, within};
+use futures_util::{StreamExt, future::join_all};
+use tremor_event::Event;
+use tremor_value::{Record, Value};
+
+fn without_metadata(event: &mut Event) {
+    event.meta = Value::record();
+}
+
+fn of_ws_server(instructions: impl Into<Value>) -> Value {
+    Record::from_iter([("ws_server", instructions.into())]).into()
+}
+
+#[tokio::test]
+async fn answers_of_many_clients_do_not_mix_even_without_metadata() {
+    for strip in [false, true] {
+        let (subject, port) = server("").await;
+        echo(subject, move |event| {
+            if strip {
+                without_metadata(event);
+            }
+        });
+        let clients = (0..16).map(|client| {
+            let port = &port;
+            async move {
+                let mut ws = port.client().await;
+                for message in 0..50 {
+                    ws.send(text(client * 1000 + message)).await.unwrap();
+                }
+                for message in 0..50 {
+                    assert_eq!(next_text(&mut ws).await, (client * 1000 + message).to_string());
+                }
+            }
+        });
+        join_all(clients).await;
+    }
+}
+
+/// A server with two clients, and the event that each has sent.
+async fn two() -> (Subject, [Ws; 2], [Event; 2], Port) {
+    let (mut subject, port) = server("").await;
+    let (mut one, mut two) = (port.client().await, port.client().await);
+    one.send(text(1)).await.unwrap();
+    let of_one = subject.next_event().await;
+    two.send(text(2)).await.unwrap();
+    let of_two = subject.next_event().await;
+    (subject, [one, two], [of_one, of_two], port)
+}
+
+async fn deliver(subject: &Subject, from: &Event, payload: u64, meta: Value) {
+    subject.deliver(0, Event { payload: Value::from(payload).into(), meta, ..from.clone() }).await;
+}
+
+#[tokio::test]
+async fn metadata_goes_before_the_origin() {
+    let (subject, [mut one, mut two], [of_one, of_two], _port) = two().await;
+    let peer = Record::from_iter([("peer", of_server(&of_two).get("peer").unwrap().clone())]);
+    deliver(&subject, &of_one, 10, of_ws_server(peer)).await;
+    assert_eq!(next_text(&mut two).await, "10");
+    let conn = of_server(&of_two).get("conn").unwrap().clone();
+    deliver(&subject, &of_one, 11, of_ws_server(Record::from_iter([("conn", conn.clone())]))).await;
+    assert_eq!(next_text(&mut two).await, "11");
+    let both: Value = vec![conn.clone(), of_server(&of_one).get("conn").unwrap().clone(), conn].into();
+    deliver(&subject, &of_one, 12, of_ws_server(Record::from_iter([("to", both)]))).await;
+    assert_eq!((next_text(&mut one).await, next_text(&mut two).await), ("12".into(), "12".into()));
+    deliver(&subject, &of_one, 13, Value::record()).await;
+    deliver(&subject, &of_two, 13, Value::record()).await;
+    assert_eq!((next_text(&mut one).await, next_text(&mut two).await), ("13".into(), "13".into()));
+    let mut merged = of_one.clone();
+    merged.id.track(&of_two.id);
+    deliver(&subject, &merged, 14, Value::record()).await;
+    assert_eq!((next_text(&mut one).await, next_text(&mut two).await), ("14".into(), "14".into()));
+}
+
+#[tokio::test]
+async fn a_connection_that_has_gone_falls_through_to_the_origin_but_to_does_not() {
+    let (subject, [mut one, _two], [of_one, _], _port) = two().await;
+    let gone = json(r#"{"conn": 999999, "peer": {"host": "192.0.2.1", "port": 1}}"#);
+    deliver(&subject, &of_one, 1, of_ws_server(gone)).await;
+    assert_eq!(next_text(&mut one).await, "1");
+    deliver(&subject, &of_one, 2, of_ws_server(json(r#"{"to": 999999}"#))).await;
+    assert_eq!(subject.handle.taken().failed, 1);
+    let from_elsewhere = Event { id: tremor_event::EventId::new(4711, 0, 0, 0), ..of_one.clone() };
+    deliver(&subject, &from_elsewhere, 3, Value::record()).await;
+    assert_eq!(subject.handle.taken().failed, 2);
+    deliver(&subject, &of_one, 4, Value::record()).await;
+    assert_eq!(next_text(&mut one).await, "4");
+}
+
+#[tokio::test]
+async fn the_frame_type_follows_metadata_and_text_has_to_be_utf8() {
+    let port = Port::reserve();
+    let mut definition = super::peers::server_definition(&port, "");
+    definition.codec = Some("binary".into());
+    let subject = Subject::started(&definition).await;
+    echo(subject, |event| {
+        if event.payload.value().as_text_bytes().is_some_and(|bytes| bytes.starts_with(b"text")) {
+            event.meta = Value::record();
+        }
+    });
+    let mut ws = port.client().await;
+    for bytes in [&b"plain"[..], b"text", b"\xff\xfe"] {
+        ws.send(async_tungstenite::tungstenite::Message::binary(bytes.to_vec())).await.unwrap();
+        let answer = within(ws.next()).await.unwrap().unwrap();
+        assert_eq!(answer.is_text(), bytes == b"text");
+        assert_eq!(answer.into_data(), bytes);
+    }
+    // Not UTF-8, to be sent as text: this one fails, the connection goes on.
+    ws.send(async_tungstenite::tungstenite::Message::binary(b"text\xff".to_vec())).await.unwrap();
+    round_trip(&mut ws, "text").await;
+}
+
+/// Events to `of` until its connection is given up.
+async fn flood(subject: &Subject, of: &Event) {
+    let filler = "x".repeat(64 * 1024);
+    let into = subject.way_in();
+    within(async {
+        while subject.handle.taken().failed == 0 {
+            let event =
+                Event { payload: Value::from(filler.as_str()).into(), meta: Value::record(), ..of.clone() };
+            into.deliver(0, event.into()).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_closed_and_others_are_served() {
+    for queue in [r#"{"block_timeout": 100}"#, r#"{"policy": "close", "messages": 64}"#] {
+        let (mut subject, port) = server(&format!(r#", "send_queue": {queue}"#)).await;
+        let (mut slow, mut good) = (port.client().await, port.client().await);
+        slow.send(text(1)).await.unwrap();
+        let of_slow = subject.next_event().await;
+        flood(&subject, &of_slow).await;
+        let slow_closed = tokio::spawn(async move { close_code(&mut slow).await });
+        echo(subject, |_| {});
+        round_trip(&mut good, 2).await;
+        // It reads again in time to see why.
+        assert_eq!(within(slow_closed).await.unwrap(), 1008, "{queue}");
+        round_trip(&mut good, 3).await;
+    }
+}
+
+#[tokio::test]
+async fn bad_json_is_one_event_on_err_and_the_connection_goes_on() {
+    let (mut subject, port) = server("").await;
+    let mut ws = port.client().await;
+    for message in ["1", "{", "2"] {
+        ws.send(text(message)).await.unwrap();
+    }
+    assert_eq!(subject.next_value().await, "1");
+    let mut values = Vec::new();
+    for _ in 0..2 {
+        match subject.next().await {
+            crate::harness::Seen::Event(port, event) => values.push((port, event)),
+            other => panic!("{other:?}"),
+        }
+    }
+    values.sort_by_key(|(port, _)| *port);
+    let [("err", error), ("out", event)] = values.as_slice() else { panic!("{values:?}") };
+    assert_eq!(event.payload.value().as_u64(), Some(2));
+    let record = error.payload.value();
+    assert_eq!(record.get("source").and_then(Value::as_str), Some("flow::subject"));
+    assert!(record.get("error").is_some() && error.meta.get("error").is_some());
+}
