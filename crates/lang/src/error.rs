@@ -28,6 +28,8 @@ enum Outer {
     Span(Span),
     /// The inner span and this many lines around it.
     Lines(usize),
+    /// Nobody has said yet where the error is.
+    Unplaced,
 }
 
 impl RuntimeError {
@@ -46,9 +48,23 @@ impl RuntimeError {
         Self(Box::new(Inner { kind, inner, outer: Outer::Lines(lines) }))
     }
 
+    /// An error whose place the caller knows; see [`RuntimeError::placed`].
+    pub(crate) fn unplaced(kind: ErrorKind) -> Self {
+        Self(Box::new(Inner { kind, inner: Span::default(), outer: Outer::Unplaced }))
+    }
+
+    /// The error at `span`, if it has no place of its own.
+    pub(crate) fn placed(mut self, span: Span) -> Self {
+        if matches!(self.0.outer, Outer::Unplaced) {
+            self.0.inner = span;
+            self.0.outer = Outer::Lines(2);
+        }
+        self
+    }
+
     /// The evaluation was given up because it took too long.
     pub(crate) fn is_out_of_steps(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::TooManySteps)
+        matches!(self.0.kind, ErrorKind::TooManySteps | ErrorKind::TooMuch)
     }
 
     /// What is marked.
@@ -69,6 +85,7 @@ impl RuntimeError {
         let Inner { kind, inner, outer } = &*self.0;
         let outer = match outer {
             Outer::Span(span) => *span,
+            Outer::Unplaced => *inner,
             Outer::Lines(lines) => sources.widen(*inner, *lines),
         };
         Diagnostic::error(kind.code(), *inner, kind.message()).outer(outer).maybe_hint(kind.hint())
@@ -192,6 +209,7 @@ pub(crate) enum ErrorKind {
     },
     TooDeep,
     TooManySteps,
+    TooMuch,
     /// `where` or `having` gave something else than a bool.
     Filter {
         clause: &'static str,
@@ -226,7 +244,9 @@ impl ErrorKind {
             Self::KeyExists(_) => codes::KEY_EXISTS,
             Self::NoSuchKey(_) => codes::KEY_MISSING,
             Self::MergeConflict { .. } => codes::MERGE_CONFLICT,
-            Self::Recursion { .. } | Self::TooDeep | Self::TooManySteps => codes::RECURSION_LIMIT,
+            Self::Recursion { .. } | Self::TooDeep | Self::TooManySteps | Self::TooMuch => {
+                codes::RECURSION_LIMIT
+            }
             Self::NotRecord { .. } => codes::NEEDS_RECORD,
             Self::Function(_) => codes::FUNCTION_FAILED,
             Self::Arity(_) => codes::ARITY,
@@ -289,6 +309,10 @@ impl ErrorKind {
                 format!("This part should take {wanted} bytes, but the value has only {have}")
             }
             Self::TooDeep => "This value is nested too deeply".to_owned(),
+            Self::TooMuch => {
+                "This copies, compares or writes too much for one event: a value contains itself too often"
+                    .to_owned()
+            }
             Self::TooManySteps => "This takes too many calls or rounds of loops for one event".to_owned(),
         }
     }

@@ -11,6 +11,7 @@ mod path;
 mod pattern;
 mod record;
 mod stmt;
+mod weight;
 
 pub(crate) use expr::{eval, is_true};
 pub(crate) use stmt::{Flow, Frame, run_block};

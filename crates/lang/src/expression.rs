@@ -79,7 +79,7 @@ impl Expression {
     /// # Errors
     /// See `spec/language-script.md` 16.2.
     pub fn evaluate<'e>(&'e self, inputs: &Inputs<'e>) -> Result<Operand<'e>, RuntimeError> {
-        eval::eval(&self.expr, &inputs.env())
+        eval::eval(&self.expr, &inputs.env()).map_err(|error| error.placed(self.span))
     }
 
     /// Computes a `where` or `having`, which is named by `clause`; `whole` is the `select`.
@@ -92,7 +92,8 @@ impl Expression {
         clause: &'static str,
         whole: Span,
     ) -> Result<bool, RuntimeError> {
-        eval::is_true(&self.expr, &inputs.env())?
+        eval::is_true(&self.expr, &inputs.env())
+            .map_err(|error| error.placed(self.span))?
             .map_err(|found| RuntimeError::new(ErrorKind::Filter { clause, found }, self.span, whole))
     }
 
@@ -101,6 +102,6 @@ impl Expression {
     /// # Errors
     /// As [`Expression::evaluate`].
     pub fn evaluate_with_args(&self, args: &Value) -> Result<Value, RuntimeError> {
-        crate::lower::evaluate(&self.expr, args)
+        crate::lower::evaluate(&self.expr, args).map_err(|error| error.placed(self.span))
     }
 }

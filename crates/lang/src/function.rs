@@ -36,6 +36,8 @@ pub struct Context<'a> {
     pub host: Option<&'a dyn Host>,
     /// Calls and rounds of loops that may still happen.
     steps: Cell<u32>,
+    /// Values that may still be copied into others, compared or written.
+    values: Cell<usize>,
 }
 
 /// Calls and rounds of loops that one event may take: seconds of work, far beyond any sensible script.
@@ -44,17 +46,36 @@ const STEPS_PER_EVENT: u32 = 100_000_000;
 /// The same for one expression that is folded when it is compiled.
 const STEPS_PER_FOLDING: u32 = 100_000;
 
+/// Values, nested ones and 16 bytes of text each counting as one, that one event may copy into others, compare or write.
+const VALUES_PER_EVENT: usize = 32 * 1024 * 1024;
+
+/// The same for one expression that is folded when it is compiled.
+const VALUES_PER_FOLDING: usize = 1024 * 1024;
+
 impl<'a> Context<'a> {
     /// What is known about one event.
     #[must_use]
     pub fn new(ingest_ns: u64, origin: Option<Origin<'a>>, host: Option<&'a dyn Host>) -> Self {
-        Self { ingest_ns, origin, host, steps: Cell::new(STEPS_PER_EVENT) }
+        let (steps, values) = (Cell::new(STEPS_PER_EVENT), Cell::new(VALUES_PER_EVENT));
+        Self { ingest_ns, origin, host, steps, values }
     }
 
     /// The context in which constants are folded: no time, no origin, no process.
     #[must_use]
     pub fn folding() -> Self {
-        Self { ingest_ns: 0, origin: None, host: None, steps: Cell::new(STEPS_PER_FOLDING) }
+        let (steps, values) = (Cell::new(STEPS_PER_FOLDING), Cell::new(VALUES_PER_FOLDING));
+        Self { ingest_ns: 0, origin: None, host: None, steps, values }
+    }
+
+    /// Takes `values` from what is left; `false` when there is less.
+    pub(crate) fn pay(&self, values: usize) -> bool {
+        match self.values.get().checked_sub(values) {
+            Some(left) => {
+                self.values.set(left);
+                true
+            }
+            None => false,
+        }
     }
 
     /// Counts a call or a round of a loop; `false` when there were too many.

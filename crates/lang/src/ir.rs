@@ -200,7 +200,7 @@ pub(crate) type Block = Box<[Stmt]>;
 #[derive(Clone, Debug)]
 pub(crate) enum Stmt {
     /// Not evaluated unless its value is wanted.
-    Expr(Expr),
+    Expr(Expr, Span),
     Let(Box<Let>),
     Emit(Box<Emit>),
     Drop,
@@ -234,12 +234,26 @@ pub(crate) enum Place {
     Invalid(&'static str),
 }
 
+impl Place {
+    /// A value assigned here becomes part of another one.
+    pub(crate) fn is_member(&self) -> bool {
+        match self {
+            Self::Local { segments, .. } | Self::Event(segments) | Self::State(segments) => {
+                !segments.is_empty()
+            }
+            Self::Meta(_) => true,
+            Self::WholeMeta | Self::Invalid(_) => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Emit {
     /// `None` emits the event itself.
     pub(crate) value: Option<Expr>,
     /// `None` is port `out`.
     pub(crate) port: Option<Key>,
+    pub(crate) span: Span,
 }
 
 /// `match`, with arms of expressions or of statements.

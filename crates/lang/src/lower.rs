@@ -183,13 +183,14 @@ impl<'l, 'a> Lower<'l, 'a> {
         match evaluate(&expr, &NULL) {
             Ok(value) => Expr::Const(value),
             Err(error) => {
-                self.report_folding(&error, span);
+                self.report_folding(error, span);
                 broken(span)
             }
         }
     }
 
-    fn report_folding(&mut self, error: &RuntimeError, span: Span) {
+    fn report_folding(&mut self, error: RuntimeError, span: Span) {
+        let error = error.placed(span);
         let mut diagnostic = error.to_diagnostic(&self.session.sources);
         if matches!(diagnostic.code, codes::FUNCTION_FAILED | codes::ARITY) {
             diagnostic.outer = Some(diagnostic.inner.unwrap_or(span));
@@ -207,7 +208,7 @@ impl<'l, 'a> Lower<'l, 'a> {
         match evaluate(&expr, &NULL) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.report_folding(&error, value.span);
+                self.report_folding(error, value.span);
                 None
             }
         }

@@ -53,7 +53,7 @@ impl Script {
         context: &Context<'_>,
     ) -> Result<Outcome, RuntimeError> {
         let locals = vec![None; self.locals];
-        let mut frame = Frame { event, meta, state, args, locals, context, assignments: 0 };
+        let mut frame = Frame { event, meta, state, args, locals, context };
         Ok(match run_block(&self.body, &mut frame, true)? {
             Flow::Value(value) => Outcome::Emit { port: None, value },
             Flow::Event => Outcome::EmitEvent { port: None },

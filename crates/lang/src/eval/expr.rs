@@ -1,6 +1,6 @@
 //! Expressions.
 
-use super::{Bound, Env, Operand, bytes, fold, path, pattern, record, stmt};
+use super::{Bound, Env, Operand, bytes, fold, path, pattern, record, stmt, weight};
 use crate::{
     error::{ErrorKind, FailedCall, RuntimeError},
     function::FunctionError,
@@ -44,12 +44,14 @@ fn eval_chain<'e>(chain: &'e Chain, env: &Env<'e>) -> Result<Operand<'e>, Runtim
     let mut left = eval(&chain.first, env)?;
     let mut left_span = chain.first_span;
     for step in &chain.steps {
+        let place = |error: RuntimeError| error.placed(step.span);
         left = match step.op {
             BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => {
                 Operand::Owned(Value::Bool(logic(step, &left, left_span, env)?))
             }
             op => {
                 let right = eval(&step.operand, env)?;
+                weight::pay_operation(op, &left, &right, env.context).map_err(place)?;
                 binary(op, left, &right, step.span)?
             }
         };
@@ -105,7 +107,7 @@ fn eval_unary<'e>(unary: &'e Unary, env: &Env<'e>) -> Result<Operand<'e>, Runtim
 
 fn list<'e>(items: &'e [Expr], env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     let items: Result<Vec<Value>, _> =
-        items.iter().map(|item| eval(item, env).map(Operand::into_value)).collect();
+        items.iter().map(|item| weight::embed(eval(item, env)?, env)).collect();
     items.map(|items| Operand::Owned(Value::from(items)))
 }
 
@@ -113,7 +115,7 @@ fn record_literal<'e>(entries: &'e [(Key, Expr)], env: &Env<'e>) -> Result<Opera
     let mut record = Record::with_capacity(entries.len());
     for (name, value) in entries {
         let name = key(name, env)?;
-        let value = eval(value, env)?.into_value();
+        let value = weight::embed(eval(value, env)?, env)?;
         record.insert(name, value);
     }
     Ok(Operand::Owned(Value::from(record)))
@@ -132,7 +134,11 @@ fn interpolate(pieces: &[Piece], env: &Env<'_>) -> Result<Str, RuntimeError> {
     for piece in pieces {
         match piece {
             Piece::Text(piece) => text.push_str(piece),
-            Piece::Expr(expr) => append_text(&mut text, &*eval(expr, env)?),
+            Piece::Expr(expr) => {
+                let value = eval(expr, env)?;
+                weight::pay(&value, env.context)?;
+                append_text(&mut text, &value);
+            }
         }
     }
     Ok(text)
@@ -155,8 +161,11 @@ fn native<'e>(call: &'e NativeCall, env: &Env<'e>) -> Result<Operand<'e>, Runtim
             let kind = ErrorKind::Arity(failed(FunctionError::BadType));
             return Err(RuntimeError::around(kind, call.span, 2));
         }
-        let result = (call.native.call)(env.context, args).map(Operand::Owned);
-        result.map_err(|error| RuntimeError::around(ErrorKind::Function(failed(error)), call.span, 2))
+        let result = (call.native.call)(env.context, args);
+        let value =
+            result.map_err(|error| RuntimeError::around(ErrorKind::Function(failed(error)), call.span, 2))?;
+        weight::pay_parts(&value, env.context).map_err(|error| error.placed(call.span))?;
+        Ok(Operand::Owned(value))
     };
     match &*call.args {
         [] => apply(&[]),
@@ -176,7 +185,8 @@ fn native<'e>(call: &'e NativeCall, env: &Env<'e>) -> Result<Operand<'e>, Runtim
 fn function<'e>(call: &'e FunctionCall, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     let args = call.args.iter().map(|arg| eval(arg, env).map(Operand::into_value));
     let args: Vec<Value> = args.collect::<Result<_, _>>()?;
-    stmt::call(&call.function, args, call.span, env.context).map(Operand::Owned)
+    let value = stmt::call(&call.function, args, call.span, env.context);
+    value.map(Operand::Owned).map_err(|error| error.placed(call.span))
 }
 
 fn eval_match<'e>(match_: &'e Match<Expr>, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {

@@ -1,6 +1,6 @@
 //! `for` (`spec/language-script.md` section 10).
 
-use super::{Env, Operand, eval, pattern, stmt};
+use super::{Env, Operand, eval, pattern, stmt, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     eval::{Flow, Frame, run_block},
@@ -40,7 +40,7 @@ pub(super) fn eval_pure<'e>(for_: &'e For<Expr>, env: &Env<'e>) -> Result<Operan
             })
         })?;
         if let Some((clause, value)) = step
-            && !fold(&mut folded, value, for_, clause)?
+            && !fold(&mut folded, value, for_, clause, env.context)?
         {
             break;
         }
@@ -64,7 +64,7 @@ pub(super) fn run(for_: &For<Block>, frame: &mut Frame<'_>) -> Result<Flow, Runt
             Flow::Event => frame.event.value().clone(),
             end => return Ok(end),
         };
-        if !fold(&mut folded, value, for_, clause)? {
+        if !fold(&mut folded, value, for_, clause, frame.context)? {
             break;
         }
     }
@@ -95,7 +95,7 @@ fn check_steps<Arm>(for_: &For<Arm>, context: &Context<'_>) -> Result<(), Runtim
 
 fn initial<Arm>(for_: &For<Arm>, env: &Env<'_>) -> Result<Value, RuntimeError> {
     match &for_.initial {
-        Some(initial) => eval(initial, env).map(Operand::into_value),
+        Some(initial) => weight::embed(eval(initial, env)?, env),
         None => Ok(Value::from(Vec::new())),
     }
 }
@@ -106,8 +106,10 @@ fn fold<Arm>(
     value: Value,
     for_: &For<Arm>,
     clause: &ForClause<Arm>,
+    context: &Context<'_>,
 ) -> Result<bool, RuntimeError> {
     let at_arm = |kind| RuntimeError::new(kind, clause.last_span, for_.span);
+    let value = weight::embed_value(value, context).map_err(|error| error.placed(clause.last_span))?;
     match (for_.op, &mut *folded) {
         (BinaryOp::Add, Value::Array(items)) => Arc::make_mut(items).push(value),
         (BinaryOp::Add, Value::Record(record)) => {

@@ -1,6 +1,6 @@
 //! Reading paths (`spec/language-script.md` section 4) and assigning to them (section 5).
 
-use super::{Env, Operand, eval};
+use super::{Env, Operand, eval, weight};
 use crate::{
     error::{ErrorKind, Origin, RuntimeError},
     ir::{Path, Root, Segment, SegmentKind},
@@ -189,7 +189,11 @@ fn slice(
     }
     let bounds = usize::try_from(from).ok().zip(usize::try_from(to).ok());
     match bounds.and_then(|(from, to)| items.get(from..to)) {
-        Some(slice) => Ok(Value::from(slice.to_vec())),
+        Some(slice) => {
+            let slice = Value::from(slice.to_vec());
+            let paid = weight::pay_parts(&slice, env.context);
+            paid.map_err(|error| Miss::Error(error.placed(path.span))).map(|()| slice)
+        }
         None => Err(Miss::Absent(ErrorKind::Index { from: from.into(), to: Some(to), len: items.len() })),
     }
 }

@@ -1,6 +1,6 @@
 //! Choosing the clause of a `match` and testing patterns (`spec/language-script.md` sections 7 and 8).
 
-use super::{Bound, Env, Operand, eval};
+use super::{Bound, Env, Operand, eval, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     eval::is_true,
@@ -69,6 +69,7 @@ fn applies<Arm>(
         return Ok(holds.then_some(None));
     }
     let Some(value) = extract(&clause.pattern, target, env, whole)? else { return Ok(None) };
+    pay_for(&clause.pattern, &value, env)?;
     let bound = Bound { value: Operand::Ref(&value), outer: env.bound };
     let holds = guard(clause.guard.as_ref(), &Env { bound: Some(&bound), ..*env }, whole)?;
     Ok(holds.then_some(Some(value)))
@@ -96,7 +97,11 @@ pub(super) fn test(
 ) -> Result<bool, RuntimeError> {
     match pattern {
         Pattern::Any => Ok(true),
-        Pattern::Equals(expr) => Ok(eval(expr, env)?.loose_eq(target)),
+        Pattern::Equals(expr) => {
+            let value = eval(expr, env)?;
+            weight::pay_comparison(&value, target, env.context)?;
+            Ok(value.loose_eq(target))
+        }
         Pattern::Record(fields) => {
             let Value::Record(record) = target else { return Ok(false) };
             all(fields, |field| field_holds(field, record, env, whole))
@@ -127,6 +132,7 @@ pub(super) fn extract(
         Pattern::Any => Ok(Some(target.clone())),
         Pattern::Equals(expr) => {
             let value = eval(expr, env)?;
+            weight::pay_comparison(&value, target, env.context)?;
             Ok(value.loose_eq(target).then(|| value.into_value()))
         }
         Pattern::Record(fields) => extract_record(fields, target, env, whole),
@@ -161,6 +167,16 @@ pub(super) fn extract_element(
     }
 }
 
+/// Pays for what a pattern captured; the target itself, or what it equals, is only looked at.
+pub(super) fn pay_for(pattern: &Pattern, captured: &Value, env: &Env<'_>) -> Result<(), RuntimeError> {
+    match pattern {
+        Pattern::Any | Pattern::Equals(_) => Ok(()),
+        Pattern::Record(_) | Pattern::Array(_) | Pattern::Tuple { .. } => {
+            weight::pay_parts(captured, env.context)
+        }
+    }
+}
+
 fn fits(patterns: &[Pattern], open: bool, items: &[Value]) -> bool {
     if open { items.len() >= patterns.len() } else { items.len() == patterns.len() }
 }
@@ -171,7 +187,11 @@ fn field_holds(field: &Field, record: &Record, env: &Env<'_>, whole: Span) -> Re
         (FieldTest::Present, value) => Ok(value.is_some()),
         (FieldTest::Absent, value) => Ok(value.is_none()),
         (_, None) => Ok(false),
-        (FieldTest::Compare(op, expr), Some(value)) => compare(*op, value, &*eval(expr, env)?, whole),
+        (FieldTest::Compare(op, expr), Some(value)) => {
+            let operand = eval(expr, env)?;
+            weight::pay_comparison(value, &operand, env.context)?;
+            compare(*op, value, &operand, whole)
+        }
         (FieldTest::Nested(pattern), Some(value)) => test(pattern, value, env, whole),
     }
 }

@@ -1,6 +1,6 @@
 //! `patch` and `merge` (`spec/language-script.md` section 11).
 
-use super::{Env, Operand, eval, expr};
+use super::{Env, Operand, eval, expr, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     ir::{Expr, Merge, Operation, OperationKind, Patch},
@@ -23,24 +23,40 @@ enum Ready<'e> {
     DefaultAll(Value),
 }
 
+fn embed(expr: &Expr, env: &Env<'_>) -> Result<Value, RuntimeError> {
+    weight::embed(eval(expr, env)?, env)
+}
+
 pub(super) fn patch<'e>(patch: &'e Patch, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
-    let target = eval(&patch.target, env)?.into_value();
+    let target = embed(&patch.target, env).map_err(|error| error.placed(patch.span))?;
     let Value::Record(mut record) = target else {
         let kind = ErrorKind::NotRecord { what: "target of `patch`", found: target.type_name() };
         return Err(RuntimeError::new(kind, patch.target_span, patch.span));
     };
-    let ready: Vec<Ready<'_>> =
-        patch.operations.iter().map(|operation| prepare(operation, env)).collect::<Result<_, _>>()?;
+    let ready: Vec<Ready<'_>> = patch
+        .operations
+        .iter()
+        .map(|operation| prepare(operation, env))
+        .collect::<Result<_, _>>()
+        .map_err(|error: RuntimeError| error.placed(patch.span))?;
     let members = Arc::make_mut(&mut record);
     for (operation, ready) in patch.operations.iter().zip(ready) {
         let error = |kind| RuntimeError::new(kind, operation.span, patch.span);
         match ready {
             Ready::Default(key, value) => {
                 if !members.contains_key(&key) {
-                    members.insert(key, eval(value, env)?.into_value());
+                    let value = embed(value, env).map_err(|error| error.placed(operation.span))?;
+                    members.insert(key, value);
                 }
             }
-            ready => apply(ready, members).map_err(error)?,
+            ready => {
+                if let Ready::Copy(from, _) = &ready
+                    && let Some(value) = members.get(from)
+                {
+                    weight::pay(value, env.context).map_err(|error| error.placed(operation.span))?;
+                }
+                apply(ready, members).map_err(error)?;
+            }
         }
     }
     Ok(Operand::Owned(Value::Record(record)))
@@ -48,7 +64,7 @@ pub(super) fn patch<'e>(patch: &'e Patch, env: &Env<'e>) -> Result<Operand<'e>, 
 
 fn prepare<'e>(operation: &'e Operation, env: &Env<'e>) -> Result<Ready<'e>, RuntimeError> {
     let key = |key| expr::key(key, env);
-    let value = |value| eval(value, env).map(Operand::into_value);
+    let value = |value| embed(value, env);
     Ok(match &operation.kind {
         OperationKind::Insert(k, v) => Ready::Insert(key(k)?, value(v)?),
         OperationKind::Update(k, v) => Ready::Update(key(k)?, value(v)?),
@@ -136,8 +152,10 @@ fn fill_in(members: &mut Record, defaults: &Record) {
 }
 
 pub(super) fn merge<'e>(merge: &'e Merge, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
-    let mut left = eval(&merge.left, env)?.into_value();
+    let place = |error: RuntimeError| error.placed(merge.span);
+    let mut left = embed(&merge.left, env).map_err(place)?;
     let right = eval(&merge.right, env)?;
+    weight::pay_parts(&right, env.context).map_err(place)?;
     for (side, span) in [(&left, merge.left_span), (&*right, merge.right_span)] {
         if side.as_record().is_none() {
             let kind = ErrorKind::NotRecord { what: "operand of `merge`", found: side.type_name() };

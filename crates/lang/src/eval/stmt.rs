@@ -1,6 +1,6 @@
 //! Statements and calls of functions.
 
-use super::{Bound, Env, NULL, Operand, eval, expr, fold, path, pattern};
+use super::{Bound, Env, NULL, Operand, eval, expr, fold, path, pattern, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     function::Context,
@@ -8,12 +8,6 @@ use crate::{
 };
 use tremor_diagnostic::Span;
 use tremor_value::{Payload, Str, Value};
-
-/// How deep values that a script builds may be nested.
-const VALUE_DEPTH: usize = 1024;
-
-/// How many assignments may pass before the depth of what is assigned is looked at again.
-const DEPTH_CHECK_EVERY: u32 = 64;
 
 /// What statements run on.
 pub(crate) struct Frame<'f> {
@@ -23,8 +17,6 @@ pub(crate) struct Frame<'f> {
     pub(crate) args: &'f Value,
     pub(crate) locals: Vec<Option<Value>>,
     pub(crate) context: &'f Context<'f>,
-    /// Counts what may nest values deeper.
-    pub(crate) assignments: u32,
 }
 
 impl Frame<'_> {
@@ -78,14 +70,17 @@ pub(crate) fn run_block(block: &Block, frame: &mut Frame<'_>, wanted: bool) -> R
 
 pub(super) fn run(stmt: &Stmt, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
     match stmt {
-        Stmt::Expr(_) if !wanted => Ok(Flow::Value(Value::Null)),
-        Stmt::Expr(expr) if expr.is_event() => Ok(Flow::Event),
-        Stmt::Expr(expr) => eval(expr, &frame.env()).map(|value| Flow::Value(value.into_value())),
+        Stmt::Expr(..) if !wanted => Ok(Flow::Value(Value::Null)),
+        Stmt::Expr(expr, _) if expr.is_event() => Ok(Flow::Event),
+        Stmt::Expr(expr, span) => match eval(expr, &frame.env()) {
+            Ok(value) => Ok(Flow::Value(value.into_value())),
+            Err(error) => Err(error.placed(*span)),
+        },
         Stmt::Let(let_) => assign(let_, frame, wanted),
-        Stmt::Emit(emit) => run_emit(emit, frame),
+        Stmt::Emit(emit) => run_emit(emit, frame).map_err(|error| error.placed(emit.span)),
         Stmt::Drop => Ok(Flow::Drop),
         Stmt::Match(match_) => run_match(match_, frame, wanted),
-        Stmt::For(for_) => fold::run(for_, frame),
+        Stmt::For(for_) => fold::run(for_, frame).map_err(|error| error.placed(for_.span)),
         Stmt::Recur(args) => {
             let env = frame.env();
             let args = args.iter().map(|arg| eval(arg, &env).map(Operand::into_value));
@@ -106,7 +101,7 @@ fn run_emit(emit: &Emit, frame: &Frame<'_>) -> Result<Flow, RuntimeError> {
 }
 
 fn run_match(match_: &Match<Block>, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
-    let (clause, value) = pattern::select(match_, &frame.env())?;
+    let (clause, value) = pattern::select(match_, &frame.env()).map_err(|error| error.placed(match_.span))?;
     let Some(slot) = clause.binds else { return run_block(&clause.arm, frame, wanted) };
     frame.set_local(slot, value);
     let flow = run_block(&clause.arm, frame, wanted);
@@ -116,12 +111,14 @@ fn run_match(match_: &Match<Block>, frame: &mut Frame<'_>, wanted: bool) -> Resu
 }
 
 fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
-    let value = match run(&let_.value, frame, true)? {
+    let mut value = match run(&let_.value, frame, true).map_err(|error| error.placed(let_.span))? {
         Flow::Value(value) => value,
         Flow::Event => frame.event.value().clone(),
         end => return Ok(end),
     };
-    check_depth(&value, frame, let_)?;
+    if let_.place.is_member() {
+        value = weight::embed_value(value, frame.context).map_err(|error| error.placed(let_.span))?;
+    }
     let result = if wanted { value.clone() } else { Value::Null };
     let whole = let_.span;
     match &let_.place {
@@ -154,20 +151,6 @@ fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, Runti
     Ok(Flow::Value(result))
 }
 
-/// Keeps scripts from wrapping a value into itself without end: what goes into the state is looked at every time,
-/// since it lives on, other values every so often.
-fn check_depth(value: &Value, frame: &mut Frame<'_>, let_: &Let) -> Result<(), RuntimeError> {
-    if !value.is_container() {
-        return Ok(());
-    }
-    frame.assignments = frame.assignments.wrapping_add(1);
-    let due = matches!(let_.place, Place::State(_)) || frame.assignments.is_multiple_of(DEPTH_CHECK_EVERY);
-    if due && value.is_nested_deeper_than(VALUE_DEPTH) {
-        return Err(RuntimeError::around(ErrorKind::TooDeep, let_.span, 2));
-    }
-    Ok(())
-}
-
 /// Calls a function with `args`; `span` is the call.
 ///
 /// # Errors
@@ -179,14 +162,9 @@ pub(super) fn call(
     context: &Context<'_>,
 ) -> Result<Value, RuntimeError> {
     let mut surplus = Value::from(args.split_off(function.params.min(args.len())));
-    for round in 0..=function.recurs {
+    for _ in 0..=function.recurs {
         if !context.step() {
             return Err(RuntimeError::around(ErrorKind::TooManySteps, span, 2));
-        }
-        if round.is_multiple_of(DEPTH_CHECK_EVERY)
-            && args.iter().any(|arg| arg.is_nested_deeper_than(VALUE_DEPTH))
-        {
-            return Err(RuntimeError::around(ErrorKind::TooDeep, span, 2));
         }
         match call_once(function, args, &surplus, context)? {
             Flow::Value(value) => return Ok(value),
@@ -212,15 +190,8 @@ fn call_once(
     let mut locals: Vec<Option<Value>> = args.into_iter().map(Some).collect();
     locals.resize(function.slots, None);
     let (mut event, mut meta, mut state) = (Payload::default(), Value::Null, Value::Null);
-    let mut frame = Frame {
-        event: &mut event,
-        meta: &mut meta,
-        state: &mut state,
-        args: surplus,
-        locals,
-        context,
-        assignments: 0,
-    };
+    let mut frame =
+        Frame { event: &mut event, meta: &mut meta, state: &mut state, args: surplus, locals, context };
     let flow = match &function.body {
         Body::Native(_) => Flow::Value(Value::Null),
         Body::Statements(block) => run_block(block, &mut frame, true)?,
@@ -260,7 +231,10 @@ fn case_applies(case: &Case, params: usize, frame: &Frame<'_>) -> Result<Option<
     for (pattern, local) in patterns.iter().zip(&frame.locals) {
         let Some(local) = local else { return Ok(None) };
         match pattern::extract_element(pattern, local, &env, case.span)? {
-            Some(value) => values.push(value),
+            Some(value) => {
+                pattern::pay_for(pattern, &value, &env)?;
+                values.push(value);
+            }
             None => return Ok(None),
         }
     }

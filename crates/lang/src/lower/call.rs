@@ -65,7 +65,7 @@ impl Lower<'_, '_> {
             Ok(value) => Expr::Const(value),
             Err(error) if error.is_out_of_steps() => expr,
             Err(error) => {
-                self.report_folding(&error, call.span);
+                self.report_folding(error, call.span);
                 broken(call.span)
             }
         }

@@ -112,7 +112,7 @@ fn lower(ast: &ast::Function, session: &mut Session<'_>, scope: &Scope) -> Optio
 
 /// The function that a body does nothing but call with all its parameters in order.
 fn forwarded(block: &Block, params: usize, open: bool) -> Option<Arc<Function>> {
-    let [Stmt::Expr(expr)] = &**block else { return None };
+    let [Stmt::Expr(expr, _)] = &**block else { return None };
     let in_order =
         |args: &[Expr]| args.len() == params && (0..).zip(args).all(|(slot, arg)| is_parameter(arg, slot));
     match expr {

@@ -12,6 +12,7 @@ use crate::{
     scope::Scope,
     session::Session,
 };
+use tremor_diagnostic::Span;
 use tremor_syntax::ast::{self, Item, ModuleItem};
 
 /// Compiles what a module defines, from top to bottom.
@@ -65,7 +66,8 @@ pub(crate) fn script_items(
                 constant(item, session, &mut scope);
                 let value = scope.names.constants.get(&item.name.text).cloned().flatten();
                 if Some(index) == last {
-                    stmts.push(value.map_or_else(|| Stmt::Expr(broken(item.span)), constant_item));
+                    let missing = || Stmt::Expr(broken(item.span), item.span);
+                    stmts.push(value.map_or_else(missing, |value| constant_item(value, item.span)));
                 }
             }
             Item::Stmt(stmt) => {
@@ -76,7 +78,7 @@ pub(crate) fn script_items(
         }
     }
     if last.is_none() {
-        stmts.push(Stmt::Emit(Box::new(crate::ir::Emit { value: None, port: None })));
+        stmts.push(Stmt::Emit(Box::new(crate::ir::Emit { value: None, port: None, span: Span::default() })));
     }
     (stmts.into_boxed_slice(), locals.len(), mentions_state)
 }

@@ -16,7 +16,7 @@ impl Lower<'_, '_> {
 
     pub(crate) fn stmt(&mut self, stmt: &ast::Stmt, tail: bool) -> Stmt {
         let lowered = self.nested(stmt.span, |lower| lower.stmt_inner(stmt, tail));
-        lowered.unwrap_or_else(|| Stmt::Expr(broken(stmt.span)))
+        lowered.unwrap_or_else(|| Stmt::Expr(broken(stmt.span), stmt.span))
     }
 
     fn stmt_inner(&mut self, stmt: &ast::Stmt, tail: bool) -> Stmt {
@@ -35,7 +35,7 @@ impl Lower<'_, '_> {
             StmtKind::Expr(ast::Expr { kind: ExprKind::Recur(args), span }) if tail => {
                 self.recur(args, *span)
             }
-            StmtKind::Expr(expr) => Stmt::Expr(self.expr(expr)),
+            StmtKind::Expr(expr) => Stmt::Expr(self.expr(expr), span),
         }
     }
 
@@ -50,7 +50,7 @@ impl Lower<'_, '_> {
         self.not_in_function("emit", span);
         let value = emit.value.as_ref().map(|value| self.expr(value));
         let port = emit.port.as_ref().map(|port| self.key(port));
-        Stmt::Emit(Box::new(Emit { value, port }))
+        Stmt::Emit(Box::new(Emit { value, port, span }))
     }
 
     fn recur(&mut self, args: &[ast::Expr], span: Span) -> Stmt {
@@ -62,7 +62,7 @@ impl Lower<'_, '_> {
                 2,
                 "`recur` is only possible as the last thing a function does",
             );
-            return Stmt::Expr(broken(span));
+            return Stmt::Expr(broken(span), span);
         };
         let fits = args.len() == params || open && args.len() > params;
         if !fits {
@@ -117,6 +117,6 @@ pub(super) fn statement_arms() -> Arms<ast::Stmt, Block> {
 }
 
 /// The value that a constant item leaves as the result of a script that ends with it.
-pub(super) fn constant_item(value: Value) -> Stmt {
-    Stmt::Expr(Expr::Const(value))
+pub(super) fn constant_item(value: Value, span: Span) -> Stmt {
+    Stmt::Expr(Expr::Const(value), span)
 }

@@ -168,3 +168,59 @@ fn the_limit_of_recur_can_be_set() {
     assert_eq!(run(&down(1023), "1"), "\"done\"");
     assert_eq!(run(&down(1024), "1"), "E-R9 at f(event * 1024)");
 }
+
+/// Scripts that double a value with every item of the event.
+const DOUBLING: &[&str] = &[
+    "let x = [x, x]; x",
+    "let x = {\"a\": x, \"b\": x}; x",
+    "let x.a = x; let x.b = x; x",
+    "let x = [x, x]; \"#{x}\"",
+    "let x = [x, x]; x == [x, 1]",
+    "let x = [x] + [x]; x",
+    "let x = {\"a\": x} + {\"b\": x}; x",
+    "let x = [x + [1], x + [1]]; x",
+    "let x = [same(x) + [1], same(x) + [1]]; x",
+    "let x = [same([x, x])]; x",
+    "let x = [x[0:2], x[0:2]]; x",
+    "let x = patch {\"a\": x} of copy \"a\" => \"b\" end; x",
+    "let x = patch patch {\"a\": x} of copy \"a\" => \"b\" end of insert \"c\" => x end; x",
+    "let x = merge {\"a\": x} of {\"b\": x} end; x",
+    "let x = match [x, x] of case y = %(_, _) => [y, y] case _ => 1 end; x",
+    "let x = [(for [1] of case (k, v) => v into x end), (for [1] of case (k, v) => v into x end)]; x",
+    "let x = [core::test::slow(x), core::test::slow(x)]; x",
+    "let x = \"#{x}#{x}\"; x",
+    "let x = [match x of case [[0]] => x case _ => x end, x]; x",
+];
+
+#[test]
+fn a_value_that_doubles_ends_in_an_error_soon() {
+    let list = format!("[{}]", ["1"; 100].join(","));
+    for body in DOUBLING {
+        let source = format!(
+            "fn same(a) with a end; let x = {start}; for event of case (i, e) => {body} end; x",
+            start = if body.contains("x.a") || body.contains("{\"a\": x} +") { "{}" } else { "[0,0]" }
+        );
+        let found = run(&source, &list);
+        assert!(found.starts_with("E-R9 at ") || found.starts_with("E-O2 at "), "{body}: {found:.80}");
+    }
+    // The same from one event to the next.
+    let found = run_all("let state = [state, state]; \"x\"", &["1"; 100]);
+    assert_eq!(found, "E-R9 at state = [state, state]");
+    // And while it is compiled.
+    let source: String = (1..100).map(|n| format!("const C{n} = [C{0}, C{0}];", n - 1)).collect();
+    assert_eq!(complaints(&format!("const C0 = [0]; {source} 1")).len(), 1);
+}
+
+#[test]
+fn values_that_do_not_double_may_be_large() {
+    let list = format!("[{}]", ["{\"a\": [1, 2, 3]}"; 20_000].join(","));
+    assert_eq!(run("let x = [event, event, event]; core::array::len(x[0] + x[1])", &list), "40000");
+    let list = format!("[{}]", ["1"; 4_000].join(","));
+    assert_eq!(
+        run(
+            "let x = []; for event of case (i, e) => let x = x + [{\"e\": e}]; 1 end; core::array::len(x)",
+            &list
+        ),
+        "4000"
+    );
+}
