@@ -7,6 +7,31 @@ use clap::{
 use clap_complete::Shell;
 use std::{num::NonZeroU32, path::PathBuf};
 
+const SERVER_RUN_EXAMPLES: &str = "Examples:
+  tremor server run config.troy
+  tremor server run --no-api config.troy | jq .
+  RUST_LOG=info tremor server run --api-host 0.0.0.0:9898 one.troy two.troy";
+
+const RUN_EXAMPLES: &str = "Examples:
+  echo '{\"n\": 1}' | tremor run script.tremor
+  tremor run --decoder string --infile app.log --outfile app.json query.trickle
+  tremor run flow.troy";
+
+const TEST_EXAMPLES: &str = "Examples:
+  tremor test integration .
+  tremor test --timeout 60 --excludes slow all tests";
+
+const CHECK_EXAMPLES: &str = "Examples:
+  tremor check config.troy lib/*.tremor";
+
+const DEV_CERT_EXAMPLES: &str = "Examples:
+  tremor dev-cert
+  tremor dev-cert --out tls --days 30 example.test 10.0.0.1";
+
+const COMPLETIONS_EXAMPLES: &str = "Examples:
+  source <(tremor completions bash)
+  tremor completions fish > ~/.config/fish/completions/tremor.fish";
+
 /// Event pipelines between connectors.
 #[derive(Debug, Parser)]
 #[command(name = "tremor", version, arg_required_else_help = true, subcommand_required = true)]
@@ -35,28 +60,34 @@ pub enum Command {
         command: ServerCommand,
     },
     /// Run one script, query or deployment to its end
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunOptions),
     /// Run test suites
+    #[command(after_help = TEST_EXAMPLES)]
     Test(TestOptions),
-    /// Check files without running them
+    /// Find mistakes in files without running them: prints reports, opens nothing, exits with 0 or 1
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckOptions),
     /// Write a self-signed certificate and its key, to try TLS with
+    #[command(after_help = DEV_CERT_EXAMPLES)]
     DevCert(DevCertOptions),
     /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsOptions),
 }
 
 /// The commands below `tremor server`.
 #[derive(Debug, Subcommand)]
 pub enum ServerCommand {
-    /// Start the server and everything that the given files deploy
+    /// Start the flows that the given files deploy, and run until told to stop
+    #[command(after_help = SERVER_RUN_EXAMPLES)]
     Run(ServerRunOptions),
 }
 
 /// Options of `tremor server run`.
 #[derive(Debug, Args)]
 pub struct ServerRunOptions {
-    /// Files to deploy (`.troy`), in this order
+    /// Files to deploy (`.troy`), in this order; if one of them is bad, nothing is started
     #[arg(value_name = "ARTEFACT")]
     pub artefacts: Vec<PathBuf>,
 
@@ -64,23 +95,23 @@ pub struct ServerRunOptions {
     #[arg(short, long, value_name = "FILE")]
     pub pid: Option<PathBuf>,
 
-    /// Do not start the API
+    /// Do not start the HTTP API, which shows and pauses flows
     #[arg(short, long)]
     pub no_api: bool,
 
-    /// Also offer the connector types `bench` and `cb`
+    /// Also offer the connector types that are made for tests
     #[arg(short, long)]
     pub debug_connectors: bool,
 
-    /// Address that the API listens on
+    /// Address of the API (no access control)
     #[arg(short, long, value_name = "HOST:PORT", default_value = "127.0.0.1:9898", value_parser = host_and_port)]
     pub api_host: String,
 
-    /// Depth limit of tail recursion in script functions
+    /// Most rounds that a script function takes by `recur`
     #[arg(short, long, value_name = "N", default_value = "1024")]
     pub recursion_limit: NonZeroU32,
 
-    /// Go on when the only flow failed to start
+    /// Go on when the only flow failed to start, and answer for it at the API
     #[arg(long)]
     pub keep_running: bool,
 }
@@ -103,7 +134,7 @@ pub struct RunOptions {
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub infile: PathBuf,
 
-    /// File to write, `-` for standard output; an existing file is truncated
+    /// File to write (emptied first), `-` for standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub outfile: PathBuf,
 
@@ -189,7 +220,7 @@ pub struct DevCertOptions {
     #[arg(value_name = "NAME", default_values = ["localhost", "127.0.0.1", "::1"])]
     pub names: Vec<String>,
 
-    /// Folder to write `cert.pem` and `key.pem` to; created if it is not there
+    /// Folder for `cert.pem` and `key.pem`; made if need be
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,
 

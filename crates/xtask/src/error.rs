@@ -26,6 +26,9 @@ pub(crate) enum Error {
     /// A peer said something that the load generator does not expect.
     #[error("unexpected answer: {0}")]
     Answer(String),
+    /// A module of the library cannot be parsed.
+    #[error("a module of the library is broken:\n{reports}")]
+    Library { reports: String },
     /// The measured program did its work wrongly, so its speed means nothing.
     #[error("wrong result in {path}: {problem}", path = path.display())]
     WrongResult { path: PathBuf, problem: String },

@@ -1,11 +1,13 @@
 //! Developer commands. `cargo xtask bench` measures the `tremor` binary from outside against references
-//! that run in the same session; `docs/PERFORMANCE.md` explains what it prints.
+//! that run in the same session; `docs/PERFORMANCE.md` explains what it prints. `cargo xtask reference`
+//! writes the reference pages in `docs/reference/`.
 
 mod bench;
 mod cpu_time;
 mod error;
 mod output;
 mod reference;
+mod reference_pages;
 
 use std::process::ExitCode;
 
@@ -28,14 +30,17 @@ enum Command {
     /// Measure the tremor binary against references and print the ratios
     Bench(bench::Args),
     /// Be the other side of a measurement, in a process of its own
-    #[command(hide = true, subcommand)]
-    Reference(reference::Command),
+    #[command(name = "bench-reference", hide = true, subcommand)]
+    BenchReference(reference::Command),
+    /// Write the pages of docs/reference from the tables of the program
+    Reference(reference_pages::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
-        Command::Reference(command) => reference::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Reference(args) => reference_pages::run(&args),
+        Command::BenchReference(command) => reference::run(&command).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         output::note(&format!("error: {error}"));

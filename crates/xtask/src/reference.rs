@@ -37,6 +37,6 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 pub(crate) fn command() -> Result<process::Command> {
     let path = env::current_exe().doing(|| "find the path of this program".to_owned())?;
     let mut command = process::Command::new(path);
-    command.arg("reference").stdin(process::Stdio::null()).stdout(process::Stdio::null());
+    command.arg("bench-reference").stdin(process::Stdio::null()).stdout(process::Stdio::null());
     Ok(command)
 }
