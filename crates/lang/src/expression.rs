@@ -6,8 +6,12 @@ use crate::{
     function::Context,
     ir::Expr,
 };
+use std::sync::LazyLock;
 use tremor_diagnostic::Span;
 use tremor_value::{Payload, Value};
+
+/// `group` of a `select` without `group by` (`spec/language-query.md` 4.3).
+static NO_GROUP: LazyLock<Value> = LazyLock::new(|| Value::from(vec![Value::Null, Value::from("[null]")]));
 
 /// What an expression of a `select` may read.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +31,10 @@ pub struct Inputs<'e> {
 }
 
 impl<'e> Inputs<'e> {
-    /// Inputs without group and window.
+    /// Inputs of a `select` without `group by` and windows.
     #[must_use]
     pub fn new(event: &'e Payload, meta: &'e Value, args: &'e Value, context: &'e Context<'e>) -> Self {
-        Self { event, meta, args, group: &NULL, window: &NULL, context }
+        Self { event, meta, args, group: &NO_GROUP, window: &NULL, context }
     }
 
     fn env(&self) -> Env<'e> {

@@ -176,3 +176,9 @@ fn metadata_and_args_can_be_read() {
     );
     assert_eq!(query.send(&["1"]), [r#"out: {"m":1,"a":null,"w":null,"g":null}"#]);
 }
+
+#[test]
+fn a_select_without_groups_has_the_group_of_nothing() {
+    let mut pipeline = Running::new("select [group, window] from in into out;");
+    assert_eq!(pipeline.send(&["1"]), [r#"out: [[null,"[null]"],null]"#]);
+}
