@@ -1,0 +1,10 @@
+//! Whole flows, from their text to their end.
+
+#[cfg(test)]
+mod flows;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod prefix;
+#[cfg(test)]
+mod world;
