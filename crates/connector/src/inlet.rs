@@ -99,6 +99,7 @@ impl Inlet {
     /// Decodes everything in `intake` as one pull and sends the events on; leaves it empty.
     pub(crate) async fn push(&mut self, intake: &mut Intake) {
         let mut batches = Batches::new(&self.shared);
+        batches.out.events.reserve(intake.items.len());
         for item in intake.items.drain(..) {
             let meta = item.meta.as_ref();
             match item.content {

@@ -197,6 +197,8 @@ impl Outbox {
         let mut guard = self.lock();
         let (mut taken, mut queued, mut silent) = (0, false, 0);
         let mut outcome = Put::All;
+        // Most events of a connection share their metadata, so what it says is looked up once.
+        let (mut known_meta, mut binary) = (None, false);
         for item in items {
             let State { encoder, waiting, closed } = &mut *guard;
             if *closed {
@@ -213,7 +215,10 @@ impl Outbox {
             if self.finish_events && item.ends_event {
                 encoded = encoded.and(encoder.finish(&mut waiting.chunks));
             }
-            let new = waiting.flag_new(wants_binary(meta), encoded.is_ok());
+            if !known_meta.is_some_and(|known| is_shared(known, meta)) {
+                (known_meta, binary) = (Some(meta), wants_binary(meta));
+            }
+            let new = waiting.flag_new(binary, encoded.is_ok());
             queued |= new > 0;
             match encoded {
                 Ok(()) => silent += u64::from(new == 0),
@@ -324,6 +329,14 @@ impl Outbox {
 
     pub(crate) fn counters(&self) -> &SinkCounters {
         &self.counters
+    }
+}
+
+/// Whether two records are the same one in memory: comparing more would cost more than looking something up.
+pub(crate) fn is_shared(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Record(one), Value::Record(other)) => Arc::ptr_eq(one, other),
+        _ => false,
     }
 }
 

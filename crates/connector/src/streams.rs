@@ -3,7 +3,7 @@
 use crate::{
     Deliver, SinkShared,
     duplex::Address,
-    outbox::{Item, Outbox, Put, SendQueue, WhenFull},
+    outbox::{Item, Outbox, Put, SendQueue, WhenFull, is_shared},
 };
 use async_trait::async_trait;
 use smallvec::SmallVec;
@@ -217,8 +217,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Whether an element like this goes to the same target. Metadata that is shared is the same; comparing
-    /// more than the address would cost more than the search.
+    /// Whether an element like this goes to the same target.
     fn continues(&self, meta: &Value, id: &EventId) -> bool {
         self.way.is_some_and(|(known_meta, known_id)| {
             is_shared(known_meta, meta) && streams_of(known_id).eq(streams_of(id))
@@ -228,13 +227,6 @@ impl<'a> Run<'a> {
 
 fn streams_of(id: &EventId) -> impl Iterator<Item = (u64, u64)> + '_ {
     id.tracked().map(|tracked| (tracked.source, tracked.stream))
-}
-
-fn is_shared(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Record(one), Value::Record(other)) => Arc::ptr_eq(one, other),
-        _ => false,
-    }
 }
 
 #[async_trait]

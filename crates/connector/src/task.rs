@@ -28,6 +28,7 @@ pub(crate) const TARGET: &str = "tremor_runtime";
 
 /// Tasks that have not ended so long after they were told to are ended.
 const STOP_LIMIT: Duration = Duration::from_millis(4500);
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The sink half, as its connector sees it.
 pub(crate) enum SinkHalf {
@@ -247,7 +248,8 @@ impl Task {
             return;
         }
         warn!(target: TARGET, "[Connector::{}] {cause}; {verb} again in {} ms", self.alias, wait.as_millis());
-        self.parts.retry = Some(Instant::now() + wait);
+        // A wait that is longer than the clock reaches is as good as a year.
+        self.parts.retry = Some(Instant::now() + wait.min(A_YEAR));
     }
 
     fn give_up(&mut self, attempts: u64, error: &ConnectError) {

@@ -72,19 +72,14 @@ impl ClientTlsSetting {
 
 impl ClientTls {
     /// Reads `tls` of a `ws_client`, where the scheme of `url` counts too (`spec/websocket.md` 1.2): `wss`
-    /// alone turns TLS on with the system's root certificates, `tls` with `ws://` works but warns.
+    /// alone turns TLS on with the system's root certificates, `tls` with `ws://` works, too.
     ///
     /// # Errors
     /// As [`ClientTlsSetting::from_config`], and for `false` with `wss`.
     pub fn for_websocket(config: &mut Reader<'_>, url: &Url) -> Result<Option<Self>, ConfigError> {
         let secure = url.scheme() == "wss";
         match ClientTlsSetting::from_config(config, TlsKeys::WebSocket)? {
-            ClientTlsSetting::On(tls) => {
-                if !secure && url.scheme_is_written() {
-                    tracing::warn!("`tls` is on, so `{url}` is spoken to with TLS; write `wss` to say so");
-                }
-                Ok(Some(tls))
-            }
+            ClientTlsSetting::On(tls) => Ok(Some(tls)),
             ClientTlsSetting::Off if secure => {
                 Err(config.invalid("tls", "is false, but the scheme of the URL is `wss`; write `ws` there"))
             }
@@ -94,6 +89,12 @@ impl ClientTls {
             }
             ClientTlsSetting::Absent | ClientTlsSetting::Off => Ok(None),
         }
+    }
+
+    /// No certificate is verified: anybody can pretend to be the server. Whoever connects should say so each time.
+    #[must_use]
+    pub fn is_insecure(&self) -> bool {
+        self.insecure
     }
 
     fn with_system_roots(entry: &Entry<'_>) -> Result<Self, ConfigError> {
@@ -190,11 +191,6 @@ impl ClientTls {
             Some(domain) => domain.clone(),
             None => ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?,
         };
-        if self.insecure {
-            tracing::error!(
-                "`tls.insecure` is on: the certificate of `{host}` is not verified, anybody can pretend to be it"
-            );
-        }
         let shown = name.to_str().into_owned();
         let connector = TlsConnector::from(Arc::clone(&self.config));
         connector.connect(name, stream).await.map_err(|cause| TlsError::Connect { name: shown, cause })

@@ -13,11 +13,12 @@ use crate::config::{ConfigError, Entry, FromConfig, OneOrMany, Reader};
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
+    ignores_dhparam: bool,
 }
 
 impl ServerTls {
     /// Reads the `tls` record of a server: `cert` and `key`, for websockets also `chain`, `min_version`,
-    /// `max_version`, `alpn` (default `["http/1.1"]`) and `dhparam` (no effect but a warning).
+    /// `max_version`, `alpn` (default `["http/1.1"]`) and `dhparam` (no effect).
     ///
     /// Reads files and so may block for a moment.
     ///
@@ -27,15 +28,13 @@ impl ServerTls {
     pub fn from_config(mut tls: Reader<'_>, keys: TlsKeys) -> Result<Self, ConfigError> {
         let cert: Entry<'_> = tls.required_like("cert", "path of a PEM certificate")?;
         let key: Entry<'_> = tls.required_like("key", "path of the PEM private key of `cert`")?;
-        let mut chain = Vec::new();
+        let (mut chain, mut ignores_dhparam) = (Vec::new(), false);
         let (mut versions_used, mut protocols) = (rustls::DEFAULT_VERSIONS, Vec::new());
         if keys == TlsKeys::WebSocket {
             chain = tls.or("chain", OneOrMany(Vec::new()))?.0;
             versions_used = versions(&mut tls)?;
             protocols = alpn(&mut tls, &["http/1.1"])?;
-            if tls.optional::<PathBuf>("dhparam")?.is_some() {
-                tracing::warn!("`tls.dhparam` has no effect: finite-field key exchange is never used");
-            }
+            ignores_dhparam = tls.optional::<PathBuf>("dhparam")?.is_some();
         }
         tls.finish()?;
         let (certificates, private_key) = identity(&cert, &key, &chain)?;
@@ -46,7 +45,13 @@ impl ServerTls {
             .with_single_cert(certificates, private_key)
             .map_err(|error| mismatch(&cert, &key, &error))?;
         config.alpn_protocols = protocols;
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { config: Arc::new(config), ignores_dhparam })
+    }
+
+    /// `dhparam` was given, which has no effect: finite-field key exchange is never used.
+    #[must_use]
+    pub fn ignores_dhparam(&self) -> bool {
+        self.ignores_dhparam
     }
 
     /// The settings as rustls has them.

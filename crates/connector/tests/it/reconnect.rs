@@ -154,3 +154,15 @@ async fn both_halves_may_report_the_loss_of_one_connection() {
     assert_eq!(within(ends.noted.recv()).await, Some(1));
     assert_eq!(subject.handle.taken().failed, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_no_clock_reaches_is_only_long() {
+    let policy = format!(r#"{{"retry": {{"interval_ms": {}}}}}"#, u64::MAX);
+    let subject = Subject::halves(&policy, Box::new(|_| Box::pin(async { refused() })));
+    let handle = subject.handle.clone();
+    tokio::spawn(async move { handle.start().await });
+    subject.reaches(State::Running).await;
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(subject.handle.status().state, State::Running);
+    within(subject.handle.stop()).await;
+}

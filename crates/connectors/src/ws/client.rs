@@ -15,7 +15,7 @@ use tremor_connector::{
     Addressing, BackoffUse, Built, CodecUse, ConnectError, Connected, Connector, Environment, SinkUse, Spec,
     config::{ConfigError, OneOrMany, Reader},
     duplex::{Duplex, Stream},
-    socket::{self, SocketKind, SocketOptions, Target},
+    socket::{self, SocketOptions, Target},
     tls::ClientTls,
     url::{Rules, Url},
 };
@@ -42,14 +42,18 @@ pub(crate) const SPEC: Spec = Spec {
 };
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
-    let mut settings = Settings::new(config)?;
+    let mut settings = Settings::new(config, environment)?;
     let url = Url::required(&mut settings.config, "url", &Rules::WEBSOCKET)?;
     let tls = ClientTls::for_websocket(&mut settings.config, &url)?;
-    let socket = SocketOptions::from_config(&mut settings.config, SocketKind::WebSocket)?;
+    if tls.is_some() && url.scheme() != "wss" && url.scheme_is_written() {
+        settings.warn(&format!("`tls` is on, so `{url}` is spoken to with TLS; write `wss` to say so"));
+    }
+    let socket = settings.socket()?;
     let mut wire = Wire::read(&mut settings)?;
     wire.options.accept_masked_server_frames =
         settings.or("accept_masked_server_frames", wire.options.accept_masked_server_frames)?;
-    wire.options.mask_client_frames = settings.or("mask_client_frames", wire.options.mask_client_frames)?;
+    wire.options.mask_client_frames =
+        settings.flag("mask_client_frames", wire.options.mask_client_frames, Some(false))?;
     if let Some(limit) = settings.limit("server_connection_drop_timeout", 1000)? {
         wire.times.drop = limit;
     }
@@ -99,6 +103,13 @@ impl Connector for Client {
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
         let host = self.url.host().target().to_string();
         let failed = |error: String| ConnectError::Failed(error);
+        if self.tls.as_ref().is_some_and(ClientTls::is_insecure) {
+            let alias = &self.environment.alias;
+            tracing::error!(
+                target: "tremor_runtime",
+                "[Connector::{alias}] `tls.insecure` is on: the certificate of `{host}` is not verified, anybody can pretend to be it"
+            );
+        }
         let _turn = self.environment.dials.turn(&host, self.port).await;
         let tcp = socket::connect(&host, self.port, &self.socket, CONNECT_LIMIT).await;
         let tcp = tcp.map_err(|error| failed(error.to_string()))?;

@@ -29,6 +29,7 @@ pub(super) const SERVER: &[Field] = &[
         default: "true",
         text: "The same as `socket_options.TCP_NODELAY`.",
     },
+    Field { name: "tcp_nodelay", kind: "bool", default: "true", text: "The same as `no_delay`." },
     Field {
         name: "options",
         kind: "record",
@@ -218,6 +219,7 @@ pub(super) const CLIENT: &[Field] = &[
         default: "true",
         text: "The same as `socket_options.TCP_NODELAY`.",
     },
+    Field { name: "tcp_nodelay", kind: "bool", default: "true", text: "The same as `no_delay`." },
     Field {
         name: "options",
         kind: "record",

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 use tremor_connector::{
-    SendQueue, WhenFull,
+    Environment, SendQueue, WhenFull,
     config::{ConfigError, Entry, FromConfig, Reader},
     duplex,
+    socket::{SocketKind, SocketOptions},
 };
 use tremor_ws::{Accepted, Limits, Options};
 
@@ -12,12 +13,48 @@ use tremor_ws::{Accepted, Limits, Options};
 pub(super) struct Settings<'a> {
     pub(super) config: Reader<'a>,
     options: Option<Reader<'a>>,
+    alias: &'a str,
 }
 
 impl<'a> Settings<'a> {
-    pub(super) fn new(mut config: Reader<'a>) -> Result<Self, ConfigError> {
+    pub(super) fn new(mut config: Reader<'a>, environment: &'a Environment) -> Result<Self, ConfigError> {
         let options = config.record("options")?;
-        Ok(Self { config, options })
+        Ok(Self { config, options, alias: &environment.alias })
+    }
+
+    /// Tells of a setting that works but is hardly meant.
+    pub(super) fn warn(&self, hazard: &str) {
+        tracing::warn!(target: "tremor_runtime", "[Connector::{}] {hazard}", self.alias);
+    }
+
+    /// A setting of the protocol whose value `hazard` only tests want.
+    pub(super) fn flag(
+        &mut self,
+        key: &'static str,
+        default: bool,
+        hazard: Option<bool>,
+    ) -> Result<bool, ConfigError> {
+        let value = self.or(key, default)?;
+        if hazard == Some(value) {
+            self.warn(&format!("`{key}` is {value}, which breaks the WebSocket protocol"));
+        }
+        Ok(value)
+    }
+
+    /// `socket_options`, and the two other names of one of them.
+    pub(super) fn socket(&mut self) -> Result<SocketOptions, ConfigError> {
+        let mut socket = SocketOptions::from_config(&mut self.config, SocketKind::WebSocket)?;
+        let written = self.config.members();
+        let is_said = written.get("no_delay").is_some_and(|value| !value.is_null())
+            || written.get("socket_options").is_some_and(|options| options.get("TCP_NODELAY").is_some());
+        if let Some(no_delay) = self.optional("tcp_nodelay")? {
+            if is_said && no_delay != socket.no_delay {
+                let problem = "contradicts `no_delay` or `socket_options.TCP_NODELAY`; write one of them";
+                return Err(self.config.invalid("tcp_nodelay", problem));
+            }
+            socket.no_delay = no_delay;
+        }
+        Ok(socket)
     }
 
     /// What `key` holds, wherever it stands.
@@ -45,7 +82,10 @@ impl<'a> Settings<'a> {
         default_ms: u64,
     ) -> Result<Option<Duration>, ConfigError> {
         let ms = self.or(key, default_ms)?;
-        Ok((ms > 0).then(|| Duration::from_millis(ms)))
+        if (1..SHORT_MS).contains(&ms) {
+            self.warn(&format!("`{key}` is {ms} ms, which is very short"));
+        }
+        Ok((ms > 0).then(|| Duration::from_millis(ms).min(NEVER)))
     }
 
     /// What one of `words` stands for, wherever it stands.
@@ -109,6 +149,9 @@ impl<'a> Settings<'a> {
     }
 }
 
+/// Times below this are probably seconds that were taken for milliseconds.
+const SHORT_MS: u64 = 100;
+
 const SAID_TWICE: &str = "stands in `config` too; say it once";
 
 /// How long a full queue may delay those who send, unless the configuration says otherwise.
@@ -149,7 +192,7 @@ impl Wire {
         let defaults = Options::default();
         let options = Options {
             validate_utf8: settings.or("validate_utf8", defaults.validate_utf8)?,
-            apply_mask: settings.or("apply_mask", defaults.apply_mask)?,
+            apply_mask: settings.flag("apply_mask", defaults.apply_mask, Some(false))?,
             fail_by_drop: settings.or("fail_by_drop", defaults.fail_by_drop)?,
             echo_close_codereason: settings.or("echo_close_codereason", defaults.echo_close_codereason)?,
             auto_fragment_size: settings.or("auto_fragment_size", defaults.auto_fragment_size)?,

@@ -21,7 +21,7 @@ use tremor_connector::{
     SinkUse, Spec,
     config::{ConfigError, OneOrMany, Reader},
     duplex::{Duplex, Stream},
-    socket::{self, SocketKind, SocketOptions},
+    socket::{self, SocketOptions},
     tls::{ServerTls, TlsKeys},
     url::{Rules, Url},
 };
@@ -53,7 +53,7 @@ pub(crate) const SPEC: Spec = Spec {
 };
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
-    let mut settings = Settings::new(config)?;
+    let mut settings = Settings::new(config, environment)?;
     let url = Url::required(&mut settings.config, "url", &Rules::WEBSOCKET)?;
     let tls = settings
         .config
@@ -64,14 +64,18 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         return Err(settings.config.missing("tls", r#"{"cert": "…", "key": "…"}, since the URL says `wss`"#));
     }
     if url.has_path() {
-        tracing::warn!(target: "tremor_runtime", "[Connector::{}] the path of `{url}` is ignored: every path is accepted", environment.alias);
+        settings.warn(&format!("the path of `{url}` is ignored: every path is accepted"));
     }
-    let socket = SocketOptions::from_config(&mut settings.config, SocketKind::WebSocket)?;
+    if tls.as_ref().is_some_and(ServerTls::ignores_dhparam) {
+        settings.warn("`tls.dhparam` has no effect: finite-field key exchange is never used");
+    }
+    let socket = settings.socket()?;
     let backlog = settings.config.or_in("backlog", 128, 1..=65_535)?;
     let mut wire = Wire::read(&mut settings)?;
     wire.options.require_masked_client_frames =
         settings.or("require_masked_client_frames", wire.options.require_masked_client_frames)?;
-    wire.options.mask_server_frames = settings.or("mask_server_frames", wire.options.mask_server_frames)?;
+    wire.options.mask_server_frames =
+        settings.flag("mask_server_frames", wire.options.mask_server_frames, Some(true))?;
     let handshake = handshake_options(&mut settings, tls.is_some())?;
     let answers = Answers::read(&mut settings)?;
     let send_queue = settings.server_send_queue()?;

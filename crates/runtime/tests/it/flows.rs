@@ -163,3 +163,21 @@ async fn a_kind_that_panics_is_failed_and_other_flows_go_on() {
     assert_eq!(states, ["Failed", "Running"]);
     world.end().await;
 }
+
+#[tokio::test]
+async fn of_two_instances_of_one_name_the_later_one_works() {
+    let (first, second) = (fresh(), fresh());
+    let world = World::with(&format!(
+        "{}
+        define connector other from collect with config = {{\"name\": \"{second}\"}} end;
+        create connector sink from other;
+        create pipeline pass from pipelines::passthrough;
+        create pipeline pass from pipelines::passthrough;
+        connect /connector/numbers to /pipeline/pass;
+        connect /pipeline/pass to /connector/sink;",
+        from_numbers(10, &first)
+    ));
+    assert_eq!(world.collects(&second, 10).await, numbers(10));
+    assert_eq!(collected(&first).len(), 0);
+    world.end().await;
+}

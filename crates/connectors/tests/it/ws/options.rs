@@ -102,6 +102,10 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
             server(r#", "accept": "text", "options": {"accept": "text"}"#),
             "config.options.accept: stands in `config` too",
         ),
+        (
+            server(r#", "no_delay": true, "options": {"tcp_nodelay": false}"#),
+            "config.tcp_nodelay: contradicts",
+        ),
         (server(r#", "allowed_hosts": ["a b"]"#), "config.allowed_hosts: `a b` is no `host`"),
         (server(r#", "allowed_hosts": []"#), "config.allowed_hosts: an empty list"),
         (server(r#", "enable_rfc6455": false"#), "config.enable_rfc6455: "),
@@ -156,4 +160,22 @@ fn every_setting_of_every_kind_is_documented() {
             assert!(!field.text.is_empty() && !field.kind.is_empty(), "{}.{}", spec.name, field.name);
         }
     }
+}
+
+/// Times that no clock reaches are no time limits.
+#[tokio::test]
+async fn huge_times_are_as_good_as_none() {
+    let huge = ["open_handshake_timeout", "close_handshake_timeout", "write_timeout"]
+        .map(|key| format!(r#", "{key}": {}"#, u64::MAX))
+        .concat();
+    let queue = format!(r#", "send_queue": {{"block_timeout": {}}}"#, u64::MAX);
+    let (subject, port) = server(&(huge.clone() + &queue)).await;
+    super::peers::echo(subject, |_| {});
+    let drop = format!(r#", "server_connection_drop_timeout": {}, "stable_after": {}"#, u64::MAX, u64::MAX);
+    let reconnect = format!(r#"{{"retry": {{"interval_ms": {}}}}}"#, u64::MAX);
+    let mut client = super::peers::client(&port, &(huge + &drop), &reconnect);
+    crate::harness::within(client.handle.start()).await.unwrap();
+    client.open();
+    client.give("1").await;
+    assert_eq!(client.next_value().await, "1");
 }
