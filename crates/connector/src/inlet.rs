@@ -5,6 +5,7 @@ use crate::{
     counters::SourceCounters,
     route::Outlet,
     source::{Content, Made},
+    weight::weight,
 };
 use std::{
     sync::{
@@ -219,6 +220,7 @@ impl<'a> Batches<'a> {
 
     fn made(&mut self, stream: &mut Stream, meta: Option<&Value>, made: Made) {
         let ingest_ns = made.ingest_ns.unwrap_or(self.now_ns);
+        self.out.bytes += size_of::<Event>() + weight(&made.value);
         let mut event = self.event(stream, meta, made.value.into(), ingest_ns);
         if let Some(from) = &made.from {
             event.id.track(from);

@@ -33,6 +33,7 @@ mod spec;
 mod status;
 mod streams;
 mod task;
+mod weight;
 
 pub use connect::{ConnectError, Connected, Connector, Handshake, Listener};
 pub use counters::SinkTotals;
@@ -51,3 +52,4 @@ pub use spec::{
 };
 pub use status::{State, Status};
 pub use streams::Addressing;
+pub use weight::weight;

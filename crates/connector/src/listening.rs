@@ -55,6 +55,8 @@ impl Listening {
                 biased;
                 () = self.beacon.stopped() => return,
                 () = gate.ended() => return,
+                // Before the next one is accepted: a flood must not keep the ends of connections waiting.
+                Some(ended) = connections.join_next() => self.look_at(ended),
                 accepted = listener.accept() => match accepted {
                     Ok(handshake) => {
                         connections.spawn(self.clone().serve(handshake, alive.clone()));
@@ -64,7 +66,6 @@ impl Listening {
                         time::sleep(ACCEPT_RETRY).await;
                     }
                 },
-                Some(ended) = connections.join_next() => self.look_at(ended),
             }
         }
     }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use tremor_connector::config::{ConfigError, Reader};
 use tremor_connector::{
     Built, CodecUse, ConnectError, Connected, Connector, Environment, EventSink, Intake, Made, OnDrain,
-    Pulled, Receiver, Sender, Sink, SinkError, SinkUse, Source, SourceError, Spec, bounded,
+    Pulled, Receiver, Sender, Sink, SinkError, SinkUse, Source, SourceError, Spec, bounded, weight,
 };
 use tremor_event::{Event, OriginUri};
-use tremor_value::Value;
 
 /// The kind.
 pub(crate) const SPEC: Spec = Spec {
@@ -28,9 +27,6 @@ pub(crate) const SPEC: Spec = Spec {
 
 /// Events that one pull takes at most.
 const MAX_EVENTS_PER_PULL: usize = 128;
-
-/// Levels of a value that [`weight`] looks at; what lies deeper counts as nothing.
-const WEIGHED_LEVELS: usize = 16;
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     config.finish()?;
@@ -126,19 +122,5 @@ fn give_back(event: Event, intake: &mut Intake) {
 
 /// Roughly the bytes that an event holds on to.
 fn weight_of(event: &Event) -> usize {
-    size_of::<Event>() + weight(event.payload.value(), WEIGHED_LEVELS)
-}
-
-fn weight(value: &Value, levels: usize) -> usize {
-    let below = |values: &mut dyn Iterator<Item = &Value>| match levels.checked_sub(1) {
-        Some(levels) => values.map(|value| size_of::<Value>() + weight(value, levels)).sum(),
-        None => 0,
-    };
-    match value {
-        Value::String(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::Array(items) => below(&mut items.iter()),
-        Value::Record(record) => below(&mut record.values()),
-        _ => 0,
-    }
+    size_of::<Event>() + weight(event.payload.value())
 }
