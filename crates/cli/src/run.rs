@@ -10,7 +10,8 @@ use events::Input;
 use output::Output;
 use program::Program;
 use std::process::ExitCode;
-use tremor_codec::{Decoder, Definition, Encoder, Registry};
+use tremor_codec::{Decoder, Definition, Encoder, NameAndConfig, Registry};
+use tremor_value::Value;
 
 /// Runs `options.script` under the instance name `instance`.
 ///
@@ -81,12 +82,15 @@ impl Coding {
     fn find(options: &RunOptions) -> Result<Self, CliError> {
         let registry = Registry::standard();
         let error = |error: tremor_codec::ConfigError| CliError::new(error.to_string());
+        // An empty configuration is not the same as none: the limit for a line that is named alone, 8 KiB, is meant
+        // for connections of strangers (`spec/codecs.md` B.3).
+        let stage = |name: &str| NameAndConfig { name: name.into(), config: Some(Value::record()) };
         let input = Definition {
-            preprocessors: vec![options.preprocessor.as_str().into()],
+            preprocessors: vec![stage(&options.preprocessor)],
             ..Definition::of_codec(options.decoder.as_str())
         };
         let output = Definition {
-            postprocessors: vec![options.postprocessor.as_str().into()],
+            postprocessors: vec![stage(&options.postprocessor)],
             ..Definition::of_codec(options.encoder.as_str())
         };
         let decoder = registry.resolver(&input).map_err(error)?.decoder();

@@ -11,7 +11,7 @@ use tremor_pipeline::{Graph, Outputs, Pipeline, PortId, ProcessContext, Report, 
 /// A script or a query.
 pub(super) enum Program {
     Script(ScriptRunner),
-    Query { pipeline: Pipeline, input: PortId, outputs: Outputs },
+    Query { pipeline: Pipeline, input: PortId, err: Option<PortId>, outputs: Outputs },
 }
 
 impl Program {
@@ -23,7 +23,8 @@ impl Program {
     /// A query, which reads from its port `in`.
     pub(super) fn query(graph: &Arc<Graph>) -> Result<Self, CliError> {
         let input = graph.input("in").ok_or_else(|| CliError::new("the query has no input port `in`"))?;
-        Ok(Self::Query { pipeline: graph.instance(), input, outputs: Outputs::new(graph) })
+        let (err, outputs) = (graph.output("err"), Outputs::new(graph));
+        Ok(Self::Query { pipeline: graph.instance(), input, err, outputs })
     }
 
     /// Runs on one event; an error with a place in the program is shown and costs this event only.
@@ -35,13 +36,12 @@ impl Program {
     ) -> Result<(), CliError> {
         match self {
             Self::Script(runner) => run_script(runner, event, host, output),
-            Self::Query { pipeline, input, outputs } => {
+            Self::Query { pipeline, input, err, outputs } => {
                 let failures = Failures::default();
                 let context = ProcessContext { host, report: &failures };
                 pipeline.process(*input, event.into(), outputs, &context);
-                let ports: Vec<String> = pipeline.graph().outputs().map(str::to_owned).collect();
                 for (port, batch) in outputs.drain() {
-                    let is_err = ports.get(port.index()).is_some_and(|port| port == "err");
+                    let is_err = Some(port) == *err;
                     for event in batch.events {
                         let value = event.payload.value();
                         if is_err {

@@ -79,6 +79,18 @@ fn what_is_unknown_or_unreadable_harms_no_file() {
 }
 
 #[test]
+fn lines_may_be_long() {
+    let folder = Folder::new(&[("x.tremor", "event")]);
+    let line = format!("\"{}\"\n", "x".repeat(300_000));
+    assert!(folder.feed(&["run", "x.tremor"], &line).expect(0).out == line);
+    for preprocessor in ["remove-empty", "base64", "lines"] {
+        folder
+            .feed(&["run", "--preprocessor", preprocessor, "x.tremor"], "MTE=")
+            .expect(i32::from(preprocessor != "base64"));
+    }
+}
+
+#[test]
 fn a_decode_error_ends_the_run_behind_what_came_before() {
     let folder = Folder::new(&[("x.tremor", "event")]);
     let ran = folder.feed(&["run", "x.tremor"], "1\n2\n{oops\n3\n").expect(1);
