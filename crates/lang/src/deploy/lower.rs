@@ -114,7 +114,10 @@ pub(crate) fn define_connector(item: &ast::DefineConnector, session: &mut Sessio
             let nearest = closest(&key.text, Settings::KEYS);
             let hint = match nearest {
                 Some(near) => format!("Did you mean `{near}`? The settings are {}", keys.join(", ")),
-                None => format!("The settings are {}", keys.join(", ")),
+                None => format!(
+                    "The settings are {}; what the kind of connector takes stands in the record `config`",
+                    keys.join(", ")
+                ),
             };
             let outer = session.sources.widen(key.span, 2);
             let diagnostic = Diagnostic::error(codes::UNKNOWN_CONNECTOR_KEY, key.span, message);

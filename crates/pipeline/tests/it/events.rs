@@ -174,7 +174,7 @@ fn metadata_and_args_can_be_read() {
         "define script mark script let $mark = event; event end; create script mark;
          select event from in into mark; select {\"m\": $mark, \"a\": args, \"w\": window, \"g\": group} from mark where present $mark into out;",
     );
-    assert_eq!(query.send(&["1"]), [r#"out: {"m":1,"a":null,"w":null,"g":null}"#]);
+    assert_eq!(query.send(&["1"]), [r#"out: {"m":1,"a":null,"w":null,"g":[null,"[null]"]}"#]);
 }
 
 #[test]

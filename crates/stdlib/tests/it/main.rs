@@ -1,6 +1,8 @@
 //! The library as scripts see it: every module compiles, every native function is bound, every example holds.
 #![expect(clippy::unwrap_used, reason = "a test that can not go on fails")]
 
+mod language;
+
 use std::{
     collections::BTreeSet,
     fs,
