@@ -81,7 +81,7 @@ fn module(file: &Path, text: &str) -> Result<(), Refusal> {
             (Err(refusal), failure.diagnostics, failure.sources)
         }
     };
-    engine::show(&diagnostics, &sources);
+    engine::show_of(&name, diagnostics, &sources);
     outcome
 }
 

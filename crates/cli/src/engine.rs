@@ -144,11 +144,11 @@ fn compiled<T>(
     let text = read(file)?;
     match compile(&name, &text) {
         Ok(compiled) => {
-            show(&compiled.warnings, &compiled.sources);
+            show_of(&name, compiled.warnings.clone(), &compiled.sources);
             Ok(compiled)
         }
         Err(failure) => {
-            show(&failure.diagnostics, &failure.sources);
+            show_of(&name, failure.diagnostics, &failure.sources);
             Err(Refusal::shown(format!("failed to load {sort} file: {name}")))
         }
     }
@@ -252,6 +252,14 @@ fn gist(message: &str) -> &str {
     let line = message.lines().next().unwrap_or_default();
     let ends = ["; ", ". ", "? ", " ("].into_iter().filter_map(|end| line.find(end));
     ends.min().and_then(|end| line.get(..end)).unwrap_or(line)
+}
+
+/// Prints the reports about a file; those without a place in it name it in their text.
+pub(crate) fn show_of(file: &str, mut diagnostics: Vec<Diagnostic>, sources: &SourceMap) {
+    for diagnostic in diagnostics.iter_mut().filter(|diagnostic| diagnostic.inner.is_none()) {
+        diagnostic.message = format!("{file}: {}", diagnostic.message);
+    }
+    show(&diagnostics, sources);
 }
 
 /// Prints reports on standard error, a blank line behind each.

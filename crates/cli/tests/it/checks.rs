@@ -45,10 +45,11 @@ fn every_problem_of_every_file_is_shown_and_nothing_else() {
         ("two.troy", &two),
         ("bad.tremor", "const A = nope::f(1);"),
         ("bad.trickle", "select event from nope into out;"),
+        ("ends.tremor", "let x = 1;\nlet y ="),
         ("x.txt", ""),
         ("good.troy", TICK),
     ]);
-    let files = ["two.troy", "bad.tremor", "bad.trickle", "x.txt", "gone.troy", "good.troy"];
+    let files = ["two.troy", "bad.tremor", "bad.trickle", "ends.tremor", "x.txt", "gone.troy", "good.troy"];
     let ran = folder.run(&[&["check"], &files[..]].concat()).expect(1);
     assert_eq!(ran.out, "");
     let ran = ran.says(&[
@@ -56,6 +57,8 @@ fn every_problem_of_every_file_is_shown_and_nothing_else() {
         "Error in two.troy:6:",
         "Error in bad.tremor:1:",
         "Error in bad.trickle:1:",
+        // No place in the file is to blame, but the file has to be named.
+        "Error: ends.tremor: ",
         "error: x.txt: only",
         "error: Error processing file gone.troy: ",
     ]);
