@@ -67,6 +67,14 @@ impl<'a> Context<'a> {
         Self { ingest_ns: 0, origin: None, host: None, steps, values }
     }
 
+    /// The same with another bound on the values that may be copied into others, compared or written: nested ones and
+    /// 16 bytes of text each count as one. 33 554 432 unless this is called.
+    #[must_use]
+    pub fn with_values(mut self, values: usize) -> Self {
+        self.values = Cell::new(values);
+        self
+    }
+
     /// Takes `values` from what is left; `false` when there is less.
     pub(crate) fn pay(&self, values: usize) -> bool {
         match self.values.get().checked_sub(values) {

@@ -194,17 +194,20 @@ const DOUBLING: &[&str] = &[
 
 #[test]
 fn a_value_that_doubles_ends_in_an_error_soon() {
+    // A small bound, so that the test is quick.
+    let bounded =
+        |source: &str, events: &[&str]| super::run_bounded(&compile(source).unwrap(), events, 200_000);
     let list = format!("[{}]", ["1"; 100].join(","));
     for body in DOUBLING {
         let source = format!(
             "fn same(a) with a end; let x = {start}; for event of case (i, e) => {body} end; x",
             start = if body.contains("x.a") || body.contains("{\"a\": x} +") { "{}" } else { "[0,0]" }
         );
-        let found = run(&source, &list);
+        let found = bounded(&source, &[&list]);
         assert!(found.starts_with("E-R9 at ") || found.starts_with("E-O2 at "), "{body}: {found:.80}");
     }
     // The same from one event to the next.
-    let found = run_all("let state = [state, state]; \"x\"", &["1"; 28]);
+    let found = bounded("let state = [state, state]; \"x\"", &["1"; 100]);
     assert_eq!(found, "E-R9 at [state, state]");
     // And while it is compiled.
     let source: String = (1..100).map(|n| format!("const C{n} = [C{0}, C{0}];", n - 1)).collect();
@@ -215,12 +218,12 @@ fn a_value_that_doubles_ends_in_an_error_soon() {
 fn values_that_do_not_double_may_be_large() {
     let list = format!("[{}]", ["{\"a\": [1, 2, 3]}"; 20_000].join(","));
     assert_eq!(run("let x = [event, event, event]; core::array::len(x[0] + x[1])", &list), "40000");
-    let list = format!("[{}]", ["1"; 4_000].join(","));
+    let list = format!("[{}]", ["1"; 500].join(","));
     assert_eq!(
         run(
             "let x = []; for event of case (i, e) => let x = x + [{\"e\": e}]; 1 end; core::array::len(x)",
             &list
         ),
-        "4000"
+        "500"
     );
 }

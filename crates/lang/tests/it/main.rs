@@ -84,11 +84,17 @@ fn run_all(source: &str, events: &[&str]) -> String {
 
 #[track_caller]
 fn run_compiled(script: &Compiled<Script>, events: &[&str]) -> String {
+    run_bounded(script, events, 32 * 1024 * 1024)
+}
+
+/// As [`run_compiled`], with a bound on the values that one event may copy.
+#[track_caller]
+fn run_bounded(script: &Compiled<Script>, events: &[&str], values: usize) -> String {
     let mut state = Value::Null;
     let mut last = String::new();
     for event in events {
         let (mut event, mut meta) = (Payload::from(json(event)), Value::record());
-        let context = Context::new(7, None, Some(&TestHost));
+        let context = Context::new(7, None, Some(&TestHost)).with_values(values);
         let result = script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context);
         last = match result {
             Ok(Outcome::Emit { port, value }) => show(&value, port.as_deref()),

@@ -3,6 +3,8 @@
 //! The outcome is the value that leaves by any port, `drop`, or `error` with a part of the report. `\N` in a script is
 //! a line break; blank lines and lines that start with `//` mean nothing.
 
+#![expect(clippy::panic, reason = "a test that can not go on fails")]
+
 use super::{TestHost, embedded};
 use tremor_lang::{Context, Outcome};
 use tremor_value::{Payload, Value};
