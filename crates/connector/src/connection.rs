@@ -103,10 +103,10 @@ impl Connection {
         unwritten: Unwritten,
         beacon: &Beacon,
         alive: Alive,
-    ) -> Self {
+    ) -> Box<Self> {
         let (reader, writer) = tokio::io::split(duplex.stream);
         let gate = inlet.gate();
-        Self {
+        Box::new(Self {
             reader,
             has_input: !duplex.input.is_empty(),
             buffer: Buffer::new(duplex.input),
@@ -123,11 +123,13 @@ impl Connection {
             busy: true,
             rest_at: None,
             alive: Some(alive),
-        }
+        })
     }
 
     /// Runs until the connection ends, one way or another.
-    pub(crate) async fn run(mut self) -> Ended {
+    ///
+    /// What is rarely done is boxed: an idle connection pays for the largest future in here.
+    pub(crate) async fn run(mut self: Box<Self>) -> Ended {
         loop {
             let ended = match self.turn().await {
                 Turn::Read(Ok(0)) => {
@@ -142,16 +144,16 @@ impl Connection {
                     None
                 }
                 Turn::StopReading => {
-                    self.end_source(None).await;
-                    return self.write_only().await;
+                    Box::pin(self.end_source(None)).await;
+                    return Box::pin(self.write_only()).await;
                 }
-                Turn::Stop => return self.stop().await,
+                Turn::Stop => return Box::pin(self.stop()).await,
             };
             if let Some(ended) = ended {
                 if ended.cut == Cut::Local && !ended.clean {
-                    self.part(true).await;
+                    Box::pin(self.part(true)).await;
                 }
-                self.end_source(Some(&ended)).await;
+                Box::pin(self.end_source(Some(&ended))).await;
                 return ended;
             }
         }
@@ -240,9 +242,9 @@ impl Connection {
         }
         match flow {
             Ok(Flow::Open) => None,
-            Ok(Flow::Closed { we_drop }) => Some(self.part(we_drop).await),
+            Ok(Flow::Closed { we_drop }) => Some(Box::pin(self.part(we_drop)).await),
             Err(error) => {
-                self.part(true).await;
+                Box::pin(self.part(true)).await;
                 Some(Ended::broken(Cut::Peer, error))
             }
         }

@@ -4,6 +4,7 @@ use crate::{
     Handshake, Listener,
     beacon::Beacon,
     connection::{Alive, Connection, Unwritten},
+    duplex::Address,
     inlet::{Inlet, SourceShared},
     streams::Streams,
     task::TARGET,
@@ -78,28 +79,38 @@ impl Listening {
     }
 
     async fn serve(self, handshake: Handshake, alive: Alive) {
-        let gate = self.source.gate.clone();
-        let duplex = tokio::select! {
-            duplex = handshake => duplex,
-            () = gate.ended() => return,
-            () = self.beacon.stopped() => return,
-        };
-        let duplex = match duplex {
-            Ok(duplex) => duplex,
-            Err(cause) => return self.refused(&cause),
-        };
-        let stream = self.next_stream.fetch_add(1, Relaxed);
-        let address = duplex.address.clone();
-        let outbox = self.streams.open(stream, &address);
-        let inlet = Inlet::open(&self.source, stream, duplex.origin.clone(), duplex.meta.clone());
-        let _close_at_the_end = Registered { streams: &self.streams, stream, address: &address };
-        let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);
-        // Boxed, so that the memory of the handshake is not kept as long as the connection lives.
-        let ended = Box::pin(connection.run()).await;
+        // Boxed, so that nobody pays for the handshake as long as the connection lives.
+        let Some((connection, registered)) = Box::pin(self.open(handshake, alive)).await else { return };
+        let ended = connection.run().await;
+        let Registered { stream, address, .. } = &registered;
         debug!(
             target: TARGET,
             "[Connector::{}] connection {stream} with {}:{} ended: {}", self.alias, address.host, address.port, ended.cause
         );
+    }
+
+    /// Does the handshake and puts the connection on the table.
+    async fn open(&self, handshake: Handshake, alive: Alive) -> Option<(Box<Connection>, Registered)> {
+        let gate = self.source.gate.clone();
+        let duplex = tokio::select! {
+            duplex = handshake => duplex,
+            () = gate.ended() => return None,
+            () = self.beacon.stopped() => return None,
+        };
+        let duplex = match duplex {
+            Ok(duplex) => duplex,
+            Err(cause) => {
+                self.refused(&cause);
+                return None;
+            }
+        };
+        let stream = self.next_stream.fetch_add(1, Relaxed);
+        let address = duplex.address.clone();
+        let outbox = self.streams.open(stream, &address);
+        let registered = Registered { streams: self.streams.clone(), stream, address };
+        let inlet = Inlet::open(&self.source, stream, duplex.origin.clone(), duplex.meta.clone());
+        let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);
+        Some((connection, registered))
     }
 
     fn refused(&self, cause: &str) {
@@ -137,15 +148,15 @@ impl Refusals {
 }
 
 /// Takes a connection off the table however it ends.
-struct Registered<'a> {
-    streams: &'a Streams,
+struct Registered {
+    streams: Arc<Streams>,
     stream: u64,
-    address: &'a crate::duplex::Address,
+    address: Address,
 }
 
-impl Drop for Registered<'_> {
+impl Drop for Registered {
     fn drop(&mut self) {
-        self.streams.close(self.stream, self.address);
+        self.streams.close(self.stream, &self.address);
     }
 }
 

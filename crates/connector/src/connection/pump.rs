@@ -121,9 +121,9 @@ impl Pump {
         loop {
             if self.outbox.is_given_up() {
                 self.drop_unbegun();
-                let _best_effort =
-                    timeout(self.limits.close.min(SLOW_GOODBYE), self.finish_with(Ending::SlowConsumer))
-                        .await;
+                let limit = self.limits.close.min(SLOW_GOODBYE);
+                let goodbye = Box::pin(self.finish_with(Ending::SlowConsumer));
+                let _best_effort = timeout(limit, goodbye).await;
                 return Some(Ended::broken(Cut::Local, "the peer does not read what it is sent"));
             }
             if self.framed.is_empty() && !self.take_messages() {
