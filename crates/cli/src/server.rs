@@ -55,7 +55,7 @@ pub fn run_once(instance: &str, file: &Path) -> Result<ExitCode, CliError> {
         let plans = loading::plan(file, None, &parts, &mut engine::Aliases::default())?;
         loading::deploy(plans, &runtime)?;
         let say = Say { logs_elsewhere: false };
-        let mut wishes = Wishes { interrupts: None, exits, failures, runtime, only_flow: true, say };
+        let mut wishes = Wishes { interrupts: None, exits, failures, runtime, only_flow: true, say, seen: 0 };
         let request = wishes.next().await;
         wishes.stop(request).await
     });
@@ -80,7 +80,8 @@ async fn serve(instance: &str, options: &ServerRunOptions, say: Say) -> Result<E
     }
     let only_flow = !options.keep_running;
     let interrupts = Some(interrupts);
-    let mut wishes = Wishes { interrupts, exits, failures, runtime: runtime.clone(), only_flow, say };
+    let mut wishes =
+        Wishes { interrupts, exits, failures, runtime: runtime.clone(), only_flow, say, seen: 0 };
     // On a thread that may block, so that a signal ends the loading of a file that never ends.
     let (files, recursion_limit) = (options.artefacts.clone(), options.recursion_limit);
     let loading = tokio::task::spawn_blocking({

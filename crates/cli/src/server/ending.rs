@@ -19,6 +19,8 @@ pub(super) struct Wishes {
     /// A flow that fails to start ends the process if it is the only one.
     pub(super) only_flow: bool,
     pub(super) say: Say,
+    /// Signals that have been answered.
+    pub(super) seen: u32,
 }
 
 impl Wishes {
@@ -26,7 +28,10 @@ impl Wishes {
     pub(super) async fn next(&mut self) -> ExitRequest {
         loop {
             tokio::select! {
-                request = signal(self.interrupts.as_ref(), 0) => return request,
+                request = signal(self.interrupts.as_ref(), 0) => {
+                    self.seen = 1;
+                    return request;
+                }
                 Some(request) = self.exits.recv() => return request,
                 Some(failure) = self.failures.recv() => {
                     if self.only_flow && self.runtime.flows().len() == 1 {
@@ -40,8 +45,10 @@ impl Wishes {
     }
 
     /// Waits for a signal alone.
-    pub(super) async fn interrupted(&self) -> ExitRequest {
-        signal(self.interrupts.as_ref(), 0).await
+    pub(super) async fn interrupted(&mut self) -> ExitRequest {
+        let request = signal(self.interrupts.as_ref(), 0).await;
+        self.seen = 1;
+        request
     }
 
     /// Ends all flows and gives the exit status. A forceful signal ends the draining early.
@@ -64,7 +71,7 @@ impl Wishes {
     /// Ends when a further signal asks for a forceful stop.
     async fn forced(&self) {
         let Some(interrupts) = &self.interrupts else { return std::future::pending().await };
-        let mut seen = interrupts.count();
+        let mut seen = self.seen;
         loop {
             let request = signal(Some(interrupts), seen).await;
             if !request.graceful {
