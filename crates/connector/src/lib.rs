@@ -3,6 +3,17 @@
 //! A kind ([`Spec`]) builds a [`Connector`], which knows how to make one connection attempt. Everything
 //! else is common: reading streams into pipelines, writing batches, reconnecting, pausing, draining,
 //! stopping. [`Instance`] is a connector before it works, [`Handle`] one that does.
+//!
+//! Who runs what:
+//!
+//! * one task per connector makes attempts and hears of everything (`task`); it never waits for events;
+//! * a source that works on its own has a task (`half`), and so has a sink that is served from a queue (`queued`);
+//! * a connection that is read and written has one task for both (`connection`). Whoever sends to it encodes right
+//!   into its outbox (`streams`, `outbox`): there is no task between.
+//!
+//! What always holds: a source reads only while its gate is open (`gate`); what a sink received is written, has
+//! failed, or waits (`counters`); every wait ends when the connector stops; a panic ends its own part, and whoever
+//! waits for that part hears of it.
 
 pub mod config;
 pub mod duplex;

@@ -1,7 +1,7 @@
 //! A flow at work.
 
 use crate::{pipelines::Node, plan::Plan};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
@@ -158,8 +158,9 @@ impl Flow {
             return Ok(());
         }
         info!(target: TARGET, "[Flow::{}] Starting", self.alias);
-        let outcomes = join_all(self.started().map(|connector| connector.handle.start())).await;
-        let outcome: Result<(), String> = outcomes.into_iter().collect();
+        // The first that fails is told at once: another one may try for ever.
+        let outcome = try_join_all(self.started().map(|connector| connector.handle.start())).await;
+        let outcome = outcome.map(|_all| ());
         match &outcome {
             Ok(()) => {
                 info!(target: TARGET, "[Flow::{}] Started", self.alias);

@@ -181,3 +181,20 @@ async fn of_two_instances_of_one_name_the_later_one_works() {
     assert_eq!(collected(&first).len(), 0);
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_connector_that_fails_is_told_while_another_one_still_tries() {
+    let sink = fresh();
+    let mut world = World::with(&format!(
+        "{}{}
+        create pipeline pass from pipelines::passthrough;
+        connect /connector/client to /pipeline/pass;
+        connect /pipeline/pass to /connector/sink;",
+        connector("client", "ws_client", r#"{"url": "ws://127.0.0.1:1"}"#)
+            .replace("config", "reconnect = {\"retry\": {\"interval_ms\": 10}}, config"),
+        connector("sink", "collect", &format!(r#"{{"name": "{sink}", "fails": true}}"#)),
+    ));
+    let failure = crate::world::within(world.failures.recv()).await.unwrap();
+    assert!(failure.cause.contains("main::sink Connection failed"), "{}", failure.cause);
+    world.end().await;
+}
