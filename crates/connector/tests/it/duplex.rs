@@ -3,17 +3,22 @@
 use crate::fake::{Attempts, Seen, Subject, refused, within};
 use bytes::BytesMut;
 use std::{
+    io,
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf},
     sync::mpsc,
     time::{sleep, timeout},
 };
 use tremor_connector::{
     ConnectError, Connected, Intake, State,
-    duplex::{Address, Closed, Cut, Duplex, Ending, Flow, Limits, Protocol, ProtocolError, Unsendable},
+    duplex::{
+        Address, Closed, Cut, Duplex, Ending, Flow, Limits, Protocol, ProtocolError, Stream, Unsendable,
+    },
 };
 use tremor_event::OriginUri;
 use tremor_value::Value;
@@ -62,7 +67,30 @@ impl Protocol for Lines {
     }
 }
 
-fn duplex(stream: DuplexStream) -> Connected {
+/// Takes everything and keeps it, as encryption does whose socket is full.
+struct Hoarding(DuplexStream);
+
+impl AsyncRead for Hoarding {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Hoarding {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+fn duplex(stream: impl Stream + 'static) -> Connected {
     Connected::Duplex(Duplex {
         stream: Box::new(stream),
         input: BytesMut::new(),
@@ -156,7 +184,23 @@ async fn a_peer_that_reads_nothing_is_dropped_even_if_it_sends_all_the_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn questions_are_answered_while_the_gate_is_closed_downstream() {
+async fn a_flush_that_makes_no_progress_counts_like_a_write() {
+    let (ours, _theirs) = tokio::io::duplex(64);
+    let ours = Arc::new(Mutex::new(Some(Hoarding(ours))));
+    let attempts: Attempts = Box::new(move |_| {
+        let ours = ours.lock().unwrap().take();
+        Box::pin(async move { ours.map_or_else(refused, |ours| Ok(duplex(ours))) })
+    });
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(0..1).await;
+    let lost = timeout(Duration::from_secs(35), subject.is_connected(false));
+    lost.await.expect("the write limit is 30 s");
+    timeout(Duration::from_secs(5), subject.handle.stop()).await.expect("the stop hangs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_are_answered_between_messages() {
     let (attempts, mut peers) = pipes(1, 1 << 20);
     let mut subject = Subject::single(FOR_EVER, attempts);
     within(subject.handle.start()).await.unwrap();
