@@ -11,7 +11,7 @@ use tremor_connector::config::{ConfigError, Reader};
 use tremor_value::{Record, Value};
 
 /// Bytes of a handshake that are read at once.
-const HANDSHAKE_READ_BYTES: usize = 4096;
+const HANDSHAKE_READ_BYTES: usize = 1024;
 
 /// Metadata of a connection's events, under the kind's name: of text messages, and of binary ones.
 fn metadata(kind: &'static str, of_connection: Record) -> (Value, Value) {

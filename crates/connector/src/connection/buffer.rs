@@ -4,9 +4,9 @@ use bytes::BytesMut;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What an idle connection keeps ready for its next read.
+/// Room for a read on a connection that has just begun or is idle.
 const RESTING_BYTES: usize = 1024;
-/// Room for a read on a connection that has just begun or does little.
+/// Room for a read on a connection that does little.
 const LEAST_BYTES: usize = 4 * 1024;
 /// Room for a read while the peer fills every one.
 const MOST_BYTES: usize = 64 * 1024;
@@ -23,7 +23,7 @@ pub(super) struct Buffer {
 impl Buffer {
     /// A buffer that begins with what arrived behind the handshake.
     pub(super) fn new(bytes: BytesMut) -> Self {
-        Self { bytes, room: LEAST_BYTES, small_reads: 0 }
+        Self { bytes, room: RESTING_BYTES, small_reads: 0 }
     }
 
     /// What was read and not yet taken.
