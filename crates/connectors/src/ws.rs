@@ -13,13 +13,38 @@ use tremor_value::{Record, Value};
 /// Bytes of a handshake that are read at once.
 const HANDSHAKE_READ_BYTES: usize = 1024;
 
-/// Metadata of a connection's events, under the kind's name: of text messages, and of binary ones.
-fn metadata(kind: &'static str, of_connection: Record) -> (Value, Value) {
-    let mut binary = of_connection.clone();
-    binary.insert("binary", true);
-    let text = Record::from_iter([(kind, Value::from(of_connection))]);
-    let binary = Record::from_iter([(kind, Value::from(binary)), ("binary", Value::from(true))]);
-    (text.into(), binary.into())
+/// Metadata of a connection's events, under the kind's name. All events of a sort share theirs.
+struct Metadata {
+    kind: &'static str,
+    /// Of text messages.
+    text: Value,
+    /// Of binary messages, once there was one: most connections never have any.
+    binary: Option<Value>,
+}
+
+impl Metadata {
+    fn new(kind: &'static str, of_connection: Record) -> Self {
+        let text = Record::from_iter([(kind, Value::from(of_connection))]).into();
+        Self { kind, text, binary: None }
+    }
+
+    /// Of text messages.
+    fn text(&self) -> Value {
+        self.text.clone()
+    }
+
+    /// Of binary messages.
+    fn binary(&mut self) -> Value {
+        let (kind, text) = (self.kind, &self.text);
+        let binary = self.binary.get_or_insert_with(|| {
+            let mut of_connection = text.get(kind).cloned().unwrap_or_else(Value::record);
+            if let Some(of_connection) = of_connection.as_record_mut() {
+                of_connection.insert("binary", true);
+            }
+            Record::from_iter([(kind, of_connection), ("binary", Value::from(true))]).into()
+        });
+        binary.clone()
+    }
 }
 
 /// `{"host", "port"}` of a peer.

@@ -1,7 +1,7 @@
 //! `ws_client`: holds one WebSocket connection (`spec/connectors.md` 3.2).
 
 use super::{
-    fields, header_list, metadata,
+    Metadata, fields, header_list,
     options::{Settings, Wire},
     peer_record,
     protocol::WebSocket,
@@ -155,7 +155,7 @@ impl Client {
         if let Some(protocol) = response {
             of_connection.insert("protocol", protocol);
         }
-        let (meta, binary_meta) = metadata(SPEC.name, of_connection);
+        let metadata = Metadata::new(SPEC.name, of_connection);
         let origin = OriginUri {
             port: Some(local.port()),
             path: vec![local.port().to_string()],
@@ -164,9 +164,9 @@ impl Client {
         Ok(Duplex {
             stream,
             input,
-            protocol: Box::new(WebSocket::new(Role::Client, &self.wire, binary_meta, ())),
+            meta: metadata.text(),
+            protocol: Box::new(WebSocket::new(Role::Client, &self.wire, metadata, ())),
             origin: Arc::new(origin),
-            meta,
             address,
             limits: self.wire.times,
         })

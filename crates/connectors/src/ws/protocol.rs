@@ -1,12 +1,11 @@
 //! Puts the WebSocket protocol around a connection.
 
-use super::options::Wire;
+use super::{Metadata, options::Wire};
 use bytes::BytesMut;
 use tremor_connector::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Protocol, ProtocolError, Unsendable},
 };
-use tremor_value::Value;
 use tremor_ws::{CloseAnswer, CloseTimeouts, Closing, Decoder, Encoder, End, Incoming, Options, Role};
 
 /// One connection's frames and close handshake.
@@ -16,14 +15,14 @@ pub(super) struct WebSocket<Slot> {
     encoder: Encoder,
     closing: Closing,
     incoming: Vec<Incoming>,
-    binary_meta: Value,
+    metadata: Metadata,
     /// Held as long as the connection lives.
     _slot: Slot,
 }
 
 impl<Slot> WebSocket<Slot> {
-    /// `binary_meta` is the metadata of binary messages; text messages have that of the connection.
-    pub(super) fn new(role: Role, wire: &Wire, binary_meta: Value, slot: Slot) -> Self {
+    /// `metadata` is that of the connection.
+    pub(super) fn new(role: Role, wire: &Wire, metadata: Metadata, slot: Slot) -> Self {
         let timeouts =
             CloseTimeouts { handshake: Some(wire.times.close), server_drop: Some(wire.times.drop) };
         Self {
@@ -32,7 +31,7 @@ impl<Slot> WebSocket<Slot> {
             encoder: Encoder::new(role, wire.options),
             closing: Closing::new(role, &wire.options, timeouts),
             incoming: Vec::new(),
-            binary_meta,
+            metadata,
             _slot: slot,
         }
     }
@@ -61,7 +60,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         for item in incoming.drain(..) {
             match item {
                 Incoming::Message { payload, binary, .. } => {
-                    intake.bytes(payload, binary.then(|| self.binary_meta.clone()));
+                    intake.bytes(payload, binary.then(|| self.metadata.binary()));
                 }
                 // Of several pings that wait, the last answer stands for all.
                 Incoming::Ping(payload) => ping = Some(payload),

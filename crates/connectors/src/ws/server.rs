@@ -1,7 +1,7 @@
 //! `ws_server`: accepts WebSocket connections, each a stream in both directions (`spec/connectors.md` 3.1).
 
 use super::{
-    fields, header_list, metadata,
+    Metadata, fields, header_list,
     options::{Settings, Wire},
     peer_record,
     protocol::WebSocket,
@@ -306,7 +306,7 @@ impl Shared {
         if let Some(protocol) = protocol {
             of_connection.insert("protocol", protocol);
         }
-        let (meta, binary_meta) = metadata(SPEC.name, of_connection);
+        let metadata = Metadata::new(SPEC.name, of_connection);
         let origin = OriginUri {
             port: Some(address.port),
             path: vec![self.port.to_string()],
@@ -315,9 +315,9 @@ impl Shared {
         Duplex {
             stream,
             input,
-            protocol: Box::new(WebSocket::new(Role::Server, &self.wire, binary_meta, slot)),
+            meta: metadata.text(),
+            protocol: Box::new(WebSocket::new(Role::Server, &self.wire, metadata, slot)),
             origin: Arc::new(origin),
-            meta,
             address,
             limits: self.wire.times,
         }
