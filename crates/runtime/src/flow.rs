@@ -9,7 +9,7 @@ use std::sync::{
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 use tremor_connector::{Handle, SinkTotals, State};
-use tremor_diagnostic::SourceMap;
+use tremor_diagnostic::{RenderOptions, SourceMap, render};
 use tremor_lang::RuntimeError;
 use tremor_pipeline::Report;
 
@@ -108,7 +108,20 @@ pub(crate) struct ReportToLog {
 
 impl Report for ReportToLog {
     fn select_failed(&self, error: &RuntimeError, sources: &SourceMap) {
-        error!(target: TARGET, "[Pipeline::{}] {}", self.alias, error.report(sources).trim_end());
+        self.log(error, sources);
+    }
+
+    fn script_failed(&self, error: &RuntimeError, sources: &SourceMap) {
+        self.log(error, sources);
+    }
+}
+
+impl ReportToLog {
+    /// Unlike the `error` field of an event, a log names the file: it tells of many (`spec/cli.md` 5).
+    fn log(&self, error: &RuntimeError, sources: &SourceMap) {
+        let options = RenderOptions { file_name: true, colour: false };
+        let report = render(&error.to_diagnostic(sources), sources, options);
+        error!(target: TARGET, "[Pipeline::{}] {}", self.alias, report.trim_end());
     }
 }
 

@@ -5,6 +5,8 @@ mod flows;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod prefix;
 #[cfg(test)]
 mod world;

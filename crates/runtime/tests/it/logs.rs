@@ -1,0 +1,84 @@
+//! What a flow writes to the log.
+
+use crate::world::{World, connector, fresh};
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What was logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn errors_of_pipelines_are_logged_with_file_and_place() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    let sink = fresh();
+    let world = World::with(&format!(
+        r#"{}{}
+        define pipeline scripted pipeline
+          define script fails script event.scripted end;
+          create script fails;
+          select event from in into fails;
+          select event from fails into out;
+        end;
+        define pipeline selects pipeline select event.selected from in into out; end;
+        define pipeline reads pipeline
+          define script fails script event.caught end;
+          create script fails;
+          select event from in into fails;
+          select event.error from fails/err into out;
+        end;
+        create pipeline scripted;
+        create pipeline selects;
+        create pipeline reads;
+        connect /connector/numbers to /pipeline/scripted;
+        connect /connector/numbers to /pipeline/selects;
+        connect /connector/numbers to /pipeline/reads;
+        connect /pipeline/scripted to /connector/sink;
+        connect /pipeline/selects to /connector/sink;
+        connect /pipeline/reads to /connector/sink;"#,
+        connector("numbers", "numbers", r#"{"count": 1}"#),
+        connector("sink", "collect", &format!(r#"{{"name": "{sink}"}}"#)),
+    ));
+    let caught = world.collects(&sink, 1).await;
+    world.end().await;
+    // Events go on without the name of a file; what reaches nobody is told with it.
+    assert!(caught[0].contains("Error: ") && caught[0].contains("event.caught"), "{caught:?}");
+    let log = log.text();
+    for (pipeline, line) in [("scripted", "event.scripted"), ("selects", "event.selected")] {
+        let header = format!("[Pipeline::main::{pipeline}] Error in test.troy:");
+        let report = log.split(&header).nth(1).unwrap_or_else(|| panic!("{header}\n{log}"));
+        assert!(report.lines().next().unwrap().trim().split(':').all(|part| part.parse::<u32>().is_ok()));
+        assert!(report.contains(line) && report.contains("^"), "{report}");
+    }
+    assert!(!log.contains("Pipeline::main::reads"), "{log}");
+}
