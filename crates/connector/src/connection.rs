@@ -253,7 +253,7 @@ impl Connection {
     /// Ends the byte stream behind the last frames of a closing handshake.
     async fn part(&mut self, we_drop: bool) -> Ended {
         let part = async {
-            let _sent_or_not = timeout(self.limits.close, self.pump.finish()).await;
+            let _sent_or_not = timeout(self.limits.close, self.pump.flush()).await;
             if we_drop {
                 self.pump.shutdown().await;
             }

@@ -150,6 +150,11 @@ impl Pump {
         }
     }
 
+    /// Writes what is framed. What waits in the outbox stays there: it cannot be sent behind a goodbye.
+    pub(super) async fn flush(&mut self) {
+        let _broken_or_not = self.write_framed().await.is_err();
+    }
+
     /// As [`Pump::finish`], then says goodbye; `true` if the peer is expected to answer.
     pub(super) async fn finish_with(&mut self, ending: Ending) -> bool {
         if ending != Ending::SlowConsumer {

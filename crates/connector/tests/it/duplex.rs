@@ -26,7 +26,10 @@ use tremor_value::Value;
 const FOR_EVER: &str = r#"{"retry": {"interval_ms": 500, "randomized": false}}"#;
 
 /// Every message is a line; `?` wants a `!` back, `bye` ends in good order.
-struct Lines;
+#[derive(Default)]
+struct Lines {
+    closed: bool,
+}
 
 impl Protocol for Lines {
     fn read(
@@ -39,7 +42,10 @@ impl Protocol for Lines {
             let line = input.split_to(end + 1).freeze().slice(..end);
             match line.as_ref() {
                 b"?" => reply.extend_from_slice(b"!\n"),
-                b"bye" => return Ok(Flow::Closed { we_drop: true }),
+                b"bye" => {
+                    self.closed = true;
+                    return Ok(Flow::Closed { we_drop: true });
+                }
                 b"nonsense" => return Err(ProtocolError("that is nonsense".to_owned())),
                 _ => intake.bytes(line, None),
             }
@@ -48,6 +54,9 @@ impl Protocol for Lines {
     }
 
     fn write(&mut self, chunk: &[u8], _binary: bool, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+        if self.closed {
+            return Err(Unsendable("nothing can be sent behind a goodbye".to_owned()));
+        }
         if chunk == b"7" {
             return Err(Unsendable("7 cannot be sent".to_owned()));
         }
@@ -94,7 +103,7 @@ fn duplex(stream: impl Stream + 'static) -> Connected {
     Connected::Duplex(Duplex {
         stream: Box::new(stream),
         input: BytesMut::new(),
-        protocol: Box::new(Lines),
+        protocol: Box::new(Lines::default()),
         origin: Arc::new(OriginUri::default()),
         meta: Value::record(),
         address: Address { conn: 1, host: "there".to_owned(), port: 1 },
@@ -148,6 +157,29 @@ async fn what_was_not_written_goes_over_the_next_connection_in_order() {
     }
     let taken = subject.handle.taken();
     assert_eq!((taken.received, taken.written, taken.failed, taken.waiting), (110, 110, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_when_the_peer_says_goodbye_goes_over_the_next_connection() {
+    let (attempts, mut peers) = pipes(2, 4);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(100..101).await;
+    let mut first = peers.remove(0);
+    assert_eq!(line(&mut first).await, "100");
+    first.write_all(b"bye\n").await.unwrap();
+    subject.give(101..200).await;
+    // The peer reads to the end, as a good one does.
+    let mut read = String::new();
+    within(first.read_to_string(&mut read)).await.unwrap();
+    drop(first);
+    subject.give(200..210).await;
+    let mut second = peers.remove(0);
+    for expected in 101 + read.lines().count()..210 {
+        assert_eq!(line(&mut second).await, expected.to_string());
+    }
+    let taken = subject.handle.taken();
+    assert_eq!((taken.received, taken.written, taken.failed), (110, 110, 0));
 }
 
 #[tokio::test(start_paused = true)]

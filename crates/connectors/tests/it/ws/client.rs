@@ -8,7 +8,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 use tokio::{net::TcpListener, sync::watch};
-use tremor_connector::State;
+use tremor_connector::{Handle, State};
+use tremor_event::{Event, EventBatch, EventId};
 use tremor_value::Value;
 
 const SOON: &str = r#"{"retry": {"interval_ms": 1, "growth_rate": 1, "randomized": false}}"#;
@@ -58,21 +59,28 @@ impl Random {
 }
 
 /// Takes messages and dies again and again, until it has seen the last one.
-async fn mortal(port: Arc<Port>, seed: u64, got: Arc<Mutex<Vec<u64>>>, last: u64) {
+async fn mortal(port: Arc<Port>, seed: u64, got: Arc<Mutex<Vec<u64>>>, handle: Handle) {
     let mut random = Random(seed);
     let mut listener: Option<TcpListener> = None;
     loop {
         let mut ws = accept(listener.get_or_insert_with(|| port.listen())).await;
-        let lives = random.below(400);
-        for _ in 0..lives {
+        for _ in 0..random.below(400) {
             let Some(Ok(message)) = ws.next().await else { break };
-            if !message.is_text() {
-                continue;
-            }
-            let number = message.to_text().unwrap().parse().unwrap();
+            let Ok(text) = message.to_text() else { continue };
+            let Some(number) = text.split(['[', ',']).nth(1) else { continue };
+            let number = number.parse().unwrap();
             got.lock().unwrap().push(number);
-            if number == last {
+            if number == EVENTS - 1 {
                 return;
+            }
+        }
+        if random.below(2) == 0 {
+            // It stops reading a while before it dies: messages are in the middle of being written then.
+            for _ in 0..1000 {
+                if handle.taken().waiting > 0 {
+                    break;
+                }
+                tokio::task::yield_now().await;
             }
         }
         match random.below(4) {
@@ -80,41 +88,57 @@ async fn mortal(port: Arc<Port>, seed: u64, got: Arc<Mutex<Vec<u64>>>, last: u64
             1 => listener = None,
             2 => {
                 // Gone without a goodbye, with what was not read.
-                socket2::SockRef::from(ws.get_ref().get_ref())
-                    .set_linger(Some(std::time::Duration::ZERO))
-                    .unwrap();
+                let socket = socket2::SockRef::from(ws.get_ref().get_ref());
+                socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
             }
             _ => {}
         }
     }
 }
 
+const EVENTS: u64 = 2000;
+/// Most events that are sent at once.
+const AT_ONCE: u64 = 32;
+
+/// Events that are large enough for a few to fill what the system takes.
+fn batch(numbers: std::ops::Range<u64>) -> EventBatch {
+    let filler = Value::from("x".repeat(30_000));
+    let events = numbers.map(|number| Event {
+        id: EventId::new(1, 0, number, number),
+        payload: Value::from(vec![Value::from(number), filler.clone()]).into(),
+        meta: Value::record(),
+        ingest_ns: 1,
+        origin: None,
+        is_batch: false,
+        transactional: false,
+    });
+    EventBatch { events: events.collect(), bytes: 1 }
+}
+
 /// `received + waiting + failed + in doubt = sent` at every moment, in order, nothing twice.
 #[tokio::test]
 async fn nothing_is_lost_doubled_or_reordered_while_the_server_dies_again_and_again() {
-    const EVENTS: u64 = 4000;
     for seed in 1..=3 {
         let port = Arc::new(Port::reserve());
         let got = Arc::new(Mutex::new(Vec::new()));
-        let server = tokio::spawn(mortal(port.clone(), seed, got.clone(), EVENTS - 1));
-        let mut subject = client(&port, "", SOON);
+        let subject = client(&port, "", SOON);
+        let server = tokio::spawn(mortal(port.clone(), seed, got.clone(), subject.handle.clone()));
         within(subject.handle.start()).await.unwrap();
-        subject.open();
         let sent = Arc::new(AtomicU64::new(0));
         let sampled = tokio::spawn(sample(subject.handle.clone(), sent.clone(), got.clone()));
-        for number in 0..EVENTS {
-            sent.store(number + 1, Ordering::SeqCst);
-            within(subject.give_to(0, Value::from(number))).await;
-            if number % 7 == 0 {
-                tokio::task::yield_now().await;
-            }
+        let (into, mut random, mut next) = (subject.way_in(), Random(seed), 0);
+        while next < EVENTS {
+            let end = (next + 1 + random.below(AT_ONCE)).min(EVENTS);
+            sent.store(end, Ordering::SeqCst);
+            within(into.deliver(0, batch(next..end))).await;
+            next = end;
         }
-        // The last one may have been written to a connection that died: then it is sent once more.
         while !server.is_finished() {
             tokio::task::yield_now().await;
+            // The last one may have been written to a connection that died: then it is sent once more.
             if subject.handle.taken().waiting == 0 && subject.handle.status().connected {
                 sent.fetch_add(1, Ordering::SeqCst);
-                within(subject.give_to(0, Value::from(EVENTS - 1))).await;
+                within(into.deliver(0, batch(EVENTS - 1..EVENTS))).await;
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
         }
@@ -127,22 +151,22 @@ async fn nothing_is_lost_doubled_or_reordered_while_the_server_dies_again_and_ag
         assert_eq!((taken.received, taken.failed), (sent.load(Ordering::SeqCst), 0));
         let in_doubt = taken.written - got.len() as u64;
         assert_eq!(got.len() as u64 + in_doubt + taken.waiting, taken.received);
-        assert!(got.len() as u64 > EVENTS / 4, "seed {seed}: {} of {EVENTS} came through", got.len());
+        assert!(got.len() as u64 > EVENTS / 8, "seed {seed}: {} of {EVENTS} came through", got.len());
     }
 }
 
 /// Looks again and again, between the steps of everybody else: they all share this thread.
-async fn sample(handle: tremor_connector::Handle, sent: Arc<AtomicU64>, got: Arc<Mutex<Vec<u64>>>) {
+async fn sample(handle: Handle, sent: Arc<AtomicU64>, got: Arc<Mutex<Vec<u64>>>) {
     loop {
         let taken = handle.taken();
         let sent = sent.load(Ordering::SeqCst);
         let got = got.lock().unwrap().len() as u64;
         // What is being sent right now may or may not have been taken.
-        assert!(taken.received == sent || taken.received + 1 == sent, "{taken:?} of {sent}");
-        assert_eq!(taken.received, taken.written + taken.failed + taken.waiting);
+        assert!(taken.received <= sent && taken.received + AT_ONCE >= sent, "{taken:?} of {sent}");
+        assert_eq!(taken.received, taken.written + taken.failed + taken.waiting, "{taken:?} {got}");
         assert!(got <= taken.written, "{got} arrived, but {taken:?}");
-        // The bound, and one message that was taken out and waits to be written.
-        assert!(taken.waiting <= 2 * 1024 + 1, "{taken:?}");
+        // 1 MiB waits in the queue and as much may be on its way out; one batch waits to be taken.
+        assert!(taken.waiting <= 2 * ((1 << 20) / 30_000 + 1) + AT_ONCE, "{taken:?}");
         tokio::task::yield_now().await;
     }
 }

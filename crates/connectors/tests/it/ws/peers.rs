@@ -35,6 +35,8 @@ impl Port {
     pub(super) fn listen(&self) -> TcpListener {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
+        // Little stays with the system, so that messages have to wait where they are counted.
+        socket.set_recv_buffer_size(4096).unwrap();
         socket.bind(self.address().parse().unwrap()).unwrap();
         socket.listen(128).unwrap()
     }
