@@ -24,7 +24,7 @@ connect /connector/NAME to /pipeline/PIPELINE;
 
 Anything else in `with`, and any key of `config` that the kind does not know, is an error when the flow is loaded.";
 
-const COMMON: [[&str; 4]; 6] = [
+const COMMON: [[&str; 4]; 5] = [
     ["config", "record", "none", "What the tables below list for each kind."],
     [
         "codec",
@@ -50,7 +50,6 @@ const COMMON: [[&str; 4]; 6] = [
         "{\"none\": null}",
         "What to do when a connection cannot be made or breaks; see below.",
     ],
-    ["metrics_interval_s", "integer", "none", "Seconds between measurements of the connector."],
 ];
 
 const RETRY: [[&str; 4]; 4] = [
@@ -72,7 +71,13 @@ const RETRY: [[&str; 4]; 4] = [
         "unlimited",
         "Failed attempts in a row, the very first one included, after which the connector gives up.",
     ],
-    ["randomized", "bool", "true", "Draw every wait between what it was and what it would be."],
+    [
+        "randomized",
+        "bool",
+        "true",
+        "Draw each wait after the first between the wait before it and that wait times `growth_rate`. The first wait is `interval_ms`; \
+         `ws_client` draws it too, between half and one and a half of `interval_ms`. With `false` all waits are exact.",
+    ],
 ];
 
 /// The page about `kinds`.
