@@ -158,7 +158,8 @@ fn compiled<T>(
 #[derive(Debug, Default)]
 pub(crate) struct Aliases(BTreeSet<String>);
 
-/// Makes a plan of every flow that `deployment` deploys; shows what is wrong on standard error.
+/// Makes a plan of every flow that `deployment` deploys; shows what is wrong, and what is probably not meant, on
+/// standard error.
 pub(crate) fn plans(
     deployment: &Compiled<Deployment>,
     parts: &Parts,
@@ -179,7 +180,10 @@ pub(crate) fn plans(
             continue;
         }
         match Plan::new(flow, &deployment.sources, parts) {
-            Ok(plan) => plans.push(plan),
+            Ok(plan) => {
+                problems.add(tremor_runtime::unlinked(flow, &deployment.sources));
+                plans.push(plan);
+            }
             Err(found) => {
                 refusal.get_or_insert_with(|| refused(flow, &found));
                 problems.add(found);
@@ -196,43 +200,51 @@ pub(crate) fn plans(
 pub(crate) fn check_definitions(deployment: &Compiled<Deployment>, parts: &Parts) -> Result<(), Refusal> {
     let Deployment { flows, definitions } = &deployment.program;
     // What a deployed flow is made of has been checked with it.
-    let is_checked = |connector: Span| {
-        let mut connectors = flows.iter().flat_map(|flow| &flow.connectors);
-        connectors.any(|other| other.span == connector)
+    let is_checked = |flow: &Flow| {
+        flows.iter().any(|deployed| parts_of(deployed).any(|part| parts_of(flow).any(|other| other == part)))
     };
     let mut names: Vec<&String> = definitions.keys().collect();
     names.sort();
     let mut problems = Problems::default();
     for name in names {
         match deployment.program.instantiate(name, &deployment.sources) {
-            Ok(flow) if flow.connectors.iter().any(|connector| is_checked(connector.span)) => {}
-            Ok(flow) => problems.add(Plan::new(&flow, &deployment.sources, parts).err().unwrap_or_default()),
+            Ok(flow) if is_checked(&flow) => {}
+            Ok(flow) => problems.add(match Plan::new(&flow, &deployment.sources, parts) {
+                Ok(_plan) => tremor_runtime::unlinked(&flow, &deployment.sources),
+                Err(found) => found,
+            }),
             Err(found) if found.iter().any(|problem| problem.code == codes::MISSING_ARGUMENT) => {}
             Err(found) => problems.add(found),
         }
     }
     show(&problems.0, &deployment.sources);
-    if problems.0.is_empty() {
-        Ok(())
-    } else {
+    if problems.0.iter().any(Diagnostic::is_error) {
         Err(Refusal::shown("a flow that is defined can not be deployed"))
+    } else {
+        Ok(())
     }
 }
 
-/// Reports, each place only once for one condition: two flows may be made from one definition.
+/// Where the parts of a flow are created: the same for all flows that are made from one definition.
+fn parts_of(flow: &Flow) -> impl Iterator<Item = Span> {
+    let connectors = flow.connectors.iter().map(|connector| connector.span);
+    connectors.chain(flow.pipelines.iter().map(|pipeline| pipeline.span))
+}
+
+/// Reports. Two flows may be made from one definition: what is wrong with the first is not told again.
 #[derive(Default)]
 struct Problems(Vec<Diagnostic>);
 
 impl Problems {
-    fn add(&mut self, found: Vec<Diagnostic>) {
-        for problem in found {
+    /// Adds what is wrong with one more flow.
+    fn add(&mut self, mut found: Vec<Diagnostic>) {
+        found.retain(|problem| {
             let is_same = |other: &Diagnostic| {
                 other.inner.is_some() && (other.code, other.inner) == (problem.code, problem.inner)
             };
-            if !self.0.iter().any(is_same) {
-                self.0.push(problem);
-            }
-        }
+            !self.0.iter().any(is_same)
+        });
+        self.0.append(&mut found);
     }
 }
 

@@ -143,6 +143,7 @@ codes! {
     REDUNDANT_TEST = "W-7", "A record pattern tests a key in two ways that do not go together.";
     UNUSED_DEFINITION = "W-8", "A definition that nothing creates.";
     DUPLICATE_INSTANCE = "W-9", "An instance is created twice; the later one wins.";
+    UNLINKED = "W-10", "A part of a flow is linked to nothing.";
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ mod locate;
 mod pipelines;
 mod plan;
 mod runtime;
+mod unlinked;
 
 pub use flow::{ConnectorStatus, FlowState, FlowStatus, PipelinePort};
 pub use plan::{Parts, Plan};
 pub use runtime::{ChangeError, Failure, Runtime, StopTimeout};
+pub use unlinked::unlinked;

@@ -61,7 +61,7 @@ impl Plan {
                 maker.problems.push(problem);
             }
         }
-        maker.problems.extend(linker.finish(flow, &maker.board).err());
+        maker.problems.extend(linker.finish(flow, sources, &maker.board).err());
         if !maker.problems.is_empty() {
             return Err(maker.problems);
         }
@@ -228,13 +228,20 @@ impl Linker {
     }
 
     /// Works out who hears of whom: gates of sources behind sinks, and the drain marks to expect.
-    fn finish(&self, flow: &Flow, board: &DrainBoard) -> Result<(), Diagnostic> {
+    fn finish(&self, flow: &Flow, sources: &SourceMap, board: &DrainBoard) -> Result<(), Diagnostic> {
         if let Some(members) = self.graph.pipeline_loop() {
+            // The place where it closes; a flow has it in its text only once, however often it is deployed.
+            let is_member = |end: &Endpoint| {
+                let at = self.pipeline(end).ok().filter(|_| end.kind == EndpointKind::Pipeline);
+                at.is_some_and(|at| members.contains(&at))
+            };
+            let closing = flow.links.iter().rev().find(|link| is_member(&link.from) && is_member(&link.to));
+            let at = closing.map_or(flow.span, |link| link.span);
             let names =
                 members.iter().filter_map(|index| self.pipelines.get(*index)).map(|node| node.alias.as_str());
             let names = names.collect::<Vec<_>>().join("` → `");
             let message = format!("These pipelines feed each other in a loop: `{names}`");
-            return Err(Diagnostic::error(codes::GRAPH_CYCLE, flow.span, message));
+            return Err(Diagnostic::error(codes::GRAPH_CYCLE, at, message).outer(sources.widen(at, 2)));
         }
         for (index, (_, instance)) in self.connectors.iter().enumerate() {
             let Some((source, gate)) = instance.source() else { continue };

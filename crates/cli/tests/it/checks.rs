@@ -102,3 +102,42 @@ fn warnings_do_not_fail() {
     let ran = folder.run(&["check", "old.tremor"]).expect(0);
     ran.says(&["Warning(general) in old.tremor:2:3 "]);
 }
+
+#[test]
+fn what_is_linked_to_nothing_is_warned_about() {
+    let flow = TICK
+        .replace(
+            "  create connector console;",
+            "  define pipeline two into out, err, more, unused pipeline\n    select event from in into out;\n    \
+             select event from in into more;\n    select event from in into err;\n  end;\n  \
+             create connector console;\n  create connector spare from console;\n  create pipeline two;\n  \
+             create pipeline idle from two;\n  create pipeline dry from two;",
+        )
+        .replace("  connect /connector/tick", "  connect /connector/tick to /pipeline/two;\n  \
+                  connect /pipeline/dry to /connector/console;\n  connect /connector/tick");
+    let folder = Folder::new(&[("a.troy", &flow), ("b.troy", &flow.replace("deploy flow main;", ""))]);
+    for file in ["a.troy", "b.troy"] {
+        let ran = folder.run(&["check", file]).expect(0).says(&[
+            &format!("Warning(behaviour) in {file}:"),
+            "Connector `spare` is linked to nothing",
+            "Port `out` of pipeline `two` leads nowhere",
+            "NOTE: Link it with `connect /pipeline/two/more to /connector/...`",
+            "Pipeline `idle` is linked to nothing",
+            "Nothing is connected to pipeline `dry`",
+            "Port `more` of pipeline `dry` leads nowhere",
+        ]);
+        assert_eq!(ran.err.matches("Warning").count(), 6, "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_loop_of_pipelines_is_told_once_and_where() {
+    let folder = Folder::new(&[(
+        "a.troy",
+        "define flow main\nflow\n  define pipeline p pipeline select event from in into out; end;\n  \
+         create pipeline a from p;\n  create pipeline b from p;\n  connect /pipeline/a to /pipeline/b;\n  \
+         connect /pipeline/b to /pipeline/a;\nend;\ndeploy flow main;\n",
+    )]);
+    let ran = folder.run(&["check", "a.troy"]).expect(1).says(&["Error in a.troy:7:3 ", "in a loop"]);
+    assert_eq!(ran.err.matches("Error in").count(), 1, "{}", ran.err);
+}
