@@ -2,6 +2,7 @@
 
 use crate::{
     function::{FunctionError, Native},
+    ir::LocalName,
     ops::OpError,
 };
 use std::sync::Arc;
@@ -133,7 +134,7 @@ pub(crate) struct FailedCall {
 
 #[derive(Clone, Debug)]
 pub(crate) enum ErrorKind {
-    UnknownLocal(Str),
+    UnknownLocal(Arc<LocalName>),
     NeedsRecord {
         found: &'static str,
     },
@@ -256,7 +257,7 @@ impl ErrorKind {
 
     fn message(&self) -> String {
         match self {
-            Self::UnknownLocal(name) => format!("Trying to access a non existing local key `{name}`"),
+            Self::UnknownLocal(local) => local.message(),
             Self::NeedsRecord { found } => {
                 format!("Expected a `record` here to access a key, but found `{found}`")
             }
@@ -328,12 +329,7 @@ impl ErrorKind {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownLocal(name)
-                if ["nil", "none", "undefined"].contains(&name.to_lowercase().as_str()) =>
-            {
-                Some("Did you mean `null`?".to_owned())
-            }
-            Self::UnknownLocal(name) => nearest(name, ["event", "true", "false", "null"]),
+            Self::UnknownLocal(local) => local.hint(),
             Self::MissingKey { key, record: Some(record), .. } => {
                 nearest(key, record.keys().map(Str::as_str))
             }

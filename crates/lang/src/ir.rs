@@ -77,12 +77,35 @@ pub(crate) enum Root {
     Args,
     Group,
     Window,
-    Local(u32, Str),
+    Local(u32, Arc<LocalName>),
     /// A local that nothing assigns: reading it always fails.
-    Unknown(Str),
+    Unknown(Arc<LocalName>),
     /// Variable of an enclosing pure clause, 0 for the innermost.
     Bound(u32),
     Expr(Expr),
+}
+
+/// How a local is written, for the error that it has no value.
+#[derive(Debug, Default)]
+pub(crate) struct LocalName {
+    pub(crate) name: Str,
+    /// What may have been meant, if nothing assigns this name.
+    pub(crate) near: Option<Str>,
+}
+
+impl LocalName {
+    /// The name of a local that something assigns.
+    pub(crate) fn known(name: &str) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), near: None })
+    }
+
+    pub(crate) fn message(&self) -> String {
+        format!("Trying to access a non existing local key `{}`", self.name)
+    }
+
+    pub(crate) fn hint(&self) -> Option<String> {
+        self.near.as_ref().map(|near| format!("Did you mean `{near}`?"))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -221,7 +244,7 @@ pub(crate) struct Let {
 pub(crate) enum Place {
     Local {
         slot: u32,
-        name: Str,
+        name: Arc<LocalName>,
         span: Span,
         segments: Box<[Segment]>,
     },

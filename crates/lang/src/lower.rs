@@ -4,6 +4,7 @@ mod call;
 mod expr;
 mod function;
 mod items;
+mod locals;
 mod pattern;
 mod record;
 mod stmt;
@@ -11,16 +12,19 @@ mod stmt;
 pub(crate) use expr::declared_hint;
 pub(crate) use function::define;
 pub(crate) use items::{module, operator, script_items, window};
+pub(crate) use locals::Locals;
+
+use locals::Variable;
 
 use crate::{
     error::RuntimeError,
     eval::{self, Env, NULL},
     function::Context,
-    ir::{Expr, Path, Root},
+    ir::{Expr, LocalName, Path, Root},
     scope::Scope,
     session::Session,
 };
-use std::collections::HashMap;
+use std::sync::Arc;
 use tremor_diagnostic::{Code, Diagnostic, Span, codes};
 use tremor_syntax::ast;
 use tremor_value::{Payload, Value};
@@ -63,49 +67,13 @@ pub(crate) struct Lower<'l, 'a> {
     /// The first thing that keeps the value from being a constant.
     dynamic: Option<Span>,
     /// The first local that nothing binds.
-    unknown_local: Option<(String, Span)>,
+    unknown_local: Option<Arc<LocalName>>,
     /// Something was reported, so the value is not what was meant.
     failed: bool,
     /// All calls so far are pure.
     pure: bool,
     /// `state` was mentioned.
     mentions_state: bool,
-}
-
-/// The flat table of locals of a script or function.
-#[derive(Debug, Default)]
-pub(crate) struct Locals {
-    slots: HashMap<String, u32>,
-    count: u32,
-}
-
-impl Locals {
-    pub(crate) fn slot(&mut self, name: &str) -> u32 {
-        if let Some(slot) = self.slots.get(name) {
-            return *slot;
-        }
-        let slot = self.fresh();
-        self.slots.insert(name.to_owned(), slot);
-        slot
-    }
-
-    fn fresh(&mut self) -> u32 {
-        self.count += 1;
-        self.count - 1
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        usize::try_from(self.count).unwrap_or(usize::MAX)
-    }
-}
-
-/// A name that is valid in a clause.
-#[derive(Clone, Copy, Debug)]
-enum Variable {
-    /// In guards and pure arms: it lives on the interpreter's stack.
-    Bound,
-    /// In statement arms.
-    Slot(u32),
 }
 
 impl<'l, 'a> Lower<'l, 'a> {
@@ -135,7 +103,7 @@ impl<'l, 'a> Lower<'l, 'a> {
         self.mentions_state
     }
 
-    pub(crate) fn unknown_local(&self) -> Option<&(String, Span)> {
+    pub(crate) fn unknown_local(&self) -> Option<&Arc<LocalName>> {
         self.unknown_local.as_ref()
     }
 
@@ -217,6 +185,7 @@ impl<'l, 'a> Lower<'l, 'a> {
     /// Lowers a value that must be constant apart from `args`.
     pub(crate) fn config(&mut self, value: &ast::Expr) -> Option<Expr> {
         self.dynamic = None;
+        self.unknown_local = None;
         self.failed = false;
         let expr = self.expr(value);
         if self.failed {
@@ -226,7 +195,9 @@ impl<'l, 'a> Lower<'l, 'a> {
             let message =
                 "This has to be constant, so it can not depend on events, state or impure functions";
             let outer = self.session.sources.widen(value.span, 0);
-            self.report(Diagnostic::error(codes::NOT_CONSTANT, value.span, message).outer(outer));
+            let hint = self.unknown_local.take().and_then(|local| local.hint());
+            let diagnostic = Diagnostic::error(codes::NOT_CONSTANT, value.span, message);
+            self.report(diagnostic.outer(outer).maybe_hint(hint));
             return None;
         }
         Some(expr)
@@ -235,7 +206,7 @@ impl<'l, 'a> Lower<'l, 'a> {
 
 /// What stands in for an expression that was reported: it is never run.
 fn broken(span: Span) -> Expr {
-    let root = Root::Unknown("".into());
+    let root = Root::Unknown(Arc::default());
     Expr::Path(Box::new(Path { root, segments: Box::default(), span }))
 }
 

@@ -3,7 +3,8 @@
 use super::{Lower, Place, Variable, broken};
 use crate::{
     ir::{
-        Bytes, BytesKind, BytesPart, Chain, Expr, Key, Path, Piece, Root, Segment, SegmentKind, Step, Unary,
+        Bytes, BytesKind, BytesPart, Chain, Expr, Key, LocalName, Path, Piece, Root, Segment, SegmentKind,
+        Step, Unary,
     },
     ops,
     scope::{Lookup, look_up, nearest},
@@ -247,12 +248,14 @@ impl Lower<'_, '_> {
         }
         match self.place {
             Place::Script(_) | Place::Function { .. } => {
-                Some(Root::Local(self.locals.slot(text), text.as_str().into()))
+                let (slot, name) = self.local(text);
+                Some(Root::Local(slot, name))
             }
             Place::Select(_) | Place::Config(_) | Place::Const => {
                 self.note_dynamic(path.span);
-                self.unknown_local.get_or_insert_with(|| (text.clone(), name.span));
-                Some(Root::Unknown(text.as_str().into()))
+                let unknown = self.unknown(text);
+                self.unknown_local.get_or_insert_with(|| unknown.clone());
+                Some(Root::Unknown(unknown))
             }
         }
     }
@@ -262,7 +265,9 @@ impl Lower<'_, '_> {
         for (variable, kind) in self.clauses.iter().rev() {
             match kind {
                 Variable::Bound if variable == name => return Some(Root::Bound(level)),
-                Variable::Slot(slot) if variable == name => return Some(Root::Local(*slot, name.into())),
+                Variable::Slot(slot) if variable == name => {
+                    return Some(Root::Local(*slot, LocalName::known(name)));
+                }
                 Variable::Bound => level += 1,
                 Variable::Slot(_) => {}
             }

@@ -83,9 +83,7 @@ fn lower(ast: &ast::Function, session: &mut Session<'_>, scope: &Scope) -> Optio
     let mut locals = Locals::default();
     let params = ast.params.names.len();
     for name in &ast.params.names {
-        // Two parameters of one name would share a slot; the later argument counts, as with assignments.
-        let slot = locals.fresh();
-        locals.slots.insert(name.text.clone(), slot);
+        locals.parameter(&name.text);
     }
     let place = Place::Function { params, open: ast.params.open };
     let mut lower = Lower::new(session, scope, place, &mut locals);

@@ -1,7 +1,7 @@
 //! Statements.
 
 use super::{Lower, Place, broken};
-use crate::ir::{Block, Emit, Expr, Let, Place as IrPlace, Segment, Stmt};
+use crate::ir::{Block, Emit, Expr, Let, LocalName, Place as IrPlace, Segment, Stmt};
 use crate::lower::pattern::Arms;
 use tremor_diagnostic::{Diagnostic, Span, codes};
 use tremor_syntax::ast::{self, ExprKind, StmtKind};
@@ -101,11 +101,13 @@ impl Lower<'_, '_> {
                 if self.scope.names.constants.contains_key(&plain.text) {
                     return IrPlace::Invalid("a constant");
                 }
-                let slot = match self.clause_slot(&plain.text) {
-                    Some(slot) => slot,
-                    None => self.locals.slot(&plain.text),
+                let (slot, name) = match self.clause_slot(&plain.text) {
+                    Some(slot) => (slot, LocalName::known(&plain.text)),
+                    None if segments.is_empty() => {
+                        (self.locals.assign(&plain.text), LocalName::known(&plain.text))
+                    }
+                    None => self.local(&plain.text),
                 };
-                let name = plain.text.as_str().into();
                 IrPlace::Local { slot, name, span: path.span, segments }
             }
         }

@@ -280,10 +280,9 @@ impl<'b, 'a> Body<'b, 'a> {
         let place = Place::Select(self.arguments);
         let mut lower = Lower::new(self.session, &self.scope, place, &mut locals);
         let expr = lower.expr(ast);
-        if let Some((name, _)) = lower.unknown_local().cloned() {
-            let message = format!("Trying to access a non existing local key `{name}`");
-            let diagnostic = Diagnostic::error(codes::UNKNOWN_LOCAL, ast.span, message).outer(whole);
-            self.session.report(diagnostic);
+        if let Some(local) = lower.unknown_local().cloned() {
+            let diagnostic = Diagnostic::error(codes::UNKNOWN_LOCAL, ast.span, local.message());
+            self.session.report(diagnostic.outer(whole).maybe_hint(local.hint()));
         }
         Expression { expr, span: ast.span }
     }

@@ -55,3 +55,44 @@ fn a_module_that_is_not_bound_names_the_use_that_is_missing() {
     let text = compiler.compile_script("t", "nope::len([])").unwrap_err().to_string();
     assert!(text.contains("There is no module `nope` here"), "{text}");
 }
+
+#[test]
+fn an_unknown_local_may_be_a_misspelt_local() {
+    for (source, near) in [
+        ("let total = event; totl", "total"),
+        ("fn f(value) with valu end; f(event)", "value"),
+        ("fn f(value) with match value of case number = _ => numbr case _ => 1 end end; f(event)", "number"),
+        ("let abc = {}; let abd.x = 1", "abc"),
+        ("const LIMIT = 1; match event of case 1 => LIMITS case _ => 2 end", "LIMIT"),
+        ("match event of case number = _ when numbr > 0 => 2 end", "number"),
+        ("for [event] of case (index, value) => indx end", "index"),
+        ("argz.limit", "args"),
+        ("let b = totl; let total = event; b", ""),
+        ("match event of case 2 => let total = 1 case _ => 1 end; total", ""),
+    ] {
+        let text = report(source, "1");
+        assert!(text.contains("Trying to access a non existing local key"), "{source}\n{text}");
+        match near {
+            "" => assert!(!text.contains("NOTE"), "{source}\n{text}"),
+            near => assert!(text.contains(&format!("NOTE: Did you mean `{near}`?\n")), "{source}\n{text}"),
+        }
+    }
+}
+
+#[test]
+fn an_unknown_local_of_a_query_or_a_constant_names_the_nearest_word() {
+    let query = |source: &str| super::compiler().compile_query("q", source).unwrap_err().to_string();
+    for source in ["select evnt.a from in into out", "select event from in where evnt.a > 1 into out"] {
+        assert!(query(source).contains("NOTE: Did you mean `event`?"), "{source}");
+    }
+    let text = compile("const SIZE = 1; const TWICE = SIZ * 2; 1").unwrap_err().to_string();
+    assert!(text.contains("This has to be constant") && text.contains("Did you mean `SIZE`?"), "{text}");
+}
+
+#[test]
+fn the_search_for_near_locals_is_bounded() {
+    let unknown = "totl; ".repeat(63);
+    let hinted = |source: String| report(&source, "1").contains("NOTE: Did you mean `total`?");
+    assert!(hinted(format!("let total = 1; {unknown} totl")));
+    assert!(!hinted(format!("let total = 1; totl; {unknown} totl")), "a text that no hand wrote");
+}
