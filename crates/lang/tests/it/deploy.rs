@@ -201,3 +201,74 @@ fn troy_modules_and_flows_in_modules_work() {
     let deployment = compiler.compile_deployment("t", source).unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(deployment.program.flows[0].connectors[0].kind.name, "stdio");
 }
+
+/// The whole text of `spec/language-deploy.md` 13.1 is [`TALLY`] with an operator in its pipeline.
+#[test]
+fn an_operator_is_refused_at_its_place() {
+    let source = TALLY.replace(
+        "select {\"#{args.label}\": event.count} from in into out;",
+        "define operator n from generic::counter;
+         create operator n;
+         select event from in into n;
+         select {\"#{args.label}\": event.count} from n into out;",
+    );
+    assert_ne!(source, TALLY);
+    let source = format!(
+        "{source} deploy flow fast from tally with every = 100, label = \"f\" end; deploy flow slow from tally with every = 1000 end;"
+    );
+    assert_eq!(complaints(&source), ["E-N1 at create operator n"]);
+}
+
+/// `spec/language-deploy.md` 13.3 as a whole program.
+const ERROR_PORTS: &str = r#"
+define flow main
+flow
+  use tremor::connectors;
+  use parts::io;
+  define connector stderr from stdio with codec = "json" end;
+  define pipeline work
+  from in, failed
+  pipeline
+    select event from in into out;
+    select event from failed into err;
+  end;
+  define pipeline replies pipeline select event from in into out end;
+  create connector src from io::lines_in with path = "in.json" end;
+  create connector sink from connectors::console;
+  create connector stderr_out from stderr;
+  create pipeline work;
+  create pipeline replies;
+  connect /connector/src        to /pipeline/work;
+  connect /connector/src/err    to /pipeline/work/failed;     # codec errors of the source
+  connect /pipeline/work        to /connector/sink;
+  connect /pipeline/work/err    to /connector/stderr_out;     # what the pipeline sent to err
+  connect /connector/sink/out   to /pipeline/replies;         # only if the sink also has a source part
+  connect /pipeline/replies     to /connector/stderr_out;
+end;
+deploy flow main;
+"#;
+
+#[test]
+fn error_ports_are_linked_by_name() {
+    let deployment = deployment(ERROR_PORTS);
+    assert_eq!(deployment.warnings, []);
+    let link = |link: &tremor_lang::Link| {
+        let end = |end: &tremor_lang::Endpoint| format!("{}/{}", end.instance.name, end.port.name);
+        format!("{} -> {}", end(&link.from), end(&link.to))
+    };
+    let links: Vec<_> = deployment.program.flows[0].links.iter().map(link).collect();
+    assert_eq!(
+        links,
+        [
+            "src/out -> work/in",
+            "src/err -> work/failed",
+            "work/out -> sink/in",
+            "work/err -> stderr_out/in",
+            "sink/out -> replies/in",
+            "replies/out -> stderr_out/in",
+        ]
+    );
+    let wrong =
+        ERROR_PORTS.replace("from in, failed", "").replace("from failed into err", "from in into err");
+    assert_eq!(complaints(&wrong), ["E-Q17 at failed"]);
+}
