@@ -25,6 +25,8 @@ use tremor_value::{Record, Value};
 const REST_AFTER: Duration = Duration::from_secs(1);
 /// The end of a connection takes no longer than this once its flow stops, whatever its time limits say.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(4);
+/// How long a peer that is too slow has for our goodbye, even if the time for goodbyes is not limited.
+const SLOW_GOODBYE: Duration = Duration::from_secs(5);
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -150,9 +152,7 @@ impl Connection {
                 Turn::Stop => return Box::pin(self.stop()).await,
             };
             if let Some(ended) = ended {
-                if ended.cut == Cut::Local && !ended.clean {
-                    Box::pin(self.part(true)).await;
-                }
+                Box::pin(self.turn_away(&ended)).await;
                 Box::pin(self.end_source(Some(&ended))).await;
                 return ended;
             }
@@ -164,7 +164,7 @@ impl Connection {
         if self.rest_at.is_none() && self.busy {
             self.rest_at = Some(Box::pin(sleep(REST_AFTER)));
         }
-        let may_read = !self.pump.owes_too_much();
+        let may_read = !self.pump.owes_too_much() && !self.pump.outbox().is_given_up();
         let has_input = mem::take(&mut self.has_input);
         let discards = self.discards;
         let (ended, ready) = (&mut self.gate.0, &mut self.gate.1);
@@ -250,6 +250,25 @@ impl Connection {
         }
     }
 
+    /// Tells a peer that was given up why, as well as that can be done in the time for a goodbye.
+    async fn turn_away(&mut self, ended: &Ended) {
+        if ended.clean || ended.cut != Cut::Local {
+            return;
+        }
+        let say = async {
+            self.pump.finish_with(Ending::SlowConsumer).await;
+            self.pump.shutdown().await;
+        };
+        // A peer that is busy sending reads nothing before that is through, and late bytes that nobody takes are
+        // answered with a reset that overtakes our goodbye.
+        let discard = self.buffer.discard(&mut self.reader);
+        let goodbye = timeout(self.limits.close.min(SLOW_GOODBYE), async { tokio::join!(say, discard) });
+        tokio::select! {
+            _in_time_or_not = goodbye => {}
+            () = self.stopped.wait() => {}
+        }
+    }
+
     /// Ends the byte stream behind the last frames of a closing handshake.
     async fn part(&mut self, we_drop: bool) -> Ended {
         let part = async {
@@ -313,6 +332,7 @@ impl Connection {
                 biased;
                 () = self.stopped.wait() => return self.stop().await,
                 broken = self.pump.run() => if let Some(ended) = broken {
+                    self.turn_away(&ended).await;
                     return ended;
                 },
             }

@@ -1,8 +1,14 @@
 //! The way into a sink.
 
-use crate::{DrainBoard, Gate, counters::SinkCounters, task::TARGET};
+use crate::{
+    DrainBoard, Gate,
+    counters::SinkCounters,
+    quota::{Quota, more_before},
+    task::TARGET,
+};
 use async_trait::async_trait;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
 use tremor_event::{EventBatch, Signal};
 
 /// Takes what is meant for one sink, from any number of tasks.
@@ -27,13 +33,21 @@ pub struct SinkShared {
     /// Where drain marks are counted.
     pub board: Arc<DrainBoard>,
     upstream: Mutex<Vec<Arc<Gate>>>,
+    failures: Mutex<Quota>,
 }
 
 impl SinkShared {
     /// The parts of a sink that nothing is linked to yet.
     #[must_use]
     pub fn new(id: u64, alias: String, board: Arc<DrainBoard>) -> Self {
-        Self { id, alias, counters: Arc::default(), board, upstream: Mutex::default() }
+        Self {
+            id,
+            alias,
+            counters: Arc::default(),
+            board,
+            upstream: Mutex::default(),
+            failures: Mutex::default(),
+        }
     }
 
     /// The source of `gate` leads to this sink.
@@ -63,17 +77,39 @@ impl SinkShared {
         tracing::debug!(target: TARGET, "[Sink::{}] {events} events went nowhere: {cause}", self.alias);
     }
 
-    /// Counts and logs events that will never be written.
+    /// Counts events that will never be written and logs them, unless there were many such lines just now.
     pub(crate) fn fail(&self, events: u64, cause: &str) {
         self.counters.failed(events);
-        self.failed_already(events, cause);
+        if events == 0 {
+            return;
+        }
+        let may_log = self.failures().may_log(events, Instant::now());
+        if let Some(left_out) = may_log {
+            self.log_failed(events, cause, &more_before(left_out));
+        }
     }
 
     /// Logs events that will never be written and are counted as failed.
     pub(crate) fn failed_already(&self, events: u64, cause: &str) {
         if events > 0 {
-            let s = if events == 1 { "" } else { "s" };
-            tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}", self.alias);
+            self.log_failed(events, cause, "");
         }
+    }
+
+    /// Says how many events failed of which no line has told so far.
+    pub(crate) fn log_left_out(&self) {
+        let left_out = self.failures().take_left_out();
+        if left_out > 0 {
+            tracing::error!(target: TARGET, "[Sink::{}] {left_out} more events failed like that", self.alias);
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, Quota> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log_failed(&self, events: u64, cause: &str, more: &str) {
+        let s = if events == 1 { "" } else { "s" };
+        tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}{more}", self.alias);
     }
 }

@@ -37,6 +37,7 @@ mod listening;
 mod outbox;
 mod queue;
 mod queued;
+mod quota;
 mod route;
 mod sink;
 mod source;

@@ -6,6 +6,7 @@ use crate::{
     connection::{Alive, Connection, Unwritten},
     duplex::Address,
     inlet::{Inlet, SourceShared},
+    quota::{Quota, more_before},
     streams::Streams,
     task::TARGET,
 };
@@ -22,9 +23,6 @@ use tracing::{debug, error, info};
 /// Wait after the system could not accept, for example because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Refused handshakes that are logged within one second; the others are counted.
-const LOGGED_PER_SECOND: u32 = 10;
-
 /// What the connections of one listener share.
 #[derive(Clone)]
 pub(crate) struct Listening {
@@ -33,7 +31,7 @@ pub(crate) struct Listening {
     pub(crate) streams: Arc<Streams>,
     pub(crate) beacon: Beacon,
     pub(crate) next_stream: Arc<AtomicU64>,
-    pub(crate) refusals: Arc<Mutex<Refusals>>,
+    pub(crate) refusals: Arc<Mutex<Quota>>,
 }
 
 impl Listening {
@@ -115,35 +113,10 @@ impl Listening {
 
     fn refused(&self, cause: &str) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(suppressed) = refusals.may_log(time::Instant::now()) {
-            let more =
-                if suppressed == 0 { String::new() } else { format!(" (and {suppressed} more before)") };
+        if let Some(left_out) = refusals.may_log(1, time::Instant::now()) {
+            let more = more_before(left_out);
             info!(target: TARGET, "[Connector::{}] a handshake failed: {cause}{more}", self.alias);
         }
-    }
-}
-
-/// Keeps a flood of refused handshakes from flooding the log.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals {
-    second: Option<time::Instant>,
-    logged: u32,
-    suppressed: u64,
-}
-
-impl Refusals {
-    /// Whether one more may be logged, and how many were not since the last one that was.
-    fn may_log(&mut self, now: time::Instant) -> Option<u64> {
-        if self.second.is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1)) {
-            self.second = Some(now);
-            self.logged = 0;
-        }
-        if self.logged >= LOGGED_PER_SECOND {
-            self.suppressed += 1;
-            return None;
-        }
-        self.logged += 1;
-        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
@@ -157,20 +130,5 @@ struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.streams.close(self.stream, &self.address);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn of_many_refusals_ten_a_second_are_logged_and_the_others_counted() {
-        let mut refusals = Refusals::default();
-        let logged = (0..25).filter_map(|_| refusals.may_log(time::Instant::now()));
-        assert_eq!(logged.collect::<Vec<_>>(), [0; 10]);
-        time::advance(Duration::from_secs(1)).await;
-        assert_eq!(refusals.may_log(time::Instant::now()), Some(15));
-        assert_eq!(refusals.may_log(time::Instant::now()), Some(0));
     }
 }

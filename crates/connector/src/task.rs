@@ -488,6 +488,7 @@ impl Task {
             }
             None => {}
         }
+        self.sink.iter().for_each(|sink| sink.shared().log_left_out());
         self.status.send_modify(|status| {
             status.state = State::Stopped;
             status.connected = false;

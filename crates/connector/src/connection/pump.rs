@@ -5,10 +5,11 @@ use crate::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Limits, Protocol, ProtocolError, Stream},
     outbox::{Messages, Outbox},
+    quota::{Quota, more_before},
     task::TARGET,
 };
 use bytes::BytesMut;
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 use tokio::{
     io::{AsyncWriteExt, WriteHalf},
     time::{Instant, timeout, timeout_at},
@@ -18,8 +19,6 @@ use tokio::{
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 /// Room that the write buffer keeps between batches.
 const READY_BYTES: usize = 64 * 1024;
-/// How long a peer that is too slow has for our goodbye, even if the time for goodbyes is not limited.
-const SLOW_GOODBYE: Duration = Duration::from_secs(5);
 
 /// Moves messages from the outbox through the protocol into the stream.
 ///
@@ -38,8 +37,8 @@ pub(super) struct Pump {
     ends: Vec<End>,
     /// Messages whose fate is known.
     settled: usize,
-    /// A message of the element at hand could not be sent.
-    element_failed: bool,
+    /// Why a message of the element at hand could not be sent.
+    element_error: Option<String>,
     framed: Vec<u8>,
     written: usize,
     reply_bytes: usize,
@@ -48,6 +47,7 @@ pub(super) struct Pump {
     stalls_at: Option<Instant>,
     /// Messages and payload bytes that were written.
     sent: (u64, u64),
+    failures: Quota,
     busy: bool,
 }
 
@@ -77,13 +77,14 @@ impl Pump {
             messages: Messages::default(),
             ends: Vec::new(),
             settled: 0,
-            element_failed: false,
+            element_error: None,
             framed: Vec::new(),
             written: 0,
             reply_bytes: 0,
             limits,
             stalls_at: None,
             sent: (0, 0),
+            failures: Quota::default(),
             busy: false,
         }
     }
@@ -120,10 +121,7 @@ impl Pump {
     pub(super) async fn run(&mut self) -> Option<Ended> {
         loop {
             if self.outbox.is_given_up() {
-                self.drop_unbegun();
-                let limit = self.limits.close.min(SLOW_GOODBYE);
-                let goodbye = Box::pin(self.finish_with(Ending::SlowConsumer));
-                let _best_effort = timeout(limit, goodbye).await;
+                // Saying so takes time, and whoever calls this may stop waiting: the goodbye is the caller's.
                 return Some(Ended::broken(Cut::Local, "the peer does not read what it is sent"));
             }
             if self.framed.is_empty() && !self.take_messages() {
@@ -157,8 +155,9 @@ impl Pump {
 
     /// As [`Pump::finish`], then says goodbye; `true` if the peer is expected to answer.
     pub(super) async fn finish_with(&mut self, ending: Ending) -> bool {
-        if ending != Ending::SlowConsumer {
-            self.finish().await;
+        match ending {
+            Ending::GoingAway => self.finish().await,
+            Ending::SlowConsumer => self.drop_unbegun(),
         }
         let expects_answer = self.protocol.end(ending, &mut self.framed);
         self.write_framed().await.is_ok() && expects_answer
@@ -251,7 +250,7 @@ impl Pump {
     /// Counts the messages that are written by now.
     fn settle(&mut self) {
         let all = self.written >= self.framed.len();
-        let (mut written, mut failed) = (0, 0);
+        let (mut written, mut failed, mut unsendable) = (0, 0, None);
         while let Some(end) = self.ends.get(self.settled).filter(|end| all || end.at <= self.written) {
             match &end.error {
                 None => {
@@ -259,19 +258,32 @@ impl Pump {
                     self.sent.1 += end.payload_bytes as u64;
                 }
                 Some(cause) => {
-                    self.element_failed = true;
-                    tracing::error!(target: TARGET, "[Sink::{}] 1 event failed: {cause}", self.alias);
+                    self.element_error.get_or_insert_with(|| cause.clone());
                 }
             }
             if end.is_last {
-                let counter =
-                    if std::mem::take(&mut self.element_failed) { &mut failed } else { &mut written };
-                *counter += 1;
+                match self.element_error.take() {
+                    None => written += 1,
+                    Some(cause) => {
+                        failed += 1;
+                        unsendable.get_or_insert(cause);
+                    }
+                }
             }
             self.settled += 1;
         }
         self.outbox.counters().written(written);
         self.outbox.counters().failed(failed);
+        if let Some(cause) = unsendable {
+            self.log_failed(failed, &cause);
+        }
+    }
+
+    fn log_failed(&mut self, events: u64, cause: &str) {
+        if let Some(left_out) = self.failures.may_log(events, Instant::now()) {
+            let (s, more) = (if events == 1 { "" } else { "s" }, more_before(left_out));
+            tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}{more}", self.alias);
+        }
     }
 }
 
@@ -280,6 +292,10 @@ impl Drop for Pump {
         match self.unwritten {
             Unwritten::Keep => self.outbox.put_back(&self.messages, self.settled),
             Unwritten::Fail => self.outbox.counters().failed(self.messages.elements_from(self.settled)),
+        }
+        let left_out = self.failures.take_left_out();
+        if left_out > 0 {
+            tracing::error!(target: TARGET, "[Sink::{}] {left_out} more events failed like that", self.alias);
         }
     }
 }

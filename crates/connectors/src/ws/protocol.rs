@@ -16,6 +16,8 @@ pub(super) struct WebSocket<Slot> {
     closing: Closing,
     incoming: Vec<Incoming>,
     metadata: Metadata,
+    /// Code and reason of the goodbye that was ours.
+    said: Option<(u16, &'static str)>,
     /// Held as long as the connection lives.
     _slot: Slot,
 }
@@ -32,6 +34,7 @@ impl<Slot> WebSocket<Slot> {
             closing: Closing::new(role, &wire.options, timeouts),
             incoming: Vec::new(),
             metadata,
+            said: None,
             _slot: slot,
         }
     }
@@ -96,8 +99,10 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             (Ending::GoingAway, Role::Server) => (1001, ""),
             (Ending::GoingAway, Role::Client) => (1000, ""),
         };
-        let answer = self.closing.start(code, reason);
-        answer.is_some_and(|answer| self.say(answer, out))
+        let Some(answer) = self.closing.start(code, reason) else { return false };
+        let said = self.say(answer, out);
+        self.said = said.then_some((code, reason));
+        said
     }
 
     fn closed(&mut self, cut: Cut) -> Closed {
@@ -107,7 +112,14 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             Cut::Local => End::Local,
             Cut::Timeout => End::Timeout,
         });
-        Closed { code: outcome.code, reason: outcome.reason, clean: outcome.clean, by: outcome.by.as_str() }
+        let (clean, by) = (outcome.clean, outcome.by.as_str());
+        match self.said {
+            // The peer did not answer, which says nothing of why we have ended it.
+            Some((code, reason)) if !clean && cut == Cut::Local => {
+                Closed { code, reason: reason.to_owned(), clean, by }
+            }
+            _ => Closed { code: outcome.code, reason: outcome.reason, clean, by },
+        }
     }
 
     fn rest(&mut self) {

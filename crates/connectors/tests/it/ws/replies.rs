@@ -1,8 +1,11 @@
 //! Answers find their connections.
 
-use super::peers::{Port, Ws, close_code, echo, next_text, of_server, round_trip, server, text};
-use crate::harness::{Subject, json, within};
+use super::peers::{
+    Port, Ws, close_code, echo, head, next_text, of_server, round_trip, server, text, upgrade,
+};
+use crate::harness::{Seen, Subject, json, within};
 use futures_util::{StreamExt, future::join_all};
+use tokio::io::AsyncWriteExt;
 use tremor_event::Event;
 use tremor_value::{Record, Value};
 
@@ -144,6 +147,44 @@ async fn a_peer_that_does_not_read_is_closed_and_others_are_served() {
     }
 }
 
+/// What it goes on sending must neither keep its connection open nor be taken.
+#[tokio::test]
+async fn a_peer_that_sends_all_the_time_and_reads_nothing_is_closed_too() {
+    let (mut subject, port) = server(r#", "send_queue": {"block_timeout": 100}"#).await;
+    let into = subject.way_in();
+    let closed = tokio::spawn(async move {
+        while let Some(seen) = subject.take().await {
+            match seen {
+                Seen::Event("out", event) => into.deliver(0, event.into()).await,
+                Seen::Event("err", told) => return (told, subject),
+                _ => {}
+            }
+        }
+        panic!("the connector ended");
+    });
+    let mut peer = port.tcp().await;
+    peer.write_all(upgrade(&port.address(), "").as_bytes()).await.unwrap();
+    head(&mut peer).await;
+    // A JSON string in a frame of 20 000 bytes, masked with zeros.
+    let message = [&[0x81, 0xfe, 0x4e, 0x20, 0, 0, 0, 0][..], b"\"", &[b'7'; 19_998], b"\""].concat();
+    within(async { while peer.write_all(&message).await.is_ok() {} }).await;
+    let (told, subject) = within(closed).await.unwrap();
+    let closed = told.payload.value().get("closed").unwrap();
+    assert_eq!(closed.get("code").and_then(Value::as_u64), Some(1008), "{closed:?}");
+    assert_eq!(closed.get("reason").and_then(Value::as_str), Some("slow consumer"));
+    let taken = within(async {
+        loop {
+            match subject.handle.taken() {
+                taken if taken.waiting == 0 => return taken,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    });
+    let taken = taken.await;
+    let read = closed.get("in").and_then(|of_peer| of_peer.get("messages")).and_then(Value::as_u64);
+    assert_eq!((Some(taken.received), taken.received), (read, taken.written + taken.failed));
+}
+
 #[tokio::test]
 async fn bad_json_is_one_event_on_err_and_the_connection_goes_on() {
     let (mut subject, port) = server("").await;
@@ -155,7 +196,7 @@ async fn bad_json_is_one_event_on_err_and_the_connection_goes_on() {
     let mut values = Vec::new();
     for _ in 0..2 {
         match subject.next().await {
-            crate::harness::Seen::Event(port, event) => values.push((port, event)),
+            Seen::Event(port, event) => values.push((port, event)),
             other => panic!("{other:?}"),
         }
     }
