@@ -10,10 +10,11 @@ use crate::{
     gate::GateWatch,
     inlet::Inlet,
     outbox::Outbox,
+    tls::explain,
 };
 use buffer::Buffer;
 use pump::Pump;
-use std::{convert::Infallible, future::pending, mem, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, io::ErrorKind, mem, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     io::ReadHalf,
     sync::mpsc,
@@ -27,6 +28,8 @@ const REST_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_GOODBYE: Duration = Duration::from_secs(4);
 /// How long a peer that is too slow has for our goodbye, even if the time for goodbyes is not limited.
 const SLOW_GOODBYE: Duration = Duration::from_secs(5);
+
+const NO_GOODBYE: &str = "the peer ended the connection without a goodbye";
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -134,11 +137,13 @@ impl Connection {
     pub(crate) async fn run(mut self: Box<Self>) -> Ended {
         loop {
             let ended = match self.turn().await {
-                Turn::Read(Ok(0)) => {
-                    Some(Ended::broken(Cut::Peer, "the peer ended the connection without a goodbye"))
-                }
+                Turn::Read(Ok(0)) => Some(Ended::broken(Cut::Peer, NO_GOODBYE)),
                 Turn::Read(Ok(_)) => self.take_input().await,
-                Turn::Read(Err(error)) => Some(Ended::broken(Cut::Peer, error)),
+                // The end of a byte stream without the goodbye of TLS is one without ours too.
+                Turn::Read(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    Some(Ended::broken(Cut::Peer, NO_GOODBYE))
+                }
+                Turn::Read(Err(error)) => Some(Ended::broken(Cut::Peer, explain(&error))),
                 Turn::Broken(ended) => Some(ended),
                 Turn::Again => None,
                 Turn::Rest => {

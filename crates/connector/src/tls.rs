@@ -87,8 +87,8 @@ fn alpn(tls: &mut Reader<'_>, default: &[&str]) -> Result<Vec<Vec<u8>>, ConfigEr
     Ok(names.into_iter().map(String::into_bytes).collect())
 }
 
-/// What a failed handshake means for the one who has to mend it.
-fn explain(error: &io::Error) -> String {
+/// What a failure of an encrypted (or plain) connection means for the one who has to mend it.
+pub(crate) fn explain(error: &io::Error) -> String {
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
         return match error.kind() {
             io::ErrorKind::UnexpectedEof => "the peer closed the connection".to_owned(),
@@ -99,13 +99,28 @@ fn explain(error: &io::Error) -> String {
         rustls::Error::InvalidCertificate(problem) => explain_certificate(problem),
         rustls::Error::InvalidMessage(_) => format!("the peer does not speak TLS ({error})"),
         rustls::Error::AlertReceived(alert) => format!("the peer refused it ({alert:?})"),
+        rustls::Error::PeerIncompatible(problem) => {
+            let problem = variant(problem);
+            format!("the peer and we have no TLS version or way to encrypt in common ({problem})")
+        }
+        rustls::Error::PeerMisbehaved(problem) => {
+            format!("the peer breaks the rules of TLS ({})", variant(problem))
+        }
         _ => error.to_string(),
     }
 }
 
+/// The bare name of a problem that has no text of its own.
+fn variant(problem: &impl std::fmt::Debug) -> String {
+    let text = format!("{problem:?}");
+    text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
 fn explain_certificate(problem: &CertificateError) -> String {
     match problem {
-        CertificateError::UnknownIssuer => {
+        // Webpki says the latter where an issuer that we trust only happens to have the right name.
+        CertificateError::UnknownIssuer
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "nobody we trust has issued the certificate (if you do, name it or its CA in `tls.cafile`)".into()
         }
         CertificateError::NotValidForName => "the certificate is for another name (see `tls.domain`)".into(),
@@ -132,7 +147,18 @@ fn explain_certificate(problem: &CertificateError) -> String {
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             "the certificate is marked as a CA; name this very certificate in `tls.cafile` to trust it".into()
         }
-        other => format!("the certificate cannot be used: {other}"),
+        CertificateError::BadSignature => {
+            "bad signature: the certificate, or the handshake, is not signed with the key that it names".into()
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
+            "the certificate is signed in a way that is not supported (RSA, ECDSA and Ed25519 are)".into()
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "the certificate cannot be used: it is not meant for this side of a connection (see its extended key usage)".into()
+        }
+        CertificateError::BadEncoding => "the certificate cannot be used: it is damaged".into(),
+        CertificateError::Revoked => "the certificate has been revoked by its issuer".into(),
+        other => format!("the certificate cannot be used ({})", variant(other)),
     }
 }
 

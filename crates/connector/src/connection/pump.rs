@@ -7,6 +7,7 @@ use crate::{
     outbox::{Messages, Outbox},
     quota::{Quota, more_before},
     task::TARGET,
+    tls::explain,
 };
 use bytes::BytesMut;
 use std::{io, sync::Arc};
@@ -221,7 +222,7 @@ impl Pump {
             match wrote {
                 Ok(Ok(0)) => return Err(Ended::broken(Cut::Peer, io::Error::from(io::ErrorKind::WriteZero))),
                 Ok(Ok(count)) => self.written += count,
-                Ok(Err(error)) => return Err(Ended::broken(Cut::Peer, error)),
+                Ok(Err(error)) => return Err(Ended::broken(Cut::Peer, explain(&error))),
                 Err(_) => return Err(Self::stalled()),
             }
             self.stalls_at = None;
@@ -231,7 +232,8 @@ impl Pump {
             // What encrypts keeps bytes back until it is told to flush.
             let stalls_at = *self.stalls_at.get_or_insert_with(|| Instant::now() + self.limits.write);
             let flushed = timeout_at(stalls_at, self.writer.flush()).await;
-            flushed.map_err(|_| Self::stalled())?.map_err(|error| Ended::broken(Cut::Peer, error))?;
+            let flushed = flushed.map_err(|_| Self::stalled())?;
+            flushed.map_err(|error| Ended::broken(Cut::Peer, explain(&error)))?;
             self.stalls_at = None;
             self.framed.clear();
             self.framed.shrink_to(READY_BYTES);

@@ -303,6 +303,13 @@ async fn certificates_that_are_not_named_need_a_known_issuer() -> TestResult {
         handshake(&leaf.server(), &other.client(), "localhost").await,
         "nobody we trust has issued the certificate",
     );
+    // One that we trust has the name of the issuer, and another kind of key.
+    let namesake_key = KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
+    let namesake = files.write("namesake.crt", &ca(common_name("root")).self_signed(&namesake_key)?.pem());
+    refused(
+        handshake(&leaf.server(), &client(record([("cafile", namesake)]))?, "localhost").await,
+        "nobody we trust has issued the certificate",
+    );
     // Only a named certificate may be marked as a CA, or have its name in the subject alone.
     refused(handshake(&marked.server(), &list, "localhost").await, "the certificate is marked as a CA");
     handshake(&marked.server(), &marked.client(), "localhost").await?;

@@ -1,13 +1,14 @@
 //! Encrypted connections with a self-signed certificate, as a user makes one.
 
 use super::peers::{Port, echo, next_text, text};
-use crate::harness::{Linked, Subject, definition, within};
+use crate::harness::{Linked, Seen, Subject, definition, within};
 use async_tungstenite::tokio::{accept_async, client_async};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use std::{fs, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
+use tremor_value::Value;
 
 struct Files {
     _folder: TempDir,
@@ -112,6 +113,11 @@ async fn an_independent_server_takes_our_client() {
     assert_eq!(event.payload.value().as_str(), Some(long.as_str()));
     subject.deliver(0, event).await;
     assert_eq!(next_text(&mut ws).await, format!("\"{long}\""));
+    // It goes without a goodbye, of WebSocket or of TLS.
+    drop(ws);
+    let Seen::Event("err", told) = subject.next().await else { panic!("no `closed` on err") };
+    let told = told.payload.value().get("error").and_then(Value::as_str).map(str::to_owned);
+    assert_eq!(told.as_deref(), Some("the peer ended the connection without a goodbye"));
 }
 
 #[tokio::test]
