@@ -298,6 +298,10 @@ pub(crate) struct Clause<Arm> {
     pub(crate) arm: Arm,
 }
 
+/// Clauses by the constant that they compare with. The keys stand in the program, so what an event asks for cannot make
+/// them collide, and a hasher that is only fast will do.
+pub(crate) type Table<K> = HashMap<K, Vec<usize>, foldhash::fast::RandomState>;
+
 /// A run of clauses whose patterns are constant strings or integers.
 ///
 /// A string or integer target looks its candidates up; all other clauses of the run cannot match it. Any other
@@ -308,8 +312,8 @@ pub(crate) struct Jump {
     pub(crate) start: usize,
     /// First clause after it.
     pub(crate) end: usize,
-    pub(crate) strings: HashMap<Str, Vec<usize>>,
-    pub(crate) integers: HashMap<i128, Vec<usize>>,
+    pub(crate) strings: Table<Str>,
+    pub(crate) integers: Table<i128>,
 }
 
 #[derive(Clone, Debug)]

@@ -1,8 +1,7 @@
 //! `match`, `for` and patterns, for both kinds of arms.
 
 use super::{Lower, Variable};
-use crate::ir::{Clause, Expr, Field, FieldTest, For, ForClause, Jump, Match, Pattern};
-use std::collections::HashMap;
+use crate::ir::{Clause, Expr, Field, FieldTest, For, ForClause, Jump, Match, Pattern, Table};
 use tremor_diagnostic::{Diagnostic, Span, WarningClass, codes};
 use tremor_syntax::ast::{self, BinaryOp, PatternKind};
 use tremor_value::Value;
@@ -249,8 +248,8 @@ fn jumps<Arm>(clauses: &[Clause<Arm>]) -> Box<[Jump]> {
         let jump = run.get_or_insert_with(|| Jump {
             start: index,
             end: index,
-            strings: HashMap::new(),
-            integers: HashMap::new(),
+            strings: Table::default(),
+            integers: Table::default(),
         });
         jump.end = index + 1;
         match constant {
