@@ -5,14 +5,15 @@ mod expr;
 mod function;
 mod items;
 mod locals;
+mod path;
 mod pattern;
 mod record;
 mod stmt;
 
-pub(crate) use expr::declared_hint;
 pub(crate) use function::define;
 pub(crate) use items::{module, operator, script_items, window};
 pub(crate) use locals::Locals;
+pub(crate) use path::declared_hint;
 
 use locals::Variable;
 
