@@ -255,11 +255,10 @@ impl Task {
     fn give_up(&mut self, attempts: u64, error: &ConnectError) {
         let tries = if attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") };
         let cause = format!("{} Connection failed after {tries}: {error}", self.alias);
-        if self.backoff.policy() == &Policy::None {
-            error!(target: TARGET, "[Connector::{}] {cause}", self.alias);
-        } else {
-            error!(target: TARGET, "[Connector::{}] {cause}. Not reconnecting: Max retries exceeded: {attempts}", self.alias);
+        if self.backoff.policy() != &Policy::None {
+            warn!(target: TARGET, "[Connector::{}] Not reconnecting: Max retries exceeded: {attempts}", self.alias);
         }
+        error!(target: TARGET, "[Connector::{}] {cause}", self.alias);
         self.fail(cause);
     }
 

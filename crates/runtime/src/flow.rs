@@ -181,7 +181,9 @@ impl Flow {
             }
             Err(_) if self.is_ending() => return Ok(()),
             Err(cause) => {
-                error!(target: TARGET, "[Flow::{}] Failed: {cause}", self.alias);
+                // The connector has said why.
+                let what = cause.split_once(": ").map_or(cause.as_str(), |(what, _why)| what);
+                info!(target: TARGET, "[Flow::{}] Failed: {what}", self.alias);
                 self.advance(FlowState::Initializing, FlowState::Failed);
             }
         }

@@ -36,7 +36,9 @@ impl Wishes {
                 Some(failure) = self.failures.recv() => {
                     if self.only_flow && self.runtime.flows().len() == 1 {
                         let Failure { flow, cause } = failure;
-                        self.say.error(&format!("the only flow `{flow}` failed to start: {cause}"));
+                        // Why is in the log already.
+                        let what = cause.split_once(": ").map_or(cause.as_str(), |(what, _why)| what);
+                        self.say.error(&format!("the only flow `{flow}` failed to start: {what}"));
                         return ExitRequest { graceful: true, code: 1 };
                     }
                 }

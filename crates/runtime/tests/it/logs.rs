@@ -82,3 +82,26 @@ async fn errors_of_pipelines_are_logged_with_file_and_place() {
     }
     assert!(!log.contains("Pipeline::main::reads"), "{log}");
 }
+
+#[tokio::test]
+async fn why_a_flow_could_not_start_is_told_once_and_as_an_error() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    let away = connector("away", "collect", &format!(r#"{{"name": "{}", "fails": true}}"#, fresh()));
+    let numbers = connector("numbers", "numbers", r#"{"count": 1}"#);
+    let mut world = World::with(&format!(
+        "{numbers}{away}
+        create pipeline pass from pipelines::passthrough;
+        connect /connector/numbers to /pipeline/pass;
+        connect /pipeline/pass to /connector/away;"
+    ));
+    world.failures.recv().await.unwrap();
+    world.end().await;
+    let log = log.text();
+    let [told] = log.lines().filter(|line| line.contains("the test says so")).collect::<Vec<_>>()[..] else {
+        panic!("{log}")
+    };
+    assert!(told.contains("ERROR") && told.contains("[Connector::main::away] "), "{log}");
+    assert!(log.contains("[Flow::main] Failed: main::away Connection failed after 1 try\n"), "{log}");
+}
