@@ -14,24 +14,16 @@ impl<'a> Config<'a> {
     /// Checks names and types.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// All that is wrong, in words.
     pub(crate) fn check(config: Option<&'a Value>, fields: &[Field]) -> Result<Self, String> {
         let Some(value) = config else { return Ok(Self::default()) };
         let Some(record) = value.as_record() else {
             return Err(format!("expected a record, found {value}"));
         };
-        for (key, value) in record.iter() {
-            let Some(field) = fields.iter().find(|field| field.name == key.as_str()) else {
-                let hint = match nearest(key, fields.iter().map(|field| field.name)) {
-                    Some(name) => format!(", did you mean `{name}`?"),
-                    None if fields.is_empty() => ", there are no fields".to_owned(),
-                    None => String::new(),
-                };
-                return Err(format!("unknown field `{key}`{hint}"));
-            };
-            if !field.kind.accepts(value) {
-                return Err(format!("`{key}` must be {}, found {value}", field.kind.describe()));
-            }
+        let wrong: Vec<String> =
+            record.iter().filter_map(|(key, value)| mistake(key, value, fields)).collect();
+        if !wrong.is_empty() {
+            return Err(wrong.join("; "));
         }
         Ok(Self { record: Some(record) })
     }
@@ -66,6 +58,20 @@ impl<'a> Config<'a> {
             _ => Err(format!("Invalid 'separator': \"{separator}\", must be 1 byte.")),
         }
     }
+}
+
+/// What is wrong with one member of a config.
+fn mistake(key: &str, value: &Value, fields: &[Field]) -> Option<String> {
+    let Some(field) = fields.iter().find(|field| field.name == key) else {
+        let hint = match nearest(key, fields.iter().map(|field| field.name)) {
+            Some(name) => format!(", did you mean `{name}`?"),
+            None if fields.is_empty() => ", there are no fields".to_owned(),
+            None => String::new(),
+        };
+        return Some(format!("unknown field `{key}`{hint}"));
+    };
+    let fits = field.kind.accepts(value);
+    (!fits).then(|| format!("`{key}` must be {}, found {value}", field.kind.describe()))
 }
 
 /// The name that `given` was probably meant to be.

@@ -1,5 +1,7 @@
 //! The way in.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tremor_value::{Payload, Record};
 
@@ -36,6 +38,13 @@ impl Decoder {
     #[must_use]
     pub fn new(stages: Vec<Box<dyn Preprocessor>>, codec: Box<dyn Codec>) -> Self {
         Self { stages, codec, ready: Pieces::default(), next: Pieces::default() }
+    }
+
+    /// The same, whose log lines name `owner`.
+    pub(crate) fn owned_by(mut self, owner: Option<Arc<str>>) -> Self {
+        self.ready = Pieces::owned_by(owner.clone());
+        self.next = Pieces::owned_by(owner);
+        self
     }
 
     /// Decodes what one read gave, and hands every event and every error to `sink`, in order.
@@ -89,8 +98,8 @@ impl Decoder {
     /// the documents it has seen. Nothing that is held of the stream is lost.
     pub fn rest(&mut self) {
         self.codec.rest();
-        self.ready = Pieces::default();
-        self.next = Pieces::default();
+        self.ready.trim(0);
+        self.next.trim(0);
     }
 
     /// `false` if a preprocessor failed.

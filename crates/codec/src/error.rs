@@ -84,10 +84,12 @@ pub enum EncodeError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Neither a name nor a record of name and config.
-    #[error("Invalid config: {value}")]
+    #[error("Invalid config: {value}; {advice}")]
     Shape {
         /// The value that was given, as JSON.
         value: String,
+        /// What would be right.
+        advice: String,
     },
     /// No codec of this name.
     #[error("Codec \"{name}\" not found.{}", hint(*suggestion))]

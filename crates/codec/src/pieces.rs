@@ -1,8 +1,13 @@
 //! What the stages in front of a codec hand on.
 
+use std::{fmt::Display, sync::Arc};
+
 use bytes::Bytes;
 
 use crate::ProcessError;
+
+/// Log target of the engine.
+const TARGET: &str = "tremor_runtime";
 
 /// Chunks on their way from preprocessor to preprocessor, in order, each with its ingest time.
 ///
@@ -12,6 +17,8 @@ use crate::ProcessError;
 pub struct Pieces {
     items: Vec<Piece>,
     ingest_ns: u64,
+    /// `<flow>::<connector>`.
+    owner: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -21,6 +28,25 @@ pub(crate) struct Piece {
 }
 
 impl Pieces {
+    /// An empty list, for the stream of a connector.
+    pub(crate) fn owned_by(owner: Option<Arc<str>>) -> Self {
+        Self { owner, ..Self::default() }
+    }
+
+    /// Logs that data was lost without an error, with the name of the connector.
+    pub fn warn(&self, what: impl Display) {
+        tracing::warn!(target: TARGET, "{}{what}", self.prefix());
+    }
+
+    /// The same for what a peer can cause often.
+    pub fn debug(&self, what: impl Display) {
+        tracing::debug!(target: TARGET, "{}{what}", self.prefix());
+    }
+
+    fn prefix(&self) -> String {
+        self.owner.as_ref().map(|owner| format!("[Source::{owner}] ")).unwrap_or_default()
+    }
+
     /// Adds a chunk, with the present ingest time.
     pub fn push(&mut self, chunk: Bytes) {
         self.items.push(Piece { bytes: Ok(chunk), ingest_ns: self.ingest_ns });

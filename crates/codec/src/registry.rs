@@ -72,7 +72,31 @@ impl Registry {
         let preprocessors = preprocessors.collect::<Result<_, _>>()?;
         let postprocessors = definition.postprocessors.iter().map(|stage| self.postprocessor(stage));
         let postprocessors = postprocessors.collect::<Result<_, _>>()?;
-        Ok(Resolver { parts: Arc::new(Parts { codec, preprocessors, postprocessors }) })
+        Ok(Resolver { parts: Arc::new(Parts { codec, preprocessors, postprocessors }), owner: None })
+    }
+
+    /// Checks name and config of a codec alone.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_codec(&self, given: &NameAndConfig) -> Result<(), ConfigError> {
+        self.codec(given).map(|_make| ())
+    }
+
+    /// Checks name and config of a preprocessor alone.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_preprocessor(&self, given: &NameAndConfig) -> Result<(), ConfigError> {
+        self.preprocessor(given).map(|_make| ())
+    }
+
+    /// Checks name and config of a postprocessor alone.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_postprocessor(&self, given: &NameAndConfig) -> Result<(), ConfigError> {
+        self.postprocessor(given).map(|_make| ())
     }
 
     fn codec(&self, given: &NameAndConfig) -> Result<Make<dyn Codec>, ConfigError> {
@@ -139,6 +163,8 @@ fn check<'a, P: ?Sized>(
 #[derive(Clone)]
 pub struct Resolver {
     parts: Arc<Parts>,
+    /// Whom log lines name.
+    owner: Option<Arc<str>>,
 }
 
 struct Parts {
@@ -148,11 +174,17 @@ struct Parts {
 }
 
 impl Resolver {
+    /// The same for connector `alias` (`<flow>::<connector>`): log lines about its data name it.
+    #[must_use]
+    pub fn owned_by(self, alias: &str) -> Self {
+        Self { owner: Some(alias.into()), ..self }
+    }
+
     /// A decoder with no state yet.
     #[must_use]
     pub fn decoder(&self) -> Decoder {
         let stages = self.parts.preprocessors.iter().map(|make| make()).collect();
-        Decoder::new(stages, (self.parts.codec)())
+        Decoder::new(stages, (self.parts.codec)()).owned_by(self.owner.clone())
     }
 
     /// An encoder with no state yet.
@@ -176,7 +208,7 @@ impl Resolver {
             preprocessors: self.parts.preprocessors.clone(),
             postprocessors: self.parts.postprocessors.clone(),
         };
-        Self { parts: Arc::new(parts) }
+        Self { parts: Arc::new(parts), owner: self.owner.clone() }
     }
 }
 

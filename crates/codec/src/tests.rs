@@ -284,6 +284,10 @@ fn mistakes_in_definitions_are_named() {
         "separate Invalid config: unknown field `max_length`"
     );
     assert_eq!(pre("separate", "[]"), "separate Invalid config: expected a record, found []");
+    assert_eq!(
+        pre("separate", r#"{"max_len": 1, "buffered": 2}"#),
+        "separate Invalid config: unknown field `max_len`; `buffered` must be a bool, found 2",
+    );
     assert_eq!(pre("base64", r#"{"a": 1}"#), "base64 Invalid config: unknown field `a`, there are no fields");
 }
 
@@ -409,4 +413,48 @@ proptest! {
             }
         }
     }
+}
+
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_dropped_is_logged_with_its_connector() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    let separate = part("separate", r#"{"max_length": 2}"#);
+    let decoders = [
+        resolver("string".into(), vec![separate], vec![]).owned_by("main::lines").decoder(),
+        resolver("string".into(), vec!["length-prefixed".into()], vec![]).owned_by("main::frames").decoder(),
+    ];
+    tracing::subscriber::with_default(subscriber, || {
+        for mut decoder in decoders {
+            // The name outlives a rest.
+            decoder.rest();
+            decoder.decode(Bytes::from_static(b"long\nmore\n\n"), INGEST_NS, &mut |_| {});
+            decoder.finish(INGEST_NS, &mut |_| {});
+        }
+        let mut half = resolver("string".into(), vec!["length-prefixed".into()], vec![])
+            .owned_by("main::half")
+            .decoder();
+        half.decode(Bytes::from_static(b"\0\0"), INGEST_NS, &mut |_| {});
+        half.finish(INGEST_NS, &mut |_| {});
+    });
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let dropped =
+        "tremor_runtime: [Source::main::lines] dropped a piece of 4 bytes, since more than 2 are not allowed";
+    assert_eq!(log.matches(dropped).count(), 1, "{log}");
+    assert!(log.contains("tremor_runtime: [Source::main::half] dropped an unfinished frame"), "{log}");
 }

@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
     pub fn required<T: FromConfig<'a>>(&mut self, key: &'static str) -> Result<T, ConfigError> {
         match self.entry(key) {
             Some(entry) => entry.read(),
-            None => Err(self.missing(key, T::EXPECTED)),
+            None => Err(self.absent(key, T::EXPECTED)),
         }
     }
 
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
     ) -> Result<T, ConfigError> {
         match self.entry(key) {
             Some(entry) => entry.read(),
-            None => Err(self.missing(key, expected)),
+            None => Err(self.absent(key, expected)),
         }
     }
 
@@ -291,8 +291,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         };
         let nearest = nearest(unknown, self.asked.iter().copied()).map(Str::from);
-        let known = self.asked.iter().map(|key| Str::from(*key)).collect();
-        Err(ConfigError { path: self.path_of(unknown), problem: Problem::UnknownKey { nearest, known } })
+        Err(self.unknown(unknown, nearest))
     }
 
     /// An error about `key`, in the caller's words (which must not quote a secret).
@@ -304,6 +303,24 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn missing(&self, key: &str, expected: &str) -> ConfigError {
         ConfigError { path: self.path_of(key), problem: Problem::Missing { expected: expected.to_owned() } }
+    }
+
+    /// A `key` that has to be there may be there under a name that is almost right: that says more.
+    fn absent(&self, key: &'static str, expected: &str) -> ConfigError {
+        let is_meant = |other: &&Str| {
+            !self.asked.contains(other.as_str())
+                && (nearest(other, std::iter::once(key)).is_some()
+                    || other.len() > 2 && key.starts_with(other.as_str()))
+        };
+        match self.record.keys().find(is_meant) {
+            Some(wrong) => self.unknown(wrong, Some(key.into())),
+            None => self.missing(key, expected),
+        }
+    }
+
+    fn unknown(&self, key: &str, nearest: Option<Str>) -> ConfigError {
+        let known = self.asked.iter().map(|key| Str::from(*key)).collect();
+        ConfigError { path: self.path_of(key), problem: Problem::UnknownKey { nearest, known } }
     }
 
     fn path_of(&self, key: &str) -> Vec<Key> {

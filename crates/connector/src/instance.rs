@@ -1,13 +1,15 @@
 //! One connector of a flow: from its definition to a running task.
 
+mod mistakes;
+
 use crate::{
     Deliver, DrainBoard, Gate, Links, OpenRoute, SinkShared,
-    config::{ConfigError, Key, Reader},
+    config::{ConfigError, Key},
     counters::SinkTotals,
     inlet::SourceShared,
     queued::{QueuedSink, SinkTask},
     reconnect::{Backoff, Policy},
-    spec::{BackoffUse, Built, CodecUse, Environment, Registry, SinkUse, Spec},
+    spec::{BackoffUse, Built, Environment, Registry, SinkUse, Spec},
     status::{Control, State, Status},
     streams::Streams,
     task::{Parts, SinkHalf, TARGET, Task},
@@ -19,7 +21,7 @@ use std::{
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
-use tremor_codec::{NameAndConfig, Resolver};
+use tremor_codec::Resolver;
 use tremor_value::Value;
 
 /// The parameters of a connector definition, as evaluated.
@@ -49,15 +51,23 @@ pub struct DefinitionError {
     pub message: String,
     /// The keys that lead to the place, the parameter's name first; empty if it is the definition itself.
     pub path: Vec<Key>,
+    /// What the user can do about it, if that is more than the message says.
+    pub hint: Option<String>,
 }
 
 impl DefinitionError {
     fn new(message: String) -> Self {
-        Self { message, path: Vec::new() }
+        Self { message, path: Vec::new(), hint: None }
+    }
+
+    /// An error about a whole parameter.
+    fn of(parameter: &str, message: String) -> Self {
+        Self { message, path: vec![Key::Field(parameter.into())], hint: None }
     }
 
     fn at(alias: &str, error: &ConfigError) -> Self {
-        Self { message: format!("[{alias}] Invalid definition: {error}"), path: error.path.clone() }
+        let (message, hint) = error.message_and_hint();
+        Self { message: format!("[{alias}] Invalid definition: {message}"), path: error.path.clone(), hint }
     }
 }
 
@@ -85,7 +95,7 @@ impl Instance {
     /// Checks `definition` and makes an instance of its kind.
     ///
     /// # Errors
-    /// An unknown kind, a configuration that the kind refuses, an unknown codec or processor.
+    /// The first mistake that [`Instance::checked`] finds.
     pub fn create(
         definition: &Definition,
         environment: &Environment,
@@ -93,20 +103,41 @@ impl Instance {
         codecs: &tremor_codec::Registry,
         board: &Arc<DrainBoard>,
     ) -> Result<Self, DefinitionError> {
+        let made = Self::checked(definition, environment, registry, codecs, board);
+        let internal = || DefinitionError::new(format!("{} can not be made", environment.alias));
+        made.map_err(|errors| errors.into_iter().next().unwrap_or_else(internal))
+    }
+
+    /// The same, with all mistakes that are independent of each other.
+    ///
+    /// # Errors
+    /// An unknown kind, a configuration that the kind refuses, unknown codecs and processors.
+    pub fn checked(
+        definition: &Definition,
+        environment: &Environment,
+        registry: &Registry,
+        codecs: &tremor_codec::Registry,
+        board: &Arc<DrainBoard>,
+    ) -> Result<Self, Vec<DefinitionError>> {
         let alias = environment.alias.clone();
-        let spec = *registry.get(&definition.kind).ok_or_else(|| unknown_kind(&definition.kind, registry))?;
-        let policy = Policy::from_value(definition.reconnect.as_ref())
-            .map_err(|error| DefinitionError::at(&alias, &error))?;
+        let Some(spec) = registry.get(&definition.kind).copied() else {
+            return Err(vec![unknown_kind(&definition.kind, registry)]);
+        };
+        let mut errors = Vec::new();
+        let policy = Policy::from_value(definition.reconnect.as_ref());
+        let policy = policy.map_err(|error| errors.push(DefinitionError::at(&alias, &error)));
         if definition.metrics_interval_s.as_ref().is_some_and(|interval| !interval.is_null()) {
-            return Err(DefinitionError {
-                message: format!(
-                    "[{alias}] Invalid definition: metrics_interval_s: metrics come with a later version"
-                ),
-                path: vec![Key::Field("metrics_interval_s".into())],
-            });
+            let later = "metrics_interval_s: metrics come with a later version";
+            let message = format!("[{alias}] Invalid definition: {later}");
+            errors.push(DefinitionError::of("metrics_interval_s", message));
         }
-        let coding = coding(definition, &spec, &alias, codecs)?;
-        let built = build(definition, &spec, environment)?;
+        let coding = mistakes::coding(definition, &spec, &alias, codecs);
+        let coding = coding.map_err(|found| errors.extend(found));
+        let built = mistakes::build(definition, &spec, environment);
+        let built = built.map_err(|found| errors.extend(found));
+        let (Ok(policy), Ok(coding), Ok(built), true) = (policy, coding, built, errors.is_empty()) else {
+            return Err(errors);
+        };
         let source_id = environment.ids.next_id();
         let source =
             built.is_source.then(|| Arc::new(SourceShared::new(source_id, alias.clone(), coding.clone())));
@@ -269,67 +300,6 @@ fn unknown_kind(kind: &str, registry: &Registry) -> DefinitionError {
     let known = crate::config::nearest(kind, registry.names());
     let hint = known.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
     DefinitionError::new(format!("Unknown connector type {kind}{hint}"))
-}
-
-fn build(definition: &Definition, spec: &Spec, environment: &Environment) -> Result<Built, DefinitionError> {
-    let alias = &environment.alias;
-    let empty = Value::record();
-    let config = match definition.config.as_ref().filter(|config| !config.is_null()) {
-        Some(config) => config,
-        None if spec.needs_config => {
-            return Err(DefinitionError::new(format!("{alias} Missing Configuration")));
-        }
-        None => &empty,
-    };
-    let reader = Reader::new(config, "config").map_err(|error| DefinitionError::at(alias, &error))?;
-    (spec.build)(reader, environment).map_err(|error| DefinitionError::at(alias, &error))
-}
-
-/// Resolves codec and processors; `None` for structured kinds.
-fn coding(
-    definition: &Definition,
-    spec: &Spec,
-    alias: &str,
-    codecs: &tremor_codec::Registry,
-) -> Result<Option<Resolver>, DefinitionError> {
-    let named = definition.codec.clone().filter(|codec| !codec.is_null());
-    let codec = match (spec.codec, named) {
-        (CodecUse::Structured, None) => return Ok(None),
-        (CodecUse::Structured, Some(_)) => {
-            let message = format!("{alias} is a structured connector and can't be configured with a codec");
-            return Err(DefinitionError { message, path: vec![Key::Field("codec".into())] });
-        }
-        (CodecUse::Required, None) => {
-            return Err(DefinitionError::new(format!("{alias} is missing a codec")));
-        }
-        (CodecUse::Default(name), None) => name.into(),
-        (_, Some(codec)) => codec,
-    };
-    let list = |value: &Option<Value>| NameAndConfig::list_from_value(value.as_ref().unwrap_or(&Value::Null));
-    let resolved = NameAndConfig::from_value(&codec).map_err(|error| ("codec", error)).and_then(|codec| {
-        let preprocessors = list(&definition.preprocessors).map_err(|error| ("preprocessors", error))?;
-        let postprocessors = list(&definition.postprocessors).map_err(|error| ("postprocessors", error))?;
-        let definition = tremor_codec::Definition { codec, preprocessors, postprocessors };
-        codecs.resolver(&definition).map_err(|error| (parameter_of(&error, &definition), error))
-    });
-    resolved.map(Some).map_err(|(parameter, error)| DefinitionError {
-        message: format!("[{alias}] Invalid definition: {parameter}: {error}"),
-        path: vec![Key::Field(parameter.into())],
-    })
-}
-
-/// The parameter that an error is about.
-fn parameter_of(error: &tremor_codec::ConfigError, definition: &tremor_codec::Definition) -> &'static str {
-    use tremor_codec::ConfigError as Error;
-    match error {
-        Error::UnknownCodec { .. } | Error::Codec { .. } | Error::Shape { .. } => "codec",
-        Error::UnknownPreprocessor { .. } => "preprocessors",
-        Error::UnknownPostprocessor { .. } => "postprocessors",
-        Error::Missing { name } | Error::Invalid { name, .. } => {
-            let is_preprocessor = definition.preprocessors.iter().any(|stage| stage.name == name.as_str());
-            if is_preprocessor { "preprocessors" } else { "postprocessors" }
-        }
-    }
 }
 
 /// A connector at work.

@@ -90,9 +90,12 @@ impl Preprocessor for LengthPrefixed {
         Ok(())
     }
 
-    fn finish(&mut self, _out: &mut Pieces) -> Result<(), ProcessError> {
+    fn finish(&mut self, out: &mut Pieces) -> Result<(), ProcessError> {
         if !self.pending.is_empty() {
-            tracing::warn!(bytes = self.pending.len(), "dropped an unfinished frame at the end of a stream");
+            let held = self.pending.len();
+            out.warn(format_args!(
+                "dropped an unfinished frame at the end of a stream: {held} bytes of it had come"
+            ));
             self.pending.clear();
         }
         Ok(())

@@ -116,7 +116,7 @@ impl Preprocessor for Buffered {
             if end - start <= self.max {
                 out.push(chunk.slice(start..end));
             } else {
-                self.dropped.one(end - start, self.max);
+                self.dropped.one(end - start, self.max, out);
             }
             start = end + 1;
         }
@@ -158,7 +158,7 @@ impl Preprocessor for Unbuffered {
             if end - start <= self.max {
                 out.push(chunk.slice(start..end));
             } else {
-                self.dropped.one(end - start, self.max);
+                self.dropped.one(end - start, self.max, out);
             }
             start = end + 1;
         }
@@ -177,16 +177,13 @@ struct Dropped {
 
 impl Dropped {
     #[cold]
-    fn one(&mut self, len: usize, max: usize) {
+    fn one(&mut self, len: usize, max: usize, out: &Pieces) {
         self.count += 1;
+        let what = format_args!("dropped a piece of {len} bytes, since more than {max} are not allowed");
         if self.count == 1 {
-            tracing::warn!(
-                len,
-                max,
-                "dropped a piece that is too long; more of them are logged at debug level"
-            );
+            out.warn(format_args!("{what}; more of them are logged at debug level"));
         } else {
-            tracing::debug!(len, max, count = self.count, "dropped a piece that is too long");
+            out.debug(format_args!("{what}; it is number {}", self.count));
         }
     }
 }

@@ -35,6 +35,22 @@ impl ConfigError {
     pub fn path_text(&self) -> String {
         PathText(&self.path).to_string()
     }
+
+    /// The message, and the part of its advice that is too long for one line with it.
+    #[must_use]
+    pub fn message_and_hint(&self) -> (String, Option<String>) {
+        let path = PathText(&self.path);
+        let Problem::UnknownKey { nearest, known } = &self.problem else { return (self.to_string(), None) };
+        match nearest {
+            // Who has written a key that is almost right needs no list of all the others.
+            Some(nearest) => (format!("{path}: unknown key; did you mean `{nearest}`?"), None),
+            None if known.is_empty() => (self.to_string(), None),
+            None => {
+                let known = ticked(known.iter().map(Str::as_str));
+                (format!("{path}: unknown key"), Some(format!("Known keys: {known}")))
+            }
+        }
+    }
 }
 
 /// What is wrong at one place of a configuration.

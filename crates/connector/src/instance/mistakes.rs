@@ -1,0 +1,328 @@
+//! Checks of a definition that find as many mistakes as they can.
+
+use super::{Definition, DefinitionError};
+use crate::{
+    config::{ConfigError, Key, Problem, Reader},
+    spec::{Built, CodecUse, Environment, Field, Spec},
+};
+use std::sync::Arc;
+use tremor_codec::{NameAndConfig, Registry, Resolver};
+use tremor_value::{Record, Value};
+
+/// Most mistakes of one configuration that are told.
+const MAX_MISTAKES: usize = 32;
+
+/// Makes what the kind makes of its configuration.
+///
+/// A kind stops at the first mistake. That is then taken out of a copy of the configuration, and the kind asked again.
+pub(super) fn build(
+    definition: &Definition,
+    spec: &Spec,
+    environment: &Environment,
+) -> Result<Built, Vec<DefinitionError>> {
+    let alias = &environment.alias;
+    let mut config = match definition.config.as_ref().filter(|config| !config.is_null()) {
+        Some(config) => config.clone(),
+        None if spec.needs_config => {
+            let hint = required_keys(spec.fields).map(|keys| format!("`{}` needs {keys}", spec.name));
+            let missing = DefinitionError::new(format!("{alias} Missing Configuration"));
+            return Err(vec![DefinitionError { hint, ..missing }]);
+        }
+        None => Value::record(),
+    };
+    let mut found: Vec<ConfigError> = Vec::new();
+    let mut last = None;
+    for _ in 0..MAX_MISTAKES {
+        let built = Reader::new(&config, "config").and_then(|reader| (spec.build)(reader, environment));
+        let error = match built {
+            Ok(built) if found.is_empty() => return Ok(built),
+            Ok(_) => break,
+            Err(error) => error,
+        };
+        let goes_on = last.as_ref() != Some(&error) && repair(&mut config, &error, spec.fields);
+        last = Some(error.clone());
+        // Once a value is missing or has been replaced, what depends on several values says nothing any more.
+        let is_sure = found.iter().all(|earlier| matches!(earlier.problem, Problem::UnknownKey { .. }))
+            || matches!(error.problem, Problem::UnknownKey { .. } | Problem::WrongType { .. });
+        if is_sure && !found.iter().any(|earlier| is_consequence(&error, earlier)) {
+            found.push(error);
+        }
+        if !goes_on {
+            break;
+        }
+    }
+    Err(found.iter().map(|error| with_hint(alias, error, spec.fields)).collect())
+}
+
+/// `later` may only be there because what `earlier` is about has been taken out.
+fn is_consequence(later: &ConfigError, earlier: &ConfigError) -> bool {
+    let is_suggested = match (&earlier.problem, earlier.path.split_last(), later.path.split_last()) {
+        (
+            Problem::UnknownKey { nearest: Some(nearest), .. },
+            Some((_, above)),
+            Some((Key::Field(key), same)),
+        ) => nearest == key && above == same,
+        _ => false,
+    };
+    is_suggested || later.path == earlier.path
+}
+
+/// Takes what `error` is about out of `config`, or the record around it if it is not there; or puts something in its
+/// place that the kind may accept. `false` if nothing could be done about it.
+fn repair(config: &mut Value, error: &ConfigError, fields: &[Field]) -> bool {
+    let path = error.path.get(1..).unwrap_or_default();
+    if let [Key::Field(key)] = path
+        && let Some(field) =
+            fields.iter().find(|field| field.name == key.as_str() && field.default.is_empty())
+        && let Some(value) = stand_in(field.kind)
+        && let Value::Record(record) = config
+    {
+        Arc::make_mut(record).insert(key.clone(), value);
+        return true;
+    }
+    (1..=path.len()).rev().any(|length| path.get(..length).is_some_and(|path| remove(config, path)))
+}
+
+/// `false` if nothing is there, or a list stands on the way.
+fn remove(config: &mut Value, path: &[Key]) -> bool {
+    let Some((Key::Field(last), above)) = path.split_last() else { return false };
+    let Value::Record(record) = config else { return false };
+    let mut record: &mut Record = Arc::make_mut(record);
+    for key in above {
+        let Key::Field(key) = key else { return false };
+        let Some(Value::Record(inner)) = record.get_mut(key) else { return false };
+        record = Arc::make_mut(inner);
+    }
+    record.remove(last).is_some()
+}
+
+/// A value for a required key that has none, so that what is behind it can be checked.
+fn stand_in(kind: &str) -> Option<Value> {
+    match kind {
+        // Right for a path, and for the address of a client or a server.
+        "string" => Some("ws://127.0.0.1:1".into()),
+        "integer" => Some(1_i64.into()),
+        _ => None,
+    }
+}
+
+/// What is wrong, with what the kind says about the key.
+fn with_hint(alias: &str, error: &ConfigError, fields: &[Field]) -> DefinitionError {
+    let mut made = DefinitionError::at(alias, error);
+    if let (Problem::WrongType { .. } | Problem::Missing { .. }, [_, Key::Field(key)]) =
+        (&error.problem, error.path.as_slice())
+        && let Some(field) = fields.iter().find(|field| field.name == key.as_str())
+    {
+        made.hint = Some(format!("`{key}` is a {}: {}", field.kind, field.text));
+    }
+    made
+}
+
+/// The keys that a configuration has to have: ``config = {"url": ...}``.
+fn required_keys(fields: &[Field]) -> Option<String> {
+    let required = fields.iter().filter(|field| field.default.is_empty());
+    let keys: Vec<String> = required.map(|field| format!("\"{}\": ...", field.name)).collect();
+    (!keys.is_empty()).then(|| format!("`config = {{{}}}`", keys.join(", ")))
+}
+
+/// Resolves codec and processors; `None` for structured kinds.
+pub(super) fn coding(
+    definition: &Definition,
+    spec: &Spec,
+    alias: &str,
+    codecs: &Registry,
+) -> Result<Option<Resolver>, Vec<DefinitionError>> {
+    let mut errors = Vec::new();
+    let named = definition.codec.clone().filter(|codec| !codec.is_null());
+    let codec = match (spec.codec, named) {
+        (CodecUse::Structured, None) => return Ok(None),
+        (CodecUse::Structured, Some(_)) => {
+            let message = format!("{alias} is a structured connector and can't be configured with a codec");
+            return Err(vec![DefinitionError::of("codec", message)]);
+        }
+        (CodecUse::Required, None) => {
+            let hint = Some("Say which, as in `codec = \"json\"`".to_owned());
+            let missing = DefinitionError::new(format!("{alias} is missing a codec"));
+            errors.push(DefinitionError { hint, ..missing });
+            None
+        }
+        (CodecUse::Default(name), None) => Some(Value::from(name)),
+        (_, Some(codec)) => Some(codec),
+    };
+    let mut refuse = |parameter: &str, index: Option<usize>, error: &tremor_codec::ConfigError| {
+        let message = format!("[{alias}] Invalid definition: {parameter}: {error}");
+        let mut error = DefinitionError::of(parameter, message);
+        error.path.extend(index.map(Key::Index));
+        errors.push(error);
+    };
+    let codec = codec.and_then(|codec| {
+        let checked =
+            NameAndConfig::from_value(&codec).and_then(|codec| codecs.check_codec(&codec).map(|()| codec));
+        checked.map_err(|error| refuse("codec", None, &error)).ok()
+    });
+    let mut stages = |parameter: &str, value: &Option<Value>, check: Check| {
+        let value = value.as_ref().unwrap_or(&Value::Null);
+        let Some(items) = value.as_array() else {
+            let list = NameAndConfig::list_from_value(value);
+            return list.map_err(|error| refuse(parameter, None, &error)).unwrap_or_default();
+        };
+        let mut stages = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match NameAndConfig::processor_from_value(item)
+                .and_then(|stage| check(codecs, &stage).map(|()| stage))
+            {
+                Ok(stage) => stages.push(stage),
+                Err(error) => refuse(parameter, Some(index), &error),
+            }
+        }
+        stages
+    };
+    let preprocessors = stages("preprocessors", &definition.preprocessors, Registry::check_preprocessor);
+    let postprocessors = stages("postprocessors", &definition.postprocessors, Registry::check_postprocessor);
+    let Some(codec) = codec.filter(|_| errors.is_empty()) else { return Err(errors) };
+    let definition = tremor_codec::Definition { codec, preprocessors, postprocessors };
+    let resolver = codecs.resolver(&definition).map_err(|error| {
+        vec![DefinitionError::of("codec", format!("[{alias}] Invalid definition: {error}"))]
+    })?;
+    Ok(Some(resolver.owned_by(alias)))
+}
+
+type Check = fn(&Registry, &NameAndConfig) -> Result<(), tremor_codec::ConfigError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Reader,
+        connect::{ConnectError, Connected, Connector},
+        spec::SinkUse,
+    };
+
+    struct Never;
+
+    #[async_trait::async_trait]
+    impl Connector for Never {
+        async fn connect(&mut self) -> Result<Connected, ConnectError> {
+            Err(ConnectError::Failed("never".to_owned()))
+        }
+    }
+
+    const SPEC: Spec = Spec {
+        name: "kind",
+        summary: "",
+        fields: &[
+            Field { name: "url", kind: "string", default: "", text: "Where." },
+            Field { name: "size", kind: "integer", default: "1", text: "How much." },
+        ],
+        needs_config: true,
+        codec: CodecUse::Required,
+        is_source: true,
+        sink: SinkUse::None,
+        inputs: &[],
+        input_aliases: &[],
+        is_debug: false,
+        build: |mut config: Reader<'_>, _| {
+            let url: &str = config.required("url")?;
+            config.or("size", 1_u32)?;
+            if let Some(mut tls) = config.record("tls")? {
+                tls.required::<&str>("cert")?;
+                tls.finish()?;
+                if url.starts_with("ws:") {
+                    return Err(config.invalid("tls", "does not go with this url"));
+                }
+            }
+            config.finish()?;
+            Ok(Built::new(Never))
+        },
+    };
+
+    fn environment() -> Environment {
+        Environment {
+            alias: "main::it".to_owned(),
+            hostname: "here".into(),
+            ids: Arc::default(),
+            exit: crate::ExitSwitch::new().0,
+            dials: crate::Dials::default(),
+        }
+    }
+
+    fn messages(errors: Vec<DefinitionError>) -> Vec<String> {
+        let prefix = "[main::it] Invalid definition: ";
+        errors.iter().map(|error| error.message.replace(prefix, "")).collect()
+    }
+
+    fn of_config(config: &str) -> Vec<String> {
+        let config = Some(Value::from_json_str(config).unwrap());
+        let definition = Definition { config, ..Definition::default() };
+        build(&definition, &SPEC, &environment()).map(|_| ()).map_err(messages).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn all_mistakes_of_a_configuration_are_told_and_none_that_follow_from_them() {
+        assert_eq!(of_config(r#"{"url": "a", "tls": {"cert": "c"}}"#), [""; 0]);
+        assert_eq!(
+            of_config(r#"{"url": "a", "size": "x", "siz": 1, "other": 2, "tls": {"cert": 1, "crt": 2}}"#),
+            [
+                r#"config.size: expected integer but got string "x""#,
+                "config.tls.cert: expected string but got integer 1",
+                "config.tls.crt: unknown key; did you mean `cert`?",
+                "config.siz: unknown key; did you mean `size`?",
+                "config.other: unknown key",
+            ],
+        );
+        assert_eq!(
+            of_config(r#"{"size": "x", "tls": {"cert": "c"}, "more": 1}"#),
+            [
+                "config.url: missing (string)",
+                r#"config.size: expected integer but got string "x""#,
+                "config.more: unknown key",
+            ],
+            "and nothing about what stands in for the url",
+        );
+        assert_eq!(
+            of_config(r#"{"ulr": "a", "tls": {"cret": "c"}}"#),
+            [
+                "config.ulr: unknown key; did you mean `url`?",
+                "config.tls.cret: unknown key; did you mean `cert`?"
+            ],
+        );
+        assert_eq!(of_config(r#""text""#), ["config: expected record but got string"]);
+    }
+
+    #[test]
+    fn hints_say_what_belongs_there() {
+        let hints = |config: Option<&str>| {
+            let config = config.map(|config| Value::from_json_str(config).unwrap());
+            let definition = Definition { config, ..Definition::default() };
+            let errors = build(&definition, &SPEC, &environment()).map(|_| ()).unwrap_err();
+            errors.into_iter().filter_map(|error| error.hint).collect::<Vec<_>>()
+        };
+        assert_eq!(hints(None), [r#"`kind` needs `config = {"url": ...}`"#]);
+        assert_eq!(hints(Some(r#"{"url": 1}"#)), ["`url` is a string: Where."]);
+        assert_eq!(hints(Some(r#"{"url": "a", "other": 1}"#)), ["Known keys: `size`, `tls`, `url`"]);
+        assert_eq!(hints(Some(r#"{"url": "a", "siz": 1}"#)), [""; 0]);
+    }
+
+    #[test]
+    fn codec_and_every_processor_are_checked_by_themselves() {
+        let value = |json: &str| Some(Value::from_json_str(json).unwrap());
+        let definition = Definition {
+            codec: value("42"),
+            preprocessors: value(r#"["lines", "seperate", {"nam": "lines"}]"#),
+            postprocessors: value(r#""lines""#),
+            ..Definition::default()
+        };
+        let errors = coding(&definition, &SPEC, "main::it", &Registry::standard()).unwrap_err();
+        let paths: Vec<_> = errors.iter().map(|error| error.path.len()).collect();
+        assert_eq!(paths, [1, 2, 2, 1]);
+        assert_eq!(
+            messages(errors),
+            [
+                r#"codec: Invalid config: 42; expected a name such as "json" or a record such as {"name": "json"}"#,
+                "preprocessors: seperate Preprocessor not found. Did you mean `separate`?",
+                r#"preprocessors: Invalid config: {"nam":"lines"}; unknown key `nam`, did you mean `name`?"#,
+                r#"postprocessors: Invalid config: "lines"; expected a list such as ["lines"]"#,
+            ],
+        );
+    }
+}
