@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tremor_connector::{
     Definition, DefinitionError, DrainBoard, Environment, ExitSwitch, Instance, Links, OpenRoute, Registry,
 };
-use tremor_diagnostic::{Diagnostic, SourceMap, codes};
+use tremor_diagnostic::{Diagnostic, SourceMap, Span, codes};
 use tremor_event::IdGenerator;
 use tremor_lang::{ConnectorInstance, Endpoint, EndpointKind, Flow, Host, Link, Setting};
 use tremor_value::Value;
@@ -47,18 +47,14 @@ impl Plan {
     /// A report for each mistake that was found, with its place in the file.
     pub fn new(flow: &Flow, sources: &Arc<SourceMap>, parts: &Parts) -> Result<Self, Vec<Diagnostic>> {
         let mut maker = Maker { flow, sources, parts, board: Arc::default(), problems: Vec::new() };
-        let connectors = maker.connectors();
-        let pipelines = maker.pipelines();
-        let Some((connectors, pipelines)) = connectors.zip(pipelines).filter(|_| maker.problems.is_empty())
-        else {
-            return Err(maker.problems);
-        };
-        let mut linker = Linker { connectors, pipelines, graph: Graph::default() };
+        let (connectors, pipelines) = (maker.connectors(), maker.pipelines());
+        // What could not be made hides no mistake in how the rest is linked.
+        let mut linker = Linker { connectors, pipelines, graph: Graph::default(), sources };
         let mut outputs: Vec<Links> = linker.pipelines.iter().map(|_| Links::default()).collect();
         let mut shown: Vec<Vec<_>> = linker.connectors.iter().map(|_| Vec::new()).collect();
         for link in &flow.links {
-            if let Err(problem) = linker.link(link, &mut outputs, &mut shown) {
-                maker.problems.push(problem);
+            if let Err(NotLinked(problem)) = linker.link(link, &mut outputs, &mut shown) {
+                maker.problems.extend(problem);
             }
         }
         maker.problems.extend(linker.finish(flow, sources, &maker.board).err());
@@ -86,8 +82,8 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// `None` if one of them could not be made.
-    fn connectors(&mut self) -> Option<Vec<(String, Instance)>> {
+    /// Those that could be made.
+    fn connectors(&mut self) -> Vec<(String, Instance)> {
         let flow = self.flow;
         let mut made = Vec::new();
         for connector in &flow.connectors {
@@ -100,12 +96,16 @@ impl Maker<'_> {
             };
             let definition = definition(connector);
             let Parts { connectors, codecs, .. } = self.parts;
-            match Instance::create(&definition, &environment, connectors, codecs, &self.board) {
+            match Instance::checked(&definition, &environment, connectors, codecs, &self.board) {
                 Ok(instance) => made.push((connector.name.name.clone(), instance)),
-                Err(error) => self.problems.push(self.refused(connector, &error)),
+                Err(errors) => {
+                    let refused = errors.iter().map(|error| self.refused(connector, error));
+                    let refused: Vec<_> = refused.collect();
+                    self.problems.extend(refused);
+                }
             }
         }
-        (made.len() == flow.connectors.len()).then_some(made)
+        made
     }
 
     fn refused(&self, connector: &ConnectorInstance, error: &DefinitionError) -> Diagnostic {
@@ -113,10 +113,12 @@ impl Maker<'_> {
         let at = at.unwrap_or(if error.path.is_empty() { connector.kind.span } else { connector.span });
         let code =
             if error.path.is_empty() { codes::UNKNOWN_CONNECTOR_KIND } else { codes::BAD_CONNECTOR_VALUE };
-        Diagnostic::error(code, at, error.message.clone()).outer(self.sources.widen(at, 2))
+        let problem = Diagnostic::error(code, at, error.message.clone());
+        problem.outer(self.sources.widen(at, 2)).maybe_hint(error.hint.clone())
     }
 
-    fn pipelines(&mut self) -> Option<Vec<Arc<Node>>> {
+    /// Those that could be made.
+    fn pipelines(&mut self) -> Vec<Arc<Node>> {
         let mut made = Vec::new();
         for pipeline in &self.flow.pipelines {
             let alias = format!("{}::{}", self.flow.alias.name, pipeline.name.name);
@@ -133,7 +135,7 @@ impl Maker<'_> {
                 Err(error) => self.problems.extend(error.diagnostics),
             }
         }
-        (made.len() == self.flow.pipelines.len()).then_some(made)
+        made
     }
 }
 
@@ -153,27 +155,41 @@ fn definition(connector: &ConnectorInstance) -> Definition {
     }
 }
 
-struct Linker {
+/// A link that was not made, and why: without a reason because one of its ends was refused before.
+struct NotLinked(Option<Diagnostic>);
+
+struct Linker<'a> {
+    sources: &'a SourceMap,
     connectors: Vec<(String, Instance)>,
     pipelines: Vec<Arc<Node>>,
     graph: Graph,
 }
 
-impl Linker {
+impl Linker<'_> {
     fn link(
         &mut self,
         link: &Link,
         outputs: &mut [Links],
         shown: &mut [Vec<PipelinePort>],
-    ) -> Result<(), Diagnostic> {
-        let (route, to) = self.target(&link.to)?;
+    ) -> Result<(), NotLinked> {
+        let target = self.target(&link.to);
+        if target.is_err() && link.from.kind == EndpointKind::Connector {
+            // Both ends may be wrong; the first mistake of the text comes first.
+            let index = self.connector(&link.from)?;
+            if let Some((_, instance)) = self.connectors.get(index) {
+                instance.output(&link.from.port.name).map_err(|error| self.bad_port(&link.from, &error))?;
+            }
+        }
+        let (route, to) = target?;
         match link.from.kind {
             EndpointKind::Connector => {
                 let index = self.connector(&link.from)?;
-                let Some((_, instance)) = self.connectors.get_mut(index) else { return Ok(()) };
-                let port =
-                    instance.output(&link.from.port.name).map_err(|error| bad_port(&link.from, &error))?;
-                instance.link_output(port, route);
+                let Some((_, instance)) = self.connectors.get(index) else { return Ok(()) };
+                let port = instance.output(&link.from.port.name);
+                let port = port.map_err(|error| self.bad_port(&link.from, &error))?;
+                if let Some((_, instance)) = self.connectors.get_mut(index) {
+                    instance.link_output(port, route);
+                }
                 self.graph.link(graph::Node::Source(index), to);
             }
             EndpointKind::Pipeline => {
@@ -198,33 +214,37 @@ impl Linker {
         Ok(())
     }
 
-    fn target(&mut self, to: &Endpoint) -> Result<(Arc<dyn OpenRoute>, graph::Node), Diagnostic> {
+    fn target(&mut self, to: &Endpoint) -> Result<(Arc<dyn OpenRoute>, graph::Node), NotLinked> {
         match to.kind {
             EndpointKind::Connector => {
                 let index = self.connector(to)?;
-                let Some((_, instance)) = self.connectors.get_mut(index) else { return Err(unknown(to)) };
-                let port = instance.input(&to.port.name).map_err(|error| bad_port(to, &error))?;
-                let deliver = instance.link_input().ok_or_else(|| unknown(to))?;
+                let Some((_, instance)) = self.connectors.get(index) else { return Err(NotLinked(None)) };
+                let port = instance.input(&to.port.name).map_err(|error| self.bad_port(to, &error))?;
+                let instance = self.connectors.get_mut(index);
+                let deliver = instance.and_then(|(_, instance)| instance.link_input());
+                let deliver = deliver.ok_or_else(|| self.unknown(to))?;
                 Ok((Arc::new(ToSink { deliver, port }), graph::Node::Sink(index)))
             }
             EndpointKind::Pipeline => {
                 let index = self.pipeline(to)?;
-                let node = self.pipelines.get(index).ok_or_else(|| unknown(to))?;
-                let port = node.graph().input(&to.port.name).ok_or_else(|| unknown(to))?;
+                let node = self.pipelines.get(index).ok_or(NotLinked(None))?;
+                let port = node.graph().input(&to.port.name).ok_or_else(|| self.unknown(to))?;
                 Ok((Arc::new(ToPipeline { node: node.clone(), port }), graph::Node::Pipeline(index)))
             }
         }
     }
 
-    fn connector(&self, endpoint: &Endpoint) -> Result<usize, Diagnostic> {
+    /// The language knows every name that a `connect` has, so one that is not here could not be made.
+    fn connector(&self, endpoint: &Endpoint) -> Result<usize, NotLinked> {
         let found = self.connectors.iter().position(|(name, _)| *name == endpoint.instance.name);
-        found.ok_or_else(|| unknown(endpoint))
+        found.ok_or(NotLinked(None))
     }
 
-    fn pipeline(&self, endpoint: &Endpoint) -> Result<usize, Diagnostic> {
+    /// As [`Self::connector`].
+    fn pipeline(&self, endpoint: &Endpoint) -> Result<usize, NotLinked> {
         let name = &endpoint.instance.name;
         let found = self.pipelines.iter().position(|node| node.alias.rsplit("::").next() == Some(name));
-        found.ok_or_else(|| unknown(endpoint))
+        found.ok_or(NotLinked(None))
     }
 
     /// Works out who hears of whom: gates of sources behind sinks, and the drain marks to expect.
@@ -259,18 +279,22 @@ impl Linker {
         }
         Ok(())
     }
-}
 
-fn unknown(endpoint: &Endpoint) -> Diagnostic {
-    let sort = match endpoint.kind {
-        EndpointKind::Connector => "connector",
-        EndpointKind::Pipeline => "pipeline",
-    };
-    let message =
-        format!("There is no {sort} `{}` with a port `{}`", endpoint.instance.name, endpoint.port.name);
-    Diagnostic::error(codes::UNKNOWN_PORT, endpoint.span, message)
-}
+    fn unknown(&self, endpoint: &Endpoint) -> NotLinked {
+        let sort = match endpoint.kind {
+            EndpointKind::Connector => "connector",
+            EndpointKind::Pipeline => "pipeline",
+        };
+        let (instance, port) = (&endpoint.instance.name, &endpoint.port.name);
+        let message = format!("There is no {sort} `{instance}` with a port `{port}`");
+        self.not_linked(endpoint.span, message)
+    }
 
-fn bad_port(endpoint: &Endpoint, error: &DefinitionError) -> Diagnostic {
-    Diagnostic::error(codes::UNKNOWN_PORT, endpoint.port.span, error.message.clone())
+    fn bad_port(&self, endpoint: &Endpoint, error: &DefinitionError) -> NotLinked {
+        self.not_linked(endpoint.port.span, error.message.clone())
+    }
+
+    fn not_linked(&self, at: Span, message: String) -> NotLinked {
+        NotLinked(Some(Diagnostic::error(codes::UNKNOWN_PORT, at, message).outer(self.sources.widen(at, 2))))
+    }
 }
