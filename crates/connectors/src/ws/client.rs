@@ -44,6 +44,11 @@ pub(crate) const SPEC: Spec = Spec {
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let mut settings = Settings::new(config, environment)?;
     let url = Url::required(&mut settings.config, "url", &Rules::WEBSOCKET)?;
+    if url.userinfo().is_some() {
+        let problem = "name and password in the URL are not supported; leave them out, and send what the server \
+                       asks for in `headers`, such as {\"Authorization\": \"Basic ...\"}";
+        return Err(settings.config.invalid("url", problem));
+    }
     let tls = ClientTls::for_websocket(&mut settings.config, &url)?;
     if tls.is_some() && url.scheme() != "wss" && url.scheme_is_written() {
         settings.warn(&format!("`tls` is on, so `{url}` is spoken to with TLS; write `wss` to say so"));

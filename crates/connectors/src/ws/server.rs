@@ -55,6 +55,10 @@ pub(crate) const SPEC: Spec = Spec {
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let mut settings = Settings::new(config, environment)?;
     let url = Url::required(&mut settings.config, "url", &Rules::WEBSOCKET)?;
+    if url.userinfo().is_some() {
+        let problem = "name and password have no meaning in the address of a server; leave them out";
+        return Err(settings.config.invalid("url", problem));
+    }
     let tls = settings
         .config
         .record("tls")?

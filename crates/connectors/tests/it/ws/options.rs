@@ -1,7 +1,7 @@
 //! Settings: what they do, and that each one is documented.
 
 use super::peers::{Port, client_definition, head, server, server_definition, upgrade};
-use crate::harness::{Linked, Subject, json};
+use crate::harness::{Linked, Subject, definition, json};
 use std::collections::BTreeSet;
 use tokio::io::AsyncWriteExt;
 use tremor_connector::{
@@ -119,6 +119,18 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
         let refused = Subject::new(&definition, Linked::Fully).err().map(|error| error.message);
         let refused = refused.unwrap_or_else(|| panic!("not refused: {expected}"));
         assert!(refused.contains(expected), "{refused}\ninstead of\n{expected}");
+    }
+}
+
+/// They would be ignored, and a user would believe that they protect something.
+#[tokio::test]
+async fn name_and_password_in_the_url_are_refused_and_not_shown() {
+    for kind in ["ws_client", "ws_server"] {
+        let definition = definition(kind, r#"{"url": "ws://me:secret@localhost:1/"}"#, r#""json""#, "");
+        let refused = Subject::new(&definition, Linked::Fully).err().unwrap().message;
+        assert!(refused.contains("config.url: name and password"), "{refused}");
+        assert!(refused.contains("`headers`") == (kind == "ws_client"), "{refused}");
+        assert!(!refused.contains("secret"), "{refused}");
     }
 }
 
