@@ -158,6 +158,8 @@ pub(crate) struct Outbox {
 struct State {
     encoder: Encoder,
     waiting: Messages,
+    /// Messages and payload bytes that were taken to be written and are not written yet.
+    under_way: (usize, usize),
     closed: bool,
 }
 
@@ -170,7 +172,7 @@ impl Outbox {
         counters: Arc<SinkCounters>,
     ) -> Self {
         let finish_events = finish_events && encoder.is_streaming();
-        let state = State { encoder, waiting: Messages::default(), closed: false };
+        let state = State { encoder, waiting: Messages::default(), under_way: (0, 0), closed: false };
         Self {
             state: Mutex::new(state),
             limits,
@@ -200,12 +202,13 @@ impl Outbox {
         // Most events of a connection share their metadata, so what it says is looked up once.
         let (mut known_meta, mut binary) = (None, false);
         for item in items {
-            let State { encoder, waiting, closed } = &mut *guard;
+            let State { encoder, waiting, under_way, closed } = &mut *guard;
             if *closed {
                 outcome = Put::Closed;
                 break;
             }
-            if waiting.flags.len() >= self.limits.messages || waiting.bytes() >= self.limits.bytes {
+            let (messages, bytes) = (waiting.flags.len() + under_way.0, waiting.bytes() + under_way.1);
+            if messages >= self.limits.messages || bytes >= self.limits.bytes {
                 outcome = Put::Full;
                 break;
             }
@@ -243,12 +246,21 @@ impl Outbox {
         self.filled.notified().await;
     }
 
-    /// Moves everything that waits into `into`, which is empty.
+    /// Moves everything that waits into `into`, which is empty. Until [`Outbox::wrote`] hears of them, or they are
+    /// put back, they take room in here.
     pub(crate) fn take(&self, into: &mut Messages) {
-        mem::swap(into, &mut self.lock().waiting);
-        if !into.is_empty() {
-            self.room.notify_waiters();
-        }
+        let mut state = self.lock();
+        mem::swap(into, &mut state.waiting);
+        state.under_way = (into.flags.len(), into.bytes());
+    }
+
+    /// So many of the messages that were taken, and payload bytes, take no room any more.
+    pub(crate) fn wrote(&self, messages: usize, bytes: usize) {
+        let mut state = self.lock();
+        let under_way = &mut state.under_way;
+        *under_way = (under_way.0.saturating_sub(messages), under_way.1.saturating_sub(bytes));
+        drop(state);
+        self.room.notify_waiters();
     }
 
     /// Puts the messages from number `from` on back in front, for the next connection. In a closed outbox they
@@ -259,6 +271,7 @@ impl Outbox {
             drop(state);
             return self.counters.failed(unwritten.elements_from(from));
         }
+        state.under_way = (0, 0);
         let newer = mem::take(&mut state.waiting);
         for message in unwritten.iter().skip(from).chain(newer.iter()) {
             state.waiting.push(message);
@@ -275,7 +288,7 @@ impl Outbox {
     /// Appends what the postprocessors still hold: the stream ends in good order.
     pub(crate) fn finish(&self) {
         let mut guard = self.lock();
-        let State { encoder, waiting, closed } = &mut *guard;
+        let State { encoder, waiting, closed, .. } = &mut *guard;
         if *closed {
             return;
         }

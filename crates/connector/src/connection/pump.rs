@@ -253,6 +253,7 @@ impl Pump {
     fn settle(&mut self) {
         let all = self.written >= self.framed.len();
         let (mut written, mut failed, mut unsendable) = (0, 0, None);
+        let (mut messages, mut bytes) = (0, 0);
         while let Some(end) = self.ends.get(self.settled).filter(|end| all || end.at <= self.written) {
             match &end.error {
                 None => {
@@ -273,6 +274,11 @@ impl Pump {
                 }
             }
             self.settled += 1;
+            messages += 1;
+            bytes += end.payload_bytes;
+        }
+        if messages > 0 {
+            self.outbox.wrote(messages, bytes);
         }
         self.outbox.counters().written(written);
         self.outbox.counters().failed(failed);

@@ -177,7 +177,7 @@ pub(super) const SERVER: &[Field] = &[
         name: "send_queue",
         kind: "record",
         default: "{}",
-        text: "What may wait for one connection: `messages` (1024), `bytes` (1048576); `policy`: `block` waits `block_timeout` (5000 ms; 0: any time) for room, then closes with 1008, `close` closes at once.",
+        text: "What may wait for one connection, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy`: `block` waits `block_timeout` (5000 ms; 0: any time) for room, then closes with 1008, `close` closes at once.",
     },
     Field {
         name: "max_connections",
@@ -340,6 +340,6 @@ pub(super) const CLIENT: &[Field] = &[
         name: "send_queue",
         kind: "record",
         default: "{}",
-        text: "What may wait to be sent, also over a reconnect: `messages` (1024), `bytes` (1048576); `policy` is `block`: those who send wait for room.",
+        text: "What may wait to be sent, also over a reconnect, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy` is `block`: those who send wait for room.",
     },
 ];
