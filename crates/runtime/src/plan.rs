@@ -59,6 +59,8 @@ impl Plan {
         }
         maker.problems.extend(linker.finish(flow, sources, &maker.board).err());
         if !maker.problems.is_empty() {
+            // In the order of the text, as it is read.
+            maker.problems.sort_by_key(|problem| problem.inner.map(|inner| inner.start));
             return Err(maker.problems);
         }
         let Linker { connectors, pipelines, .. } = linker;

@@ -141,3 +141,46 @@ fn a_loop_of_pipelines_is_told_once_and_where() {
     let ran = folder.run(&["check", "a.troy"]).expect(1).says(&["Error in a.troy:7:3 ", "in a loop"]);
     assert_eq!(ran.err.matches("Error in").count(), 1, "{}", ran.err);
 }
+
+#[test]
+fn all_independent_mistakes_are_told_in_one_run_each_at_its_place() {
+    let flow = r#"define flow main
+flow
+  use tremor::pipelines;
+  define connector s from ws_server
+  with
+    codec = 42,
+    preprocessors = ["lines", "seperate", {"nam": "x"}],
+    postprocessors = "lines",
+    reconnect = {"retry": {"interval": 500}},
+    config = {"url": 42, "no_dealy": true, "tls": true, "backlog": "x"}
+  end;
+  define connector e from ws_client with codec = "json" end;
+  define connector c from stdio with codec = "json" end;
+  create connector s;
+  create connector e;
+  create connector c;
+  create pipeline p from pipelines::passthrough;
+  create pipeline q from pipelines::passthrough;
+  connect /connector/s to /pipeline/p;
+  connect /pipeline/p to /connector/c/foo;
+  connect /connector/c/bar to /pipeline/q;
+  connect /pipeline/q to /connector/e;
+end;
+deploy flow main;
+"#;
+    let folder = Folder::new(&[("a.troy", flow)]);
+    let ran = folder.run(&["check", "a.troy"]).expect(1).says(&[
+        "`ws_client` needs `config = {\"url\": ...}`",
+        "expected a list such as [\"lines\"]",
+        "did you mean `name`?",
+        "config.tls: expected record but got bool",
+    ]);
+    let places: Vec<&str> =
+        ran.err.lines().filter_map(|line| line.strip_prefix("Error in a.troy:")).collect();
+    let expected = [
+        "6:13 ", "7:31 ", "7:43 ", "8:22 ", "9:28 ", "10:15 ", "10:26 ", "10:44 ", "10:57 ", "12:27 ",
+        "20:39 ", "21:24 ",
+    ];
+    assert_eq!(places, expected, "{}", ran.err);
+}

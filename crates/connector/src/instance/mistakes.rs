@@ -113,7 +113,7 @@ fn with_hint(alias: &str, error: &ConfigError, fields: &[Field]) -> DefinitionEr
         (&error.problem, error.path.as_slice())
         && let Some(field) = fields.iter().find(|field| field.name == key.as_str())
     {
-        made.hint = Some(format!("`{key}` is a {}: {}", field.kind, field.text));
+        made.hint = Some(format!("`{key}` ({}): {}", field.kind, field.text));
     }
     made
 }
@@ -298,7 +298,7 @@ mod tests {
             errors.into_iter().filter_map(|error| error.hint).collect::<Vec<_>>()
         };
         assert_eq!(hints(None), [r#"`kind` needs `config = {"url": ...}`"#]);
-        assert_eq!(hints(Some(r#"{"url": 1}"#)), ["`url` is a string: Where."]);
+        assert_eq!(hints(Some(r#"{"url": 1}"#)), ["`url` (string): Where."]);
         assert_eq!(hints(Some(r#"{"url": "a", "other": 1}"#)), ["Known keys: `size`, `tls`, `url`"]);
         assert_eq!(hints(Some(r#"{"url": "a", "siz": 1}"#)), [""; 0]);
     }
