@@ -7,5 +7,5 @@ mod model;
 mod reply;
 mod serve;
 
-pub use model::{ApiState, Connectivity, Connector, Flow, PatchError, PipelinePort, Status};
+pub use model::{ApiState, Connectivity, Connector, Events, Flow, PatchError, PipelinePort, Status};
 pub use serve::serve;

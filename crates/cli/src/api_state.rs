@@ -1,6 +1,6 @@
 //! The runtime, as the API sees it.
 
-use crate::api::{ApiState, Connectivity, Connector, Flow, PatchError, PipelinePort, Status};
+use crate::api::{ApiState, Connectivity, Connector, Events, Flow, PatchError, PipelinePort, Status};
 use async_trait::async_trait;
 use std::{collections::BTreeMap, sync::Arc};
 use tremor_connector::State;
@@ -110,5 +110,13 @@ fn connector(status: ConnectorStatus) -> Connector {
         },
         connectivity: if status.connected { Connectivity::Connected } else { Connectivity::Disconnected },
         pipelines,
+        events: Events {
+            out: status.given.0,
+            err: status.given.1,
+            received: status.taken.received,
+            written: status.taken.written,
+            failed: status.taken.failed,
+            waiting: status.taken.waiting,
+        },
     }
 }

@@ -67,6 +67,28 @@ pub struct Connector {
     pub connectivity: Connectivity,
     /// By port of the connector: the pipelines linked to it, in both directions.
     pub pipelines: BTreeMap<String, Vec<PipelinePort>>,
+    /// What it has given and taken since it was deployed.
+    pub events: Events,
+}
+
+/// Events of a connector, counted since it was deployed.
+///
+/// Of what it took, `received = written + failed + waiting` at every moment. An event that goes to several
+/// connections counts once for each, and each element of a batched event for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Events {
+    /// Given on `out` and on ports that stand in for it.
+    pub out: u64,
+    /// Given on `err`.
+    pub err: u64,
+    /// Taken.
+    pub received: u64,
+    /// Of those: handed to the system whole.
+    pub written: u64,
+    /// Of those: will never be written.
+    pub failed: u64,
+    /// Of those: still wait.
+    pub waiting: u64,
 }
 
 /// One end of a link.
