@@ -20,6 +20,8 @@ use tokio::{
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 /// Room that the write buffer keeps between batches.
 const READY_BYTES: usize = 64 * 1024;
+/// Messages whose ends are kept room for between batches.
+const KEPT_ENDS: usize = 1024;
 
 /// Moves messages from the outbox through the protocol into the stream.
 ///
@@ -187,11 +189,17 @@ impl Pump {
         self.outbox.rest();
     }
 
-    /// Frames everything that waits in the outbox; `false` if nothing did.
-    fn take_messages(&mut self) -> bool {
+    /// Drops messages that are settled, and with them the memory that large ones took.
+    fn forget_messages(&mut self) {
         self.messages.clear();
         self.ends.clear();
+        self.ends.shrink_to(KEPT_ENDS);
         self.settled = 0;
+    }
+
+    /// Frames everything that waits in the outbox; `false` if nothing did.
+    fn take_messages(&mut self) -> bool {
+        self.forget_messages();
         self.outbox.take(&mut self.messages);
         for message in self.messages.iter() {
             let sent = self.protocol.write(message.payload, message.binary, &mut self.framed);
@@ -242,6 +250,9 @@ impl Pump {
             self.busy = true;
         }
         self.settle();
+        if self.settled == self.ends.len() {
+            self.forget_messages();
+        }
         Ok(())
     }
 
