@@ -278,7 +278,8 @@ impl Shared {
             None if handshake.has_begun() => return Err(self.refuse(stream, &Reject::timeout()).await),
             None => return Err("no request in time".into()),
         };
-        let protocol = match self.answers.protocol(&request.protocols) {
+        let agreed = admissible(&request).and_then(|()| self.answers.protocol(&request.protocols));
+        let protocol = match agreed {
             Ok(protocol) => protocol,
             Err(reject) => return Err(self.refuse(stream, &reject).await),
         };
@@ -343,6 +344,27 @@ impl Shared {
         let _over = timeout(LINGER, said).await;
         format!("answered {}: {}", reject.status, reject.reason)
     }
+}
+
+/// Refuses paths that climb (`spec/websocket.md` 6.2) and origins that are none (4).
+fn admissible(request: &Request) -> Result<(), Reject> {
+    let is_dots =
+        |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    if request.path.split('/').any(is_dots) {
+        return Err(Reject::new(400, "path", "the path has a segment `.` or `..`".to_owned()));
+    }
+    if request.origin.as_deref().is_some_and(|origin| !is_origin(origin)) {
+        return Err(Reject::new(403, "origin", "the origin is not `scheme://host` or `null`".to_owned()));
+    }
+    Ok(())
+}
+
+/// As RFC 6454 writes them. `file://` has no host and is sent all the same.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return text == "null" };
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    is_scheme && (Authority::parse(host).is_some() || text == "file://")
 }
 
 /// Why there is no request.

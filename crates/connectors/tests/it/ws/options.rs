@@ -72,6 +72,28 @@ async fn only_allowed_hosts_are_served() {
 }
 
 #[tokio::test]
+async fn climbing_paths_and_origins_that_are_none_are_refused() {
+    let (_subject, port) = server("").await;
+    for (path, origin, status) in [
+        ("/a/../b", "http://here", "400"),
+        ("/a/%2E%2e", "http://here", "400"),
+        ("/a..b/...", "http://here", "101"),
+        ("/", "not an origin", "403"),
+        ("/", "http://", "403"),
+        ("/", "http://here/path", "403"),
+        ("/", "null", "101"),
+        ("/", "file://", "101"),
+        ("/", "https://here:8443", "101"),
+    ] {
+        let request = upgrade("here", &format!("Origin: {origin}\r\n"));
+        let mut tcp = port.tcp().await;
+        tcp.write_all(request.replacen("GET /", &format!("GET {path}"), 1).as_bytes()).await.unwrap();
+        let answer = head(&mut tcp).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {origin}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn settings_that_cannot_work_are_refused_with_their_place() {
     let port = Port::reserve();
     let server = |more: &str| server_definition(&port, more);
