@@ -3,7 +3,24 @@
 use tremor_connector::Field;
 
 /// Of `ws_server`.
-pub(super) const SERVER: &[Field] = &[
+pub(super) const SERVER: &[Field] = &join::<{ SERVER_ONLY.len() + COMMON.len() }>(SERVER_ONLY, COMMON);
+
+/// Of `ws_client`.
+pub(super) const CLIENT: &[Field] = &join::<{ CLIENT_ONLY.len() + COMMON.len() }>(CLIENT_ONLY, COMMON);
+
+/// `own`, then `common`; `N` is the number of both.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of range")]
+const fn join<const N: usize>(own: &[Field], common: &[Field]) -> [Field; N] {
+    let mut all = [common[0]; N];
+    let mut index = 0;
+    while index < N {
+        all[index] = if index < own.len() { own[index] } else { common[index - own.len()] };
+        index += 1;
+    }
+    all
+}
+
+const SERVER_ONLY: &[Field] = &[
     Field {
         name: "url",
         kind: "string",
@@ -17,91 +34,6 @@ pub(super) const SERVER: &[Field] = &[
         text: "`cert`, `key`, `chain`, `min_version`, `max_version`, ...: serve TLS.",
     },
     Field { name: "backlog", kind: "integer", default: "128", text: "Length of the accept queue." },
-    Field {
-        name: "socket_options",
-        kind: "record",
-        default: "{}",
-        text: "`TCP_NODELAY` (true), `SO_REUSEADDR` (true), `SO_REUSEPORT` (false).",
-    },
-    Field {
-        name: "no_delay",
-        kind: "bool",
-        default: "true",
-        text: "The same as `socket_options.TCP_NODELAY`.",
-    },
-    Field { name: "tcp_nodelay", kind: "bool", default: "true", text: "The same as `no_delay`." },
-    Field {
-        name: "options",
-        kind: "record",
-        default: "{}",
-        text: "Another place for all keys but `url`, `tls`, `backlog`, `socket_options` and `no_delay`.",
-    },
-    Field {
-        name: "max_frame_size",
-        kind: "integer (bytes)",
-        default: "16777216",
-        text: "Largest incoming frame; 0: any.",
-    },
-    Field {
-        name: "max_message_size",
-        kind: "integer (bytes)",
-        default: "67108864",
-        text: "Largest incoming message; 0: any.",
-    },
-    Field {
-        name: "max_fragments",
-        kind: "integer",
-        default: "65536",
-        text: "Most frames of an incoming message; 0: any number.",
-    },
-    Field {
-        name: "validate_utf8",
-        kind: "bool",
-        default: "true",
-        text: "Whether text messages have to be UTF-8.",
-    },
-    Field {
-        name: "apply_mask",
-        kind: "bool",
-        default: "true",
-        text: "For tests: with `false` frames say that they are masked, but are not.",
-    },
-    Field {
-        name: "fail_by_drop",
-        kind: "bool",
-        default: "false",
-        text: "Drop a connection that breaks the protocol without a Close.",
-    },
-    Field {
-        name: "echo_close_codereason",
-        kind: "bool",
-        default: "false",
-        text: "Answer a Close with its own code and reason instead of 1000.",
-    },
-    Field {
-        name: "auto_fragment_size",
-        kind: "integer (bytes)",
-        default: "0",
-        text: "Split longer outgoing messages into frames of this size; 0: never.",
-    },
-    Field {
-        name: "accept",
-        kind: "string",
-        default: "any",
-        text: "Which messages are taken: `any`, `text` or `binary`.",
-    },
-    Field {
-        name: "write_timeout",
-        kind: "integer (ms)",
-        default: "30000",
-        text: "How long a write may make no progress; 0: any time.",
-    },
-    Field {
-        name: "close_handshake_timeout",
-        kind: "integer (ms)",
-        default: "1000",
-        text: "How long to wait for the peer's part of a closing handshake; 0: any time.",
-    },
     Field {
         name: "require_masked_client_frames",
         kind: "bool",
@@ -193,8 +125,7 @@ pub(super) const SERVER: &[Field] = &[
     },
 ];
 
-/// Of `ws_client`.
-pub(super) const CLIENT: &[Field] = &[
+const CLIENT_ONLY: &[Field] = &[
     Field {
         name: "url",
         kind: "string",
@@ -207,6 +138,60 @@ pub(super) const CLIENT: &[Field] = &[
         default: "by the scheme",
         text: "`cafile`, `domain`, `cert`, `key`, ...",
     },
+    Field {
+        name: "accept_masked_server_frames",
+        kind: "bool",
+        default: "false",
+        text: "Take masked frames instead of failing the connection.",
+    },
+    Field {
+        name: "mask_client_frames",
+        kind: "bool",
+        default: "true",
+        text: "Mask what is sent; `false` breaks the protocol.",
+    },
+    Field {
+        name: "open_handshake_timeout",
+        kind: "integer (ms)",
+        default: "5000",
+        text: "From the TCP connection to the 101; 0: any time.",
+    },
+    Field {
+        name: "server_connection_drop_timeout",
+        kind: "integer (ms)",
+        default: "1000",
+        text: "How long to leave it to the server to end TCP after the closing handshake.",
+    },
+    Field {
+        name: "headers",
+        kind: "record",
+        default: "{}",
+        text: "Extra headers of the upgrade request; a list repeats one.",
+    },
+    Field { name: "origin", kind: "string", default: "none", text: "`Origin` to send." },
+    Field { name: "subprotocols", kind: "list of strings", default: "[]", text: "Offered in this order." },
+    Field {
+        name: "require_websocket_subprotocol",
+        kind: "bool",
+        default: "false",
+        text: "Fail if the server picks none.",
+    },
+    Field {
+        name: "stable_after",
+        kind: "integer (ms)",
+        default: "10000",
+        text: "A connection that lasts this long resets the growth of the reconnect wait.",
+    },
+    Field {
+        name: "send_queue",
+        kind: "record",
+        default: "{}",
+        text: "What may wait to be sent, also over a reconnect, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy` is `block`: those who send wait for room.",
+    },
+];
+
+/// Of both.
+const COMMON: &[Field] = &[
     Field {
         name: "socket_options",
         kind: "record",
@@ -291,55 +276,5 @@ pub(super) const CLIENT: &[Field] = &[
         kind: "integer (ms)",
         default: "1000",
         text: "How long to wait for the peer's part of a closing handshake; 0: any time.",
-    },
-    Field {
-        name: "accept_masked_server_frames",
-        kind: "bool",
-        default: "false",
-        text: "Take masked frames instead of failing the connection.",
-    },
-    Field {
-        name: "mask_client_frames",
-        kind: "bool",
-        default: "true",
-        text: "Mask what is sent; `false` breaks the protocol.",
-    },
-    Field {
-        name: "open_handshake_timeout",
-        kind: "integer (ms)",
-        default: "5000",
-        text: "From the TCP connection to the 101; 0: any time.",
-    },
-    Field {
-        name: "server_connection_drop_timeout",
-        kind: "integer (ms)",
-        default: "1000",
-        text: "How long to leave it to the server to end TCP after the closing handshake.",
-    },
-    Field {
-        name: "headers",
-        kind: "record",
-        default: "{}",
-        text: "Extra headers of the upgrade request; a list repeats one.",
-    },
-    Field { name: "origin", kind: "string", default: "none", text: "`Origin` to send." },
-    Field { name: "subprotocols", kind: "list of strings", default: "[]", text: "Offered in this order." },
-    Field {
-        name: "require_websocket_subprotocol",
-        kind: "bool",
-        default: "false",
-        text: "Fail if the server picks none.",
-    },
-    Field {
-        name: "stable_after",
-        kind: "integer (ms)",
-        default: "10000",
-        text: "A connection that lasts this long resets the growth of the reconnect wait.",
-    },
-    Field {
-        name: "send_queue",
-        kind: "record",
-        default: "{}",
-        text: "What may wait to be sent, also over a reconnect, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy` is `block`: those who send wait for room.",
     },
 ];
