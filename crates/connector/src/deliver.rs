@@ -19,6 +19,12 @@ pub trait Deliver: Send + Sync {
 
     /// Takes a signal, behind everything that its sender delivered before.
     async fn signal(&self, signal: Signal);
+
+    /// Messages that are really held for being written, looked up one by one and not taken from what was counted;
+    /// `None` where messages cannot be told apart.
+    fn held(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// What all parts of one sink share.

@@ -340,6 +340,12 @@ impl Outbox {
         }
     }
 
+    /// Messages that are really here: waiting, or taken and not written yet.
+    pub(crate) fn held(&self) -> usize {
+        let state = self.lock();
+        state.waiting.flags.len() + state.under_way.0
+    }
+
     pub(crate) fn counters(&self) -> &SinkCounters {
         &self.counters
     }

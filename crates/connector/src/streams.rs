@@ -280,6 +280,10 @@ impl Deliver for Streams {
             self.shared.board.arrived(source, self.shared.id);
         }
     }
+
+    fn held(&self) -> Option<usize> {
+        Some(self.read().by_stream.values().map(|outbox| outbox.held()).sum())
+    }
 }
 
 type Targets = SmallVec<[Arc<Outbox>; 1]>;
