@@ -259,7 +259,7 @@ impl<'a> Batches<'a> {
             ingest_ns,
             origin: Some(stream.origin.clone()),
             is_batch: false,
-            transactional: false,
+            receipt: None,
         }
     }
 }

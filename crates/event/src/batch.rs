@@ -1,6 +1,6 @@
 //! The unit that moves: the events that one read of one stream gave.
 
-use crate::Event;
+use crate::{Event, Outcome, settle_all};
 use tremor_value::Value;
 
 /// Events that move together, in order: usually what one read of one stream gave.
@@ -25,6 +25,11 @@ impl EventBatch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// Ends the way of all events in it.
+    pub fn settle(self, outcome: Outcome) {
+        settle_all(self.events.into_iter().filter_map(|event| event.receipt), outcome);
     }
 }
 
@@ -98,7 +103,7 @@ mod tests {
             ingest_ns: 0,
             origin: None,
             is_batch,
-            transactional: false,
+            receipt: None,
         }
     }
 

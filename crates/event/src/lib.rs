@@ -1,12 +1,16 @@
 //! What moves through a flow: events in batches, their ids, origins and the signals between them.
 
 mod batch;
+mod breaker;
 mod id;
 mod origin;
+mod receipt;
 
 pub use batch::{Element, Elements, EventBatch};
+pub use breaker::Breaker;
 pub use id::{EventId, IdGenerator, Tracked};
 pub use origin::OriginUri;
+pub use receipt::{Issuer, Listener, Outcome, PullRange, Receipt, Settlement, settle_all};
 
 use std::sync::Arc;
 use tremor_value::{Payload, Value};
@@ -26,11 +30,19 @@ pub struct Event {
     pub origin: Option<Arc<OriginUri>>,
     /// The payload is an array made by a batching operator (`spec/runtime.md` 6.3).
     pub is_batch: bool,
-    /// The source wants to hear whether this event was handled.
-    pub transactional: bool,
+    /// There if somebody wants to hear what becomes of this event. Whoever ends the way of an event settles it; see
+    /// [`Event::settle`].
+    pub receipt: Option<Receipt>,
 }
 
 impl Event {
+    /// Ends the way of this event.
+    pub fn settle(self, outcome: Outcome) {
+        if let Some(receipt) = self.receipt {
+            receipt.settle(outcome);
+        }
+    }
+
     /// The event's elements: those of a batch event, else the event itself as the only one.
     #[must_use]
     pub fn elements(&self) -> Elements<'_> {

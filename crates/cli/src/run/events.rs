@@ -116,7 +116,7 @@ fn event(decoded: DecodedEvent, number: u64) -> Event {
         ingest_ns,
         origin: None,
         is_batch: false,
-        transactional: false,
+        receipt: None,
     }
 }
 

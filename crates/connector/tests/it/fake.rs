@@ -171,7 +171,7 @@ pub(crate) fn event(number: u64) -> Event {
         ingest_ns: 1,
         origin: None,
         is_batch: false,
-        transactional: false,
+        receipt: None,
     }
 }
 

@@ -30,7 +30,7 @@ async fn the_elements_of_a_batch_become_events() {
         ingest_ns: 1,
         origin: None,
         is_batch: true,
-        transactional: false,
+        receipt: None,
     };
     subject.deliver(0, event).await;
     for number in 1..=2 {
@@ -57,7 +57,7 @@ async fn a_drain_empties_the_full_queue_first() {
                 ingest_ns: 1,
                 origin: None,
                 is_batch: false,
-                transactional: false,
+                receipt: None,
             };
             way_in.deliver(0, event.into()).await;
         }

@@ -132,7 +132,7 @@ impl Subject {
             ingest_ns: 42,
             origin: None,
             is_batch: false,
-            transactional: false,
+            receipt: None,
         };
         self.deliver(port, event).await;
     }

@@ -91,7 +91,7 @@ fn event(value: Value) -> Event {
         ingest_ns: 7,
         origin: None,
         is_batch: false,
-        transactional: false,
+        receipt: None,
     }
 }
 

@@ -110,7 +110,7 @@ fn batch(numbers: std::ops::Range<u64>) -> EventBatch {
         ingest_ns: 1,
         origin: None,
         is_batch: false,
-        transactional: false,
+        receipt: None,
     });
     EventBatch { events: events.collect(), bytes: 1 }
 }
