@@ -3,7 +3,7 @@
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
 use super::{JsonError, MAX_DEPTH, MAX_DOCUMENT_BYTES, Problem, check::check};
-use crate::{Record, Str, Value};
+use crate::{Bytes, Payload, Record, Str, Value};
 
 /// Buffers that a document left larger than this are given back.
 const KEEP_BYTES: usize = 1024 * 1024;
@@ -31,6 +31,14 @@ impl Parser {
             tape: Tape(Vec::new()),
             keys: Keys::default(),
         }
+    }
+
+    /// The payload that one document stands for: the same value as [`Parser::parse`] gives.
+    ///
+    /// # Errors
+    /// As [`Parser::parse`].
+    pub fn document(&mut self, document: &Bytes) -> Result<Payload, JsonError> {
+        self.parse(document).map(Payload::from)
     }
 
     /// The value of one document; white space may stand around it.
