@@ -41,9 +41,10 @@ pub enum Connected {
 /// One instance of a connector kind: knows how to connect, nothing of flows.
 #[async_trait]
 pub trait Connector: Send {
-    /// Tells, once and before anything else, whether something reads what the source half gives.
-    fn linked(&mut self, is_read: bool) {
-        let _most_kinds_do_not_care = is_read;
+    /// Tells, once and before anything else, whether something reads what the source half gives, and whether
+    /// something is linked to the sink half.
+    fn linked(&mut self, is_read: bool, is_fed: bool) {
+        let _most_kinds_do_not_care = (is_read, is_fed);
     }
 
     /// Makes one attempt, within the kind's own time limits.

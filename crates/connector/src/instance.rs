@@ -220,7 +220,8 @@ impl Instance {
     /// Puts the connector to work; it waits for [`Handle::start`].
     #[must_use]
     pub fn spawn(mut self) -> Handle {
-        self.built.connector.linked(self.links.is_linked("out"));
+        let is_fed = self.sink.as_ref().is_some_and(|sink| sink.is_linked);
+        self.built.connector.linked(self.links.is_linked("out"), is_fed);
         if let Some(source) = &self.source {
             source.link(self.links);
         }

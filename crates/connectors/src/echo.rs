@@ -42,7 +42,7 @@ struct Echo {
 
 #[async_trait]
 impl Connector for Echo {
-    fn linked(&mut self, is_read: bool) {
+    fn linked(&mut self, is_read: bool, _is_fed: bool) {
         self.is_read = is_read;
     }
 
