@@ -1,7 +1,7 @@
 //! The contract of codecs.
 
 use bytes::Bytes;
-use tremor_value::{Payload, Record, Value};
+use tremor_value::{Content, Payload, Record, Value};
 
 use crate::CodecError;
 
@@ -15,12 +15,12 @@ pub trait Codec: Send {
     /// If the chunk is not in the codec's format. The codec can go on with the next chunk.
     fn decode(&mut self, chunk: &Bytes, decoding: &mut Decoding) -> Result<Decoded, CodecError>;
 
-    /// Appends the encoded form of `value` to `out`, of which nothing else may be touched. `meta` is the
-    /// event's metadata.
+    /// Appends the encoded form of `content` to `out`, of which nothing else may be touched. `meta` is the
+    /// event's metadata. A codec that can encode a payload without building it does.
     ///
     /// # Errors
     /// If the format cannot hold the value. What was appended by then is removed by the caller.
-    fn encode(&mut self, value: &Value, meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    fn encode(&mut self, content: Content<'_>, meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError>;
 
     /// Gives scratch memory back, while the stream is idle. Changes nothing else.
     fn rest(&mut self) {}

@@ -1,6 +1,6 @@
 //! The way out.
 
-use tremor_value::Value;
+use tremor_value::{Content, Value};
 
 use crate::{Chunks, Codec, EncodeError, Postprocessor, ProcessError};
 
@@ -28,28 +28,29 @@ impl Encoder {
         Self { codec, stages, suffix, ready: Chunks::new(), next: Chunks::new(), last_ingest_ns: 0 }
     }
 
-    /// Encodes a value and appends the chunks that come of it, possibly none, to `out`. `ingest_ns` and
+    /// Encodes a payload or a value and appends the chunks that come of it, possibly none, to `out`. `ingest_ns` and
     /// `meta` are those of its event.
     ///
     /// # Errors
-    /// If codec or a postprocessor fails; nothing of the value is then in `out`.
-    pub fn encode(
+    /// If codec or a postprocessor fails; nothing of it is then in `out`.
+    pub fn encode<'a>(
         &mut self,
-        value: &Value,
+        content: impl Into<Content<'a>>,
         ingest_ns: u64,
         meta: &Value,
         out: &mut Chunks,
     ) -> Result<(), EncodeError> {
+        let content = content.into();
         self.last_ingest_ns = ingest_ns;
         let before = out.mark();
         let encoded = match &self.suffix {
             Some(suffix) => {
-                self.codec.encode(value, meta, out.buffer_mut()).map_err(EncodeError::from).map(|()| {
+                self.codec.encode(content, meta, out.buffer_mut()).map_err(EncodeError::from).map(|()| {
                     out.buffer_mut().extend_from_slice(suffix);
                     out.end_chunk();
                 })
             }
-            None => self.encode_through_stages(value, meta, out),
+            None => self.encode_through_stages(content, meta, out),
         };
         if encoded.is_err() {
             out.back_to(before);
@@ -107,12 +108,12 @@ impl Encoder {
 
     fn encode_through_stages(
         &mut self,
-        value: &Value,
+        content: Content<'_>,
         meta: &Value,
         out: &mut Chunks,
     ) -> Result<(), EncodeError> {
         self.ready.clear();
-        self.codec.encode(value, meta, self.ready.buffer_mut())?;
+        self.codec.encode(content, meta, self.ready.buffer_mut())?;
         self.ready.end_chunk();
         let Some((last, stages)) = self.stages.split_last_mut() else { return Ok(()) };
         for stage in stages {

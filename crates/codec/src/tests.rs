@@ -206,7 +206,7 @@ fn nothing_of_a_failed_event_stays() {
     }
     let mut encoder = Encoder::new(Box::new(Picky), vec![Box::<Holding>::default()]);
     let mut out = Chunks::new();
-    let error = encoder.encode(&"!".into(), INGEST_NS, &Value::Null, &mut out).unwrap_err();
+    let error = encoder.encode(&Value::from("!"), INGEST_NS, &Value::Null, &mut out).unwrap_err();
     assert_eq!(error, EncodeError::Postprocessor(ProcessError::NoIngestTime));
     assert!(out.is_empty() && out.as_bytes().is_empty());
 }
@@ -217,7 +217,7 @@ fn every_stage_is_finished_once_with_all_that_came_before() {
     let mut encoder = Encoder::new(Box::new(Picky), stages);
     assert!(encoder.is_streaming());
     let mut out = Chunks::new();
-    encoder.encode(&"a".into(), INGEST_NS, &Value::Null, &mut out).unwrap();
+    encoder.encode(&Value::from("a"), INGEST_NS, &Value::Null, &mut out).unwrap();
     out.clear();
     encoder.finish(&mut out).unwrap();
     assert_eq!(out.iter().collect::<Vec<_>>(), [&b"<"[..], b"", b"a"]);
@@ -338,7 +338,7 @@ fn rest_loses_nothing() {
     assert_eq!(events, [value("[1]").into(), value("[2]").into()]);
     let mut encoder = Encoder::new(Box::new(Picky), vec![Box::<Holding>::default()]);
     let mut out = Chunks::new();
-    encoder.encode(&"a".into(), INGEST_NS, &Value::Null, &mut out).unwrap();
+    encoder.encode(&Value::from("a"), INGEST_NS, &Value::Null, &mut out).unwrap();
     encoder.rest();
     out.clear();
     encoder.finish(&mut out).unwrap();

@@ -214,7 +214,7 @@ impl Outbox {
             }
             taken += 1;
             let meta = item.element.meta;
-            let mut encoded = encoder.encode(item.element.value, item.ingest_ns, meta, &mut waiting.chunks);
+            let mut encoded = encoder.encode(item.element.content, item.ingest_ns, meta, &mut waiting.chunks);
             if self.finish_events && item.ends_event {
                 encoded = encoded.and(encoder.finish(&mut waiting.chunks));
             }

@@ -1,12 +1,24 @@
 //! Sinks that one task serves from a queue.
 
-use crate::{Deliver, Sink, SinkError, SinkShared, queue, sink::ByteSink, status::Report, task::TARGET};
+mod encoding;
+mod handling;
+
+use crate::{
+    Deliver, Sink, SinkControl, SinkShared, queue,
+    status::Report,
+    task::TARGET,
+};
 use async_trait::async_trait;
+use encoding::Encoding;
 use futures_util::FutureExt;
-use std::{mem, panic::AssertUnwindSafe, sync::Arc};
+use handling::Handling;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
-use tremor_codec::{Chunks, Encoder, Resolver};
-use tremor_event::{EventBatch, Signal};
+use tremor_codec::Resolver;
+use tremor_event::{EventBatch, Outcome, Signal};
+
+/// Elements, or events that somebody waits for, that may stay unflushed however much is waiting behind them.
+const MOST_UNFLUSHED: usize = 1024;
 
 /// What a sink task is told besides events.
 pub(crate) enum Command {
@@ -33,9 +45,12 @@ pub(crate) struct QueuedSink {
 impl Deliver for QueuedSink {
     async fn deliver(&self, port: usize, batch: EventBatch) {
         let (events, bytes) = (batch.len() as u64, batch.bytes);
-        if self.queue.send(Message::Batch { port, batch }, bytes).await.is_err() {
+        if let Err(refused) = self.queue.send(Message::Batch { port, batch }, bytes).await {
             self.shared.counters.received(events);
             self.shared.fail(events, "the connector has stopped");
+            if let Message::Batch { batch, .. } = refused {
+                batch.settle(Outcome::Failed);
+            }
         }
     }
 
@@ -64,17 +79,8 @@ pub(crate) struct SinkTask {
 
 enum Active {
     None,
-    Events(Box<dyn crate::EventSink>),
+    Events(Handling),
     Bytes(Encoding),
-}
-
-/// A byte sink with the encoding state of each of its ports.
-struct Encoding {
-    sink: Box<dyn ByteSink>,
-    encoders: Vec<Encoder>,
-    chunks: Chunks,
-    /// Elements that were written but not flushed.
-    unflushed: u64,
 }
 
 impl SinkTask {
@@ -142,13 +148,14 @@ impl SinkTask {
 
     fn activate(&mut self, sink: Sink) {
         self.active = match (sink, &self.coding) {
-            (Sink::Events(sink), _) => Active::Events(sink),
-            (Sink::Bytes(sink), Some(coding)) => Active::Bytes(Encoding {
-                sink,
-                encoders: (0..self.ports).map(|_| coding.encoder()).collect(),
-                chunks: Chunks::default(),
-                unflushed: 0,
-            }),
+            (Sink::Events(sink), coding) => {
+                let control = SinkControl::new(self.shared.clone(), coding.clone(), self.connection);
+                Active::Events(Handling::begin(sink, control))
+            }
+            (Sink::Bytes(sink), Some(coding)) => {
+                let encoders = (0..self.ports).map(|_| coding.encoder()).collect();
+                Active::Bytes(Encoding::new(sink, encoders))
+            }
             // A kind that takes bytes requires a codec, so its definition was refused before.
             (Sink::Bytes(_), None) => Active::None,
         };
@@ -181,10 +188,10 @@ impl SinkTask {
     async fn tell_if_drained(&mut self) {
         if self.draining
             && self.shared.board.is_sink_drained(self.shared.id)
-            && let Active::Events(sink) = &mut self.active
+            && let Active::Events(handling) = &mut self.active
         {
             self.draining = false;
-            sink.drained().await;
+            handling.drained().await;
         }
     }
 
@@ -196,35 +203,19 @@ impl SinkTask {
                 let elements = batch.events.iter().map(|event| event.elements().count() as u64).sum();
                 shared.counters.received(elements);
                 shared.fail(elements, "it is not connected");
+                batch.settle(Outcome::Failed);
                 Ok(())
             }
-            Active::Events(sink) => {
-                let mut events = batch.events.into_iter();
-                while let Some(event) = events.next() {
-                    let elements = event.elements().count() as u64;
-                    shared.counters.received(elements);
-                    match sink.event(event).await {
-                        Ok(()) => shared.counters.written(elements),
-                        Err(SinkError::Failed(cause)) => shared.fail(elements, &cause),
-                        Err(SinkError::Gone(cause)) => shared.gone(elements, &cause),
-                        Err(SinkError::Lost(cause)) => {
-                            let rest = events.map(|event| event.elements().count() as u64).sum::<u64>();
-                            shared.counters.received(rest);
-                            shared.fail(elements + rest, &cause);
-                            return Err(cause);
-                        }
-                    }
-                }
-                Ok(())
-            }
-            Active::Bytes(encoding) => encoding.batch(port, &batch, shared).await,
+            Active::Events(handling) => handling.batch(batch, shared).await,
+            Active::Bytes(encoding) => encoding.batch(port, batch, shared).await,
         }
     }
 
     async fn flush(&mut self) -> Result<(), String> {
         match &mut self.active {
             Active::Bytes(encoding) => encoding.flush(&self.shared).await,
-            Active::None | Active::Events(_) => Ok(()),
+            Active::Events(handling) => handling.flush(&self.shared).await,
+            Active::None => Ok(()),
         }
     }
 
@@ -234,72 +225,13 @@ impl SinkTask {
         while let Some(message) = self.queue.recv().await {
             self.message(message).await;
         }
-        if let Active::Bytes(encoding) = &mut self.active
-            && let Err(cause) = encoding.stop(&self.shared).await
-        {
+        let stopped = match &mut self.active {
+            Active::Bytes(encoding) => encoding.stop(&self.shared).await,
+            Active::Events(handling) => handling.stop(&self.shared).await,
+            Active::None => Ok(()),
+        };
+        if let Err(cause) = stopped {
             tracing::error!(target: TARGET, "[Sink::{}] the end of its output was lost: {cause}", self.shared.alias);
         }
-    }
-}
-
-impl Encoding {
-    async fn batch(&mut self, port: usize, batch: &EventBatch, shared: &SinkShared) -> Result<(), String> {
-        let Some(encoder) = self.encoders.get_mut(port) else { return Ok(()) };
-        self.chunks.clear();
-        let mut encoded = 0;
-        for event in &batch.events {
-            for element in event.elements() {
-                shared.counters.received(1);
-                match encoder.encode(element.value, event.ingest_ns, element.meta, &mut self.chunks) {
-                    Ok(()) => encoded += 1,
-                    Err(error) => shared.fail(1, &error.to_string()),
-                }
-            }
-        }
-        self.unflushed += encoded;
-        let wrote = self.sink.write(port, &self.chunks).await;
-        self.settle(wrote, shared)
-    }
-
-    async fn flush(&mut self, shared: &SinkShared) -> Result<(), String> {
-        if self.unflushed == 0 {
-            return Ok(());
-        }
-        let flushed = self.sink.flush().await;
-        if flushed.is_ok() {
-            shared.counters.written(mem::take(&mut self.unflushed));
-        }
-        self.settle(flushed, shared)
-    }
-
-    /// Counts what failed.
-    fn settle(&mut self, done: Result<(), SinkError>, shared: &SinkShared) -> Result<(), String> {
-        let (cause, lost) = match done {
-            Ok(()) => return Ok(()),
-            Err(SinkError::Failed(cause)) => (cause, false),
-            Err(SinkError::Gone(cause)) => {
-                shared.gone(mem::take(&mut self.unflushed), &cause);
-                return Ok(());
-            }
-            Err(SinkError::Lost(cause)) => (cause, true),
-        };
-        shared.fail(mem::take(&mut self.unflushed), &cause);
-        if lost { Err(cause) } else { Ok(()) }
-    }
-
-    async fn stop(&mut self, shared: &SinkShared) -> Result<(), String> {
-        for (port, encoder) in self.encoders.iter_mut().enumerate() {
-            self.chunks.clear();
-            encoder.finish(&mut self.chunks).map_err(|error| error.to_string())?;
-            if !self.chunks.is_empty() {
-                self.sink.write(port, &self.chunks).await.map_err(|error| error.to_string())?;
-            }
-        }
-        let flushed = self.sink.flush().await;
-        if flushed.is_ok() {
-            shared.counters.written(mem::take(&mut self.unflushed));
-        }
-        self.settle(flushed, shared)?;
-        self.sink.stop().await.map_err(|error| error.to_string())
     }
 }

@@ -107,16 +107,16 @@ fn give_back(event: Event, intake: &mut Intake) {
     if event.is_batch {
         for element in event.elements() {
             let made = Made {
-                value: element.value.clone(),
                 from: Some(event.id.clone()),
                 ingest_ns: Some(event.ingest_ns),
+                ..element.value().clone().into()
             };
             intake.value(made, Some(element.meta.clone()));
         }
         return;
     }
     let Event { id, payload, meta, ingest_ns, .. } = event;
-    let made = Made { value: payload.into_value(), from: Some(id), ingest_ns: Some(ingest_ns) };
+    let made = Made { from: Some(id), ingest_ns: Some(ingest_ns), ..payload.into_value().into() };
     intake.value(made, Some(meta));
 }
 

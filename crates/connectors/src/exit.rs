@@ -88,7 +88,7 @@ impl EventSink for Trigger {
     async fn event(&mut self, event: Event) -> Result<(), SinkError> {
         let Some(element) = event.elements().next().filter(|_| !self.is_pulled) else { return Ok(()) };
         self.is_pulled = true;
-        let Plan { delay, request } = self.plan_for(element.value);
+        let Plan { delay, request } = self.plan_for(element.value());
         if delay.is_zero() {
             self.switch.request(request);
             return Ok(());

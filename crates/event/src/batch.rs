@@ -1,7 +1,7 @@
 //! The unit that moves: the events that one read of one stream gave.
 
 use crate::{Event, Outcome, settle_all};
-use tremor_value::Value;
+use tremor_value::{Content, Value};
 
 /// Events that move together, in order: usually what one read of one stream gave.
 ///
@@ -39,13 +39,21 @@ impl From<Event> for EventBatch {
     }
 }
 
-/// One value with its metadata: what a sink encodes.
+/// One payload or value with its metadata: what a sink encodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Element<'a> {
-    /// The value.
-    pub value: &'a Value,
+    /// What is encoded; the payload of an event that is no batch need not be built for it.
+    pub content: Content<'a>,
     /// Its metadata, a record.
     pub meta: &'a Value,
+}
+
+impl<'a> Element<'a> {
+    /// The value; a payload builds its tree for it.
+    #[must_use]
+    pub fn value(&self) -> &'a Value {
+        self.content.value()
+    }
 }
 
 /// Walks the elements of an event, see [`Event::elements`].
@@ -58,13 +66,13 @@ pub struct Elements<'a> {
 
 impl<'a> Elements<'a> {
     pub(crate) fn of(event: &'a Event) -> Self {
-        let value = event.payload.value();
+        let list = if event.is_batch { event.payload.value().as_array() } else { None };
         // A batch whose list was replaced by something else is an ordinary event from then on.
-        let items = value.as_array().filter(|items| event.is_batch && items.iter().all(is_element));
+        let items = list.filter(|items| items.iter().all(is_element));
         match items {
             Some(items) => Self { single: None, rest: items.iter(), outer_meta: &event.meta },
             None => Self {
-                single: Some(Element { value, meta: &event.meta }),
+                single: Some(Element { content: Content::Payload(&event.payload), meta: &event.meta }),
                 rest: [].iter(),
                 outer_meta: &event.meta,
             },
@@ -80,7 +88,8 @@ impl<'a> Iterator for Elements<'a> {
             return Some(single);
         }
         let data = self.rest.next()?.get("data")?;
-        Some(Element { value: data.get("value")?, meta: data.get("meta").unwrap_or(self.outer_meta) })
+        let content = Content::Value(data.get("value")?);
+        Some(Element { content, meta: data.get("meta").unwrap_or(self.outer_meta) })
     }
 }
 
@@ -113,7 +122,7 @@ mod tests {
     }
 
     fn values(event: &Event) -> Vec<Option<i64>> {
-        event.elements().map(|element| element.value.as_i64()).collect()
+        event.elements().map(|element| element.value().as_i64()).collect()
     }
 
     #[test]

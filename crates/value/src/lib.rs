@@ -4,6 +4,7 @@
 //! cheap: arrays, records, strings and bytes are shared and copied only when written to.
 
 mod compare;
+mod content;
 pub mod json;
 mod merge;
 mod payload;
@@ -13,6 +14,7 @@ mod teardown;
 mod tests;
 
 pub use bytes::Bytes;
+pub use content::Content;
 pub use ecow::EcoString as Str;
 pub use payload::Payload;
 pub use record::Record;

@@ -43,11 +43,10 @@ impl Program {
                 for (port, batch) in outputs.drain() {
                     let is_err = Some(port) == *err;
                     for event in batch.events {
-                        let value = event.payload.value();
                         if is_err {
-                            output.error(value);
+                            output.error(event.payload.value());
                         } else {
-                            output.value(value, &event.meta, event.ingest_ns)?;
+                            output.value(&event.payload, &event.meta, event.ingest_ns)?;
                         }
                     }
                 }
@@ -76,7 +75,7 @@ fn run_script(
             streams::stderr_line(&event.payload.value().to_string());
             Ok(())
         }
-        Ok(Outcome::EmitEvent { .. }) => output.value(event.payload.value(), &event.meta, event.ingest_ns),
+        Ok(Outcome::EmitEvent { .. }) => output.value(&event.payload, &event.meta, event.ingest_ns),
         Err(error) => {
             show(&error, runner.sources());
             Ok(())

@@ -1,7 +1,7 @@
 //! Raw bytes (`spec/codecs.md` A.6).
 
 use bytes::Bytes;
-use tremor_value::{Value, json};
+use tremor_value::{Content, Value, json};
 
 use crate::{Case, Codec, CodecError, Decoded, Decoding, Example, Sample, Spec, make_codec};
 
@@ -30,7 +30,8 @@ impl Codec for Binary {
         Ok(Decoded::Value(Value::Bytes(bytes).into()))
     }
 
-    fn encode(&mut self, value: &Value, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        let value = content.value();
         match value.as_text_bytes() {
             Some(bytes) => out.extend_from_slice(bytes),
             None => json::write(value, out),

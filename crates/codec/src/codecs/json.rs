@@ -1,7 +1,7 @@
 //! JSON documents (`spec/codecs.md` A.2).
 
 use bytes::Bytes;
-use tremor_value::{Value, json};
+use tremor_value::{Content, Value, json};
 
 use crate::{
     Case, Codec, CodecError, Decoded, Decoding, Example, Field, FieldType, Sample, Spec, make_codec,
@@ -36,9 +36,9 @@ pub(super) const SPEC: Spec<dyn Codec> = Spec {
     ],
     build: |given| {
         let default = if given.name == "json-sorted" { "sorted" } else { "unsorted" };
-        let write = match given.config.string("mode").unwrap_or(default) {
-            "unsorted" => json::write,
-            "sorted" => json::write_sorted,
+        let write: Write = match given.config.string("mode").unwrap_or(default) {
+            "unsorted" => |content, out| content.write_json(out),
+            "sorted" => |content, out| json::write_sorted(content.value(), out),
             mode => {
                 return Err(format!(
                     "Unknown json codec mode: {mode}, can only be one of `sorted` or `unsorted`"
@@ -49,20 +49,23 @@ pub(super) const SPEC: Spec<dyn Codec> = Spec {
     },
 };
 
+type Write = fn(Content<'_>, &mut Vec<u8>);
+
 struct Json {
     parser: json::Parser,
-    write: fn(&Value, &mut Vec<u8>),
+    write: Write,
 }
 
 impl Codec for Json {
     fn decode(&mut self, chunk: &Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
-        Ok(Decoded::Value(self.parser.parse(chunk)?.into()))
+        Ok(Decoded::Value(self.parser.document(chunk)?))
     }
 
-    fn encode(&mut self, value: &Value, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        (self.write)(value, out);
+    fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        (self.write)(content, out);
         Ok(())
     }
+
     fn rest(&mut self) {
         self.parser = json::Parser::new();
     }

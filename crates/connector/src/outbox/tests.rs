@@ -13,7 +13,11 @@ fn put(outbox: &Outbox, numbers: std::ops::Range<u64>) -> (usize, Put) {
     let values: Vec<Value> = numbers.map(Value::from).collect();
     let items: Vec<_> = values
         .iter()
-        .map(|value| Item { element: Element { value, meta: &meta }, ingest_ns: 0, ends_event: true })
+        .map(|value| Item {
+            element: Element { content: value.into(), meta: &meta },
+            ingest_ns: 0,
+            ends_event: true,
+        })
         .collect();
     let (taken, outcome) = outbox.put(&items, &mut |refused| panic!("{refused}"));
     outbox.counters().received(taken as u64);

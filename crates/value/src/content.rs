@@ -1,0 +1,43 @@
+//! What is encoded: a payload or a value.
+
+use crate::{Payload, Value, json};
+
+/// What an encoder is given: the payload of an event, which need not be built, or a value that is part of one.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// The payload of an event.
+    Payload(&'a Payload),
+    /// A value, such as a member of a batch event.
+    Value(&'a Value),
+}
+
+impl<'a> Content<'a> {
+    /// The value; a payload builds its tree for it.
+    #[must_use]
+    pub fn value(self) -> &'a Value {
+        match self {
+            Self::Payload(payload) => payload.value(),
+            Self::Value(value) => value,
+        }
+    }
+
+    /// Appends what [`json::write()`] gives for the value. Builds nothing.
+    pub fn write_json(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Payload(payload) => payload.write_json(out),
+            Self::Value(value) => json::write(value, out),
+        }
+    }
+}
+
+impl<'a> From<&'a Payload> for Content<'a> {
+    fn from(payload: &'a Payload) -> Self {
+        Self::Payload(payload)
+    }
+}
+
+impl<'a> From<&'a Value> for Content<'a> {
+    fn from(value: &'a Value) -> Self {
+        Self::Value(value)
+    }
+}
