@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use tremor_value::{Record, Value};
+use tremor_value::{Content, Record, Value};
 
 use crate::testing::{self, INGEST_NS, events_of, part, resolver};
 use crate::{
@@ -141,9 +141,10 @@ impl Codec for Picky {
         Ok(Decoded::Value(Value::Null.into()))
     }
 
-    fn encode(&mut self, value: &Value, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        out.extend_from_slice(value.as_str().unwrap_or("half").as_bytes());
-        value.as_str().map(|_| ()).ok_or(CodecError::NotUtf8 { offset: 0 })
+    fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        let text = content.value().as_str();
+        out.extend_from_slice(text.unwrap_or("half").as_bytes());
+        text.map(|_| ()).ok_or(CodecError::NotUtf8 { offset: 0 })
     }
 }
 
