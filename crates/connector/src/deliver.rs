@@ -1,7 +1,7 @@
 //! The way into a sink.
 
 use crate::{
-    DrainBoard, Gate,
+    DrainBoard,
     counters::SinkCounters,
     quota::{Quota, more_before},
     task::TARGET,
@@ -9,12 +9,13 @@ use crate::{
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
-use tremor_event::{EventBatch, Signal};
+use tremor_event::{Breaker, EventBatch, Signal};
 
 /// Takes what is meant for one sink, from any number of tasks.
 #[async_trait]
 pub trait Deliver: Send + Sync {
-    /// Takes a batch for input port number `port`; waits while there is no room.
+    /// Takes a batch for input port number `port`; waits while there is no room. Whatever becomes of its events, their
+    /// receipts are settled, at the latest when the sink has stopped.
     async fn deliver(&self, port: usize, batch: EventBatch);
 
     /// Takes a signal, behind everything that its sender delivered before.
@@ -28,7 +29,6 @@ pub trait Deliver: Send + Sync {
 }
 
 /// What all parts of one sink share.
-#[derive(Debug)]
 pub struct SinkShared {
     /// Id that is unique in the process.
     pub id: u64,
@@ -38,8 +38,44 @@ pub struct SinkShared {
     pub counters: Arc<SinkCounters>,
     /// Where drain marks are counted.
     pub board: Arc<DrainBoard>,
-    upstream: Mutex<Vec<Arc<Gate>>>,
+    upstream: Mutex<Upstream>,
     failures: Mutex<Quota>,
+}
+
+/// What stands in front of a sink, and whether it may give.
+#[derive(Default)]
+struct Upstream {
+    breakers: Vec<Arc<dyn Breaker>>,
+    /// The last connection that was heard of.
+    connection: u64,
+    /// There is a connection.
+    is_connected: bool,
+    /// The sink itself wants nothing right now.
+    is_held: bool,
+    /// What the breakers know.
+    is_open: bool,
+}
+
+impl Upstream {
+    /// What is said about an earlier connection counts no more; the sink of a new one holds nothing up.
+    fn concerns(&mut self, connection: u64) -> bool {
+        if connection > self.connection {
+            self.connection = connection;
+            self.is_held = false;
+        }
+        connection == self.connection
+    }
+
+    /// Tells the breakers what has changed.
+    fn tell(&mut self, sink: u64) {
+        let is_open = self.is_connected && !self.is_held;
+        if std::mem::replace(&mut self.is_open, is_open) != is_open {
+            let tell = |breaker: &Arc<dyn Breaker>| {
+                if is_open { breaker.open(sink) } else { breaker.close(sink) }
+            };
+            self.breakers.iter().for_each(tell);
+        }
+    }
 }
 
 impl SinkShared {
@@ -56,25 +92,44 @@ impl SinkShared {
         }
     }
 
-    /// The source of `gate` leads to this sink.
-    pub fn add_upstream(&self, gate: Arc<Gate>) {
-        gate.add_sink(self.id);
-        self.upstream.lock().unwrap_or_else(PoisonError::into_inner).push(gate);
+    /// `breaker` stands in front of this sink: the gate of a source, or what stands between that and the sink.
+    pub fn add_upstream(&self, breaker: Arc<dyn Breaker>) {
+        breaker.add(self.id);
+        let mut upstream = self.upstream();
+        if upstream.is_open {
+            breaker.open(self.id);
+        }
+        upstream.breakers.push(breaker);
     }
 
-    /// Lets the sources in front of this sink read.
-    pub(crate) fn open(&self) {
-        self.for_each_gate(|gate| gate.open_sink(self.id));
+    /// Connection number `connection` was made: lets the sources in front of this sink read, unless the sink itself
+    /// does not want that.
+    pub(crate) fn open(&self, connection: u64) {
+        let mut upstream = self.upstream();
+        if upstream.concerns(connection) {
+            upstream.is_connected = true;
+            upstream.tell(self.id);
+        }
     }
 
-    /// Stops the sources in front of this sink.
+    /// There is no connection: stops the sources in front of this sink.
     pub(crate) fn close(&self) {
-        self.for_each_gate(|gate| gate.close_sink(self.id));
+        let mut upstream = self.upstream();
+        upstream.is_connected = false;
+        upstream.tell(self.id);
     }
 
-    fn for_each_gate(&self, act: impl Fn(&Gate)) {
-        let upstream = self.upstream.lock().unwrap_or_else(PoisonError::into_inner);
-        upstream.iter().for_each(|gate| act(gate));
+    /// The sink of connection number `connection` itself wants nothing, or wants to go on.
+    pub(crate) fn hold(&self, connection: u64, is_held: bool) {
+        let mut upstream = self.upstream();
+        if upstream.concerns(connection) {
+            upstream.is_held = is_held;
+            upstream.tell(self.id);
+        }
+    }
+
+    fn upstream(&self) -> MutexGuard<'_, Upstream> {
+        self.upstream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts events that nobody will ever read.
@@ -100,6 +155,11 @@ impl SinkShared {
         if events > 0 {
             self.log_failed(events, cause, "");
         }
+    }
+
+    /// Logs that what the sink had collected could not be brought to its end.
+    pub(crate) fn log_unflushed(&self, cause: &str) {
+        tracing::error!(target: TARGET, "[Sink::{}] {cause}", self.alias);
     }
 
     /// Says how many events failed of which no line has told so far.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use tokio::sync::watch;
+use tremor_event::Breaker;
 
 /// What a source has to know before it reads on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,25 +47,24 @@ impl Default for Gate {
     }
 }
 
-impl Gate {
-    /// Puts `sink` behind this gate; it counts as closed until it opens.
-    pub fn add_sink(&self, sink: u64) {
+impl Breaker for Gate {
+    fn add(&self, sink: u64) {
         self.state.send_modify(|state| {
             state.has_sinks = true;
             state.closed_sinks.insert(sink);
         });
     }
 
-    /// `sink` takes events from now on.
-    pub fn open_sink(&self, sink: u64) {
+    fn open(&self, sink: u64) {
         self.state.send_if_modified(|state| state.closed_sinks.remove(&sink));
     }
 
-    /// `sink` takes no events until it opens again.
-    pub fn close_sink(&self, sink: u64) {
+    fn close(&self, sink: u64) {
         self.state.send_if_modified(|state| state.closed_sinks.insert(sink));
     }
+}
 
+impl Gate {
     /// Sets or clears the user's pause.
     pub fn set_paused(&self, paused: bool) {
         self.state.send_if_modified(|state| std::mem::replace(&mut state.paused, paused) != paused);
@@ -152,16 +152,16 @@ mod tests {
     fn reading_needs_every_sink_open_and_no_pause() {
         let gate = Gate::default();
         assert_eq!(gate.now(), None, "a source without sinks never reads");
-        gate.add_sink(1);
-        gate.add_sink(2);
-        gate.open_sink(1);
-        gate.open_sink(1);
+        gate.add(1);
+        gate.add(2);
+        gate.open(1);
+        gate.open(1);
         assert_eq!(gate.now(), None, "one sink cannot stand in for another");
-        gate.open_sink(2);
+        gate.open(2);
         assert_eq!(gate.now(), Some(Readiness::Ready));
         gate.set_paused(true);
-        gate.close_sink(1);
-        gate.open_sink(1);
+        gate.close(1);
+        gate.open(1);
         assert_eq!(gate.now(), None, "an opening sink does not undo the user's pause");
         gate.set_paused(false);
         assert_eq!(gate.now(), Some(Readiness::Ready));
@@ -170,9 +170,9 @@ mod tests {
     #[tokio::test]
     async fn the_end_beats_everything_and_stays() {
         let gate = Gate::default();
-        gate.add_sink(1);
+        gate.add(1);
         gate.end();
-        gate.open_sink(1);
+        gate.open(1);
         assert_eq!(gate.ready().await, Readiness::Ended);
         gate.ended().await;
     }

@@ -3,11 +3,13 @@
 use crate::{
     Gate, Intake, Links,
     counters::SourceCounters,
+    issuing::Issuing,
     route::Outlet,
-    source::{Content, Made},
+    source::{At, Content, Item, Made},
     weight::weight,
 };
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -15,7 +17,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 use tremor_codec::{DecodeError, DecodedEvent, Decoder, Resolver};
-use tremor_event::{Event, EventBatch, EventId, OriginUri};
+use tremor_event::{Event, EventBatch, EventId, Listener, OriginUri};
 use tremor_value::{Bytes, Payload, Record, Value};
 
 /// What all streams of one source share.
@@ -60,22 +62,47 @@ impl SourceShared {
     }
 }
 
-/// One stream of a source: decodes what was pulled and sends it along the source's links.
+/// One stream of a source, or several that are read in turns: decodes what was pulled and sends it along the
+/// source's links.
 pub(crate) struct Inlet {
     shared: Arc<SourceShared>,
-    stream: Stream,
-    decoder: Option<Decoder>,
+    own: Stream,
+    /// Further streams, by number.
+    others: BTreeMap<u64, Stream>,
+    /// Hears what becomes of the events.
+    listener: Option<Arc<dyn Listener>>,
     out: Outlet,
     err: Outlet,
 }
 
 struct Stream {
+    position: Position,
+    decoder: Option<Decoder>,
+}
+
+struct Position {
     id: u64,
     next_event: u64,
     origin: Arc<OriginUri>,
     meta: Value,
     /// Metadata of the last data that brought its own: what the end of the stream gives has it too.
     last_meta: Option<Value>,
+    /// The last pull that the source numbered itself.
+    last_pull: Option<u64>,
+}
+
+impl Stream {
+    fn open(shared: &SourceShared, id: u64, origin: Arc<OriginUri>, meta: Value) -> Self {
+        Self {
+            position: Position { id, next_event: 0, origin, meta, last_meta: None, last_pull: None },
+            decoder: shared.coding.as_ref().map(Resolver::decoder),
+        }
+    }
+
+    /// The stream that comes after this one under the same number.
+    fn anew(&self, shared: &SourceShared, id: u64) -> Self {
+        Self::open(shared, id, self.position.origin.clone(), self.position.meta.clone())
+    }
 }
 
 impl Inlet {
@@ -84,11 +111,18 @@ impl Inlet {
     pub(crate) fn open(shared: &Arc<SourceShared>, stream: u64, origin: Arc<OriginUri>, meta: Value) -> Self {
         Self {
             shared: shared.clone(),
-            stream: Stream { id: stream, next_event: 0, origin, meta, last_meta: None },
-            decoder: shared.coding.as_ref().map(Resolver::decoder),
+            own: Stream::open(shared, stream, origin, meta),
+            others: BTreeMap::new(),
+            listener: None,
             out: shared.links().open("out"),
             err: shared.links().open("err"),
         }
+    }
+
+    /// The same, with somebody who hears what becomes of the events.
+    #[must_use]
+    pub(crate) fn listening(self, listener: Option<Arc<dyn Listener>>) -> Self {
+        Self { listener, ..self }
     }
 
     /// The conditions under which this stream is read.
@@ -101,35 +135,50 @@ impl Inlet {
     pub(crate) async fn push(&mut self, intake: &mut Intake) {
         let mut batches = Batches::new(&self.shared);
         batches.out.events.reserve(intake.items.len());
+        if let Some(listener) = &self.listener {
+            let issuing = Issuing::of(listener, &intake.items, self.own.position.id, batches.pull);
+            batches.issuing = Some(issuing);
+        }
         for item in intake.items.drain(..) {
-            let meta = item.meta.as_ref();
-            match item.content {
-                Content::Bytes(data) => batches.decode(&mut self.decoder, &mut self.stream, meta, data),
-                Content::Value(made) => batches.made(&mut self.stream, meta, made),
+            let named = item.at.stream.filter(|named| *named != self.own.position.id);
+            let Some(stream) = named else {
+                batches.take(&mut self.own, item);
+                continue;
+            };
+            let is_end = matches!(item.content, Content::End);
+            let fresh = || self.own.anew(&self.shared, stream);
+            batches.take(self.others.entry(stream).or_insert_with(fresh), item);
+            if is_end {
+                self.others.remove(&stream);
             }
         }
-        let Batches { out, err, .. } = batches;
+        let (out, err) = batches.done();
         self.send(out, err).await;
     }
 
-    /// Ends the stream in good order: what the preprocessors hold is sent on.
+    /// Ends all streams in good order: what the preprocessors hold is sent on.
     pub(crate) async fn end(&mut self) {
         let mut batches = Batches::new(&self.shared);
-        if let Some(mut decoder) = self.decoder.take() {
-            let stream = &mut self.stream;
-            let last_meta = stream.last_meta.take();
-            decoder
-                .finish(batches.now_ns, &mut |decoded| batches.decoded(stream, last_meta.as_ref(), decoded));
+        let counted = batches.pull;
+        for stream in std::mem::take(&mut self.others).values_mut().chain([&mut self.own]) {
+            // A source that counts for itself did not pull this.
+            let numbered = stream.position.last_pull;
+            batches.pull = numbered.unwrap_or(counted);
+            let listener = self.listener.as_ref().filter(|_| numbered.is_none());
+            batches.issuing =
+                listener.map(|listener| Issuing::single(listener, stream.position.id, batches.pull));
+            batches.end(stream);
         }
-        let Batches { out, err, .. } = batches;
+        let (out, err) = batches.done();
         self.send(out, err).await;
     }
 
     /// Tells on `err` that the connection of this stream ended badly (`spec/websocket.md` 11): nobody pulled that.
     pub(crate) async fn closed(&mut self, cause: &str, closed: Value) {
         let mut batches = Batches::new(&self.shared);
-        batches.failed(&mut self.stream, None, cause, [("pull_id", Value::Null), ("closed", closed)]);
-        let Batches { out, err, .. } = batches;
+        let more = [("pull_id", Value::Null), ("closed", closed)];
+        batches.failed(&mut self.own.position, None, cause, more);
+        let (out, err) = batches.done();
         self.send(out, err).await;
     }
 
@@ -140,8 +189,8 @@ impl Inlet {
 
     /// Gives back memory that an idle stream does not need.
     pub(crate) fn rest(&mut self) {
-        if let Some(decoder) = &mut self.decoder {
-            decoder.rest();
+        for stream in self.others.values_mut().chain([&mut self.own]) {
+            stream.decoder.iter_mut().for_each(Decoder::rest);
         }
     }
 
@@ -153,12 +202,15 @@ impl Inlet {
     }
 }
 
-/// What one pull became.
+/// What one intake became.
 struct Batches<'a> {
     source: u64,
     alias: &'a str,
+    /// The pull that the item at hand is of.
     pull: u64,
     now_ns: u64,
+    /// There if somebody listens.
+    issuing: Option<Issuing>,
     out: EventBatch,
     err: EventBatch,
 }
@@ -170,34 +222,64 @@ impl<'a> Batches<'a> {
             alias: &shared.alias,
             pull: shared.pulls.fetch_add(1, Relaxed),
             now_ns: now_ns(),
+            issuing: None,
             out: EventBatch::default(),
             err: EventBatch::default(),
         }
     }
 
-    fn decode(
-        &mut self,
-        decoder: &mut Option<Decoder>,
-        stream: &mut Stream,
-        meta: Option<&Value>,
-        data: Bytes,
-    ) {
+    /// The events on `out` and on `err`. Their pulls can be settled from now on.
+    fn done(self) -> (EventBatch, EventBatch) {
+        (self.out, self.err)
+    }
+
+    /// Takes one item of `stream`.
+    fn take(&mut self, stream: &mut Stream, item: Item) {
+        let At { pull: numbered, .. } = item.at;
+        let counted = numbered.map(|numbered| std::mem::replace(&mut self.pull, numbered));
+        stream.position.last_pull = numbered;
+        if let Some(issuing) = &mut self.issuing {
+            issuing.turn_to(stream.position.id, self.pull);
+        }
+        let meta = item.meta.as_ref();
+        match item.content {
+            Content::Bytes(data) => self.decode(stream, meta, data),
+            Content::Value(made) => self.made(&mut stream.position, meta, made),
+            Content::End => self.end(stream),
+        }
+        if let Some(counted) = counted {
+            self.pull = counted;
+        }
+    }
+
+    fn decode(&mut self, stream: &mut Stream, meta: Option<&Value>, data: Bytes) {
+        let Stream { position, decoder } = stream;
         self.out.bytes += data.len();
         if let Some(meta) = meta {
-            stream.last_meta = Some(meta.clone());
+            position.last_meta = Some(meta.clone());
         }
         match decoder {
             Some(decoder) => {
-                decoder.decode(data, self.now_ns, &mut |decoded| self.decoded(stream, meta, decoded));
+                decoder.decode(data, self.now_ns, &mut |decoded| self.decoded(position, meta, decoded));
             }
             // A kind that gives bytes requires a codec, so its definition was refused before.
-            None => self.made(stream, meta, Value::Bytes(data).into()),
+            None => self.made(position, meta, Value::Bytes(data).into()),
+        }
+    }
+
+    /// Takes what the preprocessors of `stream` hold, which is as new afterwards.
+    fn end(&mut self, stream: &mut Stream) {
+        let Stream { position, decoder } = stream;
+        let last_meta = position.last_meta.take();
+        if let Some(decoder) = decoder {
+            let meta = last_meta.as_ref();
+            decoder.finish(self.now_ns, &mut |decoded| self.decoded(position, meta, decoded));
         }
     }
 
     fn decoded(
         &mut self,
-        stream: &mut Stream,
+        stream: &mut Position,
         meta: Option<&Value>,
         decoded: Result<DecodedEvent, DecodeError>,
     ) {
@@ -218,20 +300,24 @@ impl<'a> Batches<'a> {
         }
     }
 
-    fn made(&mut self, stream: &mut Stream, meta: Option<&Value>, made: Made) {
+    fn made(&mut self, stream: &mut Position, meta: Option<&Value>, made: Made) {
         let ingest_ns = made.ingest_ns.unwrap_or(self.now_ns);
         self.out.bytes += size_of::<Event>() + weight(&made.value);
         let mut event = self.event(stream, meta, made.value.into(), ingest_ns);
         if let Some(from) = &made.from {
             event.id.track(from);
         }
+        if let Some(origin) = made.origin {
+            event.origin = Some(origin);
+        }
+        event.is_batch = made.is_batch;
         self.out.events.push(event);
     }
 
     /// What could not be decoded leaves by `err` (`spec/runtime.md` 7.4).
     fn failed<const N: usize>(
         &mut self,
-        stream: &mut Stream,
+        stream: &mut Position,
         meta: Option<&Value>,
         message: &str,
         more: [(&'static str, Value); N],
@@ -249,7 +335,7 @@ impl<'a> Batches<'a> {
         self.err.events.push(event);
     }
 
-    fn event(&self, stream: &mut Stream, meta: Option<&Value>, payload: Payload, ingest_ns: u64) -> Event {
+    fn event(&self, stream: &mut Position, meta: Option<&Value>, payload: Payload, ingest_ns: u64) -> Event {
         let id = EventId::new(self.source, stream.id, stream.next_event, self.pull);
         stream.next_event += 1;
         Event {
@@ -259,7 +345,7 @@ impl<'a> Batches<'a> {
             ingest_ns,
             origin: Some(stream.origin.clone()),
             is_batch: false,
-            receipt: None,
+            receipt: self.issuing.as_ref().and_then(Issuing::receipt),
         }
     }
 }

@@ -33,6 +33,7 @@ mod gate;
 mod half;
 mod inlet;
 mod instance;
+mod issuing;
 mod listening;
 mod outbox;
 mod queue;
@@ -57,8 +58,8 @@ pub use instance::{Definition, DefinitionError, Handle, Instance};
 pub use outbox::{SendQueue, WhenFull};
 pub use queue::{Receiver, Sender, bounded};
 pub use route::{Links, OpenRoute, Outlet, Route};
-pub use sink::{ByteSink, EventSink, Sink, SinkError};
-pub use source::{Intake, Made, OnDrain, Pulled, Source, SourceError};
+pub use sink::{ByteSink, EventSink, Sink, SinkControl, SinkError};
+pub use source::{At, Intake, Made, OnDrain, Pulled, Source, SourceError};
 pub use spec::{
     BackoffUse, Built, CodecUse, Environment, ExitRequest, ExitSwitch, Field, Registry, SinkUse, Spec,
 };

@@ -3,11 +3,7 @@
 mod encoding;
 mod handling;
 
-use crate::{
-    Deliver, Sink, SinkControl, SinkShared, queue,
-    status::Report,
-    task::TARGET,
-};
+use crate::{Deliver, Sink, SinkControl, SinkShared, queue, status::Report, task::TARGET};
 use async_trait::async_trait;
 use encoding::Encoding;
 use futures_util::FutureExt;

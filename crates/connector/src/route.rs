@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use std::{collections::BTreeMap, sync::Arc};
-use tremor_event::{EventBatch, Signal};
+use tremor_event::{EventBatch, Outcome, Signal};
 
-/// One opened way from a port to a destination; it carries batches and signals in order.
+/// One opened way from a port to a destination; it carries batches and signals in order. Whoever ends the way of an
+/// event settles its receipt.
 ///
 /// A way that passes stateless pipelines owns instances of them and runs them where it is called, so
 /// every stream opens its own.
@@ -62,7 +63,8 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// Sends a copy of `batch` along every way; the last one gets the original.
+    /// Sends a copy of `batch` along every way; the last one gets the original. Without any, its events have been
+    /// handled as the flow says.
     pub async fn send(&mut self, batch: EventBatch) {
         if batch.is_empty() {
             return;
@@ -72,6 +74,8 @@ impl Outlet {
                 route.send(batch.clone()).await;
             }
             last.send(batch).await;
+        } else {
+            batch.settle(Outcome::Discarded);
         }
     }
 

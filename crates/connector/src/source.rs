@@ -1,11 +1,12 @@
 //! The contract of sources.
 
 use async_trait::async_trait;
+use std::sync::Arc;
 use thiserror::Error;
-use tremor_event::EventId;
+use tremor_event::{EventId, Listener, OriginUri};
 use tremor_value::{Bytes, Value};
 
-/// What one pull of a source gave, in order.
+/// What one call of [`Source::pull`] gave, in order.
 #[derive(Debug, Default)]
 pub struct Intake {
     pub(crate) items: Vec<Item>,
@@ -14,6 +15,7 @@ pub struct Intake {
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) content: Content,
+    pub(crate) at: At,
     /// `None`: the metadata of the stream.
     pub(crate) meta: Option<Value>,
 }
@@ -24,6 +26,24 @@ pub(crate) enum Content {
     Bytes(Bytes),
     /// A finished value.
     Value(Made),
+    /// The stream has ended in good order.
+    End,
+}
+
+/// Where in its source something was read, for sources that do not leave that to the caller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct At {
+    /// The stream; `None`: the one that the caller opened for this source, number 0 unless it is a connection.
+    ///
+    /// Every stream has decoding state and event counter of its own. They are made when the stream first gives
+    /// something and dropped by [`Intake::end_of`], behind which the stream may not give anything.
+    pub stream: Option<u64>,
+    /// The number of the pull, as a source that listens hears of it. Within a stream and an intake numbers ascend;
+    /// what has the same number is one pull.
+    ///
+    /// `None`: the caller counts, from 0 for the life of the connector and once per call that gave anything; all
+    /// that a call gave is one pull.
+    pub pull: Option<u64>,
 }
 
 /// A value that a structured source made.
@@ -35,30 +55,48 @@ pub struct Made {
     pub from: Option<EventId>,
     /// When it came in; `None`: now. In nanoseconds since 1970 UTC.
     pub ingest_ns: Option<u64>,
+    /// The number of the pull, see [`At::pull`].
+    pub pull: Option<u64>,
+    /// Where it came from; `None`: the origin of the source.
+    pub origin: Option<Arc<OriginUri>>,
+    /// It is the list of a batch event (`spec/runtime.md` 6.3).
+    pub is_batch: bool,
 }
 
 impl From<Value> for Made {
     fn from(value: Value) -> Self {
-        Self { value, from: None, ingest_ns: None }
+        Self { value, from: None, ingest_ns: None, pull: None, origin: None, is_batch: false }
     }
 }
 
 impl Intake {
     /// Adds a chunk of bytes, with the stream's metadata unless it has its own.
     pub fn bytes(&mut self, data: Bytes, meta: Option<Value>) {
-        self.items.push(Item { content: Content::Bytes(data), meta });
+        self.bytes_at(At::default(), data, meta);
+    }
+
+    /// Adds a chunk of bytes of a certain stream or pull, with the stream's metadata unless it has its own.
+    pub fn bytes_at(&mut self, at: At, data: Bytes, meta: Option<Value>) {
+        self.items.push(Item { content: Content::Bytes(data), at, meta });
+    }
+
+    /// Ends a stream in good order: what its preprocessors hold is sent on, as part of this pull.
+    pub fn end_of(&mut self, at: At) {
+        self.items.push(Item { content: Content::End, at, meta: None });
     }
 
     /// Adds a finished value, with the stream's metadata unless it has its own.
     pub fn value(&mut self, made: impl Into<Made>, meta: Option<Value>) {
-        self.items.push(Item { content: Content::Value(made.into()), meta });
+        let made = made.into();
+        let at = At { stream: None, pull: made.pull };
+        self.items.push(Item { content: Content::Value(made), at, meta });
     }
 
     /// How many items there are, and how many bytes those of bytes hold.
     pub(crate) fn size(&self) -> (u64, u64) {
         let bytes = self.items.iter().map(|item| match &item.content {
             Content::Bytes(data) => data.len() as u64,
-            Content::Value(_) => 0,
+            Content::Value(_) | Content::End => 0,
         });
         (self.items.len() as u64, bytes.sum())
     }
@@ -107,13 +145,33 @@ pub enum SourceError {
     },
 }
 
-/// The half of a connector that produces events on one stream.
+/// The half of a connector that produces events, most often on one stream.
+///
+/// # Sources that listen
+///
+/// A source that gives a listener hears what becomes of every pull (`spec/runtime.md` 11): once, by stream and number,
+/// in any order, from the tasks of sinks and pipelines and while a pull of its own is pending. The listener keeps its
+/// own state, shared with the source, and wakes the source if there is something to do. It goes on hearing when the
+/// source is no longer pulled, and when it has been replaced after a lost connection.
+///
+/// * *Delivered*: every event of the pull reached a sink, or some did and the others were dropped on purpose.
+/// * *Discarded*: no event of it reached a sink, as the flow says; the same if it gave none. Most sources take it as
+///   an acknowledgement.
+/// * *Failed*: at least one event was not handled. What becomes of the others is not told.
+/// * *Withheld*: a sink keeps its answer to itself; nothing else will come.
+///
+/// Events of a source without a listener carry no receipts and cost nothing of this.
 #[async_trait]
 pub trait Source: Send {
+    /// Who hears what becomes of what this source gives; asked once, before the first pull. `None`: nobody.
+    fn listener(&self) -> Option<Arc<dyn Listener>> {
+        None
+    }
+
     /// Waits until there is something and puts all that is there into the (empty) `intake`.
     ///
     /// The caller keeps a pending pull across pauses; it drops one only when the source will never be
-    /// pulled again.
+    /// pulled again. It does not begin one while a pause lasts or a sink behind the source is closed.
     ///
     /// # Errors
     /// See [`SourceError`]; what the intake holds is used all the same.

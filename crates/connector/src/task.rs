@@ -299,7 +299,8 @@ impl Task {
                 // Behind the drain marks nothing may follow.
                 let source = source.filter(|_| !self.parts.marked);
                 if let (Some((source, origin)), Some(shared)) = (source, &self.source) {
-                    let inlet = Inlet::open(shared, 0, origin, tremor_value::Value::record());
+                    let inlet = Inlet::open(shared, 0, origin, tremor_value::Value::record())
+                        .listening(source.listener());
                     self.spawn_source(source, inlet, alive, report_to.clone());
                 }
                 if let Some(sink) = sink {
@@ -312,7 +313,7 @@ impl Task {
         info!(target: TARGET, "[Connector::{}] Connected", self.alias);
         self.status.send_modify(|status| status.connected = true);
         if let Some(sink) = &self.sink {
-            sink.shared().open();
+            sink.shared().open(self.parts.connection);
         }
         if let Some(starting) = self.parts.starting.take() {
             let _nobody_waits = starting.send(Ok(()));

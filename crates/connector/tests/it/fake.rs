@@ -17,7 +17,7 @@ use tremor_connector::{
     Sink, SinkError, SinkUse, Source, SourceError, Spec, State,
     config::{ConfigError, Reader},
 };
-use tremor_event::{Event, EventBatch, EventId, IdGenerator, OriginUri, Signal};
+use tremor_event::{Breaker, Event, EventBatch, EventId, IdGenerator, OriginUri, Signal};
 use tremor_value::Value;
 
 /// The sink that stands behind the connector.
@@ -130,8 +130,8 @@ impl Subject {
                 instance.link_output(port, Arc::new(route));
                 board.expect(source, BEHIND);
             }
-            gate.add_sink(BEHIND);
-            gate.open_sink(BEHIND);
+            gate.add(BEHIND);
+            gate.open(BEHIND);
         }
         let into = instance.link_input().unwrap();
         let before = Arc::new(Gate::default());

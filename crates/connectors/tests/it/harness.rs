@@ -10,7 +10,7 @@ use tremor_connector::{
     Definition, DefinitionError, Deliver, Dials, DrainBoard, Environment, ExitRequest, ExitSwitch, Gate,
     Handle, Instance, OpenRoute, Route,
 };
-use tremor_event::{Event, EventBatch, EventId, IdGenerator, Signal};
+use tremor_event::{Breaker, Event, EventBatch, EventId, IdGenerator, Signal};
 use tremor_value::Value;
 
 /// The sink that stands behind the connector.
@@ -98,7 +98,7 @@ impl Subject {
                 instance.link_output(port, Arc::new(route));
                 board.expect(source, BEHIND);
             }
-            own_gate.add_sink(BEHIND);
+            own_gate.add(BEHIND);
             gate = Some(own_gate);
         }
         let into = instance.link_input();
@@ -118,7 +118,7 @@ impl Subject {
 
     /// The sink behind the connector is ready from now on.
     pub(crate) fn open(&self) {
-        self.gate.iter().for_each(|gate| gate.open_sink(BEHIND));
+        self.gate.iter().for_each(|gate| gate.open(BEHIND));
     }
 
     /// Hands the connector `value` on input port number `port`.

@@ -1,0 +1,143 @@
+//! A sink that takes events as they are.
+
+use super::{MOST_UNFLUSHED, encoding::nanos};
+use crate::{EventSink, SinkControl, SinkError, SinkShared};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+use tremor_event::{Event, EventBatch, Outcome, Receipt, settle_all};
+
+/// A sink that takes longer than this for an event has its answers sent on at once.
+const SLOW: Duration = Duration::from_millis(1);
+
+/// An event sink and what it has not flushed.
+pub(super) struct Handling {
+    sink: Box<dyn EventSink>,
+    settles: bool,
+    /// Events since the last flush.
+    unflushed: usize,
+}
+
+impl Handling {
+    pub(super) fn begin(mut sink: Box<dyn EventSink>, control: SinkControl) -> Self {
+        sink.begin(control);
+        let settles = sink.settles();
+        Self { sink, settles, unflushed: 0 }
+    }
+
+    pub(super) async fn drained(&mut self) {
+        self.sink.drained().await;
+    }
+
+    /// Handles a batch; fails with the cause if the connection is lost.
+    pub(super) async fn batch(&mut self, batch: EventBatch, shared: &SinkShared) -> Result<(), String> {
+        let mut handled = Handled::default();
+        let mut events = batch.events.into_iter();
+        while let Some(mut event) = events.next() {
+            let elements = count(&event);
+            shared.counters.received(elements);
+            let receipt = event.receipt.take_if(|_| !self.settles);
+            handled.begin(receipt.is_some());
+            self.unflushed += 1;
+            match self.sink.event(event).await {
+                Ok(()) => {
+                    shared.counters.written(elements);
+                    handled.add(receipt);
+                }
+                Err(SinkError::Failed(cause)) => {
+                    shared.fail(elements, &cause);
+                    handled.failed(receipt);
+                }
+                Err(SinkError::Gone(cause)) => {
+                    shared.gone(elements, &cause);
+                    handled.failed(receipt);
+                }
+                Err(SinkError::Lost(cause)) => {
+                    let rest: Vec<Event> = events.collect();
+                    let lost = rest.iter().map(count).sum::<u64>();
+                    shared.counters.received(lost);
+                    shared.fail(elements + lost, &cause);
+                    let receipts = rest.into_iter().filter_map(|event| event.receipt);
+                    settle_all(receipt.into_iter().chain(receipts), Outcome::Failed);
+                    return Err(cause);
+                }
+            }
+        }
+        drop(handled);
+        if self.unflushed >= MOST_UNFLUSHED { self.flush(shared).await } else { Ok(()) }
+    }
+
+    pub(super) async fn flush(&mut self, shared: &SinkShared) -> Result<(), String> {
+        if mem::take(&mut self.unflushed) == 0 {
+            return Ok(());
+        }
+        match self.sink.flush().await {
+            Ok(()) => Ok(()),
+            Err(SinkError::Lost(cause)) => Err(cause),
+            // The sink has told whoever waits; the events were counted when they were taken.
+            Err(SinkError::Failed(cause) | SinkError::Gone(cause)) => {
+                shared.log_unflushed(&cause);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets the sink finish and end.
+    pub(super) async fn stop(&mut self, shared: &SinkShared) -> Result<(), String> {
+        self.flush(shared).await?;
+        self.sink.stop().await.map_err(|error| error.to_string())
+    }
+}
+
+fn count(event: &Event) -> u64 {
+    event.elements().count() as u64
+}
+
+/// Receipts of events that the sink has handled; settled when this is dropped, so also if a later event of the batch
+/// ends in a panic.
+#[derive(Default)]
+struct Handled {
+    receipts: Vec<Receipt>,
+    /// When the event at hand began; the end of one is the beginning of the next.
+    begun: Option<Instant>,
+    slowest: Duration,
+}
+
+impl Handled {
+    fn begin(&mut self, has_receipt: bool) {
+        if has_receipt {
+            self.begun.get_or_insert_with(Instant::now);
+        } else {
+            self.begun = None;
+        }
+    }
+
+    /// The event at hand failed.
+    fn failed(&mut self, receipt: Option<Receipt>) {
+        self.begun = None;
+        receipt.into_iter().for_each(|receipt| receipt.settle(Outcome::Failed));
+    }
+
+    fn add(&mut self, receipt: Option<Receipt>) {
+        let Some(receipt) = receipt else { return };
+        self.receipts.push(receipt);
+        let now = Instant::now();
+        let took = self.begun.replace(now).map_or(Duration::ZERO, |begun| now.duration_since(begun));
+        self.slowest = self.slowest.max(took);
+        if took > SLOW {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        let took_ns = nanos(mem::take(&mut self.slowest));
+        settle_all(self.receipts.drain(..), Outcome::Delivered { took_ns });
+    }
+}
+
+impl Drop for Handled {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
