@@ -2,6 +2,7 @@
 
 use crate::{
     Gate, Intake, Links,
+    clock::now_ns,
     counters::SourceCounters,
     issuing::Issuing,
     route::Outlet,
@@ -14,7 +15,6 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 use tremor_codec::{DecodeError, DecodedEvent, Decoder, Resolver};
 use tremor_event::{Event, EventBatch, EventId, Listener, OriginUri};
@@ -348,9 +348,4 @@ impl<'a> Batches<'a> {
             receipt: self.issuing.as_ref().and_then(Issuing::receipt),
         }
     }
-}
-
-fn now_ns() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
 }

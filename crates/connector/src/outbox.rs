@@ -1,21 +1,23 @@
 //! What waits to be written on one connection.
 
+mod messages;
+#[cfg(test)]
+mod tests;
+
 use crate::counters::SinkCounters;
+pub(crate) use messages::{Answers, Messages};
 use std::{
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{Notify, futures::Notified};
-use tremor_codec::{Chunks, Encoder};
-use tremor_event::Element;
+use tremor_codec::Encoder;
+use tremor_event::{Element, Receipt};
 use tremor_value::Value;
-
-#[cfg(test)]
-mod tests;
 
 /// How much waits for one connection at most, and what happens beyond (`spec/websocket.md` 13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,78 +47,6 @@ impl Default for SendQueue {
     }
 }
 
-/// Encoded messages in order.
-#[derive(Debug, Default)]
-pub(crate) struct Messages {
-    chunks: Chunks,
-    flags: Vec<Flags>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Flags {
-    binary: bool,
-    is_last: bool,
-}
-
-/// One of [`Messages`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Message<'a> {
-    pub(crate) payload: &'a [u8],
-    pub(crate) binary: bool,
-    /// The last message of an element; elements are what counters count.
-    pub(crate) is_last: bool,
-}
-
-impl Messages {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Message<'_>> {
-        let flags = self.flags.iter();
-        self.chunks.iter().zip(flags).map(|(payload, flags)| Message {
-            payload,
-            binary: flags.binary,
-            is_last: flags.is_last,
-        })
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.flags.is_empty()
-    }
-
-    /// Removes all of them and keeps some of the memory.
-    pub(crate) fn clear(&mut self) {
-        self.chunks.clear();
-        self.chunks.trim(KEEP_BYTES);
-        self.flags.clear();
-    }
-
-    /// Elements whose last message is number `from` or later.
-    pub(crate) fn elements_from(&self, from: usize) -> u64 {
-        self.flags.iter().skip(from).map(|flags| u64::from(flags.is_last)).sum()
-    }
-
-    fn bytes(&self) -> usize {
-        self.chunks.as_bytes().len()
-    }
-
-    fn push(&mut self, message: Message<'_>) {
-        self.chunks.push(message.payload);
-        self.flags.push(Flags { binary: message.binary, is_last: message.is_last });
-    }
-
-    /// Gives flags to the chunks that have none yet, the last of which ends an element if `counts`; says how
-    /// many those were.
-    fn flag_new(&mut self, binary: bool, counts: bool) -> usize {
-        let new = self.chunks.len() - self.flags.len();
-        self.flags.resize(self.chunks.len(), Flags { binary, is_last: false });
-        if let Some(last) = self.flags.last_mut().filter(|_| new > 0) {
-            last.is_last = counts;
-        }
-        new
-    }
-}
-
-/// Memory that buffers of messages keep while their connection is busy.
-const KEEP_BYTES: usize = 64 * 1024;
-
 /// An element on its way into an outbox.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item<'a> {
@@ -125,6 +55,8 @@ pub(crate) struct Item<'a> {
     pub(crate) ingest_ns: u64,
     /// It is the last element of its event.
     pub(crate) ends_event: bool,
+    /// That of its event. The outbox settles a copy, for this element and this connection.
+    pub(crate) receipt: Option<&'a Receipt>,
 }
 
 /// What an attempt to put elements into an outbox came to.
@@ -199,6 +131,7 @@ impl Outbox {
         let mut guard = self.lock();
         let (mut taken, mut queued, mut silent) = (0, false, 0);
         let mut outcome = Put::All;
+        let (mut answers, mut now) = (Answers::default(), None);
         // Most events of a connection share their metadata, so what it says is looked up once.
         let (mut known_meta, mut binary) = (None, false);
         for item in items {
@@ -207,28 +140,38 @@ impl Outbox {
                 outcome = Put::Closed;
                 break;
             }
-            let (messages, bytes) = (waiting.flags.len() + under_way.0, waiting.bytes() + under_way.1);
+            let (messages, bytes) = (waiting.len() + under_way.0, waiting.bytes() + under_way.1);
             if messages >= self.limits.messages || bytes >= self.limits.bytes {
                 outcome = Put::Full;
                 break;
             }
             taken += 1;
             let meta = item.element.meta;
-            let mut encoded = encoder.encode(item.element.content, item.ingest_ns, meta, &mut waiting.chunks);
+            let mut encoded = encoder.encode(item.element.content, item.ingest_ns, meta, waiting.chunks());
             if self.finish_events && item.ends_event {
-                encoded = encoded.and(encoder.finish(&mut waiting.chunks));
+                encoded = encoded.and(encoder.finish(waiting.chunks()));
             }
             if !known_meta.is_some_and(|known| is_shared(known, meta)) {
                 (known_meta, binary) = (Some(meta), wants_binary(meta));
             }
             let new = waiting.flag_new(binary, encoded.is_ok());
             queued |= new > 0;
+            if let Some(receipt) = item.receipt {
+                match (&encoded, new) {
+                    (Ok(()), 0) => answers.delivered(receipt.clone()),
+                    (Ok(()), _) => {
+                        waiting.attach(receipt.clone(), *now.get_or_insert_with(Instant::now));
+                    }
+                    (Err(_), _) => answers.failed(receipt.clone()),
+                }
+            }
             match encoded {
                 Ok(()) => silent += u64::from(new == 0),
                 Err(error) => refused(error.to_string()),
             }
         }
         drop(guard);
+        answers.tell();
         self.counters.written(silent);
         if queued {
             self.filled.notify_one();
@@ -251,7 +194,7 @@ impl Outbox {
     pub(crate) fn take(&self, into: &mut Messages) {
         let mut state = self.lock();
         mem::swap(into, &mut state.waiting);
-        state.under_way = (into.flags.len(), into.bytes());
+        state.under_way = (into.len(), into.bytes());
     }
 
     /// So many of the messages that were taken, and payload bytes, take no room any more.
@@ -265,19 +208,24 @@ impl Outbox {
 
     /// Puts the messages from number `from` on back in front, for the next connection. In a closed outbox they
     /// fail.
-    pub(crate) fn put_back(&self, unwritten: &Messages, from: usize) {
+    pub(crate) fn put_back(&self, unwritten: &mut Messages, from: usize) {
         let mut state = self.lock();
         if state.closed {
             drop(state);
-            return self.counters.failed(unwritten.elements_from(from));
+            return self.fail(unwritten, from);
         }
         state.under_way = (0, 0);
-        let newer = mem::take(&mut state.waiting);
-        for message in unwritten.iter().skip(from).chain(newer.iter()) {
-            state.waiting.push(message);
-        }
+        let mut newer = mem::take(&mut state.waiting);
+        state.waiting.append_from(unwritten, from);
+        state.waiting.append_from(&mut newer, 0);
         drop(state);
         self.filled.notify_one();
+    }
+
+    /// The messages from number `from` on will never be written.
+    pub(crate) fn fail(&self, unwritten: &mut Messages, from: usize) {
+        unwritten.fail_receipts();
+        self.counters.failed(unwritten.elements_from(from));
     }
 
     /// Drops codec and postprocessor state: the next bytes go to a new connection.
@@ -293,7 +241,7 @@ impl Outbox {
             return;
         }
         // What a failing stage held is lost with it; the events were counted when they were taken.
-        let _what_came_is_sent = encoder.finish(&mut waiting.chunks).is_err();
+        let _what_came_is_sent = encoder.finish(waiting.chunks()).is_err();
         waiting.flag_new(false, false);
         drop(guard);
         self.filled.notify_one();
@@ -303,11 +251,11 @@ impl Outbox {
     pub(crate) fn close(&self) -> u64 {
         let mut state = self.lock();
         state.closed = true;
-        let lost = mem::take(&mut state.waiting).elements_from(0);
+        let mut lost = mem::take(&mut state.waiting);
         drop(state);
-        self.counters.failed(lost);
+        self.fail(&mut lost, 0);
         self.room.notify_waiters();
-        lost
+        lost.elements_from(0)
     }
 
     /// Ends the connection behind this outbox: its peer reads too slowly. Gives how many elements failed.
@@ -343,7 +291,7 @@ impl Outbox {
     /// Messages that are really here: waiting, or taken and not written yet.
     pub(crate) fn held(&self) -> usize {
         let state = self.lock();
-        state.waiting.flags.len() + state.under_way.0
+        state.waiting.len() + state.under_way.0
     }
 
     pub(crate) fn counters(&self) -> &SinkCounters {

@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 use tremor_codec::Resolver;
-use tremor_event::{Element, EventBatch, EventId, Signal};
+use tremor_event::{Element, EventBatch, EventId, Outcome, Signal, settle_all};
 use tremor_value::Value;
 
 /// How the connection to write to is found.
@@ -153,11 +153,11 @@ impl Streams {
                 outcome = self.put(target, &mut rest, &mut unsettled);
                 if outcome == Put::Full && !wait(target.when_full(), room).await {
                     self.shared.failed_already(target.give_up(), SLOW_CONSUMER);
-                    return unsettled.fail(SLOW_CONSUMER);
+                    return unsettled.fail(rest, SLOW_CONSUMER);
                 }
             }
             if outcome == Put::Closed {
-                return unsettled.fail("no socket");
+                return unsettled.fail(rest, "no socket");
             }
         }
     }
@@ -196,8 +196,10 @@ impl<'a> Unsettled<'a> {
         Self { shared, left: elements }
     }
 
-    fn fail(mut self, cause: &str) {
+    /// `items` are those that are left.
+    fn fail(mut self, items: &[Item<'_>], cause: &str) {
         self.shared.fail(std::mem::take(&mut self.left) as u64, cause);
+        settle_all(items.iter().filter_map(|item| item.receipt.cloned()), Outcome::Failed);
     }
 }
 
@@ -236,8 +238,12 @@ impl Deliver for Streams {
         for event in &batch.events {
             let mut elements = event.elements().peekable();
             while let Some(element) = elements.next() {
-                let item =
-                    Item { element, ingest_ns: event.ingest_ns, ends_event: elements.peek().is_none() };
+                let item = Item {
+                    element,
+                    ingest_ns: event.ingest_ns,
+                    ends_event: elements.peek().is_none(),
+                    receipt: event.receipt.as_ref(),
+                };
                 if run.continues(element.meta, &event.id) {
                     run.items.push(item);
                     continue;
@@ -256,7 +262,9 @@ impl Deliver for Streams {
                 }
                 run.way = None;
                 match targets.as_slice() {
-                    [] => Unsettled::new(&self.shared, 1).fail("there is no open connection it could go to"),
+                    // An answer to this one event; the sources in front go on (`spec/runtime.md` 10.1).
+                    [] => Unsettled::new(&self.shared, 1)
+                        .fail(&[item], "there is no open connection it could go to"),
                     [target] => {
                         run.target = Some(target.clone());
                         run.way = Some((element.meta, &event.id));
@@ -273,6 +281,8 @@ impl Deliver for Streams {
         if let Some(target) = run.target {
             self.send(&target, &run.items).await;
         }
+        // Every element has a branch of its own for each of its targets: this one has nothing to add to theirs.
+        batch.settle(Outcome::Discarded);
     }
 
     async fn signal(&self, signal: Signal) {

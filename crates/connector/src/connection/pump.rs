@@ -4,7 +4,7 @@ use super::{Ended, Unwritten};
 use crate::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Limits, Protocol, ProtocolError, Stream},
-    outbox::{Messages, Outbox},
+    outbox::{Answers, Messages, Outbox},
     quota::{Quota, more_before},
     task::TARGET,
     tls::explain,
@@ -265,6 +265,7 @@ impl Pump {
         let all = self.written >= self.framed.len();
         let (mut written, mut failed, mut unsendable) = (0, 0, None);
         let (mut messages, mut bytes) = (0, 0);
+        let mut answers = Answers::default();
         while let Some(end) = self.ends.get(self.settled).filter(|end| all || end.at <= self.written) {
             match &end.error {
                 None => {
@@ -276,6 +277,7 @@ impl Pump {
                 }
             }
             if end.is_last {
+                answers.element(&mut self.messages, self.settled, self.element_error.is_none());
                 match self.element_error.take() {
                     None => written += 1,
                     Some(cause) => {
@@ -291,6 +293,7 @@ impl Pump {
         if messages > 0 {
             self.outbox.wrote(messages, bytes);
         }
+        answers.tell();
         self.outbox.counters().written(written);
         self.outbox.counters().failed(failed);
         if let Some(cause) = unsendable {
@@ -309,8 +312,8 @@ impl Pump {
 impl Drop for Pump {
     fn drop(&mut self) {
         match self.unwritten {
-            Unwritten::Keep => self.outbox.put_back(&self.messages, self.settled),
-            Unwritten::Fail => self.outbox.counters().failed(self.messages.elements_from(self.settled)),
+            Unwritten::Keep => self.outbox.put_back(&mut self.messages, self.settled),
+            Unwritten::Fail => self.outbox.fail(&mut self.messages, self.settled),
         }
         let left_out = self.failures.take_left_out();
         if left_out > 0 {

@@ -17,6 +17,7 @@ fn put(outbox: &Outbox, numbers: std::ops::Range<u64>) -> (usize, Put) {
             element: Element { content: value.into(), meta: &meta },
             ingest_ns: 0,
             ends_event: true,
+            receipt: None,
         })
         .collect();
     let (taken, outcome) = outbox.put(&items, &mut |refused| panic!("{refused}"));
@@ -59,7 +60,7 @@ async fn what_was_not_written_comes_first_again() {
     let mut taken = Messages::default();
     outbox.take(&mut taken);
     put(&outbox, 3..5);
-    outbox.put_back(&taken, 1);
+    outbox.put_back(&mut taken, 1);
     let mut again = Messages::default();
     outbox.take(&mut again);
     assert_eq!(texts(&again), ["1", "2", "3", "4"]);
@@ -76,7 +77,7 @@ async fn a_closed_outbox_fails_what_it_holds_what_comes_and_what_comes_back() {
     let room = outbox.room();
     assert_eq!(outbox.close(), 2);
     assert!(room.now_or_never().is_some(), "senders must not wait for ever");
-    outbox.put_back(&taken, 1);
+    outbox.put_back(&mut taken, 1);
     assert_eq!(put(&outbox, 5..6), (0, Put::Closed));
     assert_eq!(outbox.counters().totals().failed, 4);
 }

@@ -1,11 +1,8 @@
 //! A sink that takes encoded bytes.
 
 use super::MOST_UNFLUSHED;
-use crate::{ByteSink, SinkError, SinkShared};
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
+use crate::{ByteSink, SinkError, SinkShared, clock::nanos};
+use std::{mem, time::Instant};
 use tremor_codec::{Chunks, Encoder};
 use tremor_event::{EventBatch, Outcome, Receipt, settle_all};
 
@@ -116,9 +113,4 @@ impl Encoding {
         self.settle(flushed, shared)?;
         self.sink.stop().await.map_err(|error| error.to_string())
     }
-}
-
-/// Nanoseconds of `time`, or as many as there can be.
-pub(super) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! A sink that takes events as they are.
 
-use super::{MOST_UNFLUSHED, encoding::nanos};
-use crate::{EventSink, SinkControl, SinkError, SinkShared};
+use super::MOST_UNFLUSHED;
+use crate::{EventSink, SinkControl, SinkError, SinkShared, clock::nanos};
 use std::{
     mem,
     time::{Duration, Instant},

@@ -1,0 +1,159 @@
+//! Encoded messages, and who waits to hear of them.
+
+use crate::clock::nanos;
+use std::{collections::VecDeque, time::Instant};
+use tremor_codec::Chunks;
+use tremor_event::{Outcome, Receipt, settle_all};
+
+/// Memory that buffers of messages keep while their connection is busy.
+const KEEP_BYTES: usize = 64 * 1024;
+
+/// Encoded messages in order.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    chunks: Chunks,
+    flags: Vec<Flags>,
+    /// Of elements that somebody waits for, in order; empty, and without memory, if nobody does.
+    receipts: VecDeque<Attached>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flags {
+    binary: bool,
+    is_last: bool,
+}
+
+/// A receipt that is settled when a message has been written.
+#[derive(Debug)]
+struct Attached {
+    /// Number of the message.
+    message: usize,
+    receipt: Receipt,
+    since: Instant,
+}
+
+/// One of [`Messages`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message<'a> {
+    pub(crate) payload: &'a [u8],
+    pub(crate) binary: bool,
+    /// The last message of an element; elements are what counters count.
+    pub(crate) is_last: bool,
+}
+
+impl Messages {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Message<'_>> {
+        let flags = self.flags.iter();
+        self.chunks.iter().zip(flags).map(|(payload, flags)| Message {
+            payload,
+            binary: flags.binary,
+            is_last: flags.is_last,
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.flags.is_empty()
+    }
+
+    /// Removes all of them and keeps some of the memory. Receipts that are still there fail.
+    pub(crate) fn clear(&mut self) {
+        self.chunks.clear();
+        self.chunks.trim(KEEP_BYTES);
+        self.flags.clear();
+        self.fail_receipts();
+    }
+
+    /// Elements whose last message is number `from` or later.
+    pub(crate) fn elements_from(&self, from: usize) -> u64 {
+        self.flags.iter().skip(from).map(|flags| u64::from(flags.is_last)).sum()
+    }
+
+    /// How many messages there are.
+    pub(super) fn len(&self) -> usize {
+        self.flags.len()
+    }
+
+    /// Bytes of payload.
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks.as_bytes().len()
+    }
+
+    /// Where chunks are encoded to; [`Messages::flag_new`] makes messages of them.
+    pub(super) fn chunks(&mut self) -> &mut Chunks {
+        &mut self.chunks
+    }
+
+    /// Gives flags to the chunks that have none yet, the last of which ends an element if `counts`; says how
+    /// many those were.
+    pub(super) fn flag_new(&mut self, binary: bool, counts: bool) -> usize {
+        let new = self.chunks.len() - self.flags.len();
+        self.flags.resize(self.chunks.len(), Flags { binary, is_last: false });
+        if let Some(last) = self.flags.last_mut().filter(|_| new > 0) {
+            last.is_last = counts;
+        }
+        new
+    }
+
+    /// `receipt` is settled when the message that is now the last one has been written.
+    pub(super) fn attach(&mut self, receipt: Receipt, since: Instant) {
+        let message = self.flags.len().saturating_sub(1);
+        self.receipts.push_back(Attached { message, receipt, since });
+    }
+
+    /// Appends the messages of `other` from number `from` on, with their receipts, which `other` then has no more.
+    pub(super) fn append_from(&mut self, other: &mut Self, from: usize) {
+        let before = self.flags.len();
+        for message in other.iter().skip(from) {
+            self.chunks.push(message.payload);
+            self.flags.push(Flags { binary: message.binary, is_last: message.is_last });
+        }
+        self.receipts.extend(other.receipts.drain(..).map(|attached| Attached {
+            message: before + attached.message.saturating_sub(from),
+            ..attached
+        }));
+    }
+
+    /// Nobody will write what the receipts wait for.
+    pub(super) fn fail_receipts(&mut self) {
+        settle_all(self.receipts.drain(..).map(|attached| attached.receipt), Outcome::Failed);
+        self.receipts.shrink_to(0);
+    }
+}
+
+/// Collects receipts whose elements have come to an end, to settle them together.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    delivered: Vec<Receipt>,
+    failed: Vec<Receipt>,
+    /// When the first of those that were delivered was put into the outbox.
+    since: Option<Instant>,
+}
+
+impl Answers {
+    /// The element whose last message is number `message` has been written, or could not be sent.
+    pub(crate) fn element(&mut self, messages: &mut Messages, message: usize, is_written: bool) {
+        while let Some(attached) = messages.receipts.pop_front_if(|attached| attached.message <= message) {
+            if is_written {
+                self.since.get_or_insert(attached.since);
+                self.delivered.push(attached.receipt);
+            } else {
+                self.failed.push(attached.receipt);
+            }
+        }
+    }
+
+    pub(super) fn delivered(&mut self, receipt: Receipt) {
+        self.delivered.push(receipt);
+    }
+
+    pub(super) fn failed(&mut self, receipt: Receipt) {
+        self.failed.push(receipt);
+    }
+
+    /// Settles them.
+    pub(crate) fn tell(self) {
+        let took_ns = self.since.map_or(0, |since| nanos(since.elapsed()));
+        settle_all(self.delivered, Outcome::Delivered { took_ns });
+        settle_all(self.failed, Outcome::Failed);
+    }
+}
