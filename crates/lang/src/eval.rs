@@ -14,10 +14,10 @@ mod stmt;
 mod weight;
 
 pub(crate) use expr::{eval, is_true};
-pub(crate) use stmt::{Flow, Frame, run_block};
+pub(crate) use stmt::{Flow, Frame, Locals, run_block};
 
 use crate::function::Context;
-use std::ops::Deref;
+use std::{borrow::Cow, ops::Deref};
 use tremor_value::{Payload, Value};
 
 pub(crate) static NULL: Value = Value::Null;
@@ -56,6 +56,15 @@ impl Deref for Operand<'_> {
 impl From<Value> for Operand<'_> {
     fn from(value: Value) -> Self {
         Self::Owned(value)
+    }
+}
+
+impl<'e> From<Cow<'e, Value>> for Operand<'e> {
+    fn from(value: Cow<'e, Value>) -> Self {
+        match value {
+            Cow::Borrowed(value) => Self::Ref(value),
+            Cow::Owned(value) => Self::Owned(value),
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Context<'a> {
     steps: Cell<u32>,
     /// Values that may still be copied into others, compared or written.
     values: Cell<usize>,
+    /// Searches that the event's text is still worth.
+    searches: Cell<usize>,
 }
 
 /// Calls and rounds of loops that one event may take: seconds of work, far beyond any sensible script.
@@ -52,19 +54,27 @@ const VALUES_PER_EVENT: usize = 32 * 1024 * 1024;
 /// The same for one expression that is folded when it is compiled.
 const VALUES_PER_FOLDING: usize = 1024 * 1024;
 
+/// Keys that are looked for in the text of an event that is not built; from then on building it is the better deal.
+/// This also bounds what a loop can make of a long text.
+const SEARCHES_PER_EVENT: usize = 64;
+
+/// What a search for a nested member counts for each of its keys: text has to be read to find it.
+const NESTED_SEARCH: usize = 2;
+
 impl<'a> Context<'a> {
     /// What is known about one event.
     #[must_use]
     pub fn new(ingest_ns: u64, origin: Option<Origin<'a>>, host: Option<&'a dyn Host>) -> Self {
         let (steps, values) = (Cell::new(STEPS_PER_EVENT), Cell::new(VALUES_PER_EVENT));
-        Self { ingest_ns, origin, host, steps, values }
+        let searches = Cell::new(SEARCHES_PER_EVENT);
+        Self { ingest_ns, origin, host, steps, values, searches }
     }
 
     /// The context in which constants are folded: no time, no origin, no process.
     #[must_use]
     pub fn folding() -> Self {
         let (steps, values) = (Cell::new(STEPS_PER_FOLDING), Cell::new(VALUES_PER_FOLDING));
-        Self { ingest_ns: 0, origin: None, host: None, steps, values }
+        Self { ingest_ns: 0, origin: None, host: None, steps, values, searches: Cell::new(0) }
     }
 
     /// The same with another bound on the values that may be copied into others, compared or written: nested ones and
@@ -80,6 +90,18 @@ impl<'a> Context<'a> {
         match self.values.get().checked_sub(values) {
             Some(left) => {
                 self.values.set(left);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Counts a search for a member that is `keys` deep; `false` if the event should be built instead.
+    pub(crate) fn may_search_event(&self, keys: usize) -> bool {
+        let cost = if keys > 1 { keys.saturating_mul(NESTED_SEARCH) } else { keys };
+        match self.searches.get().checked_sub(cost) {
+            Some(left) => {
+                self.searches.set(left);
                 true
             }
             None => false,

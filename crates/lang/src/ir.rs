@@ -118,6 +118,16 @@ pub(crate) struct Segment {
     pub(crate) span: Span,
 }
 
+impl Segment {
+    /// The key, if it is constant.
+    pub(crate) fn key(&self) -> Option<&str> {
+        match &self.kind {
+            SegmentKind::Key(key) => Some(key),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum SegmentKind {
     Key(Str),

@@ -2,7 +2,7 @@
 
 use crate::{
     error::RuntimeError,
-    eval::{Flow, Frame, run_block},
+    eval::{Flow, Frame, Locals, run_block},
     function::Context,
     ir::Block,
 };
@@ -52,7 +52,7 @@ impl Script {
         args: &Value,
         context: &Context<'_>,
     ) -> Result<Outcome, RuntimeError> {
-        let locals = vec![None; self.locals];
+        let locals = Locals::from_elem(None, self.locals);
         let mut frame = Frame { event, meta, state, args, locals, context };
         Ok(match run_block(&self.body, &mut frame, true)? {
             Flow::Value(value) => Outcome::Emit { port: None, value },

@@ -1,21 +1,22 @@
 //! Expressions.
 
-use super::{Bound, Env, Operand, bytes, fold, path, pattern, record, stmt, weight};
+use super::{Bound, Env, Locals, Operand, bytes, fold, path, pattern, record, stmt, weight};
 use crate::{
     error::{ErrorKind, FailedCall, RuntimeError},
     function::FunctionError,
     ir::{Chain, Expr, FunctionCall, Key, Match, NativeCall, Piece, Step, Unary},
     ops,
 };
+use smallvec::SmallVec;
 use std::fmt::Write;
 use tremor_diagnostic::Span;
 use tremor_syntax::ast::BinaryOp;
-use tremor_value::{Record, Str, Value};
+use tremor_value::{Record, Str, Value, json};
 
 /// Computes the value of `expr`.
 ///
-/// Every kind of expression that needs more than a line has a function of its own, which keeps the stack frame of
-/// this one small: it is the one that nests.
+/// Every kind of expression that needs more than a line has a function of its own, which is not inlined: that keeps
+/// the stack frame of this one small, which nests, and constants and paths quick.
 pub(crate) fn eval<'e>(expr: &'e Expr, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     match expr {
         Expr::Const(value) => Ok(Operand::Ref(value)),
@@ -36,10 +37,12 @@ pub(crate) fn eval<'e>(expr: &'e Expr, env: &Env<'e>) -> Result<Operand<'e>, Run
     }
 }
 
+#[inline(never)]
 fn present<'e>(path: &'e crate::ir::Path, wanted: bool, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     path::is_present(path, env).map(|present| Operand::Owned(Value::Bool(present == wanted)))
 }
 
+#[inline(never)]
 fn eval_chain<'e>(chain: &'e Chain, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     let mut left = eval(&chain.first, env)?;
     let mut left_span = chain.first_span;
@@ -60,6 +63,7 @@ fn eval_chain<'e>(chain: &'e Chain, env: &Env<'e>) -> Result<Operand<'e>, Runtim
     Ok(left)
 }
 
+#[inline(never)]
 fn binary<'e>(
     op: BinaryOp,
     left: Operand<'e>,
@@ -97,6 +101,7 @@ fn logic(step: &Step, left: &Value, left_span: Span, env: &Env<'_>) -> Result<bo
     Ok(if step.op == BinaryOp::Xor { left ^ right } else { right })
 }
 
+#[inline(never)]
 fn eval_unary<'e>(unary: &'e Unary, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     let operand = eval(&unary.operand, env)?;
     ops::unary(unary.op, &operand).map(Operand::Owned).map_err(|error| {
@@ -105,17 +110,19 @@ fn eval_unary<'e>(unary: &'e Unary, env: &Env<'e>) -> Result<Operand<'e>, Runtim
     })
 }
 
+#[inline(never)]
 fn list<'e>(items: &'e [Expr], env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     let items: Result<Vec<Value>, _> =
-        items.iter().map(|item| weight::embed(eval(item, env)?, env)).collect();
+        items.iter().map(|item| weight::embed(eval(item, env)?, env.context)).collect();
     items.map(|items| Operand::Owned(Value::from(items)))
 }
 
+#[inline(never)]
 fn record_literal<'e>(entries: &'e [(Key, Expr)], env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     let mut record = Record::with_capacity(entries.len());
     for (name, value) in entries {
         let name = key(name, env)?;
-        let value = weight::embed(eval(value, env)?, env)?;
+        let value = weight::embed(eval(value, env)?, env.context)?;
         record.insert(name, value);
     }
     Ok(Operand::Owned(Value::from(record)))
@@ -129,31 +136,49 @@ pub(crate) fn key(key: &Key, env: &Env<'_>) -> Result<Str, RuntimeError> {
     }
 }
 
+#[inline(never)]
 fn interpolate(pieces: &[Piece], env: &Env<'_>) -> Result<Str, RuntimeError> {
-    let mut text = Str::new();
+    // All values first: then the length is known, and the text is written into its place at once.
+    let mut values: SmallVec<[Operand<'_>; 4]> = SmallVec::new();
+    let mut length = 0;
     for piece in pieces {
-        match piece {
-            Piece::Text(piece) => text.push_str(piece),
+        length += match piece {
+            Piece::Text(text) => text.len(),
             Piece::Expr(expr) => {
                 let value = eval(expr, env)?;
                 weight::pay(&value, env.context)?;
-                append_text(&mut text, &value);
+                let length = value.as_str().map_or(LENGTH_OF_OTHERS, str::len);
+                values.push(value);
+                length
             }
+        };
+    }
+    let mut text = Str::with_capacity(length);
+    let mut values = values.iter();
+    for piece in pieces {
+        match piece {
+            Piece::Text(piece) => text.push_str(piece),
+            Piece::Expr(_) => values.next().into_iter().for_each(|value| append_text(&mut text, value)),
         }
     }
     Ok(text)
 }
 
+/// What a value that is no text is expected to need in one.
+const LENGTH_OF_OTHERS: usize = 8;
+
 /// Appends a value as interpolation shows it: text as it is, all else as compact JSON.
-pub(crate) fn append_text(text: &mut Str, value: &Value) {
+fn append_text(text: &mut Str, value: &Value) {
     match value {
         Value::String(piece) => text.push_str(piece),
-        other => {
-            let _ = write!(text, "{other}");
+        Value::I64(number) => {
+            let _ = write!(text, "{number}");
         }
+        other => text.push_str(&json::to_string(other)),
     }
 }
 
+#[inline(never)]
 fn native<'e>(call: &'e NativeCall, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     let apply = |args: &[&Value]| {
         let failed = |error| Box::new(FailedCall { native: call.native, count: args.len(), error });
@@ -174,6 +199,10 @@ fn native<'e>(call: &'e NativeCall, env: &Env<'e>) -> Result<Operand<'e>, Runtim
             let (a, b) = (eval(a, env)?, eval(b, env)?);
             apply(&[&*a, &*b])
         }
+        [a, b, c] => {
+            let (a, b, c) = (eval(a, env)?, eval(b, env)?, eval(c, env)?);
+            apply(&[&*a, &*b, &*c])
+        }
         args => {
             let args: Vec<Operand<'_>> = args.iter().map(|arg| eval(arg, env)).collect::<Result<_, _>>()?;
             let args: Vec<&Value> = args.iter().map(|arg| &**arg).collect();
@@ -182,13 +211,17 @@ fn native<'e>(call: &'e NativeCall, env: &Env<'e>) -> Result<Operand<'e>, Runtim
     }
 }
 
+#[inline(never)]
 fn function<'e>(call: &'e FunctionCall, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
-    let args = call.args.iter().map(|arg| eval(arg, env).map(Operand::into_value));
-    let args: Vec<Value> = args.collect::<Result<_, _>>()?;
+    let mut args = Locals::with_capacity(call.args.len().max(call.function.slots));
+    for arg in &call.args {
+        args.push(Some(eval(arg, env)?.into_value()));
+    }
     let value = stmt::call(&call.function, args, call.span, env.context);
     value.map(Operand::Owned).map_err(|error| error.placed(call.span))
 }
 
+#[inline(never)]
 fn eval_match<'e>(match_: &'e Match<Expr>, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     let (clause, value) = pattern::select(match_, env)?;
     let Some(value) = value else { return eval(&clause.arm, env) };

@@ -10,17 +10,14 @@ use crate::{
 };
 use std::sync::Arc;
 use tremor_syntax::ast::BinaryOp;
-use tremor_value::Value;
+use tremor_value::{Record, Value};
 
 /// The items to go over, each after its index or key; none for a value that is neither array nor record.
-fn items(target: &Value) -> Box<dyn Iterator<Item = (Value, &Value)> + '_> {
-    match target {
-        Value::Array(items) => Box::new((0_u64..).map(Value::from).zip(items.iter())),
-        Value::Record(record) => {
-            Box::new(record.iter().map(|(key, value)| (Value::String(key.clone()), value)))
-        }
-        _ => Box::new(std::iter::empty()),
-    }
+fn items(target: &Value) -> impl Iterator<Item = (Value, &Value)> {
+    let array = target.as_array().unwrap_or_default().iter();
+    let record = target.as_record().map(Record::iter).into_iter().flatten();
+    let indexed = array.zip(0_u64..).map(|(item, index)| (Value::from(index), item));
+    indexed.chain(record.map(|(key, value)| (Value::String(key.clone()), value)))
 }
 
 pub(super) fn eval_pure<'e>(for_: &'e For<Expr>, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
@@ -95,7 +92,7 @@ fn check_steps<Arm>(for_: &For<Arm>, context: &Context<'_>) -> Result<(), Runtim
 
 fn initial<Arm>(for_: &For<Arm>, env: &Env<'_>) -> Result<Value, RuntimeError> {
     match &for_.initial {
-        Some(initial) => weight::embed(eval(initial, env)?, env),
+        Some(initial) => weight::embed(eval(initial, env)?, env.context),
         None => Ok(Value::from(Vec::new())),
     }
 }
@@ -113,13 +110,14 @@ fn fold<Arm>(
     match (for_.op, &mut *folded) {
         (BinaryOp::Add, Value::Array(items)) => Arc::make_mut(items).push(value),
         (BinaryOp::Add, Value::Record(record)) => {
-            let Value::Record(members) = &value else {
+            let Value::Record(members) = value else {
                 let kind = ErrorKind::NotRecord { what: "value of this arm", found: value.type_name() };
                 return Err(at_arm(kind));
             };
             let record = Arc::make_mut(record);
-            for (key, value) in members.iter() {
-                record.insert(key.clone(), value.clone());
+            match Arc::try_unwrap(members) {
+                Ok(members) => record.extend(members),
+                Err(shared) => record.extend(shared.iter().map(|(key, value)| (key.clone(), value.clone()))),
             }
         }
         (op @ (BinaryOp::And | BinaryOp::Or | BinaryOp::Xor), _) => {

@@ -1,18 +1,18 @@
 //! Reading paths (`spec/language-script.md` section 4) and assigning to them (section 5).
 
-use super::{Env, Operand, eval, weight};
+use super::{Env, NULL, Operand, eval, weight};
 use crate::{
     error::{ErrorKind, Origin, RuntimeError},
     ir::{Path, Root, Segment, SegmentKind},
 };
 use std::sync::Arc;
 use tremor_diagnostic::Span;
-use tremor_value::{Record, Str, Value};
+use tremor_value::{Payload, Record, Str, Value};
 
 /// Why a segment gave nothing.
 enum Miss {
-    /// What `present` reports as `false`; the place is the segment.
-    Absent(ErrorKind),
+    /// What `present` reports as `false`, at this place.
+    Absent(ErrorKind, Span),
     /// An error either way.
     Error(RuntimeError),
 }
@@ -23,99 +23,176 @@ enum Found<'v> {
     Slice(Value),
 }
 
+/// How far the constant segments at the front of a path lead.
+enum Look<'e> {
+    /// To this value; the remaining segments begin with a computed one.
+    At(Operand<'e>, &'e [Segment]),
+    /// Nowhere: a local without value, a key or index that is not there.
+    Nowhere,
+}
+
+/// Reads a path.
+///
+/// # Errors
+/// E-P0 to E-P6, and what computed parts give.
 pub(super) fn resolve<'e>(path: &'e Path, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
-    let mut current = match root(path, env)? {
-        Ok(root) => root,
-        Err(kind) => return Err(RuntimeError::at(kind, path.span)),
+    let found = match look(path, env)? {
+        Look::At(value, []) => return Ok(value),
+        Look::At(value, rest) => follow(value, rest, path, env),
+        // Goes the same way again, this time keeping an eye on what is wrong.
+        Look::Nowhere => root(path, env).and_then(|root| follow(root, &path.segments, path, env)),
     };
-    for segment in &path.segments {
-        current = match step(current, segment, path, env) {
-            Ok(next) => next,
-            Err(Miss::Absent(kind)) => return Err(RuntimeError::new(kind, segment.span, path.span)),
-            Err(Miss::Error(error)) => return Err(error),
-        };
-    }
-    Ok(current)
+    found.map_err(|miss| match miss {
+        Miss::Absent(kind, span) => RuntimeError::new(kind, span, path.span),
+        Miss::Error(error) => error,
+    })
 }
 
+/// Whether reading a path would succeed.
+///
+/// # Errors
+/// What computed parts give.
 pub(super) fn is_present<'e>(path: &'e Path, env: &Env<'e>) -> Result<bool, RuntimeError> {
-    let Ok(mut current) = root(path, env)? else { return Ok(false) };
-    for segment in &path.segments {
-        current = match step(current, segment, path, env) {
-            Ok(next) => next,
-            Err(Miss::Absent(_)) => return Ok(false),
-            Err(Miss::Error(error)) => return Err(error),
-        };
+    if let Root::Event = path.root
+        && !path.segments.is_empty()
+        && !env.event.is_built()
+        && path.segments.iter().all(|segment| segment.key().is_some())
+        && env.context.may_search_event(path.segments.len())
+    {
+        return Ok(env.event.contains_path(keys_of(&path.segments)));
     }
-    Ok(true)
+    let found = match look(path, env)? {
+        Look::At(value, rest) => follow(value, rest, path, env),
+        Look::Nowhere => return Ok(false),
+    };
+    match found {
+        Ok(_) => Ok(true),
+        Err(Miss::Absent(..)) => Ok(false),
+        Err(Miss::Error(error)) => Err(error),
+    }
 }
 
-/// The inner error is a missing local, which `present` reports as `false`.
-fn root<'e>(path: &'e Path, env: &Env<'e>) -> Result<Result<Operand<'e>, ErrorKind>, RuntimeError> {
-    Ok(Ok(match &path.root {
-        Root::Event => Operand::Ref(env.event.value()),
-        Root::Meta => Operand::Ref(env.meta),
-        Root::State => Operand::Ref(env.state),
-        Root::Args => Operand::Ref(env.args),
-        Root::Group => Operand::Ref(env.group),
-        Root::Window => Operand::Ref(env.window),
-        Root::Local(slot, name) => match local(env, *slot) {
-            Some(value) => Operand::Ref(value),
-            None => return Ok(Err(ErrorKind::UnknownLocal(name.clone()))),
+/// Goes along the segments whose keys are constant, without copying anything that is borrowed.
+#[inline]
+fn look<'e>(path: &'e Path, env: &Env<'e>) -> Result<Look<'e>, RuntimeError> {
+    let mut current = match &path.root {
+        Root::Event if env.event.is_built() => env.event.value(),
+        Root::Event => return Ok(look_into_event(&path.segments, env)),
+        Root::Meta => env.meta,
+        Root::State => env.state,
+        Root::Args => env.args,
+        Root::Group => env.group,
+        Root::Window => env.window,
+        Root::Local(slot, _) => match local(env, *slot) {
+            Some(value) => value,
+            None => return Ok(Look::Nowhere),
         },
-        Root::Unknown(name) => return Ok(Err(ErrorKind::UnknownLocal(name.clone()))),
+        Root::Unknown(_) => return Ok(Look::Nowhere),
         Root::Bound(level) => bound(env, *level),
-        Root::Expr(expr) => eval(expr, env)?,
-    }))
+        Root::Expr(expr) => return eval(expr, env).map(|value| Look::At(value, &path.segments)),
+    };
+    let mut rest = &*path.segments;
+    while let [segment, after @ ..] = rest {
+        let found = match &segment.kind {
+            SegmentKind::Key(key) => current.get(key),
+            SegmentKind::Index(index) => current.as_array().and_then(|items| at(items, (*index).into())),
+            SegmentKind::Dynamic(..) | SegmentKind::Range { .. } => break,
+        };
+        let Some(found) = found else { return Ok(Look::Nowhere) };
+        current = found;
+        rest = after;
+    }
+    Ok(Look::At(Operand::Ref(current), rest))
+}
+
+/// The same for an event that is not built: only what the path leads to is made.
+fn look_into_event<'e>(segments: &'e [Segment], env: &Env<'e>) -> Look<'e> {
+    let keys = segments.iter().take_while(|segment| segment.key().is_some()).count();
+    let (way, rest) = segments.split_at_checked(keys).unwrap_or_default();
+    if way.is_empty() || !env.context.may_search_event(keys) {
+        // All of it is wanted, or so many of its parts that it is cheaper to have them all.
+        return Look::At(Operand::Ref(env.event.value()), segments);
+    }
+    match env.event.get_path(keys_of(way)) {
+        Some(value) => Look::At(value.into(), rest),
+        None => Look::Nowhere,
+    }
+}
+
+fn keys_of(segments: &[Segment]) -> impl Iterator<Item = &str> {
+    segments.iter().filter_map(Segment::key)
+}
+
+fn root<'e>(path: &'e Path, env: &Env<'e>) -> Result<Operand<'e>, Miss> {
+    let value = match &path.root {
+        Root::Event => env.event.value(),
+        Root::Meta => env.meta,
+        Root::State => env.state,
+        Root::Args => env.args,
+        Root::Group => env.group,
+        Root::Window => env.window,
+        Root::Local(slot, name) => match local(env, *slot) {
+            Some(value) => value,
+            None => return Err(Miss::Absent(ErrorKind::UnknownLocal(name.clone()), path.span)),
+        },
+        Root::Unknown(name) => return Err(Miss::Absent(ErrorKind::UnknownLocal(name.clone()), path.span)),
+        Root::Bound(level) => bound(env, *level),
+        Root::Expr(expr) => return eval(expr, env).map_err(Miss::Error),
+    };
+    Ok(Operand::Ref(value))
 }
 
 fn local<'e>(env: &Env<'e>, slot: u32) -> Option<&'e Value> {
     env.locals.get(usize::try_from(slot).ok()?)?.as_ref()
 }
 
-fn bound<'e>(env: &Env<'e>, level: u32) -> Operand<'e> {
+fn bound<'e>(env: &Env<'e>, level: u32) -> &'e Value {
     let mut variable = env.bound;
     for _ in 0..level {
         variable = variable.and_then(|variable| variable.outer);
     }
-    variable.map_or(Operand::Owned(Value::Null), |variable| Operand::Ref(&variable.value))
+    variable.map_or(&NULL, |variable| &*variable.value)
 }
 
-fn step<'e>(
-    current: Operand<'e>,
-    segment: &'e Segment,
+fn follow<'e>(
+    mut current: Operand<'e>,
+    segments: &'e [Segment],
     path: &Path,
     env: &Env<'e>,
 ) -> Result<Operand<'e>, Miss> {
-    match current {
-        Operand::Ref(value) => Ok(match look_up(value, segment, path, env)? {
-            Found::Member(member) => Operand::Ref(member),
-            Found::Slice(slice) => Operand::Owned(slice),
-        }),
-        Operand::Owned(value) => Ok(Operand::Owned(match look_up(&value, segment, path, env)? {
-            Found::Member(member) => member.clone(),
-            Found::Slice(slice) => slice,
-        })),
+    for segment in segments {
+        current = match current {
+            Operand::Ref(value) => match look_up(value, segment, path, env)? {
+                Found::Member(member) => Operand::Ref(member),
+                Found::Slice(slice) => Operand::Owned(slice),
+            },
+            Operand::Owned(value) => Operand::Owned(match look_up(&value, segment, path, env)? {
+                Found::Member(member) => member.clone(),
+                Found::Slice(slice) => slice,
+            }),
+        };
     }
+    Ok(current)
 }
 
 fn look_up<'v>(value: &'v Value, segment: &Segment, path: &Path, env: &Env<'_>) -> Result<Found<'v>, Miss> {
+    let absent = |kind| Miss::Absent(kind, segment.span);
     match &segment.kind {
-        SegmentKind::Key(key) => member(value, key, path).map(Found::Member),
+        SegmentKind::Key(key) => member(value, key, path).map(Found::Member).map_err(absent),
         SegmentKind::Index(index) => match value.as_array() {
-            Some(items) => item(items, (*index).into()).map(Found::Member),
-            None => Err(Miss::Absent(ErrorKind::NeedsArray { found: value.type_name() })),
+            Some(items) => item(items, (*index).into()).map(Found::Member).map_err(absent),
+            None => Err(absent(ErrorKind::NeedsArray { found: value.type_name() })),
         },
         SegmentKind::Dynamic(index, span) => {
             dynamic(value, (index, *span), segment, path, env).map(Found::Member)
         }
-        SegmentKind::Range { start, end } => slice(value, start, end, path, env).map(Found::Slice),
+        SegmentKind::Range { start, end } => slice(value, start, end, segment, path, env).map(Found::Slice),
     }
 }
 
-fn member<'v>(value: &'v Value, key: &Str, path: &Path) -> Result<&'v Value, Miss> {
+fn member<'v>(value: &'v Value, key: &Str, path: &Path) -> Result<&'v Value, ErrorKind> {
     let Value::Record(record) = value else {
-        return Err(Miss::Absent(ErrorKind::NeedsRecord { found: value.type_name() }));
+        return Err(ErrorKind::NeedsRecord { found: value.type_name() });
     };
     record.get(key).ok_or_else(|| {
         let origin = match path.root {
@@ -126,13 +203,16 @@ fn member<'v>(value: &'v Value, key: &Str, path: &Path) -> Result<&'v Value, Mis
             Root::Local(..) | Root::Bound(_) | Root::Unknown(_) => Origin::Local,
             Root::Group | Root::Window | Root::Expr(_) => Origin::Other,
         };
-        Miss::Absent(ErrorKind::MissingKey { origin, key: key.clone(), record: Some(Arc::clone(record)) })
+        ErrorKind::MissingKey { origin, key: key.clone(), record: Some(Arc::clone(record)) }
     })
 }
 
-fn item(items: &[Value], index: i128) -> Result<&Value, Miss> {
-    let found = usize::try_from(index).ok().and_then(|index| items.get(index));
-    found.ok_or(Miss::Absent(ErrorKind::Index { from: index, to: None, len: items.len() }))
+fn at(items: &[Value], index: i128) -> Option<&Value> {
+    items.get(usize::try_from(index).ok()?)
+}
+
+fn item(items: &[Value], index: i128) -> Result<&Value, ErrorKind> {
+    at(items, index).ok_or(ErrorKind::Index { from: index, to: None, len: items.len() })
 }
 
 fn dynamic<'v>(
@@ -143,6 +223,7 @@ fn dynamic<'v>(
     env: &Env<'_>,
 ) -> Result<&'v Value, Miss> {
     let index = eval(index, env).map_err(Miss::Error)?;
+    let absent = |kind| Miss::Absent(kind, segment.span);
     let wrong = |expected| {
         let kind = ErrorKind::IndexType { expected, found: index.type_name() };
         Miss::Error(RuntimeError::new(kind, index_span, path.span))
@@ -152,13 +233,13 @@ fn dynamic<'v>(
             let kind = ErrorKind::Index { from: (*number).into(), to: None, len: items.len() };
             Err(Miss::Error(RuntimeError::new(kind, segment.span, path.span)))
         }
-        (Value::Array(items), Value::I64(number)) => item(items, (*number).into()),
-        (Value::Array(items), Value::U64(number)) => item(items, (*number).into()),
-        (Value::Record(_), Value::String(key)) => member(value, key, path),
+        (Value::Array(items), Value::I64(number)) => item(items, (*number).into()).map_err(absent),
+        (Value::Array(items), Value::U64(number)) => item(items, (*number).into()).map_err(absent),
+        (Value::Record(_), Value::String(key)) => member(value, key, path).map_err(absent),
         (Value::Record(_), _) => Err(wrong("string")),
         (Value::Array(_), index) if index.as_str().is_none() => Err(wrong("integer")),
-        (_, Value::String(_)) => Err(Miss::Absent(ErrorKind::NeedsRecord { found: value.type_name() })),
-        _ => Err(Miss::Absent(ErrorKind::NeedsArray { found: value.type_name() })),
+        (_, Value::String(_)) => Err(absent(ErrorKind::NeedsRecord { found: value.type_name() })),
+        _ => Err(absent(ErrorKind::NeedsArray { found: value.type_name() })),
     }
 }
 
@@ -168,11 +249,12 @@ fn slice(
     value: &Value,
     start: &(Expression, Span),
     end: &(Expression, Span),
+    segment: &Segment,
     path: &Path,
     env: &Env<'_>,
 ) -> Result<Value, Miss> {
     let Value::Array(items) = value else {
-        return Err(Miss::Absent(ErrorKind::NeedsArray { found: value.type_name() }));
+        return Err(Miss::Absent(ErrorKind::NeedsArray { found: value.type_name() }, segment.span));
     };
     let range = start.1.to(end.1);
     let bound = |(expr, span): &(Expression, Span)| {
@@ -194,26 +276,44 @@ fn slice(
             let paid = weight::pay_parts(&slice, env.context);
             paid.map_err(|error| Miss::Error(error.placed(path.span))).map(|()| slice)
         }
-        None => Err(Miss::Absent(ErrorKind::Index { from: from.into(), to: Some(to), len: items.len() })),
+        None => {
+            let kind = ErrorKind::Index { from: from.into(), to: Some(to), len: items.len() };
+            Err(Miss::Absent(kind, segment.span))
+        }
     }
 }
 
 /// The keys of an assignment's place.
-pub(super) enum Keys<'s> {
-    /// All of them are known; nothing is copied.
-    Known(&'s [Segment]),
-    Computed(Vec<Str>),
+pub(super) struct Keys<'s> {
+    segments: &'s [Segment],
+    /// One for each segment; empty if all of them are known, so that nothing is copied.
+    computed: Vec<Str>,
+    /// The assignment.
+    whole: Span,
 }
 
 impl Keys<'_> {
     fn get(&self, index: usize) -> Option<&Str> {
-        match self {
-            Self::Known(segments) => match &segments.get(index)?.kind {
-                SegmentKind::Key(key) => Some(key),
-                _ => None,
-            },
-            Self::Computed(keys) => keys.get(index),
+        match &self.segments.get(index)?.kind {
+            SegmentKind::Key(key) => Some(key),
+            _ => self.computed.get(index),
         }
+    }
+
+    /// What the error that segment `index` needs a record looks like.
+    fn needs_record(&self, index: usize, found: &Value) -> RuntimeError {
+        let kind = ErrorKind::NeedsRecord { found: found.type_name() };
+        RuntimeError::new(
+            kind,
+            self.segments.get(index).map_or(self.whole, |segment| segment.span),
+            self.whole,
+        )
+    }
+
+    /// `value` inside new records for the keys from `index` on.
+    fn wrap(&self, index: usize, value: Value) -> Value {
+        let keys = (index..self.segments.len()).rev().filter_map(|index| self.get(index));
+        keys.fold(value, |value, key| Record::from_iter([(key.clone(), value)]).into())
     }
 }
 
@@ -221,14 +321,19 @@ impl Keys<'_> {
 ///
 /// # Errors
 /// E-A3 for an index or a range, E-P5 for a computed key that is no string; `whole` is the assignment.
+#[inline]
 pub(super) fn keys<'s>(
     segments: &'s [Segment],
     whole: Span,
     env: &Env<'_>,
 ) -> Result<Keys<'s>, RuntimeError> {
-    if segments.iter().all(|segment| matches!(segment.kind, SegmentKind::Key(_))) {
-        return Ok(Keys::Known(segments));
+    if segments.iter().all(|segment| segment.key().is_some()) {
+        return Ok(Keys { segments, computed: Vec::new(), whole });
     }
+    computed_keys(segments, whole, env)
+}
+
+fn computed_keys<'s>(segments: &'s [Segment], whole: Span, env: &Env<'_>) -> Result<Keys<'s>, RuntimeError> {
     let key = |segment: &Segment| match &segment.kind {
         SegmentKind::Key(key) => Ok(key.clone()),
         SegmentKind::Index(_) | SegmentKind::Range { .. } => {
@@ -245,45 +350,57 @@ pub(super) fn keys<'s>(
             }
         },
     };
-    segments.iter().map(key).collect::<Result<_, _>>().map(Keys::Computed)
+    let computed = segments.iter().map(key).collect::<Result<_, _>>()?;
+    Ok(Keys { segments, computed, whole })
 }
 
-/// Sets the member of `target` that `keys`, those of `segments`, lead to; missing records on the way are made.
+/// Sets the member of `target` that `keys` lead to; missing records on the way are made.
 ///
 /// # Errors
 /// E-P1 at the segment that meets something other than a record; nothing is written then.
-pub(super) fn assign(
+pub(super) fn assign(target: &mut Value, keys: &Keys<'_>, value: Value) -> Result<(), RuntimeError> {
+    assign_from(0, target, keys, value)
+}
+
+/// As [`assign`], for the segments from `first` on.
+fn assign_from(
+    first: usize,
     mut target: &mut Value,
     keys: &Keys<'_>,
-    segments: &[Segment],
     value: Value,
-    whole: Span,
 ) -> Result<(), RuntimeError> {
-    let Some((last, way)) = segments.split_last() else {
-        *target = value;
-        return Ok(());
-    };
-    for (index, segment) in way.iter().enumerate() {
-        let record = record_mut(target, segment, whole)?;
-        let Some(key) = keys.get(index) else { return Ok(()) };
-        if !record.contains_key(key) {
-            record.insert(key.clone(), Value::record());
+    for index in first..keys.segments.len() {
+        if target.as_record().is_none() {
+            return Err(keys.needs_record(index, target));
+        }
+        let (Some(record), Some(key)) = (target.as_record_mut(), keys.get(index)) else { return Ok(()) };
+        if index + 1 == keys.segments.len() || !record.contains_key(key) {
+            record.insert(key.clone(), keys.wrap(index + 1, value));
+            return Ok(());
         }
         let Some(next) = record.get_mut(key) else { return Ok(()) };
         target = next;
     }
-    if let Some(key) = keys.get(way.len()) {
-        record_mut(target, last, whole)?.insert(key.clone(), value);
-    }
+    *target = value;
     Ok(())
 }
 
-fn record_mut<'v>(
-    target: &'v mut Value,
-    segment: &Segment,
-    whole: Span,
-) -> Result<&'v mut Record, RuntimeError> {
-    let found = target.type_name();
-    let needs = || RuntimeError::new(ErrorKind::NeedsRecord { found }, segment.span, whole);
-    target.as_record_mut().ok_or_else(needs)
+/// As [`assign`], for the event; of one that is not built, only the member that is written to is built.
+pub(super) fn assign_event(event: &mut Payload, keys: &Keys<'_>, value: Value) -> Result<(), RuntimeError> {
+    let Some(key) = keys.get(0) else {
+        *event = Payload::from(value);
+        return Ok(());
+    };
+    if event.is_built() {
+        return assign(event.value_mut(), keys, value);
+    }
+    let inserted = if keys.segments.len() == 1 {
+        event.insert(key.clone(), value)
+    } else {
+        match event.member_mut(key) {
+            Some(member) => return assign_from(1, member, keys, value),
+            None => event.insert(key.clone(), keys.wrap(1, value)),
+        }
+    };
+    if inserted { Ok(()) } else { Err(keys.needs_record(0, event.value())) }
 }

@@ -24,7 +24,7 @@ enum Ready<'e> {
 }
 
 fn embed(expr: &Expr, env: &Env<'_>) -> Result<Value, RuntimeError> {
-    weight::embed(eval(expr, env)?, env)
+    weight::embed(eval(expr, env)?, env.context)
 }
 
 pub(super) fn patch<'e>(patch: &'e Patch, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {

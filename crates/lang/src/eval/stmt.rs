@@ -4,10 +4,18 @@ use super::{Bound, Env, NULL, Operand, eval, expr, fold, path, pattern, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     function::Context,
-    ir::{Block, Body, Case, Emit, Function, Let, Match, Place, Stmt},
+    ir::{Block, Body, Case, Emit, Expr, Function, Let, Match, Place, Stmt},
 };
+use smallvec::SmallVec;
+use std::sync::LazyLock;
 use tremor_diagnostic::Span;
 use tremor_value::{Payload, Str, Value};
+
+/// Values of the locals, by slot. Most scripts and functions have only a few, which then need no memory of their own.
+pub(crate) type Locals = SmallVec<[Option<Value>; 4]>;
+
+/// `args` of a call without surplus arguments.
+static NO_ARGS: LazyLock<Value> = LazyLock::new(|| Value::from(Vec::new()));
 
 /// What statements run on.
 pub(crate) struct Frame<'f> {
@@ -15,7 +23,7 @@ pub(crate) struct Frame<'f> {
     pub(crate) meta: &'f mut Value,
     pub(crate) state: &'f mut Value,
     pub(crate) args: &'f Value,
-    pub(crate) locals: Vec<Option<Value>>,
+    pub(crate) locals: Locals,
     pub(crate) context: &'f Context<'f>,
 }
 
@@ -53,13 +61,21 @@ pub(crate) enum Flow {
     /// The script ends here, without output.
     Drop,
     /// The function starts again with these arguments.
-    Recur(Vec<Value>),
+    Recur(Vec<Option<Value>>),
 }
 
 /// Runs statements; the value is that of the last one, if `wanted`.
 pub(crate) fn run_block(block: &Block, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
     let Some((last, before)) = block.split_last() else { return Ok(Flow::Value(Value::Null)) };
     for stmt in before {
+        if let Stmt::Let(let_) = stmt
+            && let Stmt::Expr(expr, span) = &let_.value
+        {
+            // What most statements are; nothing has to be handed back.
+            let value = assigned(let_, (expr, *span), frame)?;
+            store(let_, value, frame)?;
+            continue;
+        }
         match run(stmt, frame, false)? {
             Flow::Value(_) | Flow::Event => {}
             end => return Ok(end),
@@ -83,7 +99,7 @@ pub(super) fn run(stmt: &Stmt, frame: &mut Frame<'_>, wanted: bool) -> Result<Fl
         Stmt::For(for_) => fold::run(for_, frame).map_err(|error| error.placed(for_.span)),
         Stmt::Recur(args) => {
             let env = frame.env();
-            let args = args.iter().map(|arg| eval(arg, &env).map(Operand::into_value));
+            let args = args.iter().map(|arg| eval(arg, &env).map(|value| Some(value.into_value())));
             args.collect::<Result<_, _>>().map(Flow::Recur)
         }
     }
@@ -111,44 +127,63 @@ fn run_match(match_: &Match<Block>, frame: &mut Frame<'_>, wanted: bool) -> Resu
 }
 
 fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
-    let mut value = match run(&let_.value, frame, true).map_err(|error| error.placed(let_.span))? {
-        Flow::Value(value) => value,
-        Flow::Event => frame.event.value().clone(),
-        end => return Ok(end),
+    let value = match &let_.value {
+        Stmt::Expr(expr, span) => assigned(let_, (expr, *span), frame)?,
+        stmt => match run(stmt, frame, true).map_err(|error| error.placed(let_.span))? {
+            Flow::Value(value) => taken_over(let_, Operand::Owned(value), frame)?,
+            Flow::Event => taken_over(let_, Operand::Ref(frame.event.value()), frame)?,
+            end => return Ok(end),
+        },
     };
-    if let_.place.is_member() {
-        value = weight::embed_value(value, frame.context).map_err(|error| error.placed(let_.span))?;
-    }
     let result = if wanted { value.clone() } else { Value::Null };
+    store(let_, value, frame)?;
+    Ok(Flow::Value(result))
+}
+
+/// The value that is assigned, if an expression gives it.
+fn assigned(let_: &Let, (expr, span): (&Expr, Span), frame: &Frame<'_>) -> Result<Value, RuntimeError> {
+    let value = eval(expr, &frame.env()).map_err(|error| error.placed(span))?;
+    taken_over(let_, value, frame)
+}
+
+fn taken_over(let_: &Let, value: Operand<'_>, frame: &Frame<'_>) -> Result<Value, RuntimeError> {
+    if let_.place.is_member() {
+        weight::embed(value, frame.context).map_err(|error| error.placed(let_.span))
+    } else {
+        Ok(value.into_value())
+    }
+}
+
+fn store(let_: &Let, value: Value, frame: &mut Frame<'_>) -> Result<(), RuntimeError> {
     let whole = let_.span;
     match &let_.place {
-        Place::Local { slot, segments, .. } if segments.is_empty() => frame.set_local(*slot, Some(value)),
+        Place::Local { slot, segments, .. } if segments.is_empty() => {
+            frame.set_local(*slot, Some(value));
+            Ok(())
+        }
         Place::Local { slot, name, span, segments } => {
             let keys = path::keys(segments, whole, &frame.env())?;
             let local = usize::try_from(*slot).ok().and_then(|slot| frame.locals.get_mut(slot));
             let Some(Some(local)) = local else {
                 return Err(RuntimeError::at(ErrorKind::UnknownLocal(name.clone()), *span));
             };
-            path::assign(local, &keys, segments, value, whole)?;
+            path::assign(local, &keys, value)
         }
         Place::Event(segments) => {
             let keys = path::keys(segments, whole, &frame.env())?;
-            path::assign(frame.event.value_mut(), &keys, segments, value, whole)?;
+            path::assign_event(frame.event, &keys, value)
         }
         Place::Meta(segments) => {
             let keys = path::keys(segments, whole, &frame.env())?;
-            path::assign(frame.meta, &keys, segments, value, whole)?;
+            path::assign(frame.meta, &keys, value)
         }
         Place::State(segments) => {
             let keys = path::keys(segments, whole, &frame.env())?;
-            path::assign(frame.state, &keys, segments, value, whole)?;
+            path::assign(frame.state, &keys, value)
         }
-        Place::WholeMeta => return Err(RuntimeError::around(ErrorKind::AssignMeta, whole, 2)),
-        Place::Invalid(what) => {
-            return Err(RuntimeError::around(ErrorKind::AssignInvalid(what), whole, 2));
-        }
+        Place::WholeMeta => Err(RuntimeError::around(ErrorKind::AssignMeta, whole, 2)),
+        Place::Invalid(what) => Err(RuntimeError::around(ErrorKind::AssignInvalid(what), whole, 2)),
     }
-    Ok(Flow::Value(result))
 }
 
 /// Calls a function with `args`; `span` is the call.
@@ -157,21 +192,21 @@ fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, Runti
 /// What its body gives, and E-R9 at the call.
 pub(super) fn call(
     function: &Function,
-    mut args: Vec<Value>,
+    mut args: Locals,
     span: Span,
     context: &Context<'_>,
 ) -> Result<Value, RuntimeError> {
-    let mut surplus = Value::from(args.split_off(function.params.min(args.len())));
+    let mut surplus = take_surplus(&mut args, function);
     for _ in 0..=function.recurs {
         if !context.step() {
             return Err(RuntimeError::around(ErrorKind::TooManySteps, span, 2));
         }
-        match call_once(function, args, &surplus, context)? {
+        match call_once(function, args, surplus.as_ref().unwrap_or(&NO_ARGS), context)? {
             Flow::Value(value) => return Ok(value),
             Flow::Recur(again) => {
-                args = again;
+                args = Locals::from_vec(again);
                 if function.open {
-                    surplus = Value::from(args.split_off(function.params.min(args.len())));
+                    surplus = take_surplus(&mut args, function);
                 }
             }
             // A function can neither emit nor drop.
@@ -181,13 +216,17 @@ pub(super) fn call(
     Err(RuntimeError::around(ErrorKind::Recursion { limit: function.recurs }, span, 2))
 }
 
+/// Takes the arguments beyond the parameters out, if there are some.
+fn take_surplus(args: &mut Locals, function: &Function) -> Option<Value> {
+    (args.len() > function.params).then(|| args.drain(function.params..).flatten().collect())
+}
+
 fn call_once(
     function: &Function,
-    args: Vec<Value>,
+    mut locals: Locals,
     surplus: &Value,
     context: &Context<'_>,
 ) -> Result<Flow, RuntimeError> {
-    let mut locals: Vec<Option<Value>> = args.into_iter().map(Some).collect();
     locals.resize(function.slots, None);
     let (mut event, mut meta, mut state) = (Payload::default(), Value::Null, Value::Null);
     let mut frame =
@@ -224,10 +263,14 @@ fn choose_case<'f>(
 }
 
 /// The values that the parameters take in this case, if its patterns match and its guard holds.
-fn case_applies(case: &Case, params: usize, frame: &Frame<'_>) -> Result<Option<Vec<Value>>, RuntimeError> {
+fn case_applies(
+    case: &Case,
+    params: usize,
+    frame: &Frame<'_>,
+) -> Result<Option<SmallVec<[Value; 4]>>, RuntimeError> {
     let Some(patterns) = &case.patterns else { return Ok(None) };
     let env = frame.env();
-    let mut values = Vec::with_capacity(params);
+    let mut values = SmallVec::with_capacity(params);
     for (pattern, local) in patterns.iter().zip(&frame.locals) {
         let Some(local) = local else { return Ok(None) };
         match pattern::extract_element(pattern, local, &env, case.span)? {

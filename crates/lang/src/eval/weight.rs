@@ -5,7 +5,7 @@
 //! another one, compares it or writes it as text pays for all its parts from what one event may take
 //! ([`Context::pay`]). A value that was just made and is only moved costs nothing.
 
-use super::{Env, Operand};
+use super::Operand;
 use crate::error::{ErrorKind, RuntimeError};
 use crate::function::Context;
 use std::sync::Arc;
@@ -62,15 +62,15 @@ pub(super) fn pay_parts(value: &Value, context: &Context<'_>) -> Result<(), Runt
 }
 
 /// The value, to be put into another one.
-pub(super) fn embed(operand: Operand<'_>, env: &Env<'_>) -> Result<Value, RuntimeError> {
+pub(super) fn embed(operand: Operand<'_>, context: &Context<'_>) -> Result<Value, RuntimeError> {
     match operand {
         Operand::Ref(value) => {
             if value.is_container() {
-                pay(value, env.context)?;
+                pay(value, context)?;
             }
             Ok(value.clone())
         }
-        Operand::Owned(value) => embed_value(value, env.context),
+        Operand::Owned(value) => embed_value(value, context),
     }
 }
 
