@@ -5,6 +5,7 @@
 mod bench;
 mod cpu_time;
 mod error;
+mod memory;
 mod output;
 mod reference;
 mod reference_pages;

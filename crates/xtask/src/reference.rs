@@ -1,5 +1,6 @@
 //! The other sides of the measurements, each in a process of its own as the program under test is.
 
+pub(crate) mod fan_out;
 pub(crate) mod json;
 pub(crate) mod ws_echo;
 
@@ -16,7 +17,9 @@ pub(crate) enum Command {
         input: PathBuf,
     },
     /// Echo WebSocket messages one by one until killed
-    WsEcho {
+    WsEcho(ws_echo::Args),
+    /// Give what one WebSocket connection says to all of them until killed
+    FanOut {
         /// Where to listen
         address: SocketAddr,
     },
@@ -29,7 +32,8 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Json { input } => json::run(input),
-        Command::WsEcho { address } => ws_echo::run(*address),
+        Command::WsEcho(args) => ws_echo::run(args),
+        Command::FanOut { address } => fan_out::run(*address),
     }
 }
 

@@ -25,6 +25,7 @@ use signal_hook::{
 use crate::{
     cpu_time,
     error::{Doing as _, Error, Result},
+    memory,
 };
 
 /// How much of a failed child's standard error is shown, in bytes.
@@ -32,7 +33,7 @@ const STDERR_TAIL_BYTES: usize = 2_000;
 
 /// All processes that were started and have not been reaped.
 #[derive(Clone)]
-pub(super) struct Children {
+pub(crate) struct Children {
     /// A process leaves this list under the lock, before its id can be given to another one.
     live: Arc<Mutex<Vec<u32>>>,
     started: Arc<AtomicU32>,
@@ -41,12 +42,12 @@ pub(super) struct Children {
 
 impl Children {
     /// Logs of the processes go to `folder`, which is removed when a signal ends us.
-    pub(super) fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: &Path) -> Self {
         Self { live: Arc::default(), started: Arc::default(), folder: folder.to_owned() }
     }
 
     /// From now on a signal that ends this process takes the children and the folder with it.
-    pub(super) fn end_on_signals(&self) -> Result<()> {
+    pub(crate) fn end_on_signals(&self) -> Result<()> {
         let mut signals =
             Signals::new([SIGINT, SIGTERM, SIGHUP]).doing(|| "listen for signals".to_owned())?;
         let children = self.clone();
@@ -66,7 +67,7 @@ impl Children {
 
     /// Starts `command`; its standard error goes to a log that is only shown when something fails.
     /// Standard input is empty unless the command says otherwise.
-    pub(super) fn spawn(&self, name: &str, command: &mut Command) -> Result<Running> {
+    pub(crate) fn spawn(&self, name: &str, command: &mut Command) -> Result<Running> {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let log = self.folder.join(format!("{number}.stderr"));
         let file = File::create(&log).doing(|| format!("create {}", log.display()))?;
@@ -83,7 +84,7 @@ impl Children {
 }
 
 /// A child process; dropping it kills it.
-pub(super) struct Running {
+pub(crate) struct Running {
     name: String,
     child: Child,
     log: PathBuf,
@@ -96,7 +97,7 @@ impl Running {
     ///
     /// # Errors
     /// [`Error::Ended`] if it failed, [`Error::Late`] if `limit` passed first; the drop then kills it.
-    pub(super) fn finish(&mut self, limit: Duration) -> Result<()> {
+    pub(crate) fn finish(&mut self, limit: Duration) -> Result<()> {
         match self.poll(limit, || None::<Infallible>)? {
             Waited::Ended(status) if status.success() => Ok(()),
             Waited::Ended(status) => Err(self.failure(status)),
@@ -109,7 +110,7 @@ impl Running {
     /// # Errors
     /// [`Error::Ended`] if the process is gone first (after one last look),
     /// [`Error::Late`] when `limit` has passed.
-    pub(super) fn until<T>(&mut self, limit: Duration, mut seen: impl FnMut() -> Option<T>) -> Result<T> {
+    pub(crate) fn until<T>(&mut self, limit: Duration, mut seen: impl FnMut() -> Option<T>) -> Result<T> {
         match self.poll(limit, &mut seen)? {
             Waited::Seen(value) => Ok(value),
             Waited::Ended(status) => seen().ok_or_else(|| self.failure(status)),
@@ -146,8 +147,13 @@ impl Running {
     }
 
     /// Processor time that the process has used so far; see [`cpu_time::of_process`].
-    pub(super) fn cpu(&self) -> Option<Duration> {
+    pub(crate) fn cpu(&self) -> Option<Duration> {
         cpu_time::of_process(self.child.id())
+    }
+
+    /// Bytes of memory that the process has right now; see [`memory::of_process`].
+    pub(crate) fn resident_bytes(&self) -> Option<u64> {
+        memory::of_process(self.child.id())
     }
 
     fn failure(&self, status: ExitStatus) -> Error {

@@ -49,8 +49,12 @@ pub(super) struct Sample {
 pub(super) enum Aim {
     /// More is better: the best sample of ours is at least so many times the best of the reference.
     AtLeastTimes(f64),
+    /// Less is better: the least sample of ours is at most so many times the least of the reference.
+    AtMostTimes(f64),
     /// Less is better: the median of ours is at most so much (in the case's unit) above the reference's.
     AtMostMore(f64),
+    /// Less is better: the median of ours is at most so much (in the case's unit), whatever the reference's.
+    Within(f64),
 }
 
 /// What comes of comparing two series of samples.
@@ -58,7 +62,7 @@ pub(super) enum Aim {
 pub(super) struct Verdict {
     pub(super) ours: f64,
     pub(super) reference: f64,
-    /// A ratio for [`Aim::AtLeastTimes`], a difference for [`Aim::AtMostMore`].
+    /// A difference for [`Aim::AtMostMore`], otherwise a ratio.
     pub(super) compared: f64,
     pub(super) met: bool,
 }
@@ -69,16 +73,21 @@ impl Aim {
         let (ours, reference) = (self.representative(ours)?.value, self.representative(reference)?.value);
         let (compared, met) = match self {
             Self::AtLeastTimes(aim) => (ours / reference, ours / reference >= aim),
+            Self::AtMostTimes(aim) => (ours / reference, ours / reference <= aim),
             Self::AtMostMore(aim) => (ours - reference, ours - reference <= aim),
+            Self::Within(aim) => (ours / reference, ours <= aim),
         };
         Some(Verdict { ours, reference, compared, met })
     }
 
-    /// The sample that stands for the series: the best of a throughput, the (upper) median of a time.
+    /// The sample that stands for the series: the best where sides are compared by a ratio, since what
+    /// else happens on the machine only makes a sample worse; the (upper) median where the figure itself
+    /// counts.
     pub(super) fn representative(self, samples: &[Sample]) -> Option<&Sample> {
         match self {
             Self::AtLeastTimes(_) => samples.iter().max_by(|a, b| a.value.total_cmp(&b.value)),
-            Self::AtMostMore(_) => {
+            Self::AtMostTimes(_) => samples.iter().min_by(|a, b| a.value.total_cmp(&b.value)),
+            Self::AtMostMore(_) | Self::Within(_) => {
                 let mut sorted: Vec<_> = samples.iter().collect();
                 sorted.sort_by(|a, b| a.value.total_cmp(&b.value));
                 sorted.get(sorted.len() / 2).copied()

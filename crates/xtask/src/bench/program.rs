@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::children::Running;
+use super::children::{Children, Running};
 use crate::{
     error::{Doing as _, Error, Result},
     output,
@@ -18,14 +18,17 @@ use crate::{
 /// How long a program may take until its port answers.
 const ACCEPT_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long it may take to make a certificate.
+const CERTIFICATE_LIMIT: Duration = Duration::from_secs(20);
+
 /// Where the binary is.
-pub(super) struct Program {
+pub(crate) struct Program {
     path: PathBuf,
 }
 
 impl Program {
     /// The binary that was named, or a release build of this workspace's.
-    pub(super) fn find(named: Option<&Path>) -> Result<Self> {
+    pub(crate) fn find(named: Option<&Path>) -> Result<Self> {
         let path = match named {
             Some(path) => path.canonicalize().doing(|| format!("find {}", path.display()))?,
             None => build()?,
@@ -34,14 +37,14 @@ impl Program {
     }
 
     /// A command that runs it with `arguments`, without input and output.
-    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
 
     /// A command for `server run` of `flow`, in the folder of the flow.
-    pub(super) fn server(&self, flow: &Path) -> Command {
+    pub(crate) fn server(&self, flow: &Path) -> Command {
         let mut command = self.command(&["server", "run", "--no-api"]);
         command.arg(flow);
         if let Some(folder) = flow.parent() {
@@ -50,8 +53,15 @@ impl Program {
         command
     }
 
+    /// Has it make a certificate for localhost: `cert.pem` and `key.pem` in `folder`.
+    pub(crate) fn dev_cert(&self, children: &Children, folder: &Path) -> Result<()> {
+        let mut command = self.command(&["dev-cert", "--out"]);
+        command.arg(folder);
+        children.spawn("`tremor dev-cert`", &mut command)?.finish(CERTIFICATE_LIMIT)
+    }
+
     /// What it says about its version, and where it is.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let version = self.command(&["--version"]).stdout(Stdio::piped()).stderr(Stdio::null()).output();
         let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
         format!("{} ({})", version.unwrap_or_default(), self.path.display())
@@ -91,14 +101,14 @@ fn executable(message: &str) -> Option<PathBuf> {
 }
 
 /// An address on loopback where nobody listens.
-pub(super) fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .doing(|| "find a free port".to_owned())
 }
 
 /// Waits until `server` accepts a connection.
-pub(super) fn wait_for_accept(server: &mut Running, address: SocketAddr) -> Result<()> {
+pub(crate) fn wait_for_accept(server: &mut Running, address: SocketAddr) -> Result<()> {
     server.until(ACCEPT_LIMIT, || TcpStream::connect(address).ok().map(drop))
 }
 

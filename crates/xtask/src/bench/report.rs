@@ -92,22 +92,24 @@ fn cells_of(row: &Row) -> Vec<String> {
     };
     let Some((verdict, ours, reference)) = verdict else {
         cells.extend(["failed", "", "", "", ""].map(str::to_owned));
-        cells.extend([aim_text(*aim), "no figure".to_owned()]);
+        cells.extend([aim_text(*aim, unit), "no figure".to_owned()]);
         return cells;
     };
     cells.extend([number(verdict.ours), spread(ours), number(verdict.reference), spread(reference)]);
     cells.push(match aim {
-        Aim::AtLeastTimes(_) => format!("{:.2}", verdict.compared),
+        Aim::AtLeastTimes(_) | Aim::AtMostTimes(_) | Aim::Within(_) => format!("{:.2}", verdict.compared),
         Aim::AtMostMore(_) => format!("{:+.2} {unit}", verdict.compared),
     });
-    cells.extend([aim_text(*aim), if verdict.met { "yes" } else { "no" }.to_owned()]);
+    cells.extend([aim_text(*aim, unit), if verdict.met { "yes" } else { "no" }.to_owned()]);
     cells
 }
 
-fn aim_text(aim: Aim) -> String {
+fn aim_text(aim: Aim, unit: &str) -> String {
     match aim {
         Aim::AtLeastTimes(aim) => format!("at least {aim:.1}"),
+        Aim::AtMostTimes(aim) => format!("at most {aim:.1}"),
         Aim::AtMostMore(aim) => format!("at most {aim:+.1}"),
+        Aim::Within(aim) => format!("at most {aim:.1} {unit}"),
     }
 }
 
@@ -127,7 +129,9 @@ fn row_json(row: &Row) -> Value {
     let Case { name, what, reference, unit, aim, .. } = row.case;
     let (compared, aim_kind, aim_value) = match aim {
         Aim::AtLeastTimes(value) => ("ratio", "at_least_times", value),
+        Aim::AtMostTimes(value) => ("ratio", "at_most_times", value),
         Aim::AtMostMore(value) => ("difference", "at_most_more", value),
+        Aim::Within(value) => ("ratio", "at_most", value),
     };
     let mut document = json!({
         "case": name,

@@ -46,6 +46,21 @@ fn times_are_median_against_median() {
 }
 
 #[test]
+fn costs_are_least_against_least() {
+    let aim = Aim::AtMostTimes(1.3);
+    let verdict = aim.judge(&samples(&[9.0, 2.6, 3.0]), &samples(&[2.0, 7.0])).unwrap();
+    assert_eq!(verdict, Verdict { ours: 2.6, reference: 2.0, compared: 1.3, met: true });
+    assert!(!aim.judge(&samples(&[2.7]), &samples(&[2.0])).unwrap().met);
+}
+
+#[test]
+fn what_is_at_most_something_does_not_look_at_the_reference() {
+    let verdict = Aim::Within(8.0).judge(&samples(&[7.0, 8.0, 9.0]), &samples(&[1.0])).unwrap();
+    assert_eq!(verdict, Verdict { ours: 8.0, reference: 1.0, compared: 8.0, met: true });
+    assert!(!Aim::Within(8.0).judge(&samples(&[8.1]), &samples(&[99.0])).unwrap().met);
+}
+
+#[test]
 fn cases_are_found_by_name_or_group() {
     let names = |words: &[&str]| {
         let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -54,6 +69,7 @@ fn cases_are_found_by_name_or_group() {
     assert_eq!(names(&[]).unwrap().len(), cases::CASES.len());
     assert_eq!(names(&["start"]).unwrap(), ["start server", "start run"]);
     assert_eq!(names(&["ws windowed", "file"]).unwrap(), ["file", "ws windowed"]);
+    assert_eq!(names(&["ws"]).unwrap(), ["ws windowed", "ws many", "ws one"]);
     let error = names(&["fil"]).unwrap_err().to_string();
     assert!(error.contains("`fil`") && error.contains("`file`"), "{error}");
 }

@@ -29,7 +29,7 @@ struct StartServer {
 impl Contest for StartServer {
     fn ours(&mut self, bench: &Bench) -> Result<Sample> {
         let address = free_address()?;
-        let flow = echo_flow::write(&self.flow, address)?;
+        let flow = echo_flow::write(&self.flow, address, None)?;
         let mut command = bench.program.server(&flow);
         let start = Instant::now();
         let mut server = bench.children.spawn("the echo flow", &mut command)?;

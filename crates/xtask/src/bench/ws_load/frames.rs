@@ -39,8 +39,13 @@ pub(super) struct Ring {
 impl Ring {
     /// As many different frames as can be in flight.
     pub(super) fn new(in_flight: u64) -> Self {
+        Self::beginning_with(0, in_flight)
+    }
+
+    /// The same, beginning with another message than the first one.
+    pub(super) fn beginning_with(first: u64, in_flight: u64) -> Self {
         let mut bytes = Vec::new();
-        for number in 0..in_flight {
+        for number in first..first + in_flight {
             bytes.extend_from_slice(&frame(number));
         }
         bytes.extend_from_within(..);
@@ -70,7 +75,7 @@ impl Ring {
 }
 
 /// A whole masked text frame.
-fn frame(number: u64) -> Vec<u8> {
+pub(super) fn frame(number: u64) -> Vec<u8> {
     let key = (0x9e37_79b9_u32 ^ u32::try_from(number).unwrap_or_default()).to_be_bytes();
     let payload = payload(number);
     let length = u8::try_from(payload.len()).unwrap_or_default();
