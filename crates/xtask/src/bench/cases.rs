@@ -7,11 +7,13 @@ mod file;
 mod file_flow;
 mod handshakes;
 mod idle;
+mod passthrough;
 mod scale;
 mod script;
 mod start;
 mod start_run;
 mod start_server;
+mod stdio;
 mod ws_echo;
 mod ws_many;
 mod ws_one;
@@ -23,6 +25,8 @@ use super::contest::Case;
 /// In the order of the table.
 pub(super) const CASES: &[&Case] = &[
     &file::CASE,
+    &stdio::CASE,
+    &passthrough::CASE,
     &script::CASE,
     &ws_windowed::CASE,
     &ws_many::CASE,

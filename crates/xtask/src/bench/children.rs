@@ -98,11 +98,28 @@ impl Running {
     /// # Errors
     /// [`Error::Ended`] if it failed, [`Error::Late`] if `limit` passed first; the drop then kills it.
     pub(crate) fn finish(&mut self, limit: Duration) -> Result<()> {
-        match self.poll(limit, || None::<Infallible>)? {
+        let waited = self.poll(limit, || None)?;
+        self.succeeded(waited)
+    }
+
+    fn succeeded(&self, waited: Waited<Infallible>) -> Result<()> {
+        match waited {
             Waited::Ended(status) if status.success() => Ok(()),
             Waited::Ended(status) => Err(self.failure(status)),
             Waited::Seen(never) => match never {},
         }
+    }
+
+    /// [`Self::finish`], and the processor time of the whole life of the process but for its last
+    /// millisecond, if the system tells.
+    pub(crate) fn finish_with_cpu(&mut self, limit: Duration) -> Result<Option<Duration>> {
+        let (id, mut cpu) = (self.child.id(), None);
+        let waited = self.poll(limit, || {
+            cpu = cpu_time::of_process(id).or(cpu);
+            None::<Infallible>
+        })?;
+        self.succeeded(waited)?;
+        Ok(cpu)
     }
 
     /// Asks `seen` again and again until it has something to say.

@@ -88,7 +88,7 @@ flow
         case %{{ id == 1000000 }} =>
           let state.subscribers = state.subscribers + [$ws_server.conn]
         case _ =>
-          let $ws_server.to = state.subscribers
+          let $ws_server.`to` = state.subscribers
       end;
       event
     end;

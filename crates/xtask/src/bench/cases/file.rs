@@ -1,6 +1,6 @@
 //! File, filter, file.
 
-use super::file_flow::FileFlow;
+use super::file_flow::{FileFlow, Through};
 use crate::bench::contest::{Aim, Case};
 
 pub(super) const CASE: Case = Case {
@@ -10,11 +10,11 @@ pub(super) const CASE: Case = Case {
     unit: "MB/s",
     aim: Aim::AtLeastTimes(1.3),
     runs: 5,
-    prepare: |bench| Ok(Box::new(FileFlow::new(bench, "file", PIPELINE)?)),
+    prepare: |bench| Ok(Box::new(FileFlow::new(bench, "file", Through::Files, PIPELINE)?)),
 };
 
 /// `keep` is true in 99 of 100 records.
-const PIPELINE: &str = r#"
+pub(super) const PIPELINE: &str = r#"
   define pipeline work
   into out, exit
   pipeline

@@ -19,11 +19,21 @@ use crate::{
 };
 
 /// How long one pass over the input may take.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
+
+/// How records come into a flow and out of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Through {
+    /// Connectors of the kind `file`.
+    Files,
+    /// `stdio`; standard input and output of the process are the files.
+    Stdio,
+}
 
 /// A flow that reads the records, ends itself after the last one and leaves a file behind.
 pub(super) struct FileFlow {
     name: &'static str,
+    through: Through,
     flow: PathBuf,
     output: PathBuf,
     /// Size of the output once it is complete, known after a first run that was checked line by line.
@@ -33,14 +43,14 @@ pub(super) struct FileFlow {
 impl FileFlow {
     /// Writes the flow around `pipeline`, a definition named `work` with the ports `out` and `exit`, and
     /// runs it once to see that every kept record arrives, in order.
-    pub(super) fn new(bench: &Bench, name: &'static str, pipeline: &str) -> Result<Self> {
+    pub(super) fn new(bench: &Bench, name: &'static str, through: Through, pipeline: &str) -> Result<Self> {
         let records = bench.records()?;
         let folder = bench.folder.path().join(name);
         fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
         let (flow, output) = (folder.join("flow.troy"), folder.join("out.json"));
-        fs::write(&flow, text(pipeline, &records.path, &output))
+        fs::write(&flow, text(through, pipeline, &records.path, &output))
             .doing(|| format!("write {}", flow.display()))?;
-        let mut new = Self { name, flow, output, output_bytes: None };
+        let mut new = Self { name, through, flow, output, output_bytes: None };
         new.pass(bench)?;
         new.output_bytes = Some(check(&new.output, records)?);
         Ok(new)
@@ -52,6 +62,12 @@ impl FileFlow {
             fs::remove_file(&self.output).doing(|| format!("remove {}", self.output.display()))?;
         }
         let mut command = bench.program.server(&self.flow);
+        if self.through == Through::Stdio {
+            let input = &bench.records()?.path;
+            command.stdin(File::open(input).doing(|| format!("open {}", input.display()))?);
+            let output = File::create(&self.output).doing(|| format!("create {}", self.output.display()))?;
+            command.stdout(output);
+        }
         let start = Instant::now();
         let mut running = bench.children.spawn(&format!("the flow of `{}`", self.name), &mut command)?;
         let size = || fs::metadata(&self.output).map_or(0, |metadata| metadata.len());
@@ -92,37 +108,70 @@ impl Contest for FileFlow {
     }
 
     fn reference(&mut self, bench: &Bench) -> Result<Sample> {
-        let records = bench.records()?;
-        let answer = bench.folder.path().join("reference.out");
-        let file = File::create(&answer).doing(|| format!("create {}", answer.display()))?;
-        let mut command = reference::command()?;
-        command.arg("json").arg(&records.path).stdout(Stdio::from(file));
-        bench.children.spawn("the JSON reference", &mut command)?.finish(LIMIT)?;
-        let text = fs::read_to_string(&answer).doing(|| format!("read {}", answer.display()))?;
-        let mut numbers = text.split_whitespace().map(str::parse).map_while(std::result::Result::ok);
-        let (Some(took), Some(cpu)) = (numbers.next(), numbers.next()) else {
-            return Err(Error::Answer(text));
-        };
-        let value = rate(records.bytes, Duration::from_nanos(took));
-        let details = vec![(PER_CPU_SECOND, rate(records.bytes, Duration::from_nanos(cpu)))];
-        Ok(Sample { value, details })
+        json_loop(bench)
     }
 }
 
-const PER_CPU_SECOND: &str = "MB per second of CPU";
+/// A sample of the reference of all cases about records.
+pub(super) fn json_loop(bench: &Bench) -> Result<Sample> {
+    let records = bench.records()?;
+    let answer = bench.folder.path().join("reference.out");
+    let file = File::create(&answer).doing(|| format!("create {}", answer.display()))?;
+    let mut command = reference::command()?;
+    command.arg("json").arg(&records.path).stdout(Stdio::from(file));
+    bench.children.spawn("the JSON reference", &mut command)?.finish(LIMIT)?;
+    let text = fs::read_to_string(&answer).doing(|| format!("read {}", answer.display()))?;
+    let mut numbers = text.split_whitespace().map(str::parse).map_while(std::result::Result::ok);
+    let (Some(took), Some(cpu)) = (numbers.next(), numbers.next()) else {
+        return Err(Error::Answer(text));
+    };
+    let value = rate(records.bytes, Duration::from_nanos(took));
+    let details = vec![(PER_CPU_SECOND, rate(records.bytes, Duration::from_nanos(cpu)))];
+    Ok(Sample { value, details })
+}
+
+pub(super) const PER_CPU_SECOND: &str = "MB per second of CPU";
 
 /// MB/s.
-fn rate(bytes: u64, took: Duration) -> f64 {
+pub(super) fn rate(bytes: u64, took: Duration) -> f64 {
     bytes as f64 / 1e6 / took.as_secs_f64()
 }
 
-fn text(pipeline: &str, input: &Path, output: &Path) -> String {
-    // A JSON string without `#` (which would interpolate) is a string of the language as well.
-    let quoted = |path: &Path| serde_json::Value::from(path.to_string_lossy()).to_string();
+fn text(through: Through, pipeline: &str, input: &Path, output: &Path) -> String {
+    let (connectors, source, sink) = match through {
+        Through::Files => (files(input, output), "input", "output"),
+        Through::Stdio => (STDIO.to_owned(), "console", "console"),
+    };
     format!(
         r#"define flow main
 flow
   use tremor::connectors;
+{connectors}
+{pipeline}
+  create connector exit from connectors::exit;
+  create pipeline work;
+  connect /connector/{source} to /pipeline/work;
+  connect /pipeline/work to /connector/{sink};
+  connect /pipeline/work/exit to /connector/exit;
+end;
+deploy flow main;
+"#
+    )
+}
+
+const STDIO: &str = r#"
+  define connector console from stdio
+  with
+    codec = "json",
+    preprocessors = ["separate"],
+    postprocessors = ["separate"]
+  end;
+  create connector console;
+"#;
+
+fn files(input: &Path, output: &Path) -> String {
+    format!(
+        r#"
   define connector input from file
   with
     codec = "json",
@@ -135,20 +184,17 @@ flow
     postprocessors = ["separate"],
     config = {{"path": {output}, "mode": "truncate"}}
   end;
-{pipeline}
   create connector input;
   create connector output;
-  create connector exit from connectors::exit;
-  create pipeline work;
-  connect /connector/input to /pipeline/work;
-  connect /pipeline/work to /connector/output;
-  connect /pipeline/work/exit to /connector/exit;
-end;
-deploy flow main;
 "#,
         input = quoted(input),
         output = quoted(output),
     )
+}
+
+/// A JSON string without `#` (which would interpolate) is a string of the language as well.
+pub(super) fn quoted(path: &Path) -> String {
+    serde_json::Value::from(path.to_string_lossy()).to_string()
 }
 
 /// Every kept record is there, in order, once. Returns the size of the file.

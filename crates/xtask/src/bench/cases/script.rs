@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::file_flow::FileFlow;
+use super::file_flow::{FileFlow, Through};
 use crate::bench::{
     contest::{Aim, Case},
     records::KINDS,
@@ -15,7 +15,7 @@ pub(super) const CASE: Case = Case {
     unit: "MB/s",
     aim: Aim::AtLeastTimes(0.6),
     runs: 5,
-    prepare: |bench| Ok(Box::new(FileFlow::new(bench, "script", &pipeline())?)),
+    prepare: |bench| Ok(Box::new(FileFlow::new(bench, "script", Through::Files, &pipeline())?)),
 };
 
 /// The exit listens behind the script, so that the script is the only one who holds the event it writes to.
