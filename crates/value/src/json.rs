@@ -4,9 +4,13 @@
 //! way. What does the fast parsing is hidden behind this module; why a document was refused, and where, is
 //! found by our own check.
 
+mod block;
 mod check;
 mod error;
+mod number;
 mod parse;
+pub(crate) mod raw;
+pub(crate) mod skim;
 mod write;
 
 pub use error::{JsonError, Problem};

@@ -5,11 +5,14 @@
 
 mod compare;
 mod content;
+mod document;
 pub mod json;
 mod merge;
 mod payload;
 mod record;
 mod teardown;
+#[doc(hidden)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

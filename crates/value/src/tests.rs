@@ -1,5 +1,7 @@
 //! Tests over the whole crate: documents in and out, compared with an independent implementation.
 
+mod payload;
+
 use std::cmp::Ordering;
 
 use proptest::prelude::*;

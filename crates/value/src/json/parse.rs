@@ -2,7 +2,9 @@
 
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
+use super::skim::{Kind, Skimmed, Skimmer};
 use super::{JsonError, MAX_DEPTH, MAX_DOCUMENT_BYTES, Problem, check::check};
+use crate::document::Document;
 use crate::{Bytes, Payload, Record, Str, Value};
 
 /// Buffers that a document left larger than this are given back.
@@ -19,6 +21,7 @@ pub struct Parser {
     /// Empty between documents; kept for its memory.
     tape: Tape<'static>,
     keys: Keys,
+    skimmer: Skimmer,
 }
 
 impl Parser {
@@ -30,6 +33,7 @@ impl Parser {
             buffers: Buffers::with_max_depth(0, MAX_DEPTH),
             tape: Tape(Vec::new()),
             keys: Keys::default(),
+            skimmer: Skimmer::default(),
         }
     }
 
@@ -38,7 +42,15 @@ impl Parser {
     /// # Errors
     /// As [`Parser::parse`].
     pub fn document(&mut self, document: &Bytes) -> Result<Payload, JsonError> {
-        self.parse(document).map(Payload::from)
+        let payload = match self.skimmer.skim(document) {
+            Some(Skimmed { kind: Kind::Scalar, .. }) => self.parse(document).map(Payload::from),
+            Some(skimmed) => Ok(Document::new(document, &skimmed, &self.skimmer.members).into()),
+            None => self.parse(document).map(Payload::from),
+        };
+        if document.len() > KEEP_BYTES {
+            self.skimmer.trim(MAX_DEPTH);
+        }
+        payload
     }
 
     /// The value of one document; white space may stand around it.

@@ -1,0 +1,314 @@
+//! A JSON document that stays text, with what was changed in it.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use smallvec::SmallVec;
+
+use crate::json;
+use crate::json::raw;
+use crate::json::skim::{self, Kind, Skimmed};
+use crate::{Bytes, Record, Str, Value, teardown};
+
+/// Members that need no memory beside the document itself.
+const INLINE_MEMBERS: usize = 12;
+
+/// A valid array or record as text, of which no key has an escape and no record has a key twice.
+///
+/// The members of a record (of up to [`skim::MAX_INDEXED`]) can be read, replaced, added and removed one by one. The
+/// text is a part of the buffer that it came in, which it keeps alive.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    text: Bytes,
+    /// The text is what the writer of this crate would make of it.
+    is_canonical: bool,
+    kind: Kind,
+    /// The members of a [`Kind::Record`] in their order.
+    members: SmallVec<[Member; INLINE_MEMBERS]>,
+    /// Members that were changed or added.
+    written: Vec<(Str, Value)>,
+    /// A member was changed, added or removed.
+    is_changed: bool,
+    /// The whole as a tree, once somebody has asked for it.
+    tree: OnceLock<Value>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Member {
+    /// As it came.
+    Text(skim::Member),
+    /// In this place of the list of written members.
+    Written(u32),
+}
+
+impl Document {
+    /// What `skimmed` says of `text`, with its members.
+    pub(crate) fn new(text: &Bytes, skimmed: &Skimmed, members: &[skim::Member]) -> Self {
+        let is_indexed = skimmed.kind == Kind::Record;
+        let shift = u32::try_from(skimmed.start).unwrap_or(u32::MAX);
+        let moved = |member: &skim::Member| {
+            Member::Text(skim::Member {
+                key: member.key - shift,
+                start: member.start - shift,
+                end: member.end - shift,
+                ..*member
+            })
+        };
+        Self {
+            text: text.slice(skimmed.start..skimmed.end),
+            is_canonical: skimmed.is_canonical,
+            kind: skimmed.kind,
+            members: members.iter().filter(|_| is_indexed).map(moved).collect(),
+            written: Vec::new(),
+            is_changed: false,
+            tree: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn is_record(&self) -> bool {
+        self.kind != Kind::Array
+    }
+
+    /// `true` if members can be changed one by one.
+    pub(crate) fn is_indexed(&self) -> bool {
+        self.kind == Kind::Record
+    }
+
+    pub(crate) fn is_built(&self) -> bool {
+        self.tree.get().is_some()
+    }
+
+    /// The whole as a tree, which is built once.
+    pub(crate) fn tree(&self) -> &Value {
+        self.tree.get_or_init(|| self.build())
+    }
+
+    pub(crate) fn into_tree(mut self) -> Value {
+        self.tree.take().unwrap_or_else(|| self.build())
+    }
+
+    fn build(&self) -> Value {
+        if !self.is_changed {
+            return read(&self.text);
+        }
+        let mut record = Record::with_capacity(self.members.len());
+        for member in &self.members {
+            match member {
+                Member::Text(member) => {
+                    record.push_new(
+                        str::from_utf8(self.key(member)).unwrap_or_default().into(),
+                        read(self.value(member)),
+                    );
+                }
+                Member::Written(_) => {
+                    if let Some((key, value)) = self.written(*member) {
+                        record.push_new(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        record.into()
+    }
+
+    /// What stands at the end of a path of keys, of which there is at least one.
+    pub(crate) fn get_path<'k>(
+        &self,
+        first: &str,
+        mut rest: impl Iterator<Item = &'k str>,
+    ) -> Option<Cow<'_, Value>> {
+        if self.is_built() || !self.is_indexed() {
+            return rest.try_fold(self.tree().get(first)?, |value, key| value.get(key)).map(Cow::Borrowed);
+        }
+        match self.find(first)? {
+            Member::Text(member) => {
+                rest.try_fold(self.value(member), raw::member).map(|text| Cow::Owned(read(text)))
+            }
+            written => {
+                let (_, value) = self.written(*written)?;
+                rest.try_fold(value, |value, key| value.get(key)).map(Cow::Borrowed)
+            }
+        }
+    }
+
+    /// `true` if there is something at the end of the path.
+    pub(crate) fn contains_path<'k>(&self, first: &str, mut rest: impl Iterator<Item = &'k str>) -> bool {
+        if self.is_built() || !self.is_indexed() {
+            return self.get_path(first, rest).is_some();
+        }
+        match self.find(first) {
+            Some(Member::Text(member)) => rest.try_fold(self.value(member), raw::member).is_some(),
+            Some(written) => self
+                .written(*written)
+                .is_some_and(|(_, value)| rest.try_fold(value, |value, key| value.get(key)).is_some()),
+            None => false,
+        }
+    }
+
+    /// Member `key` for writing, if it is there.
+    pub(crate) fn member_mut(&mut self, key: &str) -> Option<&mut Value> {
+        let position = self.position(key)?;
+        match *self.members.get(position)? {
+            Member::Text(member) => {
+                let value = read(self.value(&member));
+                self.write(position, key.into(), value)
+            }
+            Member::Written(slot) => self.written.get_mut(slot as usize).map(|(_, value)| value),
+        }
+    }
+
+    /// Member `key` for writing, made as null if it is not there.
+    pub(crate) fn member_or_null(&mut self, key: &str) -> Option<&mut Value> {
+        match self.position(key) {
+            Some(_) => self.member_mut(key),
+            None => self.insert(key.into(), Value::Null),
+        }
+    }
+
+    /// Sets member `key`; gives its place.
+    pub(crate) fn insert(&mut self, key: Str, value: Value) -> Option<&mut Value> {
+        match self.position(&key) {
+            Some(position) => match *self.members.get(position)? {
+                Member::Text(_) => self.write(position, key, value),
+                Member::Written(slot) => {
+                    let (_, place) = self.written.get_mut(slot as usize)?;
+                    std::mem::replace(place, value).release();
+                    Some(place)
+                }
+            },
+            None => {
+                let position = self.members.len();
+                self.members.push(Member::Written(u32::MAX));
+                self.write(position, key, value)
+            }
+        }
+    }
+
+    /// Removes member `key`; `false` if it is not there.
+    pub(crate) fn remove(&mut self, key: &str) -> bool {
+        let Some(position) = self.position(key) else { return false };
+        self.is_changed = true;
+        if let Member::Written(slot) = self.members.remove(position)
+            && let Some((_, value)) = self.written.get_mut(slot as usize)
+        {
+            std::mem::take(value).release();
+        }
+        true
+    }
+
+    /// Puts a value in the place of the member at `position`, which is text or new.
+    fn write(&mut self, position: usize, key: Str, value: Value) -> Option<&mut Value> {
+        *self.members.get_mut(position)? = Member::Written(u32::try_from(self.written.len()).ok()?);
+        self.is_changed = true;
+        self.written.push((key, value));
+        self.written.last_mut().map(|(_, value)| value)
+    }
+
+    /// Appends the JSON form of the tree, without building it.
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
+        match (self.is_changed, self.is_canonical) {
+            (false, true) => out.extend_from_slice(&self.text),
+            (false, false) => raw::write_canonical(&self.text, out),
+            (true, _) => self.write_members(out),
+        }
+    }
+
+    fn write_members(&self, out: &mut Vec<u8>) {
+        out.reserve(self.text.len());
+        let mut separator = b'{';
+        let mut rest = self.members.iter();
+        while let Some(member) = rest.next() {
+            out.push(separator);
+            separator = b',';
+            match member {
+                Member::Text(first) => {
+                    // Neighbours that are good as they are take one copy.
+                    let (start, mut end) = (first.key as usize - 1, first.end as usize);
+                    if !is_tight(first) {
+                        self.write_member(first, out);
+                        continue;
+                    }
+                    while let Some(Member::Text(next)) = rest.as_slice().first()
+                        && is_tight(next)
+                        && next.key as usize == end + 2
+                    {
+                        end = next.end as usize;
+                        rest.next();
+                    }
+                    out.extend_from_slice(self.text.get(start..end).unwrap_or_default());
+                }
+                Member::Written(_) => {
+                    if let Some((key, value)) = self.written(*member) {
+                        json::write_string(key, out);
+                        out.push(b':');
+                        json::write(value, out);
+                    }
+                }
+            }
+        }
+        out.extend_from_slice(if separator == b'{' { b"{}" } else { b"}" });
+    }
+
+    fn write_member(&self, member: &skim::Member, out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.extend_from_slice(self.key(member));
+        out.extend_from_slice(b"\":");
+        raw::write_canonical(self.value(member), out);
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        self.members.iter().position(|member| self.is_named(member, key))
+    }
+
+    fn find(&self, key: &str) -> Option<&Member> {
+        self.members.iter().find(|member| self.is_named(member, key))
+    }
+
+    fn is_named(&self, member: &Member, name: &str) -> bool {
+        match member {
+            Member::Text(member) => {
+                member.key_len as usize == name.len() && self.key(member) == name.as_bytes()
+            }
+            written => self.written(*written).is_some_and(|(key, _)| key == name),
+        }
+    }
+
+    fn written(&self, member: Member) -> Option<&(Str, Value)> {
+        match member {
+            Member::Written(slot) => self.written.get(slot as usize),
+            Member::Text(_) => None,
+        }
+    }
+
+    fn key(&self, member: &skim::Member) -> &[u8] {
+        let start = member.key as usize;
+        self.text.get(start..start + member.key_len as usize).unwrap_or_default()
+    }
+
+    fn value(&self, member: &skim::Member) -> &[u8] {
+        self.text.get(member.start as usize..member.end as usize).unwrap_or_default()
+    }
+}
+
+/// `true` if key, colon and value stand as they are written.
+fn is_tight(member: &skim::Member) -> bool {
+    member.is_canonical && member.start == member.key + member.key_len + 2
+}
+
+/// The value of a text that was accepted before.
+fn read(text: &[u8]) -> Value {
+    let value = raw::read(text);
+    debug_assert!(value.is_some(), "accepted and then not understood: {}", String::from_utf8_lossy(text));
+    value.unwrap_or_default()
+}
+
+impl Drop for Document {
+    fn drop(&mut self) {
+        // Nothing is nested deeper than a document may be, but what scripts wrote.
+        if !self.written.is_empty() {
+            if let Some(tree) = self.tree.take() {
+                teardown::release(tree);
+            }
+            teardown::release_members(std::mem::take(&mut self.written));
+        }
+    }
+}

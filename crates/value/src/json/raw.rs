@@ -1,0 +1,272 @@
+//! Reading text that [`Skimmer`](super::skim::Skimmer) has accepted: nothing is checked twice.
+//!
+//! All functions take a slice of such a text that is exactly one value. What they would do with any other text is
+//! not said, except that they end, with `None` or something without meaning.
+
+use super::block::{self, LEN};
+use super::number;
+use super::skim::{self, is_white};
+use super::write::{write_float, write_integer, write_string};
+use crate::{Record, Str, Value};
+
+/// Builds the value of `text`.
+pub(crate) fn read(text: &[u8]) -> Option<Value> {
+    let text = simdutf8::basic::from_utf8(text).ok()?;
+    let mut value = Value::Null;
+    Reader { text, at: 0, members: Vec::new() }.value(&mut value)?;
+    Some(value)
+}
+
+/// Builds the values of a text from front to back.
+///
+/// The recursion is bounded, since nothing deeper than [`MAX_DEPTH`](super::MAX_DEPTH) was accepted.
+struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+    /// The members so far of all open records.
+    members: Vec<(Str, Value)>,
+}
+
+impl Reader<'_> {
+    fn value(&mut self, slot: &mut Value) -> Option<()> {
+        match self.solid()? {
+            b'"' => *slot = Value::String(self.string()?),
+            b'{' => *slot = self.record()?,
+            b'[' => *slot = self.array()?,
+            b't' => {
+                self.at += 4;
+                *slot = Value::Bool(true);
+            }
+            b'f' => {
+                self.at += 5;
+                *slot = Value::Bool(false);
+            }
+            b'n' => {
+                self.at += 4;
+                *slot = Value::Null;
+            }
+            _ => {
+                let end = scalar_end(self.text.as_bytes(), self.at);
+                *slot = number::value(self.text.get(self.at..end)?)?;
+                self.at = end;
+            }
+        }
+        Some(())
+    }
+
+    fn array(&mut self) -> Option<Value> {
+        self.at += 1;
+        let mut items = Vec::new();
+        if self.solid()? == b']' {
+            self.at += 1;
+            return Some(items.into());
+        }
+        loop {
+            items.push(Value::Null);
+            self.value(items.last_mut()?)?;
+            let next = self.solid()?;
+            self.at += 1;
+            if next == b']' {
+                return Some(items.into());
+            }
+        }
+    }
+
+    fn record(&mut self) -> Option<Value> {
+        self.at += 1;
+        let first = self.members.len();
+        let mut next = self.solid()?;
+        while next != b'}' {
+            if next == b',' {
+                self.at += 1;
+                self.solid()?;
+            }
+            let key = self.string()?;
+            self.solid()?;
+            self.at += 1;
+            let mut value = Value::Null;
+            self.value(&mut value)?;
+            self.members.push((key, value));
+            next = self.solid()?;
+        }
+        self.at += 1;
+        let members = self.members.drain(first..);
+        if members.len() <= Record::LINEAR_MAX {
+            return Some(Record::from_unique(members.collect()).into());
+        }
+        let mut record = Record::with_capacity(members.len());
+        for (key, value) in members {
+            record.push_new(key, value);
+        }
+        Some(record.into())
+    }
+
+    /// Reads a string with its quotes.
+    fn string(&mut self) -> Option<Str> {
+        let start = self.at + 1;
+        let (end, is_plain) = string_end(self.text.as_bytes(), start)?;
+        self.at = end + 1;
+        let inner = self.text.get(start..end)?;
+        if is_plain { Some(inner.into()) } else { unescape(inner).map(Str::from) }
+    }
+
+    fn solid(&mut self) -> Option<u8> {
+        self.at = solid(self.text.as_bytes(), self.at);
+        self.text.as_bytes().get(self.at).copied()
+    }
+}
+
+/// Appends `text` as this crate writes its value.
+pub(crate) fn write_canonical(text: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => {
+                let Some((end, is_plain)) = string_end(text, at + 1) else { return };
+                let inner = text.get(at + 1..end).unwrap_or_default();
+                match std::str::from_utf8(inner).ok().filter(|_| !is_plain).and_then(unescape) {
+                    Some(string) => write_string(&string, out),
+                    None => out.extend_from_slice(text.get(at..=end).unwrap_or_default()),
+                }
+                at = end + 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let end = scalar_end(text, at);
+                write_number(text.get(at..end).unwrap_or_default(), out);
+                at = end;
+            }
+            byte => {
+                if !is_white(*byte) {
+                    out.push(*byte);
+                }
+                at += 1;
+            }
+        }
+    }
+}
+
+fn write_number(text: &[u8], out: &mut Vec<u8>) {
+    if let Some((_, true)) = number::number(text, 0) {
+        out.extend_from_slice(text);
+        return;
+    }
+    match std::str::from_utf8(text).ok().and_then(number::value) {
+        Some(Value::F64(float)) => write_float(float, out),
+        Some(Value::I64(integer)) => write_integer(integer, out),
+        _ => out.extend_from_slice(text),
+    }
+}
+
+/// The text of member `key` of a record.
+pub(crate) fn member<'t>(text: &'t [u8], key: &str) -> Option<&'t [u8]> {
+    if text.first() != Some(&b'{') {
+        return None;
+    }
+    let mut at = solid(text, 1);
+    while text.get(at) == Some(&b'"') {
+        let (end, _) = string_end(text, at + 1)?;
+        let is_meant = text.get(at + 1..end)? == key.as_bytes();
+        let start = solid(text, solid(text, end + 1) + 1);
+        let end = value_end(text, start)?;
+        if is_meant {
+            return text.get(start..end);
+        }
+        // Behind the comma, or the end of the record.
+        at = solid(text, solid(text, end) + 1);
+    }
+    None
+}
+
+/// The end of the value that begins at `at`.
+fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
+    match text.get(at)? {
+        b'"' => return Some(string_end(text, at + 1)?.0 + 1),
+        b'{' | b'[' => {}
+        _ => return Some(scalar_end(text, at)),
+    }
+    let mut depth = 0_usize;
+    loop {
+        let skipped = block::first(block::load(text, at).nests_or_quotes());
+        at += skipped;
+        if skipped == LEN {
+            if at > text.len() {
+                return None;
+            }
+            continue;
+        }
+        match text.get(at)? {
+            b'"' => at = string_end(text, at + 1)?.0,
+            b'{' | b'[' => depth += 1,
+            _ => depth = depth.saturating_sub(1),
+        }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// The place of the quote that ends the string whose content begins at `at`, and whether it has no escapes.
+fn string_end(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
+    let mut is_plain = true;
+    loop {
+        let plain = block::first(block::load(text, at).ends_plain_text());
+        at += plain;
+        if plain == LEN {
+            continue;
+        }
+        match text.get(at)? {
+            b'"' => return Some((at, is_plain)),
+            b'\\' => {
+                is_plain = false;
+                at += 2;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// The end of the number or word that begins at `at`.
+fn scalar_end(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}') || is_white(*byte);
+    at + rest.iter().position(ends).unwrap_or(rest.len())
+}
+
+/// The place of the next byte that is no white space.
+fn solid(text: &[u8], mut at: usize) -> usize {
+    while text.get(at).is_some_and(|byte| is_white(*byte)) {
+        at += 1;
+    }
+    at
+}
+
+/// A string without its escapes.
+fn unescape(text: &str) -> Option<String> {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        plain.push_str(rest.get(..at)?);
+        let mut len = 2;
+        plain.push(match rest.as_bytes().get(at + 1)? {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let mut code = skim::hex(rest.as_bytes(), at + 2)?;
+                len = 6;
+                if (0xd800..0xdc00).contains(&code) {
+                    code = 0x1_0000 + ((code - 0xd800) << 10) + (skim::hex(rest.as_bytes(), at + 8)? & 0x3ff);
+                    len = 12;
+                }
+                char::from_u32(code)?
+            }
+            other => char::from(*other),
+        });
+        rest = rest.get(at + len..)?;
+    }
+    plain.push_str(rest);
+    Some(plain)
+}

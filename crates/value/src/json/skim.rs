@@ -1,0 +1,374 @@
+//! One pass over a document that checks everything and builds nothing.
+//!
+//! What it accepts is JSON as [`check`](super::check) has it, and has properties that make the text itself a useful
+//! form: see [`Skimmed`]. What it does not accept is either no JSON or too unusual to be worth a second set of
+//! rules; it goes the way through the parser, which also says what is wrong.
+
+use super::block::{self, LEN};
+use super::number;
+use super::{MAX_DEPTH, MAX_DOCUMENT_BYTES};
+
+/// A record with more members than this is kept without an index.
+pub(crate) const MAX_INDEXED: usize = 64;
+
+/// Up to this many keys of a record are compared one by one.
+const MAX_COMPARED: usize = 32;
+
+/// What is known of a document after one pass.
+///
+/// No key in it, at any level, contains a backslash, and no record has a key twice. So keys can be compared as
+/// they stand, and the order of the text is the order of the members.
+pub(crate) struct Skimmed {
+    /// Where the value begins and ends, without the white space around it.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// The value is written exactly as this crate writes it.
+    pub(crate) is_canonical: bool,
+    pub(crate) kind: Kind,
+}
+
+/// What a document is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Scalar,
+    Array,
+    /// A record with so many members that they are not listed.
+    LargeRecord,
+    /// A record whose members are listed.
+    Record,
+}
+
+/// One member of the outermost record, as places in the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Member {
+    /// First byte of the key, behind the quote.
+    pub(crate) key: u32,
+    pub(crate) key_len: u32,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    /// The value is written exactly as this crate writes it.
+    pub(crate) is_canonical: bool,
+}
+
+/// An array or record that is open.
+#[derive(Clone, Copy)]
+struct Level {
+    is_record: bool,
+    /// One bit per kind of hash of the keys so far.
+    seen: u64,
+    /// Where the hashes of its keys begin.
+    hashes: usize,
+}
+
+/// Skims documents; keeps its lists from one to the next.
+#[derive(Default)]
+pub(crate) struct Skimmer {
+    /// The containers around the present one.
+    around: Vec<Level>,
+    /// Hashes of the keys of all open records.
+    hashes: Vec<u64>,
+    /// Members of the outermost record.
+    pub(crate) members: Vec<Member>,
+    /// The member that is being read.
+    member: Member,
+    /// Something in the present member, or between members, is not written as this crate writes it.
+    is_odd: bool,
+    /// The same for what was before the present member.
+    was_odd: bool,
+}
+
+impl Skimmer {
+    /// Checks `text`. The members of a [`Kind::Record`] are then in `members`.
+    pub(crate) fn skim(&mut self, text: &[u8]) -> Option<Skimmed> {
+        if text.len() > MAX_DOCUMENT_BYTES {
+            return None;
+        }
+        self.around.clear();
+        self.hashes.clear();
+        self.members.clear();
+        self.was_odd = false;
+        let (start, first) = self.solid(text, 0)?;
+        self.is_odd = false;
+        let (end, kind) = match first {
+            b'{' => (self.container(text, start)?, Kind::Record),
+            b'[' => (self.container(text, start)?, Kind::Array),
+            _ => (self.scalar(text, start, first)?, Kind::Scalar),
+        };
+        let behind = text.get(end..)?;
+        if !behind.iter().all(|byte| is_white(*byte)) {
+            return None;
+        }
+        let is_large = self.members.len() > MAX_INDEXED;
+        let kind = if is_large { Kind::LargeRecord } else { kind };
+        Some(Skimmed { start, end, is_canonical: !(self.is_odd | self.was_odd), kind })
+    }
+
+    /// Gives memory back that an unusual document needed.
+    pub(crate) fn trim(&mut self, keep: usize) {
+        self.around.shrink_to(keep);
+        self.hashes.shrink_to(keep);
+        self.members.shrink_to(keep);
+    }
+
+    /// Reads the array or record at `at`; gives its end.
+    fn container(&mut self, text: &[u8], mut at: usize) -> Option<usize> {
+        let mut level = Level { is_record: false, seen: 0, hashes: 0 };
+        let lists_members = text.get(at) == Some(&b'{');
+        'values: loop {
+            // A value begins at `at`.
+            let first = *text.get(at)?;
+            if first == b'{' || first == b'[' {
+                if self.around.len() == MAX_DEPTH {
+                    return None;
+                }
+                self.around.push(level);
+                level = Level { is_record: first == b'{', seen: 0, hashes: self.hashes.len() };
+                let next;
+                (at, next) = self.solid(text, at + 1)?;
+                if next != closing(level) {
+                    if level.is_record {
+                        at = self.key(text, at, &mut level)?;
+                    }
+                    continue;
+                }
+                at += 1;
+                level = self.around.pop()?;
+                if self.around.is_empty() {
+                    return Some(at);
+                }
+            } else {
+                at = self.scalar(text, at, first)?;
+            }
+            // A value ends at `at`.
+            loop {
+                if lists_members && self.around.len() == 1 {
+                    self.member_ends(at)?;
+                }
+                let next;
+                (at, next) = self.solid(text, at)?;
+                at += 1;
+                if next == b',' {
+                    (at, _) = self.solid(text, at)?;
+                    if level.is_record {
+                        at = self.key(text, at, &mut level)?;
+                    }
+                    continue 'values;
+                }
+                if next != closing(level) {
+                    return None;
+                }
+                self.record_ends(level)?;
+                level = self.around.pop()?;
+                if self.around.is_empty() {
+                    return Some(at);
+                }
+            }
+        }
+    }
+
+    /// Reads the key at `at` and the colon; gives the place of the value.
+    #[inline(always)]
+    fn key(&mut self, text: &[u8], at: usize, level: &mut Level) -> Option<usize> {
+        if text.get(at) != Some(&b'"') {
+            return None;
+        }
+        let start = at + 1;
+        let (end, hash) = key(text, start)?;
+        let bit = 1 << (hash >> 58);
+        if level.seen & bit != 0 {
+            let earlier = self.hashes.get(level.hashes..)?;
+            // The keys of larger records are compared when the record ends.
+            if earlier.len() <= MAX_COMPARED && earlier.contains(&hash) {
+                return None;
+            }
+        }
+        level.seen |= bit;
+        self.hashes.push(hash);
+        let (colon, next) = self.solid(text, end + 1)?;
+        if next != b':' {
+            return None;
+        }
+        let (value, _) = self.solid(text, colon + 1)?;
+        if self.around.len() == 1 {
+            self.member.key = u32::try_from(start).ok()?;
+            self.member.key_len = u32::try_from(end - start).ok()?;
+            self.member.start = u32::try_from(value).ok()?;
+            self.was_odd |= std::mem::take(&mut self.is_odd);
+        }
+        Some(value)
+    }
+
+    /// The value of a member of the outermost record ends at `at`.
+    #[inline(always)]
+    fn member_ends(&mut self, at: usize) -> Option<()> {
+        if self.members.len() <= MAX_INDEXED {
+            self.member.end = u32::try_from(at).ok()?;
+            self.member.is_canonical = !self.is_odd;
+            self.members.push(self.member);
+        }
+        Some(())
+    }
+
+    /// Makes sure that the keys of a record differ.
+    #[inline(always)]
+    fn record_ends(&mut self, level: Level) -> Option<()> {
+        if level.is_record {
+            if self.hashes.len() - level.hashes > MAX_COMPARED {
+                let hashes = self.hashes.get_mut(level.hashes..)?;
+                hashes.sort_unstable();
+                if hashes.windows(2).any(|pair| pair.first() == pair.last()) {
+                    return None;
+                }
+            }
+            self.hashes.truncate(level.hashes);
+        }
+        Some(())
+    }
+
+    /// Reads the string, number or word that begins with `first`; gives its end.
+    #[inline(always)]
+    fn scalar(&mut self, text: &[u8], at: usize, first: u8) -> Option<usize> {
+        match first {
+            b'"' => self.string(text, at + 1),
+            b't' => word(text, at, b"true"),
+            b'n' => word(text, at, b"null"),
+            b'f' => word(text, at + 1, b"alse"),
+            _ => {
+                let (end, is_canonical) = number::number(text, at)?;
+                self.is_odd |= !is_canonical;
+                Some(end)
+            }
+        }
+    }
+
+    /// Reads a string of which the quote was read; gives the place behind the closing quote.
+    #[inline(always)]
+    fn string(&mut self, text: &[u8], start: usize) -> Option<usize> {
+        let mut at = start;
+        let mut beyond_ascii = 0;
+        let end = loop {
+            let block = block::load(text, at);
+            beyond_ascii |= block.is_not_ascii();
+            let plain = block::first(block.ends_plain_text());
+            at += plain;
+            if plain == LEN {
+                continue;
+            }
+            match text.get(at)? {
+                b'"' => break at,
+                b'\\' => {
+                    let (end, is_canonical) = escape(text, at)?;
+                    self.is_odd |= !is_canonical;
+                    at = end;
+                }
+                _ => return None,
+            }
+        };
+        if beyond_ascii != 0 {
+            utf8(text, start, end)?;
+        }
+        Some(end + 1)
+    }
+
+    /// The next byte from `at` on that is no white space, and its place.
+    #[inline(always)]
+    fn solid(&mut self, text: &[u8], at: usize) -> Option<(usize, u8)> {
+        let byte = *text.get(at)?;
+        if byte > b' ' { Some((at, byte)) } else { self.behind_white_space(text, at) }
+    }
+
+    #[inline(never)]
+    fn behind_white_space(&mut self, text: &[u8], mut at: usize) -> Option<(usize, u8)> {
+        self.is_odd = true;
+        loop {
+            let byte = *text.get(at)?;
+            if !is_white(byte) {
+                return Some((at, byte));
+            }
+            at += 1;
+        }
+    }
+}
+
+fn closing(level: Level) -> u8 {
+    if level.is_record { b'}' } else { b']' }
+}
+
+pub(super) fn is_white(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
+}
+
+#[inline(always)]
+fn word(text: &[u8], at: usize, word: &[u8; 4]) -> Option<usize> {
+    let found: &[u8; 4] = text.get(at..)?.first_chunk()?;
+    (found == word).then_some(at + 4)
+}
+
+/// Reads a key of which the quote was read; gives the place of the closing quote and a hash.
+#[inline(always)]
+fn key(text: &[u8], start: usize) -> Option<(usize, u64)> {
+    let (mut at, mut hash, mut beyond_ascii) = (start, 0, 0);
+    let end = loop {
+        let bytes = block::bytes(text, at);
+        let block = block::Block::new(bytes);
+        beyond_ascii |= block.is_not_ascii();
+        let plain = block::first(block.ends_plain_text());
+        at += plain;
+        hash = mix(hash, u128::from_le_bytes(bytes), plain);
+        if plain < LEN {
+            break at;
+        }
+    };
+    if text.get(end) != Some(&b'"') {
+        return None;
+    }
+    if beyond_ascii != 0 {
+        utf8(text, start, end)?;
+    }
+    Some((end, hash))
+}
+
+/// Mixes the first `len` of 16 bytes into a hash.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "a length up to 16, and halves of 16 bytes")]
+fn mix(hash: u64, bytes: u128, len: usize) -> u64 {
+    let bytes = bytes & !u128::MAX.checked_shl(8 * len as u32).unwrap_or(0);
+    let low = bytes as u64 ^ hash ^ 0x9e37_79b9_7f4a_7c15;
+    let high = (bytes >> 64) as u64 ^ len as u64 ^ 0xd1b5_4a32_d192_ed03;
+    let product = u128::from(low) * u128::from(high);
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[inline(never)]
+fn utf8(text: &[u8], start: usize, end: usize) -> Option<()> {
+    simdutf8::basic::from_utf8(text.get(start..end)?).ok().map(|_| ())
+}
+
+/// Reads the escape sequence at `at`; gives its end and whether this crate would write it so.
+#[inline(never)]
+fn escape(text: &[u8], at: usize) -> Option<(usize, bool)> {
+    match text.get(at + 1)? {
+        b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => Some((at + 2, true)),
+        b'/' => Some((at + 2, false)),
+        b'u' => {
+            let code = hex(text, at + 2)?;
+            match code {
+                0xd800..0xdc00 => {
+                    let is_low =
+                        text.get(at + 6..at + 8)? == b"\\u" && (0xdc00..0xe000).contains(&hex(text, at + 8)?);
+                    is_low.then_some((at + 12, false))
+                }
+                0xdc00..0xe000 => None,
+                0x08 | 0x09 | 0x0a | 0x0c | 0x0d | 0x20.. => Some((at + 6, false)),
+                _ => Some((at + 6, !text.get(at + 5)?.is_ascii_uppercase())),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Four hexadecimal digits.
+pub(super) fn hex(text: &[u8], at: usize) -> Option<u32> {
+    let digits: &[u8; 4] = text.get(at..)?.first_chunk()?;
+    digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
+}

@@ -1,0 +1,135 @@
+//! Properties that hold for any document, for the tests of this crate and for the fuzzer.
+#![expect(clippy::panic, reason = "tests fail by panicking")]
+
+use crate::json::{self, JsonError, Parser};
+use crate::{Bytes, Payload, Value};
+
+/// Keys that the changes of [`changes_agree`] are made to, beside those of the document.
+const KEYS: [&str; 6] = ["a", "b", "", "é", "quo\"te", "a key that is longer than what fits in place"];
+
+/// Reads `document` with the parser and as a payload: both accept it, or refuse it for the same reason; both give
+/// the same value, the same bytes and the same members. Gives the payload.
+///
+/// # Panics
+/// If not.
+pub fn forms_agree(document: &[u8]) -> Option<(Value, Payload)> {
+    let shown = String::from_utf8_lossy(document);
+    // In the middle of a buffer, as lines of a stream lie.
+    let buffer = Bytes::from([b"[\"", document, b"\"}1"].concat());
+    let middle = buffer.slice(2..2 + document.len());
+    let parsed: Result<Value, JsonError> = Parser::new().parse(document);
+    let payload = Parser::new().document(&middle);
+    match (parsed, payload) {
+        (Ok(value), Ok(payload)) => {
+            same(&value, &payload, &shown);
+            for path in paths(&value) {
+                let keys = || path.iter().map(|key| &**key);
+                let expected = keys().try_fold(&value, |value, key| value.get(key));
+                assert_eq!(payload.get_path(keys()).as_deref(), expected, "{shown} {path:?}");
+                assert_eq!(payload.contains_path(keys()), expected.is_some(), "{shown} {path:?}");
+            }
+            assert_eq!(payload.is_record(), value.as_record().is_some(), "{shown}");
+            // Built, it is still the same.
+            let built = payload.clone();
+            assert!(built.value() == &value && built.is_built(), "{shown}");
+            same(&value, &built, &shown);
+            assert_eq!(built.into_value().to_string(), value.to_string(), "{shown}");
+            Some((value, payload))
+        }
+        (Err(expected), Err(error)) => {
+            assert_eq!(error, expected, "{shown}");
+            assert_ne!(error.problem, json::Problem::Refused, "{shown}");
+            None
+        }
+        (expected, found) => panic!("{shown}: {expected:?} is not {found:?}"),
+    }
+}
+
+/// Makes the same changes, chosen by `choices`, to the value and to the payload of `document`.
+///
+/// # Panics
+/// If the two are not the same after each of them.
+pub fn changes_agree(document: &[u8], choices: &[u8]) {
+    let Some((value, payload)) = forms_agree(document) else { return };
+    let mut expected = Payload::from(value);
+    let mut found = payload;
+    let mut others: Vec<(Payload, String)> = Vec::new();
+    for pair in choices.as_chunks::<2>().0 {
+        let [kind, choice] = *pair;
+        let known = expected.value().as_record().into_iter().flat_map(|record| record.keys().cloned());
+        let keys: Vec<String> = known.map(|key| key.to_string()).chain(KEYS.map(str::to_owned)).collect();
+        let key = keys.get(usize::from(choice) % keys.len()).map(String::as_str).unwrap_or_default();
+        let new = || match choice % 4 {
+            0 => Value::from(i64::from(choice)),
+            1 => Value::from(key),
+            2 => Value::from(vec![Value::record(), Value::from(0.5)]),
+            _ => Value::Null,
+        };
+        let (left, right) = match kind % 9 {
+            0 | 1 => (expected.insert(key, new()), found.insert(key, new())),
+            2 => (expected.remove(key), found.remove(key)),
+            3 => (set(expected.member_mut(key), new()), set(found.member_mut(key), new())),
+            4 => (set(expected.member_or_null(key), new()), set(found.member_or_null(key), new())),
+            5 => (nest(expected.member_or_null(key), choice), nest(found.member_or_null(key), choice)),
+            6 => {
+                // A branch must not see what is changed behind it.
+                others.push((found.clone(), expected.value().to_string()));
+                (true, true)
+            }
+            7 => (expected.contains_path([key]), found.contains_path([key])),
+            _ => (expected.value() == found.value(), true),
+        };
+        assert_eq!(left, right, "{kind} {key}");
+        assert_eq!(expected.get(key), found.get(key), "{kind} {key}");
+        same(expected.value(), &found, "changed");
+    }
+    for (other, before) in others {
+        same(&Value::from_json_str(&before).unwrap_or_default(), &other, "a branch");
+    }
+    assert_eq!(expected.value().to_string(), found.value().to_string());
+}
+
+fn set(slot: Option<&mut Value>, value: Value) -> bool {
+    slot.map(|slot| *slot = value).is_some()
+}
+
+/// Sets something inside a member.
+fn nest(slot: Option<&mut Value>, choice: u8) -> bool {
+    match slot {
+        Some(Value::Array(items)) => std::sync::Arc::make_mut(items).push(choice.to_string().into()),
+        Some(Value::Record(record)) => {
+            std::sync::Arc::make_mut(record).insert("a", i64::from(choice));
+        }
+        _ => return false,
+    }
+    true
+}
+
+#[track_caller]
+fn same(value: &Value, payload: &Payload, shown: &str) {
+    let mut out = b"before".to_vec();
+    payload.write_json(&mut out);
+    assert_eq!(String::from_utf8_lossy(&out), format!("before{value}"), "{shown}");
+    if payload.is_built() {
+        // Text that is equal may still hide a difference between kinds.
+        assert!(payload.value() == value, "{shown}");
+    }
+}
+
+/// Paths of keys that lead to members, and some that lead nowhere.
+fn paths(value: &Value) -> Vec<Vec<String>> {
+    let mut paths: Vec<Vec<String>> =
+        vec![vec![], vec!["a".into()], vec!["a".into(), "b".into()], vec!["é".into()]];
+    for (key, member) in value.as_record().into_iter().flat_map(crate::Record::iter).take(100) {
+        paths.push(vec![key.to_string()]);
+        paths.push(vec![key.to_string(), "a".into()]);
+        for (inner, deepest) in member.as_record().into_iter().flat_map(crate::Record::iter).take(20) {
+            paths.push(vec![key.to_string(), inner.to_string()]);
+            paths.push(vec![key.to_string(), inner.to_string(), "a".into()]);
+            for deep in deepest.as_record().into_iter().flat_map(crate::Record::keys).take(20) {
+                paths.push(vec![key.to_string(), inner.to_string(), deep.to_string()]);
+            }
+        }
+    }
+    paths
+}
