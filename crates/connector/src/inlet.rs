@@ -17,7 +17,7 @@ use std::{
     },
 };
 use tremor_codec::{DecodeError, DecodedEvent, Decoder, Resolver};
-use tremor_event::{Event, EventBatch, EventId, Listener, OriginUri};
+use tremor_event::{Event, EventBatch, EventId, Issuer, Listener, OriginUri};
 use tremor_value::{Bytes, Payload, Record, Value};
 
 /// What all streams of one source share.
@@ -164,10 +164,11 @@ impl Inlet {
             // A source that counts for itself did not pull this.
             let numbered = stream.position.last_pull;
             batches.pull = numbered.unwrap_or(counted);
-            let listener = self.listener.as_ref().filter(|_| numbered.is_none());
-            batches.issuing =
-                listener.map(|listener| Issuing::single(listener, stream.position.id, batches.pull));
+            let before = (batches.out.len(), batches.err.len());
             batches.end(stream);
+            if let Some(listener) = self.listener.as_ref().filter(|_| numbered.is_none()) {
+                batches.add_receipts(before, listener, stream.position.id);
+            }
         }
         let (out, err) = batches.done();
         self.send(out, err).await;
@@ -274,6 +275,16 @@ impl<'a> Batches<'a> {
         if let Some(decoder) = decoder {
             let meta = last_meta.as_ref();
             decoder.finish(self.now_ns, &mut |decoded| self.decoded(position, meta, decoded));
+        }
+    }
+
+    /// Gives receipts to the events behind number `from` on `out` and on `err`, if there are any.
+    fn add_receipts(&mut self, from: (usize, usize), listener: &Arc<dyn Listener>, stream: u64) {
+        let events = self.out.events.iter_mut().skip(from.0).chain(self.err.events.iter_mut().skip(from.1));
+        let mut issuer = None;
+        for event in events {
+            let issuer = issuer.get_or_insert_with(|| Issuer::new(listener.clone(), stream, self.pull, 1));
+            event.receipt = issuer.receipt(0);
         }
     }
 

@@ -41,13 +41,6 @@ impl Issuing {
         issuing
     }
 
-    /// For one pull, whose item is at hand.
-    pub(crate) fn single(listener: &Arc<dyn Listener>, stream: u64, pull: u64) -> Self {
-        let issuer = Some(Issuer::new(listener.clone(), stream, pull, 1));
-        let run = Run { stream, first: pull, count: 1, issuer };
-        Self { runs: SmallVec::from_iter([run]), current: Some((0, 0)) }
-    }
-
     fn cover(&mut self, stream: u64, pull: u64) {
         match self.runs.iter_mut().rev().find(|run| run.stream == stream) {
             Some(run) if run.index_of(stream, pull).is_some() => {}

@@ -212,7 +212,8 @@ impl Outbox {
         let mut state = self.lock();
         if state.closed {
             drop(state);
-            return self.fail(unwritten, from);
+            self.fail(unwritten, from);
+            return;
         }
         state.under_way = (0, 0);
         let mut newer = mem::take(&mut state.waiting);
@@ -222,10 +223,12 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// The messages from number `from` on will never be written.
-    pub(crate) fn fail(&self, unwritten: &mut Messages, from: usize) {
-        unwritten.fail_receipts();
-        self.counters.failed(unwritten.elements_from(from));
+    /// The messages from number `from` on will never be written: takes them out of `unwritten`. Gives how many
+    /// elements failed with them.
+    pub(crate) fn fail(&self, unwritten: &mut Messages, from: usize) -> u64 {
+        let lost = unwritten.fail_from(from);
+        self.counters.failed(lost);
+        lost
     }
 
     /// Drops codec and postprocessor state: the next bytes go to a new connection.
@@ -253,9 +256,9 @@ impl Outbox {
         state.closed = true;
         let mut lost = mem::take(&mut state.waiting);
         drop(state);
-        self.fail(&mut lost, 0);
+        let lost = self.fail(&mut lost, 0);
         self.room.notify_waiters();
-        lost.elements_from(0)
+        lost
     }
 
     /// Ends the connection behind this outbox: its peer reads too slowly. Gives how many elements failed.

@@ -213,7 +213,7 @@ impl Pump {
         !self.messages.is_empty()
     }
 
-    /// Forgets the messages of which no byte was written; they stay unsettled.
+    /// Gives up the messages of which no byte was written: they fail.
     fn drop_unbegun(&mut self) {
         let Some(under_way) = self.ends.iter().position(|end| end.at > self.written) else { return };
         let start = under_way.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| end.at);
@@ -221,6 +221,7 @@ impl Pump {
         let end = kept.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| end.at);
         self.framed.truncate(end.max(self.written));
         self.ends.truncate(kept);
+        self.outbox.fail(&mut self.messages, kept);
     }
 
     async fn write_framed(&mut self) -> Result<(), Ended> {
@@ -313,7 +314,9 @@ impl Drop for Pump {
     fn drop(&mut self) {
         match self.unwritten {
             Unwritten::Keep => self.outbox.put_back(&mut self.messages, self.settled),
-            Unwritten::Fail => self.outbox.fail(&mut self.messages, self.settled),
+            Unwritten::Fail => {
+                self.outbox.fail(&mut self.messages, self.settled);
+            }
         }
         let left_out = self.failures.take_left_out();
         if left_out > 0 {

@@ -59,8 +59,7 @@ impl Messages {
     pub(crate) fn clear(&mut self) {
         self.chunks.clear();
         self.chunks.trim(KEEP_BYTES);
-        self.flags.clear();
-        self.fail_receipts();
+        self.fail_from(0);
     }
 
     /// Elements whose last message is number `from` or later.
@@ -113,10 +112,14 @@ impl Messages {
         }));
     }
 
-    /// Nobody will write what the receipts wait for.
-    pub(super) fn fail_receipts(&mut self) {
-        settle_all(self.receipts.drain(..).map(|attached| attached.receipt), Outcome::Failed);
-        self.receipts.shrink_to(0);
+    /// Nobody will write the messages from number `from` on: they are gone, with their receipts. Gives the number of
+    /// elements whose last message was among them.
+    pub(super) fn fail_from(&mut self, from: usize) -> u64 {
+        let lost = self.elements_from(from);
+        self.flags.truncate(from);
+        let kept = self.receipts.partition_point(|attached| attached.message < from);
+        settle_all(self.receipts.drain(kept..).map(|attached| attached.receipt), Outcome::Failed);
+        lost
     }
 }
 

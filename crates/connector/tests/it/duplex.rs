@@ -99,20 +99,24 @@ impl AsyncWrite for Hoarding {
     }
 }
 
-fn duplex(stream: impl Stream + 'static) -> Connected {
-    Connected::Duplex(Duplex {
+pub(crate) fn connection(stream: impl Stream + 'static, conn: u64) -> Duplex {
+    Duplex {
         stream: Box::new(stream),
         input: BytesMut::new(),
         protocol: Box::new(Lines::default()),
         origin: Arc::new(OriginUri::default()),
         meta: Value::record(),
-        address: Address { conn: 1, host: "there".to_owned(), port: 1 },
+        address: Address { conn, host: "there".to_owned(), port: 1 },
         limits: Limits { write: Duration::from_secs(30), ..Limits::default() },
-    })
+    }
+}
+
+fn duplex(stream: impl Stream + 'static) -> Connected {
+    Connected::Duplex(connection(stream, 1))
 }
 
 /// Attempts that connect to what the test holds the other end of.
-fn pipes(count: usize, buffer_bytes: usize) -> (Attempts, Vec<DuplexStream>) {
+pub(crate) fn pipes(count: usize, buffer_bytes: usize) -> (Attempts, Vec<DuplexStream>) {
     let (ours, theirs): (Vec<_>, Vec<_>) = (0..count).map(|_| tokio::io::duplex(buffer_bytes)).unzip();
     let ours = Arc::new(Mutex::new(ours.into_iter()));
     let attempts: Attempts = Box::new(move |_| {
@@ -127,7 +131,7 @@ fn pipes(count: usize, buffer_bytes: usize) -> (Attempts, Vec<DuplexStream>) {
     (attempts, theirs)
 }
 
-async fn line(peer: &mut DuplexStream) -> String {
+pub(crate) async fn line(peer: &mut DuplexStream) -> String {
     let mut line = Vec::new();
     loop {
         match within(peer.read_u8()).await.unwrap() {

@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tremor_connector::{
     Addressing, Built, CodecUse, ConnectError, Connected, Connector, Definition, Deliver, Dials, DrainBoard,
     Environment, EventSink, ExitSwitch, Gate, Handle, Instance, Intake, OpenRoute, Pulled, Registry, Route,
-    Sink, SinkError, SinkUse, Source, SourceError, Spec, State,
+    SendQueue, Sink, SinkError, SinkUse, Source, SourceError, Spec, State, WhenFull,
     config::{ConfigError, Reader},
 };
 use tremor_event::{Breaker, Event, EventBatch, EventId, IdGenerator, OriginUri, Signal};
@@ -59,6 +59,11 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     Ok(Built::new(Fake { attempts, made: 0 }))
 }
 
+fn build_many(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
+    let send_queue = SendQueue { messages: 4, when_full: WhenFull::Close, ..SendQueue::default() };
+    Ok(Built { send_queue, ..build(config, environment)? })
+}
+
 /// Both halves, of values.
 const HALVES: Spec = Spec {
     name: "halves",
@@ -74,6 +79,18 @@ const HALVES: Spec = Spec {
     build,
 };
 
+/// A sink half of bytes.
+const BYTES: Spec = Spec { name: "bytes", codec: CodecUse::Default("picky"), ..HALVES };
+
+/// Many connections.
+const MANY: Spec = Spec {
+    name: "many",
+    codec: CodecUse::Default("picky"),
+    sink: SinkUse::Connections(Addressing::Many { kind: "many" }),
+    build: build_many,
+    ..HALVES
+};
+
 /// One connection.
 const SINGLE: Spec = Spec {
     name: "single",
@@ -81,6 +98,30 @@ const SINGLE: Spec = Spec {
     sink: SinkUse::Connections(Addressing::Single),
     ..HALVES
 };
+
+/// A definition that says nothing but this.
+pub(crate) fn definition(kind: &str, reconnect: &str) -> Definition {
+    let reconnect = Some(Value::from_json_str(reconnect).unwrap());
+    Definition { kind: kind.to_owned(), reconnect, ..Definition::default() }
+}
+
+/// An instance of one of the kinds, for a flow with that board and those ids.
+pub(crate) fn instance(
+    definition: &Definition,
+    attempts: Attempts,
+    board: &Arc<DrainBoard>,
+    ids: &Arc<IdGenerator>,
+) -> Instance {
+    let alias = format!("flow::{}", NEXT_ALIAS.fetch_add(1, Ordering::Relaxed));
+    ATTEMPTS.lock().unwrap().insert(alias.clone(), attempts);
+    let (exit, _exits) = ExitSwitch::new();
+    let (ids, dials) = (ids.clone(), Dials::default());
+    let environment = Environment { alias, hostname: "here".into(), ids, exit, dials };
+    let registry = Registry::new(&[HALVES, BYTES, MANY, SINGLE], false);
+    let mut codecs = tremor_codec::Registry::standard();
+    codecs.add_codec(&crate::picky::SPEC);
+    Instance::create(definition, &environment, &registry, &codecs, board).unwrap()
+}
 
 /// What came out of the connector.
 #[derive(Debug, PartialEq)]
@@ -108,20 +149,8 @@ impl Subject {
     }
 
     pub(crate) fn new(kind: &str, reconnect: &str, attempts: Attempts, is_read: bool) -> Self {
-        let alias = format!("flow::{}", NEXT_ALIAS.fetch_add(1, Ordering::Relaxed));
-        ATTEMPTS.lock().unwrap().insert(alias.clone(), attempts);
-        let (exit, _exits) = ExitSwitch::new();
-        let ids = Arc::new(IdGenerator::default());
-        let environment = Environment { alias, hostname: "here".into(), ids, exit, dials: Dials::default() };
-        let definition = Definition {
-            kind: kind.to_owned(),
-            reconnect: Some(Value::from_json_str(reconnect).unwrap()),
-            ..Definition::default()
-        };
-        let registry = Registry::new(&[HALVES, SINGLE], false);
-        let codecs = tremor_codec::Registry::standard();
         let board = Arc::new(DrainBoard::default());
-        let mut instance = Instance::create(&definition, &environment, &registry, &codecs, &board).unwrap();
+        let mut instance = instance(&definition(kind, reconnect), attempts, &board, &Arc::default());
         let (record, seen) = mpsc::unbounded_channel();
         let (source, gate) = instance.source().unwrap();
         if is_read {

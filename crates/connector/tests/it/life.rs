@@ -10,7 +10,7 @@ const NONE: &str = r#""none""#;
 const FOR_EVER: &str = r#"{"retry": {"interval_ms": 500}}"#;
 
 /// Tells the panics of tests apart from those of the test.
-fn quiet() {
+pub(crate) fn quiet() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
