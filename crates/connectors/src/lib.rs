@@ -12,6 +12,7 @@ mod null;
 mod output;
 mod pieces;
 mod stdio;
+mod wal;
 mod ws;
 
 use tremor_connector::{Registry, Spec};
@@ -24,6 +25,7 @@ pub const ALL: &[Spec] = &[
     metronome::SPEC,
     null::SPEC,
     echo::SPEC,
+    wal::SPEC,
     ws::client::SPEC,
     ws::server::SPEC,
 ];

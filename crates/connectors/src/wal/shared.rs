@@ -1,0 +1,195 @@
+//! What the halves of one log share, and who hears what became of its entries.
+
+use super::{
+    confirmed::Confirmed,
+    segments::{Place, Segments, Way},
+    turn::{Step, Turn},
+    worker::Job,
+};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    time::Instant,
+};
+use tokio::sync::Notify;
+use tremor_event::{Listener, Outcome, Settlement};
+
+/// Confirmations after which the position is kept without waiting any longer.
+const MANY_CONFIRMATIONS: u64 = 4096;
+
+/// The state of an open log.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    jobs: mpsc::Sender<Job>,
+    /// There may be something to read.
+    pub(super) news: Notify,
+}
+
+struct State {
+    segments: Segments,
+    confirmed: Confirmed,
+    /// The entry behind the last one that may be read.
+    visible: u64,
+    turn: Turn,
+    /// Confirmations since the worker last tidied up, and what it was told since.
+    untidied: u64,
+    told: Told,
+    /// What made the log unusable.
+    failure: Option<String>,
+}
+
+/// How soon the worker is to tidy up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Nothing,
+    Soon,
+    Now,
+}
+
+/// What the source half may do.
+pub(super) enum Task {
+    /// Read these entries, all of one segment, and the way to the first.
+    Read(Way, Vec<u64>),
+    /// Wait for news; with a time, until then at most.
+    Wait(Option<Instant>),
+}
+
+/// What is to be tidied up.
+pub(super) struct Untidy {
+    /// The position to keep.
+    pub(super) position: u64,
+    /// Files of segments that nobody needs any more.
+    pub(super) confirmed: Vec<String>,
+}
+
+impl Shared {
+    pub(super) fn new(segments: Segments, position: u64, jobs: mpsc::Sender<Job>) -> Self {
+        let state = State {
+            visible: segments.next(),
+            segments,
+            confirmed: Confirmed::up_to(position),
+            turn: Turn::new(position),
+            untidied: 0,
+            told: Told::Nothing,
+            failure: None,
+        };
+        Self { state: Mutex::new(state), jobs, news: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands the worker something to do. `false`: it has ended.
+    pub(super) fn send(&self, job: Job) -> bool {
+        self.jobs.send(job).is_ok()
+    }
+
+    /// The index that the next entry gets.
+    pub(super) fn next(&self) -> u64 {
+        self.state().segments.next()
+    }
+
+    /// A place for an entry of `body` bytes, if there is room.
+    pub(super) fn place(&self, body: usize) -> Option<Place> {
+        let mut state = self.state();
+        let position = state.confirmed.position();
+        state.segments.add(body, position)
+    }
+
+    /// Everything that was given a place is in its file.
+    pub(super) fn all_written(&self) {
+        let mut state = self.state();
+        state.visible = state.segments.all_written();
+        drop(state);
+        self.news.notify_one();
+    }
+
+    /// The log is unusable; only the first cause counts.
+    pub(super) fn fail(&self, cause: &str) {
+        self.state().failure.get_or_insert_with(|| cause.to_owned());
+        self.news.notify_one();
+    }
+
+    /// What made the log unusable.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.state().failure.clone()
+    }
+
+    /// What the source half may do now: read up to `most` entries, or wait.
+    pub(super) fn task(&self, most: usize, now: Instant) -> Task {
+        let state = &mut *self.state();
+        let from = match state.turn.step(&state.confirmed, state.visible, now) {
+            Step::Read(from) => from,
+            Step::Wait(until) => return Task::Wait(until),
+        };
+        let Some(way) = state.segments.way_to(from) else { return Task::Wait(None) };
+        let end = state.segments.end_of(way.segment).min(state.visible);
+        let mut wanted = Vec::new();
+        let mut next = from;
+        while wanted.len() < most && next < end && next - from < MOST_SKIPPED {
+            wanted.push(next);
+            next = state.confirmed.next_open(next + 1);
+        }
+        Task::Read(way, wanted)
+    }
+
+    /// These entries are on their way; the source half goes on behind the last of them.
+    pub(super) fn under_way(&self, entries: &[u64]) {
+        self.state().turn.gave(entries);
+    }
+
+    /// `true` if everything up to and including `entry` is confirmed.
+    pub(super) fn is_confirmed(&self, entry: u64) -> bool {
+        self.state().confirmed.position() > entry
+    }
+
+    /// What is to be tidied up. What is given here is not given again.
+    pub(super) fn untidy(&self) -> Untidy {
+        let mut state = self.state();
+        (state.untidied, state.told) = (0, Told::Nothing);
+        let position = state.confirmed.position();
+        Untidy { position, confirmed: state.segments.take_confirmed(position) }
+    }
+}
+
+/// Entries behind the first that one turn looks at: what is confirmed between them is read for nothing.
+const MOST_SKIPPED: u64 = 4096;
+
+impl Listener for Shared {
+    fn settled(&self, settlement: Settlement<'_>) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let before = state.confirmed.position();
+        for pulls in settlement.pulls {
+            state.turn.settled(pulls.last - pulls.first + 1);
+            match settlement.outcome {
+                Outcome::Delivered { .. } | Outcome::Discarded => {
+                    state.confirmed.add(pulls.first, pulls.last)
+                }
+                Outcome::Failed if state.confirmed.next_open(pulls.first) <= pulls.last => {
+                    state.turn.failed(Instant::now());
+                }
+                Outcome::Failed | Outcome::Withheld => {}
+            }
+        }
+        let position = state.confirmed.position();
+        state.untidied += position - before;
+        let tell = match state.untidied {
+            0 => Told::Nothing,
+            many if many >= MANY_CONFIRMATIONS || state.segments.has_confirmed(position) => Told::Now,
+            _ => Told::Soon,
+        };
+        let job = match tell.max(state.told) {
+            told if told == state.told => None,
+            Told::Now => Some(Job::TidyNow),
+            _ => Some(Job::TidySoon),
+        };
+        state.told = tell.max(state.told);
+        drop(guard);
+        if let Some(job) = job {
+            // A worker that has ended kept the position that it knew; the rest is delivered again.
+            let _has_ended = !self.send(job);
+        }
+        self.news.notify_one();
+    }
+}

@@ -1,0 +1,134 @@
+//! The thread of a log: writes, syncs, and tidies up.
+
+use super::{
+    log::{Batch, Durability, Log, Opened},
+    shared::{Shared, Untidy},
+};
+use std::{
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+
+/// What the thread is told to do.
+pub(super) enum Job {
+    /// Write this. Nobody hears of a failure: the log says so itself, and the answer does not come.
+    Write(Batch, oneshot::Sender<()>),
+    /// Something was confirmed: keep the position when it is time to.
+    TidySoon,
+    /// Much was confirmed: keep the position now, and remove what nobody needs.
+    TidyNow,
+    /// Finish, and tell.
+    Stop(Option<oneshot::Sender<()>>),
+}
+
+/// The way to the thread; the thread ends with the last one.
+pub(super) struct Worker {
+    /// What it shares with the halves.
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Worker {
+    /// Starts the thread of a log that was opened.
+    pub(super) fn start(opened: Opened, durability: Durability, interval: Duration) -> io::Result<Self> {
+        let Opened { log, segments, position } = opened;
+        let (sender, jobs) = mpsc::channel();
+        let shared = Arc::new(Shared::new(segments, position, sender));
+        let at_work = AtWork { log, shared: shared.clone(), durability, interval, due: None };
+        thread::Builder::new().name("tremor-wal".to_owned()).spawn(move || at_work.run(&jobs))?;
+        Ok(Self { shared })
+    }
+
+    /// Writes `batch`. An error makes the log unusable.
+    pub(super) async fn write(&self, batch: Batch) -> Result<(), String> {
+        let (done, hears) = oneshot::channel();
+        if self.shared.send(Job::Write(batch, done)) && hears.await.is_ok() {
+            return Ok(());
+        }
+        Err(self.shared.failure().unwrap_or_else(|| "the log is closed".to_owned()))
+    }
+
+    /// Waits until everything is in order on disk and the thread has ended.
+    pub(super) async fn stop(&self) {
+        let (done, hears) = oneshot::channel();
+        if self.shared.send(Job::Stop(Some(done))) {
+            let _it_has_ended = hears.await.is_err();
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _had_ended = !self.shared.send(Job::Stop(None));
+    }
+}
+
+struct AtWork {
+    log: Log,
+    shared: Arc<Shared>,
+    durability: Durability,
+    interval: Duration,
+    /// When to sync and to keep the position.
+    due: Option<Instant>,
+}
+
+impl AtWork {
+    fn run(mut self, jobs: &mpsc::Receiver<Job>) {
+        let ended = self.serve(jobs);
+        if let Err(cause) = &ended {
+            self.shared.fail(cause);
+        }
+        // Only now is the log free for whoever opens it next.
+        let Self { log, .. } = self;
+        drop(log);
+        if let Ok(Some(stopped)) = ended {
+            let _nobody_waits = stopped.send(());
+        }
+    }
+
+    /// Works until told to stop; gives whom to tell.
+    fn serve(&mut self, jobs: &mpsc::Receiver<Job>) -> Result<Option<oneshot::Sender<()>>, String> {
+        loop {
+            let job = match self.due {
+                None => jobs.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+                Some(due) => match due.checked_duration_since(Instant::now()) {
+                    // However many jobs wait.
+                    None => Err(mpsc::RecvTimeoutError::Timeout),
+                    Some(left) => jobs.recv_timeout(left),
+                },
+            };
+            match job {
+                Ok(Job::Write(batch, done)) => {
+                    self.log.write(&batch)?;
+                    self.shared.all_written();
+                    let _nobody_waits = done.send(());
+                    if self.durability == Durability::Interval {
+                        self.tidy_soon();
+                    }
+                }
+                Ok(Job::TidySoon) => self.tidy_soon(),
+                Ok(Job::TidyNow) | Err(mpsc::RecvTimeoutError::Timeout) => self.tidy()?,
+                Ok(Job::Stop(stopped)) => {
+                    self.tidy()?;
+                    return Ok(stopped);
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+        }
+    }
+
+    fn tidy_soon(&mut self) {
+        let interval = self.interval;
+        self.due.get_or_insert_with(|| Instant::now() + interval);
+    }
+
+    fn tidy(&mut self) -> Result<(), String> {
+        self.due = None;
+        self.log.sync()?;
+        let Untidy { position, confirmed } = self.shared.untidy();
+        self.log.persist(position)?;
+        self.log.remove(&confirmed)
+    }
+}
