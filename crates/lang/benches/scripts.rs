@@ -1,8 +1,8 @@
-//! What typical scripts cost per event, apart from decoding it.
+//! What typical scripts cost per event, from JSON to JSON.
 //!
 //! `cargo bench -p tremor-lang` prints nanoseconds; `-- CASE` runs one case. Instruction counts are steadier:
-//! `valgrind --tool=callgrind --toggle-collect='scripts::measured' target/release/deps/scripts-… CASE --once`, divided
-//! by the number of events that `--once` prints.
+//! `valgrind --tool=callgrind --toggle-collect='*measured*' target/release/deps/scripts-… CASE --once` counts those of
+//! the script alone; divide by the number of events that `--once` prints. With `--tree` the events are built before.
 
 #![expect(
     clippy::print_stdout,
@@ -17,7 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tremor_lang::{Compiler, Context, Embedded, FunctionError, Functions, Native, Outcome, Script};
-use tremor_value::{Payload, Value, json::Parser};
+use tremor_value::{
+    Bytes, Payload, Value,
+    json::{self, Parser},
+};
 
 /// A record as services log them, 630 bytes long.
 const RECORD: &str = r#"{"id":4711,"at":1700000004711014133,"kind":"kind-13","level":"info","keep":true,"last":false,"host":{"name":"web-17.example.org","zone":"eu-west-2","cpu":37.251,"load":3.402},"request":{"method":"GET","path":"/shop/17/items","status":404,"latency_ms":1205.337,"bytes":183027,"cached":false,"agent":"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"},"user":{"id":733007751851,"roles":["buyer","reviewer"],"balance":-17.255},"trace":{"id":"7e0b5eed00c0ffee","parent":null,"sampled":true},"message":"upstream closed connection after timeout retry in zone eu-west moved to replica while cache was warming done"}"#;
@@ -36,6 +39,13 @@ const WRITES: &str = r#"
 
 /// Events per measurement.
 const EVENTS: u32 = 2_000;
+
+/// How events come to the script.
+#[derive(Clone, Copy)]
+enum Form {
+    Tree,
+    Document,
+}
 
 /// One script; its name is what the command line takes.
 struct Case {
@@ -137,37 +147,51 @@ fn measured(script: &Script, event: &mut Payload, meta: &mut Value) -> Outcome {
     script.run(event, meta, &mut Value::Null, &Value::Null, &context).expect("the script succeeds")
 }
 
-/// The time that `events` runs take.
-fn run(script: &Script, events: u32) -> Duration {
+/// The time that `events` runs take, each from the text of the event to the text of what the script makes of it.
+fn run(script: &Script, form: Form, events: u32) -> Duration {
     let mut parser = Parser::new();
-    let mut total = Duration::ZERO;
+    let text = Bytes::from_static(RECORD.as_bytes());
+    let mut out = Vec::new();
+    let start = Instant::now();
     for _ in 0..events {
-        let value = parser.parse(black_box(RECORD.as_bytes())).expect("the record is JSON");
-        let (mut event, mut meta) = (Payload::from(value), Value::record());
-        let start = Instant::now();
-        let outcome = measured(script, &mut event, &mut meta);
-        total += start.elapsed();
-        black_box((outcome, event, meta));
+        let mut event = match form {
+            Form::Tree => Payload::from(parser.parse(black_box(&text)).expect("the record is JSON")),
+            Form::Document => parser.document(black_box(&text)).expect("the record is JSON"),
+        };
+        let mut meta = Value::record();
+        out.clear();
+        match measured(script, &mut event, &mut meta) {
+            Outcome::Emit { value, .. } => json::write(&value, &mut out),
+            Outcome::EmitEvent { .. } => event.write_json(&mut out),
+            Outcome::Drop => {}
+        }
+        black_box((&out, meta));
     }
-    total
+    start.elapsed()
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let once = arguments.iter().any(|argument| argument == "--once");
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
     for case in cases() {
         if !wanted.is_empty() && !wanted.iter().any(|name| *name == case.name) {
             continue;
         }
         let script = compile(&case.source);
-        if once {
-            run(&script, EVENTS);
+        if has("--once") {
+            run(&script, if has("--tree") { Form::Tree } else { Form::Document }, EVENTS);
             println!("{}: {EVENTS} events", case.name);
             continue;
         }
-        run(&script, EVENTS);
-        let best = (0..20).map(|_| run(&script, EVENTS)).min().unwrap_or_default();
-        println!("{:>12}: {:>6} ns per event", case.name, best.as_nanos() / u128::from(EVENTS));
+        let best = |form| (0..20).map(|_| run(&script, form, EVENTS)).min().unwrap_or_default().as_nanos();
+        let (tree, document) = (best(Form::Tree), best(Form::Document));
+        let events = u128::from(EVENTS);
+        println!(
+            "{:>12}: {:>6} ns as a tree, {:>6} ns as a document",
+            case.name,
+            tree / events,
+            document / events
+        );
     }
 }

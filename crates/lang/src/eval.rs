@@ -9,6 +9,7 @@ mod expr;
 mod fold;
 mod path;
 mod pattern;
+mod place;
 mod record;
 mod stmt;
 mod weight;

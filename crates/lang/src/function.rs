@@ -96,7 +96,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Counts a search for a member that is `keys` deep; `false` if the event should be built instead.
+    /// Counts a search for a member that is `keys` deep; `false` if the event should be built first.
     pub(crate) fn may_search_event(&self, keys: usize) -> bool {
         let cost = if keys > 1 { keys.saturating_mul(NESTED_SEARCH) } else { keys };
         match self.searches.get().checked_sub(cost) {

@@ -145,7 +145,7 @@ fn interpolate(pieces: &[Piece], env: &Env<'_>) -> Result<Str, RuntimeError> {
         length += match piece {
             Piece::Text(text) => text.len(),
             Piece::Expr(expr) => {
-                let value = eval(expr, env)?;
+                let value = operand_of_text(expr, env)?;
                 weight::pay(&value, env.context)?;
                 let length = value.as_str().map_or(LENGTH_OF_OTHERS, str::len);
                 values.push(value);
@@ -162,6 +162,18 @@ fn interpolate(pieces: &[Piece], env: &Env<'_>) -> Result<Str, RuntimeError> {
         }
     }
     Ok(text)
+}
+
+/// The value of a piece; an event that is not built is written as it is.
+fn operand_of_text<'e>(expr: &'e Expr, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    if expr.is_event() && !env.event.is_built() && env.event.is_record() {
+        let mut text = Vec::new();
+        env.event.write_json(&mut text);
+        if let Ok(text) = String::from_utf8(text) {
+            return Ok(Operand::Owned(Value::from(text)));
+        }
+    }
+    eval(expr, env)
 }
 
 /// What a value that is no text is expected to need in one.

@@ -1,13 +1,13 @@
-//! Reading paths (`spec/language-script.md` section 4) and assigning to them (section 5).
+//! Reading paths (`spec/language-script.md` section 4).
 
 use super::{Env, NULL, Operand, eval, weight};
 use crate::{
     error::{ErrorKind, Origin, RuntimeError},
     ir::{Path, Root, Segment, SegmentKind},
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 use tremor_diagnostic::Span;
-use tremor_value::{Payload, Record, Str, Value};
+use tremor_value::{Str, Value};
 
 /// Why a segment gave nothing.
 enum Miss {
@@ -55,11 +55,9 @@ pub(super) fn resolve<'e>(path: &'e Path, env: &Env<'e>) -> Result<Operand<'e>, 
 pub(super) fn is_present<'e>(path: &'e Path, env: &Env<'e>) -> Result<bool, RuntimeError> {
     if let Root::Event = path.root
         && !path.segments.is_empty()
-        && !env.event.is_built()
         && path.segments.iter().all(|segment| segment.key().is_some())
-        && env.context.may_search_event(path.segments.len())
     {
-        return Ok(env.event.contains_path(keys_of(&path.segments)));
+        return Ok(event_has(keys_of(&path.segments), path.segments.len(), env));
     }
     let found = match look(path, env)? {
         Look::At(value, rest) => follow(value, rest, path, env),
@@ -107,17 +105,45 @@ fn look<'e>(path: &'e Path, env: &Env<'e>) -> Result<Look<'e>, RuntimeError> {
 
 /// The same for an event that is not built: only what the path leads to is made.
 fn look_into_event<'e>(segments: &'e [Segment], env: &Env<'e>) -> Look<'e> {
-    let keys = segments.iter().take_while(|segment| segment.key().is_some()).count();
-    let (way, rest) = segments.split_at_checked(keys).unwrap_or_default();
-    if way.is_empty() || !env.context.may_search_event(keys) {
-        // All of it is wanted, or so many of its parts that it is cheaper to have them all.
+    let count = segments.iter().take_while(|segment| segment.key().is_some()).count();
+    let (way, rest) = segments.split_at_checked(count).unwrap_or_default();
+    if way.is_empty() {
         return Look::At(Operand::Ref(env.event.value()), segments);
     }
-    match env.event.get_path(keys_of(way)) {
-        Some(value) => Look::At(value.into(), rest),
+    match event_member(keys_of(way), count, env) {
+        Some(value) => Look::At(value, rest),
         None => Look::Nowhere,
     }
 }
+
+/// What `count` keys lead to in the event, which is built only when so much of it was read that this is cheaper.
+pub(super) fn event_member<'e, 'k>(
+    keys: impl Iterator<Item = &'k str>,
+    count: usize,
+    env: &Env<'e>,
+) -> Option<Operand<'e>> {
+    if !env.context.may_search_event(count) {
+        let _built_from_here_on = env.event.value();
+    }
+    let value = env.event.get_path(keys)?;
+    if let Cow::Owned(value) = &value
+        && value.is_container()
+    {
+        env.context.may_search_event(BUILT_CONTAINER);
+    }
+    Some(value.into())
+}
+
+/// As [`event_member`], for whoever only asks whether there is something.
+pub(super) fn event_has<'k>(keys: impl Iterator<Item = &'k str>, count: usize, env: &Env<'_>) -> bool {
+    if !env.context.may_search_event(count) {
+        let _built_from_here_on = env.event.value();
+    }
+    env.event.contains_path(keys)
+}
+
+/// What building an array or record of an event counts, in searches.
+const BUILT_CONTAINER: usize = 4;
 
 fn keys_of(segments: &[Segment]) -> impl Iterator<Item = &str> {
     segments.iter().filter_map(Segment::key)
@@ -281,126 +307,4 @@ fn slice(
             Err(Miss::Absent(kind, segment.span))
         }
     }
-}
-
-/// The keys of an assignment's place.
-pub(super) struct Keys<'s> {
-    segments: &'s [Segment],
-    /// One for each segment; empty if all of them are known, so that nothing is copied.
-    computed: Vec<Str>,
-    /// The assignment.
-    whole: Span,
-}
-
-impl Keys<'_> {
-    fn get(&self, index: usize) -> Option<&Str> {
-        match &self.segments.get(index)?.kind {
-            SegmentKind::Key(key) => Some(key),
-            _ => self.computed.get(index),
-        }
-    }
-
-    /// What the error that segment `index` needs a record looks like.
-    fn needs_record(&self, index: usize, found: &Value) -> RuntimeError {
-        let kind = ErrorKind::NeedsRecord { found: found.type_name() };
-        RuntimeError::new(
-            kind,
-            self.segments.get(index).map_or(self.whole, |segment| segment.span),
-            self.whole,
-        )
-    }
-
-    /// `value` inside new records for the keys from `index` on.
-    fn wrap(&self, index: usize, value: Value) -> Value {
-        let keys = (index..self.segments.len()).rev().filter_map(|index| self.get(index));
-        keys.fold(value, |value, key| Record::from_iter([(key.clone(), value)]).into())
-    }
-}
-
-/// Computes the keys of an assignment's place, before anything is written.
-///
-/// # Errors
-/// E-A3 for an index or a range, E-P5 for a computed key that is no string; `whole` is the assignment.
-#[inline]
-pub(super) fn keys<'s>(
-    segments: &'s [Segment],
-    whole: Span,
-    env: &Env<'_>,
-) -> Result<Keys<'s>, RuntimeError> {
-    if segments.iter().all(|segment| segment.key().is_some()) {
-        return Ok(Keys { segments, computed: Vec::new(), whole });
-    }
-    computed_keys(segments, whole, env)
-}
-
-fn computed_keys<'s>(segments: &'s [Segment], whole: Span, env: &Env<'_>) -> Result<Keys<'s>, RuntimeError> {
-    let key = |segment: &Segment| match &segment.kind {
-        SegmentKind::Key(key) => Ok(key.clone()),
-        SegmentKind::Index(_) | SegmentKind::Range { .. } => {
-            Err(RuntimeError::new(ErrorKind::AssignIndex, segment.span, whole))
-        }
-        SegmentKind::Dynamic(expr, span) => match &*eval(expr, env)? {
-            Value::String(key) => Ok(key.clone()),
-            Value::I64(_) | Value::U64(_) => {
-                Err(RuntimeError::new(ErrorKind::AssignIndex, segment.span, whole))
-            }
-            other => {
-                let kind = ErrorKind::IndexType { expected: "string", found: other.type_name() };
-                Err(RuntimeError::new(kind, *span, whole))
-            }
-        },
-    };
-    let computed = segments.iter().map(key).collect::<Result<_, _>>()?;
-    Ok(Keys { segments, computed, whole })
-}
-
-/// Sets the member of `target` that `keys` lead to; missing records on the way are made.
-///
-/// # Errors
-/// E-P1 at the segment that meets something other than a record; nothing is written then.
-pub(super) fn assign(target: &mut Value, keys: &Keys<'_>, value: Value) -> Result<(), RuntimeError> {
-    assign_from(0, target, keys, value)
-}
-
-/// As [`assign`], for the segments from `first` on.
-fn assign_from(
-    first: usize,
-    mut target: &mut Value,
-    keys: &Keys<'_>,
-    value: Value,
-) -> Result<(), RuntimeError> {
-    for index in first..keys.segments.len() {
-        if target.as_record().is_none() {
-            return Err(keys.needs_record(index, target));
-        }
-        let (Some(record), Some(key)) = (target.as_record_mut(), keys.get(index)) else { return Ok(()) };
-        if index + 1 == keys.segments.len() || !record.contains_key(key) {
-            record.insert(key.clone(), keys.wrap(index + 1, value));
-            return Ok(());
-        }
-        let Some(next) = record.get_mut(key) else { return Ok(()) };
-        target = next;
-    }
-    *target = value;
-    Ok(())
-}
-
-/// As [`assign`], for the event; of one that is not built, only the member that is written to is built.
-pub(super) fn assign_event(event: &mut Payload, keys: &Keys<'_>, value: Value) -> Result<(), RuntimeError> {
-    let Some(key) = keys.get(0) else {
-        *event = Payload::from(value);
-        return Ok(());
-    };
-    if event.is_built() {
-        return assign(event.value_mut(), keys, value);
-    }
-    let inserted = if keys.segments.len() == 1 {
-        event.insert(key.clone(), value)
-    } else {
-        match event.member_mut(key) {
-            Some(member) => return assign_from(1, member, keys, value),
-            None => event.insert(key.clone(), keys.wrap(1, value)),
-        }
-    };
-    if inserted { Ok(()) } else { Err(keys.needs_record(0, event.value())) }
 }

@@ -1,18 +1,26 @@
 //! Choosing the clause of a `match` and testing patterns (`spec/language-script.md` sections 7 and 8).
 
-use super::{Bound, Env, Operand, eval, weight};
+use super::{Bound, Env, Operand, eval, path, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     eval::is_true,
     ir::{Clause, Field, FieldTest, Jump, Match, Pattern},
     ops,
 };
+use std::iter;
 use tremor_diagnostic::Span;
 use tremor_syntax::ast::BinaryOp;
 use tremor_value::{Record, Value};
 
 /// A clause together with the value its pattern binds.
 type Selected<'p, Arm> = (&'p Clause<Arm>, Option<Value>);
+
+/// What a `match` looks at.
+enum Target<'e> {
+    Value(Operand<'e>),
+    /// The event, a record that is not built: patterns ask for its members one by one.
+    Event,
+}
 
 /// The first clause that applies.
 ///
@@ -22,7 +30,11 @@ pub(super) fn select<'p, Arm>(
     match_: &'p Match<Arm>,
     env: &Env<'_>,
 ) -> Result<Selected<'p, Arm>, RuntimeError> {
-    let target = eval(&match_.target, env)?;
+    let target = if match_.target.is_event() && !env.event.is_built() && env.event.is_record() {
+        Target::Event
+    } else {
+        Target::Value(eval(&match_.target, env)?)
+    };
     let mut jumps = match_.jumps.iter().peekable();
     let mut index = 0;
     while let Some(clause) = match_.clauses.get(index) {
@@ -46,8 +58,9 @@ pub(super) fn select<'p, Arm>(
 }
 
 /// The clauses of the run that can match the target; `None` if they have to be tried one by one.
-fn candidates<'j>(jump: &'j Jump, target: &Value) -> Option<&'j [usize]> {
-    let found = match target {
+fn candidates<'j>(jump: &'j Jump, target: &Target<'_>) -> Option<&'j [usize]> {
+    let Target::Value(target) = target else { return Some(&[]) };
+    let found = match &**target {
         Value::String(text) => jump.strings.get(text),
         Value::I64(number) => jump.integers.get(&i128::from(*number)),
         Value::U64(number) => jump.integers.get(&i128::from(*number)),
@@ -60,15 +73,27 @@ fn candidates<'j>(jump: &'j Jump, target: &Value) -> Option<&'j [usize]> {
 /// Whether pattern and guard hold, and with which value for the pattern's variable.
 fn applies<Arm>(
     clause: &Clause<Arm>,
-    target: &Value,
+    target: &Target<'_>,
     env: &Env<'_>,
     whole: Span,
 ) -> Result<Option<Option<Value>>, RuntimeError> {
+    let pattern = &clause.pattern;
     if clause.binds.is_none() {
-        let holds = test(&clause.pattern, target, env, whole)? && guard(clause.guard.as_ref(), env, whole)?;
+        let holds = match (target, pattern) {
+            (_, Pattern::Any) => true,
+            (Target::Value(target), pattern) => test(pattern, target, env, whole)?,
+            (Target::Event, Pattern::Record(fields)) => fields_hold(fields, env, env, whole)?,
+            (Target::Event, pattern) => test(pattern, env.event.value(), env, whole)?,
+        };
+        let holds = holds && guard(clause.guard.as_ref(), env, whole)?;
         return Ok(holds.then_some(None));
     }
-    let Some(value) = extract(&clause.pattern, target, env, whole)? else { return Ok(None) };
+    let value = match (target, pattern) {
+        (Target::Value(target), pattern) => extract(pattern, target, env, whole)?,
+        (Target::Event, Pattern::Record(fields)) => extract_fields(fields, env, env, whole)?,
+        (Target::Event, pattern) => extract(pattern, env.event.value(), env, whole)?,
+    };
+    let Some(value) = value else { return Ok(None) };
     pay_for(&clause.pattern, &value, env)?;
     let bound = Bound { value: Operand::Ref(&value), outer: env.bound };
     let holds = guard(clause.guard.as_ref(), &Env { bound: Some(&bound), ..*env }, whole)?;
@@ -104,7 +129,7 @@ pub(super) fn test(
         }
         Pattern::Record(fields) => {
             let Value::Record(record) = target else { return Ok(false) };
-            all(fields, |field| field_holds(field, record, env, whole))
+            fields_hold(fields, &**record, env, whole)
         }
         Pattern::Array(elements) => {
             let Value::Array(items) = target else { return Ok(false) };
@@ -135,7 +160,10 @@ pub(super) fn extract(
             weight::pay_comparison(&value, target, env.context)?;
             Ok(value.loose_eq(target).then(|| value.into_value()))
         }
-        Pattern::Record(fields) => extract_record(fields, target, env, whole),
+        Pattern::Record(fields) => {
+            let Value::Record(record) = target else { return Ok(None) };
+            extract_fields(fields, &**record, env, whole)
+        }
         Pattern::Array(elements) => extract_array(elements, target, env, whole),
         Pattern::Tuple { items: patterns, open } => {
             let Value::Array(items) = target else { return Ok(None) };
@@ -181,18 +209,59 @@ fn fits(patterns: &[Pattern], open: bool, items: &[Value]) -> bool {
     if open { items.len() >= patterns.len() } else { items.len() == patterns.len() }
 }
 
-fn field_holds(field: &Field, record: &Record, env: &Env<'_>, whole: Span) -> Result<bool, RuntimeError> {
-    let value = record.get(&field.key);
-    match (&field.test, value) {
-        (FieldTest::Present, value) => Ok(value.is_some()),
-        (FieldTest::Absent, value) => Ok(value.is_none()),
-        (_, None) => Ok(false),
-        (FieldTest::Compare(op, expr), Some(value)) => {
+/// The members of a record, or of the event in an [`Env`].
+trait Members {
+    fn member(&self, key: &str) -> Option<Operand<'_>>;
+
+    fn has(&self, key: &str) -> bool {
+        self.member(key).is_some()
+    }
+}
+
+impl Members for Record {
+    fn member(&self, key: &str) -> Option<Operand<'_>> {
+        self.get(key).map(Operand::Ref)
+    }
+}
+
+impl Members for Env<'_> {
+    fn member(&self, key: &str) -> Option<Operand<'_>> {
+        path::event_member(iter::once(key), 1, self)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        path::event_has(iter::once(key), 1, self)
+    }
+}
+
+fn fields_hold(
+    fields: &[Field],
+    target: &impl Members,
+    env: &Env<'_>,
+    whole: Span,
+) -> Result<bool, RuntimeError> {
+    all(fields, |field| field_holds(field, target, env, whole))
+}
+
+fn field_holds(
+    field: &Field,
+    target: &impl Members,
+    env: &Env<'_>,
+    whole: Span,
+) -> Result<bool, RuntimeError> {
+    match &field.test {
+        FieldTest::Present => Ok(target.has(&field.key)),
+        FieldTest::Absent => Ok(!target.has(&field.key)),
+        FieldTest::Compare(op, expr) => {
+            let Some(value) = target.member(&field.key) else { return Ok(false) };
             let operand = eval(expr, env)?;
-            weight::pay_comparison(value, &operand, env.context)?;
-            compare(*op, value, &operand, whole)
+            weight::pay_comparison(&value, &operand, env.context)?;
+            compare(*op, &value, &operand, whole)
         }
-        (FieldTest::Nested(pattern), Some(value)) => test(pattern, value, env, whole),
+        FieldTest::Nested(pattern) => match target.member(&field.key) {
+            Some(value) => test(pattern, &value, env, whole),
+            None => Ok(false),
+        },
     }
 }
 
@@ -206,28 +275,29 @@ fn compare(op: BinaryOp, left: &Value, right: &Value, whole: Span) -> Result<boo
     }
 }
 
-fn extract_record(
+fn extract_fields(
     fields: &[Field],
-    target: &Value,
+    target: &impl Members,
     env: &Env<'_>,
     whole: Span,
 ) -> Result<Option<Value>, RuntimeError> {
-    let Value::Record(record) = target else { return Ok(None) };
     let mut captured = Record::default();
     for field in fields {
-        match (&field.test, record.get(&field.key)) {
-            (FieldTest::Present, Some(value)) => {
-                captured.insert(field.key.clone(), value.clone());
-            }
-            (FieldTest::Nested(pattern), Some(value)) => match extract(pattern, value, env, whole)? {
-                Some(value) => {
-                    captured.insert(field.key.clone(), value);
-                }
-                None => return Ok(None),
+        let value = match &field.test {
+            FieldTest::Present => target.member(&field.key).map(Operand::into_value),
+            FieldTest::Nested(pattern) => match target.member(&field.key) {
+                Some(value) => extract(pattern, &value, env, whole)?,
+                None => None,
             },
-            _ if field_holds(field, record, env, whole)? => {}
-            _ => return Ok(None),
-        }
+            FieldTest::Absent | FieldTest::Compare(..) => {
+                if !field_holds(field, target, env, whole)? {
+                    return Ok(None);
+                }
+                continue;
+            }
+        };
+        let Some(value) = value else { return Ok(None) };
+        captured.insert(field.key.clone(), value);
     }
     Ok(Some(Value::from(captured)))
 }

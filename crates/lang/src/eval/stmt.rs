@@ -1,6 +1,6 @@
 //! Statements and calls of functions.
 
-use super::{Bound, Env, NULL, Operand, eval, expr, fold, path, pattern, weight};
+use super::{Bound, Env, NULL, Operand, eval, expr, fold, pattern, place, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     function::Context,
@@ -162,24 +162,24 @@ fn store(let_: &Let, value: Value, frame: &mut Frame<'_>) -> Result<(), RuntimeE
             Ok(())
         }
         Place::Local { slot, name, span, segments } => {
-            let keys = path::keys(segments, whole, &frame.env())?;
+            let keys = place::keys(segments, whole, &frame.env())?;
             let local = usize::try_from(*slot).ok().and_then(|slot| frame.locals.get_mut(slot));
             let Some(Some(local)) = local else {
                 return Err(RuntimeError::at(ErrorKind::UnknownLocal(name.clone()), *span));
             };
-            path::assign(local, &keys, value)
+            place::assign(local, &keys, value)
         }
         Place::Event(segments) => {
-            let keys = path::keys(segments, whole, &frame.env())?;
-            path::assign_event(frame.event, &keys, value)
+            let keys = place::keys(segments, whole, &frame.env())?;
+            place::assign_event(frame.event, &keys, value)
         }
         Place::Meta(segments) => {
-            let keys = path::keys(segments, whole, &frame.env())?;
-            path::assign(frame.meta, &keys, value)
+            let keys = place::keys(segments, whole, &frame.env())?;
+            place::assign(frame.meta, &keys, value)
         }
         Place::State(segments) => {
-            let keys = path::keys(segments, whole, &frame.env())?;
-            path::assign(frame.state, &keys, value)
+            let keys = place::keys(segments, whole, &frame.env())?;
+            place::assign(frame.state, &keys, value)
         }
         Place::WholeMeta => Err(RuntimeError::around(ErrorKind::AssignMeta, whole, 2)),
         Place::Invalid(what) => Err(RuntimeError::around(ErrorKind::AssignInvalid(what), whole, 2)),

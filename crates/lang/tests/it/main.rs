@@ -8,6 +8,7 @@
 )]
 
 mod deploy;
+mod documents;
 mod errors;
 mod expressions;
 mod limits;
@@ -21,7 +22,7 @@ use tremor_diagnostic::{RenderOptions, render};
 use tremor_lang::{
     Compiled, Compiler, Context, Embedded, Failure, FunctionError, Functions, Host, Native, Outcome, Script,
 };
-use tremor_value::{Payload, Value};
+use tremor_value::{Bytes, Payload, Value, json::Parser};
 
 struct TestHost;
 
@@ -90,24 +91,36 @@ fn run_compiled(script: &Compiled<Script>, events: &[&str]) -> String {
 /// As [`run_compiled`], with a bound on the values that one event may copy.
 #[track_caller]
 fn run_bounded(script: &Compiled<Script>, events: &[&str], values: usize) -> String {
-    let mut state = Value::Null;
-    let mut last = String::new();
+    let (mut state, mut last) = (Value::Null, String::new());
+    let (mut unbuilt_state, mut unbuilt_last) = (Value::Null, String::new());
     for event in events {
-        let (mut event, mut meta) = (Payload::from(json(event)), Value::record());
-        let context = Context::new(7, None, Some(&TestHost)).with_values(values);
-        let result = script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context);
-        last = match result {
-            Ok(Outcome::Emit { port, value }) => show(&value, port.as_deref()),
-            Ok(Outcome::EmitEvent { port }) => show(event.value(), port.as_deref()),
-            Ok(Outcome::Drop) => "drop".to_owned(),
-            Err(error) => {
-                let diagnostic = error.to_diagnostic(&script.sources);
-                let marked = diagnostic.inner.map(|span| script.sources.text(span)).unwrap_or_default();
-                format!("{} at {marked}", diagnostic.code.id)
-            }
-        };
+        last = run_once(script, Payload::from(json(event)), &mut state, values);
+        unbuilt_last = run_once(script, unbuilt(event), &mut unbuilt_state, values);
     }
+    assert_eq!(last, unbuilt_last, "an event that is not built gives something else");
     last
+}
+
+fn run_once(script: &Compiled<Script>, mut event: Payload, state: &mut Value, values: usize) -> String {
+    let mut meta = Value::record();
+    let context = Context::new(7, None, Some(&TestHost)).with_values(values);
+    match script.program.run(&mut event, &mut meta, state, &Value::Null, &context) {
+        Ok(Outcome::Emit { port, value }) => show(&value, port.as_deref()),
+        Ok(Outcome::EmitEvent { port }) => show(event.value(), port.as_deref()),
+        Ok(Outcome::Drop) => "drop".to_owned(),
+        Err(error) => {
+            let diagnostic = error.to_diagnostic(&script.sources);
+            let marked = diagnostic.inner.map(|span| script.sources.text(span)).unwrap_or_default();
+            format!("{} at {marked}", diagnostic.code.id)
+        }
+    }
+}
+
+/// The payload of a JSON text that is not built yet.
+#[track_caller]
+fn unbuilt(text: &str) -> Payload {
+    let text = Bytes::copy_from_slice(text.as_bytes());
+    Parser::new().document(&text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
 fn show(value: &Value, port: Option<&str>) -> String {

@@ -48,7 +48,7 @@ fn expression() -> impl Strategy<Value = String> {
     })
 }
 
-fn statement() -> impl Strategy<Value = String> {
+pub(super) fn statement() -> impl Strategy<Value = String> {
     prop_oneof![
         expression(),
         expression().prop_map(|e| format!("let x = {e}")),

@@ -1,0 +1,176 @@
+//! Events that are not built: scripts do with them what they do with trees.
+
+use super::{compile, json, property::statement, unbuilt};
+use proptest::prelude::*;
+use tremor_lang::{Compiled, Context, Script};
+use tremor_value::{Payload, Value};
+
+/// What a run shows: its end, and all that it may change.
+type Trace = (String, Value, Value, Value);
+
+fn trace(script: &Compiled<Script>, mut event: Payload) -> Trace {
+    let (mut meta, mut state) = (Value::record(), json(r#"{"s": [1]}"#));
+    let context = Context::new(7, None, Some(&super::TestHost));
+    let end = match script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context) {
+        Ok(outcome) => format!("{outcome:?}"),
+        Err(error) => error.report(&script.sources),
+    };
+    let mut text = Vec::new();
+    event.write_json(&mut text);
+    assert_eq!(String::from_utf8(text).unwrap(), event.value().to_string());
+    (end, event.into_value(), meta, state)
+}
+
+#[track_caller]
+fn compare(source: &str, event: &str) {
+    let Ok(script) = compile(source) else { return };
+    let (tree, document) = (trace(&script, Payload::from(json(event))), trace(&script, unbuilt(event)));
+    assert_eq!(tree, document, "{source}\non {event}");
+}
+
+/// Records and others, with all that can stand in a document.
+const EVENTS: &[&str] = &[
+    r#"{"a":{"b":[1,2],"c":{"d":"text that is longer than a few bytes"}},"k":"a","n":7,"t":"x","z":null}"#,
+    "{ \"a\" : { \"b\" : 1 , \"b\" : { \"c\" : [ ] } } , \"n\":1.50, \"a b\":\"\\u00e9\\n\", \"k\":\"n\" }",
+    r#"{"a":1,"b":2,"a":{"b":3}}"#,
+    r#"{"a":null,"big":18446744073709551615,"small":-9223372036854775808,"f":1e5,"t":""}"#,
+    "{}",
+    r#"[{"a":1},{"b":2}]"#,
+    "\"text\"",
+    "7",
+    "null",
+];
+
+/// Expressions that read an event in all ways there are.
+const READS: &[&str] = &[
+    "event",
+    "event.a",
+    "event.a.b",
+    "event.a.c.d",
+    "event.a.b[1]",
+    "event.a.b[0:1]",
+    "event[event.k]",
+    "event.a[\"b\"]",
+    "event.nope",
+    "event.n.nope",
+    "event.a.nope",
+    "event[0]",
+    "event.big + 0",
+    "event.f",
+    "present event",
+    "present event.a.b",
+    "present event.a.b[1]",
+    "present event.z",
+    "absent event.n.x",
+    "absent event.nope",
+    "present event[event.k].x",
+    "\"#{event}\"",
+    "\"#{event.a} and #{event.t}\"",
+    "[event, event]",
+    "{\"e\": event.a, \"a\": event}",
+    "patch event of insert \"new\" => event.n; default => {\"a\": {\"x\": 1}}; erase \"t\" end",
+    "patch event.a of upsert \"b\" => event end",
+    "merge event of {\"a\": {\"b\": 5}} end",
+    "merge (merge event of {} end) of event end",
+    "event == event",
+    "event == {}",
+    "match event of case {} => 1 case 7 => 2 case \"text\" => 3 case _ => 4 end",
+    "match event of case x = %{ present a, absent q } => x case x = _ => [x] end",
+    "match event of case x = %{ a ~= %{ present b }, n >= 1 } => x case %{ n == 1.5 } => 1 case _ => 0 end",
+    "match event of case %{ present a } when event.k == \"a\" => event.n case %[] => \"list\" case _ => 0 end",
+    "match event of case %{ absent a } => 1 case %{ t < 5 } => 2 case _ => 3 end",
+    "match event.k of case \"a\" => 1 case \"b\" => 2 case \"c\" => 3 case \"d\" => 4 case \"e\" => 5 case \"f\" => 6 \
+     case \"g\" => 7 case \"n\" when event.n > 1 => 8 case \"n\" => 9 case _ => event.k end",
+    "match event of case \"text\" => 1 case \"b\" => 2 case \"c\" => 3 case \"d\" => 4 case \"e\" => 5 case \"f\" => 6 \
+     case \"g\" => 7 case 7 => 8 case _ => 9 end",
+    "for event of case (k, v) => {\"#{k}\": v} into {} end",
+    "for event.a of case (k, v) when event.n > 1 => [k, v, event.t] end",
+    "core::array::len(event.a.b)",
+    "core::array::len(event)",
+];
+
+const WRITES: &[&str] = &[
+    "",
+    "let event.a = 1;",
+    "let event.a.b = event.k;",
+    "let event.a.b.c.d = event;",
+    "let event.new = event.a;",
+    "let event.new.x.y = 1;",
+    "let event[event.k] = \"z\";",
+    "let event[event.k].x = 1;",
+    "let event.n = event.n + 1;",
+    "let event = event.a;",
+    "let x = event; let event.a = x;",
+    "let $m = event; let $a.b = event.a; let state.e = event;",
+    "let event[0] = 1;",
+    "match event.k of case \"a\" => let event.a.b = 2; let $m = 1 case _ => let event.z = 3 end;",
+    "for event.a of case (k, v) => let event.seen = v end;",
+];
+
+#[test]
+fn reads_and_writes_do_what_they_do_with_trees() {
+    for event in EVENTS {
+        for write in WRITES {
+            for read in READS {
+                compare(&format!("{write} {read}"), event);
+            }
+        }
+    }
+}
+
+#[test]
+fn so_many_reads_that_the_event_is_built_meanwhile() {
+    let reads = "event.a.c.d + event.t + ".repeat(40) + "event.k";
+    compare(&reads, EVENTS[0]);
+    let reads = "let event.n = event.n + 1; let event.a.b = event.a.c;".repeat(40) + "[event, event.a.b]";
+    compare(&reads, EVENTS[0]);
+    let loops = "let event.n = 0; for event.list of case (i, v) => let event.n = event.n + v end; event";
+    compare(loops, &format!("{{\"list\":[{}]}}", ["1"; 300].join(",")));
+}
+
+#[test]
+fn reading_builds_nothing_that_was_not_asked_for() {
+    for source in [
+        "event",
+        "event.a.c.d",
+        "present event.a.b and absent event.q",
+        "\"#{event.k} #{event}\"",
+        "match event of case %{ absent a } => 1 case %{ a ~= %{ present b }, n == 7 } => event.n case _ => 2 end",
+        "let event.n = 1; let event.a.b = event.t; event",
+        "match event.k of case \"a\" => emit => \"x\" case _ => drop end",
+        "core::array::len(event.a.b)",
+    ] {
+        let script = compile(source).unwrap();
+        let mut event = unbuilt(EVENTS[0]);
+        let context = Context::new(0, None, None);
+        script
+            .program
+            .run(&mut event, &mut Value::record(), &mut Value::Null, &Value::Null, &context)
+            .unwrap();
+        assert!(!event.is_built(), "{source}");
+    }
+}
+
+/// The scripts that the parser is tested with.
+#[test]
+fn scripts_of_the_parser_cases() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/lang/ok");
+    for case in std::fs::read_dir(root).unwrap() {
+        for file in std::fs::read_dir(case.unwrap().path()).unwrap() {
+            let file = file.unwrap().path();
+            if file.extension().is_some_and(|extension| extension == "tremor") {
+                let source = std::fs::read_to_string(file).unwrap();
+                EVENTS.iter().for_each(|event| compare(&source, event));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_programs(statements in prop::collection::vec(statement(), 1..5), event in 0..EVENTS.len()) {
+        compare(&statements.join("; "), EVENTS[event]);
+    }
+}
