@@ -118,6 +118,7 @@ impl Gate {
 }
 
 /// Watches a [`Gate`].
+#[derive(Clone)]
 pub(crate) struct GateWatch(watch::Receiver<State>);
 
 impl GateWatch {
@@ -129,6 +130,24 @@ impl GateWatch {
     /// As [`Gate::ended`].
     pub(crate) async fn ended(&mut self) {
         wait_for(&mut self.0, |state| state.ended.then_some(())).await;
+    }
+
+    /// Whether there is something to look at; no lock is taken.
+    pub(crate) fn has_changed(&self) -> bool {
+        // Nobody is left who could change the gate, so it stays as it is.
+        self.0.has_changed().unwrap_or(false)
+    }
+
+    /// What holds right now, as [`Gate::now`].
+    pub(crate) fn now(&mut self) -> Option<Readiness> {
+        self.0.borrow_and_update().readiness()
+    }
+
+    /// Waits for a change since the last look. Cancel safe.
+    pub(crate) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub mod tls;
 pub mod url;
 
 mod beacon;
+mod bell;
 mod clock;
 mod connect;
 mod connection;

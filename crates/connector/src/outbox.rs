@@ -4,7 +4,7 @@ mod messages;
 #[cfg(test)]
 mod tests;
 
-use crate::counters::SinkCounters;
+use crate::{bell::Bell, counters::SinkCounters};
 pub(crate) use messages::{Answers, Messages};
 use std::{
     mem,
@@ -80,7 +80,7 @@ pub(crate) struct Outbox {
     limits: SendQueue,
     /// Every event stands for itself: nothing of it may stay in a postprocessor (`spec/runtime.md` 8.3).
     finish_events: bool,
-    filled: Notify,
+    filled: Bell,
     room: Notify,
     given_up: AtomicBool,
     counters: Arc<SinkCounters>,
@@ -109,7 +109,7 @@ impl Outbox {
             state: Mutex::new(state),
             limits,
             finish_events,
-            filled: Notify::new(),
+            filled: Bell::default(),
             room: Notify::new(),
             given_up: AtomicBool::new(false),
             counters,
@@ -174,7 +174,7 @@ impl Outbox {
         answers.tell();
         self.counters.written(silent);
         if queued {
-            self.filled.notify_one();
+            self.filled.ring();
         }
         (taken, outcome)
     }
@@ -184,9 +184,9 @@ impl Outbox {
         self.room.notified()
     }
 
-    /// Waits until something may be waiting. Cancel safe.
-    pub(crate) async fn has_messages(&self) {
-        self.filled.notified().await;
+    /// Rings when something may be waiting, and when the connection is given up.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.filled
     }
 
     /// Moves everything that waits into `into`, which is empty. Until [`Outbox::wrote`] hears of them, or they are
@@ -220,7 +220,7 @@ impl Outbox {
         state.waiting.append_from(unwritten, from);
         state.waiting.append_from(&mut newer, 0);
         drop(state);
-        self.filled.notify_one();
+        self.filled.ring();
     }
 
     /// The messages from number `from` on will never be written: takes them out of `unwritten`. Gives how many
@@ -247,7 +247,7 @@ impl Outbox {
         let _what_came_is_sent = encoder.finish(waiting.chunks()).is_err();
         waiting.flag_new(false, false);
         drop(guard);
-        self.filled.notify_one();
+        self.filled.ring();
     }
 
     /// Ends the outbox: what waits fails, and so does everything later. Gives how many elements that were.
@@ -265,21 +265,13 @@ impl Outbox {
     pub(crate) fn give_up(&self) -> u64 {
         let lost = self.close();
         self.given_up.store(true, Ordering::Release);
-        self.filled.notify_one();
+        self.filled.ring();
         lost
     }
 
     /// Whether [`Outbox::give_up`] was called.
     pub(crate) fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Acquire)
-    }
-
-    /// Waits for [`Outbox::give_up`]. Takes away what [`Outbox::has_messages`] waits for, so whoever stops waiting
-    /// here looks into the outbox before waiting there. Cancel safe.
-    pub(crate) async fn until_given_up(&self) {
-        while !self.is_given_up() {
-            self.filled.notified().await;
-        }
     }
 
     /// Gives back memory that an idle connection does not need.

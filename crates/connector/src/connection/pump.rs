@@ -10,10 +10,16 @@ use crate::{
     tls::explain,
 };
 use bytes::BytesMut;
-use std::{io, sync::Arc};
+use std::{
+    future::poll_fn,
+    io, mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 use tokio::{
-    io::{AsyncWriteExt, WriteHalf},
-    time::{Instant, timeout, timeout_at},
+    io::{AsyncWrite, AsyncWriteExt},
+    time::{Instant, Sleep, sleep, timeout},
 };
 
 /// Answers of the protocol itself that may wait before reading stops.
@@ -28,9 +34,10 @@ const KEPT_ENDS: usize = 1024;
 /// Whatever happens, every message that it took from the outbox is settled: counted as written or failed, or
 /// put back when the pump is dropped.
 pub(super) struct Pump {
-    writer: WriteHalf<Box<dyn Stream>>,
     protocol: Box<dyn Protocol>,
     outbox: Arc<Outbox>,
+    /// The outbox may hold something.
+    may_take: bool,
     unwritten: Unwritten,
     /// `<flow>::<connector>`.
     alias: Arc<str>,
@@ -46,12 +53,11 @@ pub(super) struct Pump {
     written: usize,
     reply_bytes: usize,
     limits: Limits,
-    /// When a write that waits must have made progress; kept when the wait is interrupted.
-    stalls_at: Option<Instant>,
+    /// Runs while a write waits: how long it may.
+    stall: Option<Pin<Box<Sleep>>>,
     /// Messages and payload bytes that were written.
     sent: (u64, u64),
     failures: Quota,
-    busy: bool,
 }
 
 struct End {
@@ -65,16 +71,15 @@ struct End {
 
 impl Pump {
     pub(super) fn new(
-        writer: WriteHalf<Box<dyn Stream>>,
         protocol: Box<dyn Protocol>,
         outbox: Arc<Outbox>,
         (unwritten, alias): (Unwritten, Arc<str>),
         limits: Limits,
     ) -> Self {
         Self {
-            writer,
             protocol,
             outbox,
+            may_take: true,
             unwritten,
             alias,
             messages: Messages::default(),
@@ -85,10 +90,9 @@ impl Pump {
             written: 0,
             reply_bytes: 0,
             limits,
-            stalls_at: None,
+            stall: None,
             sent: (0, 0),
             failures: Quota::default(),
-            busy: false,
         }
     }
 
@@ -119,32 +123,39 @@ impl Pump {
         self.reply_bytes > MAX_REPLY_BYTES
     }
 
-    /// Writes what there is, or else what comes next; then gives `None`, or why the connection is broken.
-    /// Cancel safe.
-    pub(super) async fn run(&mut self) -> Option<Ended> {
+    /// Writes what there is. Ready with `None` once all of that is written: there may be more by now. Ready with why
+    /// the connection is broken. Otherwise the task is woken when it can go on.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, stream: &mut Box<dyn Stream>) -> Poll<Option<Ended>> {
         loop {
+            // A connection that is given up need not wait until the write under way makes progress.
             if self.outbox.is_given_up() {
                 // Saying so takes time, and whoever calls this may stop waiting: the goodbye is the caller's.
-                return Some(Ended::broken(Cut::Local, "the peer does not read what it is sent"));
+                return Poll::Ready(Some(Ended::broken(
+                    Cut::Local,
+                    "the peer does not read what it is sent",
+                )));
             }
-            if self.framed.is_empty() && !self.take_messages() {
-                self.outbox.has_messages().await;
-                continue;
+            if self.framed.is_empty() && mem::take(&mut self.may_take) {
+                self.take_messages();
             }
-            // A connection that is given up need not wait until the write under way makes progress.
-            let outbox = self.outbox.clone();
-            let wrote = tokio::select! {
-                biased;
-                wrote = self.write_framed() => wrote,
-                () = outbox.until_given_up() => continue,
-            };
-            return wrote.err();
+            if (!self.framed.is_empty() || self.settled < self.ends.len())
+                && let Poll::Ready(wrote) = self.poll_write_framed(cx, stream)
+            {
+                return Poll::Ready(wrote.err());
+            }
+            ready!(self.outbox.bell().poll_rang(cx));
+            self.may_take = true;
         }
     }
 
+    /// The task is awake and polls again before it sleeps: what comes into the outbox need not wake it.
+    pub(super) fn is_awake(&self) {
+        self.outbox.bell().is_awake();
+    }
+
     /// Writes what is framed or waits in the outbox right now.
-    pub(super) async fn finish(&mut self) {
-        while self.write_framed().await.is_ok() {
+    pub(super) async fn finish(&mut self, stream: &mut Box<dyn Stream>) {
+        while self.write_framed(stream).await.is_ok() {
             if !self.take_messages() {
                 return;
             }
@@ -152,29 +163,35 @@ impl Pump {
     }
 
     /// Writes what is framed. What waits in the outbox stays there: it cannot be sent behind a goodbye.
-    pub(super) async fn flush(&mut self) {
-        let _broken_or_not = self.write_framed().await.is_err();
+    pub(super) async fn flush(&mut self, stream: &mut Box<dyn Stream>) {
+        let _broken_or_not = self.write_framed(stream).await.is_err();
     }
 
     /// As [`Pump::finish`], then says goodbye; `true` if the peer is expected to answer.
-    pub(super) async fn finish_with(&mut self, ending: Ending) -> bool {
-        match ending {
-            Ending::GoingAway => self.finish().await,
-            Ending::SlowConsumer => self.drop_unbegun(),
-        }
-        let expects_answer = self.protocol.end(ending, &mut self.framed);
-        self.write_framed().await.is_ok() && expects_answer
+    pub(super) async fn finish_with_goodbye(&mut self, stream: &mut Box<dyn Stream>) -> bool {
+        self.finish(stream).await;
+        let expects_answer = self.protocol.end(Ending::GoingAway, &mut self.framed);
+        self.write_framed(stream).await.is_ok() && expects_answer
+    }
+
+    /// Makes ready to turn a peer away that takes too long: [`Pump::poll_end`] writes the message that it has begun to
+    /// read, and the goodbye.
+    pub(super) fn give_up(&mut self) {
+        self.drop_unbegun();
+        self.protocol.end(Ending::SlowConsumer, &mut self.framed);
+    }
+
+    /// Writes what is framed and ends our direction of the byte stream.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>, stream: &mut Box<dyn Stream>) -> Poll<()> {
+        // The peer may be gone already; there is nobody to tell.
+        let _broken_or_not = ready!(self.poll_write_framed(cx, stream)).is_err();
+        Pin::new(stream).poll_shutdown(cx).map(drop)
     }
 
     /// Ends our direction of the byte stream.
-    pub(super) async fn shutdown(&mut self) {
+    pub(super) async fn shutdown(&mut self, stream: &mut Box<dyn Stream>) {
         // The peer may be gone already; there is nobody to tell.
-        let _gone_or_not = timeout(self.limits.close, self.writer.shutdown()).await;
-    }
-
-    /// `true` if something was written since the last call.
-    pub(super) fn was_busy(&mut self) -> bool {
-        std::mem::take(&mut self.busy)
+        let _gone_or_not = timeout(self.limits.close, stream.shutdown()).await;
     }
 
     /// Gives back memory that an idle connection does not need.
@@ -200,6 +217,8 @@ impl Pump {
     /// Frames everything that waits in the outbox; `false` if nothing did.
     fn take_messages(&mut self) -> bool {
         self.forget_messages();
+        // What rings from here on has not been taken.
+        self.outbox.bell().hear();
         self.outbox.take(&mut self.messages);
         for message in self.messages.iter() {
             let sent = self.protocol.write(message.payload, message.binary, &mut self.framed);
@@ -224,41 +243,54 @@ impl Pump {
         self.outbox.fail(&mut self.messages, kept);
     }
 
-    async fn write_framed(&mut self) -> Result<(), Ended> {
+    async fn write_framed(&mut self, stream: &mut Box<dyn Stream>) -> Result<(), Ended> {
+        poll_fn(|cx| self.poll_write_framed(cx, stream)).await
+    }
+
+    fn poll_write_framed(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Box<dyn Stream>,
+    ) -> Poll<Result<(), Ended>> {
         while let Some(rest) = self.framed.get(self.written..).filter(|rest| !rest.is_empty()) {
-            let stalls_at = *self.stalls_at.get_or_insert_with(|| Instant::now() + self.limits.write);
-            let wrote = timeout_at(stalls_at, self.writer.write(rest)).await;
-            match wrote {
-                Ok(Ok(0)) => return Err(Ended::broken(Cut::Peer, io::Error::from(io::ErrorKind::WriteZero))),
-                Ok(Ok(count)) => self.written += count,
-                Ok(Err(error)) => return Err(Ended::broken(Cut::Peer, explain(&error))),
-                Err(_) => return Err(Self::stalled()),
+            match Pin::new(&mut *stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(broken(&io::ErrorKind::WriteZero.into()))),
+                Poll::Ready(Ok(count)) => self.written += count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error))),
+                Poll::Pending => return self.poll_stalled(cx),
             }
-            self.stalls_at = None;
-            self.settle();
+            self.stall = None;
+            if self.written < self.framed.len() {
+                self.settle();
+            }
         }
         if self.written > 0 {
             // What encrypts keeps bytes back until it is told to flush.
-            let stalls_at = *self.stalls_at.get_or_insert_with(|| Instant::now() + self.limits.write);
-            let flushed = timeout_at(stalls_at, self.writer.flush()).await;
-            let flushed = flushed.map_err(|_| Self::stalled())?;
-            flushed.map_err(|error| Ended::broken(Cut::Peer, explain(&error)))?;
-            self.stalls_at = None;
+            match Pin::new(&mut *stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error))),
+                Poll::Pending => return self.poll_stalled(cx),
+            }
+            self.stall = None;
             self.framed.clear();
             self.framed.shrink_to(READY_BYTES);
             self.written = 0;
             self.reply_bytes = 0;
-            self.busy = true;
         }
         self.settle();
         if self.settled == self.ends.len() {
             self.forget_messages();
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
-    fn stalled() -> Ended {
-        Ended::broken(Cut::Timeout, "the peer does not read what it is sent")
+    /// A write waits; it may not do so for ever.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let limit = self.limits.write;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(stall.as_mut().poll(cx));
+        let cause = "the peer does not read what it is sent";
+        Poll::Ready(Err(Ended::broken(Cut::Timeout, cause)))
     }
 
     /// Counts the messages that are written by now.
@@ -308,6 +340,11 @@ impl Pump {
             tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}{more}", self.alias);
         }
     }
+}
+
+/// Writing failed.
+fn broken(error: &io::Error) -> Ended {
+    Ended::broken(Cut::Peer, explain(error))
 }
 
 impl Drop for Pump {

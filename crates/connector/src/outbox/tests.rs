@@ -35,7 +35,7 @@ async fn it_takes_what_there_is_room_for_and_tells_when_there_is_more() {
     assert_eq!(put(&outbox, 0..5), (2, Put::Full));
     let mut room = Box::pin(outbox.room());
     assert!(room.as_mut().now_or_never().is_none());
-    assert!(outbox.has_messages().now_or_never().is_some());
+    assert!(outbox.bell().rang().now_or_never().is_some());
     let mut taken = Messages::default();
     outbox.take(&mut taken);
     assert_eq!(texts(&taken), ["0", "1"]);

@@ -1,0 +1,130 @@
+//! How a connection ends.
+
+use super::{Connection, Ended};
+use crate::{
+    Intake,
+    duplex::{Cut, Flow},
+};
+use std::{future::poll_fn, task::Poll, time::Duration};
+use tokio::time::timeout;
+use tremor_value::{Record, Value};
+
+/// The end of a connection takes no longer than this once its flow stops, whatever its time limits say.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(4);
+/// How long a peer that is too slow has for our goodbye, even if the time for goodbyes is not limited.
+const SLOW_GOODBYE: Duration = Duration::from_secs(5);
+
+impl Connection {
+    /// Tells a peer that was given up why, as well as that can be done in the time for a goodbye.
+    pub(super) async fn turn_away(&mut self, ended: &Ended) {
+        if ended.clean || ended.cut != Cut::Local {
+            return;
+        }
+        let Self { pump, buffer, stream, signals, limits, .. } = self;
+        pump.give_up();
+        // A peer that is busy sending reads nothing before that is through, and late bytes that nobody takes are
+        // answered with a reset that overtakes our goodbye.
+        let (mut said, mut drained) = (false, false);
+        let goodbye = poll_fn(|cx| {
+            drained = drained || buffer.poll_discard(cx, stream).is_ready();
+            said = said || pump.poll_end(cx, stream).is_ready();
+            if said && drained { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::select! {
+            _in_time_or_not = timeout(limits.close.min(SLOW_GOODBYE), goodbye) => {}
+            () = signals.stopped() => {}
+        }
+    }
+
+    /// Ends the byte stream behind the last frames of a closing handshake.
+    pub(super) async fn part(&mut self, we_drop: bool) -> Ended {
+        let Self { pump, buffer, stream, signals, limits, .. } = self;
+        let part = async {
+            let _sent_or_not = timeout(limits.close, pump.flush(stream)).await;
+            if we_drop {
+                pump.shutdown(stream).await;
+            }
+            // Reading on keeps the system from answering late bytes with a reset that overtakes our goodbye.
+            let limit = if we_drop { limits.close } else { limits.drop };
+            let _ended_or_not = timeout(limit, poll_fn(|cx| buffer.poll_discard(cx, stream))).await;
+        };
+        tokio::select! {
+            () = part => {}
+            () = signals.stopped() => {}
+        }
+        Ended::clean("the peer closed the connection")
+    }
+
+    /// The source half is done: flushes it and says so.
+    pub(super) async fn end_source(&mut self, ended: Option<&Ended>) {
+        let Some(_alive) = self.alive.take() else { return };
+        let closed = ended.map(|ended| self.closed(ended.cut));
+        let cause = ended.map_or("", |ended| ended.cause.as_str());
+        let end = async {
+            self.inlet.end().await;
+            if let Some(closed) = closed.filter(|closed| !closed.1) {
+                self.inlet.closed(cause, closed.0).await;
+            }
+        };
+        tokio::select! {
+            () = end => {}
+            () = self.signals.stopped() => {}
+        }
+    }
+
+    /// What is told of the end (`spec/websocket.md` 11), and whether it was a clean one.
+    fn closed(&mut self, cut: Cut) -> (Value, bool) {
+        let closed = self.pump.closed(cut);
+        let direction = |(messages, bytes): (u64, u64)| -> Value {
+            Record::from_iter([("messages", Value::from(messages)), ("bytes", Value::from(bytes))]).into()
+        };
+        let duration = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let record = Record::from_iter([
+            ("kind", Value::from("closed")),
+            ("conn", Value::from(self.address.conn)),
+            ("code", Value::from(u64::from(closed.code))),
+            ("reason", Value::from(closed.reason)),
+            ("clean", Value::from(closed.clean)),
+            ("by", Value::from(closed.by)),
+            ("duration_ns", Value::from(duration)),
+            ("in", direction(self.received)),
+            ("out", direction(self.pump.sent())),
+        ]);
+        (record.into(), closed.clean)
+    }
+
+    /// We are told to stop: writes what waits and closes.
+    pub(super) async fn stop(&mut self) -> Ended {
+        self.pump.outbox().finish();
+        let _in_time_or_not = timeout(LONGEST_GOODBYE, self.say_goodbye()).await;
+        Ended::clean("stopped")
+    }
+
+    async fn say_goodbye(&mut self) {
+        let limit = self.limits.close;
+        if matches!(timeout(limit, self.pump.finish_with_goodbye(&mut self.stream)).await, Ok(true)) {
+            let answered = timeout(limit, self.await_goodbye()).await;
+            if matches!(answered, Ok(Some(Flow::Closed { we_drop: false }))) {
+                let discard = poll_fn(|cx| self.buffer.poll_discard(cx, &mut self.stream));
+                let _ended_or_not = timeout(self.limits.drop, discard).await;
+            }
+        }
+        self.pump.shutdown(&mut self.stream).await;
+    }
+
+    /// Reads until the peer has said goodbye too; what else comes is too late.
+    async fn await_goodbye(&mut self) -> Option<Flow> {
+        loop {
+            let mut late = Intake::default();
+            match self.pump.read(self.buffer.bytes(), &mut late) {
+                Ok(Flow::Open) => {}
+                Ok(closed) => return Some(closed),
+                Err(_) => return None,
+            }
+            let read = poll_fn(|cx| self.buffer.poll_fill(cx, &mut self.stream)).await;
+            if !matches!(read, Ok(read) if read > 0) {
+                return None;
+            }
+        }
+    }
+}
