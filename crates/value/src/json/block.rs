@@ -22,6 +22,12 @@ mod vector {
             Self(m128i::from(bytes))
         }
 
+        /// The bytes as two numbers.
+        #[inline(always)]
+        pub(in crate::json) fn halves(self) -> [u64; 2] {
+            self.0.into()
+        }
+
         #[inline(always)]
         pub(in crate::json) fn ends_plain_text(self) -> u32 {
             mask(equal(self.0, b'"') | equal(self.0, b'\\') | at_most(self.0, 0x1f))
@@ -78,6 +84,12 @@ mod portable {
             Self(bytes)
         }
 
+        pub(in crate::json) fn halves(self) -> [u64; 2] {
+            let number = u128::from_le_bytes(self.0);
+            #[expect(clippy::cast_possible_truncation, reason = "the halves of it")]
+            [number as u64, (number >> 64) as u64]
+        }
+
         pub(in crate::json) fn ends_plain_text(self) -> u32 {
             self.mask(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
         }
@@ -107,26 +119,20 @@ pub(super) use vector::Block;
 
 /// The sixteen bytes from `at` on.
 #[inline(always)]
-pub(super) fn bytes(text: &[u8], at: usize) -> [u8; LEN] {
+pub(super) fn load(text: &[u8], at: usize) -> Block {
     match text.get(at..).and_then(<[u8]>::first_chunk) {
-        Some(whole) => *whole,
-        None => last_bytes(text, at),
+        Some(whole) => Block::new(*whole),
+        None => last(text, at),
     }
 }
 
-/// The same as a block.
-#[inline(always)]
-pub(super) fn load(text: &[u8], at: usize) -> Block {
-    Block::new(bytes(text, at))
-}
-
 #[inline(never)]
-fn last_bytes(text: &[u8], at: usize) -> [u8; LEN] {
+fn last(text: &[u8], at: usize) -> Block {
     let mut padded = [0; LEN];
     for (to, from) in padded.iter_mut().zip(text.get(at..).unwrap_or_default()) {
         *to = *from;
     }
-    padded
+    Block::new(padded)
 }
 
 /// Number of bytes up to the first one in `mask`; at most 16 if there is none.
@@ -147,6 +153,7 @@ mod tests {
                 bytes[at] = byte;
                 bytes[(at * 7 + 3) % LEN] = byte.rotate_left(3);
                 let (vector, portable) = (Block::new(bytes), portable::Block::new(bytes));
+                assert_eq!(vector.halves(), portable.halves());
                 assert_eq!(vector.ends_plain_text(), portable.ends_plain_text());
                 assert_eq!(vector.is_not_ascii(), portable.is_not_ascii());
                 assert_eq!(vector.is_digit(), portable.is_digit());

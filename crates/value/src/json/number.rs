@@ -1,11 +1,10 @@
 //! Numbers of a document: their grammar, their range, and whether they are written as this crate writes them.
 
 use super::block::{self, LEN};
-use super::write::{write_float, write_integer};
 use crate::Value;
 
-/// Integers with up to this many digits fit 64 bits.
-const SURE_INTEGER_DIGITS: usize = 18;
+/// Positive integers with up to this many digits fit 64 bits.
+const SURE_INTEGER_DIGITS: usize = 19;
 
 /// Decimals with up to this many digits are what a double made of them is written as.
 const SURE_FLOAT_DIGITS: usize = 15;
@@ -21,7 +20,7 @@ pub(super) fn number(text: &[u8], start: usize) -> Option<(usize, bool)> {
     let digits = block::load(text, first).is_digit();
     let whole = digits.trailing_ones() as usize;
     if whole == LEN {
-        return exact(text, start);
+        return long(text, start);
     }
     let point = first + whole;
     let has_zero = text.get(first) == Some(&b'0');
@@ -47,6 +46,17 @@ pub(super) fn number(text: &[u8], start: usize) -> Option<(usize, bool)> {
     }
 }
 
+/// The same for a number that begins with many digits.
+#[inline(never)]
+fn long(text: &[u8], start: usize) -> Option<(usize, bool)> {
+    let whole = LEN + block::load(text, start + LEN).is_digit().trailing_ones() as usize;
+    let end = start + whole;
+    let is_sure = text.get(start).is_some_and(|first| matches!(first, b'1'..=b'9'))
+        && whole <= SURE_INTEGER_DIGITS
+        && !matches!(text.get(end), Some(b'.' | b'e' | b'E'));
+    if is_sure { Some((end, true)) } else { exact(text, start) }
+}
+
 /// The same for any number.
 #[inline(never)]
 fn exact(text: &[u8], start: usize) -> Option<(usize, bool)> {
@@ -59,15 +69,12 @@ fn exact(text: &[u8], start: usize) -> Option<(usize, bool)> {
     if end == first || (text.get(first) == Some(&b'0') && end > first + 1) {
         return None;
     }
-    let whole = end - first;
     if text.get(end) == Some(&b'.') {
         let fraction = end + 1;
         end = digits_from(fraction);
         if end == fraction {
             return None;
         }
-    } else if !matches!(text.get(end), Some(b'e' | b'E')) && whole <= SURE_INTEGER_DIGITS {
-        return Some((end, !(text.get(first) == Some(&b'0') && first > start)));
     }
     if let Some(b'e' | b'E') = text.get(end) {
         let sign = end + 1;
@@ -78,14 +85,12 @@ fn exact(text: &[u8], start: usize) -> Option<(usize, bool)> {
         }
     }
     let number = text.get(start..end)?;
-    let mut again = Vec::with_capacity(32);
-    match value(std::str::from_utf8(number).ok()?)? {
-        Value::F64(float) => write_float(float, &mut again),
-        Value::I64(integer) => write_integer(integer, &mut again),
-        Value::U64(integer) => write_integer(integer, &mut again),
-        _ => return None,
-    }
-    Some((end, again == number))
+    let is_canonical = match value(std::str::from_utf8(number).ok()?)? {
+        Value::F64(float) => ryu::Buffer::new().format_finite(float).as_bytes() == number,
+        // But for its sign, zero is excluded: without zeros in front there is one way to write an integer.
+        _ => number != b"-0",
+    };
+    Some((end, is_canonical))
 }
 
 /// The value of a number that has the right form; `None` if it is too large.

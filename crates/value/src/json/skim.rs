@@ -4,7 +4,7 @@
 //! form: see [`Skimmed`]. What it does not accept is either no JSON or too unusual to be worth a second set of
 //! rules; it goes the way through the parser, which also says what is wrong.
 
-use super::block::{self, LEN};
+use super::block::{self, Block, LEN};
 use super::number;
 use super::{MAX_DEPTH, MAX_DOCUMENT_BYTES};
 
@@ -112,28 +112,31 @@ impl Skimmer {
 
     /// Reads the array or record at `at`; gives its end.
     fn container(&mut self, text: &[u8], mut at: usize) -> Option<usize> {
+        let mut first = *text.get(at)?;
+        // The depth at which members are listed.
+        let listed = if first == b'{' { 1 } else { usize::MAX };
+        let mut depth = 0;
         let mut level = Level { is_record: false, seen: 0, hashes: 0 };
-        let lists_members = text.get(at) == Some(&b'{');
         'values: loop {
-            // A value begins at `at`.
-            let first = *text.get(at)?;
+            // A value begins at `at`, with the byte `first`.
             if first == b'{' || first == b'[' {
-                if self.around.len() == MAX_DEPTH {
+                if depth == MAX_DEPTH {
                     return None;
                 }
+                depth += 1;
                 self.around.push(level);
                 level = Level { is_record: first == b'{', seen: 0, hashes: self.hashes.len() };
-                let next;
-                (at, next) = self.solid(text, at + 1)?;
-                if next != closing(level) {
+                (at, first) = self.solid(text, at + 1)?;
+                if first != closing(level) {
                     if level.is_record {
-                        at = self.key(text, at, &mut level)?;
+                        (at, first) = self.key(text, at, first, &mut level, depth == listed)?;
                     }
                     continue;
                 }
                 at += 1;
+                depth -= 1;
                 level = self.around.pop()?;
-                if self.around.is_empty() {
+                if depth == 0 {
                     return Some(at);
                 }
             } else {
@@ -141,35 +144,43 @@ impl Skimmer {
             }
             // A value ends at `at`.
             loop {
-                if lists_members && self.around.len() == 1 {
+                if depth == listed {
                     self.member_ends(at)?;
                 }
                 let next;
                 (at, next) = self.solid(text, at)?;
-                at += 1;
                 if next == b',' {
-                    (at, _) = self.solid(text, at)?;
+                    (at, first) = self.solid(text, at + 1)?;
                     if level.is_record {
-                        at = self.key(text, at, &mut level)?;
+                        (at, first) = self.key(text, at, first, &mut level, depth == listed)?;
                     }
                     continue 'values;
                 }
                 if next != closing(level) {
                     return None;
                 }
+                at += 1;
                 self.record_ends(level)?;
+                depth -= 1;
                 level = self.around.pop()?;
-                if self.around.is_empty() {
+                if depth == 0 {
                     return Some(at);
                 }
             }
         }
     }
 
-    /// Reads the key at `at` and the colon; gives the place of the value.
+    /// Reads the key at `at` and the colon; gives the place and the first byte of the value.
     #[inline(always)]
-    fn key(&mut self, text: &[u8], at: usize, level: &mut Level) -> Option<usize> {
-        if text.get(at) != Some(&b'"') {
+    fn key(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        first: u8,
+        level: &mut Level,
+        is_listed: bool,
+    ) -> Option<(usize, u8)> {
+        if first != b'"' {
             return None;
         }
         let start = at + 1;
@@ -188,14 +199,14 @@ impl Skimmer {
         if next != b':' {
             return None;
         }
-        let (value, _) = self.solid(text, colon + 1)?;
-        if self.around.len() == 1 {
+        let (value, first) = self.solid(text, colon + 1)?;
+        if is_listed {
             self.member.key = u32::try_from(start).ok()?;
             self.member.key_len = u32::try_from(end - start).ok()?;
             self.member.start = u32::try_from(value).ok()?;
             self.was_odd |= std::mem::take(&mut self.is_odd);
         }
-        Some(value)
+        Some((value, first))
     }
 
     /// The value of a member of the outermost record ends at `at`.
@@ -309,12 +320,11 @@ fn word(text: &[u8], at: usize, word: &[u8; 4]) -> Option<usize> {
 fn key(text: &[u8], start: usize) -> Option<(usize, u64)> {
     let (mut at, mut hash, mut beyond_ascii) = (start, 0, 0);
     let end = loop {
-        let bytes = block::bytes(text, at);
-        let block = block::Block::new(bytes);
+        let block = block::load(text, at);
         beyond_ascii |= block.is_not_ascii();
         let plain = block::first(block.ends_plain_text());
         at += plain;
-        hash = mix(hash, u128::from_le_bytes(bytes), plain);
+        hash = mix(hash, block, plain);
         if plain < LEN {
             break at;
         }
@@ -328,16 +338,38 @@ fn key(text: &[u8], start: usize) -> Option<(usize, u64)> {
     Some((end, hash))
 }
 
-/// Mixes the first `len` of 16 bytes into a hash.
+/// Mixes the first `len` bytes of a block into a hash.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "a length up to 16, and halves of 16 bytes")]
-fn mix(hash: u64, bytes: u128, len: usize) -> u64 {
-    let bytes = bytes & !u128::MAX.checked_shl(8 * len as u32).unwrap_or(0);
-    let low = bytes as u64 ^ hash ^ 0x9e37_79b9_7f4a_7c15;
-    let high = (bytes >> 64) as u64 ^ len as u64 ^ 0xd1b5_4a32_d192_ed03;
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a product")]
+fn mix(hash: u64, block: Block, len: usize) -> u64 {
+    let [low, high] = block.halves();
+    let [low_mask, high_mask] = MASKS.get(len).copied().unwrap_or_default();
+    let low = (low & low_mask) ^ hash ^ 0x9e37_79b9_7f4a_7c15;
+    let high = (high & high_mask) ^ len as u64 ^ 0xd1b5_4a32_d192_ed03;
     let product = u128::from(low) * u128::from(high);
     product as u64 ^ (product >> 64) as u64
 }
+
+/// Masks for the first so many of 16 bytes, in two halves.
+static MASKS: [[u64; 2]; LEN + 1] = [
+    [0, 0],
+    [0xff, 0],
+    [0xffff, 0],
+    [0x00ff_ffff, 0],
+    [0xffff_ffff, 0],
+    [0xff_ffff_ffff, 0],
+    [0xffff_ffff_ffff, 0],
+    [0x00ff_ffff_ffff_ffff, 0],
+    [u64::MAX, 0],
+    [u64::MAX, 0xff],
+    [u64::MAX, 0xffff],
+    [u64::MAX, 0x00ff_ffff],
+    [u64::MAX, 0xffff_ffff],
+    [u64::MAX, 0xff_ffff_ffff],
+    [u64::MAX, 0xffff_ffff_ffff],
+    [u64::MAX, 0x00ff_ffff_ffff_ffff],
+    [u64::MAX, u64::MAX],
+];
 
 #[inline(never)]
 fn utf8(text: &[u8], start: usize, end: usize) -> Option<()> {
