@@ -4,18 +4,22 @@
 //! [`children`] starts processes and ends them, [`records`] makes the input, [`ws_load`] is the load
 //! generator for WebSocket servers, [`report`] turns samples into the table.
 
-mod cases;
-mod children;
+pub(crate) mod cases;
+pub(crate) mod children;
 mod contest;
 mod machine;
-mod program;
-mod records;
+pub(crate) mod program;
+pub(crate) mod records;
 mod report;
 #[cfg(test)]
 mod tests;
-mod ws_load;
+pub(crate) mod ws_load;
 
-use std::{cell::OnceCell, path::PathBuf, process::ExitCode};
+use std::{
+    cell::OnceCell,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use tempfile::TempDir;
 
@@ -47,11 +51,11 @@ pub(crate) struct Args {
 }
 
 /// What the cases share: the program under test, the processes, the input, a folder to write to.
-struct Bench {
-    program: Program,
-    children: Children,
+pub(crate) struct Bench {
+    pub(crate) program: Program,
+    pub(crate) children: Children,
     records: OnceCell<Records>,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// Measures what was asked for and prints the table. A missed aim is not a failure; a case without a
@@ -61,14 +65,7 @@ struct Bench {
 /// When nothing can be measured at all: an unknown case, a failed build, no temporary folder.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let chosen = choose(&args.cases)?;
-    let program = Program::find(args.binary.as_deref())?;
-    let folder = tempfile::Builder::new()
-        .prefix("tremor-bench-")
-        .tempdir()
-        .doing(|| "make a temporary folder".to_owned())?;
-    let children = Children::new(folder.path());
-    children.end_on_signals()?;
-    let bench = Bench { program, children, records: OnceCell::new(), folder };
+    let bench = Bench::new(args.binary.as_deref())?;
 
     let machine = machine::facts(&bench.program);
     if !args.json {
@@ -118,6 +115,21 @@ fn sample(bench: &Bench, case: &'static Case, runs: u32) -> Result<Outcome> {
 }
 
 impl Bench {
+    /// Everything that is measured goes through one of these. Builds the program if none is named.
+    ///
+    /// # Errors
+    /// A failed build, no temporary folder.
+    pub(crate) fn new(binary: Option<&Path>) -> Result<Self> {
+        let program = Program::find(binary)?;
+        let folder = tempfile::Builder::new()
+            .prefix("tremor-bench-")
+            .tempdir()
+            .doing(|| "make a temporary folder".to_owned())?;
+        let children = Children::new(folder.path());
+        children.end_on_signals()?;
+        Ok(Self { program, children, records: OnceCell::new(), folder })
+    }
+
     /// The generated JSON lines; made when a case first asks for them.
     fn records(&self) -> Result<&Records> {
         if let Some(records) = self.records.get() {

@@ -26,6 +26,9 @@ pub(crate) enum Error {
     /// A peer said something that the load generator does not expect.
     #[error("unexpected answer: {0}")]
     Answer(String),
+    /// A flow that ran for long did something that it must not do.
+    #[error("{0}")]
+    Soak(String),
     /// A module of the library cannot be parsed.
     #[error("a module of the library is broken:\n{reports}")]
     Library { reports: String },

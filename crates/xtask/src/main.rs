@@ -9,6 +9,7 @@ mod memory;
 mod output;
 mod reference;
 mod reference_pages;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Measure the tremor binary against references and print the ratios
     Bench(bench::Args),
+    /// Let events flow for long and see whether memory grows; do what nobody should and see who is harmed
+    Soak(soak::Args),
     /// Be the other side of a measurement, in a process of its own
     #[command(name = "bench-reference", hide = true, subcommand)]
     BenchReference(reference::Command),
@@ -40,6 +43,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Reference(args) => reference_pages::run(&args),
         Command::BenchReference(command) => reference::run(&command).map(|()| ExitCode::SUCCESS),
     };

@@ -1,10 +1,10 @@
 //! The cases: a file and a line each.
 
-mod echo_flow;
+pub(crate) mod echo_flow;
 mod fairness;
 mod fan_out;
 mod file;
-mod file_flow;
+pub(crate) mod file_flow;
 mod handshakes;
 mod idle;
 mod passthrough;

@@ -31,6 +31,9 @@ use crate::{
 /// How much of a failed child's standard error is shown, in bytes.
 const STDERR_TAIL_BYTES: usize = 2_000;
 
+/// What the clock may be off by while nothing is waited for.
+const STAY_GRACE: Duration = Duration::from_secs(60);
+
 /// All processes that were started and have not been reaped.
 #[derive(Clone)]
 pub(crate) struct Children {
@@ -132,6 +135,21 @@ impl Running {
             Waited::Seen(value) => Ok(value),
             Waited::Ended(status) => seen().ok_or_else(|| self.failure(status)),
         }
+    }
+
+    /// Lets time pass in which the process has nothing to do but stay.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] if it does not.
+    pub(crate) fn stays(&mut self, time: Duration) -> Result<()> {
+        let start = Instant::now();
+        self.until(time + STAY_GRACE, || (start.elapsed() >= time).then_some(()))
+    }
+
+    /// Whether the process has said `text` on its standard error.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        let said = fs::read(&self.log).unwrap_or_default();
+        memchr::memmem::find(&said, text.as_bytes()).is_some()
     }
 
     fn poll<T>(&mut self, limit: Duration, mut seen: impl FnMut() -> Option<T>) -> Result<Waited<T>> {

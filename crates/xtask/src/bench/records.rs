@@ -12,7 +12,7 @@ use std::{
 use crate::error::{Doing as _, Result};
 
 /// Input of the file cases, in bytes.
-pub(super) const TOTAL_BYTES: u64 = 190_000_000;
+pub(crate) const TOTAL_BYTES: u64 = 190_000_000;
 /// Length that the message of each record is chosen for, line break included.
 const RECORD_BYTES: usize = 630;
 /// One record in so many has the field `keep` false.
@@ -53,25 +53,25 @@ const AGENTS: [&str; 3] = [
 ];
 
 /// Different values of the field `kind`: `kind-00` to `kind-19`.
-pub(super) const KINDS: u64 = 20;
+pub(crate) const KINDS: u64 = 20;
 
 /// A written file of records and what a filter on `keep` makes of it.
-pub(super) struct Records {
-    pub(super) path: PathBuf,
+pub(crate) struct Records {
+    pub(crate) path: PathBuf,
     /// Size of the file.
-    pub(super) bytes: u64,
-    pub(super) lines: u64,
+    pub(crate) bytes: u64,
+    pub(crate) lines: u64,
     /// Lines whose `keep` is true; the first and the last line are among them.
-    pub(super) kept: u64,
-    pub(super) first: String,
+    pub(crate) kept: u64,
+    pub(crate) first: String,
     /// The only line whose `last` is true.
-    pub(super) last: String,
+    pub(crate) last: String,
 }
 
 impl Records {
     /// Writes about `total` bytes of records to `path` and waits until the disk has them, so that no
     /// writing back of the input falls into a measurement.
-    pub(super) fn write(path: &Path, total: u64) -> Result<Self> {
+    pub(crate) fn write(path: &Path, total: u64) -> Result<Self> {
         let writing = || format!("write {}", path.display());
         let mut file = BufWriter::with_capacity(1 << 20, File::create(path).doing(writing)?);
         let mut made = Self {

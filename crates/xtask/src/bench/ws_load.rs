@@ -5,6 +5,7 @@
 
 mod connection;
 mod crowd;
+mod endless;
 mod fairness;
 mod fan_out;
 mod frames;
@@ -23,6 +24,7 @@ use crate::{
 use connection::Connection;
 
 pub(crate) use crowd::Crowd;
+pub(crate) use endless::{bystand, endless};
 pub(crate) use fairness::{Flood, flood};
 pub(crate) use fan_out::fan_out;
 pub(crate) use handshakes::handshakes;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Both sides of a case about echoes, with or without TLS.
-pub(super) struct Echoes {
+pub(crate) struct Echoes {
     /// Folder for the flow, which is written anew for every server: each has a port of its own.
     flow: PathBuf,
     tls: Option<Tls>,
@@ -34,12 +34,12 @@ struct Tls {
 
 impl Echoes {
     /// Servers without encryption.
-    pub(super) fn plain(bench: &Bench) -> Result<Self> {
+    pub(crate) fn plain(bench: &Bench) -> Result<Self> {
         Ok(Self { flow: folder(bench)?, tls: None })
     }
 
     /// Servers with TLS, with a certificate of the program's own `dev-cert`.
-    pub(super) fn tls(bench: &Bench) -> Result<Self> {
+    pub(crate) fn tls(bench: &Bench) -> Result<Self> {
         let folder = bench.folder.path().join("tls");
         if !folder.exists() {
             bench.program.dev_cert(&bench.children, &folder)?;
@@ -49,7 +49,7 @@ impl Echoes {
     }
 
     /// Starts the program under test with the flow.
-    pub(super) fn ours(&self, bench: &Bench) -> Result<(Running, Target)> {
+    pub(crate) fn ours(&self, bench: &Bench) -> Result<(Running, Target)> {
         let address = free_address()?;
         let flow = write(&self.flow, address, self.tls.as_ref().map(|tls| tls.folder.as_path()))?;
         let mut server = bench.children.spawn("the echo flow", &mut bench.program.server(&flow))?;
@@ -58,7 +58,7 @@ impl Echoes {
     }
 
     /// Starts the reference.
-    pub(super) fn reference(&self, bench: &Bench) -> Result<(Running, Target)> {
+    pub(crate) fn reference(&self, bench: &Bench) -> Result<(Running, Target)> {
         let address = free_address()?;
         let mut command = reference::command()?;
         command.arg("ws-echo").arg(address.to_string());
@@ -74,7 +74,7 @@ impl Echoes {
 }
 
 /// Processor time of both sides per message (or whatever was counted), under the names of the table.
-pub(super) fn costs(measured: &Measured, count: u64, names: [&'static str; 2]) -> Vec<(&'static str, f64)> {
+pub(crate) fn costs(measured: &Measured, count: u64, names: [&'static str; 2]) -> Vec<(&'static str, f64)> {
     let [server, own] = names;
     let per_message = |cpu: std::time::Duration| cpu.as_secs_f64() * 1e6 / count as f64;
     let mut details = Vec::new();
@@ -84,11 +84,11 @@ pub(super) fn costs(measured: &Measured, count: u64, names: [&'static str; 2]) -
 }
 
 /// What [`costs`] are called where messages are counted.
-pub(super) const PER_MESSAGE: [&str; 2] =
+pub(crate) const PER_MESSAGE: [&str; 2] =
     ["us of server CPU per message", "us of load generator CPU per message"];
 
 /// A folder to [`write`] flows to.
-pub(super) fn folder(bench: &Bench) -> Result<PathBuf> {
+pub(crate) fn folder(bench: &Bench) -> Result<PathBuf> {
     let folder = bench.folder.path().join("echo");
     fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
     Ok(folder)
@@ -96,7 +96,7 @@ pub(super) fn folder(bench: &Bench) -> Result<PathBuf> {
 
 /// Writes the flow that listens on `address`, with the certificate in the folder `tls` if there is one, and
 /// returns where it is.
-pub(super) fn write(folder: &Path, address: SocketAddr, tls: Option<&Path>) -> Result<PathBuf> {
+pub(crate) fn write(folder: &Path, address: SocketAddr, tls: Option<&Path>) -> Result<PathBuf> {
     let flow = folder.join("flow.troy");
     let quoted = |name: &str, folder: &Path| serde_json::Value::from(folder.join(name).to_string_lossy());
     let tls = tls.map_or(String::new(), |folder| {

@@ -137,6 +137,11 @@ pub(super) fn rate(bytes: u64, took: Duration) -> f64 {
     bytes as f64 / 1e6 / took.as_secs_f64()
 }
 
+/// The flow of the case `file` with other paths; the record whose `last` is true ends it.
+pub(crate) fn filter_flow(input: &Path, output: &Path) -> String {
+    text(Through::Files, super::file::PIPELINE, input, output)
+}
+
 fn text(through: Through, pipeline: &str, input: &Path, output: &Path) -> String {
     let (connectors, source, sink) = match through {
         Through::Files => (files(input, output), "input", "output"),
@@ -193,7 +198,7 @@ fn files(input: &Path, output: &Path) -> String {
 }
 
 /// A JSON string without `#` (which would interpolate) is a string of the language as well.
-pub(super) fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     serde_json::Value::from(path.to_string_lossy()).to_string()
 }
 

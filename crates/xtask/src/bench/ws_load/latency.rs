@@ -22,8 +22,7 @@ impl Latencies {
     }
 
     /// How many there are.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sorted_ns.len()
     }
 

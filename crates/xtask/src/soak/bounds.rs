@@ -1,0 +1,276 @@
+//! What nobody should do to a server, while a bystander talks to it.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    growth::Series,
+    mib, pipe,
+    raw_client::{Answer, CONTINUATION, RawClient, TEXT},
+    wrong,
+};
+use crate::{
+    bench::{
+        Bench,
+        cases::file_flow::quoted,
+        program::{free_address, wait_for_accept},
+        ws_load::{self, Target},
+    },
+    error::{Doing as _, Result},
+    output,
+};
+
+const MIB: u64 = 1_024 * 1_024;
+/// The longest message that a server takes unless told otherwise, and the longest frame of it.
+const MAX_MESSAGE: u64 = 64 * MIB;
+const MAX_FRAME: u64 = 16 * MIB;
+/// A line that never ends has at least so many bytes.
+const ENDLESS_LINE: u64 = 1_024 * MIB;
+/// How much more memory a single peer may make the process take: what may wait for it and what is made of
+/// that, several times over, and far less than what these peers send.
+const MAX_MORE_MIB: f64 = 640.0;
+/// How long the bystander may have to wait for an answer.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// How long a peer that never reads may go on.
+const DEAF_LIMIT: Duration = Duration::from_secs(60);
+/// How long what is right may take to come out.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How long the log may lag behind.
+const LOG_LIMIT: Duration = Duration::from_secs(5);
+/// Length of what a peer says that never reads.
+const MESSAGE_BYTES: u64 = 10_000;
+/// Time between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+/// What is written to a pipe at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// A way to misbehave.
+struct Misdeed {
+    name: &'static str,
+    /// What the log has to say about it afterwards; nothing if the peer itself is told.
+    said: Option<&'static str>,
+    /// Returns what came of it, if that is as it should be.
+    act: fn(&Scene) -> Result<String>,
+}
+
+const MISDEEDS: &[Misdeed] = &[
+    Misdeed { name: "a message of 64 MiB in one frame", said: None, act: one_large_frame },
+    Misdeed { name: "a message of 64 MiB in frames of 16 MiB", said: None, act: large_message },
+    Misdeed { name: "a message of more than 64 MiB", said: None, act: too_large_message },
+    Misdeed { name: "a line of 1 GiB", said: Some("Discarded fragment"), act: endless_line },
+    Misdeed { name: "a client that never reads", said: Some("slow consumer"), act: deaf_client },
+];
+
+/// Where it happens: a WebSocket echo, and lines from a pipe into a file.
+struct Scene {
+    address: SocketAddr,
+    input: PathBuf,
+    output: PathBuf,
+}
+
+/// Starts a server for each misdeed and prints what became of it. Returns whether all is as it should be.
+pub(super) fn run(bench: &Bench) -> bool {
+    let mut all_good = true;
+    for misdeed in MISDEEDS {
+        output::note(&format!("bounds: {}", misdeed.name));
+        let (word, text) = match watched(bench, misdeed) {
+            Ok(text) => ("passed", text),
+            Err(error) => ("FAILED", error.to_string()),
+        };
+        output::result(&format!("bounds: {}: {word}: {text}", misdeed.name));
+        all_good &= word == "passed";
+    }
+    all_good
+}
+
+/// One misdeed with a bystander and an eye on memory.
+fn watched(bench: &Bench, misdeed: &Misdeed) -> Result<String> {
+    let folder = tempfile::tempdir_in(bench.folder.path()).doing(|| "make a temporary folder".to_owned())?;
+    let path = |name| folder.path().join(name);
+    let scene = Scene { address: free_address()?, input: path("in"), output: path("out") };
+    pipe::make(&scene.input)?;
+    fs::write(path("flow.troy"), scene.flow()).doing(|| "write a flow".to_owned())?;
+    let mut server =
+        bench.children.spawn("the flow of `bounds`", &mut bench.program.server(&path("flow.troy")))?;
+    wait_for_accept(&mut server, scene.address)?;
+
+    let (over, start, mut series) = (AtomicBool::new(false), Instant::now(), Series::default());
+    series.look(start, &server)?;
+    let before = mib(series.most());
+    let target = Target::plain(scene.address);
+    let (alive, seen, waits) = thread::scope(|scope| {
+        let bystander = scope.spawn(|| ws_load::bystand(&target, &over));
+        let acting = scope.spawn(|| (misdeed.act)(&scene));
+        let mut alive = Ok(());
+        while !acting.is_finished() && alive.is_ok() {
+            alive = server.stays(PAUSE).and_then(|()| series.look(start, &server));
+        }
+        over.store(true, Ordering::Relaxed);
+        (alive, acting.join(), bystander.join())
+    });
+    alive?;
+    let seen = seen.map_err(|_| wrong("the misdeed panicked"))??;
+    let waits = waits.map_err(|_| wrong("the bystander panicked"))?;
+    let waits = waits.map_err(|error| wrong(format!("the bystander was harmed: {error}")))?;
+    if let Some(said) = misdeed.said {
+        let start = Instant::now();
+        while !server.has_said(said) {
+            if start.elapsed() > LOG_LIMIT {
+                return Err(wrong(format!("the log does not say `{said}`; {seen}")));
+            }
+            server.stays(PAUSE)?;
+        }
+    }
+    let (most, longest) = (mib(series.most()), Duration::from_secs_f64(waits.per_mille_us(1_000) / 1e6));
+    let text = format!(
+        "{seen}; resident memory {before:.0} MiB before, {most:.0} MiB at most; the bystander waited {longest:.1?} at most \
+         for {} answers",
+        waits.len()
+    );
+    if most - before > MAX_MORE_MIB {
+        return Err(wrong(format!("more memory than {MAX_MORE_MIB} MiB: {text}")));
+    }
+    if longest > MAX_WAIT {
+        return Err(wrong(format!("the bystander had to wait for more than {MAX_WAIT:?}: {text}")));
+    }
+    Ok(text)
+}
+
+/// The frame alone is more than a server takes, and its header says so.
+fn one_large_frame(scene: &Scene) -> Result<String> {
+    let mut client = RawClient::open(scene.address)?;
+    client.send_header(TEXT, true, MAX_MESSAGE).doing(|| "send a header".to_owned())?;
+    refused(client.answer())
+}
+
+/// As long as a message may be: it comes back, or the peer hears why not.
+fn large_message(scene: &Scene) -> Result<String> {
+    let mut client = RawClient::open(scene.address)?;
+    let mut send = || {
+        client.send(TEXT, false, 1, b'"')?;
+        for _ in 1..MAX_MESSAGE / MAX_FRAME {
+            client.send(CONTINUATION, false, MAX_FRAME, b'x')?;
+        }
+        client.send(CONTINUATION, false, MAX_FRAME - 2, b'x')?;
+        client.send(CONTINUATION, true, 1, b'"')
+    };
+    send().doing(|| "send a message of 64 MiB".to_owned())?;
+    match client.answer() {
+        Answer::Message(length) if length == MAX_MESSAGE => Ok("it came back whole".to_owned()),
+        other => refused(other),
+    }
+}
+
+/// A little longer than a message may be.
+fn too_large_message(scene: &Scene) -> Result<String> {
+    let mut client = RawClient::open(scene.address)?;
+    let mut send = || {
+        client.send(TEXT, false, MAX_FRAME, b' ')?;
+        for _ in 1..MAX_MESSAGE / MAX_FRAME {
+            client.send(CONTINUATION, false, MAX_FRAME, b' ')?;
+        }
+        client.send_header(CONTINUATION, true, 1)
+    };
+    send().doing(|| "send more than 64 MiB".to_owned())?;
+    refused(client.answer())
+}
+
+/// The goodbye of a server that was sent too much.
+fn refused(answer: Answer) -> Result<String> {
+    match answer {
+        // Message too big (RFC 6455, section 7.4.1).
+        Answer::Closed(1_009, reason) => Ok(format!("refused with 1009 \"{reason}\"")),
+        other => Err(wrong(format!("the peer was not told 1009 but {other:?}"))),
+    }
+}
+
+/// Lines before and behind it have to come out.
+fn endless_line(scene: &Scene) -> Result<String> {
+    let writing = || format!("write to {}", scene.input.display());
+    let mut pipe = OpenOptions::new().write(true).open(&scene.input).doing(writing)?;
+    pipe.write_all(b"{\"line\":1}\n").doing(writing)?;
+    let piece = vec![b'x'; PIECE_BYTES];
+    for _ in 0..ENDLESS_LINE / PIECE_BYTES as u64 {
+        pipe.write_all(&piece).doing(writing)?;
+    }
+    pipe.write_all(b"\n{\"line\":2}\n").doing(writing)?;
+    let start = Instant::now();
+    loop {
+        let text = fs::read_to_string(&scene.output).unwrap_or_default();
+        if text == "{\"line\":1}\n{\"line\":2}\n" {
+            return Ok("it was discarded, the lines before and behind it came out".to_owned());
+        }
+        if start.elapsed() > LIMIT {
+            let some: String = text.chars().take(200).collect();
+            return Err(wrong(format!("not the lines before and behind it came out but {some:?}")));
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// The server has to lose patience.
+fn deaf_client(scene: &Scene) -> Result<String> {
+    let mut client = RawClient::open(scene.address)?;
+    let (start, mut sent) = (Instant::now(), 0);
+    while start.elapsed() < DEAF_LIMIT {
+        let message = client.send(TEXT, false, 1, b'"').and_then(|()| {
+            client.send(CONTINUATION, false, MESSAGE_BYTES, b'x')?;
+            client.send(CONTINUATION, true, 1, b'"')
+        });
+        if message.is_err() && start.elapsed() < DEAF_LIMIT {
+            let (mib, took) = (sent / MIB, start.elapsed());
+            return Ok(format!("disconnected after {took:.1?}, when it had sent {mib} MiB"));
+        }
+        sent += MESSAGE_BYTES;
+    }
+    Err(wrong(format!("it was still connected after {DEAF_LIMIT:?}, when it had sent {} MiB", sent / MIB)))
+}
+
+impl Scene {
+    fn flow(&self) -> String {
+        let Self { address, input, output } = self;
+        format!(
+            r#"define flow main
+flow
+  use tremor::pipelines;
+  define connector echo from ws_server
+  with
+    codec = "json",
+    config = {{"url": "{address}"}}
+  end;
+  define connector input from file
+  with
+    codec = "json",
+    preprocessors = [{{"name": "separate", "config": {{}}}}],
+    config = {{"path": {input}, "mode": "read"}}
+  end;
+  define connector output from file
+  with
+    codec = "json",
+    postprocessors = ["separate"],
+    config = {{"path": {output}, "mode": "truncate"}}
+  end;
+  create connector echo;
+  create connector input;
+  create connector output;
+  create pipeline talk from pipelines::passthrough;
+  create pipeline lines from pipelines::passthrough;
+  connect /connector/echo to /pipeline/talk;
+  connect /pipeline/talk to /connector/echo;
+  connect /connector/input to /pipeline/lines;
+  connect /pipeline/lines to /connector/output;
+end;
+deploy flow main;
+"#,
+            input = quoted(input),
+            output = quoted(output),
+        )
+    }
+}
