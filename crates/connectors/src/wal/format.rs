@@ -105,20 +105,15 @@ impl SegmentHead {
         bytes
     }
 
-    /// Reads the head of a segment; `None` if it was never finished: too short, or nothing but zeros.
+    /// Reads the head of a segment; `None` if the file ends before the head was finished, or with it and there is
+    /// nothing but zeros.
     pub(super) fn read(file: &dyn Stored) -> Result<Option<Self>, FileError> {
         let mut bytes = [0; 28];
         let read = read_full(file, 0, &mut bytes)?;
-        if bytes.iter().all(|byte| *byte == 0) {
+        let is_begun = bytes.iter().zip(SEGMENT_MAGIC).take(read).all(|(byte, magic)| *byte == magic);
+        let is_blank = bytes.iter().all(|byte| *byte == 0);
+        if is_blank && file.size() <= SEGMENT_HEAD || is_begun && read < bytes.len() {
             return Ok(None);
-        }
-        if read < bytes.len() {
-            let is_begun = bytes.iter().zip(SEGMENT_MAGIC).take(read).all(|(byte, magic)| *byte == magic);
-            return if is_begun || read > SEGMENT_MAGIC.len() {
-                Ok(None)
-            } else {
-                check_kind(&bytes, SEGMENT_MAGIC, "a segment of a log").map(|()| None)
-            };
         }
         check_kind(&bytes, SEGMENT_MAGIC, "a segment of a log")?;
         let mut fields = Fields(bytes.get(12..).unwrap_or_default());

@@ -3,6 +3,7 @@
 //! What has to be safe before what:
 //!
 //! * a segment is synced before the next one is begun, so only the last one can have a torn end;
+//! * the head of a segment is synced before anything follows it;
 //! * the name of a segment is synced before an entry in it counts as safe;
 //! * the position is synced before segments in front of it are removed, so that a gap never looks like a loss.
 
@@ -230,6 +231,8 @@ fn begin_segment(
         let mut file = files.create(&name)?;
         file.append(&head.to_bytes())?;
         if durability != Durability::Never {
+            // Before anything follows: a head that is there only in part can then be told from a damaged one.
+            file.sync()?;
             files.sync_names()?;
         }
         Ok((file, head))

@@ -89,6 +89,12 @@ impl Shared {
         self.state().segments.next()
     }
 
+    /// The first entry that is not confirmed.
+    #[cfg(test)]
+    pub(super) fn position(&self) -> u64 {
+        self.state().confirmed.position()
+    }
+
     /// A place for an entry of `body` bytes, if there is room.
     pub(super) fn place(&self, body: usize) -> Option<Place> {
         let mut state = self.state();

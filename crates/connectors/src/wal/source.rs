@@ -27,7 +27,7 @@ pub(super) struct WalSource {
 
 impl WalSource {
     pub(super) fn new(worker: Arc<Worker>, files: Arc<dyn Files>, born: u64) -> Self {
-        Self { worker, reader: Some(Reader { files, open: None }), born }
+        Self { worker, reader: Some(Reader::new(files)), born }
     }
 
     /// Reads these entries, or those of them that are enough for once. `None`: they were confirmed meanwhile.
@@ -93,14 +93,19 @@ impl Source for WalSource {
 }
 
 /// Reads entries of one segment after the other.
-struct Reader {
+pub(super) struct Reader {
     files: Arc<dyn Files>,
     /// The segment that was read last, where it was left.
     open: Option<(u64, Records)>,
 }
 
 impl Reader {
-    fn read(&mut self, way: Way, wanted: &[u64]) -> Result<Vec<(u64, Event)>, String> {
+    pub(super) fn new(files: Arc<dyn Files>) -> Self {
+        Self { files, open: None }
+    }
+
+    /// Reads these entries of one segment, or the first of them if that is enough for once.
+    pub(super) fn read(&mut self, way: Way, wanted: &[u64]) -> Result<Vec<(u64, Event)>, String> {
         let name = segment_name(way.segment);
         let failed = |what: String| format!("`{}` {what}", self.files.shown(&name));
         let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(Vec::new()) };

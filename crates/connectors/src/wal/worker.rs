@@ -36,7 +36,7 @@ impl Worker {
         let Opened { log, segments, position } = opened;
         let (sender, jobs) = mpsc::channel();
         let shared = Arc::new(Shared::new(segments, position, sender));
-        let at_work = AtWork { log, shared: shared.clone(), durability, interval, due: None };
+        let at_work = AtWork::new(log, shared.clone(), durability, interval);
         thread::Builder::new().name("tremor-wal".to_owned()).spawn(move || at_work.run(&jobs))?;
         Ok(Self { shared })
     }
@@ -65,7 +65,8 @@ impl Drop for Worker {
     }
 }
 
-struct AtWork {
+/// What the thread does.
+pub(super) struct AtWork {
     log: Log,
     shared: Arc<Shared>,
     durability: Durability,
@@ -75,6 +76,10 @@ struct AtWork {
 }
 
 impl AtWork {
+    pub(super) fn new(log: Log, shared: Arc<Shared>, durability: Durability, interval: Duration) -> Self {
+        Self { log, shared, durability, interval, due: None }
+    }
+
     fn run(mut self, jobs: &mpsc::Receiver<Job>) {
         let ended = self.serve(jobs);
         if let Err(cause) = &ended {
@@ -101,12 +106,8 @@ impl AtWork {
             };
             match job {
                 Ok(Job::Write(batch, done)) => {
-                    self.log.write(&batch)?;
-                    self.shared.all_written();
+                    self.write(&batch)?;
                     let _nobody_waits = done.send(());
-                    if self.durability == Durability::Interval {
-                        self.tidy_soon();
-                    }
                 }
                 Ok(Job::TidySoon) => self.tidy_soon(),
                 Ok(Job::TidyNow) | Err(mpsc::RecvTimeoutError::Timeout) => self.tidy()?,
@@ -119,12 +120,23 @@ impl AtWork {
         }
     }
 
+    /// Writes `batch`, and makes it visible.
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), String> {
+        self.log.write(batch)?;
+        self.shared.all_written();
+        if self.durability == Durability::Interval {
+            self.tidy_soon();
+        }
+        Ok(())
+    }
+
     fn tidy_soon(&mut self) {
         let interval = self.interval;
         self.due.get_or_insert_with(|| Instant::now() + interval);
     }
 
-    fn tidy(&mut self) -> Result<(), String> {
+    /// Makes everything last, and removes what nobody needs.
+    pub(super) fn tidy(&mut self) -> Result<(), String> {
         self.due = None;
         self.log.sync()?;
         let Untidy { position, confirmed } = self.shared.untidy();
