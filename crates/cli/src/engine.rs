@@ -123,10 +123,12 @@ pub(crate) fn script(file: &Path) -> Result<Compiled<Script>, Refusal> {
 
 /// The graph of a query without arguments.
 pub(crate) fn graph(query: &Compiled<PipelineDefinition>) -> Result<Arc<Graph>, Refusal> {
-    Graph::build(&query.program, Value::Null, query.sources.clone()).map_err(|error| {
+    let graph = Graph::build(&query.program, Value::Null, query.sources.clone()).map_err(|error| {
         show(&error.diagnostics, &error.sources);
         Refusal::shown("the query can not be run")
-    })
+    })?;
+    show(graph.warnings(), graph.sources());
+    Ok(graph)
 }
 
 /// Reads a program.
@@ -181,6 +183,7 @@ pub(crate) fn plans(
         }
         match Plan::new(flow, &deployment.sources, parts) {
             Ok(plan) => {
+                problems.add(plan.warnings().to_vec());
                 problems.add(tremor_runtime::unlinked(flow, &deployment.sources));
                 plans.push(plan);
             }

@@ -9,7 +9,11 @@ use crate::{CliError, args::RunOptions, engine, output as streams, server};
 use events::Input;
 use output::Output;
 use program::Program;
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tremor_codec::{Decoder, Definition, Encoder, NameAndConfig, Registry};
 use tremor_value::Value;
 
@@ -24,7 +28,10 @@ pub fn run(instance: &str, options: &RunOptions) -> Result<ExitCode, CliError> {
     let program = match options.script.extension().and_then(|extension| extension.to_str()) {
         Some("troy") => return server::run_once(instance, &options.script),
         Some("tremor") => Program::script(engine::script(&options.script)?),
-        Some("trickle") => Program::query(&engine::graph(&engine::query(&options.script)?)?)?,
+        Some("trickle") => {
+            let graph = engine::graph(&engine::query(&options.script)?)?;
+            Program::query(&graph, Arc::new(engine::Process::new(instance)))?
+        }
         _ => {
             return Err(CliError::new(format!(
                 "Error: Unable to execute source: {}",
@@ -34,6 +41,9 @@ pub fn run(instance: &str, options: &RunOptions) -> Result<ExitCode, CliError> {
     };
     work(instance, options, program)
 }
+
+/// How often operators are told of the time.
+const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Moves everything that can be read through `program`.
 fn work(instance: &str, options: &RunOptions, mut program: Program) -> Result<ExitCode, CliError> {
@@ -53,7 +63,13 @@ fn move_events(
     process: &engine::Process,
     output: &mut Output,
 ) -> Result<(), CliError> {
+    let mut next_tick = Instant::now();
     while let Some(block) = input.next()? {
+        // There is no clock beside the input: operators notice time when something has come.
+        if Instant::now() >= next_tick {
+            next_tick = Instant::now() + TICK_INTERVAL;
+            program.tick(process, output)?;
+        }
         for event in block.events {
             output.show_input(&event)?;
             program.event(event, process, output)?;
@@ -68,7 +84,7 @@ fn move_events(
             break;
         }
     }
-    Ok(())
+    program.drain(process, output)
 }
 
 /// Both ways between bytes and values.

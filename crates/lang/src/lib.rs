@@ -29,8 +29,8 @@ pub use eval::Operand;
 pub use expression::{Expression, Inputs};
 pub use function::{Arity, Call, Context, FunctionError, Functions, Host, Native, Origin};
 pub use query::{
-    Argument, Arguments, Channel, Create, GivenArgument, Named, PipelineDefinition, ScriptDefinition, Select,
-    Statement,
+    Argument, Arguments, Channel, Create, GivenArgument, Named, OperatorDefinition, PipelineDefinition,
+    ScriptDefinition, Select, Statement,
 };
 pub use script::{Outcome, Script};
 pub use source::{Directories, Embedded, Layered, Lookup, Source, SourceLoader, find};

@@ -11,7 +11,7 @@ mod record;
 mod stmt;
 
 pub(crate) use function::define;
-pub(crate) use items::{module, operator, script_items, window};
+pub(crate) use items::{module, script_items, window};
 pub(crate) use locals::Locals;
 pub(crate) use path::declared_hint;
 

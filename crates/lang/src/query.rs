@@ -5,7 +5,7 @@ mod lower;
 
 pub use arguments::{Argument, Arguments, GivenArgument};
 pub(crate) use arguments::{Unknown, config, given_arguments, lower_arguments};
-pub(crate) use lower::{define_pipeline, define_script, query, script, target};
+pub(crate) use lower::{define_operator, define_pipeline, define_script, query, script, target};
 
 use crate::{Expression, Script};
 use std::sync::Arc;
@@ -70,6 +70,8 @@ pub enum Statement {
         /// The whole statement.
         span: Span,
     },
+    /// `create operator`
+    Operator(Create<OperatorDefinition>),
     /// `create script`
     Script(Create<ScriptDefinition>),
     /// `create pipeline`
@@ -90,6 +92,21 @@ pub struct Create<D> {
     /// The `with …` without its `end`.
     pub with_span: Option<Span>,
     /// The whole statement.
+    pub span: Span,
+}
+
+/// A `define operator`.
+#[derive(Debug)]
+pub struct OperatorDefinition {
+    /// Its name.
+    pub name: Named,
+    /// What it is an instance of, as written: `module::kind`.
+    pub kind: Named,
+    /// Declared arguments.
+    pub arguments: Arguments,
+    /// The configuration, computed from the arguments; `None` without `with`.
+    pub settings: Option<Vec<GivenArgument>>,
+    /// The whole definition.
     pub span: Span,
 }
 

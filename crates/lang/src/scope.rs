@@ -3,7 +3,7 @@
 use crate::{
     deploy::{ConnectorDefinition, FlowDefinition},
     ir::Function,
-    query::{PipelineDefinition, ScriptDefinition},
+    query::{OperatorDefinition, PipelineDefinition, ScriptDefinition},
 };
 use std::{collections::HashMap, sync::Arc};
 use tremor_diagnostic::closest;
@@ -29,9 +29,9 @@ pub(crate) struct Names {
     pub(crate) pipelines: HashMap<String, Option<Arc<PipelineDefinition>>>,
     pub(crate) connectors: HashMap<String, Option<Arc<ConnectorDefinition>>>,
     pub(crate) flows: HashMap<String, Option<Arc<FlowDefinition>>>,
-    /// Windows and operators: known by name so that duplicates are found.
+    pub(crate) operators: HashMap<String, Option<Arc<OperatorDefinition>>>,
+    /// Windows: known by name so that duplicates are found.
     pub(crate) windows: HashMap<String, Option<()>>,
-    pub(crate) operators: HashMap<String, Option<()>>,
 }
 
 /// What a module path leads to.

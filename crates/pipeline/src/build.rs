@@ -1,9 +1,11 @@
 //! From a compiled query to a graph: nested pipelines are inlined, names become indices, what leads nowhere goes.
 
 mod names;
+mod operator;
 
 use crate::{
     graph::{Graph, Node, NodeKind, OutPort, Target},
+    operators::Maker,
     order,
 };
 use names::{Body, Entry, Ports};
@@ -59,12 +61,23 @@ pub(crate) struct Builder {
     nodes: Vec<Draft>,
     edges: Vec<Edge>,
     states: Vec<Value>,
+    /// By the number in [`NodeKind::Operator`].
+    operators: Vec<Maker>,
+    warnings: Vec<Diagnostic>,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl Builder {
     pub(crate) fn new(sources: Arc<SourceMap>) -> Self {
-        Self { sources, nodes: Vec::new(), edges: Vec::new(), states: Vec::new(), diagnostics: Vec::new() }
+        Self {
+            sources,
+            nodes: Vec::new(),
+            edges: Vec::new(),
+            states: Vec::new(),
+            operators: Vec::new(),
+            warnings: Vec::new(),
+            diagnostics: Vec::new(),
+        }
     }
 
     pub(crate) fn build(mut self, definition: &PipelineDefinition, args: Value) -> Result<Graph, BuildError> {
@@ -98,6 +111,7 @@ impl Builder {
 
     fn finish(self, inputs: Vec<(String, usize)>, outputs: Vec<String>) -> Graph {
         let batched = order::branches_stay_apart(self.nodes.len(), &self.edges);
+        let order = order::positions(self.nodes.len(), &self.edges);
         let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
         let mut stateless = true;
         let live: std::collections::HashSet<usize> = self.edges.iter().map(|edge| edge.to).collect();
@@ -107,6 +121,10 @@ impl Builder {
             }
             nodes.push(Node { kind: draft.kind, ports: Vec::new() });
         }
+        let operators = operator::in_order(&mut nodes, self.operators, &order, &live);
+        stateless &= operators.is_empty();
+        let operator_nodes = operators.iter().map(|operator| operator.node).collect();
+        let operators_in_row = order::in_row(&order, &self.edges, &operator_nodes);
         for edge in self.edges {
             let Some(node) = nodes.get_mut(edge.from) else { continue };
             let target = Target { node: edge.to, port: edge.to_port };
@@ -115,7 +133,18 @@ impl Builder {
                 None => node.ports.push(OutPort { name: edge.from_port, targets: vec![target] }),
             }
         }
-        Graph { nodes, inputs, outputs, states: self.states, batched, stateless, sources: self.sources }
+        Graph {
+            nodes,
+            inputs,
+            outputs,
+            states: self.states,
+            operators,
+            operators_in_row,
+            batched,
+            stateless,
+            warnings: self.warnings,
+            sources: self.sources,
+        }
     }
 
     fn node(&mut self, kind: NodeKind, label: String, is_port: bool) -> usize {
@@ -212,6 +241,7 @@ impl Builder {
                         body.names.insert(name.name.clone(), Entry::Stream(node));
                     }
                 }
+                Statement::Operator(create) => self.operator(create, &mut body),
                 Statement::Script(create) => self.script(create, &mut body),
                 Statement::Pipeline(create) => self.nested(create, &mut body),
                 Statement::Select(select) => {
@@ -236,7 +266,7 @@ impl Builder {
             return;
         }
         let entry = match self.script_node(create, body) {
-            Ok(node) => Entry::Script(node),
+            Ok(node) => Entry::Node(node),
             Err(diagnostics) => {
                 self.diagnostics.extend(diagnostics);
                 Entry::Broken

@@ -1,13 +1,17 @@
 //! The graph that events run through: flat, immutable, shared by all instances.
 
-use crate::{BuildError, Pipeline, build::Builder};
-use std::sync::Arc;
-use tremor_diagnostic::SourceMap;
+use crate::{
+    BuildError, Environment, Pipeline,
+    build::Builder,
+    operators::{Maker, Operator},
+};
+use std::{fmt, sync::Arc};
+use tremor_diagnostic::{Diagnostic, SourceMap};
 use tremor_lang::{PipelineDefinition, ScriptDefinition, Select};
 use tremor_value::{Str, Value};
 
 /// Index of an input or output port of a graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortId(pub(crate) usize);
 
 impl PortId {
@@ -19,24 +23,40 @@ impl PortId {
 }
 
 /// A compiled pipeline as a flat graph.
-#[derive(Debug)]
 pub struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) inputs: Vec<(String, usize)>,
     pub(crate) outputs: Vec<String>,
     /// Initial states of the script instances.
     pub(crate) states: Vec<Value>,
+    /// Operators in the order in which events can pass them.
+    pub(crate) operators: Vec<OperatorNode>,
+    pub(crate) operators_in_row: usize,
     /// Whole batches may take one branch after the other without changing the order on any port.
     pub(crate) batched: bool,
     pub(crate) stateless: bool,
+    pub(crate) warnings: Vec<Diagnostic>,
     pub(crate) sources: Arc<SourceMap>,
+}
+
+/// What an operator's instances are made by.
+pub(crate) struct OperatorNode {
+    /// The node.
+    pub(crate) node: usize,
+    pub(crate) maker: Maker,
+}
+
+impl fmt::Debug for Graph {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Graph").field("nodes", &self.nodes).finish_non_exhaustive()
+    }
 }
 
 /// One node and where its results go.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) kind: NodeKind,
-    /// Only scripts have more than one.
+    /// Only scripts and operators have more than one.
     pub(crate) ports: Vec<OutPort>,
 }
 
@@ -70,6 +90,8 @@ pub(crate) enum NodeKind {
         /// Which of the states is its own.
         state: usize,
     },
+    /// Which of the operators it is.
+    Operator(usize),
 }
 
 impl Graph {
@@ -89,8 +111,30 @@ impl Graph {
 
     /// A new instance, with its own state.
     #[must_use]
-    pub fn instance(self: &Arc<Self>) -> Pipeline {
-        Pipeline::new(Arc::clone(self))
+    pub fn instance(self: &Arc<Self>, around: &Environment) -> Pipeline {
+        Pipeline::new(Arc::clone(self), around)
+    }
+
+    pub(crate) fn make_operators(&self, around: &Environment) -> Vec<Box<dyn Operator>> {
+        self.operators.iter().map(|operator| (operator.maker)(around)).collect()
+    }
+
+    /// `true` if something in it has to notice that time passes.
+    #[must_use]
+    pub fn wants_ticks(&self) -> bool {
+        !self.operators.is_empty()
+    }
+
+    /// Operators that one event can pass at most.
+    #[must_use]
+    pub fn operators_in_row(&self) -> usize {
+        self.operators_in_row
+    }
+
+    /// What is probably not meant.
+    #[must_use]
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// Names of the input ports, by index.

@@ -1,14 +1,17 @@
 //! Instances of a graph: the state of one pipeline, and the way of batches through it.
 
 use crate::{
-    Graph, PortId,
+    Environment, Graph, PortId,
     graph::{Node, NodeKind, Target},
+    operators::{Emitter, Operator, watch},
+    script::ScriptRun,
+    select,
 };
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 use tremor_diagnostic::SourceMap;
-use tremor_event::{Event, EventBatch, Signal};
-use tremor_lang::{Context, Host, Inputs, Origin, Outcome, RuntimeError, ScriptDefinition, Select};
-use tremor_value::{Payload, Record, Str, Value};
+use tremor_event::{Event, EventBatch, Outcome};
+use tremor_lang::{Context, Host, Origin, RuntimeError};
+use tremor_value::{Str, Value};
 
 /// Told about run-time errors that no event carries on: those of `select` (`spec/language-query.md` 4.4), and those of
 /// scripts whose errors nobody reads.
@@ -32,8 +35,8 @@ pub struct ProcessContext<'a> {
     pub report: &'a dyn Report,
 }
 
-impl std::fmt::Debug for ProcessContext<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ProcessContext<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("ProcessContext").finish_non_exhaustive()
     }
 }
@@ -89,19 +92,35 @@ impl Outputs {
 }
 
 /// One instance of a [`Graph`].
-#[derive(Debug)]
 pub struct Pipeline {
     graph: Arc<Graph>,
     /// States of the script instances.
     states: Vec<Value>,
+    /// In the order in which events can pass them.
+    pub(crate) operators: Vec<Box<dyn Operator>>,
     /// Batches on their way; kept for its memory.
     waiting: Vec<(usize, Str, EventBatch)>,
 }
 
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Pipeline").field("graph", &self.graph).finish_non_exhaustive()
+    }
+}
+
 impl Pipeline {
-    pub(crate) fn new(graph: Arc<Graph>) -> Self {
-        let states = graph.states.clone();
-        Self { graph, states, waiting: Vec::new() }
+    pub(crate) fn new(graph: Arc<Graph>, around: &Environment) -> Self {
+        let (states, operators) = (graph.states.clone(), graph.make_operators(around));
+        Self { graph, states, operators, waiting: Vec::new() }
+    }
+
+    /// The same instance with fresh state. What it held is lost when the old one goes; its [mediators](Self::mediators)
+    /// stay the same, so they need not be linked again.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        let operators = self.operators.iter().map(|operator| operator.renewed()).collect();
+        let states = self.graph.states.clone();
+        Self { graph: self.graph.clone(), states, operators, waiting: Vec::new() }
     }
 
     /// The graph it is an instance of.
@@ -113,44 +132,62 @@ impl Pipeline {
     /// Runs a batch from an input port through the graph; results are added to `out`.
     ///
     /// Events leave each port in the order in which they came in, and all results of one event before those of the
-    /// next. Script errors leave by the script's `err` port, errors of `select` go to the report and end the event.
+    /// next. Script errors leave by the script's `err` port, errors of `select` go to the report and end the event, whose
+    /// receipt is then settled as failed. What is dropped or has nowhere to go is settled as discarded.
     pub fn process(&mut self, port: PortId, batch: EventBatch, out: &mut Outputs, ctx: &ProcessContext<'_>) {
         let graph = Arc::clone(&self.graph);
         let Some((_, node)) = graph.inputs.get(port.index()) else { return };
         if graph.batched || batch.len() <= 1 {
-            self.run(&graph, *node, batch, out, ctx);
+            self.waiting.push((*node, Str::new(), batch));
+            self.run(&graph, out, ctx);
             return;
         }
         // Branches meet again: only one event at a time keeps the order.
         let share = batch.bytes / batch.len().max(1);
         for event in batch.events {
-            self.run(&graph, *node, EventBatch { events: vec![event], bytes: share }, out, ctx);
+            self.waiting.push((*node, Str::new(), EventBatch { events: vec![event], bytes: share }));
+            self.run(&graph, out, ctx);
         }
     }
 
-    /// Tells the nodes about a signal; what they emit is added to `out`.
-    ///
-    /// Only windows and operators notice signals, and a graph of streams, selects and scripts has none of them; so
-    /// nothing is emitted.
-    pub fn signal(&mut self, _signal: Signal, _out: &mut Outputs) {}
+    /// Tells operators that it is `now_ns` (nanoseconds since 1970 UTC); what they emit is added to `out`.
+    pub fn tick(&mut self, now_ns: u64, out: &mut Outputs, ctx: &ProcessContext<'_>) {
+        self.each_operator(out, ctx, |operator, emitter| operator.tick(now_ns, emitter));
+    }
 
-    fn run(
+    /// No event will come any more: what operators hold is added to `out`.
+    pub fn drain(&mut self, out: &mut Outputs, ctx: &ProcessContext<'_>) {
+        self.each_operator(out, ctx, |operator, emitter| operator.drain(emitter));
+    }
+
+    /// What one operator emits has passed all nodes behind it before the next operator has its turn.
+    fn each_operator(
         &mut self,
-        graph: &Graph,
-        start: usize,
-        batch: EventBatch,
         out: &mut Outputs,
         ctx: &ProcessContext<'_>,
+        mut act: impl FnMut(&mut dyn Operator, &mut Emitter<'_>),
     ) {
+        let graph = Arc::clone(&self.graph);
+        for (index, place) in graph.operators.iter().enumerate() {
+            let node = graph.nodes.get(place.node);
+            let (Some(node), Some(operator)) = (node, self.operators.get_mut(index)) else { continue };
+            let mut emitter = Emitter::new(&node.ports, 0);
+            act(&mut **operator, &mut emitter);
+            leave(&**operator, node, emitter.into_batches(), &mut self.waiting);
+            self.run(&graph, out, ctx);
+        }
+    }
+
+    /// Moves what waits through the graph.
+    fn run(&mut self, graph: &Graph, out: &mut Outputs, ctx: &ProcessContext<'_>) {
         let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.push((start, Str::new(), batch));
         while let Some((index, port, batch)) = waiting.pop() {
             let Some(node) = graph.nodes.get(index) else { continue };
             match &node.kind {
                 NodeKind::Output(port) => out.append(*port, batch),
                 NodeKind::Stream => hand_on(node, 0, batch, &mut waiting),
                 NodeKind::Select { select, args } => {
-                    let batch = run_select(select, args, batch, graph, ctx);
+                    let batch = select::run(select, args, batch, graph, ctx);
                     hand_on(node, 0, batch, &mut waiting);
                 }
                 NodeKind::Script { definition, args, state } => {
@@ -161,9 +198,34 @@ impl Pipeline {
                         hand_on(node, port, batch, &mut waiting);
                     }
                 }
+                NodeKind::Operator(operator) => {
+                    let Some(operator) = self.operators.get_mut(*operator) else { continue };
+                    let mut emitter = Emitter::new(&node.ports, batch.bytes / batch.len().max(1));
+                    for event in batch.events {
+                        operator.event(event, &mut emitter);
+                    }
+                    leave(&**operator, node, emitter.into_batches(), &mut waiting);
+                }
             }
         }
         self.waiting = waiting;
+    }
+}
+
+/// Sends on what an operator emitted.
+fn leave(
+    operator: &dyn Operator,
+    node: &Node,
+    batches: Vec<EventBatch>,
+    waiting: &mut Vec<(usize, Str, EventBatch)>,
+) {
+    for (index, (port, mut batch)) in node.ports.iter().zip(batches).enumerate().rev() {
+        if !batch.is_empty()
+            && let Some(listener) = operator.listener(&port.name)
+        {
+            watch(&mut batch.events, listener);
+        }
+        hand_on(node, index, batch, waiting);
     }
 }
 
@@ -173,6 +235,8 @@ fn hand_on(node: &Node, port: usize, batch: EventBatch, waiting: &mut Vec<(usize
         return;
     }
     let Some((first, rest)) = node.ports.get(port).and_then(|port| port.targets.split_first()) else {
+        // Nothing leads on.
+        batch.settle(Outcome::Discarded);
         return;
     };
     let send = |target: &Target, batch| (target.node, target.port.clone(), batch);
@@ -184,7 +248,7 @@ fn hand_on(node: &Node, port: usize, batch: EventBatch, waiting: &mut Vec<(usize
 }
 
 /// Time and origin of an event, as functions see them.
-fn context<'a>(event: &'a Event, host: &'a dyn Host) -> Context<'a> {
+pub(crate) fn context<'a>(event: &'a Event, host: &'a dyn Host) -> Context<'a> {
     let origin = event.origin.as_deref().map(|origin| Origin {
         scheme: &origin.scheme,
         host: &origin.host,
@@ -192,126 +256,4 @@ fn context<'a>(event: &'a Event, host: &'a dyn Host) -> Context<'a> {
         path: &origin.path,
     });
     Context::new(event.ingest_ns, origin, Some(host))
-}
-
-fn run_select(
-    select: &Select,
-    args: &Value,
-    mut batch: EventBatch,
-    graph: &Graph,
-    ctx: &ProcessContext<'_>,
-) -> EventBatch {
-    let passes = select.target.is_event();
-    if passes && select.filter.is_none() && select.having.is_none() {
-        return batch;
-    }
-    batch.events.retain_mut(|event| match select_event(select, args, event, passes, ctx) {
-        Ok(kept) => kept,
-        Err(error) => {
-            ctx.report.select_failed(&error, &graph.sources);
-            false
-        }
-    });
-    batch
-}
-
-/// Whether the event goes on, with the target as its payload.
-fn select_event(
-    select: &Select,
-    args: &Value,
-    event: &mut Event,
-    passes: bool,
-    ctx: &ProcessContext<'_>,
-) -> Result<bool, RuntimeError> {
-    if let Some(filter) = &select.filter {
-        let context = context(event, ctx.host);
-        let inputs = Inputs::new(&event.payload, &event.meta, args, &context);
-        if !filter.holds(&inputs, "where", select.span)? {
-            return Ok(false);
-        }
-    }
-    if !passes {
-        let context = context(event, ctx.host);
-        let inputs = Inputs::new(&event.payload, &event.meta, args, &context);
-        let value = select.target.evaluate(&inputs)?.into_value();
-        event.payload = Payload::from(value);
-    }
-    let Some(having) = &select.having else { return Ok(true) };
-    let context = context(event, ctx.host);
-    let inputs = Inputs::new(&event.payload, &event.meta, args, &context);
-    having.holds(&inputs, "having", select.span)
-}
-
-/// One script with what it runs in.
-struct ScriptRun<'r> {
-    definition: &'r ScriptDefinition,
-    args: &'r Value,
-    node: &'r Node,
-    graph: &'r Graph,
-    ctx: &'r ProcessContext<'r>,
-}
-
-impl ScriptRun<'_> {
-    /// Runs the section for `port` on each event and sorts the results by output port.
-    fn run(&self, port: &str, state: &mut Value, batch: EventBatch) -> Vec<EventBatch> {
-        let bytes = batch.bytes;
-        let mut batches: Vec<EventBatch> =
-            self.node.ports.iter().map(|_| EventBatch { events: Vec::new(), bytes }).collect();
-        // Nearly all results go to one port: that one gets the room.
-        if let Some(out) = self.port("out").and_then(|index| batches.get_mut(index)) {
-            out.events.reserve(batch.len());
-        }
-        for mut event in batch.events {
-            let Some(port) = self.event(port, state, &mut event) else { continue };
-            if let Some(batch) = batches.get_mut(port) {
-                batch.events.push(event);
-            }
-        }
-        batches
-    }
-
-    fn port(&self, name: &str) -> Option<usize> {
-        self.node.ports.iter().position(|port| port.name == name)
-    }
-
-    /// Runs the script on one event; gives the index of the port it leaves by, if somebody reads that.
-    fn event(&self, port: &str, state: &mut Value, event: &mut Event) -> Option<usize> {
-        let Some(script) = self.definition.section(port) else {
-            let text = format!("The script has no section for port `{port}`");
-            return self.fail(event, || text);
-        };
-        let mut payload = std::mem::take(&mut event.payload);
-        let mut meta = std::mem::take(&mut event.meta);
-        let result = {
-            let context = context(event, self.ctx.host);
-            script.run(&mut payload, &mut meta, state, self.args, &context)
-        };
-        event.payload = payload;
-        event.meta = meta;
-        match result {
-            Ok(Outcome::Emit { port, value }) => {
-                let port = self.port(port.as_deref().unwrap_or("out"))?;
-                event.payload = Payload::from(value);
-                Some(port)
-            }
-            Ok(Outcome::EmitEvent { port }) => self.port(port.as_deref().unwrap_or("out")),
-            Ok(Outcome::Drop) => None,
-            Err(error) => {
-                let port = self.fail(event, || error.report(&self.graph.sources));
-                if port.is_none() {
-                    self.ctx.report.script_failed(&error, &self.graph.sources);
-                }
-                port
-            }
-        }
-    }
-
-    /// Turns the event into an error event, if somebody reads those.
-    fn fail(&self, event: &mut Event, text: impl FnOnce() -> String) -> Option<usize> {
-        let port = self.port("err")?;
-        let payload = std::mem::take(&mut event.payload).into_value();
-        let record: Record = [("error", Value::from(text())), ("event", payload)].into_iter().collect();
-        event.payload = Payload::from(Value::from(record));
-        Some(port)
-    }
 }

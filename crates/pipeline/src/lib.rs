@@ -8,9 +8,16 @@ mod build;
 mod graph;
 mod instance;
 mod oneshot;
+pub mod operators;
 mod order;
+mod reach;
+mod receipts;
+mod script;
+mod select;
 
 pub use build::BuildError;
 pub use graph::{Graph, PortId};
 pub use instance::{Outputs, Pipeline, ProcessContext, Report};
 pub use oneshot::ScriptRunner;
+pub use operators::{Environment, Mediator};
+pub use reach::{MediatorId, Reach};

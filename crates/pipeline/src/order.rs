@@ -75,6 +75,50 @@ fn prune(edges: &[Edge], stays: impl Fn(usize) -> bool) -> Vec<bool> {
     keep
 }
 
+/// For each node its position in an order in which every edge leads onwards. The graph has no cycle.
+pub(crate) fn positions(nodes: usize, edges: &[Edge]) -> Vec<usize> {
+    let mut ways_in = vec![0_usize; nodes];
+    let mut next: HashMap<usize, Vec<usize>> = HashMap::new();
+    for edge in edges {
+        next.entry(edge.from).or_default().push(edge.to);
+        if let Some(ways_in) = ways_in.get_mut(edge.to) {
+            *ways_in += 1;
+        }
+    }
+    let mut ready: Vec<usize> = (0..nodes).filter(|node| ways_in.get(*node) == Some(&0)).collect();
+    let mut positions = vec![0; nodes];
+    let mut position = 0;
+    while let Some(node) = ready.pop() {
+        if let Some(place) = positions.get_mut(node) {
+            *place = position;
+        }
+        position += 1;
+        for target in next.get(&node).into_iter().flatten() {
+            let Some(ways_in) = ways_in.get_mut(*target) else { continue };
+            *ways_in -= 1;
+            if *ways_in == 0 {
+                ready.push(*target);
+            }
+        }
+    }
+    positions
+}
+
+/// How many of the `counted` nodes one way can pass. `positions` are those of [`positions`].
+pub(crate) fn in_row(positions: &[usize], edges: &[Edge], counted: &HashSet<usize>) -> usize {
+    let position = |node: usize| positions.get(node).copied().unwrap_or_default();
+    let mut edges: Vec<&Edge> = edges.iter().collect();
+    edges.sort_unstable_by_key(|edge| position(edge.from));
+    let mut passed: HashMap<usize, usize> = counted.iter().map(|node| (*node, 1)).collect();
+    for Edge { from, to, .. } in edges {
+        let before = passed.get(from).copied().unwrap_or_default();
+        let here = before + usize::from(counted.contains(to));
+        let there = passed.entry(*to).or_default();
+        *there = here.max(*there);
+    }
+    passed.into_values().max().unwrap_or_default()
+}
+
 /// `true` if no two branches ever meet again.
 ///
 /// Then a batch may take one branch as a whole before it takes the next: every node and every port still sees the

@@ -128,7 +128,7 @@ impl ReportToLog {
 impl Flow {
     /// Puts everything in place; nothing is connected before [`Flow::start`].
     pub(crate) fn new(plan: Plan) -> Self {
-        let Plan { alias, connectors, pipelines, links } = plan;
+        let Plan { alias, connectors, pipelines, links, .. } = plan;
         let pipelines = pipelines.iter().filter_map(Node::spawn).collect();
         let mut connectors: Vec<Connector> = connectors
             .into_iter()

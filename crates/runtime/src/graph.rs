@@ -60,12 +60,12 @@ impl Graph {
         None
     }
 
-    /// Number of ways from source `from` to each sink that it reaches. The graph has no loop.
+    /// Number of ways from source `from` to each part that it reaches. The graph has no loop.
     ///
     /// # Errors
     /// If they are too many.
-    pub(crate) fn ways(&self, from: usize) -> Result<BTreeMap<usize, usize>, TooManyWays> {
-        let mut sinks = BTreeMap::new();
+    pub(crate) fn ways(&self, from: usize) -> Result<BTreeMap<Node, usize>, TooManyWays> {
+        let mut parts = BTreeMap::new();
         let mut open = vec![Node::Source(from)];
         let mut seen = 0;
         while let Some(node) = open.pop() {
@@ -73,12 +73,37 @@ impl Graph {
             if seen > MAX_WAYS {
                 return Err(TooManyWays);
             }
-            match node {
-                Node::Sink(index) => *sinks.entry(index).or_default() += 1,
-                node => open.extend(self.links.get(&node).into_iter().flatten()),
+            if !matches!(node, Node::Source(_)) {
+                *parts.entry(node).or_default() += 1;
+            }
+            open.extend(self.links.get(&node).into_iter().flatten());
+        }
+        Ok(parts)
+    }
+
+    /// The largest sum of the weights of pipelines that one way can pass. The graph has no loop.
+    pub(crate) fn heaviest_way(&self, weight: impl Fn(usize) -> usize) -> usize {
+        let mut ways_in: BTreeMap<Node, usize> = BTreeMap::new();
+        self.links.values().flatten().for_each(|to| *ways_in.entry(*to).or_default() += 1);
+        let mut ready: Vec<Node> =
+            self.links.keys().filter(|node| !ways_in.contains_key(node)).copied().collect();
+        let mut before: BTreeMap<Node, usize> = BTreeMap::new();
+        let mut heaviest = 0;
+        while let Some(node) = ready.pop() {
+            let own = if let Node::Pipeline(index) = node { weight(index) } else { 0 };
+            let sum = before.get(&node).copied().unwrap_or_default().saturating_add(own);
+            heaviest = heaviest.max(sum);
+            for to in self.links.get(&node).into_iter().flatten() {
+                let there = before.entry(*to).or_default();
+                *there = sum.max(*there);
+                let Some(left) = ways_in.get_mut(to) else { continue };
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    ready.push(*to);
+                }
             }
         }
-        Ok(sinks)
+        heaviest
     }
 }
 
@@ -108,7 +133,10 @@ mod tests {
             (Pipeline(1), Sink(5)),
         ]);
         assert_eq!(graph.pipeline_loop(), None);
-        assert_eq!(graph.ways(0), Ok([(4, 4), (5, 2)].into_iter().collect()));
+        let ways = [(Pipeline(0), 2), (Pipeline(1), 2), (Sink(4), 4), (Sink(5), 2)];
+        assert_eq!(graph.ways(0), Ok(ways.into_iter().collect()));
+        assert_eq!(graph.heaviest_way(|pipeline| pipeline + 3), 7);
+        assert_eq!(graph.heaviest_way(|pipeline| 3 - pipeline), 5);
         assert_eq!(graph.ways(1), Ok(BTreeMap::new()));
     }
 

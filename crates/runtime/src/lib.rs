@@ -5,6 +5,7 @@
 //! [`Runtime`] starts plans and ends them. Language and transport meet here and nowhere else: connectors
 //! know nothing of pipelines, pipelines nothing of sockets.
 
+mod breakers;
 mod flow;
 mod graph;
 mod locate;

@@ -4,14 +4,23 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
-use tokio::task::JoinHandle;
+use tokio::{
+    task::JoinHandle,
+    time::{Interval, MissedTickBehavior, interval},
+};
 use tracing::error;
 use tremor_connector::{Deliver, Links, OpenRoute, Outlet, Receiver, Route, Sender, bounded};
 use tremor_event::{EventBatch, Signal};
-use tremor_lang::Host;
-use tremor_pipeline::{Graph, Outputs, Pipeline, PortId, ProcessContext, Report};
+use tremor_pipeline::{Environment, Graph, Outputs, Pipeline, PortId, ProcessContext, Report};
+
+/// How often operators are told of the time (`spec/runtime.md` 12).
+const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One pipeline of a flow. It is linked once, then shared by all ways that lead through it.
 pub(crate) struct Node {
@@ -21,9 +30,18 @@ pub(crate) struct Node {
     links: OnceLock<Links>,
     /// The way into the task of a stateful pipeline.
     queue: Option<Sender<Message>>,
-    inbox: Mutex<Option<Receiver<Message>>>,
+    /// What that task begins with.
+    parked: Mutex<Option<Parked>>,
+    /// Drain marks that will come in.
+    marks: AtomicUsize,
     report: Box<dyn Report>,
-    host: Arc<dyn Host>,
+    around: Environment,
+}
+
+/// A stateful pipeline before its task works.
+struct Parked {
+    pipeline: Pipeline,
+    inbox: Receiver<Message>,
 }
 
 enum Message {
@@ -36,19 +54,36 @@ impl Node {
         alias: String,
         graph: Arc<Graph>,
         report: Box<dyn Report>,
-        host: Arc<dyn Host>,
+        around: Environment,
     ) -> Self {
-        let (queue, inbox) = if graph.is_stateless() {
+        let (queue, parked) = if graph.is_stateless() {
             (None, None)
         } else {
             let (queue, inbox) = bounded();
-            (Some(queue), Some(inbox))
+            (Some(queue), Some(Parked { pipeline: graph.instance(&around), inbox }))
         };
-        Self { alias, graph, links: OnceLock::new(), queue, inbox: Mutex::new(inbox), report, host }
+        Self {
+            alias,
+            graph,
+            links: OnceLock::new(),
+            queue,
+            parked: Mutex::new(parked),
+            marks: AtomicUsize::new(0),
+            report,
+            around,
+        }
     }
 
     pub(crate) fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Looks at the instance before it works. Without state one is like the other.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Pipeline) -> T) -> T {
+        match &*self.lock_parked() {
+            Some(parked) => look(&parked.pipeline),
+            None => look(&self.graph.instance(&self.around)),
+        }
     }
 
     /// Sets what the output ports lead to, once.
@@ -56,17 +91,48 @@ impl Node {
         let _first_wins = self.links.set(links);
     }
 
+    /// So many more drain marks will come in.
+    pub(crate) fn expect_marks(&self, count: usize) {
+        self.marks.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// Puts the task of a stateful pipeline to work; a stateless one needs none.
     pub(crate) fn spawn(self: &Arc<Self>) -> Option<JoinHandle<()>> {
-        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(tokio::spawn(serve(InPlace::open(self), inbox)))
+        let Parked { pipeline, inbox } = self.lock_parked().take()?;
+        Some(tokio::spawn(serve(InPlace::around(self, pipeline), inbox)))
+    }
+
+    fn lock_parked(&self) -> MutexGuard<'_, Option<Parked>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Ticks come between the messages, the first at once.
+///
 /// After an internal error the pipeline goes on with fresh state: what is in front of it must not wait for ever,
 /// and marks have to pass.
 async fn serve(mut pipeline: InPlace, mut inbox: Receiver<Message>) {
-    while let Some(message) = inbox.recv().await {
+    let mut ticks = pipeline.node.graph.wants_ticks().then(|| {
+        let mut ticks = interval(TICK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    });
+    loop {
+        let message = tokio::select! {
+            biased;
+            () = next(&mut ticks) => {
+                let ingest_ns = pipeline.node.around.host.now_ns();
+                Message::Signal(Signal::Tick { ingest_ns })
+            }
+            message = inbox.recv() => match message {
+                Some(message) => message,
+                None => return,
+            },
+        };
+        let mark = match &message {
+            Message::Signal(mark @ Signal::Drain { .. }) => Some(*mark),
+            _ => None,
+        };
         let handled = async {
             match message {
                 Message::Batch(port, batch) => pipeline.process(port, batch).await,
@@ -74,10 +140,23 @@ async fn serve(mut pipeline: InPlace, mut inbox: Receiver<Message>) {
             }
         };
         if AssertUnwindSafe(handled).catch_unwind().await.is_err() {
-            let node = pipeline.node.clone();
-            error!(target: "tremor_runtime", "[Pipeline::{}] an internal error: its state is lost", node.alias);
-            pipeline = InPlace::open(&node);
+            let alias = &pipeline.node.alias;
+            error!(target: "tremor_runtime", "[Pipeline::{alias}] an internal error: its state is lost");
+            pipeline = pipeline.renewed();
+            if let Some(mark) = mark {
+                pipeline.pass(mark).await;
+            }
         }
+    }
+}
+
+/// The next tick, where there are any. Cancel safe.
+async fn next(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -88,28 +167,60 @@ struct InPlace {
     outputs: Outputs,
     /// By the number of the output port.
     outlets: Vec<Outlet>,
+    /// Drain marks that have not come yet; of importance only where there is one instance for all ways.
+    marks: usize,
 }
 
 impl InPlace {
+    /// A new instance, for one of the ways through a stateless pipeline.
     fn open(node: &Arc<Node>) -> Self {
+        Self::around(node, node.graph.instance(&node.around))
+    }
+
+    fn around(node: &Arc<Node>, pipeline: Pipeline) -> Self {
         let links = node.links.get_or_init(Links::default);
         Self {
-            pipeline: node.graph.instance(),
+            pipeline,
             outputs: Outputs::new(&node.graph),
             outlets: node.graph.outputs().map(|port| links.open(port)).collect(),
+            marks: node.marks.load(Ordering::Relaxed),
             node: node.clone(),
         }
     }
 
+    /// The same with fresh state.
+    fn renewed(self) -> Self {
+        let fresh = Self::around(&self.node, self.pipeline.renewed());
+        Self { marks: self.marks, ..fresh }
+    }
+
     async fn process(&mut self, port: PortId, batch: EventBatch) {
-        let context = ProcessContext { host: &*self.node.host, report: &*self.node.report };
+        let context = ProcessContext { host: &*self.node.around.host, report: &*self.node.report };
         self.pipeline.process(port, batch, &mut self.outputs, &context);
         self.send().await;
     }
 
     async fn signal(&mut self, signal: Signal) {
-        self.pipeline.signal(signal, &mut self.outputs);
-        self.send().await;
+        let context = ProcessContext { host: &*self.node.around.host, report: &*self.node.report };
+        match signal {
+            // Neither sinks nor other pipelines need it: those that do have ticks of their own.
+            Signal::Tick { ingest_ns } => {
+                self.pipeline.tick(ingest_ns, &mut self.outputs, &context);
+                self.send().await;
+            }
+            Signal::Drain { .. } => {
+                self.marks = self.marks.saturating_sub(1);
+                if self.marks == 0 {
+                    // Nothing comes behind the last mark, so what is held has to go before it.
+                    self.pipeline.drain(&mut self.outputs, &context);
+                    self.send().await;
+                }
+                self.pass(signal).await;
+            }
+        }
+    }
+
+    async fn pass(&mut self, signal: Signal) {
         for outlet in &mut self.outlets {
             outlet.signal(signal).await;
         }

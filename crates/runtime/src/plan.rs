@@ -1,6 +1,7 @@
 //! A flow that is made and linked, but does nothing yet.
 
 use crate::{
+    breakers::{self, End, Wires},
     flow::{PipelinePort, ReportToLog},
     graph::{self, Graph},
     locate,
@@ -11,8 +12,9 @@ use tremor_connector::{
     Definition, DefinitionError, DrainBoard, Environment, ExitSwitch, Instance, Links, OpenRoute, Registry,
 };
 use tremor_diagnostic::{Diagnostic, SourceMap, Span, codes};
-use tremor_event::IdGenerator;
+use tremor_event::{Breaker, IdGenerator};
 use tremor_lang::{ConnectorInstance, Endpoint, EndpointKind, Flow, Host, Link, Setting};
+use tremor_pipeline::Environment as Around;
 use tremor_value::Value;
 
 /// What flows are made of.
@@ -38,7 +40,11 @@ pub struct Plan {
     pub(crate) pipelines: Vec<Arc<Node>>,
     /// For each connector: what its ports are linked to.
     pub(crate) links: Vec<Vec<PipelinePort>>,
+    warnings: Vec<Diagnostic>,
 }
+
+/// Operators that one event may pass: each can add a step to the way of an answer back to its source, and steps need stack.
+const MAX_OPERATORS_IN_ROW: usize = 200;
 
 impl Plan {
     /// Makes and links everything that `flow` wants.
@@ -49,7 +55,8 @@ impl Plan {
         let mut maker = Maker { flow, sources, parts, board: Arc::default(), problems: Vec::new() };
         let (connectors, pipelines) = (maker.connectors(), maker.pipelines());
         // What could not be made hides no mistake in how the rest is linked.
-        let mut linker = Linker { connectors, pipelines, graph: Graph::default(), sources };
+        let mut linker =
+            Linker { connectors, pipelines, graph: Graph::default(), wires: Wires::default(), sources };
         let mut outputs: Vec<Links> = linker.pipelines.iter().map(|_| Links::default()).collect();
         let mut shown: Vec<Vec<_>> = linker.connectors.iter().map(|_| Vec::new()).collect();
         for link in &flow.links {
@@ -65,7 +72,14 @@ impl Plan {
         }
         let Linker { connectors, pipelines, .. } = linker;
         pipelines.iter().zip(outputs).for_each(|(node, links)| node.link(links));
-        Ok(Self { alias: flow.alias.name.clone(), connectors, pipelines, links: shown })
+        let warnings = pipelines.iter().flat_map(|node| node.graph().warnings()).cloned().collect();
+        Ok(Self { alias: flow.alias.name.clone(), connectors, pipelines, links: shown, warnings })
+    }
+
+    /// What is probably not meant in its pipelines.
+    #[must_use]
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// Name under which the flow runs.
@@ -132,7 +146,8 @@ impl Maker<'_> {
             match built {
                 Ok(graph) => {
                     let report = Box::new(ReportToLog { alias: alias.clone() });
-                    made.push(Arc::new(Node::new(alias, graph, report, self.parts.host.clone())));
+                    let around = Around { ids: self.parts.ids.clone(), host: self.parts.host.clone() };
+                    made.push(Arc::new(Node::new(alias, graph, report, around)));
                 }
                 Err(error) => self.problems.extend(error.diagnostics),
             }
@@ -165,6 +180,7 @@ struct Linker<'a> {
     connectors: Vec<(String, Instance)>,
     pipelines: Vec<Arc<Node>>,
     graph: Graph,
+    wires: Wires,
 }
 
 impl Linker<'_> {
@@ -192,14 +208,20 @@ impl Linker<'_> {
                 if let Some((_, instance)) = self.connectors.get_mut(index) {
                     instance.link_output(port, route);
                 }
-                self.graph.link(graph::Node::Source(index), to);
+                self.graph.link(graph::Node::Source(index), to.part());
+                self.wires.from_source(index, to);
             }
             EndpointKind::Pipeline => {
                 let index = self.pipeline(&link.from)?;
                 if let Some(links) = outputs.get_mut(index) {
                     links.add(&link.from.port.name, route);
                 }
-                self.graph.link(graph::Node::Pipeline(index), to);
+                self.graph.link(graph::Node::Pipeline(index), to.part());
+                let port =
+                    self.pipelines.get(index).and_then(|node| node.graph().output(&link.from.port.name));
+                if let Some(port) = port {
+                    self.wires.from_pipeline(index, port, to);
+                }
             }
         }
         for (one, other) in [(&link.from, &link.to), (&link.to, &link.from)] {
@@ -216,7 +238,7 @@ impl Linker<'_> {
         Ok(())
     }
 
-    fn target(&mut self, to: &Endpoint) -> Result<(Arc<dyn OpenRoute>, graph::Node), NotLinked> {
+    fn target(&mut self, to: &Endpoint) -> Result<(Arc<dyn OpenRoute>, End), NotLinked> {
         match to.kind {
             EndpointKind::Connector => {
                 let index = self.connector(to)?;
@@ -225,13 +247,13 @@ impl Linker<'_> {
                 let instance = self.connectors.get_mut(index);
                 let deliver = instance.and_then(|(_, instance)| instance.link_input());
                 let deliver = deliver.ok_or_else(|| self.unknown(to))?;
-                Ok((Arc::new(ToSink { deliver, port }), graph::Node::Sink(index)))
+                Ok((Arc::new(ToSink { deliver, port }), End::Sink(index)))
             }
             EndpointKind::Pipeline => {
                 let index = self.pipeline(to)?;
                 let node = self.pipelines.get(index).ok_or(NotLinked(None))?;
                 let port = node.graph().input(&to.port.name).ok_or_else(|| self.unknown(to))?;
-                Ok((Arc::new(ToPipeline { node: node.clone(), port }), graph::Node::Pipeline(index)))
+                Ok((Arc::new(ToPipeline { node: node.clone(), port }), End::Pipeline(index, port)))
             }
         }
     }
@@ -265,18 +287,41 @@ impl Linker<'_> {
             let message = format!("These pipelines feed each other in a loop: `{names}`");
             return Err(Diagnostic::error(codes::GRAPH_CYCLE, at, message).outer(sources.widen(at, 2)));
         }
+        let in_row =
+            |pipeline: usize| self.pipelines.get(pipeline).map_or(0, |node| node.graph().operators_in_row());
+        if self.graph.heaviest_way(in_row) > MAX_OPERATORS_IN_ROW {
+            let message = format!("An event would pass more than {MAX_OPERATORS_IN_ROW} operators");
+            return Err(Diagnostic::error(codes::TOO_DEEP, flow.span, message));
+        }
+        let parts = breakers::Parts { connectors: &self.connectors, pipelines: &self.pipelines };
+        self.wires.link_mediators(&parts);
         for (index, (_, instance)) in self.connectors.iter().enumerate() {
             let Some((source, gate)) = instance.source() else { continue };
+            let gate: Arc<dyn Breaker> = gate;
             let ways = self.graph.ways(index).map_err(|graph::TooManyWays| {
                 let message = format!("More than 10000 ways lead away from connector `{}`", instance.alias());
                 Diagnostic::error(codes::GRAPH_CYCLE, flow.span, message)
             })?;
-            for (sink, count) in ways {
-                let Some(sink) = self.connectors.get(sink).and_then(|(_, instance)| instance.sink()) else {
-                    continue;
-                };
-                sink.add_upstream(gate.clone());
-                (0..count).for_each(|_| board.expect(source, sink.id));
+            let mut sinks = Vec::new();
+            for (part, count) in ways {
+                match part {
+                    graph::Node::Source(_) => {}
+                    graph::Node::Pipeline(index) => {
+                        if let Some(node) = self.pipelines.get(index) {
+                            node.expect_marks(count);
+                        }
+                    }
+                    graph::Node::Sink(index) => {
+                        sinks.push(index);
+                        let sink = self.connectors.get(index).and_then(|(_, instance)| instance.sink());
+                        if let Some(sink) = sink {
+                            (0..count).for_each(|_| board.expect(source, sink.id));
+                        }
+                    }
+                }
+            }
+            if !sinks.is_empty() {
+                self.wires.link_source(index, &gate, sinks.into_iter(), &parts);
             }
         }
         Ok(())

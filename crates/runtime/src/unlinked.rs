@@ -71,7 +71,10 @@ fn used_outputs(pipeline: &PipelineInstance) -> impl Iterator<Item = &str> {
         .iter()
         .filter_map(|statement| match statement {
             Statement::Select(select) => Some(select.into.node.name.as_str()),
-            Statement::Stream { .. } | Statement::Script(_) | Statement::Pipeline(_) => None,
+            Statement::Stream { .. }
+            | Statement::Operator(_)
+            | Statement::Script(_)
+            | Statement::Pipeline(_) => None,
         })
         .collect();
     let outputs = definition.outputs.iter().map(|output| output.name.as_str());

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tremor_diagnostic::SourceMap;
 use tremor_event::Event;
 use tremor_lang::{Compiled, Host, Outcome, RuntimeError, Script};
-use tremor_pipeline::{Graph, Outputs, Pipeline, PortId, ProcessContext, Report, ScriptRunner};
+use tremor_pipeline::{
+    Environment, Graph, Outputs, Pipeline, PortId, ProcessContext, Report, ScriptRunner,
+};
 
 /// A script or a query.
 pub(super) enum Program {
@@ -21,10 +23,11 @@ impl Program {
     }
 
     /// A query, which reads from its port `in`.
-    pub(super) fn query(graph: &Arc<Graph>) -> Result<Self, CliError> {
+    pub(super) fn query(graph: &Arc<Graph>, host: Arc<dyn Host>) -> Result<Self, CliError> {
         let input = graph.input("in").ok_or_else(|| CliError::new("the query has no input port `in`"))?;
         let (err, outputs) = (graph.output("err"), Outputs::new(graph));
-        Ok(Self::Query { pipeline: graph.instance(), input, err, outputs })
+        let pipeline = graph.instance(&Environment { ids: Arc::default(), host });
+        Ok(Self::Query { pipeline, input, err, outputs })
     }
 
     /// Runs on one event; an error with a place in the program is shown and costs this event only.
@@ -40,20 +43,53 @@ impl Program {
                 let failures = Failures::default();
                 let context = ProcessContext { host, report: &failures };
                 pipeline.process(*input, event.into(), outputs, &context);
-                for (port, batch) in outputs.drain() {
-                    let is_err = Some(port) == *err;
-                    for event in batch.events {
-                        if is_err {
-                            output.error(event.payload.value());
-                        } else {
-                            output.value(&event.payload, &event.meta, event.ingest_ns)?;
-                        }
-                    }
-                }
+                write(outputs, *err, output)?;
                 failures.into_result()
             }
         }
     }
+
+    /// Tells operators that time has passed.
+    pub(super) fn tick(&mut self, host: &dyn Host, output: &mut Output) -> Result<(), CliError> {
+        self.operators(host, output, |pipeline, outputs, context| {
+            pipeline.tick(host.now_ns(), outputs, context);
+        })
+    }
+
+    /// No event will come any more.
+    pub(super) fn drain(&mut self, host: &dyn Host, output: &mut Output) -> Result<(), CliError> {
+        self.operators(host, output, |pipeline, outputs, context| pipeline.drain(outputs, context))
+    }
+
+    fn operators(
+        &mut self,
+        host: &dyn Host,
+        output: &mut Output,
+        act: impl FnOnce(&mut Pipeline, &mut Outputs, &ProcessContext<'_>),
+    ) -> Result<(), CliError> {
+        let Self::Query { pipeline, err, outputs, .. } = self else { return Ok(()) };
+        let failures = Failures::default();
+        act(pipeline, outputs, &ProcessContext { host, report: &failures });
+        write(outputs, *err, output)?;
+        failures.into_result()
+    }
+}
+
+/// Writes what left a query.
+fn write(outputs: &mut Outputs, err: Option<PortId>, output: &mut Output) -> Result<(), CliError> {
+    for (port, batch) in outputs.drain() {
+        let is_err = Some(port) == err;
+        for event in batch.events {
+            for element in event.elements() {
+                if is_err {
+                    output.error(element.value());
+                } else {
+                    output.value(element.content, element.meta, event.ingest_ns)?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn run_script(

@@ -24,7 +24,7 @@ pub(crate) fn module(module: &ast::Module, session: &mut Session<'_>, scope: &mu
             ModuleItem::Function(item) => function(item, session, scope),
             ModuleItem::Intrinsic(item) => intrinsic(item, session, scope),
             ModuleItem::Window(item) => window(item, session, scope),
-            ModuleItem::Operator(item) => operator(item, session, scope),
+            ModuleItem::Operator(item) => query::define_operator(item, session, scope),
             ModuleItem::Script(item) => query::define_script(item, session, scope),
             ModuleItem::Pipeline(item) => query::define_pipeline(item, session, scope),
             ModuleItem::Connector(item) => deploy::define_connector(item, session, scope),
@@ -36,11 +36,6 @@ pub(crate) fn module(module: &ast::Module, session: &mut Session<'_>, scope: &mu
 /// Windows are known by name; what they say is looked at when a `select` uses one.
 pub(crate) fn window(item: &ast::DefineWindow, session: &mut Session<'_>, scope: &mut Scope) {
     define(session, scope, ("window", &item.name, item.span), |names| &mut names.windows, Some(()));
-}
-
-/// Operators are known by name; what they say is looked at when a `create` uses one.
-pub(crate) fn operator(item: &ast::DefineOperator, session: &mut Session<'_>, scope: &mut Scope) {
-    define(session, scope, ("operator", &item.name, item.span), |names| &mut names.operators, Some(()));
 }
 
 /// Compiles the items of a script in a scope of their own.

@@ -1,7 +1,8 @@
 //! Queries, pipelines and scripts in them, from the tree to their compiled form.
 
 use super::{
-    Arguments, Channel, Create, Named, PipelineDefinition, ScriptDefinition, Select, Statement,
+    Arguments, Channel, Create, Named, OperatorDefinition, PipelineDefinition, ScriptDefinition, Select,
+    Statement,
     arguments::{Unknown, config, given_arguments, lower_arguments},
 };
 use crate::{
@@ -93,6 +94,27 @@ fn pipeline(item: &ast::DefinePipeline, session: &mut Session<'_>, scope: &Scope
     }
 }
 
+/// Compiles a `define operator` that stands in `scope`. Whether there is such a kind, and whether it can work with these
+/// settings, is known where graphs are built.
+pub(crate) fn define_operator(item: &ast::DefineOperator, session: &mut Session<'_>, scope: &mut Scope) {
+    let before = session.diagnostics.len();
+    let arguments = lower_arguments(item.args.as_ref(), item.name.span, session, scope);
+    let names = arguments.names();
+    let settings = item.with.as_ref().map(|with| {
+        let entry = |entry: &ast::WithEntry| {
+            let value = config(&entry.value, Some(&names), session, scope)?;
+            Some(super::GivenArgument { name: entry.key.text.clone(), span: entry.key.span, value })
+        };
+        with.entries.iter().filter_map(entry).collect()
+    });
+    let kind = named(&item.kind.joined(), item.kind.span);
+    let definition =
+        OperatorDefinition { name: name_of(&item.name), kind, arguments, settings, span: item.span };
+    let sound = !session.diagnostics.iter().skip(before).any(Diagnostic::is_error);
+    let value = sound.then(|| Arc::new(definition));
+    define(session, scope, ("operator", &item.name, item.span), |names| &mut names.operators, value);
+}
+
 /// Compiles a `define script` that stands in `scope`.
 pub(crate) fn define_script(item: &ast::DefineScript, session: &mut Session<'_>, scope: &mut Scope) {
     let before = session.diagnostics.len();
@@ -161,7 +183,7 @@ impl<'b, 'a> Body<'b, 'a> {
             match stmt {
                 QueryStmt::Use(item) => self.session.import(item, &mut self.scope),
                 QueryStmt::Window(item) => lower::window(item, self.session, &mut self.scope),
-                QueryStmt::Operator(item) => lower::operator(item, self.session, &mut self.scope),
+                QueryStmt::Operator(item) => define_operator(item, self.session, &mut self.scope),
                 QueryStmt::Script(item) => define_script(item, self.session, &mut self.scope),
                 QueryStmt::Pipeline(item) => define_pipeline(item, self.session, &mut self.scope),
                 QueryStmt::Stream(_) | QueryStmt::Create(_) | QueryStmt::Select(_) => {}
@@ -203,9 +225,10 @@ impl<'b, 'a> Body<'b, 'a> {
                 Some(Statement::Pipeline(finish(create, definition, given)))
             }
             CreateKind::Operator => {
-                self.definition(create, "operator", |names| &names.operators)?;
-                self.session.not_yet(create.span, "Operators");
-                None
+                let definition = self.definition(create, "operator", |names| &names.operators)?;
+                let unknown = Unknown::KeyIn(create.span);
+                let given = self.given(create, Some(&definition.arguments), unknown);
+                Some(Statement::Operator(finish(create, definition, given)))
             }
             CreateKind::Connector => None,
         }

@@ -9,7 +9,8 @@ use tremor_value::Value;
 /// What a name in a pipeline body stands for.
 pub(super) enum Entry {
     Stream(usize),
-    Script(usize),
+    /// A script or an operator: any port may be named.
+    Node(usize),
     Pipeline(Ports),
     /// It could not be made, which was reported.
     Broken,
@@ -56,7 +57,7 @@ impl Builder {
         if let Some(entry) = body.names.get(name) {
             return match entry {
                 Entry::Stream(node) => Some((*node, "out".to_owned())),
-                Entry::Script(node) => Some((*node, port.to_owned())),
+                Entry::Node(node) => Some((*node, port.to_owned())),
                 Entry::Pipeline(ports) => match ports.outputs.get(port) {
                     Some(node) => Some((*node, "out".to_owned())),
                     None => self.unknown_port(channel, port, "output", &ports.outputs),
@@ -86,8 +87,8 @@ impl Builder {
         if let Some(entry) = body.names.get(name) {
             return match entry {
                 Entry::Stream(node) => Some((*node, "in".to_owned())),
-                // A port without section is no mistake yet: its events leave by `err`.
-                Entry::Script(node) => Some((*node, port.to_owned())),
+                // A port that a script has no section for is no mistake yet: its events leave by `err`.
+                Entry::Node(node) => Some((*node, port.to_owned())),
                 Entry::Pipeline(ports) => match ports.inputs.get(port) {
                     Some(node) => Some((*node, "in".to_owned())),
                     None => self.unknown_port(channel, port, "input", &ports.inputs),

@@ -31,6 +31,20 @@ fn unknown_nodes_and_ports_are_marked() {
             "define script s args a state 1 / args.a script event end; create script s with a = 0 end;",
             &["E-O3 at 1 / args.a"],
         ),
+        ("define operator b from generic::bacth; create operator b;", &["E-Q3 at generic::bacth"]),
+        ("define operator b from generic::batch; create operator b;", &["E-Q3 at generic::batch"]),
+        ("define operator b from generic::batch with cuont = 1 end; create operator b;", &["E-Q3 at cuont"]),
+        ("define operator b from generic::batch with count = 0 end; create operator b;", &["E-Q3 at count"]),
+        ("define operator b from grouper::bucket with rate = 0 end; create operator b;", &["E-Q3 at rate"]),
+        (
+            "define operator b from generic::batch args n with count = args.n end; create operator b;",
+            &["E-Q6 at n"],
+        ),
+        (
+            "define operator b from generic::counter; create operator b; create operator b;",
+            &["E-Q1 at create operator b"],
+        ),
+        ("define operator in from generic::counter; create operator in;", &["E-Q1 at create operator in"]),
     ] {
         assert_eq!(complaints(query), expected, "{query}");
     }
@@ -73,7 +87,21 @@ fn compiling_refuses_what_it_can() {
         ("#!config id = event\nselect event from in into out;", &["E-C1 at event"]),
         ("define window w from tumbling with size = 2 end; select 1 from in[w] into out;", &["E-N1 at w"]),
         ("select event from in group by event.a into out;", &["E-N1 at event.a"]),
-        ("define operator b from generic::batch; create operator b;", &["E-N1 at create operator b"]),
+        (
+            "define operator b from generic::batch with count = 2 end; create operator b with count = 3 end;",
+            &["E-Q7 at count"],
+        ),
+        ("define operator b from generic::batch args n with count = args.m end;", &["E-Q7 at m"]),
+        ("define operator b from generic::batch with count = event end;", &["E-C1 at event"]),
+        (
+            "define operator b from generic::batch args n = args.n with count = args.n end;",
+            &["E-C1 at args.n"],
+        ),
+        ("create operator b from generic::batch;", &["E-Q2 at create operator b from generic::batch"]),
+        (
+            "define operator b from generic::counter; define operator b from generic::counter;",
+            &["E-M3 at define operator b from generic::counter"],
+        ),
         ("select aggr::stats::count() from in into out;", &["E-N1 at aggr::stats::count()"]),
     ] {
         assert_eq!(complaints(query), expected, "{query}");

@@ -1,6 +1,6 @@
 //! What becomes of events.
 
-use super::{Log, Running, TestHost, event, graph, json};
+use super::{Log, Running, TestHost, around, event, graph, json};
 use std::sync::Arc;
 use tremor_event::EventBatch;
 use tremor_pipeline::{Outputs, ProcessContext};
@@ -26,7 +26,7 @@ fn an_untouched_event_is_handed_on_without_a_copy() {
     let log = Log::default();
     let context = ProcessContext { host: &TestHost, report: &log };
     let batch = EventBatch { events: vec![event(value)], bytes: 7 };
-    graph.instance().process(graph.input("IN").unwrap(), batch, &mut outputs, &context);
+    graph.instance(&around()).process(graph.input("IN").unwrap(), batch, &mut outputs, &context);
     let left = outputs.take(graph.output("out").unwrap());
     assert_eq!((left.len(), left.bytes), (1, 7));
     let Value::Record(after) = left.events[0].payload.value() else { panic!("a record") };
@@ -82,7 +82,7 @@ fn scripts_keep_state_and_have_ports() {
 #[test]
 fn instances_share_no_state() {
     let graph = graph(TALLY);
-    let (mut one, mut two) = (graph.instance(), graph.instance());
+    let (mut one, mut two) = (graph.instance(&around()), graph.instance(&around()));
     let log = Log::default();
     let context = ProcessContext { host: &TestHost, report: &log };
     for pipeline in [&mut one, &mut two] {

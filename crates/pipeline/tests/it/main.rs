@@ -13,9 +13,9 @@ mod property;
 
 use std::sync::{Arc, Mutex};
 use tremor_diagnostic::SourceMap;
-use tremor_event::{Event, EventBatch, EventId};
+use tremor_event::{Event, EventBatch, EventId, IdGenerator};
 use tremor_lang::{Compiler, Embedded, Functions, Host, RuntimeError};
-use tremor_pipeline::{BuildError, Graph, Outputs, Pipeline, ProcessContext, Report};
+use tremor_pipeline::{BuildError, Environment, Graph, Outputs, Pipeline, ProcessContext, Report};
 use tremor_value::Value;
 
 struct TestHost;
@@ -30,6 +30,15 @@ impl Host for TestHost {
     fn instance(&self) -> &str {
         "test"
     }
+}
+
+/// Numbers from 100, so that operators are not mistaken for sources.
+fn around() -> Environment {
+    let ids = Arc::new(IdGenerator::default());
+    (0..100).for_each(|_| {
+        ids.next_id();
+    });
+    Environment { ids, host: Arc::new(TestHost) }
 }
 
 /// Keeps the codes of reported errors.
@@ -104,7 +113,7 @@ struct Running {
 impl Running {
     #[track_caller]
     fn new(query: &str) -> Self {
-        Self { pipeline: graph(query).instance(), log: Log::default() }
+        Self { pipeline: graph(query).instance(&around()), log: Log::default() }
     }
 
     /// Sends events as one batch; gives `port: payload` for all that leaves.

@@ -1,6 +1,6 @@
 //! Queries put together at random: each one gets an answer, and a graph that can be built can be run.
 
-use super::{Log, TestHost, compiler, event, json};
+use super::{Log, TestHost, around, compiler, event, json};
 use proptest::prelude::*;
 use tremor_event::EventBatch;
 use tremor_pipeline::{Graph, Outputs, ProcessContext};
@@ -45,7 +45,7 @@ proptest! {
         let context = ProcessContext { host: &TestHost, report: &log };
         let events = ["1", "2", "{\"x\":1}", "\"s\""].map(|text| event(json(text))).to_vec();
         let mut outputs = Outputs::new(&graph);
-        graph.instance().process(graph.input("in").unwrap(), EventBatch { events, bytes: 4 }, &mut outputs, &context);
+        graph.instance(&around()).process(graph.input("in").unwrap(), EventBatch { events, bytes: 4 }, &mut outputs, &context);
         outputs.drain().for_each(|(port, batch)| assert!(port.index() < 3 && !batch.is_empty()));
     }
 }
