@@ -47,7 +47,11 @@ impl Reader<'_> {
             }
             _ => {
                 let end = scalar_end(self.text.as_bytes(), self.at);
-                *slot = number::value(self.text.get(self.at..end)?)?;
+                let number = self.text.get(self.at..end)?;
+                *slot = match small_integer(number.as_bytes()) {
+                    Some(integer) => Value::I64(integer),
+                    None => number::value(number)?,
+                };
                 self.at = end;
             }
         }
@@ -75,6 +79,9 @@ impl Reader<'_> {
     fn record(&mut self) -> Option<Value> {
         self.at += 1;
         let first = self.members.len();
+        if self.members.capacity() == 0 {
+            self.members.reserve(16);
+        }
         let mut next = self.solid()?;
         while next != b'}' {
             if next == b',' {
@@ -118,42 +125,62 @@ impl Reader<'_> {
 
 /// Appends `text` as this crate writes its value.
 pub(crate) fn write_canonical(text: &[u8], out: &mut Vec<u8>) {
-    let mut at = 0;
+    out.reserve(text.len());
+    // What lies between `kept` and `at` is good as it is.
+    let (mut kept, mut at) = (0, 0);
     while let Some(byte) = text.get(at) {
-        match byte {
-            b'"' => {
-                let Some((end, is_plain)) = string_end(text, at + 1) else { return };
-                let inner = text.get(at + 1..end).unwrap_or_default();
-                match std::str::from_utf8(inner).ok().filter(|_| !is_plain).and_then(unescape) {
-                    Some(string) => write_string(&string, out),
-                    None => out.extend_from_slice(text.get(at..=end).unwrap_or_default()),
-                }
-                at = end + 1;
+        let (end, is_canonical) = match byte {
+            b'"' => string_form(text, at + 1).unwrap_or((text.len(), true)),
+            b'-' | b'0'..=b'9' => number::number(text, at).unwrap_or((text.len(), true)),
+            b' ' | b'\n' | b'\t' | b'\r' => {
+                out.extend_from_slice(text.get(kept..at).unwrap_or_default());
+                at = solid(text, at + 1);
+                kept = at;
+                continue;
             }
-            b'-' | b'0'..=b'9' => {
-                let end = scalar_end(text, at);
-                write_number(text.get(at..end).unwrap_or_default(), out);
-                at = end;
-            }
-            byte => {
-                if !is_white(*byte) {
-                    out.push(*byte);
-                }
+            _ => {
                 at += 1;
+                continue;
             }
+        };
+        if !is_canonical {
+            out.extend_from_slice(text.get(kept..at).unwrap_or_default());
+            write_token(text.get(at..end).unwrap_or_default(), out);
+            kept = end;
         }
+        at = end;
+    }
+    out.extend_from_slice(text.get(kept..).unwrap_or_default());
+}
+
+/// Appends a string or number that is written in an unusual way.
+fn write_token(text: &[u8], out: &mut Vec<u8>) {
+    match read(text) {
+        Some(Value::String(string)) => write_string(&string, out),
+        Some(Value::F64(float)) => write_float(float, out),
+        Some(Value::I64(integer)) => write_integer(integer, out),
+        // There are no others: a larger integer is written in one way only.
+        _ => {}
     }
 }
 
-fn write_number(text: &[u8], out: &mut Vec<u8>) {
-    if let Some((_, true)) = number::number(text, 0) {
-        out.extend_from_slice(text);
-        return;
-    }
-    match std::str::from_utf8(text).ok().and_then(number::value) {
-        Some(Value::F64(float)) => write_float(float, out),
-        Some(Value::I64(integer)) => write_integer(integer, out),
-        _ => out.extend_from_slice(text),
+/// The end of the string whose content begins at `at`, and whether this crate would write it so.
+fn string_form(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
+    let mut is_canonical = true;
+    loop {
+        let plain = block::first(block::load(text, at).ends_plain_text());
+        at += plain;
+        if plain == LEN {
+            continue;
+        }
+        match text.get(at)? {
+            b'"' => return Some((at + 1, is_canonical)),
+            _ => {
+                let (end, is_usual) = skim::escape(text, at)?;
+                is_canonical &= is_usual;
+                at = end;
+            }
+        }
     }
 }
 
@@ -231,6 +258,15 @@ fn scalar_end(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}') || is_white(*byte);
     at + rest.iter().position(ends).unwrap_or(rest.len())
+}
+
+/// A positive integer that surely fits.
+fn small_integer(text: &[u8]) -> Option<i64> {
+    if text.len() > 18 {
+        return None;
+    }
+    text.iter()
+        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
 }
 
 /// The place of the next byte that is no white space.

@@ -51,7 +51,7 @@ pub(crate) struct Member {
 }
 
 /// An array or record that is open.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Level {
     is_record: bool,
     /// One bit per kind of hash of the keys so far.
@@ -65,6 +65,8 @@ struct Level {
 pub(crate) struct Skimmer {
     /// The containers around the present one.
     around: Vec<Level>,
+    /// The present container.
+    level: Level,
     /// Hashes of the keys of all open records.
     hashes: Vec<u64>,
     /// Members of the outermost record.
@@ -116,7 +118,7 @@ impl Skimmer {
         // The depth at which members are listed.
         let listed = if first == b'{' { 1 } else { usize::MAX };
         let mut depth = 0;
-        let mut level = Level { is_record: false, seen: 0, hashes: 0 };
+        self.level = Level { is_record: false, seen: 0, hashes: 0 };
         'values: loop {
             // A value begins at `at`, with the byte `first`.
             if first == b'{' || first == b'[' {
@@ -124,18 +126,18 @@ impl Skimmer {
                     return None;
                 }
                 depth += 1;
-                self.around.push(level);
-                level = Level { is_record: first == b'{', seen: 0, hashes: self.hashes.len() };
+                self.around.push(self.level);
+                self.level = Level { is_record: first == b'{', seen: 0, hashes: self.hashes.len() };
                 (at, first) = self.solid(text, at + 1)?;
-                if first != closing(level) {
-                    if level.is_record {
-                        (at, first) = self.key(text, at, first, &mut level, depth == listed)?;
+                if first != closing(self.level) {
+                    if self.level.is_record {
+                        (at, first) = self.key(text, at, first, depth == listed)?;
                     }
                     continue;
                 }
                 at += 1;
                 depth -= 1;
-                level = self.around.pop()?;
+                self.level = self.around.pop()?;
                 if depth == 0 {
                     return Some(at);
                 }
@@ -151,18 +153,18 @@ impl Skimmer {
                 (at, next) = self.solid(text, at)?;
                 if next == b',' {
                     (at, first) = self.solid(text, at + 1)?;
-                    if level.is_record {
-                        (at, first) = self.key(text, at, first, &mut level, depth == listed)?;
+                    if self.level.is_record {
+                        (at, first) = self.key(text, at, first, depth == listed)?;
                     }
                     continue 'values;
                 }
-                if next != closing(level) {
+                if next != closing(self.level) {
                     return None;
                 }
                 at += 1;
-                self.record_ends(level)?;
+                self.record_ends()?;
                 depth -= 1;
-                level = self.around.pop()?;
+                self.level = self.around.pop()?;
                 if depth == 0 {
                     return Some(at);
                 }
@@ -172,28 +174,21 @@ impl Skimmer {
 
     /// Reads the key at `at` and the colon; gives the place and the first byte of the value.
     #[inline(always)]
-    fn key(
-        &mut self,
-        text: &[u8],
-        at: usize,
-        first: u8,
-        level: &mut Level,
-        is_listed: bool,
-    ) -> Option<(usize, u8)> {
+    fn key(&mut self, text: &[u8], at: usize, first: u8, is_listed: bool) -> Option<(usize, u8)> {
         if first != b'"' {
             return None;
         }
         let start = at + 1;
         let (end, hash) = key(text, start)?;
         let bit = 1 << (hash >> 58);
-        if level.seen & bit != 0 {
-            let earlier = self.hashes.get(level.hashes..)?;
+        if self.level.seen & bit != 0 {
+            let earlier = self.hashes.get(self.level.hashes..)?;
             // The keys of larger records are compared when the record ends.
             if earlier.len() <= MAX_COMPARED && earlier.contains(&hash) {
                 return None;
             }
         }
-        level.seen |= bit;
+        self.level.seen |= bit;
         self.hashes.push(hash);
         let (colon, next) = self.solid(text, end + 1)?;
         if next != b':' {
@@ -222,7 +217,8 @@ impl Skimmer {
 
     /// Makes sure that the keys of a record differ.
     #[inline(always)]
-    fn record_ends(&mut self, level: Level) -> Option<()> {
+    fn record_ends(&mut self) -> Option<()> {
+        let level = self.level;
         if level.is_record {
             if self.hashes.len() - level.hashes > MAX_COMPARED {
                 let hashes = self.hashes.get_mut(level.hashes..)?;
@@ -378,7 +374,7 @@ fn utf8(text: &[u8], start: usize, end: usize) -> Option<()> {
 
 /// Reads the escape sequence at `at`; gives its end and whether this crate would write it so.
 #[inline(never)]
-fn escape(text: &[u8], at: usize) -> Option<(usize, bool)> {
+pub(super) fn escape(text: &[u8], at: usize) -> Option<(usize, bool)> {
     match text.get(at + 1)? {
         b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => Some((at + 2, true)),
         b'/' => Some((at + 2, false)),
