@@ -15,4 +15,6 @@ mod null;
 #[cfg(test)]
 mod stdio;
 #[cfg(test)]
+mod wal;
+#[cfg(test)]
 mod ws;
