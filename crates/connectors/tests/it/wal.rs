@@ -276,6 +276,7 @@ async fn a_sink_that_fails_every_third_event_loses_nothing() {
     }
     within(giving).await.unwrap();
     let lost = EVENTS - confirmed.len() as u64;
+    stop(&subject).await;
     let outcomes = stored_all.0.lock().unwrap().clone();
     let acknowledged =
         outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Delivered { .. })).count() as u64;
@@ -283,7 +284,6 @@ async fn a_sink_that_fails_every_third_event_loses_nothing() {
     println!(
         "sent {EVENTS}, acknowledged {acknowledged}, delivered {given}, repeated {repeated}, lost {lost}"
     );
-    stop(&subject).await;
     drop((waiting, subject));
     let mut subject = Subject::started(&definition).await;
     stored(&subject, EVENTS.into()).await;
