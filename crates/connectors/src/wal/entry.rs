@@ -352,7 +352,7 @@ mod tests {
             let around = Record::from_iter([("a", deep)]);
             deep = if level % 2 == 0 { around.into() } else { vec![around.into()].into() };
         }
-        let back = there_and_back(&event(deep.clone()));
+        let back = there_and_back(&event(deep));
         assert!(back.payload.value().is_nested_deeper_than(99_999));
     }
 

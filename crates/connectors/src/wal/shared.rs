@@ -170,8 +170,9 @@ impl Listener for Shared {
             state.turn.settled(pulls.last - pulls.first + 1);
             match settlement.outcome {
                 Outcome::Delivered { .. } | Outcome::Discarded => {
-                    state.confirmed.add(pulls.first, pulls.last)
+                    state.confirmed.add(pulls.first, pulls.last);
                 }
+
                 Outcome::Failed if state.confirmed.next_open(pulls.first) <= pulls.last => {
                     state.turn.failed(Instant::now());
                 }

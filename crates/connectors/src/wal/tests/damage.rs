@@ -172,7 +172,7 @@ fn a_broken_position_repeats_and_loses_nothing() {
         disk.set_content("position", broken.to_vec());
         assert_eq!(open(&disk).unwrap().position, 0);
     }
-    let mut newer = content.clone();
+    let mut newer = content;
     newer[8] = 9;
     disk.set_content("position", newer);
     let error = next(&disk).unwrap_err();
