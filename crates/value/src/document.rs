@@ -1,5 +1,7 @@
 //! A JSON document that stays text, with what was changed in it.
 
+mod nested;
+
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
@@ -27,6 +29,8 @@ pub(crate) struct Document {
     members: SmallVec<[Member; INLINE_MEMBERS]>,
     /// Members that were changed or added.
     written: Vec<(Str, Value)>,
+    /// Members in which something was changed, as the texts that they are now.
+    edits: Vec<u8>,
     /// A member was changed, added or removed.
     is_changed: bool,
     /// The whole as a tree, once somebody has asked for it.
@@ -37,6 +41,8 @@ pub(crate) struct Document {
 enum Member {
     /// As it came.
     Text(skim::Member),
+    /// The key as it came, the value in these places of [`Document::edits`].
+    Edited(skim::Member),
     /// In this place of the list of written members.
     Written(u32),
 }
@@ -60,6 +66,7 @@ impl Document {
             kind: skimmed.kind,
             members: members.iter().filter(|_| is_indexed).map(moved).collect(),
             written: Vec::new(),
+            edits: Vec::new(),
             is_changed: false,
             tree: OnceLock::new(),
         }
@@ -94,11 +101,9 @@ impl Document {
         let mut record = Record::with_capacity(self.members.len());
         for member in &self.members {
             match member {
-                Member::Text(member) => {
-                    record.push_new(
-                        str::from_utf8(self.key(member)).unwrap_or_default().into(),
-                        read(self.value(member)),
-                    );
+                Member::Text(at) | Member::Edited(at) => {
+                    let key = str::from_utf8(self.key(at)).unwrap_or_default();
+                    record.push_new(key.into(), read(self.text_of(member).unwrap_or_default()));
                 }
                 Member::Written(_) => {
                     if let Some((key, value)) = self.written(*member) {
@@ -119,12 +124,11 @@ impl Document {
         if self.is_built() || !self.is_indexed() {
             return rest.try_fold(self.tree().get(first)?, |value, key| value.get(key)).map(Cow::Borrowed);
         }
-        match self.find(first)? {
-            Member::Text(member) => {
-                rest.try_fold(self.value(member), raw::member).map(|text| Cow::Owned(read(text)))
-            }
-            written => {
-                let (_, value) = self.written(*written)?;
+        let member = self.find(first)?;
+        match self.text_of(member) {
+            Some(text) => rest.try_fold(text, raw::member).map(|text| Cow::Owned(read(text))),
+            None => {
+                let (_, value) = self.written(*member)?;
                 rest.try_fold(value, |value, key| value.get(key)).map(Cow::Borrowed)
             }
         }
@@ -135,24 +139,26 @@ impl Document {
         if self.is_built() || !self.is_indexed() {
             return self.get_path(first, rest).is_some();
         }
-        match self.find(first) {
-            Some(Member::Text(member)) => rest.try_fold(self.value(member), raw::member).is_some(),
-            Some(written) => self
-                .written(*written)
+        let Some(member) = self.find(first) else { return false };
+        match self.text_of(member) {
+            Some(text) => rest.try_fold(text, raw::member).is_some(),
+            None => self
+                .written(*member)
                 .is_some_and(|(_, value)| rest.try_fold(value, |value, key| value.get(key)).is_some()),
-            None => false,
         }
     }
 
     /// Member `key` for writing, if it is there.
     pub(crate) fn member_mut(&mut self, key: &str) -> Option<&mut Value> {
         let position = self.position(key)?;
-        match *self.members.get(position)? {
-            Member::Text(member) => {
-                let value = read(self.value(&member));
-                self.write(position, key.into(), value)
-            }
+        let member = *self.members.get(position)?;
+        if let Some(text) = self.text_of(&member) {
+            let value = read(text);
+            return self.write(position, key.into(), value);
+        }
+        match member {
             Member::Written(slot) => self.written.get_mut(slot as usize).map(|(_, value)| value),
+            Member::Text(_) | Member::Edited(_) => None,
         }
     }
 
@@ -168,7 +174,7 @@ impl Document {
     pub(crate) fn insert(&mut self, key: Str, value: Value) -> Option<&mut Value> {
         match self.position(&key) {
             Some(position) => match *self.members.get(position)? {
-                Member::Text(_) => self.write(position, key, value),
+                Member::Text(_) | Member::Edited(_) => self.write(position, key, value),
                 Member::Written(slot) => {
                     let (_, place) = self.written.get_mut(slot as usize)?;
                     std::mem::replace(place, value).release();
@@ -224,7 +230,7 @@ impl Document {
                     // Neighbours that are good as they are take one copy.
                     let (start, mut end) = (first.key as usize - 1, first.end as usize);
                     if !is_tight(first) {
-                        self.write_member(first, out);
+                        self.write_member(first, self.value(first), out);
                         continue;
                     }
                     while let Some(Member::Text(next)) = rest.as_slice().first()
@@ -236,6 +242,7 @@ impl Document {
                     }
                     out.extend_from_slice(self.text.get(start..end).unwrap_or_default());
                 }
+                Member::Edited(member) => self.write_member(member, self.edited(member), out),
                 Member::Written(_) => {
                     if let Some((key, value)) = self.written(*member) {
                         json::write_string(key, out);
@@ -248,11 +255,15 @@ impl Document {
         out.extend_from_slice(if separator == b'{' { b"{}" } else { b"}" });
     }
 
-    fn write_member(&self, member: &skim::Member, out: &mut Vec<u8>) {
+    fn write_member(&self, member: &skim::Member, value: &[u8], out: &mut Vec<u8>) {
         out.push(b'"');
         out.extend_from_slice(self.key(member));
         out.extend_from_slice(b"\":");
-        raw::write_canonical(self.value(member), out);
+        if member.is_canonical {
+            out.extend_from_slice(value);
+        } else {
+            raw::write_canonical(value, out);
+        }
     }
 
     fn position(&self, key: &str) -> Option<usize> {
@@ -265,7 +276,7 @@ impl Document {
 
     fn is_named(&self, member: &Member, name: &str) -> bool {
         match member {
-            Member::Text(member) => {
+            Member::Text(member) | Member::Edited(member) => {
                 member.key_len as usize == name.len() && self.key(member) == name.as_bytes()
             }
             written => self.written(*written).is_some_and(|(key, _)| key == name),
@@ -275,7 +286,16 @@ impl Document {
     fn written(&self, member: Member) -> Option<&(Str, Value)> {
         match member {
             Member::Written(slot) => self.written.get(slot as usize),
-            Member::Text(_) => None,
+            Member::Text(_) | Member::Edited(_) => None,
+        }
+    }
+
+    /// The text of a member that is one.
+    fn text_of(&self, member: &Member) -> Option<&[u8]> {
+        match member {
+            Member::Text(member) => Some(self.value(member)),
+            Member::Edited(member) => Some(self.edited(member)),
+            Member::Written(_) => None,
         }
     }
 
@@ -286,6 +306,10 @@ impl Document {
 
     fn value(&self, member: &skim::Member) -> &[u8] {
         self.text.get(member.start as usize..member.end as usize).unwrap_or_default()
+    }
+
+    fn edited(&self, member: &skim::Member) -> &[u8] {
+        self.edits.get(member.start as usize..member.end as usize).unwrap_or_default()
     }
 }
 

@@ -134,6 +134,21 @@ impl Payload {
         }
     }
 
+    /// Sets the nested member that the keys `first` and then `rest` lead to; missing records on the way are made. Builds
+    /// nothing. `false`, and nothing is changed, if that is not possible or not worth it: take
+    /// [`Payload::member_mut`] then, which always works. Only for scalars, and only while the payload is not built.
+    pub fn insert_nested<'k>(
+        &mut self,
+        first: &str,
+        rest: impl Iterator<Item = &'k str> + Clone,
+        value: &Value,
+    ) -> bool {
+        match self.changeable() {
+            Changeable::Tree(_) => false,
+            Changeable::Document(document) => document.insert_nested(first, rest, value),
+        }
+    }
+
     /// Removes member `key`, which is not built; the others keep their order. `false` if there was none.
     pub fn remove(&mut self, key: &str) -> bool {
         match self.changeable() {

@@ -186,22 +186,45 @@ fn string_form(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
 
 /// The text of member `key` of a record.
 pub(crate) fn member<'t>(text: &'t [u8], key: &str) -> Option<&'t [u8]> {
+    match locate(text, key)? {
+        Place::At(start, end) => text.get(start..end),
+        Place::Missing { .. } => None,
+    }
+}
+
+/// Where a member of a record stands.
+pub(crate) enum Place {
+    /// Its value begins and ends there.
+    At(usize, usize),
+    /// It does not exist.
+    Missing {
+        /// The end of the last member, where another one would stand.
+        behind: usize,
+        /// There is no member at all.
+        is_first: bool,
+    },
+}
+
+/// Looks for member `key`; `None` if `text` is no record.
+#[inline]
+pub(crate) fn locate(text: &[u8], key: &str) -> Option<Place> {
     if text.first() != Some(&b'{') {
         return None;
     }
-    let mut at = solid(text, 1);
+    let mut behind = 1;
+    let mut at = solid(text, behind);
     while text.get(at) == Some(&b'"') {
         let (end, _) = string_end(text, at + 1)?;
         let is_meant = text.get(at + 1..end)? == key.as_bytes();
         let start = solid(text, solid(text, end + 1) + 1);
-        let end = value_end(text, start)?;
+        behind = value_end(text, start)?;
         if is_meant {
-            return text.get(start..end);
+            return Some(Place::At(start, behind));
         }
         // Behind the comma, or the end of the record.
-        at = solid(text, solid(text, end) + 1);
+        at = solid(text, solid(text, behind) + 1);
     }
-    None
+    Some(Place::Missing { behind, is_first: behind == 1 })
 }
 
 /// The end of the value that begins at `at`.

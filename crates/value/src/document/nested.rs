@@ -1,0 +1,219 @@
+//! Changes inside a member that stays text: the new text is the old one with a piece put into it.
+
+use super::{Document, Member};
+use crate::Value;
+use crate::json::{self, raw, skim};
+
+/// Members up to this long are copied for a change; longer ones are better built.
+const LONGEST_MEMBER: usize = 1024;
+
+/// Bytes that all changes of one document may take: from then on members are built.
+const LONGEST_EDITS: usize = 16 * 1024;
+
+/// Keys that one change may add.
+const MOST_NEW_KEYS: usize = 8;
+
+impl Document {
+    /// Sets the nested member that `first` and then `rest` lead to, of which there is at least one; missing records on
+    /// the way are made. `false`, and nothing is changed, unless the member `first` is the text of a record that is
+    /// worth it, every value on the way is a record, the keys need no escapes and `value` is a scalar that reads back
+    /// as itself.
+    pub(crate) fn insert_nested<'k>(
+        &mut self,
+        first: &str,
+        rest: impl Iterator<Item = &'k str> + Clone,
+        value: &Value,
+    ) -> bool {
+        self.try_insert_nested(first, rest, value).is_some()
+    }
+
+    fn try_insert_nested<'k>(
+        &mut self,
+        first: &str,
+        rest: impl Iterator<Item = &'k str> + Clone,
+        value: &Value,
+    ) -> Option<()> {
+        let is_exact = match value {
+            Value::Null | Value::Bool(_) | Value::I64(_) | Value::U64(_) | Value::String(_) => true,
+            Value::F64(float) => float.is_finite(),
+            Value::Bytes(_) | Value::Array(_) | Value::Record(_) => false,
+        };
+        let position = self.position(first).filter(|_| is_exact)?;
+        let member = *self.members.get(position)?;
+        let text = self.text_of(&member).filter(|text| text.len() <= LONGEST_MEMBER)?;
+        if self.edits.len() > LONGEST_EDITS {
+            return None;
+        }
+        // The new text goes behind the old ones, which may hold the one that is changed.
+        let mut new = Vec::with_capacity(text.len() + 64);
+        replace(text, rest, value, &mut new)?;
+        let start = self.edits.len();
+        self.edits.extend_from_slice(&new);
+        let (Member::Text(at) | Member::Edited(at)) = member else { return None };
+        let at = skim::Member {
+            start: u32::try_from(start).ok()?,
+            end: u32::try_from(self.edits.len()).ok()?,
+            ..at
+        };
+        *self.members.get_mut(position)? = Member::Edited(at);
+        self.is_changed = true;
+        Some(())
+    }
+}
+
+/// Appends `text` with another value at the end of `keys`.
+fn replace<'k>(
+    text: &[u8],
+    mut keys: impl Iterator<Item = &'k str> + Clone,
+    value: &Value,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    // Where the value stands that the keys so far lead to.
+    let (mut start, mut end) = (0, text.len());
+    while let Some(key) = keys.next() {
+        match raw::locate(text.get(start..end)?, key)? {
+            raw::Place::At(from, to) => (start, end) = (start + from, start + to),
+            raw::Place::Missing { behind, is_first } => {
+                out.extend_from_slice(text.get(..start + behind)?);
+                if !is_first {
+                    out.push(b',');
+                }
+                let mut added = 0;
+                for key in std::iter::once(key).chain(keys) {
+                    if added > 0 {
+                        out.push(b'{');
+                    }
+                    added += 1;
+                    write_key(key, out)?;
+                }
+                json::write(value, out);
+                out.resize(out.len() + added - 1, b'}');
+                out.extend_from_slice(text.get(start + behind..)?);
+                return (added <= MOST_NEW_KEYS).then_some(());
+            }
+        }
+    }
+    out.extend_from_slice(text.get(..start)?);
+    json::write(value, out);
+    out.extend_from_slice(text.get(end..)?);
+    Some(())
+}
+
+/// Appends a key and its colon; `None` if the key had to be escaped.
+fn write_key(key: &str, out: &mut Vec<u8>) -> Option<()> {
+    if key.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        return None;
+    }
+    out.push(b'"');
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::json::Parser;
+    use crate::{Bytes, Payload, Value};
+
+    fn payload(text: &str) -> Payload {
+        Parser::new().document(&Bytes::copy_from_slice(text.as_bytes())).unwrap()
+    }
+
+    fn text(payload: &Payload) -> String {
+        let mut text = Vec::new();
+        payload.write_json(&mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[track_caller]
+    fn check(document: &str, keys: &[&str], value: Value, expected: &str) {
+        let mut changed = payload(document);
+        let before = changed.clone();
+        assert!(changed.insert_nested(keys[0], keys[1..].iter().copied(), &value), "{document} {keys:?}");
+        assert!(!changed.is_built());
+        assert_eq!(text(&changed), expected);
+        assert_eq!(changed.get_path(keys.iter().copied()).as_deref(), Some(&value), "{document} {keys:?}");
+        assert_eq!(changed.value(), &Value::from_json_str(expected).unwrap());
+        assert_eq!(text(&before), Value::from_json_str(document).unwrap().to_string(), "a branch stays");
+    }
+
+    #[track_caller]
+    fn refuses(document: &str, keys: &[&str], value: impl Into<Value>) {
+        let mut changed = payload(document);
+        let before = text(&changed);
+        assert!(
+            !changed.insert_nested(keys[0], keys[1..].iter().copied(), &value.into()),
+            "{document} {keys:?}"
+        );
+        assert_eq!(text(&changed), before);
+    }
+
+    #[test]
+    fn members_are_replaced_and_added() {
+        check(r#"{"a":{"b":1,"c":2},"d":3}"#, &["a", "b"], "x\"".into(), r#"{"a":{"b":"x\"","c":2},"d":3}"#);
+        check(r#"{"a":{"b":1}}"#, &["a", "c"], Value::Null, r#"{"a":{"b":1,"c":null}}"#);
+        check(r#"{"a":{}}"#, &["a", "c"], (-0.0).into(), r#"{"a":{"c":-0.0}}"#);
+        check(
+            r#"{"a":{"b":[{}]}}"#,
+            &["a", "c", "d", "e"],
+            true.into(),
+            r#"{"a":{"b":[{}],"c":{"d":{"e":true}}}}"#,
+        );
+        check(
+            r#"{"a":{"b":{"c":{"x":1}}},"z":""}"#,
+            &["a", "b", "c", "x"],
+            u64::MAX.into(),
+            r#"{"a":{"b":{"c":{"x":18446744073709551615}}},"z":""}"#,
+        );
+        check(
+            "{ \"a\" : { \"b\" : 1.50 } , \"n\" : [ ] }",
+            &["a", "é"],
+            1e22.into(),
+            r#"{"a":{"b":1.5,"é":1e22},"n":[]}"#,
+        );
+        check("{\"a\":{ }}", &["a", "b"], 1_i64.into(), r#"{"a":{"b":1}}"#);
+    }
+
+    #[test]
+    fn the_suite_tests_documents_that_are_not_built() {
+        let (_, payload) = crate::testing::forms_agree(br#"{"a":{"b":1}}"#).unwrap();
+        assert!(!payload.is_built());
+    }
+
+    #[test]
+    fn changes_follow_each_other() {
+        let mut changed = payload(r#"{"a":{"b":1},"c":{"d":2},"e":5}"#);
+        for (number, keys) in (0_i64..).zip([["a", "b"], ["a", "n"], ["c", "d"], ["a", "b"], ["c", "m"]]) {
+            assert!(changed.insert_nested(keys[0], [keys[1]].into_iter(), &number.into()));
+        }
+        assert_eq!(text(&changed), r#"{"a":{"b":3,"n":1},"c":{"d":2,"m":4},"e":5}"#);
+        *changed.member_mut("a").unwrap() = Value::Null;
+        assert!(changed.insert("c", 7_i64));
+        assert!(changed.remove("e"));
+        assert_eq!(text(&changed), r#"{"a":null,"c":7}"#);
+    }
+
+    #[test]
+    fn what_can_not_stay_text_is_left_to_others() {
+        refuses(r#"{"a":1}"#, &["a", "b"], 1_i64);
+        refuses(r#"{"a":{"b":1}}"#, &["a", "b", "c"], 1_i64);
+        refuses(r#"{"a":{}}"#, &["n", "b"], 1_i64);
+        refuses(r#"{"a":{}}"#, &["a", "quote\""], 1_i64);
+        refuses(r#"{"a":{}}"#, &["a", "b"], f64::NAN);
+        refuses(r#"{"a":{}}"#, &["a", "b"], Value::record());
+        refuses(r#"{"a":{}}"#, &["a", "b"], Bytes::from_static(b"bytes"));
+        refuses("[{}]", &["a", "b"], 1_i64);
+        let keys: Vec<&str> = std::iter::repeat_n("a", 20).collect();
+        refuses(r#"{"a":{}}"#, &keys, 1_i64);
+    }
+
+    #[test]
+    fn a_document_does_not_grow_by_many_changes() {
+        let mut changed = payload(&format!(r#"{{"a":{{"b":1,"text":"{}"}}}}"#, "x".repeat(500)));
+        let done = (0_i64..1_000).take_while(|n| changed.insert_nested("a", ["b"].into_iter(), &(*n).into()));
+        assert!(done.count() < 100);
+        changed.member_mut("a").unwrap();
+        let mut long = payload(&format!(r#"{{"a":{{"text":"{}"}}}}"#, "x".repeat(5_000)));
+        assert!(!long.insert_nested("a", ["b"].into_iter(), &Value::Null));
+    }
+}
