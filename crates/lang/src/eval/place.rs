@@ -25,6 +25,10 @@ impl Keys<'_> {
         }
     }
 
+    fn after_first(&self) -> impl Iterator<Item = &str> + Clone {
+        (1..self.segments.len()).filter_map(|index| self.get(index).map(Str::as_str))
+    }
+
     /// What the error that segment `index` needs a record looks like.
     fn needs_record(&self, index: usize, found: &Value) -> RuntimeError {
         let kind = ErrorKind::NeedsRecord { found: found.type_name() };
@@ -121,6 +125,8 @@ pub(super) fn assign_event(event: &mut Payload, keys: &Keys<'_>, value: Value) -
     }
     let inserted = if keys.segments.len() == 1 {
         event.insert(key.clone(), value)
+    } else if event.insert_nested(key, keys.after_first(), &value) {
+        true
     } else {
         match event.member_mut(key) {
             Some(member) => return assign_from(1, member, keys, value),
