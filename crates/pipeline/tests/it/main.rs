@@ -8,8 +8,10 @@
 
 mod build;
 mod events;
+mod operators;
 mod order;
 mod property;
+mod receipts;
 
 use std::sync::{Arc, Mutex};
 use tremor_diagnostic::SourceMap;
