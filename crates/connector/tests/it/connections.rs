@@ -17,7 +17,7 @@ use tremor_value::{Record, Value};
 
 async fn client(connections: usize, buffer_bytes: usize) -> (Flow, Vec<DuplexStream>) {
     let (attempts, peers) = pipes(connections, buffer_bytes);
-    (Flow::to([Half::Connections("single", attempts)]).await, peers)
+    (Flow::to([Half::Made("single", attempts)]).await, peers)
 }
 
 fn member(number: u64) -> Value {
@@ -132,7 +132,7 @@ async fn server(buffers: &[usize]) -> (Flow, Vec<DuplexStream>) {
         let door = door.take().unwrap();
         Box::pin(async { Ok(Connected::Listener(Box::new(door))) })
     });
-    let flow = Flow::to([Half::Connections("many", attempts)]).await;
+    let flow = Flow::to([Half::Made("many", attempts)]).await;
     all_is_quiet().await;
     (flow, theirs)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     fake::{definition, within},
-    flow::{Flow, Half, Handing, Plan, act, filter, number, takes_all},
+    flow::{Flow, Half, Handing, Pipeline, Plan, act, filter, number, takes_all},
     life::quiet,
     picky::REFUSED,
 };
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, mpsc};
 use tremor_codec::Chunks;
 use tremor_connector::{At, ByteSink, Definition, Intake, Made, Pulled, Sink, SinkError, State};
-use tremor_event::{EventBatch, Outcome, settle_all};
+use tremor_event::{Outcome, settle_all};
 use tremor_value::{Bytes, Record, Value};
 
 fn fails_every_third() -> Half {
@@ -55,7 +55,7 @@ async fn one_of_two_sinks_that_fails_is_enough() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_dropped_on_every_way_is_discarded() {
-    let odd: fn(EventBatch) -> EventBatch = |batch| filter(batch, |number| number % 2 == 1);
+    let odd = Pipeline::new(|batch| filter(batch, |number| number % 2 == 1));
     let flow = Flow::planned(Plan { pipeline: odd, ..Plan::default() }, [takes_all(), takes_all()]).await;
     flow.give(0..3);
     assert_eq!(flow.ledger.heard(3).await, ["0:0 discarded", "0:1 delivered", "0:2 discarded"]);

@@ -25,6 +25,9 @@ use tremor_value::Value;
 
 const FOR_EVER: &str = r#"{"retry": {"interval_ms": 500, "randomized": false}}"#;
 
+/// A message that cannot be sent.
+pub(crate) const UNSENDABLE: u64 = 7;
+
 /// Every message is a line; `?` wants a `!` back, `bye` ends in good order.
 #[derive(Default)]
 struct Lines {
@@ -57,7 +60,7 @@ impl Protocol for Lines {
         if self.closed {
             return Err(Unsendable("nothing can be sent behind a goodbye".to_owned()));
         }
-        if chunk == b"7" {
+        if chunk == UNSENDABLE.to_string().as_bytes() {
             return Err(Unsendable("7 cannot be sent".to_owned()));
         }
         out.extend_from_slice(chunk);

@@ -1,12 +1,16 @@
 //! A source that listens, linked to sinks, with a ledger of what it was told.
 
-use crate::fake::{Attempts, definition, instance, within};
+use crate::fake::{Attempts, definition, instance, refused, within};
 use async_trait::async_trait;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::sleep,
+};
 use tremor_connector::{
     Connected, Definition, Deliver, DrainBoard, EventSink, Handle, Instance, Intake, OpenRoute, Pulled,
     Route, Sink, SinkControl, SinkError, Source, SourceError,
@@ -14,8 +18,10 @@ use tremor_connector::{
 use tremor_event::{
     Event, EventBatch, IdGenerator, Listener, OriginUri, Outcome, Settlement, Signal, settle_all,
 };
+use tremor_value::Value;
 
-pub(crate) const FOR_EVER: &str = r#"{"retry": {"interval_ms": 500, "randomized": false}}"#;
+/// A policy under which a lost connection is soon back.
+const SOON_AGAIN: &str = r#"{"retry": {"interval_ms": 1, "growth_rate": 1, "randomized": false}}"#;
 
 /// What became of pulls, by stream and number.
 #[derive(Default)]
@@ -84,7 +90,7 @@ type Fill = Box<dyn FnOnce(&mut Intake) -> Pulled + Send>;
 
 /// Gives what the test fills in.
 struct Filled {
-    fills: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Fill>>>,
+    fills: mpsc::UnboundedReceiver<Fill>,
     ledger: Option<Arc<Ledger>>,
 }
 
@@ -95,7 +101,7 @@ impl Source for Filled {
     }
 
     async fn pull(&mut self, intake: &mut Intake) -> Result<Pulled, SourceError> {
-        match self.fills.lock().await.recv().await {
+        match self.fills.recv().await {
             Some(fill) => Ok(fill(intake)),
             None => std::future::pending().await,
         }
@@ -104,14 +110,50 @@ impl Source for Filled {
 
 /// A sink half that a test made.
 pub(crate) enum Half {
+    /// For one connection.
     Queued(Sink),
-    /// Attempts of a kind whose connections write for themselves.
-    Connections(&'static str, Attempts),
+    /// Attempts of a kind.
+    Made(&'static str, Attempts),
 }
 
 impl From<Sink> for Half {
     fn from(sink: Sink) -> Self {
         Self::Queued(sink)
+    }
+}
+
+/// What happens to events on a link.
+#[derive(Clone)]
+pub(crate) struct Pipeline {
+    pub(crate) change: Arc<dyn Fn(EventBatch) -> EventBatch + Send + Sync>,
+    pub(crate) takes: Duration,
+}
+
+impl Default for Pipeline {
+    fn default() -> Self {
+        Self { change: Arc::new(|batch| batch), takes: Duration::ZERO }
+    }
+}
+
+impl Pipeline {
+    pub(crate) fn new(change: impl Fn(EventBatch) -> EventBatch + Send + Sync + 'static) -> Self {
+        Self { change: Arc::new(change), ..Self::default() }
+    }
+}
+
+/// How a flow is made.
+pub(crate) struct Plan {
+    pub(crate) source: Definition,
+    pub(crate) listens: bool,
+    /// The port that the sinks are linked to.
+    pub(crate) port: &'static str,
+    pub(crate) pipeline: Pipeline,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let source = definition("halves", r#""none""#);
+        Self { source, listens: true, port: "out", pipeline: Pipeline::default() }
     }
 }
 
@@ -123,56 +165,22 @@ pub(crate) struct Flow {
     fills: mpsc::UnboundedSender<Fill>,
 }
 
-/// How a flow is made.
-pub(crate) struct Plan {
-    pub(crate) source: Definition,
-    pub(crate) listens: bool,
-    /// The port that the sinks are linked to.
-    pub(crate) port: &'static str,
-    /// Which events go on to the sinks, and how.
-    pub(crate) pipeline: fn(EventBatch) -> EventBatch,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            source: definition("halves", r#""none""#),
-            listens: true,
-            port: "out",
-            pipeline: |batch| batch,
-        }
-    }
-}
-
 impl Flow {
     pub(crate) async fn to(sinks: impl IntoIterator<Item = Half>) -> Self {
         Self::planned(Plan::default(), sinks).await
     }
 
     pub(crate) async fn planned(plan: Plan, sinks: impl IntoIterator<Item = Half>) -> Self {
-        let (board, ids) = (Arc::<DrainBoard>::default(), Arc::<IdGenerator>::default());
         let (ledger, (fills, filled)) = (Arc::<Ledger>::default(), mpsc::unbounded_channel());
-        let (filled, listener) =
-            (Arc::new(tokio::sync::Mutex::new(filled)), plan.listens.then(|| ledger.clone()));
+        let listener = plan.listens.then(|| ledger.clone());
+        let mut filled = Some(Filled { fills: filled, ledger: listener });
         let attempts: Attempts = Box::new(move |_| {
-            let source = Filled { fills: filled.clone(), ledger: listener.clone() };
-            let source: Box<dyn Source> = Box::new(source);
-            Box::pin(async {
-                Ok(Connected::Halves { source: Some((source, Arc::new(OriginUri::default()))), sink: None })
-            })
+            let filled = filled.take().unwrap();
+            Box::pin(async { Ok(source(filled)) })
         });
-        let mut source = instance(&plan.source, attempts, &board, &ids);
-        let mut handles = Vec::new();
-        for half in sinks {
-            let mut sink = sink_instance(half, &board, &ids);
-            link(&mut source, plan.port, plan.pipeline, &mut sink, &board);
-            handles.push(sink.spawn());
-        }
-        let flow = Self { source: source.spawn(), sinks: handles, ledger, fills };
-        for handle in flow.sinks.iter().chain([&flow.source]) {
-            within(handle.start()).await.unwrap();
-        }
-        flow
+        let links = sinks.into_iter().map(|half| (half, vec![plan.pipeline.clone()])).collect();
+        let (source, sinks) = run((plan.source, attempts), plan.port, links).await;
+        Self { source, sinks, ledger, fills }
     }
 
     /// The source's next pull.
@@ -190,13 +198,12 @@ impl Flow {
     /// One pull for each of these numbers.
     pub(crate) fn give(&self, numbers: impl IntoIterator<Item = u64>) {
         for number in numbers {
-            self.pull(move |intake| intake.value(tremor_value::Value::from(number), None));
+            self.pull(move |intake| intake.value(Value::from(number), None));
         }
     }
 
     pub(crate) async fn drain(&self) {
-        let drains = self.sinks.iter().chain([&self.source]).map(Handle::drain);
-        within(futures_util::future::join_all(drains)).await;
+        drain(self.sinks.iter().chain([&self.source])).await;
     }
 
     pub(crate) async fn stop(&self) {
@@ -206,8 +213,42 @@ impl Flow {
     }
 }
 
+pub(crate) async fn drain(handles: impl Iterator<Item = &Handle>) {
+    within(futures_util::future::join_all(handles.map(Handle::drain))).await;
+}
+
+/// A connection that only gives.
+pub(crate) fn source(source: impl Source + 'static) -> Connected {
+    let origin = Arc::new(OriginUri::default());
+    Connected::Halves { source: Some((Box::new(source), origin)), sink: None }
+}
+
+/// Puts a source and the sinks behind it to work, each linked as often as it has pipelines.
+pub(crate) async fn run(
+    (definition, attempts): (Definition, Attempts),
+    port: &str,
+    links: Vec<(Half, Vec<Pipeline>)>,
+) -> (Handle, Vec<Handle>) {
+    let (board, ids) = (Arc::<DrainBoard>::default(), Arc::<IdGenerator>::default());
+    let mut source = instance(&definition, attempts, &board, &ids);
+    let mut sinks = Vec::new();
+    for (half, pipelines) in links {
+        let mut sink = sink_instance(half, &board, &ids);
+        for pipeline in pipelines {
+            link(&mut source, port, pipeline, &mut sink, &board);
+        }
+        sinks.push(sink.spawn());
+    }
+    let source = source.spawn();
+    for handle in sinks.iter().chain([&source]) {
+        within(handle.start()).await.unwrap();
+    }
+    (source, sinks)
+}
+
 fn sink_instance(half: Half, board: &Arc<DrainBoard>, ids: &Arc<IdGenerator>) -> Instance {
-    match half {
+    let (kind, attempts) = match half {
+        Half::Made(kind, attempts) => (kind, attempts),
         Half::Queued(sink) => {
             let kind = if matches!(sink, Sink::Bytes(_)) { "bytes" } else { "halves" };
             let mut sink = Some(sink);
@@ -216,23 +257,17 @@ fn sink_instance(half: Half, board: &Arc<DrainBoard>, ids: &Arc<IdGenerator>) ->
                 Box::pin(async move {
                     match sink {
                         Some(sink) => Ok(Connected::Halves { source: None, sink: Some(sink) }),
-                        None => crate::fake::refused(),
+                        None => refused(),
                     }
                 })
             });
-            instance(&definition(kind, FOR_EVER), attempts, board, ids)
+            (kind, attempts)
         }
-        Half::Connections(kind, attempts) => instance(&definition(kind, FOR_EVER), attempts, board, ids),
-    }
+    };
+    instance(&definition(kind, SOON_AGAIN), attempts, board, ids)
 }
 
-fn link(
-    source: &mut Instance,
-    port: &str,
-    pipeline: fn(EventBatch) -> EventBatch,
-    sink: &mut Instance,
-    board: &Arc<DrainBoard>,
-) {
+fn link(source: &mut Instance, port: &str, pipeline: Pipeline, sink: &mut Instance, board: &Arc<DrainBoard>) {
     let (id, gate) = source.source().unwrap();
     let deliver = sink.link_input().unwrap();
     let shared = sink.sink().unwrap();
@@ -241,11 +276,11 @@ fn link(
     source.link_output(port, Arc::new(Way { deliver, pipeline }));
 }
 
-/// A link that changes what passes.
+/// A link.
 #[derive(Clone)]
 struct Way {
     deliver: Arc<dyn Deliver>,
-    pipeline: fn(EventBatch) -> EventBatch,
+    pipeline: Pipeline,
 }
 
 impl OpenRoute for Way {
@@ -257,7 +292,10 @@ impl OpenRoute for Way {
 #[async_trait]
 impl Route for Way {
     async fn send(&mut self, batch: EventBatch) {
-        self.deliver.deliver(0, (self.pipeline)(batch)).await;
+        if !self.pipeline.takes.is_zero() {
+            sleep(self.pipeline.takes).await;
+        }
+        self.deliver.deliver(0, (self.pipeline.change)(batch)).await;
     }
 
     async fn signal(&mut self, signal: Signal) {

@@ -15,4 +15,6 @@ mod life;
 #[cfg(test)]
 mod picky;
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod reconnect;
