@@ -3,6 +3,9 @@
 //! [`Parser`] turns one document into a value; [`write()`], [`write_sorted`] and [`to_string`] go the other
 //! way. What does the fast parsing is hidden behind this module; why a document was refused, and where, is
 //! found by our own check.
+//!
+//! [`Parser::document`] builds nothing: `skim` checks the text and lists its members, `raw` reads what was checked
+//! (see `docs/decisions/0006-json-payloads-stay-text.md`).
 
 mod block;
 mod check;
