@@ -15,6 +15,9 @@ use crate::{Bytes, Record, Str, Value, teardown};
 /// Members that need no memory beside the document itself.
 const INLINE_MEMBERS: usize = 12;
 
+/// Room for written members that the first one makes: who writes one mostly writes a few.
+const FIRST_WRITTEN: usize = 8;
+
 /// A valid array or record as text, of which no key has an escape and no record has a key twice.
 ///
 /// The members of a record (of up to [`skim::MAX_INDEXED`]) can be read, replaced, added and removed one by one. The
@@ -205,6 +208,9 @@ impl Document {
     fn write(&mut self, position: usize, key: Str, value: Value) -> Option<&mut Value> {
         *self.members.get_mut(position)? = Member::Written(u32::try_from(self.written.len()).ok()?);
         self.is_changed = true;
+        if self.written.capacity() == 0 {
+            self.written.reserve(FIRST_WRITTEN);
+        }
         self.written.push((key, value));
         self.written.last_mut().map(|(_, value)| value)
     }

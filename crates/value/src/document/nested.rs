@@ -13,6 +13,9 @@ const LONGEST_EDITS: usize = 16 * 1024;
 /// Keys that one change may add.
 const MOST_NEW_KEYS: usize = 8;
 
+/// What a change is expected to add, so that the next few find room too.
+const ROOM: usize = 256;
+
 impl Document {
     /// Sets the nested member that `first` and then `rest` lead to, of which there is at least one; missing records on
     /// the way are made. `false`, and nothing is changed, unless the member `first` is the text of a record that is
@@ -40,15 +43,24 @@ impl Document {
         };
         let position = self.position(first).filter(|_| is_exact)?;
         let member = *self.members.get(position)?;
-        let text = self.text_of(&member).filter(|text| text.len() <= LONGEST_MEMBER)?;
-        if self.edits.len() > LONGEST_EDITS {
+        let start = self.edits.len();
+        let replaced = match member {
+            Member::Text(at) => {
+                let text = self.text.get(at.start as usize..at.end as usize)?;
+                is_worth_it(text, &self.edits).then(|| replace(text, rest, value, &mut self.edits))?
+            }
+            Member::Edited(at) => {
+                let text = self.edited(&at);
+                // The new text goes behind the old one.
+                let text = is_worth_it(text, &self.edits).then(|| text.to_vec())?;
+                replace(&text, rest, value, &mut self.edits)
+            }
+            Member::Written(_) => None,
+        };
+        if replaced.is_none() {
+            self.edits.truncate(start);
             return None;
         }
-        // The new text goes behind the old ones, which may hold the one that is changed.
-        let mut new = Vec::with_capacity(text.len() + 64);
-        replace(text, rest, value, &mut new)?;
-        let start = self.edits.len();
-        self.edits.extend_from_slice(&new);
         let (Member::Text(at) | Member::Edited(at)) = member else { return None };
         let at = skim::Member {
             start: u32::try_from(start).ok()?,
@@ -61,6 +73,10 @@ impl Document {
     }
 }
 
+fn is_worth_it(text: &[u8], edits: &[u8]) -> bool {
+    text.len() <= LONGEST_MEMBER && edits.len() <= LONGEST_EDITS
+}
+
 /// Appends `text` with another value at the end of `keys`.
 fn replace<'k>(
     text: &[u8],
@@ -68,6 +84,7 @@ fn replace<'k>(
     value: &Value,
     out: &mut Vec<u8>,
 ) -> Option<()> {
+    out.reserve(text.len() + ROOM);
     // Where the value stands that the keys so far lead to.
     let (mut start, mut end) = (0, text.len());
     while let Some(key) = keys.next() {
@@ -116,7 +133,7 @@ mod tests {
     use crate::{Bytes, Payload, Value};
 
     fn payload(text: &str) -> Payload {
-        Parser::new().document(&Bytes::copy_from_slice(text.as_bytes())).unwrap()
+        Parser::new().document(Bytes::copy_from_slice(text.as_bytes())).unwrap()
     }
 
     fn text(payload: &Payload) -> String {
