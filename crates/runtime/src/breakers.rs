@@ -128,6 +128,14 @@ impl Wires {
     }
 }
 
+/// Everything is linked: operators tell what is behind them from now on.
+pub(crate) fn begin(pipelines: &[Arc<Node>]) {
+    for node in pipelines {
+        let mediators = node.look(|pipeline| pipeline.mediators().collect::<Vec<_>>());
+        mediators.into_iter().for_each(|(_, mediator)| mediator.begin());
+    }
+}
+
 /// The parts that are linked, by their positions.
 pub(crate) struct Parts<'p> {
     pub(crate) connectors: &'p [(String, Instance)],

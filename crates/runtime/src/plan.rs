@@ -324,6 +324,7 @@ impl Linker<'_> {
                 self.wires.link_source(index, &gate, sinks.into_iter(), &parts);
             }
         }
+        breakers::begin(&self.pipelines);
         Ok(())
     }
 

@@ -179,7 +179,11 @@ impl Mediator for Shared {
     }
 
     fn add_upstream(&self, breaker: Arc<dyn Breaker>) {
-        self.change(|state| state.upstream.add(breaker));
+        lock(&self.state).upstream.add(breaker);
+    }
+
+    fn begin(&self) {
+        self.change(|state| state.upstream.begin());
     }
 }
 

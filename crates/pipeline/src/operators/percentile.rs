@@ -133,10 +133,14 @@ impl Mediator for Shared {
     }
 
     fn add_upstream(&self, breaker: Arc<dyn Breaker>) {
+        lock(&self.state).upstream.add(breaker);
+    }
+
+    fn begin(&self) {
         let mut state = lock(&self.state);
         let is_open = state.downstream.is_open();
+        state.upstream.begin();
         state.upstream.set(is_open);
-        state.upstream.add(breaker);
     }
 }
 

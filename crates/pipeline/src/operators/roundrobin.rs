@@ -119,9 +119,13 @@ impl Mediator for Shared {
     }
 
     fn add_upstream(&self, breaker: Arc<dyn Breaker>) {
+        lock(&self.state).upstream.add(breaker);
+    }
+
+    fn begin(&self) {
         let mut state = lock(&self.state);
+        state.upstream.begin();
         state.tell();
-        state.upstream.add(breaker);
     }
 }
 

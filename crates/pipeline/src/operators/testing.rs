@@ -142,6 +142,7 @@ impl Bench {
     pub(crate) fn upstream(&self) -> Arc<Gate> {
         let gate = Arc::new(Gate::default());
         self.mediator().add_upstream(gate.clone());
+        self.mediator().begin();
         gate
     }
 }

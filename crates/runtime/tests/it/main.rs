@@ -1,7 +1,9 @@
 //! Whole flows, from their text to their end.
 
 #[cfg(test)]
+mod delivery;
 mod flows;
+mod heard;
 #[cfg(test)]
 mod life;
 #[cfg(test)]

@@ -20,6 +20,8 @@ use tremor_lang::Host;
 use tremor_runtime::{Failure, Parts, Plan, Runtime};
 use tremor_value::Value;
 
+use crate::heard::{LISTENING, SETTLING};
+
 /// Long enough for a busy machine; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -27,11 +29,15 @@ pub(crate) async fn within<T>(waiting: impl Future<Output = T>) -> T {
     timeout(PATIENCE, waiting).await.expect("it takes too long")
 }
 
-struct TestHost;
+/// A host whose time stands still unless a test moves it.
+#[derive(Default)]
+struct TestHost {
+    now_ns: AtomicU64,
+}
 
 impl Host for TestHost {
     fn now_ns(&self) -> u64 {
-        1
+        self.now_ns.load(Ordering::Relaxed)
     }
 
     fn hostname(&self) -> &str {
@@ -48,7 +54,7 @@ static COLLECTED: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::ne
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Gives `count` numbers, then is finished; with `{"endless": true}` it just waits. Panics behind number `panic`.
-const NUMBERS: Spec = Spec {
+pub(crate) const NUMBERS: Spec = Spec {
     name: "numbers",
     summary: "",
     fields: &[],
@@ -78,7 +84,7 @@ const NUMBERS: Spec = Spec {
 };
 
 /// Notes what it gets under `name`. With `stuck` it never returns from one; with `fails` it never connects.
-const COLLECT: Spec = Spec {
+pub(crate) const COLLECT: Spec = Spec {
     name: "collect",
     is_source: false,
     sink: SinkUse::Queued,
@@ -95,7 +101,7 @@ fn collect(mut config: Reader<'_>, _: &Environment) -> Result<Built, ConfigError
     Ok(Built { is_source: false, ..Built::new(Made((!fails).then_some(connected))) })
 }
 
-struct Made(Option<Connected>);
+pub(crate) struct Made(pub(crate) Option<Connected>);
 
 // A connection is handed over once, and only one task ever has this.
 #[async_trait]
@@ -138,13 +144,17 @@ struct Collect {
 #[async_trait]
 impl EventSink for Collect {
     async fn event(&mut self, event: Event) -> Result<(), SinkError> {
-        let text = event.payload.value().to_string();
-        COLLECTED.lock().unwrap().entry(self.name.clone()).or_default().push(text);
+        note(&self.name, event.payload.value().to_string());
         if self.stuck {
             std::future::pending::<()>().await;
         }
         Ok(())
     }
+}
+
+/// The sink called `name` has got this.
+pub(crate) fn note(name: &str, text: String) {
+    COLLECTED.lock().unwrap().entry(name.to_owned()).or_default().push(text);
 }
 
 /// What the sink called `name` has got.
@@ -161,6 +171,7 @@ pub(crate) struct World {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) failures: UnboundedReceiver<Failure>,
     _exits: UnboundedReceiver<ExitRequest>,
+    host: Arc<TestHost>,
     parts: Parts,
 }
 
@@ -168,16 +179,18 @@ impl World {
     pub(crate) fn new() -> Self {
         let (exit, exits) = ExitSwitch::new();
         let (runtime, failures) = Runtime::new();
-        let specs: Vec<Spec> = tremor_connectors::ALL.iter().copied().chain([NUMBERS, COLLECT]).collect();
+        let host = Arc::<TestHost>::default();
+        let specs: Vec<Spec> =
+            tremor_connectors::ALL.iter().copied().chain([NUMBERS, COLLECT, LISTENING, SETTLING]).collect();
         let parts = Parts {
             connectors: Registry::new(&specs, false),
             codecs: tremor_codec::Registry::standard(),
             ids: Arc::default(),
             hostname: "here".into(),
-            host: Arc::new(TestHost),
+            host: host.clone(),
             exit,
         };
-        Self { runtime, failures, _exits: exits, parts }
+        Self { runtime, failures, _exits: exits, host, parts }
     }
 
     /// The flows of `text`, or what is wrong with them.
@@ -210,6 +223,11 @@ impl World {
         world
     }
 
+    /// Moves the time that flows see.
+    pub(crate) fn advance(&self, ns: u64) {
+        self.host.now_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
     /// Waits until `condition` holds.
     pub(crate) async fn until(&self, mut condition: impl FnMut(&Runtime) -> bool) {
         within(async {
@@ -240,7 +258,11 @@ pub(crate) fn flow(alias: &str, statements: &str) -> String {
 
 /// Defines and creates connector `name` of `kind`.
 pub(crate) fn connector(name: &str, kind: &str, config: &str) -> String {
-    let codec = if matches!(kind, "numbers" | "collect") { "" } else { "codec = \"json\", " };
+    let codec = if matches!(kind, "numbers" | "collect" | "listening" | "settling") {
+        ""
+    } else {
+        "codec = \"json\", "
+    };
     format!(
         "define connector {name} from {kind} with {codec}config = {config} end;\ncreate connector {name};\n"
     )
