@@ -13,7 +13,7 @@ pub trait Codec: Send {
     ///
     /// # Errors
     /// If the chunk is not in the codec's format. The codec can go on with the next chunk.
-    fn decode(&mut self, chunk: &Bytes, decoding: &mut Decoding) -> Result<Decoded, CodecError>;
+    fn decode(&mut self, chunk: Bytes, decoding: &mut Decoding) -> Result<Decoded, CodecError>;
 
     /// Appends the encoded form of `content` to `out`, of which nothing else may be touched. `meta` is the
     /// event's metadata. A codec that can encode a payload without building it does.

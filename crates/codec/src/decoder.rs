@@ -59,7 +59,7 @@ impl Decoder {
         sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>),
     ) {
         let Some(first) = self.stages.first() else {
-            decode_chunk(self.codec.as_mut(), &bytes, ingest_ns, sink);
+            decode_chunk(self.codec.as_mut(), bytes, ingest_ns, sink);
             return;
         };
         let mut rest = bytes;
@@ -138,7 +138,7 @@ impl Decoder {
     fn decode_ready(&mut self, sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>)) {
         for Piece { bytes, ingest_ns } in self.ready.drain() {
             match bytes {
-                Ok(bytes) => decode_chunk(self.codec.as_mut(), &bytes, ingest_ns, sink),
+                Ok(bytes) => decode_chunk(self.codec.as_mut(), bytes, ingest_ns, sink),
                 Err(fault) => sink(Err((*fault).into())),
             }
         }
@@ -149,7 +149,7 @@ impl Decoder {
 
 fn decode_chunk(
     codec: &mut dyn Codec,
-    chunk: &Bytes,
+    chunk: Bytes,
     ingest_ns: u64,
     sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>),
 ) {

@@ -133,7 +133,7 @@ pub fn hostile_chunks(make: impl Fn() -> Box<dyn Codec>) {
     let mut codec = make();
     for seed in 1..400_u64 {
         let chunk = Bytes::from(hostile_bytes(seed));
-        if let Ok(Decoded::Value(payload)) = codec.decode(&chunk, &mut Decoding::at(INGEST_NS)) {
+        if let Ok(Decoded::Value(payload)) = codec.decode(chunk, &mut Decoding::at(INGEST_NS)) {
             let mut out = Vec::new();
             let encoded = codec.encode((&payload).into(), &Value::Null, &mut out);
             encoded.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
@@ -258,7 +258,7 @@ fn codec_example(name: &str, make: &dyn Fn() -> Box<dyn Codec>, example: &Exampl
         Case::Process { .. } => panic!("the examples of the codec {name} decode and encode"),
     };
     if let Some((bytes, value)) = decodes {
-        match make().decode(&Bytes::from_static(bytes), &mut Decoding::at(INGEST_NS)) {
+        match make().decode(Bytes::from_static(bytes), &mut Decoding::at(INGEST_NS)) {
             Ok(Decoded::Value(payload)) => assert_eq!(payload.value(), &sample(value), "codec {name}"),
             other => panic!("codec {name}: {other:?}"),
         }

@@ -132,7 +132,7 @@ fn values_leave_through_codec_and_stages() {
 struct Picky;
 
 impl Codec for Picky {
-    fn decode(&mut self, chunk: &Bytes, decoding: &mut Decoding) -> Result<Decoded, CodecError> {
+    fn decode(&mut self, chunk: Bytes, decoding: &mut Decoding) -> Result<Decoded, CodecError> {
         if chunk.is_empty() {
             return Ok(Decoded::Nothing);
         }
@@ -393,7 +393,7 @@ proptest! {
         for (name, value) in values {
             let chunk = encoded(&mut encoder(name, &[]), &value).concat();
             let mut codec = resolver(name.into(), vec![], vec![]).codec();
-            let decoded = codec.decode(&chunk.into(), &mut Decoding::at(INGEST_NS)).unwrap();
+            let decoded = codec.decode(chunk.into(), &mut Decoding::at(INGEST_NS)).unwrap();
             prop_assert_eq!(decoded, Decoded::Value(value.into()));
         }
     }

@@ -156,7 +156,7 @@ fn run(script: &Script, form: Form, events: u32) -> Duration {
     for _ in 0..events {
         let mut event = match form {
             Form::Tree => Payload::from(parser.parse(black_box(&text)).expect("the record is JSON")),
-            Form::Document => parser.document(black_box(&text)).expect("the record is JSON"),
+            Form::Document => parser.document(black_box(text.clone())).expect("the record is JSON"),
         };
         let mut meta = Value::record();
         out.clear();

@@ -81,7 +81,7 @@ struct Setting {
 
 impl Setting {
     fn payload(&mut self, document: &Bytes) -> Payload {
-        self.parser.document(document).expect("valid")
+        self.parser.document(document.clone()).expect("valid")
     }
 }
 

@@ -52,7 +52,7 @@ enum Member {
 
 impl Document {
     /// What `skimmed` says of `text`, with its members.
-    pub(crate) fn new(text: &Bytes, skimmed: &Skimmed, members: &[skim::Member]) -> Self {
+    pub(crate) fn new(text: Bytes, skimmed: &Skimmed, members: &[skim::Member]) -> Self {
         let is_indexed = skimmed.kind == Kind::Record;
         let shift = u32::try_from(skimmed.start).unwrap_or(u32::MAX);
         let moved = |member: &skim::Member| {
@@ -63,8 +63,9 @@ impl Document {
                 ..*member
             })
         };
+        let is_whole = skimmed.start == 0 && skimmed.end == text.len();
         Self {
-            text: text.slice(skimmed.start..skimmed.end),
+            text: if is_whole { text } else { text.slice(skimmed.start..skimmed.end) },
             is_canonical: skimmed.is_canonical,
             kind: skimmed.kind,
             members: members.iter().filter(|_| is_indexed).map(moved).collect(),

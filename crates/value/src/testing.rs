@@ -18,7 +18,7 @@ pub fn forms_agree(document: &[u8]) -> Option<(Value, Payload)> {
     let buffer = Bytes::from([b"[\"", document, b"\"}1"].concat());
     let middle = buffer.slice(2..2 + document.len());
     let parsed: Result<Value, JsonError> = Parser::new().parse(document);
-    let payload = Parser::new().document(&middle);
+    let payload = Parser::new().document(middle.clone());
     match (parsed, payload) {
         (Ok(value), Ok(payload)) => {
             same(&value, &payload, &shown);
@@ -35,7 +35,7 @@ pub fn forms_agree(document: &[u8]) -> Option<(Value, Payload)> {
             same(&value, &built, &shown);
             assert_eq!(built.into_value().to_string(), value.to_string(), "{shown}");
             // The tree is built by now, so what follows would find nothing to test.
-            Some((value, Parser::new().document(&middle).ok()?))
+            Some((value, Parser::new().document(middle).ok()?))
         }
         (Err(expected), Err(error)) => {
             assert_eq!(error, expected, "{shown}");

@@ -24,9 +24,8 @@ pub(super) const SPEC: Spec<dyn Codec> = Spec {
 struct Binary;
 
 impl Codec for Binary {
-    fn decode(&mut self, chunk: &Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
-        let bytes =
-            if chunk.len() < SHARE_FROM_BYTES { Bytes::copy_from_slice(chunk) } else { chunk.clone() };
+    fn decode(&mut self, chunk: Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
+        let bytes = if chunk.len() < SHARE_FROM_BYTES { Bytes::copy_from_slice(&chunk) } else { chunk };
         Ok(Decoded::Value(Value::Bytes(bytes).into()))
     }
 

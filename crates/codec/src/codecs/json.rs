@@ -57,7 +57,7 @@ struct Json {
 }
 
 impl Codec for Json {
-    fn decode(&mut self, chunk: &Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
+    fn decode(&mut self, chunk: Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
         Ok(Decoded::Value(self.parser.document(chunk)?))
     }
 

@@ -20,7 +20,7 @@ pub(super) const SPEC: Spec<dyn Codec> = Spec {
 struct Null;
 
 impl Codec for Null {
-    fn decode(&mut self, _chunk: &Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
+    fn decode(&mut self, _chunk: Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
         Ok(Decoded::Value(Payload::from(Value::Null)))
     }
 

@@ -27,8 +27,8 @@ pub(super) const SPEC: Spec<dyn Codec> = Spec {
 struct Utf8;
 
 impl Codec for Utf8 {
-    fn decode(&mut self, chunk: &Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
-        match simdutf8::compat::from_utf8(chunk) {
+    fn decode(&mut self, chunk: Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
+        match simdutf8::compat::from_utf8(&chunk) {
             Ok(text) => Ok(Decoded::Value(Value::from(text).into())),
             Err(error) => Err(CodecError::NotUtf8 { offset: error.valid_up_to() }),
         }

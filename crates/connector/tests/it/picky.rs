@@ -20,7 +20,7 @@ pub(crate) const SPEC: Spec<dyn Codec> = Spec {
 struct Picky;
 
 impl Codec for Picky {
-    fn decode(&mut self, chunk: &Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
+    fn decode(&mut self, chunk: Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
         let number = std::str::from_utf8(chunk).ok().and_then(|text| text.parse::<u64>().ok());
         match number {
             Some(number) => Ok(Decoded::Value(Value::from(number).into())),

@@ -120,7 +120,7 @@ fn run_once(script: &Compiled<Script>, mut event: Payload, state: &mut Value, va
 #[track_caller]
 fn unbuilt(text: &str) -> Payload {
     let text = Bytes::copy_from_slice(text.as_bytes());
-    Parser::new().document(&text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
+    Parser::new().document(text.clone()).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
 fn show(value: &Value, port: Option<&str>) -> String {

@@ -2,7 +2,7 @@
 
 use simd_json::{Buffers, Node, StaticNode, Tape};
 
-use super::skim::{Kind, Skimmed, Skimmer};
+use super::skim::{Kind, Skimmer};
 use super::{JsonError, MAX_DEPTH, MAX_DOCUMENT_BYTES, Problem, check::check};
 use crate::document::Document;
 use crate::{Bytes, Payload, Record, Str, Value};
@@ -41,13 +41,15 @@ impl Parser {
     ///
     /// # Errors
     /// As [`Parser::parse`].
-    pub fn document(&mut self, document: &Bytes) -> Result<Payload, JsonError> {
-        let payload = match self.skimmer.skim(document) {
-            Some(Skimmed { kind: Kind::Scalar, .. }) => self.parse(document).map(Payload::from),
-            Some(skimmed) => Ok(Document::new(document, &skimmed, &self.skimmer.members).into()),
-            None => self.parse(document).map(Payload::from),
+    pub fn document(&mut self, document: Bytes) -> Result<Payload, JsonError> {
+        let is_large = document.len() > KEEP_BYTES;
+        let payload = match self.skimmer.skim(&document) {
+            Some(skimmed) if skimmed.kind != Kind::Scalar => {
+                Ok(Document::new(document, &skimmed, &self.skimmer.members).into())
+            }
+            _ => self.parse(&document).map(Payload::from),
         };
-        if document.len() > KEEP_BYTES {
+        if is_large {
             self.skimmer.trim(MAX_DEPTH);
         }
         payload

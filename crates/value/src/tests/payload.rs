@@ -9,7 +9,7 @@ use crate::{Bytes, Payload, Record, Value};
 
 fn document(text: &str) -> Payload {
     Parser::new()
-        .document(&Bytes::copy_from_slice(text.as_bytes()))
+        .document(Bytes::copy_from_slice(text.as_bytes()))
         .unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
@@ -207,8 +207,8 @@ fn bytes_that_are_no_utf8_are_refused_wherever_they_stand() {
 fn the_parser_goes_on_after_anything() {
     let mut parser = Parser::new();
     for given in [r#"{"a":[{"b":1"#, r#"{"a":1,"a":2}"#, "", r#"{"a":{"b":"c"}}"#, "[1,2]", "7"] {
-        let again = parser.document(&Bytes::from_static(given.as_bytes()));
-        let once = Parser::new().document(&Bytes::from_static(given.as_bytes()));
+        let again = parser.document(Bytes::from_static(given.as_bytes()));
+        let once = Parser::new().document(Bytes::from_static(given.as_bytes()));
         assert_eq!(again.map(|payload| text(&payload)), once.map(|payload| text(&payload)));
     }
 }
