@@ -172,7 +172,6 @@ impl Listener for Shared {
                 Outcome::Delivered { .. } | Outcome::Discarded => {
                     state.confirmed.add(pulls.first, pulls.last);
                 }
-
                 Outcome::Failed if state.confirmed.next_open(pulls.first) <= pulls.last => {
                     state.turn.failed(Instant::now());
                 }

@@ -172,6 +172,11 @@ impl Subject {
                 self.next += 1;
             }
         }
+        // The worker may tidy up between the moment that entries got their places and their way into the file.
+        if self.chance.below(8) == 0 && !self.tidy() {
+            return false;
+        }
+        let Some(run) = &mut self.run else { return false };
         let is_written = batch.is_empty() || run.at_work.write(&batch).is_ok();
         if is_written {
             self.acknowledged.extend(first..self.next);
