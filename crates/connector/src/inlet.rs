@@ -245,7 +245,7 @@ impl<'a> Batches<'a> {
         let meta = item.meta.as_ref();
         match item.content {
             Content::Bytes(data) => self.decode(stream, meta, data),
-            Content::Value(made) => self.made(&mut stream.position, meta, made),
+            Content::Value(made) => self.made(&mut stream.position, meta, *made),
             Content::End => self.end(stream),
         }
         if let Some(counted) = counted {

@@ -24,8 +24,8 @@ pub(crate) struct Item {
 pub(crate) enum Content {
     /// One chunk for the preprocessors.
     Bytes(Bytes),
-    /// A finished value.
-    Value(Made),
+    /// A finished value; boxed, since most items are bytes and should be small.
+    Value(Box<Made>),
     /// The stream has ended in good order.
     End,
 }
@@ -89,7 +89,7 @@ impl Intake {
     pub fn value(&mut self, made: impl Into<Made>, meta: Option<Value>) {
         let made = made.into();
         let at = At { stream: None, pull: made.pull };
-        self.items.push(Item { content: Content::Value(made), at, meta });
+        self.items.push(Item { content: Content::Value(Box::new(made)), at, meta });
     }
 
     /// How many items there are, and how many bytes those of bytes hold.

@@ -112,6 +112,11 @@ impl Messages {
         }));
     }
 
+    #[cfg(test)]
+    pub(super) fn receipts_capacity(&self) -> usize {
+        self.receipts.capacity()
+    }
+
     /// Nobody will write the messages from number `from` on: they are gone, with their receipts. Gives the number of
     /// elements whose last message was among them.
     pub(super) fn fail_from(&mut self, from: usize) -> u64 {

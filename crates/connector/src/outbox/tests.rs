@@ -1,6 +1,7 @@
 use super::*;
 use futures_util::FutureExt;
 use tremor_codec::{Definition, NameAndConfig, Registry};
+use tremor_event::{Listener, Outcome, Settlement};
 
 fn outbox(limits: SendQueue) -> Outbox {
     let definition = Definition::of_codec(NameAndConfig::from_value(&"json".into()).unwrap());
@@ -95,4 +96,39 @@ fn the_frame_type_is_binary_if_somebody_asks_and_nobody_objects() {
     ] {
         assert_eq!(wants_binary(&Value::from_json_str(meta).unwrap()), binary, "{meta}");
     }
+}
+
+/// Counts what it is told.
+#[derive(Default)]
+struct Told(Mutex<Vec<Outcome>>);
+
+impl Listener for Told {
+    fn settled(&self, settlement: Settlement<'_>) {
+        self.0.lock().unwrap().push(settlement.outcome);
+    }
+}
+
+#[tokio::test]
+async fn receipts_move_with_their_messages_and_cost_nothing_where_there_are_none() {
+    let outbox = outbox(SendQueue::default());
+    put(&outbox, 0..100);
+    assert_eq!(outbox.lock().waiting.receipts_capacity(), 0);
+    let (told, meta, value) = (Arc::new(Told::default()), Value::record(), Value::from(7_u64));
+    let receipt = Receipt::to(told.clone());
+    let element = Element { content: (&value).into(), meta: &meta };
+    let item = Item { element, ingest_ns: 0, ends_event: true, receipt: Some(&receipt) };
+    outbox.put(&[item], &mut |refused| panic!("{refused}"));
+    receipt.settle(Outcome::Discarded);
+    let mut taken = Messages::default();
+    outbox.take(&mut taken);
+    outbox.put_back(&mut taken, 50);
+    outbox.take(&mut taken);
+    let mut answers = Answers::default();
+    answers.element(&mut taken, 49, true);
+    answers.tell();
+    assert!(told.0.lock().unwrap().is_empty(), "message 50 comes next");
+    let mut answers = Answers::default();
+    answers.element(&mut taken, 50, true);
+    answers.tell();
+    assert!(matches!(told.0.lock().unwrap()[..], [Outcome::Delivered { took_ns: 1.. }]));
 }

@@ -29,12 +29,12 @@ impl Encoding {
     pub(super) async fn batch(
         &mut self,
         port: usize,
-        batch: EventBatch,
+        mut batch: EventBatch,
         shared: &SinkShared,
     ) -> Result<(), String> {
         let Some(encoder) = self.encoders.get_mut(port) else { return Ok(()) };
         self.chunks.clear();
-        for mut event in batch.events {
+        for event in &mut batch.events {
             let mut refused = false;
             for element in event.elements() {
                 shared.counters.received(1);

@@ -150,6 +150,21 @@ async fn bytes_are_delivered_when_they_are_flushed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn bytes_are_flushed_now_and_then_while_more_is_waiting() {
+    let flushes = Arc::new(Semaphore::new(1));
+    let flow = Flow::to([bytes(&flushes, |_| None)]).await;
+    for first in (0..100).map(|pull| pull * 100) {
+        flow.pull(move |intake| {
+            (first..first + 100)
+                .for_each(|pull| intake.value(Made { pull: Some(pull), ..Value::from(1_u64).into() }, None));
+        });
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let told = flow.ledger.now().len();
+    assert!(told > 0 && told < 1200, "one flush tells of {told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_encoded_or_written_fails_alone() {
     let flushes = Arc::new(Semaphore::new(1000));
     let fails = |last: &str| (last == "2").then(|| SinkError::Failed("2".to_owned()));

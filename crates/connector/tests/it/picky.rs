@@ -21,7 +21,7 @@ struct Picky;
 
 impl Codec for Picky {
     fn decode(&mut self, chunk: Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
-        let number = std::str::from_utf8(chunk).ok().and_then(|text| text.parse::<u64>().ok());
+        let number = std::str::from_utf8(&chunk).ok().and_then(|text| text.parse::<u64>().ok());
         match number {
             Some(number) => Ok(Decoded::Value(Value::from(number).into())),
             None if chunk.is_empty() => Ok(Decoded::Nothing),
