@@ -12,8 +12,9 @@
 //!   into its outbox (`streams`, `outbox`): there is no task between.
 //!
 //! What always holds: a source reads only while its gate is open (`gate`); what a sink received is written, has
-//! failed, or waits (`counters`); every wait ends when the connector stops; a panic ends its own part, and whoever
-//! waits for that part hears of it.
+//! failed, or waits (`counters`); the receipt of an event is settled by whoever ends its way, and one that is lost
+//! counts as failed (`issuing`, `queued`, `outbox`); every wait ends when the connector stops; a panic ends its own
+//! part, and whoever waits for that part hears of it.
 
 pub mod config;
 pub mod duplex;
