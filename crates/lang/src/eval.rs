@@ -15,7 +15,7 @@ mod stmt;
 mod weight;
 
 pub(crate) use expr::{eval, is_true};
-pub(crate) use stmt::{Flow, Frame, Locals, run_block};
+pub(crate) use stmt::{Flow, Frame, Locals, run_block, run_script};
 
 use crate::function::Context;
 use std::{borrow::Cow, ops::Deref};

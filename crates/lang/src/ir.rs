@@ -272,6 +272,11 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// `event` alone.
+    pub(crate) fn is_whole_event(&self) -> bool {
+        matches!(self, Self::Event(segments) if segments.is_empty())
+    }
+
     /// A value assigned here becomes part of another one.
     pub(crate) fn is_member(&self) -> bool {
         match self {

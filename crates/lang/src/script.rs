@@ -2,7 +2,7 @@
 
 use crate::{
     error::RuntimeError,
-    eval::{Flow, Frame, Locals, run_block},
+    eval::{Flow, Frame, Locals, run_script},
     function::Context,
     ir::Block,
 };
@@ -54,7 +54,7 @@ impl Script {
     ) -> Result<Outcome, RuntimeError> {
         let locals = Locals::from_elem(None, self.locals);
         let mut frame = Frame { event, meta, state, args, locals, context };
-        Ok(match run_block(&self.body, &mut frame, true)? {
+        Ok(match run_script(&self.body, &mut frame)? {
             Flow::Value(value) => Outcome::Emit { port: None, value },
             Flow::Event => Outcome::EmitEvent { port: None },
             Flow::Emit { value: Some(value), port } => Outcome::Emit { port, value },

@@ -5,8 +5,10 @@ use crate::{
     error::{ErrorKind, RuntimeError},
     ir::{Expr, Merge, Operation, OperationKind, Patch},
 };
-use std::sync::Arc;
-use tremor_value::{Record, Str, Value};
+use smallvec::SmallVec;
+use std::{borrow::Cow, sync::Arc};
+use tremor_diagnostic::Span;
+use tremor_value::{Payload, Record, Str, Value};
 
 /// An operation whose operands have been computed.
 enum Ready<'e> {
@@ -33,33 +35,122 @@ pub(super) fn patch<'e>(patch: &'e Patch, env: &Env<'e>) -> Result<Operand<'e>, 
         let kind = ErrorKind::NotRecord { what: "target of `patch`", found: target.type_name() };
         return Err(RuntimeError::new(kind, patch.target_span, patch.span));
     };
-    let ready: Vec<Ready<'_>> = patch
+    operate(patch, env, || Arc::make_mut(&mut record))?;
+    Ok(Operand::Owned(Value::Record(record)))
+}
+
+/// What `patch event …` or `merge event …` makes of an event that is not built, without building it; `None` for all
+/// other expressions and events.
+///
+/// # Errors
+/// As those of the expression.
+pub(super) fn changed_event(expr: &Expr, env: &Env<'_>) -> Result<Option<Payload>, RuntimeError> {
+    let is_document = |target: &Expr| target.is_event() && !env.event.is_built() && env.event.is_record();
+    let mut changed = match expr {
+        Expr::Patch(patch) if is_document(&patch.target) => env.event.clone(),
+        Expr::Merge(merge) if is_document(&merge.left) => env.event.clone(),
+        _ => return Ok(None),
+    };
+    match expr {
+        Expr::Patch(patch) => operate(patch, env, || &mut changed)?,
+        Expr::Merge(merge) => {
+            let right = right_of(merge, env)?;
+            let Value::Record(right) = &*right else {
+                return Err(no_operand(&right, merge.right_span, merge));
+            };
+            merge_all(&mut changed, right);
+        }
+        _ => {}
+    }
+    Ok(Some(changed))
+}
+
+/// Computes all operands, then applies one operation after the other to the members that `target` gives.
+fn operate<'m, M: Members + 'm>(
+    patch: &Patch,
+    env: &Env<'_>,
+    target: impl FnOnce() -> &'m mut M,
+) -> Result<(), RuntimeError> {
+    let ready: SmallVec<[Ready<'_>; 4]> = patch
         .operations
         .iter()
         .map(|operation| prepare(operation, env))
         .collect::<Result<_, _>>()
         .map_err(|error: RuntimeError| error.placed(patch.span))?;
-    let members = Arc::make_mut(&mut record);
+    let members = target();
     for (operation, ready) in patch.operations.iter().zip(ready) {
         let error = |kind| RuntimeError::new(kind, operation.span, patch.span);
         match ready {
             Ready::Default(key, value) => {
-                if !members.contains_key(&key) {
+                if !members.has(&key) {
                     let value = embed(value, env).map_err(|error| error.placed(operation.span))?;
-                    members.insert(key, value);
+                    members.set(key, value);
                 }
             }
             ready => {
                 if let Ready::Copy(from, _) = &ready
-                    && let Some(value) = members.get(from)
+                    && let Some(value) = members.member(from)
                 {
-                    weight::pay(value, env.context).map_err(|error| error.placed(operation.span))?;
+                    weight::pay(&value, env.context).map_err(|error| error.placed(operation.span))?;
                 }
                 apply(ready, members).map_err(error)?;
             }
         }
     }
-    Ok(Operand::Owned(Value::Record(record)))
+    Ok(())
+}
+
+/// What operations change: the members of a record, or of an event that is not built.
+trait Members {
+    fn has(&self, key: &str) -> bool;
+    fn member(&self, key: &str) -> Option<Cow<'_, Value>>;
+    fn member_mut(&mut self, key: &str) -> Option<&mut Value>;
+    fn set(&mut self, key: Str, value: Value);
+    fn erase(&mut self, key: &str);
+}
+
+impl Members for Record {
+    fn has(&self, key: &str) -> bool {
+        self.contains_key(key)
+    }
+
+    fn member(&self, key: &str) -> Option<Cow<'_, Value>> {
+        self.get(key).map(Cow::Borrowed)
+    }
+
+    fn member_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.get_mut(key)
+    }
+
+    fn set(&mut self, key: Str, value: Value) {
+        self.insert(key, value);
+    }
+
+    fn erase(&mut self, key: &str) {
+        self.remove(key);
+    }
+}
+
+impl Members for Payload {
+    fn has(&self, key: &str) -> bool {
+        self.contains_path([key])
+    }
+
+    fn member(&self, key: &str) -> Option<Cow<'_, Value>> {
+        self.get(key)
+    }
+
+    fn member_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.member_mut(key)
+    }
+
+    fn set(&mut self, key: Str, value: Value) {
+        self.insert(key, value);
+    }
+
+    fn erase(&mut self, key: &str) {
+        self.remove(key);
+    }
 }
 
 fn prepare<'e>(operation: &'e Operation, env: &Env<'e>) -> Result<Ready<'e>, RuntimeError> {
@@ -79,39 +170,34 @@ fn prepare<'e>(operation: &'e Operation, env: &Env<'e>) -> Result<Ready<'e>, Run
     })
 }
 
-fn apply(ready: Ready<'_>, members: &mut Record) -> Result<(), ErrorKind> {
+fn apply(ready: Ready<'_>, members: &mut impl Members) -> Result<(), ErrorKind> {
     match ready {
-        Ready::Insert(key, _) if members.contains_key(&key) => return Err(ErrorKind::KeyExists(key)),
-        Ready::Update(key, _) if !members.contains_key(&key) => return Err(ErrorKind::NoSuchKey(key)),
+        Ready::Insert(key, _) if members.has(&key) => return Err(ErrorKind::KeyExists(key)),
+        Ready::Update(key, _) if !members.has(&key) => return Err(ErrorKind::NoSuchKey(key)),
         Ready::Insert(key, value) | Ready::Update(key, value) | Ready::Upsert(key, value) => {
-            members.insert(key, value);
+            members.set(key, value);
         }
-        Ready::Erase(key) => {
-            members.remove(&key);
-        }
-        Ready::Copy(_, to) | Ready::Move(_, to) if members.contains_key(&to) => {
+        Ready::Erase(key) => members.erase(&key),
+        Ready::Copy(_, to) | Ready::Move(_, to) if members.has(&to) => {
             return Err(ErrorKind::KeyExists(to));
         }
         Ready::Copy(from, to) => {
-            if let Some(value) = members.get(&from).cloned() {
-                members.insert(to, value);
+            if let Some(value) = members.member(&from).map(Cow::into_owned) {
+                members.set(to, value);
             }
         }
         Ready::Move(from, to) => {
-            if let Some(value) = members.remove(&from) {
-                members.insert(to, value);
+            if let Some(value) = members.member(&from).map(Cow::into_owned) {
+                members.erase(&from);
+                members.set(to, value);
             }
         }
         Ready::Merge(key, value) => merge_member(members, key, value)?,
         Ready::MergeAll(value) => {
-            if value.as_record().is_none() {
+            let Value::Record(record) = &value else {
                 return Err(ErrorKind::MergeConflict { key: None, found: value.type_name() });
-            }
-            let mut target = Value::from(std::mem::take(members));
-            target.merge(&value);
-            if let Value::Record(merged) = target {
-                *members = Arc::unwrap_or_clone(merged);
-            }
+            };
+            merge_all(members, record);
         }
         Ready::Default(..) => {}
         Ready::DefaultAll(value) => {
@@ -119,15 +205,15 @@ fn apply(ready: Ready<'_>, members: &mut Record) -> Result<(), ErrorKind> {
                 let what = "operand of `default`";
                 return Err(ErrorKind::NotRecord { what, found: value.type_name() });
             };
-            fill_in(members, defaults);
+            fill_in_all(members, defaults);
         }
     }
     Ok(())
 }
 
-fn merge_member(members: &mut Record, key: Str, value: Value) -> Result<(), ErrorKind> {
-    let Some(member) = members.get_mut(&key) else {
-        members.insert(key, value);
+fn merge_member(members: &mut impl Members, key: Str, value: Value) -> Result<(), ErrorKind> {
+    let Some(member) = members.member_mut(&key) else {
+        members.set(key, value);
         return Ok(());
     };
     for side in [&*member, &value] {
@@ -139,8 +225,36 @@ fn merge_member(members: &mut Record, key: Str, value: Value) -> Result<(), Erro
     Ok(())
 }
 
-/// Adds what is missing, also inside members that are records on both sides: the defaults, overwritten by what is
-/// there, but in the order of what is there.
+/// Members that are records on both sides are merged, all others replaced.
+fn merge_all(members: &mut impl Members, right: &Record) {
+    for (key, value) in right.iter() {
+        match value {
+            Value::Record(_) => match members.member_mut(key) {
+                // Whatever else is there, it is replaced.
+                Some(member) => member.merge(value),
+                None => members.set(key.clone(), value.clone()),
+            },
+            value => members.set(key.clone(), value.clone()),
+        }
+    }
+}
+
+/// Adds what is missing, also inside members that are records on both sides.
+fn fill_in_all(members: &mut impl Members, defaults: &Record) {
+    for (key, value) in defaults.iter() {
+        match (members.has(key), value) {
+            (false, value) => members.set(key.clone(), value.clone()),
+            (true, Value::Record(defaults)) => {
+                if let Some(Value::Record(member)) = members.member_mut(key) {
+                    fill_in(Arc::make_mut(member), defaults);
+                }
+            }
+            (true, _) => {}
+        }
+    }
+}
+
+/// The same at any depth: the defaults, overwritten by what is there, but in the order of what is there.
 fn fill_in(members: &mut Record, defaults: &Record) {
     let there = Value::from(std::mem::take(members));
     let mut filled = there.clone();
@@ -152,16 +266,24 @@ fn fill_in(members: &mut Record, defaults: &Record) {
 }
 
 pub(super) fn merge<'e>(merge: &'e Merge, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
-    let place = |error: RuntimeError| error.placed(merge.span);
-    let mut left = embed(&merge.left, env).map_err(place)?;
-    let right = eval(&merge.right, env)?;
-    weight::pay_parts(&right, env.context).map_err(place)?;
+    let mut left = embed(&merge.left, env).map_err(|error| error.placed(merge.span))?;
+    let right = right_of(merge, env)?;
     for (side, span) in [(&left, merge.left_span), (&*right, merge.right_span)] {
         if side.as_record().is_none() {
-            let kind = ErrorKind::NotRecord { what: "operand of `merge`", found: side.type_name() };
-            return Err(RuntimeError::new(kind, span, merge.span));
+            return Err(no_operand(side, span, merge));
         }
     }
     left.merge(&right);
     Ok(Operand::Owned(left))
+}
+
+fn right_of<'e>(merge: &'e Merge, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    let right = eval(&merge.right, env)?;
+    weight::pay_parts(&right, env.context).map_err(|error| error.placed(merge.span))?;
+    Ok(right)
+}
+
+fn no_operand(side: &Value, span: Span, merge: &Merge) -> RuntimeError {
+    let kind = ErrorKind::NotRecord { what: "operand of `merge`", found: side.type_name() };
+    RuntimeError::new(kind, span, merge.span)
 }

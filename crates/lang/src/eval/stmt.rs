@@ -1,6 +1,6 @@
 //! Statements and calls of functions.
 
-use super::{Bound, Env, NULL, Operand, eval, expr, fold, pattern, place, weight};
+use super::{Bound, Env, NULL, Operand, eval, expr, fold, pattern, place, record, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     function::Context,
@@ -64,24 +64,55 @@ pub(crate) enum Flow {
     Recur(Vec<Option<Value>>),
 }
 
+/// Runs a script.
+pub(crate) fn run_script(block: &Block, frame: &mut Frame<'_>) -> Result<Flow, RuntimeError> {
+    let Some((last, before)) = block.split_last() else { return Ok(Flow::Value(Value::Null)) };
+    if let Some(end) = run_all(before, frame)? {
+        return Ok(end);
+    }
+    match last {
+        // Nobody will ask for the event as it was.
+        Stmt::Expr(expr, span) if change_event(expr, *span, frame)? => Ok(Flow::Event),
+        last => run(last, frame, true),
+    }
+}
+
 /// Runs statements; the value is that of the last one, if `wanted`.
 pub(crate) fn run_block(block: &Block, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
     let Some((last, before)) = block.split_last() else { return Ok(Flow::Value(Value::Null)) };
-    for stmt in before {
+    match run_all(before, frame)? {
+        Some(end) => Ok(end),
+        None => run(last, frame, wanted),
+    }
+}
+
+/// Runs statements whose values nobody wants; gives what ended them early.
+#[inline]
+fn run_all(stmts: &[Stmt], frame: &mut Frame<'_>) -> Result<Option<Flow>, RuntimeError> {
+    for stmt in stmts {
         if let Stmt::Let(let_) = stmt
             && let Stmt::Expr(expr, span) = &let_.value
         {
             // What most statements are; nothing has to be handed back.
-            let value = assigned(let_, (expr, *span), frame)?;
-            store(let_, value, frame)?;
+            if !let_.place.is_whole_event() || !change_event(expr, *span, frame)? {
+                let value = assigned(let_, (expr, *span), frame)?;
+                store(let_, value, frame)?;
+            }
             continue;
         }
         match run(stmt, frame, false)? {
             Flow::Value(_) | Flow::Event => {}
-            end => return Ok(end),
+            end => return Ok(Some(end)),
         }
     }
-    run(last, frame, wanted)
+    Ok(None)
+}
+
+/// Puts what an expression makes of an event that is not built in its place; `false`, and nothing is done, if it is
+/// not of that kind.
+fn change_event(expr: &Expr, span: Span, frame: &mut Frame<'_>) -> Result<bool, RuntimeError> {
+    let changed = record::changed_event(expr, &frame.env()).map_err(|error| error.placed(span))?;
+    Ok(changed.map(|changed| *frame.event = changed).is_some())
 }
 
 pub(super) fn run(stmt: &Stmt, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
@@ -105,14 +136,20 @@ pub(super) fn run(stmt: &Stmt, frame: &mut Frame<'_>, wanted: bool) -> Result<Fl
     }
 }
 
-fn run_emit(emit: &Emit, frame: &Frame<'_>) -> Result<Flow, RuntimeError> {
+fn run_emit(emit: &Emit, frame: &mut Frame<'_>) -> Result<Flow, RuntimeError> {
     let env = frame.env();
-    let value = match &emit.value {
-        None => None,
-        Some(value) if value.is_event() => None,
-        Some(value) => Some(eval(value, &env)?.into_value()),
+    let (value, changed) = match &emit.value {
+        None => (None, None),
+        Some(value) if value.is_event() => (None, None),
+        Some(value) => match record::changed_event(value, &env)? {
+            Some(changed) => (None, Some(changed)),
+            None => (Some(eval(value, &env)?.into_value()), None),
+        },
     };
     let port = emit.port.as_ref().map(|port| expr::key(port, &env)).transpose()?;
+    if let Some(changed) = changed {
+        *frame.event = changed;
+    }
     Ok(Flow::Emit { value, port })
 }
 
@@ -128,6 +165,9 @@ fn run_match(match_: &Match<Block>, frame: &mut Frame<'_>, wanted: bool) -> Resu
 
 fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
     let value = match &let_.value {
+        Stmt::Expr(expr, span) if let_.place.is_whole_event() && change_event(expr, *span, frame)? => {
+            return Ok(Flow::Event);
+        }
         Stmt::Expr(expr, span) => assigned(let_, (expr, *span), frame)?,
         stmt => match run(stmt, frame, true).map_err(|error| error.placed(let_.span))? {
             Flow::Value(value) => taken_over(let_, Operand::Owned(value), frame)?,
