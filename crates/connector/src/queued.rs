@@ -70,7 +70,8 @@ pub(crate) struct SinkTask {
     ports: usize,
     active: Active,
     connection: u64,
-    draining: bool,
+    /// The sink has heard that it has everything.
+    has_all: bool,
 }
 
 enum Active {
@@ -100,7 +101,7 @@ impl SinkTask {
                 ports,
                 active: Active::None,
                 connection: 0,
-                draining: false,
+                has_all: false,
             },
             way,
         )
@@ -126,10 +127,7 @@ impl SinkTask {
                         self.connection = connection;
                         self.activate(sink);
                     }
-                    Some(Command::Drain) => {
-                        self.draining = true;
-                        self.tell_if_drained().await;
-                    }
+                    Some(Command::Drain) => self.tell_if_drained().await,
                     Some(Command::Stop(stopped)) => {
                         self.stop().await;
                         let _nobody_waits = stopped.send(());
@@ -182,11 +180,11 @@ impl SinkTask {
 
     /// Tells a sink that takes events, once, that it has all of them.
     async fn tell_if_drained(&mut self) {
-        if self.draining
+        if !self.has_all
             && self.shared.board.is_sink_drained(self.shared.id)
             && let Active::Events(handling) = &mut self.active
         {
-            self.draining = false;
+            self.has_all = true;
             handling.drained().await;
         }
     }

@@ -117,7 +117,7 @@ pub trait EventSink: Send {
         Ok(())
     }
 
-    /// Everything that any source ever sent has been handled: the flow drains.
+    /// Everything that any source will ever send has been handled: all of them are finished, or the flow drains.
     async fn drained(&mut self) {
         // Most kinds have nothing to end.
     }
