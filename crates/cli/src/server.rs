@@ -73,10 +73,6 @@ pub fn long_version() -> String {
 async fn serve(instance: &str, options: &ServerRunOptions, say: Say) -> Result<ExitCode, CliError> {
     let (exit, exits) = ExitSwitch::new();
     let (runtime, failures) = Runtime::new();
-    if options.debug_connectors && !tremor_connectors::ALL.iter().any(|kind| kind.is_debug) {
-        // No warning: `tremor test` always asks for them.
-        info!(target: TARGET, "`--debug-connectors` adds nothing: this version has no connector types that are made for tests");
-    }
     let parts = engine::parts(instance, options.debug_connectors, exit);
     let interrupts = Interrupts::listen()?;
     if let Err(problem) = loading::classify(&options.artefacts) {

@@ -1,6 +1,6 @@
 //! `file`: reads or writes one file (`spec/connectors.md` 3.11).
 
-mod read;
+pub(crate) mod read;
 mod write;
 
 use async_trait::async_trait;

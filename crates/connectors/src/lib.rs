@@ -3,6 +3,7 @@
 //! A kind is a [`Spec`]: its name, its settings for the reference pages and a function that makes an
 //! instance. Whoever deploys flows takes the table [`ALL`], usually through [`registry`].
 
+mod bench;
 mod clock;
 mod echo;
 mod exit;
@@ -28,6 +29,7 @@ pub const ALL: &[Spec] = &[
     wal::SPEC,
     ws::client::SPEC,
     ws::server::SPEC,
+    bench::SPEC,
 ];
 
 /// The kinds that a process knows; debug kinds only if wanted.

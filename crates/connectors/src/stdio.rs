@@ -54,6 +54,14 @@ pub(crate) struct Hub {
     error: WriterThread,
 }
 
+/// Writes what a connector has to say itself to standard output, behind what was written before. It is with the
+/// system when this returns.
+pub(crate) async fn say(text: &str) -> io::Result<()> {
+    let mut output = Output::new(streams::of_process()?.output.clone());
+    output.write(text.as_bytes()).await?;
+    output.flush().await
+}
+
 struct Stdio {
     hub: fn() -> io::Result<&'static Hub>,
     origin: Arc<OriginUri>,

@@ -95,7 +95,7 @@ fn read(
 }
 
 /// Decompresses what the name says is compressed. Several compressed streams in a row are read as one.
-fn unpacked(path: &Path, file: File) -> io::Result<Box<dyn Read>> {
+pub(crate) fn unpacked(path: &Path, file: File) -> io::Result<Box<dyn Read>> {
     Ok(match path.extension().and_then(OsStr::to_str) {
         Some("xz") => {
             let decoder = stream::Stream::new_stream_decoder(MAX_XZ_BYTES, stream::CONCATENATED)?;

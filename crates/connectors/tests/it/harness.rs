@@ -87,7 +87,7 @@ impl Subject {
             dials,
         };
         let board = Arc::new(DrainBoard::default());
-        let registry = tremor_connectors::registry(false);
+        let registry = tremor_connectors::registry(true);
         let codecs = tremor_codec::Registry::standard();
         let mut instance = Instance::create(definition, &environment, &registry, &codecs, &board)?;
         let (record, seen) = unbounded_channel();

@@ -1,6 +1,8 @@
 //! The kinds at work: as instances with everything around them, but without a runtime.
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod echo;
 #[cfg(test)]
 mod exit;

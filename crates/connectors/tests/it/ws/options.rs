@@ -179,6 +179,7 @@ fn every_setting_of_every_kind_is_documented() {
         let enough = match spec.name {
             "ws_server" | "ws_client" => r#""url": "ws://localhost:1""#,
             "file" => r#""path": "/nowhere", "mode": "read""#,
+            "bench" => r#""path": "/nowhere""#,
             "metronome" => r#""interval": 1"#,
             _ => "",
         };
