@@ -160,6 +160,8 @@ pub enum SourceError {
 /// * *Failed*: at least one event was not handled. What becomes of the others is not told.
 /// * *Withheld*: a sink keeps its answer to itself; nothing else will come.
 ///
+/// There is no word of what the source gave last if it is stopped before that becomes events.
+///
 /// Events of a source without a listener carry no receipts and cost nothing of this.
 #[async_trait]
 pub trait Source: Send {

@@ -28,8 +28,8 @@ impl EventBatch {
     }
 
     /// Ends the way of all events in it.
-    pub fn settle(self, outcome: Outcome) {
-        settle_all(self.events.into_iter().filter_map(|event| event.receipt), outcome);
+    pub fn settle(mut self, outcome: Outcome) {
+        settle_all(self.events.iter_mut().filter_map(|event| event.receipt.take()), outcome);
     }
 }
 

@@ -59,6 +59,7 @@ impl Messages {
     pub(crate) fn clear(&mut self) {
         self.chunks.clear();
         self.chunks.trim(KEEP_BYTES);
+        self.flags.clear();
         self.fail_from(0);
     }
 
@@ -122,8 +123,10 @@ impl Messages {
     pub(super) fn fail_from(&mut self, from: usize) -> u64 {
         let lost = self.elements_from(from);
         self.flags.truncate(from);
-        let kept = self.receipts.partition_point(|attached| attached.message < from);
-        settle_all(self.receipts.drain(kept..).map(|attached| attached.receipt), Outcome::Failed);
+        if !self.receipts.is_empty() {
+            let kept = self.receipts.partition_point(|attached| attached.message < from);
+            settle_all(self.receipts.drain(kept..).map(|attached| attached.receipt), Outcome::Failed);
+        }
         lost
     }
 }
@@ -160,6 +163,9 @@ impl Answers {
 
     /// Settles them.
     pub(crate) fn tell(self) {
+        if self.delivered.is_empty() && self.failed.is_empty() {
+            return;
+        }
         let took_ns = self.since.map_or(0, |since| nanos(since.elapsed()));
         settle_all(self.delivered, Outcome::Delivered { took_ns });
         settle_all(self.failed, Outcome::Failed);
