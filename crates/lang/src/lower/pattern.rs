@@ -263,3 +263,46 @@ fn jumps<Arm>(clauses: &[Clause<Arm>]) -> Box<[Jump]> {
     jumps.retain(|jump| jump.end - jump.start >= SHORTEST_JUMP);
     jumps.into_boxed_slice()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Compiler, Embedded, Functions, Script, ir::Stmt};
+    use std::sync::Arc;
+
+    fn compile(source: &str) -> Script {
+        let compiler = Compiler::new(Arc::new(Embedded::new("lib")), Arc::new(Functions::default()));
+        compiler.compile_script("t", source).unwrap().program
+    }
+
+    /// Where jumps begin and end, and the clauses that they offer for `c7`.
+    fn jumps(clauses: &str) -> Vec<(usize, usize, Vec<usize>)> {
+        let script = compile(&format!("match event.kind of {clauses} end"));
+        let [Stmt::Match(match_)] = &*script.body else { panic!("{clauses}") };
+        let offered = |jump: &super::Jump| jump.strings.get("c7").cloned().unwrap_or_default();
+        match_.jumps.iter().map(|jump| (jump.start, jump.end, offered(jump))).collect()
+    }
+
+    fn clauses(count: usize, form: &str) -> String {
+        (0..count).map(|number| form.replace('N', &number.to_string())).collect()
+    }
+
+    #[test]
+    fn many_constant_patterns_are_jumped_over() {
+        let default = "case _ => drop";
+        for form in [
+            "case \"cN\" => N ",
+            "case \"cN\" => let $class = N; let $rate = N; event ",
+            "case x = \"cN\" => x ",
+            "case \"cN\" when event.n > N => N ",
+        ] {
+            assert_eq!(jumps(&(clauses(20, form) + default)), [(0, 20, vec![7])], "{form}");
+        }
+        let twice = "case \"cN\" when event.n => 1 case \"cN\" => 2 ";
+        assert_eq!(jumps(&(clauses(20, twice) + default)), [(0, 40, vec![14, 15])]);
+        // What could match anything ends a run: order counts.
+        let split =
+            clauses(10, "case \"cN\" => N ") + "case %{ present a } => 0 " + &clauses(10, "case N => N ");
+        assert_eq!(jumps(&(split + default)), [(0, 10, vec![7]), (11, 21, vec![])]);
+        assert_eq!(jumps(&(clauses(4, "case \"cN\" => N ") + default)), []);
+    }
+}
