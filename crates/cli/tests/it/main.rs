@@ -5,6 +5,7 @@ mod checks;
 mod command_suites;
 mod commands;
 mod integration;
+mod kills;
 mod live;
 mod oneshot;
 mod runs;

@@ -1,0 +1,161 @@
+//! A process that is killed again and again, and two logs that have to lose nothing by it.
+//!
+//! ```text
+//! first (wal) -> second (wal) -> out.txt
+//! ```
+//!
+//! The position of the first log says what the second has acknowledged; it is read from its file after every kill.
+//! Whatever the second acknowledged will never be given by the first again, so if it is not in the second log it is
+//! missing in the end.
+
+use crate::{
+    live::{Folder, Live},
+    tree::wait_until,
+};
+use std::{
+    collections::BTreeMap,
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+const KILLS: usize = 100;
+/// Events that are put into the first log whenever it is empty.
+const FILL: u64 = 10_000;
+
+const LOGS: &str = r#"
+  use tremor::{connectors, pipelines};
+  use integration;
+  define connector first from wal
+  with config = {"path": "first", "chunk_size": 50000, "max_chunks": 100, "sync_interval_ms": 20} end;
+  define connector second from wal
+  with config = {"path": "second", "chunk_size": 50000, "max_chunks": 1000, "sync_interval_ms": 20} end;
+"#;
+
+const FILLING: &str = r#"
+  define connector input from file
+  with codec = "string", preprocessors = ["separate"], config = {"path": "in.txt", "mode": "read"} end;
+  create connector input;
+  create connector first;
+  create connector exit from connectors::exit;
+  create pipeline fill from integration::out_or_exit;
+  connect /connector/input to /pipeline/fill;
+  connect /pipeline/fill to /connector/first;
+  connect /pipeline/fill/exit to /connector/exit;
+"#;
+
+const MOVING: &str = r#"
+  define connector output from file
+  with codec = "string", postprocessors = ["separate"], config = {"path": "out.txt", "mode": "append"} end;
+  create connector first;
+  create connector second;
+  create connector output;
+  create pipeline pass from pipelines::passthrough;
+  create pipeline write from pipelines::passthrough;
+  connect /connector/first to /pipeline/pass;
+  connect /pipeline/pass to /connector/second;
+  connect /connector/second to /pipeline/write;
+  connect /pipeline/write to /connector/output;
+"#;
+
+fn flow(body: &str) -> String {
+    format!("define flow main\nflow\n{LOGS}{body}end;\ndeploy flow main;\n")
+}
+
+/// Numbers that look random and are the same for the same seed (splitmix64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
+/// How many entries of the log in `name` are confirmed, as its file says (`spec/connectors.md` 3.20; the number stands
+/// behind 8 bytes of name and 4 of version).
+fn position(folder: &Folder, name: &str) -> u64 {
+    let file = folder.path(name).join("position");
+    fs::read(file).map_or(0, |content| u64::from_le_bytes(content[12..20].try_into().unwrap()))
+}
+
+/// Puts `FILL` more events behind `sent` into the first log.
+fn fill(folder: &Folder, sent: u64) -> u64 {
+    let next = sent + FILL;
+    let lines: String = (sent..next).map(|number| format!("<{number}>\n")).collect();
+    folder.write("in.txt", &format!("{lines}exit\n"));
+    folder.run(&["server", "run", "-n", "fill.troy"]).expect(0);
+    next
+}
+
+/// How often every number was written. A line that was torn by a kill has no end mark.
+fn written(folder: &Folder) -> BTreeMap<u64, usize> {
+    let text = fs::read_to_string(folder.path("out.txt")).unwrap_or_default();
+    let mut counts = BTreeMap::new();
+    for number in text.split('<').filter_map(|part| part.split_once('>')?.0.parse().ok()) {
+        *counts.entry(number).or_default() += 1;
+    }
+    counts
+}
+
+fn output_size(folder: &Folder) -> u64 {
+    fs::metadata(folder.path("out.txt")).map_or(0, |file| file.len())
+}
+
+/// Lets the server work for a while that chance decides: some time from its start, or until it wrote something and
+/// a little longer.
+fn work(folder: &Folder, server: &mut Live, chance: &mut Chance) {
+    if chance.below(3) == 0 {
+        return thread::sleep(Duration::from_micros(chance.below(80_000)));
+    }
+    let (begin, wanted) = (Instant::now(), output_size(folder) + 1 + chance.below(20_000));
+    while output_size(folder) < wanted && begin.elapsed() < Duration::from_millis(400) {
+        assert!(server.is_running(), "{}", server.said());
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::sleep(Duration::from_micros(chance.below(10_000)));
+}
+
+#[test]
+fn two_logs_lose_nothing_when_the_process_is_killed_a_hundred_times() {
+    let seed = std::env::var("TREMOR_TEST_SEED").map_or(1, |seed| seed.parse().unwrap());
+    println!("seed {seed}; another one: TREMOR_TEST_SEED");
+    let mut chance = Chance(seed);
+    let folder = Folder::new(&[("fill.troy", &flow(FILLING)), ("move.troy", &flow(MOVING))]);
+    for log in ["first", "second"] {
+        fs::create_dir(folder.path(log)).unwrap();
+    }
+    let (mut sent, mut acknowledged) = (0, 0);
+    for kill in 0..KILLS {
+        if acknowledged == sent {
+            sent = fill(&folder, sent);
+        }
+        let mut server = folder.serve(&["-n", "move.troy"]);
+        work(&folder, &mut server, &mut chance);
+        let said = server.said();
+        assert!(!said.contains(" ERROR "), "after kill {kill}: {said}");
+        // Killed, not ended.
+        drop(server);
+        let now = position(&folder, "first");
+        assert!(acknowledged <= now && now <= sent, "after kill {kill}: {acknowledged}, {now}, {sent}");
+        acknowledged = now;
+    }
+
+    let server = folder.serve(&["-n", "move.troy"]);
+    let begin = Instant::now();
+    // What is missing then is counted below.
+    while (written(&folder).len() as u64) < sent && begin.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    server.signal("TERM");
+    server.end().expect(0);
+    wait_until("the last confirmation is kept", || position(&folder, "first") == sent);
+    let counts = written(&folder);
+    let lost = (0..sent).filter(|number| !counts.contains_key(number)).count();
+    let delivered = counts.len();
+    let repeated: usize = counts.values().map(|count| count - 1).sum();
+    println!("kills {KILLS}, sent {sent}, acknowledged {sent}, delivered {delivered}, repeated {repeated}, lost {lost}");
+    assert_eq!(lost, 0);
+    assert_eq!(delivered as u64, sent, "nothing was invented");
+}
