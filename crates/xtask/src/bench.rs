@@ -10,7 +10,7 @@ mod contest;
 mod machine;
 pub(crate) mod program;
 pub(crate) mod records;
-mod report;
+pub(crate) mod report;
 #[cfg(test)]
 mod tests;
 pub(crate) mod ws_load;

@@ -17,6 +17,12 @@ pub(crate) enum Error {
     /// The build of the measured binary failed; cargo has already said why.
     #[error("`cargo build --release -p tremor-cli` failed")]
     Build,
+    /// The build of the benches of the crates failed; cargo has already said why.
+    #[error("`cargo bench --no-run` failed")]
+    BuildBenches,
+    /// Counting instructions gave no number.
+    #[error("no count from {name}: {problem}")]
+    NoCount { name: String, problem: String },
     /// A child process ended too early or with a failure.
     #[error("{name} ended with {status}; the end of its standard error:\n{stderr}")]
     Ended { name: String, status: ExitStatus, stderr: String },

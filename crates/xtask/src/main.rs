@@ -5,6 +5,7 @@
 mod bench;
 mod cpu_time;
 mod error;
+mod instructions;
 mod memory;
 mod output;
 mod reference;
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Measure the tremor binary against references and print the ratios
     Bench(bench::Args),
+    /// Count the instructions of single parts and print how many each item takes
+    Instructions(instructions::Args),
     /// Let events flow for long and see whether memory grows; do what nobody should and see who is harmed
     Soak(soak::Args),
     /// Be the other side of a measurement, in a process of its own
@@ -43,6 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Instructions(args) => instructions::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Reference(args) => reference_pages::run(&args),
         Command::BenchReference(command) => reference::run(&command).map(|()| ExitCode::SUCCESS),

@@ -146,10 +146,9 @@ impl Running {
         self.until(time + STAY_GRACE, || (start.elapsed() >= time).then_some(()))
     }
 
-    /// Whether the process has said `text` on its standard error.
-    pub(crate) fn has_said(&self, text: &str) -> bool {
-        let said = fs::read(&self.log).unwrap_or_default();
-        memchr::memmem::find(&said, text.as_bytes()).is_some()
+    /// All that the process has said on its standard error.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     fn poll<T>(&mut self, limit: Duration, mut seen: impl FnMut() -> Option<T>) -> Result<Waited<T>> {

@@ -15,6 +15,8 @@ use crate::{
     output,
 };
 
+/// Where cargo works on this project.
+pub(crate) const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// How long a program may take until its port answers.
 const ACCEPT_LIMIT: Duration = Duration::from_secs(20);
 
@@ -81,7 +83,7 @@ fn build() -> Result<PathBuf> {
             "--message-format",
             "json-render-diagnostics",
         ])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .current_dir(WORKSPACE)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()

@@ -61,7 +61,7 @@ pub(super) fn json(machine: &Machine, rows: &[Row]) -> String {
 }
 
 /// Three digits at least, no digits that mean nothing, thousands apart.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,

@@ -121,7 +121,7 @@ fn watched(bench: &Bench, misdeed: &Misdeed) -> Result<String> {
     let waits = waits.map_err(|error| wrong(format!("the bystander was harmed: {error}")))?;
     if let Some(said) = misdeed.said {
         let start = Instant::now();
-        while !server.has_said(said) {
+        while !server.said().contains(said) {
             if start.elapsed() > LOG_LIMIT {
                 return Err(wrong(format!("the log does not say `{said}`; {seen}")));
             }
