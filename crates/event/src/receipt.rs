@@ -60,6 +60,12 @@ pub struct Settlement<'a> {
 pub trait Listener: Send + Sync {
     /// Hears of some pulls.
     fn settled(&self, settlement: Settlement<'_>);
+
+    /// Whether it wants to hear of every event by itself: then several pulls are told at once only if one event was
+    /// made from them. For those who count answers; everybody else is told of many events in one call.
+    fn hears_each_event(&self) -> bool {
+        false
+    }
 }
 
 /// Pulls in a row of one stream that are not settled yet.
@@ -253,12 +259,18 @@ impl Group {
 
 /// These branches have all ended in the same way. Every listener hears of each of its streams once.
 pub fn settle_all(receipts: impl IntoIterator<Item = Receipt>, outcome: Outcome) {
+    settle(receipts, outcome, |pulls| !pulls.listener.hears_each_event());
+}
+
+/// The same, where only those pulls are told together of which `may_join` says so.
+fn settle(receipts: impl IntoIterator<Item = Receipt>, outcome: Outcome, may_join: impl Fn(&Pulls) -> bool) {
     let mut groups: SmallVec<[Group; 2]> = SmallVec::new();
     for mut receipt in receipts {
         receipt.settled = true;
         let Some(outcome) = receipt.slot().and_then(|slot| slot.settle(outcome)) else { continue };
         let pull = receipt.pull();
-        match groups.iter_mut().rev().find(|group| group.takes(&receipt.pulls, outcome)) {
+        let joins = may_join(&receipt.pulls);
+        match groups.iter_mut().rev().find(|group| joins && group.takes(&receipt.pulls, outcome)) {
             Some(group) => group.add(pull, outcome),
             None => groups.push(Group {
                 of: receipt.pulls.clone(),
@@ -276,7 +288,7 @@ struct Joint(Mutex<Vec<Receipt>>);
 impl Listener for Joint {
     fn settled(&self, settlement: Settlement<'_>) {
         let parts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        settle_all(parts, settlement.outcome);
+        settle(parts, settlement.outcome, |_one_event| true);
     }
 }
 
@@ -392,6 +404,26 @@ mod tests {
         let (heard, receipts) = issue(2);
         drop(Receipt::join(receipts));
         assert_eq!(heard.take(), ["7: 10-11 Failed"]);
+    }
+
+    #[test]
+    fn who_hears_of_each_event_is_told_of_several_pulls_only_for_a_joint_event() {
+        struct Each(Heard);
+        impl Listener for Each {
+            fn settled(&self, settlement: Settlement<'_>) {
+                self.0.settled(settlement);
+            }
+            fn hears_each_event(&self) -> bool {
+                true
+            }
+        }
+        let heard = Arc::new(Each(Heard::default()));
+        let issuer = Issuer::new(heard.clone(), 0, 0, 5);
+        let mut receipts: Vec<_> = (0..5).map(|index| issuer.receipt(index).unwrap()).collect();
+        drop(issuer);
+        let joint = Receipt::join(receipts.split_off(2)).unwrap();
+        settle_all(receipts.into_iter().chain([joint]), Outcome::Failed);
+        assert_eq!(heard.0.take(), ["0: 0-0 Failed", "0: 1-1 Failed", "0: 2-4 Failed"]);
     }
 
     #[test]
