@@ -4,6 +4,7 @@
 //! instance. Whoever deploys flows takes the table [`ALL`], usually through [`registry`].
 
 mod bench;
+mod cb;
 mod clock;
 mod echo;
 mod exit;
@@ -29,6 +30,7 @@ pub const ALL: &[Spec] = &[
     wal::SPEC,
     ws::client::SPEC,
     ws::server::SPEC,
+    cb::SPEC,
     bench::SPEC,
 ];
 

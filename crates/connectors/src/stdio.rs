@@ -57,7 +57,16 @@ pub(crate) struct Hub {
 /// Writes what a connector has to say itself to standard output, behind what was written before. It is with the
 /// system when this returns.
 pub(crate) async fn say(text: &str) -> io::Result<()> {
-    let mut output = Output::new(streams::of_process()?.output.clone());
+    tell(&streams::of_process()?.output, text).await
+}
+
+/// The same on standard error.
+pub(crate) async fn complain(text: &str) -> io::Result<()> {
+    tell(&streams::of_process()?.error, text).await
+}
+
+async fn tell(stream: &WriterThread, text: &str) -> io::Result<()> {
+    let mut output = Output::new(stream.clone());
     output.write(text.as_bytes()).await?;
     output.flush().await
 }

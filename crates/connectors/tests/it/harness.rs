@@ -54,6 +54,8 @@ pub(crate) struct Subject {
     pub(crate) exits: UnboundedReceiver<ExitRequest>,
     seen: UnboundedReceiver<Seen>,
     gate: Option<Arc<Gate>>,
+    /// The source in front may read while this is open.
+    pub(crate) front: Arc<Gate>,
     into: Option<Arc<dyn Deliver>>,
     next_event: u64,
 }
@@ -102,10 +104,12 @@ impl Subject {
             gate = Some(own_gate);
         }
         let into = instance.link_input();
+        let front = Arc::new(Gate::default());
         if let Some(sink) = instance.sink() {
+            sink.add_upstream(front.clone());
             board.expect(BEFORE, sink.id);
         }
-        Ok(Self { handle: instance.spawn(), exits, seen, gate, into, next_event: 0 })
+        Ok(Self { handle: instance.spawn(), exits, seen, gate, front, into, next_event: 0 })
     }
 
     /// The same, started, with the sink behind it ready.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod cb;
+#[cfg(test)]
 mod echo;
 #[cfg(test)]
 mod exit;

@@ -1,0 +1,106 @@
+//! The half that does as its events tell it.
+
+use async_trait::async_trait;
+use tremor_connector::{EventSink, SinkControl, SinkError};
+use tremor_event::{Event, Outcome};
+use tremor_value::Value;
+
+/// Where events hold their commands: in their metadata or else in their value.
+const KEY: &str = "cb";
+
+/// Obeys.
+#[derive(Default)]
+pub(super) struct Commanded {
+    control: Option<SinkControl>,
+}
+
+#[async_trait]
+impl EventSink for Commanded {
+    fn begin(&mut self, control: SinkControl) {
+        self.control = Some(control);
+    }
+
+    fn settles(&self) -> bool {
+        true
+    }
+
+    async fn event(&mut self, event: Event) -> Result<(), SinkError> {
+        let commands = Commands::of(&event);
+        // First the breaker: who is told of the event may ask for the next one.
+        if let (Some(closes), Some(control)) = (commands.closes, &self.control) {
+            if closes {
+                control.close();
+            } else {
+                control.open();
+            }
+        }
+        event.settle(match commands.acks {
+            Some(true) => Outcome::Delivered { took_ns: 0 },
+            Some(false) => Outcome::Failed,
+            None => Outcome::Withheld,
+        });
+        Ok(())
+    }
+}
+
+/// What an event tells the sink to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Commands {
+    /// `Some(false)`: fails.
+    acks: Option<bool>,
+    /// `Some(false)`: opens.
+    closes: Option<bool>,
+}
+
+impl Commands {
+    /// The commands of the first element that has any.
+    fn of(event: &Event) -> Self {
+        let of_element = event.elements().find_map(|element| {
+            let told = element.meta.get(KEY).or_else(|| element.value().get(KEY))?;
+            let commands = Self::read(told);
+            (commands != Self::default()).then_some(commands)
+        });
+        of_element.unwrap_or_default()
+    }
+
+    fn read(told: &Value) -> Self {
+        let says = |words: &[&str]| {
+            let is_one = |value: &Value| value.as_str().is_some_and(|word| words.contains(&word));
+            is_one(told) || told.as_array().is_some_and(|told| told.iter().any(is_one))
+        };
+        let either =
+            |yes: &[&str], no: &[&str]| says(yes).then_some(true).or_else(|| says(no).then_some(false));
+        Self {
+            acks: either(&["ack"], &["fail"]),
+            closes: either(&["close", "trigger"], &["open", "restore"]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(told: &str) -> (Option<bool>, Option<bool>) {
+        let Commands { acks, closes } = Commands::read(&Value::from_json_str(told).unwrap());
+        (acks, closes)
+    }
+
+    #[test]
+    fn commands_are_words_alone_or_in_lists_and_the_stronger_wins() {
+        for (told, expected) in [
+            (r#""ack""#, (Some(true), None)),
+            (r#""fail""#, (Some(false), None)),
+            (r#"["fail", "ack"]"#, (Some(true), None)),
+            (r#"["fail", "open", "trigger"]"#, (Some(false), Some(true))),
+            (r#""restore""#, (None, Some(false))),
+            (r#"["close", "restore"]"#, (None, Some(true))),
+            (r#""ACK""#, (None, None)),
+            ("[]", (None, None)),
+            ("[[\"ack\"], 1, null]", (None, None)),
+            (r#"{"ack": true}"#, (None, None)),
+        ] {
+            assert_eq!(read(told), expected, "{told}");
+        }
+    }
+}
