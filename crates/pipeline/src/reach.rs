@@ -26,6 +26,12 @@ impl Pipeline {
         operators.filter_map(|(index, operator)| Some((MediatorId(index), operator.mediator()?)))
     }
 
+    /// The operator that `id` stands for.
+    #[must_use]
+    pub fn mediator(&self, id: MediatorId) -> Option<Arc<dyn Mediator>> {
+        self.operators.get(id.0)?.mediator()
+    }
+
     /// What is next behind an input port.
     #[must_use]
     pub fn reach(&self, input: PortId) -> Reach {
@@ -38,7 +44,7 @@ impl Pipeline {
     #[must_use]
     pub fn behind(&self, mediator: MediatorId) -> Vec<(String, Reach)> {
         let graph = self.graph();
-        let operator = self.operators.get(mediator.0).and_then(|operator| operator.mediator());
+        let operator = self.mediator(mediator);
         let node = graph.operators.get(mediator.0).and_then(|operator| graph.nodes.get(operator.node));
         let (Some(operator), Some(node)) = (operator, node) else { return Vec::new() };
         let ports = node.ports.iter().filter(|port| operator.mediates(&port.name));

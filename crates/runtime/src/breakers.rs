@@ -48,11 +48,11 @@ struct Next {
 }
 
 impl Wires {
-    pub(crate) fn from_source(&mut self, source: usize, to: End) {
+    pub(crate) fn add_source(&mut self, source: usize, to: End) {
         self.sources.entry(source).or_default().insert(to);
     }
 
-    pub(crate) fn from_pipeline(&mut self, pipeline: usize, port: PortId, to: End) {
+    pub(crate) fn add_pipeline(&mut self, pipeline: usize, port: PortId, to: End) {
         self.outputs.entry((pipeline, port)).or_default().insert(to);
     }
 
@@ -150,10 +150,9 @@ impl Parts<'_> {
                 sink.add_upstream(breaker.clone());
             }
         }
-        for (pipeline, wanted) in &next.mediators {
-            let Some(node) = self.pipelines.get(*pipeline) else { continue };
-            let mediator = node.look(|pipeline| pipeline.mediators().find(|(id, _)| id == wanted));
-            if let Some((_, mediator)) = mediator {
+        for (pipeline, id) in &next.mediators {
+            let node = self.pipelines.get(*pipeline);
+            if let Some(mediator) = node.and_then(|node| node.look(|pipeline| pipeline.mediator(*id))) {
                 mediator.add_upstream(breaker.clone());
             }
         }

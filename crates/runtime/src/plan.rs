@@ -209,7 +209,7 @@ impl Linker<'_> {
                     instance.link_output(port, route);
                 }
                 self.graph.link(graph::Node::Source(index), to.part());
-                self.wires.from_source(index, to);
+                self.wires.add_source(index, to);
             }
             EndpointKind::Pipeline => {
                 let index = self.pipeline(&link.from)?;
@@ -220,7 +220,7 @@ impl Linker<'_> {
                 let port =
                     self.pipelines.get(index).and_then(|node| node.graph().output(&link.from.port.name));
                 if let Some(port) = port {
-                    self.wires.from_pipeline(index, port, to);
+                    self.wires.add_pipeline(index, port, to);
                 }
             }
         }

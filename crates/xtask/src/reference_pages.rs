@@ -6,6 +6,7 @@ mod connectors;
 mod errors;
 mod library;
 mod markdown;
+mod operators;
 
 use std::{
     fs, io,
@@ -60,6 +61,7 @@ fn pages(root: &Path) -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
         ("README.md", index()),
         ("connectors.md", connectors::page(tremor_connectors::ALL)),
+        ("operators.md", operators::page(tremor_pipeline::operators::ALL)),
         ("codecs.md", codecs::codecs(&registry)),
         ("preprocessors.md", codecs::preprocessors(&registry)),
         ("postprocessors.md", codecs::postprocessors(&registry)),
@@ -76,6 +78,7 @@ fn index() -> String {
     );
     page.push_str(
         "- [Connectors](connectors.md): where events come from and where they go\n\
+         - [Operators](operators.md): nodes of pipelines that batch, limit, count and spread events\n\
          - [Codecs](codecs.md): bytes to values and back\n\
          - [Preprocessors](preprocessors.md): what happens to bytes before they are decoded\n\
          - [Postprocessors](postprocessors.md): what happens to bytes after they were encoded\n\

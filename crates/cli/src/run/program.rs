@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tremor_diagnostic::SourceMap;
 use tremor_event::Event;
 use tremor_lang::{Compiled, Host, Outcome, RuntimeError, Script};
-use tremor_pipeline::{
-    Environment, Graph, Outputs, Pipeline, PortId, ProcessContext, Report, ScriptRunner,
-};
+use tremor_pipeline::{Environment, Graph, Outputs, Pipeline, PortId, ProcessContext, Report, ScriptRunner};
 
 /// A script or a query.
 pub(super) enum Program {
@@ -87,6 +85,8 @@ fn write(outputs: &mut Outputs, err: Option<PortId>, output: &mut Output) -> Res
                     output.value(element.content, element.meta, event.ingest_ns)?;
                 }
             }
+            // Operators want to hear that it went well.
+            event.settle(tremor_event::Outcome::Delivered { took_ns: 0 });
         }
     }
     Ok(())

@@ -62,7 +62,7 @@ impl Report for Log {
 fn compiler() -> Compiler {
     let library = Embedded::new("lib")
         .with("num.tremor", "const FIVE = 5; fn twice(x) with x * 2 end;")
-        .with("parts.trickle", "define script double script event * 2 end; define pipeline id pipeline select event from in into out end;");
+        .with("parts.trickle", "define script double script event * 2 end; define pipeline id pipeline select event from in into out end; define operator some from generic::batch args n = 2 with count = args.n end;");
     Compiler::new(Arc::new(library), Arc::new(Functions::default()))
 }
 

@@ -35,6 +35,16 @@ fn settings_come_from_arguments() {
 }
 
 #[test]
+fn definitions_may_stand_in_a_module() {
+    for (with, left) in [("", 2), (" with n = 3 end", 1), (" with n = 1 end", 4)] {
+        let query = format!(
+            "use parts; create operator b from parts::some{with}; select event from in into b; select event from b into out;"
+        );
+        assert_eq!(Running::new(&query).send(&["1", "2", "3", "4"]).len(), left, "{with}");
+    }
+}
+
+#[test]
 fn every_port_can_be_read_and_what_nobody_reads_vanishes() {
     let query = |ports: &str| {
         format!(

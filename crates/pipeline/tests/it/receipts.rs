@@ -2,11 +2,13 @@
 
 use super::{Log, TestHost, around, event, graph, json};
 use std::sync::{Arc, Mutex};
+use tremor_diagnostic::SourceMap;
 use tremor_event::{Event, EventBatch, Issuer, Listener, Outcome, Settlement};
-use tremor_pipeline::{Outputs, Pipeline, ProcessContext};
+use tremor_lang::RuntimeError;
+use tremor_pipeline::{Outputs, Pipeline, ProcessContext, Report};
 
 #[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+pub(crate) struct Heard(Mutex<Vec<String>>);
 
 impl Listener for Heard {
     fn settled(&self, settlement: Settlement<'_>) {
@@ -23,7 +25,7 @@ impl Listener for Heard {
 }
 
 impl Heard {
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
@@ -167,6 +169,37 @@ fn operators_in_a_row_hand_answers_on() {
     let heard = query.heard.take();
     assert_eq!(heard.len(), 2, "two pulls, of two sendings: {heard:?}");
     assert!(heard.iter().all(|line| line.starts_with("failed")), "{heard:?}");
+}
+
+struct Panics;
+
+impl Report for Panics {
+    fn select_failed(&self, _error: &RuntimeError, _sources: &SourceMap) {
+        panic!("the test says so");
+    }
+}
+
+#[test]
+fn what_a_panic_takes_along_has_failed() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let query = "create stream s; select event from in into s; select event from s into err;
+        select event from s where event into out;";
+    let graph = graph(query);
+    let heard = Arc::new(Heard::default());
+    let issuer = Issuer::new(heard.clone(), 0, 0, 3);
+    let events = ["false", "1", "true"].iter().enumerate();
+    let events = events.map(|(index, text)| Event { receipt: issuer.receipt(index), ..event(json(text)) });
+    let batch = EventBatch { events: events.collect(), bytes: 1 };
+    drop(issuer);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let context = ProcessContext { host: &TestHost, report: &Panics };
+        let mut outputs = Outputs::new(&graph);
+        graph.instance(&around()).process(graph.input("in").unwrap(), batch, &mut outputs, &context);
+    }));
+    assert!(panicked.is_err());
+    let mut told = heard.take();
+    told.sort();
+    assert_eq!(told, ["failed 0", "failed 1", "failed 2"], "none of them twice");
 }
 
 #[test]
