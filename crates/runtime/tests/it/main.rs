@@ -2,7 +2,9 @@
 
 #[cfg(test)]
 mod delivery;
+#[cfg(test)]
 mod flows;
+#[cfg(test)]
 mod heard;
 #[cfg(test)]
 mod life;
