@@ -102,14 +102,17 @@ impl Segments {
         let bytes = RECORD_HEAD + body as u64;
         let limits = self.limits;
         let active = self.all.back()?;
-        let index = active.next;
-        let begins_segment = active.next > active.first && active.size + bytes > limits.chunk_size;
-        let kept = if begins_segment { self.all.len() } else { self.all.len() - 1 };
-        let in_use = self.all.iter().take(kept).filter(|segment| segment.next > position);
-        let used: u64 = in_use.map(|segment| limits.chunks(segment.size)).sum();
-        let size = if begins_segment { SEGMENT_HEAD } else { active.size };
-        if used + limits.chunks(size + bytes) > limits.max_chunks {
-            return None;
+        let (index, is_begun) = (active.next, active.next > active.first);
+        let fits = active.size + bytes <= limits.chunk_size;
+        let begins_segment = is_begun && !fits;
+        if !(is_begun && fits) {
+            let kept = if begins_segment { self.all.len() } else { self.all.len() - 1 };
+            let in_use = self.all.iter().take(kept).filter(|segment| segment.next > position);
+            let used: u64 = in_use.map(|segment| limits.chunks(segment.size)).sum();
+            let size = if begins_segment { SEGMENT_HEAD } else { active.size };
+            if used + limits.chunks(size + bytes) > limits.max_chunks {
+                return None;
+            }
         }
         if begins_segment {
             self.all.push_back(Segment::new(index));

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 /// What the thread is told to do.
 pub(super) enum Job {
-    /// Write this. Nobody hears of a failure: the log says so itself, and the answer does not come.
+    /// Write this. No answer comes if that fails; the cause is kept in what is shared.
     Write(Batch, oneshot::Sender<()>),
     /// Something was confirmed: keep the position when it is time to.
     TidySoon,
@@ -106,7 +106,8 @@ impl AtWork {
             };
             match job {
                 Ok(Job::Write(batch, done)) => {
-                    self.write(&batch)?;
+                    // Whoever waits hears nothing only once the cause can be asked for.
+                    self.write(&batch).inspect_err(|cause| self.shared.fail(cause))?;
                     let _nobody_waits = done.send(());
                 }
                 Ok(Job::TidySoon) => self.tidy_soon(),
