@@ -75,8 +75,8 @@ fn capitalize(input: &str) -> Value {
 fn substr(input: &str, start: &Value, end: &Value) -> Outcome {
     let bound = |value: &Value| value.as_u64().ok_or(FunctionError::BadType);
     let (start, end) = (bound(start)?, bound(end)?);
-    let offsets: Vec<usize> = input.char_indices().map(|(offset, _)| offset).collect();
-    let offset = |index: u64| usize::try_from(index).ok().and_then(|index| offsets.get(index)).copied();
+    let nth = |index: u64| input.char_indices().nth(usize::try_from(index).ok()?);
+    let offset = |index: u64| nth(index).map(|(offset, _)| offset);
     // Odd bounds have odd meanings, which are kept: a start past the end is 0, a crossed range is the whole input.
     let (first, past) = (offset(start).unwrap_or(0), offset(end).unwrap_or(input.len()));
     Ok(input.get(first..past).unwrap_or(input).into())
