@@ -23,6 +23,8 @@ pub(super) const SEGMENT_HEAD: u64 = 28;
 /// Bytes in front of the body of a record.
 pub(super) const RECORD_HEAD: u64 = 29;
 
+/// No log ever gets that far; what says that it did is damaged. So counting on never overflows.
+const MAX_INDEX: u64 = 1 << 62;
 const SEGMENT_MAGIC: [u8; 8] = *b"tremwal\n";
 const POSITION_MAGIC: [u8; 8] = *b"trempos\n";
 /// Set in the flags of an entry that is a batch.
@@ -119,7 +121,7 @@ impl SegmentHead {
         let mut fields = Fields(bytes.get(12..).unwrap_or_default());
         let (salt, first, sum) = (fields.u32(), fields.u64(), fields.u32());
         match (salt, first, sum) {
-            (Some(salt), Some(first), Some(sum))
+            (Some(salt), Some(first @ ..=MAX_INDEX), Some(sum))
                 if sum == checksum(0, bytes.get(..24).unwrap_or_default()) =>
             {
                 Ok(Some(Self { salt, first }))
@@ -160,7 +162,9 @@ pub(super) fn read_position(file: &dyn Stored) -> Result<u64, FileError> {
     check_kind(&bytes, POSITION_MAGIC, "the position in a log")?;
     let mut fields = Fields(bytes.get(12..).unwrap_or_default());
     match (fields.u64(), fields.u32()) {
-        (Some(position), Some(sum)) if sum == checksum(0, bytes.get(..20).unwrap_or_default()) => {
+        (Some(position @ ..=MAX_INDEX), Some(sum))
+            if sum == checksum(0, bytes.get(..20).unwrap_or_default()) =>
+        {
             Ok(position)
         }
         _ => Err(FileError::Damaged("its checksum is wrong".to_owned())),

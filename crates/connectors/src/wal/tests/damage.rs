@@ -1,10 +1,10 @@
 //! Files that something happened to.
 
-use super::disk::Disk;
+use super::disk::{Chance, Disk};
 use crate::wal::{
     entry,
     files::Files,
-    format::{RECORD_HEAD, SEGMENT_HEAD, segment_name},
+    format::{RECORD_HEAD, SEGMENT_HEAD, SegmentHead, position_to_bytes, segment_name},
     log::{Batch, Durability, Log, Opened},
     segments::Limits,
     shared::Shared,
@@ -197,4 +197,50 @@ fn other_files_are_left_alone() {
     disk.set_content("1.wal", b"mine too".to_vec());
     assert_eq!(next(&disk), Ok(1));
     assert_eq!(disk.content("1.wal"), b"mine too");
+}
+
+#[test]
+fn no_damage_does_worse_than_an_error() {
+    let (disk, name, content) = written(8, false);
+    open(&disk).unwrap().log.persist(2).unwrap();
+    let position = disk.content("position");
+    let mut chance = Chance(7);
+    let (mut refused, mut opened) = (0, 0);
+    for _ in 0..2_000 {
+        let mut damaged = content.clone();
+        for _ in 0..=chance.below(3) {
+            let at = chance.below(damaged.len());
+            damaged[at] = u8::try_from(chance.below(256)).unwrap();
+        }
+        damaged.truncate(damaged.len() - chance.below(2) * chance.below(damaged.len()));
+        disk.set_content(&name, damaged);
+        disk.set_content("position", position.clone());
+        match next(&disk) {
+            Ok(entries) => {
+                opened += 1;
+                assert!(entries <= 8, "no entry comes from nowhere");
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(error.contains(&name), "{error}");
+            }
+        }
+        for leftover in Files::names(&disk).unwrap() {
+            Files::remove(&disk, &leftover).unwrap();
+        }
+    }
+    assert!(refused > 100 && opened > 100, "{refused} refused, {opened} opened");
+}
+
+#[test]
+fn an_index_that_no_log_can_have_is_damage() {
+    let (disk, name, _) = written(1, false);
+    let head = SegmentHead { salt: 0, first: u64::MAX };
+    Files::remove(&disk, &name).unwrap();
+    disk.set_content(&segment_name(u64::MAX), head.to_bytes());
+    assert!(next(&disk).unwrap_err().contains("is damaged"));
+
+    let (disk, ..) = written(1, false);
+    disk.set_content("position", position_to_bytes(u64::MAX));
+    assert_eq!(open(&disk).unwrap().position, 0);
 }
