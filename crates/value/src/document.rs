@@ -3,7 +3,7 @@
 mod nested;
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
@@ -52,28 +52,33 @@ enum Member {
 
 impl Document {
     /// What `skimmed` says of `text`, with its members.
-    pub(crate) fn new(text: Bytes, skimmed: &Skimmed, members: &[skim::Member]) -> Self {
-        let is_indexed = skimmed.kind == Kind::Record;
-        let shift = u32::try_from(skimmed.start).unwrap_or(u32::MAX);
-        let moved = |member: &skim::Member| {
-            Member::Text(skim::Member {
-                key: member.key - shift,
-                start: member.start - shift,
-                end: member.end - shift,
-                ..*member
-            })
-        };
+    ///
+    /// Documents are large for something that is made per event: it is made where it stays.
+    #[inline(always)]
+    pub(crate) fn shared(text: Bytes, skimmed: &Skimmed, members: &[skim::Member]) -> Arc<Self> {
         let is_whole = skimmed.start == 0 && skimmed.end == text.len();
-        Self {
+        let mut document = Arc::new(Self {
             text: if is_whole { text } else { text.slice(skimmed.start..skimmed.end) },
             is_canonical: skimmed.is_canonical,
             kind: skimmed.kind,
-            members: members.iter().filter(|_| is_indexed).map(moved).collect(),
+            members: SmallVec::new(),
             written: Vec::new(),
             edits: Vec::new(),
             is_changed: false,
             tree: OnceLock::new(),
+        });
+        let shift = u32::try_from(skimmed.start).unwrap_or(u32::MAX);
+        if let (Some(new), Kind::Record) = (Arc::get_mut(&mut document), skimmed.kind) {
+            new.members.extend(members.iter().map(|member| {
+                Member::Text(skim::Member {
+                    key: member.key - shift,
+                    start: member.start - shift,
+                    end: member.end - shift,
+                    ..*member
+                })
+            }));
         }
+        document
     }
 
     pub(crate) fn is_record(&self) -> bool {

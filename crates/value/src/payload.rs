@@ -210,9 +210,9 @@ impl From<Value> for Payload {
     }
 }
 
-impl From<Document> for Payload {
-    fn from(document: Document) -> Self {
-        Self { form: Form::Document(Arc::new(document)) }
+impl From<Arc<Document>> for Payload {
+    fn from(document: Arc<Document>) -> Self {
+        Self { form: Form::Document(document) }
     }
 }
 

@@ -45,7 +45,7 @@ impl Parser {
         let is_large = document.len() > KEEP_BYTES;
         let payload = match self.skimmer.skim(&document) {
             Some(skimmed) if skimmed.kind != Kind::Scalar => {
-                Ok(Document::new(document, &skimmed, &self.skimmer.members).into())
+                Ok(Document::shared(document, &skimmed, &self.skimmer.members).into())
             }
             _ => self.parse(&document).map(Payload::from),
         };
