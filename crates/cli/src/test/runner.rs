@@ -144,16 +144,16 @@ impl Runner {
             }
             match suite.kind {
                 Kind::All => self.filter.includes.push("all".to_owned()),
-                Kind::Integration => {
-                    self.integration_suite(&suite.matching_folders(), results).await?;
+                kind @ (Kind::Bench | Kind::Integration) => {
+                    self.process_suite(kind, &suite.matching_folders(), results).await?;
                 }
                 Kind::Command => self.command_suite(&suite.folder, results).await?,
-                kind @ (Kind::Bench | Kind::Unit) if mode == TestMode::All => {
+                kind @ Kind::Unit if mode == TestMode::All => {
                     let folder = suite.folder.display();
                     output::warning(&format!("{kind} suites are not run by this version; skipped: {folder}"));
                     results.add(kind, &Stats { skip: 1, ..Stats::default() }, Vec::new());
                 }
-                kind @ (Kind::Bench | Kind::Unit) => return Err(not_run(kind)),
+                kind @ Kind::Unit => return Err(not_run(kind)),
             }
             if self.console.is_closed() {
                 break;
@@ -168,26 +168,38 @@ impl Runner {
         self.interrupts.last().map_or(Ok(()), |signal| Err(Stop::Signal(signal)))
     }
 
-    async fn integration_suite(&self, folders: &[PathBuf], results: &mut Results) -> Result<(), Stop> {
-        self.console.heading(0, "Framework", "Finding integration test scenarios");
+    /// The integration tests or benchmarks of one suite.
+    async fn process_suite(
+        &self,
+        kind: Kind,
+        folders: &[PathBuf],
+        results: &mut Results,
+    ) -> Result<(), Stop> {
+        let found = kind.to_string();
+        self.console.heading(0, "Framework", &format!("Finding {} test scenarios", found.to_lowercase()));
         let (mut stats, mut reports) = (Stats::default(), Vec::new());
-        for folder in folders.iter().filter(|folder| folder.join(TAGS_FILE).is_file()) {
+        for folder in folders {
+            let is_test = folder.join(TAGS_FILE).is_file();
+            // A benchmark that the tags leave out counts even if it is none.
+            if !is_test && kind != Kind::Bench {
+                continue;
+            }
             self.go_on().await?;
             let tags = Tags::of_folder(&self.base, folder);
-            if self.filter.passes(&tags) {
-                reports.push(integration::run(self, folder, &tags, &mut stats).await?);
-            } else {
+            if !self.filter.passes(&tags) {
                 let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-                self.console.heading(2, "Integration", &format!("Skipping {name}"));
+                self.console.heading(2, &found, &format!("Skipping {name}"));
                 self.console.line(&format!("    Tags:  {tags}"));
                 stats.skip += 1;
+            } else if is_test {
+                reports.push(integration::run(self, kind, folder, &tags, &mut stats).await?);
             }
             if self.console.is_closed() {
                 break;
             }
         }
-        self.console.stats("  Integration Stats", &stats);
-        results.add(Kind::Integration, &stats, reports);
+        self.console.stats(&format!("  {found} Stats"), &stats);
+        results.add(kind, &stats, reports);
         Ok(())
     }
 
@@ -215,6 +227,10 @@ impl Runner {
         if discovery::troy_files(&self.base).is_empty() && !commands {
             return Err(Stop::failed("Specified folder does not contain a runnable test"));
         }
+        if mode == TestMode::Bench && !self.base.join(TAGS_FILE).is_file() {
+            let file = TAGS_FILE;
+            return Err(Stop::failed(format!("Specified folder is not a benchmark: it has no `{file}`")));
+        }
         let tags = Tags::of_folder(&self.base, &self.base);
         // The cases of a command suite bring tags of their own and are filtered one by one.
         if mode != TestMode::Command && !self.filter.passes(&tags) {
@@ -225,13 +241,13 @@ impl Runner {
                 output::stderr_line("No tests run: Don't know how to run test of kind All");
                 return Ok(false);
             }
-            TestMode::Integration => {
-                let mut stats = Stats::default();
-                let report = integration::run(self, &self.base, &tags, &mut stats).await?;
-                results.add(Kind::Integration, &stats, vec![report]);
+            TestMode::Bench | TestMode::Integration => {
+                let (kind, mut stats) = (kind_of(mode), Stats::default());
+                let report = integration::run(self, kind, &self.base, &tags, &mut stats).await?;
+                results.add(kind, &stats, vec![report]);
             }
             TestMode::Command => self.command_suite(&self.base, results).await?,
-            TestMode::Bench | TestMode::Unit => return Err(not_run(kind_of(mode))),
+            TestMode::Unit => return Err(not_run(Kind::Unit)),
         }
         Ok(true)
     }
@@ -280,7 +296,9 @@ fn kind_of(mode: TestMode) -> Kind {
 }
 
 fn not_run(kind: Kind) -> Stop {
-    Stop::failed(format!("{kind} tests are not run by this version; it runs integration and command tests"))
+    Stop::failed(format!(
+        "{kind} tests are not run by this version; it runs benchmarks, integration and command tests"
+    ))
 }
 
 /// `TREMOR_BIN`, or the running executable.

@@ -1,6 +1,7 @@
 //! The command line as a user types it.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail like the test itself")]
 
+mod benchmarks;
 mod checks;
 mod command_suites;
 mod commands;
