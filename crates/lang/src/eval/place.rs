@@ -11,8 +11,8 @@ use tremor_value::{Payload, Record, Str, Value};
 /// The keys of an assignment's place.
 pub(super) struct Keys<'s> {
     segments: &'s [Segment],
-    /// One for each segment; empty if all of them are known, so that nothing is copied.
-    computed: Vec<Str>,
+    /// One for each segment, unless all of them are known: then nothing is copied.
+    computed: Option<Vec<Str>>,
     /// The assignment.
     whole: Span,
 }
@@ -21,7 +21,7 @@ impl Keys<'_> {
     fn get(&self, index: usize) -> Option<&Str> {
         match &self.segments.get(index)?.kind {
             SegmentKind::Key(key) => Some(key),
-            _ => self.computed.get(index),
+            _ => self.computed.as_ref()?.get(index),
         }
     }
 
@@ -57,7 +57,7 @@ pub(super) fn keys<'s>(
     env: &Env<'_>,
 ) -> Result<Keys<'s>, RuntimeError> {
     if segments.iter().all(|segment| segment.key().is_some()) {
-        return Ok(Keys { segments, computed: Vec::new(), whole });
+        return Ok(Keys { segments, computed: None, whole });
     }
     computed_keys(segments, whole, env)
 }
@@ -80,7 +80,7 @@ fn computed_keys<'s>(segments: &'s [Segment], whole: Span, env: &Env<'_>) -> Res
         },
     };
     let computed = segments.iter().map(key).collect::<Result<_, _>>()?;
-    Ok(Keys { segments, computed, whole })
+    Ok(Keys { segments, computed: Some(computed), whole })
 }
 
 /// Sets the member of `target` that `keys` lead to; missing records on the way are made.

@@ -110,7 +110,11 @@ fn run_all(stmts: &[Stmt], frame: &mut Frame<'_>) -> Result<Option<Flow>, Runtim
 
 /// Puts what an expression makes of an event that is not built in its place; `false`, and nothing is done, if it is
 /// not of that kind.
+#[inline]
 fn change_event(expr: &Expr, span: Span, frame: &mut Frame<'_>) -> Result<bool, RuntimeError> {
+    if !matches!(expr, Expr::Patch(_) | Expr::Merge(_)) {
+        return Ok(false);
+    }
     let changed = record::changed_event(expr, &frame.env()).map_err(|error| error.placed(span))?;
     Ok(changed.map(|changed| *frame.event = changed).is_some())
 }
