@@ -297,7 +297,10 @@ impl<'a> Batches<'a> {
         match decoded {
             Ok(DecodedEvent { payload, ingest_ns, meta: added }) => {
                 let mut event = self.event(stream, meta, payload, ingest_ns);
-                if let (Some(added), Some(meta)) = (added, event.meta.as_record_mut()) {
+                // Asking for the record copies it, which most events need not pay for.
+                if let Some(added) = added
+                    && let Some(meta) = event.meta.as_record_mut()
+                {
                     for (key, value) in added.iter() {
                         meta.insert(key.clone(), value.clone());
                     }

@@ -10,6 +10,9 @@ use crate::{Bytes, Payload, Record, Str, Value};
 /// Buffers that a document left larger than this are given back.
 const KEEP_BYTES: usize = 1024 * 1024;
 
+/// The same for the lists that are made of a document without building it, which are small for most.
+const KEEP_LISTS_BYTES: usize = 64 * 1024;
+
 /// Turns JSON documents into values.
 ///
 /// A parser keeps its scratch buffers from document to document, so one is made per stream and used again.
@@ -42,7 +45,7 @@ impl Parser {
     /// # Errors
     /// As [`Parser::parse`].
     pub fn document(&mut self, document: Bytes) -> Result<Payload, JsonError> {
-        let is_large = document.len() > KEEP_BYTES;
+        let is_large = document.len() > KEEP_LISTS_BYTES;
         let payload = match self.skimmer.skim(&document) {
             Some(skimmed) if skimmed.kind != Kind::Scalar => {
                 Ok(Document::shared(document, &skimmed, &self.skimmer.members).into())
