@@ -99,7 +99,7 @@ pub struct ServerRunOptions {
     #[arg(short, long)]
     pub no_api: bool,
 
-    /// Also offer the connector types that are made for tests; this version has none yet
+    /// Also offer the connector types that are made for tests: `bench` and `cb`
     #[arg(short, long)]
     pub debug_connectors: bool,
 
