@@ -22,14 +22,13 @@ pub trait Mediator: Send + Sync {
     /// `breaker` stands in front.
     fn add_upstream(&self, breaker: Arc<dyn Breaker>);
 
-    /// Everything is linked. Until then it counts as closed, whatever is behind it.
+    /// Everything is linked. Until then it counts as closed, also while there is nothing behind it.
     fn begin(&self);
 }
 
 /// What is in front of an operator.
 pub(super) struct Upstream {
     id: u64,
-    has_begun: bool,
     is_open: bool,
     breakers: Vec<Arc<dyn Breaker>>,
 }
@@ -37,7 +36,7 @@ pub(super) struct Upstream {
 impl Upstream {
     /// Closed, under a number of its own.
     pub(super) fn new(ids: &IdGenerator) -> Self {
-        Self { id: ids.next_id(), has_begun: false, is_open: false, breakers: Vec::new() }
+        Self { id: ids.next_id(), is_open: false, breakers: Vec::new() }
     }
 
     pub(super) fn add(&mut self, breaker: Arc<dyn Breaker>) {
@@ -48,16 +47,8 @@ impl Upstream {
         self.breakers.push(breaker);
     }
 
-    /// From now on changes are told. Before, parts come and go, which says nothing.
-    pub(super) fn begin(&mut self) {
-        self.has_begun = true;
-    }
-
     /// Tells of a change.
     pub(super) fn set(&mut self, is_open: bool) {
-        if !self.has_begun {
-            return;
-        }
         if std::mem::replace(&mut self.is_open, is_open) == is_open {
             return;
         }

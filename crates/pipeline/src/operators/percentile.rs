@@ -139,7 +139,6 @@ impl Mediator for Shared {
     fn begin(&self) {
         let mut state = lock(&self.state);
         let is_open = state.downstream.is_open();
-        state.upstream.begin();
         state.upstream.set(is_open);
     }
 }

@@ -123,9 +123,7 @@ impl Mediator for Shared {
     }
 
     fn begin(&self) {
-        let mut state = lock(&self.state);
-        state.upstream.begin();
-        state.tell();
+        lock(&self.state).tell();
     }
 }
 
