@@ -154,6 +154,8 @@ pub struct Spec {
 #[derive(Clone, Default)]
 pub struct Registry {
     specs: Vec<Spec>,
+    /// Names of the debug kinds that are not wanted.
+    left_out: Vec<&'static str>,
     dials: Dials,
 }
 
@@ -161,14 +163,22 @@ impl Registry {
     /// The kinds of `specs`; debug ones only if wanted.
     #[must_use]
     pub fn new(specs: &[Spec], with_debug: bool) -> Self {
-        let specs = specs.iter().filter(|spec| with_debug || !spec.is_debug).copied().collect();
-        Self { specs, dials: Dials::default() }
+        let (specs, left_out): (Vec<_>, Vec<_>) =
+            specs.iter().copied().partition(|spec| with_debug || !spec.is_debug);
+        let left_out = left_out.iter().map(|spec| spec.name).collect();
+        Self { specs, left_out, dials: Dials::default() }
     }
 
     /// The kind called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Spec> {
         self.specs.iter().find(|spec| spec.name == name)
+    }
+
+    /// Whether `name` is a debug kind that is not wanted.
+    #[must_use]
+    pub fn is_left_out(&self, name: &str) -> bool {
+        self.left_out.contains(&name)
     }
 
     /// What clients of all flows that use this registry share.

@@ -31,8 +31,7 @@ use tremor_value::Bytes;
 /// The kind.
 pub(crate) const SPEC: Spec = Spec {
     name: "bench",
-    summary: "Replays a file as fast as it can, measures how long events took that come back, and ends the process. A \
-              debug kind.",
+    summary: "Replays a file as fast as it can, measures how long events took that come back, and ends the process.",
     fields: FIELDS,
     needs_config: true,
     codec: CodecUse::Default("json"),

@@ -26,7 +26,7 @@ use tremor_value::Bytes;
 pub(crate) const SPEC: Spec = Spec {
     name: "cb",
     summary: "Replays files and says what was acknowledged and what failed; as a sink it acknowledges, fails, closes and \
-              opens as its events tell it. A debug kind.",
+              opens as its events tell it.",
     fields: &[
         Field {
             name: "paths",
