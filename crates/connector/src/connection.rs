@@ -123,7 +123,7 @@ impl Connection {
         Box::new(Self {
             stream: duplex.stream,
             has_input: !duplex.input.is_empty(),
-            buffer: Buffer::new(duplex.input),
+            buffer: Buffer::new(&duplex.input),
             intake: Intake::default(),
             pump: Pump::new(duplex.protocol, outbox, (unwritten, inlet.alias()), duplex.limits),
             signals: Signals::new(beacon.watch(), gate.watch()),
@@ -256,8 +256,9 @@ impl Connection {
         if self.discards {
             self.intake = Intake::default();
         }
+        // Boxed, for the sake of all the connections that have nothing to send on right now.
         if !self.intake.is_empty()
-            && let Some(ended) = self.push().await
+            && let Some(ended) = Box::pin(self.push()).await
         {
             return Some(ended);
         }
@@ -294,5 +295,21 @@ impl Connection {
             Poll::Pending
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_result<T, R>(_: impl Fn(T) -> R) -> usize {
+        size_of::<R>()
+    }
+
+    /// Most of what an idle connection takes are these two; queue, protocol and codec state come on top.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection>() <= 1024, "{}", size_of::<Connection>());
+        assert!(size_of_result(Connection::run) <= 256, "{}", size_of_result(Connection::run));
     }
 }

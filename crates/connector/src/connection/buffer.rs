@@ -26,8 +26,9 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// A buffer that begins with what arrived behind the handshake.
-    pub(super) fn new(bytes: BytesMut) -> Self {
-        Self { bytes, room: LEAST_BYTES, small_reads: 0 }
+    pub(super) fn new(bytes: &BytesMut) -> Self {
+        // Most often nothing: the memory of the handshake is given back.
+        Self { bytes: BytesMut::from(bytes.as_ref()), room: LEAST_BYTES, small_reads: 0 }
     }
 
     /// What was read and not yet taken.
@@ -106,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_room_follows_what_comes() {
-        let mut buffer = Buffer::new(BytesMut::new());
+        let mut buffer = Buffer::new(&BytesMut::new());
         let flood = vec![7; 1 << 20];
         let mut flood = flood.as_slice();
         while poll_fn(|cx| buffer.poll_fill(cx, &mut flood)).await.unwrap() > 0 {
@@ -128,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn little_that_comes_takes_little_memory_and_nothing_while_nothing_does() {
-        let mut buffer = Buffer::new(BytesMut::new());
+        let mut buffer = Buffer::new(&BytesMut::new());
         let (mut near, mut far) = tokio::io::duplex(LEAST_BYTES);
         assert!(poll_fn(|cx| buffer.poll_fill(cx, &mut near)).now_or_never().is_none());
         assert_eq!(buffer.bytes().capacity(), 0);

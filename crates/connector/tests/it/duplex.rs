@@ -5,7 +5,10 @@ use bytes::BytesMut;
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -99,6 +102,42 @@ impl AsyncWrite for Hoarding {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Pending
+    }
+}
+
+/// Always has more questions to read, up to its end, and takes every answer at once.
+struct Endless {
+    read: Arc<AtomicUsize>,
+}
+
+impl Endless {
+    const BYTES: usize = 64 << 20;
+}
+
+impl AsyncRead for Endless {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.read.load(Ordering::Relaxed) < Self::BYTES {
+            let before = into.filled().len();
+            while into.remaining() >= 2 {
+                into.put_slice(b"?\n");
+            }
+            self.read.fetch_add(into.filled().len() - before, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Endless {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -270,6 +309,46 @@ async fn answers_that_nobody_reads_stop_the_reading() {
         sent += questions.len();
         assert!(sent < 1 << 20, "nobody stops the peer");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_never_idle_lets_the_others_have_their_turn() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let flood = Arc::new(Mutex::new(Some(Endless { read: read.clone() })));
+    let attempts: Attempts = Box::new(move |_| {
+        let flood = flood.lock().unwrap().take();
+        Box::pin(async move { flood.map_or_else(refused, |flood| Ok(duplex(flood))) })
+    });
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    within(async {
+        while read.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let before = read.load(Ordering::Relaxed);
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+    let read = read.load(Ordering::Relaxed) - before;
+    assert!(read < 1 << 20, "{read} bytes were read in four turns");
+    within(subject.handle.stop()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_are_answered_while_the_flow_drains() {
+    let (attempts, mut peers) = pipes(1, 1024);
+    let mut subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    let mut peer = peers.remove(0);
+    peer.write_all(b"1\n").await.unwrap();
+    assert_eq!(subject.next().await, Seen::Event("out", "1".to_owned()));
+    let mut draining = Box::pin(subject.handle.drain());
+    assert!(timeout(Duration::from_secs(1), draining.as_mut()).await.is_err(), "there is a source in front");
+    peer.write_all(b"2\n?\n").await.unwrap();
+    assert_eq!(line(&mut peer).await, "!");
+    assert_eq!(subject.handle.given().0, 1, "what comes while the flow drains is too late");
 }
 
 #[tokio::test(start_paused = true)]

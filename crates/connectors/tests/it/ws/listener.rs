@@ -1,7 +1,9 @@
 //! Peers that misbehave harm nobody but themselves.
 
-use super::peers::{Port, echo, head, round_trip, server, upgrade};
+use super::peers::{Port, echo, head, round_trip, server, text, upgrade};
 use crate::harness::within;
+use async_tungstenite::tungstenite::Message;
+use futures_util::StreamExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -142,4 +144,75 @@ async fn a_drain_and_a_stop_with_everything_under_way() {
     assert_eq!(super::peers::close_code(&mut good).await, 1001);
     within(stopping).await.unwrap();
     assert_eq!(rest(&mut begun).await, b"");
+}
+
+/// A connection that has sent `begun` behind its handshake.
+async fn mid_message(port: &Port, begun: &[u8]) -> TcpStream {
+    let mut tcp = port.tcp().await;
+    tcp.write_all(upgrade("h", "").as_bytes()).await.unwrap();
+    assert!(head(&mut tcp).await.starts_with("HTTP/1.1 101"));
+    tcp.write_all(begun).await.unwrap();
+    tcp
+}
+
+#[tokio::test]
+async fn messages_that_never_end_hold_up_nobody() {
+    let (subject, port) = server("").await;
+    echo(subject, |_| {});
+    let mut unfinished = Vec::new();
+    for number in 0..50 {
+        // The first byte of a header, a header without its payload, a fragment that is not the last.
+        let begun: &[u8] = match number % 3 {
+            0 => b"\x81",
+            1 => b"\x81\xfe\xff\xff\0\0\0\0[1",
+            _ => b"\x01\x82\0\0\0\0[1",
+        };
+        unfinished.push(mid_message(&port, begun).await);
+    }
+    let mut good = port.client().await;
+    for number in 0..10 {
+        for slow in &mut unfinished {
+            // Whether it is a mistake by now is not what this is about.
+            let _open_or_not = slow.write_all(b"1").await;
+        }
+        round_trip(&mut good, number).await;
+    }
+}
+
+#[tokio::test]
+async fn a_large_message_passes_where_it_may_is_refused_where_it_may_not_and_harms_nobody() {
+    // More than a frame may have by default.
+    const BYTES: usize = 24 << 20;
+    let most =
+        format!(r#", "max_message_size": {BYTES}, "max_frame_size": {BYTES}, "auto_fragment_size": 1048576"#);
+    for (more, passes) in [("", false), (most.as_str(), true)] {
+        let (subject, port) = server(more).await;
+        echo(subject, |_| {});
+        let (large, mut good) = (port.client().await, port.client().await);
+        let message = format!("\"{}\"", "x".repeat(BYTES - 2));
+        let (mut sending, mut receiving) = large.split();
+        let send = async {
+            // Who is refused sees the connection end in the middle.
+            let _sent_or_not = sending.send(text(&message)).await;
+        };
+        let receive = async {
+            match receiving.next().await {
+                Some(Ok(Message::Close(frame))) => Err(frame.map(|frame| u16::from(frame.code))),
+                Some(Ok(answer)) => Ok(answer.len()),
+                Some(Err(_)) | None => Ok(0),
+            }
+        };
+        let others = async {
+            for number in 0..20 {
+                round_trip(&mut good, number).await;
+            }
+        };
+        let ((), answer, ()) = within(async { tokio::join!(send, receive, others) }).await;
+        match answer {
+            // A peer that is busy sending may see the end and not what came before it.
+            Ok(length) => assert_eq!(length, if passes { BYTES } else { 0 }),
+            Err(code) => assert_eq!((code, passes), (Some(1009), false)),
+        }
+        round_trip(&mut good, 21).await;
+    }
 }
