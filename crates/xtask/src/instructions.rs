@@ -19,7 +19,15 @@ use std::{
 };
 
 use crate::{
-    bench::{Bench, cases::file_flow, program, records::Records, report::number},
+    bench::{
+        Bench,
+        cases::{echo_flow, file_flow},
+        children::Running,
+        program,
+        records::Records,
+        report::number,
+        ws_load,
+    },
     error::{Doing as _, Error, Result},
     output,
 };
@@ -27,10 +35,14 @@ use parts::{PARTS, Part};
 
 /// How long one count may take: programs run at about a fiftieth of their speed.
 const LIMIT: Duration = Duration::from_secs(600);
-/// The whole program.
-const FLOW: &str = "flow file";
-/// Input of the whole program, short and long.
-const FLOW_BYTES: [u64; 2] = [1_000_000, 3_000_000];
+/// The whole program, from file to file and as an echo.
+const FLOW_FILE: &str = "flow file";
+const FLOW_ECHO: &str = "flow echo";
+
+type CountFlow = fn(&Bench) -> Result<Count>;
+
+/// Behind the parts in the table.
+const FLOWS: [(&str, CountFlow); 2] = [(FLOW_FILE, count_file), (FLOW_ECHO, count_echo)];
 
 /// Options of `cargo xtask instructions`.
 #[derive(clap::Args)]
@@ -62,8 +74,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let wanted =
         |name: &str| args.cases.is_empty() || args.cases.iter().any(|case| name.starts_with(case.as_str()));
     let parts: Vec<&Part> = PARTS.iter().filter(|part| wanted(part.name)).collect();
-    if parts.is_empty() && !wanted(FLOW) {
-        let known: Vec<_> = PARTS.iter().map(|part| part.name).chain([FLOW]).collect();
+    let flows: Vec<_> = FLOWS.iter().filter(|(name, _)| wanted(name)).collect();
+    if parts.is_empty() && flows.is_empty() {
+        let known: Vec<_> = names().collect();
         return Err(Error::UnknownCase { asked: args.cases.join(", "), known: known.join(", ") });
     }
     let mut counts = Vec::new();
@@ -75,12 +88,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             counts.push(count(part, &benches, folder.path())?);
         }
     }
-    if wanted(FLOW) {
-        output::note(FLOW);
-        counts.push(count_flow(args.binary.as_deref())?);
+    if !flows.is_empty() {
+        let bench = Bench::new(args.binary.as_deref())?;
+        for (name, count) in flows {
+            output::note(name);
+            counts.push(count(&bench)?);
+        }
     }
     output::result(&if args.json { json(&counts) } else { table(&counts) });
     Ok(ExitCode::SUCCESS)
+}
+
+/// What can be asked for.
+fn names() -> impl Iterator<Item = &'static str> {
+    PARTS.iter().map(|part| part.name).chain(FLOWS.iter().map(|(name, _)| *name))
 }
 
 /// Builds the benches of the parts and returns name and place of each.
@@ -134,30 +155,55 @@ fn count(part: &Part, benches: &[(String, PathBuf)], folder: &Path) -> Result<Co
     }
 }
 
-/// Runs the flow of the case `file` on a short and on a longer input; the difference is that of the events.
-fn count_flow(binary: Option<&Path>) -> Result<Count> {
-    let bench = Bench::new(binary)?;
+/// Runs the flow of the case `file` on a short and on a longer input.
+fn count_file(bench: &Bench) -> Result<Count> {
     let [path, output, flow] =
         ["in.json", "out.json", "flow.troy"].map(|name| bench.folder.path().join(name));
     fs::write(&flow, file_flow::filter_flow(&path, &output)).doing(|| "write a flow".to_owned())?;
-    let mut runs = Vec::new();
-    for bytes in FLOW_BYTES {
+    let run = |bytes: u64| {
         let records = Records::write(&path, bytes)?;
-        let mut command =
-            callgrind(&bench.program.server(&flow), None, &bench.folder.path().join("callgrind.out"));
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        let mut running = bench.children.spawn("the flow under valgrind", &mut command)?;
+        let mut running = whole_program(bench, &flow)?;
         running.finish(LIMIT)?;
-        let said = running.said();
-        let problem = || Error::NoCount { name: FLOW.to_owned(), problem: said.clone() };
-        runs.push((records.lines, collected(&said).ok_or_else(problem)?));
+        Ok((records.lines, running.said()))
+    };
+    let what = "a record of 630 bytes, file -> select event ... where -> file, in the whole program";
+    difference(FLOW_FILE, what, [run(1_000_000)?, run(3_000_000)?])
+}
+
+/// Sends few and more messages through the echo flow, one after the other.
+fn count_echo(bench: &Bench) -> Result<Count> {
+    let folder = echo_flow::folder(bench)?;
+    let run = |messages: u64| {
+        let address = program::free_address()?;
+        let mut running = whole_program(bench, &echo_flow::write(&folder, address, None)?)?;
+        program::wait_for_accept(&mut running, address)?;
+        ws_load::ping_pong(&ws_load::Target::plain(address), messages, || None)?;
+        running.ask_to_end();
+        running.finish(LIMIT)?;
+        Ok((messages + messages / ws_load::WARM_UP_PART, running.said()))
+    };
+    let what = "a message of 100 bytes of JSON through the echo flow, one at a time, in the whole program";
+    difference(FLOW_ECHO, what, [run(1_000)?, run(3_000)?])
+}
+
+/// `server run` of a flow, counted from its start to its end.
+fn whole_program(bench: &Bench, flow: &Path) -> Result<Running> {
+    let out = bench.folder.path().join("callgrind.out");
+    let mut command = callgrind(&bench.program.server(flow), None, &out);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    bench.children.spawn("the flow under valgrind", &mut command)
+}
+
+/// What the second run has more than the first one: items, and what valgrind said.
+fn difference(name: &'static str, what: &'static str, runs: [(u64, String); 2]) -> Result<Count> {
+    let [(few, less), (many, more)] = &runs;
+    match (collected(less), collected(more)) {
+        (Some(less), Some(more)) if more > less && many > few => {
+            let items = many - few;
+            Ok(Count { name, what, items, each: (more - less) as f64 / items as f64 })
+        }
+        _ => Err(Error::NoCount { name: name.to_owned(), problem: format!("{less}{more}") }),
     }
-    let ([(few, less), (many, more)], what) = (
-        <[_; 2]>::try_from(runs).unwrap_or_default(),
-        "a record of 630 bytes, file -> select event ... where -> file, in the whole program",
-    );
-    let items = many - few;
-    Ok(Count { name: FLOW, what, items, each: (more as f64 - less as f64) / items as f64 })
 }
 
 /// `command` under callgrind, which counts all, or only what is called by functions of that name.
@@ -217,6 +263,15 @@ mod tests {
     }
 
     #[test]
+    fn what_starting_takes_is_taken_off() {
+        let said = |count: u64| format!("==7== Collected : {count}\n");
+        let count = difference("a", "b", [(10, said(1_000)), (30, said(1_500))]).unwrap();
+        assert_eq!((count.items, count.each), (20, 25.0));
+        assert!(difference("a", "b", [(10, said(1_000)), (30, said(900))]).is_err());
+        assert!(difference("a", "b", [(10, said(1_000)), (30, String::new())]).is_err());
+    }
+
+    #[test]
     fn commands_are_wrapped_whole() {
         let mut command = Command::new("prog");
         command.args(["a b", "c"]).current_dir("/d");
@@ -236,10 +291,10 @@ mod tests {
 
     #[test]
     fn every_part_has_a_name_of_its_own() {
-        let mut names: Vec<_> = PARTS.iter().map(|part| part.name).chain([FLOW]).collect();
+        let mut names: Vec<_> = names().collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), PARTS.len() + 1);
+        assert_eq!(names.len(), PARTS.len() + FLOWS.len());
     }
 
     #[test]

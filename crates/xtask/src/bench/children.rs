@@ -146,6 +146,14 @@ impl Running {
         self.until(time + STAY_GRACE, || (start.elapsed() >= time).then_some(()))
     }
 
+    /// Tells the process to end in good order.
+    pub(crate) fn ask_to_end(&self) {
+        let _live = self.children.live();
+        if let Some(pid) = pid_of(self.child.id()).filter(|_| !self.ended) {
+            let _gone = kill_process(pid, Signal::TERM);
+        }
+    }
+
     /// All that the process has said on its standard error.
     pub(crate) fn said(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()

@@ -34,7 +34,7 @@ pub(crate) use wire::{Target, trusting};
 /// How long a whole measurement may take, connecting included.
 const LIMIT: Duration = Duration::from_secs(120);
 /// One part in so many of the messages goes ahead unmeasured.
-const WARM_UP_PART: u64 = 20;
+pub(crate) const WARM_UP_PART: u64 = 20;
 
 /// How much is sent.
 #[derive(Debug, Clone, Copy)]

@@ -4,11 +4,8 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 
 use tokio::task::LocalSet;
 
-use super::{Measured, connection::Connection, in_time, metered, wire::Target};
+use super::{Measured, WARM_UP_PART, connection::Connection, in_time, metered, wire::Target};
 use crate::error::{Error, Result};
-
-/// One part in so many of the handshakes goes ahead unmeasured.
-const WARM_UP_PART: u64 = 20;
 
 /// Connects `count` times, `at_once` at a time, and closes each connection once its handshake is done.
 ///

@@ -2,11 +2,8 @@
 
 use std::time::Instant;
 
-use super::{Measured, connection::Connection, in_time, metered, wire::Target};
+use super::{Measured, WARM_UP_PART, connection::Connection, in_time, metered, wire::Target};
 use crate::error::Result;
-
-/// One part in so many of the messages goes ahead unmeasured.
-const WARM_UP_PART: u64 = 20;
 
 /// Times from a message to its answer, in nanoseconds.
 #[derive(Debug, Default)]
