@@ -73,8 +73,9 @@ impl Chance {
 /// How many entries of the log in `name` are confirmed, as its file says (`spec/connectors.md` 3.20; the number stands
 /// behind 8 bytes of name and 4 of version).
 fn position(folder: &Folder, name: &str) -> u64 {
-    let file = folder.path(name).join("position");
-    fs::read(file).map_or(0, |content| u64::from_le_bytes(content[12..20].try_into().unwrap()))
+    let Ok(content) = fs::read(folder.path(name).join("position")) else { return 0 };
+    let number = content.get(12..).and_then(<[u8]>::first_chunk);
+    u64::from_le_bytes(*number.expect("a position file has 20 bytes"))
 }
 
 /// Puts `FILL` more events behind `sent` into the first log.
