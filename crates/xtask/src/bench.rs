@@ -67,6 +67,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let chosen = choose(&args.cases)?;
     let bench = Bench::new(args.binary.as_deref())?;
 
+    if cfg!(debug_assertions) {
+        output::note("warning: the references were built without optimisation, so no ratio means anything");
+    }
     let machine = machine::facts(&bench.program);
     if !args.json {
         output::result(&machine.text());
