@@ -211,6 +211,7 @@ impl Connection {
             }
         }
         self.turn_bytes = TURN_BYTES;
+        self.trim();
         if self.busy && self.rest_at.is_none() {
             self.rest_at = Some(Box::pin(sleep(REST_AFTER)));
         }
@@ -227,6 +228,15 @@ impl Connection {
             self.signals.forget_listener();
         }
         self.signals.listen(cx);
+    }
+
+    /// Gives back what large reads and batches took. It is asked for anew in the next turn, by whichever connection
+    /// that is of: so only connections at work have it, however many are open. All of it was taken by the thread that
+    /// gives it back, which is what allocators like best.
+    fn trim(&mut self) {
+        self.buffer.trim();
+        self.intake = Intake::default();
+        self.pump.trim();
     }
 
     /// Nothing was read for a while; if nothing was written either, spare memory is given back.

@@ -138,7 +138,7 @@ pub trait Protocol: Send {
     /// What to tell of the end, once the byte stream has ended. Called at most once and last.
     fn closed(&mut self, cut: Cut) -> Closed;
 
-    /// Gives back memory that an idle connection does not need.
+    /// Gives back what large reads took: nothing more is there to be read right now. Called often.
     fn rest(&mut self) {
         // Most protocols hold nothing between messages.
     }

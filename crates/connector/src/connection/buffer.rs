@@ -4,23 +4,27 @@ use bytes::BytesMut;
 use std::{
     io,
     mem::MaybeUninit,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, ready},
 };
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
-/// Room for a read on a connection that does little. It is on the stack: such a connection owns no more than what
-/// came and was not yet taken.
+/// Room for a read on a connection that does little.
 const LEAST_BYTES: usize = 4 * 1024;
 /// Room for a read while the peer fills every one.
 const MOST_BYTES: usize = 64 * 1024;
 /// Reads in a row that leave most of the room empty before there is less of it.
 const SMALL_READS: u8 = 16;
+/// Memory that is kept between reads.
+const KEPT_BYTES: usize = 512;
 
-/// Bytes that were read and not yet taken, and room for more.
+/// Bytes that were read and not yet taken. Reads go by way of the stack, so it owns no more than what came: one copy
+/// costs less than memory that every connection would hold while it waits.
 pub(super) struct Buffer {
     bytes: BytesMut,
-    room: usize,
+    /// What `bytes` held at most since it has its memory.
+    held: usize,
+    has_much_room: bool,
     small_reads: u8,
 }
 
@@ -28,7 +32,12 @@ impl Buffer {
     /// A buffer that begins with what arrived behind the handshake.
     pub(super) fn new(bytes: &BytesMut) -> Self {
         // Most often nothing: the memory of the handshake is given back.
-        Self { bytes: BytesMut::from(bytes.as_ref()), room: LEAST_BYTES, small_reads: 0 }
+        Self {
+            bytes: BytesMut::from(bytes.as_ref()),
+            held: bytes.len(),
+            has_much_room: false,
+            small_reads: 0,
+        }
     }
 
     /// What was read and not yet taken.
@@ -42,33 +51,33 @@ impl Buffer {
         cx: &mut Context<'_>,
         reader: &mut (impl AsyncRead + Unpin),
     ) -> Poll<io::Result<usize>> {
-        if self.room <= LEAST_BYTES {
-            let mut space = [MaybeUninit::uninit(); LEAST_BYTES];
-            let mut read = ReadBuf::uninit(&mut space);
-            ready!(Pin::new(reader).poll_read(cx, &mut read))?;
-            self.bytes.extend_from_slice(read.filled());
-            let read = read.filled().len();
-            if read == LEAST_BYTES {
-                self.room *= 2;
-            }
+        if !self.has_much_room {
+            let read = ready!(self.poll_fill_by::<LEAST_BYTES>(cx, reader))?;
+            self.has_much_room = read == LEAST_BYTES;
             return Poll::Ready(Ok(read));
         }
-        self.bytes.reserve(self.room);
-        let offered = self.bytes.capacity() - self.bytes.len();
-        let read = ready!(pin!(reader.read_buf(&mut self.bytes)).poll(cx))?;
-        if read >= offered.min(self.room) {
-            self.room = (self.room * 2).min(MOST_BYTES);
-            self.small_reads = 0;
-        } else if read < self.room / 4 {
-            self.small_reads += 1;
-            if self.small_reads >= SMALL_READS {
-                self.room /= 2;
-                self.small_reads = 0;
-            }
-        } else {
+        let read = ready!(self.poll_fill_by::<MOST_BYTES>(cx, reader))?;
+        self.small_reads = if read > LEAST_BYTES { 0 } else { self.small_reads + 1 };
+        if self.small_reads >= SMALL_READS {
+            self.has_much_room = false;
             self.small_reads = 0;
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// Not inlined: what reads little should not have the larger room on its stack.
+    #[inline(never)]
+    fn poll_fill_by<const ROOM: usize>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut (impl AsyncRead + Unpin),
+    ) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); ROOM];
+        let mut read = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(reader).poll_read(cx, &mut read))?;
+        self.bytes.extend_from_slice(read.filled());
+        self.held = self.held.max(self.bytes.len());
+        Poll::Ready(Ok(read.filled().len()))
     }
 
     /// Throws away what comes, until the stream ends.
@@ -85,12 +94,24 @@ impl Buffer {
         }
     }
 
+    /// Gives back what large reads took.
+    pub(super) fn trim(&mut self) {
+        if self.held > KEPT_BYTES && self.bytes.len() <= KEPT_BYTES {
+            self.renew();
+        }
+    }
+
     /// Gives back memory that an idle connection does not need.
     pub(super) fn rest(&mut self) {
-        self.room = LEAST_BYTES;
+        self.has_much_room = false;
         self.small_reads = 0;
-        // What is left of an unfinished frame header stays, in memory of its own.
+        self.renew();
+    }
+
+    /// What is left of an unfinished frame header stays, in memory of its own.
+    fn renew(&mut self) {
         self.bytes = BytesMut::from(self.bytes.as_ref());
+        self.held = self.bytes.len();
     }
 }
 
@@ -113,18 +134,37 @@ mod tests {
         while poll_fn(|cx| buffer.poll_fill(cx, &mut flood)).await.unwrap() > 0 {
             buffer.bytes().clear();
         }
-        assert_eq!(buffer.room, MOST_BYTES);
-        for _ in 0..200 {
+        assert!(buffer.has_much_room);
+        assert_eq!(fill(&mut buffer, &[1; 2 * MOST_BYTES]).await, MOST_BYTES);
+        buffer.bytes().clear();
+        for _ in 0..SMALL_READS {
             assert_eq!(fill(&mut buffer, &[1; 10]).await, 10);
             buffer.bytes().clear();
         }
-        assert_eq!(buffer.room, LEAST_BYTES);
+        assert!(!buffer.has_much_room);
         buffer.bytes().extend_from_slice(b"unfinished");
         buffer.rest();
         assert_eq!(buffer.bytes().as_ref(), b"unfinished");
         assert!(buffer.bytes().capacity() < 100);
         assert_eq!(fill(&mut buffer, &[1; 5000]).await, LEAST_BYTES);
-        assert_eq!(buffer.room, 2 * LEAST_BYTES);
+        assert!(buffer.has_much_room);
+    }
+
+    #[tokio::test]
+    async fn between_reads_only_little_is_kept() {
+        let mut buffer = Buffer::new(&BytesMut::new());
+        assert_eq!(fill(&mut buffer, &[1; 4000]).await, 4000);
+        buffer.trim();
+        assert_eq!(buffer.bytes().len(), 4000, "what was not taken stays");
+        let payload = buffer.bytes().split_to(3990).freeze();
+        buffer.trim();
+        assert_eq!(buffer.bytes().as_ref(), [1; 10]);
+        assert!(buffer.bytes().capacity() < 100);
+        assert!(payload.is_unique(), "the rest has memory of its own");
+        buffer.bytes().clear();
+        let room = buffer.bytes().capacity();
+        buffer.trim();
+        assert_eq!(buffer.bytes().capacity(), room, "a little is not worth asking for it again");
     }
 
     #[tokio::test]

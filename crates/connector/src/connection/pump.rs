@@ -24,10 +24,10 @@ use tokio::{
 
 /// Answers of the protocol itself that may wait before reading stops.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
-/// Room that the write buffer keeps between batches.
-const READY_BYTES: usize = 64 * 1024;
-/// Messages whose ends are kept room for between batches.
-const KEPT_ENDS: usize = 1024;
+/// Framed bytes that room is kept for while nothing is under way.
+const KEPT_BYTES: usize = 512;
+/// Messages that room is kept for while nothing is under way.
+const KEPT_MESSAGES: usize = 4;
 
 /// Moves messages from the outbox through the protocol into the stream.
 ///
@@ -45,6 +45,8 @@ pub(super) struct Pump {
     messages: Messages,
     /// Where each of `messages` ends in `framed`.
     ends: Vec<End>,
+    /// Payload bytes of `messages`.
+    took_bytes: usize,
     /// Messages whose fate is known.
     settled: usize,
     /// Why a message of the element at hand could not be sent.
@@ -84,6 +86,7 @@ impl Pump {
             alias,
             messages: Messages::default(),
             ends: Vec::new(),
+            took_bytes: 0,
             settled: 0,
             element_error: None,
             framed: Vec::new(),
@@ -194,6 +197,17 @@ impl Pump {
         let _gone_or_not = timeout(self.limits.close, stream.shutdown()).await;
     }
 
+    /// Gives back what large batches took, if nothing is under way.
+    pub(super) fn trim(&mut self) {
+        self.protocol.rest();
+        if self.framed.is_empty() && self.framed.capacity() > KEPT_BYTES {
+            self.framed = Vec::new();
+        }
+        if self.ends.is_empty() && self.ends.capacity() > KEPT_MESSAGES {
+            self.ends = Vec::new();
+        }
+    }
+
     /// Gives back memory that an idle connection does not need.
     pub(super) fn rest(&mut self) {
         self.protocol.rest();
@@ -206,11 +220,15 @@ impl Pump {
         self.outbox.rest();
     }
 
-    /// Drops messages that are settled, and with them the memory that large ones took.
+    /// Drops messages that are settled, and the memory of many or large ones: it would be what the outbox is filled
+    /// into next, and wait there.
     fn forget_messages(&mut self) {
         self.messages.clear();
+        if self.ends.len() > KEPT_MESSAGES || self.took_bytes > KEPT_BYTES {
+            self.messages = Messages::default();
+        }
+        self.took_bytes = 0;
         self.ends.clear();
-        self.ends.shrink_to(KEPT_ENDS);
         self.settled = 0;
     }
 
@@ -222,6 +240,7 @@ impl Pump {
         self.outbox.take(&mut self.messages);
         for message in self.messages.iter() {
             let sent = self.protocol.write(message.payload, message.binary, &mut self.framed);
+            self.took_bytes += message.payload.len();
             self.ends.push(End {
                 at: self.framed.len(),
                 payload_bytes: message.payload.len(),
@@ -273,7 +292,6 @@ impl Pump {
             }
             self.stall = None;
             self.framed.clear();
-            self.framed.shrink_to(READY_BYTES);
             self.written = 0;
             self.reply_bytes = 0;
         }
