@@ -1,11 +1,11 @@
 //! JSON in and out (`spec/codecs.md` A.2).
 //!
 //! [`Parser`] turns one document into a value; [`write()`], [`write_sorted`] and [`to_string`] go the other
-//! way. What does the fast parsing is hidden behind this module; why a document was refused, and where, is
-//! found by our own check.
+//! way.
 //!
-//! [`Parser::document`] builds nothing: `skim` checks the text and lists its members, `raw` reads what was checked
-//! (see `docs/decisions/0006-json-payloads-stay-text.md`).
+//! `skim` checks a text in one pass and lists its members; `read` builds values of a text that was checked, and `raw` finds
+//! and rewrites parts of it. [`Parser::document`] only skims (see `docs/decisions/0006-json-payloads-stay-text.md`). What
+//! `skim` does not accept goes to `check`, which says why a document is refused, and where.
 
 mod block;
 mod check;
@@ -13,6 +13,7 @@ mod error;
 mod number;
 mod parse;
 pub(crate) mod raw;
+mod read;
 pub(crate) mod skim;
 mod write;
 

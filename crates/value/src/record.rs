@@ -22,10 +22,14 @@ impl Record {
     /// Up to this many members a record is searched from the front; larger ones get an index.
     pub(crate) const LINEAR_MAX: usize = 32;
 
-    /// A record of members that the caller knows to be few and to have different keys.
+    /// A record of members that the caller knows to have different keys.
+    #[inline]
     pub(crate) fn from_unique(members: Vec<(Str, Value)>) -> Self {
-        debug_assert!(members.len() <= Self::LINEAR_MAX);
-        Self { members, index: None }
+        let mut record = Self { members, index: None };
+        if record.members.len() > Self::LINEAR_MAX {
+            record.index_all();
+        }
+        record
     }
 
     /// An empty record with room for `capacity` members.
@@ -153,11 +157,14 @@ impl Record {
             (Some(index), Some((key, _))) => {
                 index.insert(key.clone(), self.members.len() - 1);
             }
-            _ => {
-                let positions = self.members.iter().enumerate().map(|(at, (key, _))| (key.clone(), at));
-                self.index = Some(Box::new(positions.collect()));
-            }
+            _ => self.index_all(),
         }
+    }
+
+    #[cold]
+    fn index_all(&mut self) {
+        let positions = self.members.iter().enumerate().map(|(at, (key, _))| (key.clone(), at));
+        self.index = Some(Box::new(positions.collect()));
     }
 
     fn position(&self, key: &str) -> Option<usize> {

@@ -13,24 +13,29 @@ use crate::{Str, Value};
 const DIRECT_DEPTH: u32 = 32;
 
 /// Frees the members of a record.
-pub(crate) fn release_members(members: Vec<(Str, Value)>) {
+pub(crate) fn release_members(mut members: Vec<(Str, Value)>) {
     let mut waiting = Vec::new();
-    for (_, value) in members {
-        release_level(value, 0, &mut waiting);
-    }
+    release_in(&mut members, 0, &mut waiting);
     drain(waiting);
 }
 
 /// Frees `value`.
 pub(crate) fn release(value: Value) {
-    let mut waiting = Vec::new();
-    release_level(value, 0, &mut waiting);
-    drain(waiting);
+    drain(vec![value]);
 }
 
 fn drain(mut waiting: Vec<Value>) {
     while let Some(value) = waiting.pop() {
         release_level(value, 0, &mut waiting);
+    }
+}
+
+/// Frees what is nested in members. What is left of them is dropped in the plain way.
+fn release_in(members: &mut [(Str, Value)], depth: u32, waiting: &mut Vec<Value>) {
+    for (_, value) in members {
+        if value.is_container() {
+            release_level(std::mem::take(value), depth, waiting);
+        }
     }
 }
 
@@ -41,15 +46,16 @@ fn release_level(value: Value, depth: u32, waiting: &mut Vec<Value>) {
     }
     match value {
         Value::Array(items) => {
-            for item in Arc::into_inner(items).unwrap_or_default() {
-                release_level(item, depth + 1, waiting);
+            let mut items = Arc::into_inner(items).unwrap_or_default();
+            for item in &mut items {
+                if item.is_container() {
+                    release_level(std::mem::take(item), depth + 1, waiting);
+                }
             }
         }
         Value::Record(record) => {
             let members = Arc::into_inner(record).map(|mut record| record.take_members());
-            for (_, member) in members.unwrap_or_default() {
-                release_level(member, depth + 1, waiting);
-            }
+            release_in(&mut members.unwrap_or_default(), depth + 1, waiting);
         }
         _ => {}
     }

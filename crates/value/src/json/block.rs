@@ -135,6 +135,15 @@ fn last(text: &[u8], at: usize) -> Block {
     Block::new(padded)
 }
 
+impl Block {
+    /// The bytes as one number, the first one lowest.
+    #[inline(always)]
+    pub(super) fn bits(self) -> u128 {
+        let [low, high] = self.halves();
+        u128::from(low) | u128::from(high) << 64
+    }
+}
+
 /// Number of bytes up to the first one in `mask`; at most 16 if there is none.
 #[inline(always)]
 pub(super) fn first(mask: u32) -> usize {

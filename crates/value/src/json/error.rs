@@ -60,7 +60,7 @@ pub enum Problem {
     /// Too large for a double.
     #[error("the number is too large for a float")]
     FloatRange,
-    /// The fast parser refused what our own check accepts.
+    /// What was checked could not be read: a fault of this crate.
     #[error("the document could not be parsed")]
     Refused,
 }

@@ -5,9 +5,10 @@
 
 use super::block::{self, LEN};
 use super::number;
+use super::read::{Keys, Reader};
 use super::skim::{self, is_white};
 use super::write::{write_float, write_integer, write_string};
-use crate::{Record, Str, Value};
+use crate::Value;
 
 /// Builds the value of `text`.
 pub(crate) fn read(text: &[u8]) -> Option<Value> {
@@ -19,123 +20,9 @@ pub(crate) fn read(text: &[u8]) -> Option<Value> {
         [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
             return simdutf8::basic::from_utf8(inner).ok().map(Value::from);
         }
-        [b'0'..=b'9', ..] => {
-            if let Some(integer) = small_integer(text) {
-                return Some(Value::I64(integer));
-            }
-        }
         _ => {}
     }
-    let text = simdutf8::basic::from_utf8(text).ok()?;
-    let mut value = Value::Null;
-    Reader { text, at: 0, members: Vec::new() }.value(&mut value)?;
-    Some(value)
-}
-
-/// Builds the values of a text from front to back.
-///
-/// The recursion is bounded, since nothing deeper than [`MAX_DEPTH`](super::MAX_DEPTH) was accepted.
-struct Reader<'t> {
-    text: &'t str,
-    at: usize,
-    /// The members so far of all open records.
-    members: Vec<(Str, Value)>,
-}
-
-impl Reader<'_> {
-    fn value(&mut self, slot: &mut Value) -> Option<()> {
-        match self.solid()? {
-            b'"' => *slot = Value::String(self.string()?),
-            b'{' => *slot = self.record()?,
-            b'[' => *slot = self.array()?,
-            b't' => {
-                self.at += 4;
-                *slot = Value::Bool(true);
-            }
-            b'f' => {
-                self.at += 5;
-                *slot = Value::Bool(false);
-            }
-            b'n' => {
-                self.at += 4;
-                *slot = Value::Null;
-            }
-            _ => {
-                let end = scalar_end(self.text.as_bytes(), self.at);
-                let number = self.text.get(self.at..end)?;
-                *slot = match small_integer(number.as_bytes()) {
-                    Some(integer) => Value::I64(integer),
-                    None => number::value(number)?,
-                };
-                self.at = end;
-            }
-        }
-        Some(())
-    }
-
-    fn array(&mut self) -> Option<Value> {
-        self.at += 1;
-        let mut items = Vec::new();
-        if self.solid()? == b']' {
-            self.at += 1;
-            return Some(items.into());
-        }
-        loop {
-            items.push(Value::Null);
-            self.value(items.last_mut()?)?;
-            let next = self.solid()?;
-            self.at += 1;
-            if next == b']' {
-                return Some(items.into());
-            }
-        }
-    }
-
-    fn record(&mut self) -> Option<Value> {
-        self.at += 1;
-        let first = self.members.len();
-        if self.members.capacity() == 0 {
-            self.members.reserve(16);
-        }
-        let mut next = self.solid()?;
-        while next != b'}' {
-            if next == b',' {
-                self.at += 1;
-                self.solid()?;
-            }
-            let key = self.string()?;
-            self.solid()?;
-            self.at += 1;
-            let mut value = Value::Null;
-            self.value(&mut value)?;
-            self.members.push((key, value));
-            next = self.solid()?;
-        }
-        self.at += 1;
-        let members = self.members.drain(first..);
-        if members.len() <= Record::LINEAR_MAX {
-            return Some(Record::from_unique(members.collect()).into());
-        }
-        let mut record = Record::with_capacity(members.len());
-        for (key, value) in members {
-            record.push_new(key, value);
-        }
-        Some(record.into())
-    }
-
-    /// Reads a string with its quotes.
-    fn string(&mut self) -> Option<Str> {
-        let start = self.at + 1;
-        let (end, is_plain) = string_end(self.text.as_bytes(), start)?;
-        self.at = end + 1;
-        let inner = self.text.get(start..end)?;
-        if is_plain { Some(inner.into()) } else { unescape(inner).map(Str::from) }
-    }
-
-    fn solid(&mut self) -> Option<u8> {
-        self.at = solid(self.text.as_bytes(), self.at);
-        self.text.as_bytes().get(self.at).copied()
-    }
+    Reader::default().read(simdutf8::basic::from_utf8(text).ok()?, Keys::Plain)
 }
 
 /// Appends `text` as this crate writes its value.
@@ -272,7 +159,7 @@ fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// The place of the quote that ends the string whose content begins at `at`, and whether it has no escapes.
-fn string_end(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
+pub(super) fn string_end(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
     let mut is_plain = true;
     loop {
         let plain = block::first(block::load(text, at).ends_plain_text());
@@ -298,15 +185,6 @@ fn scalar_end(text: &[u8], at: usize) -> usize {
     at + rest.iter().position(ends).unwrap_or(rest.len())
 }
 
-/// A positive integer that surely fits.
-fn small_integer(text: &[u8]) -> Option<i64> {
-    if text.len() > 18 {
-        return None;
-    }
-    text.iter()
-        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
-}
-
 /// The place of the next byte that is no white space.
 fn solid(text: &[u8], mut at: usize) -> usize {
     while text.get(at).is_some_and(|byte| is_white(*byte)) {
@@ -316,7 +194,7 @@ fn solid(text: &[u8], mut at: usize) -> usize {
 }
 
 /// A string without its escapes.
-fn unescape(text: &str) -> Option<String> {
+pub(super) fn unescape(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
