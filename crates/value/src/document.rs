@@ -3,6 +3,7 @@
 mod nested;
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
@@ -17,6 +18,12 @@ const INLINE_MEMBERS: usize = 12;
 
 /// Room for written members that the first one makes: who writes one mostly writes a few.
 const FIRST_WRITTEN: usize = 8;
+
+/// Members that are written one by one; then the tree, which finds them by an index, takes over.
+const MOST_WRITTEN: usize = 2 * skim::MAX_INDEXED;
+
+/// Members that are looked for in a text without a list before it is built.
+const MOST_WALKS: u8 = 2;
 
 /// A valid array or record as text, of which no key has an escape and no record has a key twice.
 ///
@@ -38,6 +45,30 @@ pub(crate) struct Document {
     is_changed: bool,
     /// The whole as a tree, once somebody has asked for it.
     tree: OnceLock<Value>,
+    walks: Walks,
+}
+
+/// How often a text without a list of members was searched.
+#[derive(Debug, Default)]
+struct Walks(AtomicU8);
+
+impl Walks {
+    /// `true` if one more search is cheaper than building everything.
+    fn another(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) < MOST_WALKS
+    }
+}
+
+impl Clone for Walks {
+    fn clone(&self) -> Self {
+        Self(AtomicU8::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+/// What a member is at present.
+enum Found<'d> {
+    Text(&'d [u8]),
+    Value(&'d Value),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +97,7 @@ impl Document {
             edits: Vec::new(),
             is_changed: false,
             tree: OnceLock::new(),
+            walks: Walks::default(),
         });
         let shift = u32::try_from(skimmed.start).unwrap_or(u32::MAX);
         if let (Some(new), Kind::Record) = (Arc::get_mut(&mut document), skimmed.kind) {
@@ -85,9 +117,9 @@ impl Document {
         self.kind != Kind::Array
     }
 
-    /// `true` if members can be changed one by one.
-    pub(crate) fn is_indexed(&self) -> bool {
-        self.kind == Kind::Record
+    /// `true` if changing a member here is cheaper than in the tree.
+    pub(crate) fn is_changeable(&self) -> bool {
+        self.kind == Kind::Record && self.written.len() < MOST_WRITTEN && !self.is_built()
     }
 
     pub(crate) fn is_built(&self) -> bool {
@@ -130,30 +162,36 @@ impl Document {
         first: &str,
         mut rest: impl Iterator<Item = &'k str>,
     ) -> Option<Cow<'_, Value>> {
-        if self.is_built() || !self.is_indexed() {
-            return rest.try_fold(self.tree().get(first)?, |value, key| value.get(key)).map(Cow::Borrowed);
-        }
-        let member = self.find(first)?;
-        match self.text_of(member) {
-            Some(text) => rest.try_fold(text, raw::member).map(|text| Cow::Owned(read(text))),
-            None => {
-                let (_, value) = self.written(*member)?;
-                rest.try_fold(value, |value, key| value.get(key)).map(Cow::Borrowed)
-            }
+        match self.look_for(first)? {
+            Found::Text(text) => rest.try_fold(text, raw::member).map(|text| Cow::Owned(read(text))),
+            Found::Value(value) => rest.try_fold(value, |value, key| value.get(key)).map(Cow::Borrowed),
         }
     }
 
     /// `true` if there is something at the end of the path.
     pub(crate) fn contains_path<'k>(&self, first: &str, mut rest: impl Iterator<Item = &'k str>) -> bool {
-        if self.is_built() || !self.is_indexed() {
-            return self.get_path(first, rest).is_some();
+        match self.look_for(first) {
+            Some(Found::Text(text)) => rest.try_fold(text, raw::member).is_some(),
+            Some(Found::Value(value)) => rest.try_fold(value, |value, key| value.get(key)).is_some(),
+            None => false,
         }
-        let Some(member) = self.find(first) else { return false };
-        match self.text_of(member) {
-            Some(text) => rest.try_fold(text, raw::member).is_some(),
-            None => self
-                .written(*member)
-                .is_some_and(|(_, value)| rest.try_fold(value, |value, key| value.get(key)).is_some()),
+    }
+
+    fn look_for(&self, key: &str) -> Option<Found<'_>> {
+        if let Some(tree) = self.tree.get() {
+            return tree.get(key).map(Found::Value);
+        }
+        match self.kind {
+            Kind::Array | Kind::Scalar => None,
+            Kind::LargeRecord if self.walks.another() => raw::member(&self.text, key).map(Found::Text),
+            Kind::LargeRecord => self.tree().get(key).map(Found::Value),
+            Kind::Record => {
+                let member = self.find(key)?;
+                match self.text_of(member) {
+                    Some(text) => Some(Found::Text(text)),
+                    None => self.written(*member).map(|(_, value)| Found::Value(value)),
+                }
+            }
         }
     }
 

@@ -72,7 +72,7 @@ impl Payload {
         }
     }
 
-    /// Member `key`, if this is a record that has it. Builds at most that member, and each time anew.
+    /// Member `key`, if this is a record that has it. As [`Payload::get_path`].
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Cow<'_, Value>> {
         match &self.form {
@@ -82,7 +82,8 @@ impl Payload {
     }
 
     /// What stands at the end of a path of keys; `None` if a key is missing or a value on the way is no record.
-    /// Builds at most what it gives. The empty path gives the whole value.
+    /// Builds what it gives, and each time anew; only after several questions to a document of very many members the whole
+    /// of it. The empty path gives the whole value.
     #[must_use]
     pub fn get_path<'k>(&self, path: impl IntoIterator<Item = &'k str>) -> Option<Cow<'_, Value>> {
         let mut path = path.into_iter();
@@ -95,7 +96,8 @@ impl Payload {
         }
     }
 
-    /// `true` if [`Payload::get_path`] would give something. Never builds anything.
+    /// `true` if [`Payload::get_path`] would give something. Builds nothing; only after several questions to a document of
+    /// very many members the whole of it.
     #[must_use]
     pub fn contains_path<'k>(&self, path: impl IntoIterator<Item = &'k str>) -> bool {
         let mut path = path.into_iter();
@@ -180,8 +182,7 @@ impl Payload {
 
     /// What a change is made to: the document, as long as that is cheaper than a tree.
     fn changeable(&mut self) -> Changeable<'_> {
-        let is_kept =
-            matches!(&self.form, Form::Document(document) if document.is_indexed() && !document.is_built());
+        let is_kept = matches!(&self.form, Form::Document(document) if document.is_changeable());
         if !is_kept {
             return Changeable::Tree(self.value_mut());
         }

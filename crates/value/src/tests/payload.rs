@@ -133,6 +133,38 @@ fn many_members_are_not_quadratic() {
 }
 
 #[test]
+fn a_few_members_of_a_large_record_are_found_without_building_it() {
+    let members: Vec<String> = (0..1_000).map(|number| format!(r#""k{number}":{{"in":{number}}}"#)).collect();
+    let payload = document(&format!("{{{}}}", members.join(",")));
+    assert_eq!(payload.get_path(["k700", "in"]).as_deref(), Some(&Value::from(700_i64)));
+    assert!(!payload.contains_path(["none"]) && !payload.is_built());
+    // Who asks for all of them must not search the text for each.
+    assert_eq!(payload.get_path(["k701", "in"]).as_deref(), Some(&Value::from(701_i64)));
+    assert!(payload.is_built() && payload.contains_path(["k999", "in"]));
+    let list = document(r#"[{"a":1}]"#);
+    assert!(list.get("a").is_none() && !list.contains_path(["a"]) && !list.is_built());
+}
+
+#[test]
+fn many_changes_are_made_in_a_tree() {
+    let mut added = document(r#"{"a":1}"#);
+    let mut replaced = document(r#"{"a":1}"#);
+    let mut set = document(r#"{"a":1}"#);
+    for number in 0..200_i64 {
+        assert!(added.insert(format!("k{number}"), number));
+        *set.member_or_null(&format!("k{number}")).unwrap() = number.into();
+        // What was removed is still counted, or the list of what was written would grow without end.
+        assert!(replaced.remove("a") && replaced.insert("a", number));
+        assert_eq!(added.is_built(), number >= 128, "{number}");
+    }
+    assert!(added.is_built() && set.is_built() && replaced.is_built());
+    assert_eq!(text(&replaced), r#"{"a":199}"#);
+    assert_eq!(added.value().as_record().map(Record::len), Some(201));
+    assert_eq!(added.value(), set.value());
+    assert_eq!(text(&added), added.value().to_string());
+}
+
+#[test]
 fn nesting_is_bounded_in_the_same_place() {
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}"), (r#"[{"a":"#, "}]"), ("[ ", "\n]")] {
         for depth in [1, 2, MAX_DEPTH / 2, MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 100_000] {
