@@ -1,7 +1,7 @@
 //! The way into a sink.
 
 use crate::{
-    DrainBoard,
+    DrainBoard, Handed,
     counters::SinkCounters,
     quota::{Quota, more_before},
     task::TARGET,
@@ -14,9 +14,9 @@ use tremor_event::{Breaker, EventBatch, Signal};
 /// Takes what is meant for one sink, from any number of tasks.
 #[async_trait]
 pub trait Deliver: Send + Sync {
-    /// Takes a batch for input port number `port`; waits while there is no room. Whatever becomes of its events, their
-    /// receipts are settled, at the latest when the sink has stopped.
-    async fn deliver(&self, port: usize, batch: EventBatch);
+    /// Takes a batch for input port number `port`; what there is no room for waits. Whatever becomes of its events,
+    /// their receipts are settled, at the latest when the sink has stopped.
+    fn deliver(&self, port: usize, batch: EventBatch) -> Handed<'_>;
 
     /// Takes a signal, behind everything that its sender delivered before.
     async fn signal(&self, signal: Signal);

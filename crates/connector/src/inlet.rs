@@ -1,7 +1,7 @@
 //! From what a source pulled to events on its ports.
 
 use crate::{
-    Gate, Intake, Links,
+    Gate, Handed, Intake, Links,
     clock::now_ns,
     counters::SourceCounters,
     issuing::Issuing,
@@ -132,7 +132,7 @@ impl Inlet {
     }
 
     /// Decodes everything in `intake` as one pull and sends the events on; leaves it empty.
-    pub(crate) async fn push(&mut self, intake: &mut Intake) {
+    pub(crate) fn push<'a>(&'a mut self, intake: &mut Intake) -> Handed<'a> {
         let mut batches = Batches::new(&self.shared);
         batches.out.events.reserve(intake.items.len());
         if let Some(listener) = &self.listener {
@@ -153,7 +153,7 @@ impl Inlet {
             }
         }
         let (out, err) = batches.done();
-        self.send(out, err).await;
+        self.send(out, err)
     }
 
     /// Ends all streams in good order: what the preprocessors hold is sent on.
@@ -195,11 +195,13 @@ impl Inlet {
         }
     }
 
-    async fn send(&mut self, out: EventBatch, err: EventBatch) {
+    fn send(&mut self, out: EventBatch, err: EventBatch) -> Handed<'_> {
         self.shared.counters.out.fetch_add(out.len() as u64, Relaxed);
-        self.shared.counters.err.fetch_add(err.len() as u64, Relaxed);
-        self.out.send(out).await;
-        self.err.send(err).await;
+        if !err.is_empty() {
+            self.shared.counters.err.fetch_add(err.len() as u64, Relaxed);
+        }
+        let outlets = [(&mut self.out, out), (&mut self.err, err)];
+        Handed::in_turn(outlets.into_iter().map(|(outlet, batch)| outlet.send(batch)))
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::sync::{Notify, futures::Notified};
 use tremor_codec::Encoder;
-use tremor_event::{Element, Receipt};
+use tremor_event::{Element, EventId, Receipt};
 use tremor_value::Value;
 
 /// How much waits for one connection at most, and what happens beyond (`spec/websocket.md` 13).
@@ -51,6 +51,8 @@ impl Default for SendQueue {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item<'a> {
     pub(crate) element: Element<'a>,
+    /// The id of its event.
+    pub(crate) id: &'a EventId,
     /// Of its event, in nanoseconds since 1970 UTC.
     pub(crate) ingest_ns: u64,
     /// It is the last element of its event.

@@ -1,7 +1,8 @@
 //! Queues that are bounded in messages and in bytes.
 
+use crate::Handed;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
 
 /// Messages that a queue holds before its sender waits (`spec/runtime.md` 14).
 pub(crate) const MAX_MESSAGES: usize = 128;
@@ -41,15 +42,46 @@ impl<T> Sender<T> {
     /// # Errors
     /// Gives the message back if the receiver is gone.
     pub async fn send(&self, message: T, bytes: usize) -> Result<(), T> {
-        let wanted = u32::try_from(bytes).unwrap_or(MAX_BYTES).min(MAX_BYTES);
         // The semaphore is never closed, so only a gone receiver can refuse a message.
-        let room = match wanted {
+        let room = match permits(bytes) {
             0 => None,
-            _ => self.room.clone().acquire_many_owned(wanted).await.ok(),
+            wanted => self.room.clone().acquire_many_owned(wanted).await.ok(),
         };
         let sent = self.messages.send(Sized { message, _room: room }).await;
         sent.map_err(|refused| refused.0.message)
     }
+
+    /// The same without waiting where there is room; `refused` gets the message if the receiver is gone.
+    pub fn hand<'a>(&'a self, message: T, bytes: usize, refused: impl FnOnce(T) + Send + 'a) -> Handed<'a>
+    where
+        T: Send + 'a,
+    {
+        match self.try_send(message, bytes) {
+            Ok(()) => Handed::done(),
+            Err(message) => Handed::later(async move {
+                if let Err(message) = self.send(message, bytes).await {
+                    refused(message);
+                }
+            }),
+        }
+    }
+
+    /// Queues `message` if there is room, else gives it back.
+    fn try_send(&self, message: T, bytes: usize) -> Result<(), T> {
+        let room = match permits(bytes) {
+            0 => None,
+            wanted => match self.room.clone().try_acquire_many_owned(wanted) {
+                Err(TryAcquireError::NoPermits) => return Err(message),
+                room => room.ok(),
+            },
+        };
+        let sent = self.messages.try_send(Sized { message, _room: room });
+        sent.map_err(|refused| refused.into_inner().message)
+    }
+}
+
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(MAX_BYTES).min(MAX_BYTES)
 }
 
 /// The receiving end.
@@ -89,6 +121,21 @@ mod tests {
         assert_eq!(receiver.recv().await, Some(1));
         sender.send(3, 1).await.unwrap();
         assert_eq!(receiver.recv().await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn what_finds_room_is_queued_in_the_call_and_what_does_not_waits() {
+        let (sender, mut receiver) = bounded();
+        assert!(sender.hand(1, usize::MAX, |_| {}).is_done());
+        let mut waits = sender.hand(2, 1, |_| {});
+        assert!((&mut waits).now_or_never().is_none(), "the bytes are used up");
+        assert_eq!(receiver.recv().await, Some(1));
+        waits.await;
+        assert_eq!(receiver.recv().await, Some(2));
+        drop(receiver);
+        let mut refused = None;
+        sender.hand(3, 1, |message| refused = Some(message)).await;
+        assert_eq!(refused, Some(3));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 mod encoding;
 mod handling;
 
-use crate::{Deliver, Sink, SinkControl, SinkShared, queue, status::Report, task::TARGET};
+use crate::{Deliver, Handed, Sink, SinkControl, SinkShared, queue, status::Report, task::TARGET};
 use async_trait::async_trait;
 use encoding::Encoding;
 use futures_util::FutureExt;
@@ -39,15 +39,16 @@ pub(crate) struct QueuedSink {
 
 #[async_trait]
 impl Deliver for QueuedSink {
-    async fn deliver(&self, port: usize, batch: EventBatch) {
-        let (events, bytes) = (batch.len() as u64, batch.bytes);
-        if let Err(refused) = self.queue.send(Message::Batch { port, batch }, bytes).await {
-            self.shared.counters.received(events);
-            self.shared.fail(events, "the connector has stopped");
+    fn deliver(&self, port: usize, batch: EventBatch) -> Handed<'_> {
+        let bytes = batch.bytes;
+        self.queue.hand(Message::Batch { port, batch }, bytes, |refused| {
             if let Message::Batch { batch, .. } = refused {
+                let events = batch.len() as u64;
+                self.shared.counters.received(events);
+                self.shared.fail(events, "the connector has stopped");
                 batch.settle(Outcome::Failed);
             }
-        }
+        })
     }
 
     async fn signal(&self, signal: Signal) {

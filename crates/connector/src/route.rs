@@ -1,7 +1,8 @@
 //! The ways that lead from a source's ports to pipelines and sinks.
 
+use crate::Handed;
 use async_trait::async_trait;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, mem, sync::Arc};
 use tremor_event::{EventBatch, Outcome, Signal};
 
 /// One opened way from a port to a destination; it carries batches and signals in order. Whoever ends the way of an
@@ -11,8 +12,8 @@ use tremor_event::{EventBatch, Outcome, Signal};
 /// every stream opens its own.
 #[async_trait]
 pub trait Route: Send {
-    /// Hands `batch` on; waits while the destination is full.
-    async fn send(&mut self, batch: EventBatch);
+    /// Hands `batch` on; what the destination has no room for waits.
+    fn send(&mut self, batch: EventBatch) -> Handed<'_>;
 
     /// Hands `signal` on, behind everything sent before.
     async fn signal(&mut self, signal: Signal);
@@ -65,18 +66,17 @@ pub struct Outlet {
 impl Outlet {
     /// Sends a copy of `batch` along every way; the last one gets the original. Without any, its events have been
     /// handled as the flow says.
-    pub async fn send(&mut self, batch: EventBatch) {
+    pub fn send(&mut self, mut batch: EventBatch) -> Handed<'_> {
         if batch.is_empty() {
-            return;
+            return Handed::done();
         }
-        if let Some((last, others)) = self.routes.split_last_mut() {
-            for route in others {
-                route.send(batch.clone()).await;
-            }
-            last.send(batch).await;
-        } else {
+        let Some(last) = self.routes.len().checked_sub(1) else {
             batch.settle(Outcome::Discarded);
-        }
+            return Handed::done();
+        };
+        Handed::in_turn(self.routes.iter_mut().enumerate().map(move |(number, route)| {
+            route.send(if number == last { mem::take(&mut batch) } else { batch.clone() })
+        }))
     }
 
     /// Sends `signal` along every way.

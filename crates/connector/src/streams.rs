@@ -1,19 +1,21 @@
 //! The sink of connectors whose connections are read and written by one task each.
 
 use crate::{
-    Deliver, SinkShared,
+    Deliver, Handed, SinkShared,
     duplex::Address,
     outbox::{Item, Outbox, Put, SendQueue, WhenFull, is_shared},
 };
 use async_trait::async_trait;
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::{
     collections::{HashMap, HashSet},
+    ops::Range,
     pin::pin,
     sync::{Arc, PoisonError, RwLock},
 };
 use tremor_codec::Resolver;
-use tremor_event::{Element, EventBatch, EventId, Outcome, Signal, settle_all};
+use tremor_event::{EventBatch, EventId, Outcome, Signal, settle_all};
 use tremor_value::Value;
 
 /// How the connection to write to is found.
@@ -42,8 +44,8 @@ pub(crate) struct Streams {
 
 #[derive(Default)]
 struct Table {
-    by_stream: HashMap<u64, Arc<Outbox>>,
-    by_conn: HashMap<u64, u64>,
+    by_stream: HashMap<u64, Arc<Outbox>, RandomState>,
+    by_conn: HashMap<u64, u64, RandomState>,
     by_peer: HashMap<String, HashMap<u16, u64>>,
 }
 
@@ -122,13 +124,42 @@ impl Streams {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The outboxes that `element` is for (`spec/websocket.md` 6.4).
-    fn targets(&self, element: Element<'_>, id: &EventId) -> Targets {
+    /// Which elements go to which connections, in order.
+    fn address<'a>(&'a self, items: &[Item<'_>]) -> Left<'a> {
         let table = self.read();
+        let mut runs: Runs = SmallVec::new();
+        // What led to the target of the last run: further elements like this one need no search.
+        let mut way: Option<&Item<'_>> = None;
+        for (number, item) in items.iter().enumerate() {
+            let own = number..number + 1;
+            if way.is_some_and(|way| leads_on(way, item))
+                && let Some(run) = runs.last_mut()
+            {
+                run.items.end = own.end;
+                continue;
+            }
+            let targets = self.targets(&table, item);
+            way = (targets.len() == 1).then_some(item);
+            if targets.is_empty() {
+                runs.push(Run { target: None, items: own.clone() });
+            }
+            for target in targets {
+                match runs.last_mut() {
+                    Some(run) if run.is_continued(&target, number) => run.items.end = own.end,
+                    _ => runs.push(Run { target: Some(target), items: own.clone() }),
+                }
+            }
+        }
+        drop(table);
+        Left::new(&self.shared, runs)
+    }
+
+    /// The outboxes that an element is for (`spec/websocket.md` 6.4).
+    fn targets(&self, table: &Table, item: &Item<'_>) -> Targets {
         let Addressing::Many { kind } = self.addressing else {
             return table.by_stream.values().cloned().collect();
         };
-        if let Some(instructions) = element.meta.get(kind) {
+        if let Some(instructions) = item.element.meta.get(kind) {
             if let Some(to) = instructions.get("to") {
                 return table.of_conns(to);
             }
@@ -136,37 +167,45 @@ impl Streams {
                 return Targets::from_buf([outbox]);
             }
         }
-        let own = id.tracked().filter(|tracked| tracked.source == self.source);
+        let own = item.id.tracked().filter(|tracked| tracked.source == self.source);
         own.filter_map(|tracked| table.by_stream.get(&tracked.stream).cloned()).collect()
     }
 
-    /// Hands `items` to one connection, in order; waits while its outbox is full.
-    async fn send(&self, target: &Outbox, items: &[Item<'_>]) {
-        let mut unsettled = Unsettled::new(&self.shared, items.len());
-        let mut rest = items;
-        while !rest.is_empty() {
-            let mut outcome = self.put(target, &mut rest, &mut unsettled);
-            if outcome == Put::Full {
-                // Look again once we are sure to hear of room, or it might be made in between.
-                let mut room = pin!(target.room());
-                room.as_mut().enable();
-                outcome = self.put(target, &mut rest, &mut unsettled);
-                if outcome == Put::Full && !wait(target.when_full(), room).await {
-                    self.shared.failed_already(target.give_up(), SLOW_CONSUMER);
-                    return unsettled.fail(rest, SLOW_CONSUMER);
-                }
-            }
-            if outcome == Put::Closed {
-                return unsettled.fail(rest, "no socket");
+    /// Puts what is left into the outboxes, in order; gives the first one that has no room.
+    fn put(&self, items: &[Item<'_>], left: &mut Left<'_>) -> Option<Arc<Outbox>> {
+        while let Some(run) = left.runs.get(left.at) {
+            let Some(target) = run.target.clone() else {
+                // An answer to this one event; the sources in front go on (`spec/runtime.md` 10.1).
+                left.fail_run(items, "there is no open connection it could go to");
+                continue;
+            };
+            let of_run = items.get(run.items.clone()).unwrap_or_default();
+            let (taken, outcome) = target.put(of_run, &mut |cause| self.shared.fail(1, &cause));
+            left.took(taken);
+            match outcome {
+                Put::All => left.at += 1,
+                Put::Full => return Some(target),
+                Put::Closed => left.fail_run(items, "no socket"),
             }
         }
+        None
     }
 
-    fn put(&self, target: &Outbox, rest: &mut &[Item<'_>], unsettled: &mut Unsettled<'_>) -> Put {
-        let (taken, outcome) = target.put(rest, &mut |cause| self.shared.fail(1, &cause));
-        *rest = rest.get(taken..).unwrap_or_default();
-        unsettled.left = unsettled.left.saturating_sub(taken);
-        outcome
+    /// Waits for room and puts what is left into the outboxes, to the end.
+    async fn put_slowly(&self, batch: EventBatch, mut left: Left<'_>) {
+        let items = items(&batch);
+        while let Some(full) = self.put(&items, &mut left) {
+            // Look again once we are sure to hear of room, or it might be made in between.
+            let mut room = pin!(full.room());
+            room.as_mut().enable();
+            let is_full = self.put(&items, &mut left).is_some_and(|still| Arc::ptr_eq(&still, &full));
+            if is_full && !wait(full.when_full(), room).await {
+                self.shared.failed_already(full.give_up(), SLOW_CONSUMER);
+                left.fail_run(&items, SLOW_CONSUMER);
+            }
+        }
+        drop(items);
+        settle(batch);
     }
 }
 
@@ -184,105 +223,112 @@ async fn wait(when_full: WhenFull, room: impl Future<Output = ()>) -> bool {
     }
 }
 
-/// Elements that were received and are in nobody's hands yet. They fail if whoever delivers them is dropped.
-struct Unsettled<'a> {
-    shared: &'a SinkShared,
-    left: usize,
-}
-
-impl<'a> Unsettled<'a> {
-    fn new(shared: &'a SinkShared, elements: usize) -> Self {
-        shared.counters.received(elements as u64);
-        Self { shared, left: elements }
-    }
-
-    /// `items` are those that are left.
-    fn fail(mut self, items: &[Item<'_>], cause: &str) {
-        self.shared.fail(std::mem::take(&mut self.left) as u64, cause);
-        settle_all(items.iter().filter_map(|item| item.receipt.cloned()), Outcome::Failed);
-    }
-}
-
-impl Drop for Unsettled<'_> {
-    fn drop(&mut self) {
-        self.shared.counters.failed(self.left as u64);
-    }
-}
-
 /// Elements in a row that are for the same connection: they are encoded under one lock.
-#[derive(Default)]
-struct Run<'a> {
+struct Run {
+    /// `None`: there is no such connection.
     target: Option<Arc<Outbox>>,
-    /// What led to the target: further elements with the same metadata and origin need no search.
-    way: Option<(&'a Value, &'a EventId)>,
-    items: Vec<Item<'a>>,
+    /// Their numbers in the batch.
+    items: Range<usize>,
 }
 
-impl<'a> Run<'a> {
-    /// Whether an element like this goes to the same target.
-    fn continues(&self, meta: &Value, id: &EventId) -> bool {
-        self.way.is_some_and(|(known_meta, known_id)| {
-            is_shared(known_meta, meta) && streams_of(known_id).eq(streams_of(id))
-        })
+impl Run {
+    /// Whether element `number`, which is for `target`, can be added.
+    fn is_continued(&self, target: &Arc<Outbox>, number: usize) -> bool {
+        self.items.end == number && self.target.as_ref().is_some_and(|own| Arc::ptr_eq(own, target))
     }
+}
+
+type Runs = SmallVec<[Run; 1]>;
+
+/// What is left to do for a batch. Its elements were received and are in nobody's hands yet: they fail if this is
+/// dropped.
+struct Left<'a> {
+    shared: &'a SinkShared,
+    runs: Runs,
+    /// The run at hand.
+    at: usize,
+    /// Elements, once for each of their targets.
+    elements: usize,
+}
+
+impl<'a> Left<'a> {
+    fn new(shared: &'a SinkShared, runs: Runs) -> Self {
+        let elements = runs.iter().map(|run| run.items.len()).sum();
+        shared.counters.received(elements as u64);
+        Self { shared, runs, at: 0, elements }
+    }
+
+    /// So many elements of the run at hand are in an outbox.
+    fn took(&mut self, elements: usize) {
+        self.elements = self.elements.saturating_sub(elements);
+        if let Some(run) = self.runs.get_mut(self.at) {
+            run.items.start += elements;
+        }
+    }
+
+    /// What is left of the run at hand goes nowhere.
+    fn fail_run(&mut self, items: &[Item<'_>], cause: &str) {
+        let Some(run) = self.runs.get(self.at) else { return };
+        let lost = items.get(run.items.clone()).unwrap_or_default();
+        self.at += 1;
+        self.elements = self.elements.saturating_sub(lost.len());
+        self.shared.fail(lost.len() as u64, cause);
+        settle_all(lost.iter().filter_map(|item| item.receipt.cloned()), Outcome::Failed);
+    }
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.shared.counters.failed(self.elements as u64);
+    }
+}
+
+/// The elements of a batch.
+fn items(batch: &EventBatch) -> SmallVec<[Item<'_>; 1]> {
+    let mut items = SmallVec::with_capacity(batch.len());
+    for event in &batch.events {
+        let mut elements = event.elements().peekable();
+        while let Some(element) = elements.next() {
+            items.push(Item {
+                element,
+                id: &event.id,
+                ingest_ns: event.ingest_ns,
+                ends_event: elements.peek().is_none(),
+                receipt: event.receipt.as_ref(),
+            });
+        }
+    }
+    items
+}
+
+/// Whether what leads one element to its targets leads another one there, too.
+fn leads_on(known: &Item<'_>, item: &Item<'_>) -> bool {
+    is_shared(known.element.meta, item.element.meta) && streams_of(known.id).eq(streams_of(item.id))
 }
 
 fn streams_of(id: &EventId) -> impl Iterator<Item = (u64, u64)> + '_ {
     id.tracked().map(|tracked| (tracked.source, tracked.stream))
 }
 
+/// Every element had a branch of its own for each of its targets: those of the events have nothing to add to theirs.
+fn settle(batch: EventBatch) {
+    batch.settle(Outcome::Discarded);
+}
+
 #[async_trait]
 impl Deliver for Streams {
-    async fn deliver(&self, _port: usize, batch: EventBatch) {
-        let mut run = Run { items: Vec::with_capacity(batch.len()), ..Run::default() };
-        for event in &batch.events {
-            let mut elements = event.elements().peekable();
-            while let Some(element) = elements.next() {
-                let item = Item {
-                    element,
-                    ingest_ns: event.ingest_ns,
-                    ends_event: elements.peek().is_none(),
-                    receipt: event.receipt.as_ref(),
-                };
-                if run.continues(element.meta, &event.id) {
-                    run.items.push(item);
-                    continue;
-                }
-                let targets = self.targets(element, &event.id);
-                if let ([target], Some(current)) = (targets.as_slice(), &run.target)
-                    && Arc::ptr_eq(target, current)
-                {
-                    run.way = Some((element.meta, &event.id));
-                    run.items.push(item);
-                    continue;
-                }
-                if let Some(target) = run.target.take() {
-                    self.send(&target, &run.items).await;
-                    run.items.clear();
-                }
-                run.way = None;
-                match targets.as_slice() {
-                    // An answer to this one event; the sources in front go on (`spec/runtime.md` 10.1).
-                    [] => Unsettled::new(&self.shared, 1)
-                        .fail(&[item], "there is no open connection it could go to"),
-                    [target] => {
-                        run.target = Some(target.clone());
-                        run.way = Some((element.meta, &event.id));
-                        run.items.push(item);
-                    }
-                    targets => {
-                        for target in targets {
-                            self.send(target, &[item]).await;
-                        }
-                    }
-                }
-            }
+    fn deliver(&self, _port: usize, batch: EventBatch) -> Handed<'_> {
+        let (left, is_full) = {
+            let items = items(&batch);
+            let mut left = self.address(&items);
+            let is_full = self.put(&items, &mut left).is_some();
+            (left, is_full)
+        };
+        if is_full {
+            return Handed::later(self.put_slowly(batch, left));
         }
-        if let Some(target) = run.target {
-            self.send(&target, &run.items).await;
-        }
-        // Every element has a branch of its own for each of its targets: this one has nothing to add to theirs.
-        batch.settle(Outcome::Discarded);
+        settle(batch);
+        Handed::done()
     }
 
     async fn signal(&self, signal: Signal) {

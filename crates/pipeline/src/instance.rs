@@ -77,6 +77,11 @@ impl Outputs {
         filled.map(|(index, batch)| (PortId(index), std::mem::take(batch)))
     }
 
+    /// Takes the batches of all ports, in their order; also those that are empty.
+    pub fn take_all(&mut self) -> impl Iterator<Item = EventBatch> + '_ {
+        self.ports.iter_mut().map(std::mem::take)
+    }
+
     fn append(&mut self, port: usize, batch: EventBatch) {
         if self.ports.len() <= port {
             self.ports.resize_with(port + 1, EventBatch::default);

@@ -15,7 +15,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 use tracing::error;
-use tremor_connector::{Deliver, Links, OpenRoute, Outlet, Receiver, Route, Sender, bounded};
+use tremor_connector::{Deliver, Handed, Links, OpenRoute, Outlet, Receiver, Route, Sender, bounded};
 use tremor_event::{EventBatch, Signal};
 use tremor_pipeline::{Environment, Graph, Outputs, Pipeline, PortId, ProcessContext, Report};
 
@@ -194,10 +194,10 @@ impl InPlace {
         Self { marks: self.marks, ..fresh }
     }
 
-    async fn process(&mut self, port: PortId, batch: EventBatch) {
+    fn process(&mut self, port: PortId, batch: EventBatch) -> Handed<'_> {
         let context = ProcessContext { host: &*self.node.around.host, report: &*self.node.report };
         self.pipeline.process(port, batch, &mut self.outputs, &context);
-        self.send().await;
+        self.send()
     }
 
     async fn signal(&mut self, signal: Signal) {
@@ -226,12 +226,9 @@ impl InPlace {
         }
     }
 
-    async fn send(&mut self) {
-        for (port, batch) in self.outputs.drain() {
-            if let Some(outlet) = self.outlets.get_mut(port.index()) {
-                outlet.send(batch).await;
-            }
-        }
+    fn send(&mut self) -> Handed<'_> {
+        let left = self.outputs.take_all().zip(&mut self.outlets);
+        Handed::in_turn(left.map(|(batch, outlet)| outlet.send(batch)))
     }
 }
 
@@ -258,8 +255,8 @@ struct Through {
 
 #[async_trait]
 impl Route for Through {
-    async fn send(&mut self, batch: EventBatch) {
-        self.pipeline.process(self.port, batch).await;
+    fn send(&mut self, batch: EventBatch) -> Handed<'_> {
+        self.pipeline.process(self.port, batch)
     }
 
     async fn signal(&mut self, signal: Signal) {
@@ -274,10 +271,10 @@ struct Queued {
 
 #[async_trait]
 impl Route for Queued {
-    async fn send(&mut self, batch: EventBatch) {
+    fn send(&mut self, batch: EventBatch) -> Handed<'_> {
         let bytes = batch.bytes;
         // A pipeline's task ends with its flow only; nothing is left to tell then.
-        let _flow_ended = self.queue.send(Message::Batch(self.port, batch), bytes).await.is_err();
+        self.queue.hand(Message::Batch(self.port, batch), bytes, drop)
     }
 
     async fn signal(&mut self, signal: Signal) {
@@ -304,8 +301,8 @@ struct Delivery {
 
 #[async_trait]
 impl Route for Delivery {
-    async fn send(&mut self, batch: EventBatch) {
-        self.deliver.deliver(self.port, batch).await;
+    fn send(&mut self, batch: EventBatch) -> Handed<'_> {
+        self.deliver.deliver(self.port, batch)
     }
 
     async fn signal(&mut self, signal: Signal) {

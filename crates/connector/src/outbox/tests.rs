@@ -10,12 +10,13 @@ fn outbox(limits: SendQueue) -> Outbox {
 }
 
 fn put(outbox: &Outbox, numbers: std::ops::Range<u64>) -> (usize, Put) {
-    let meta = Value::record();
+    let (meta, id) = (Value::record(), EventId::default());
     let values: Vec<Value> = numbers.map(Value::from).collect();
     let items: Vec<_> = values
         .iter()
         .map(|value| Item {
             element: Element { content: value.into(), meta: &meta },
+            id: &id,
             ingest_ns: 0,
             ends_event: true,
             receipt: None,
@@ -116,7 +117,8 @@ async fn receipts_move_with_their_messages_and_cost_nothing_where_there_are_none
     let (told, meta, value) = (Arc::new(Told::default()), Value::record(), Value::from(7_u64));
     let receipt = Receipt::to(told.clone());
     let element = Element { content: (&value).into(), meta: &meta };
-    let item = Item { element, ingest_ns: 0, ends_event: true, receipt: Some(&receipt) };
+    let id = EventId::default();
+    let item = Item { element, id: &id, ingest_ns: 0, ends_event: true, receipt: Some(&receipt) };
     outbox.put(&[item], &mut |refused| panic!("{refused}"));
     receipt.settle(Outcome::Discarded);
     let mut taken = Messages::default();

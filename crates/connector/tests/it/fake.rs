@@ -13,8 +13,8 @@ use std::{
 use tokio::{sync::mpsc, time::timeout};
 use tremor_connector::{
     Addressing, Built, CodecUse, ConnectError, Connected, Connector, Definition, Deliver, Dials, DrainBoard,
-    Environment, EventSink, ExitSwitch, Gate, Handle, Instance, Intake, OpenRoute, Pulled, Registry, Route,
-    SendQueue, Sink, SinkError, SinkUse, Source, SourceError, Spec, State, WhenFull,
+    Environment, EventSink, ExitSwitch, Gate, Handed, Handle, Instance, Intake, OpenRoute, Pulled, Registry,
+    Route, SendQueue, Sink, SinkError, SinkUse, Source, SourceError, Spec, State, WhenFull,
     config::{ConfigError, Reader},
 };
 use tremor_event::{Breaker, Event, EventBatch, EventId, IdGenerator, OriginUri, Signal};
@@ -218,10 +218,11 @@ impl OpenRoute for Recorder {
 
 #[async_trait]
 impl Route for Recorder {
-    async fn send(&mut self, batch: EventBatch) {
+    fn send(&mut self, batch: EventBatch) -> Handed<'_> {
         for event in batch.events {
             self.record.send(Seen::Event(self.port, event.payload.value().to_string())).ok();
         }
+        Handed::done()
     }
 
     async fn signal(&mut self, signal: Signal) {

@@ -12,8 +12,8 @@ use tokio::{
     time::sleep,
 };
 use tremor_connector::{
-    Connected, Definition, Deliver, DrainBoard, EventSink, Handle, Instance, Intake, OpenRoute, Pulled,
-    Route, Sink, SinkControl, SinkError, Source, SourceError,
+    Connected, Definition, Deliver, DrainBoard, EventSink, Handed, Handle, Instance, Intake, OpenRoute,
+    Pulled, Route, Sink, SinkControl, SinkError, Source, SourceError,
 };
 use tremor_event::{
     Event, EventBatch, IdGenerator, Listener, OriginUri, Outcome, Settlement, Signal, settle_all,
@@ -291,11 +291,13 @@ impl OpenRoute for Way {
 
 #[async_trait]
 impl Route for Way {
-    async fn send(&mut self, batch: EventBatch) {
-        if !self.pipeline.takes.is_zero() {
-            sleep(self.pipeline.takes).await;
-        }
-        self.deliver.deliver(0, (self.pipeline.change)(batch)).await;
+    fn send(&mut self, batch: EventBatch) -> Handed<'_> {
+        Handed::later(async move {
+            if !self.pipeline.takes.is_zero() {
+                sleep(self.pipeline.takes).await;
+            }
+            self.deliver.deliver(0, (self.pipeline.change)(batch)).await;
+        })
     }
 
     async fn signal(&mut self, signal: Signal) {

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tremor_connector::{
     Definition, DefinitionError, Deliver, Dials, DrainBoard, Environment, ExitRequest, ExitSwitch, Gate,
-    Handle, Instance, OpenRoute, Route,
+    Handed, Handle, Instance, OpenRoute, Route,
 };
 use tremor_event::{Breaker, Event, EventBatch, EventId, IdGenerator, Signal};
 use tremor_value::Value;
@@ -222,11 +222,12 @@ impl OpenRoute for Recorder {
 
 #[async_trait]
 impl Route for Recorder {
-    async fn send(&mut self, batch: EventBatch) {
+    fn send(&mut self, batch: EventBatch) -> Handed<'_> {
         for event in batch.events {
             // The test may have seen enough.
             self.record.send(Seen::Event(self.port, event)).ok();
         }
+        Handed::done()
     }
 
     async fn signal(&mut self, signal: Signal) {
