@@ -107,8 +107,10 @@ fn member(event: Event) -> Value {
 }
 
 impl Operator for Batch {
-    fn event(&mut self, event: Event, out: &mut Emitter<'_>) {
+    fn event(&mut self, mut event: Event, out: &mut Emitter<'_>) {
         let is_last = self.is_late(event.ingest_ns);
+        // A document would keep the whole buffer alive that it was read from, and here events of many buffers wait.
+        event.payload = std::mem::take(&mut event.payload).into_value().into();
         self.bytes = self.bytes.saturating_add(out.share());
         self.held.push(event);
         if is_last || self.held.len() >= self.count {
@@ -136,6 +138,10 @@ impl Operator for Batch {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tremor_value::{Bytes, json::Parser};
+
     use crate::operators::testing::{Bench, Heard, at, event};
 
     const ELEMENT: &str = r#""ingest_ns":7,"kind":null,"is_batch":false}}"#;
@@ -182,6 +188,24 @@ mod tests {
         assert_eq!(bench.take().remove(0).1.elements().count(), 1);
         bench.drain();
         assert!(bench.left().is_empty());
+    }
+
+    #[test]
+    fn what_is_held_does_not_keep_the_buffer_that_it_came_in() {
+        struct Buffer(Arc<Vec<u8>>);
+        impl AsRef<[u8]> for Buffer {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let buffer = Arc::new(br#"{"text": "a string that is longer than what fits in place"}"#.to_vec());
+        let document = Bytes::from_owner(Buffer(buffer.clone()));
+        let mut held = event("0");
+        held.payload = Parser::new().document(document).unwrap();
+        assert_eq!(Arc::strong_count(&buffer), 2);
+        let mut bench = Bench::new("generic::batch", Some(r#"{"count": 10}"#));
+        bench.event(held);
+        assert_eq!(Arc::strong_count(&buffer), 1);
     }
 
     #[test]
