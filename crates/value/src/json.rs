@@ -15,6 +15,8 @@ mod parse;
 pub(crate) mod raw;
 mod read;
 pub(crate) mod skim;
+#[cfg(test)]
+mod work;
 mod write;
 
 pub use error::{JsonError, Problem};

@@ -120,6 +120,8 @@ pub(super) use vector::Block;
 /// The sixteen bytes from `at` on.
 #[inline(always)]
 pub(super) fn load(text: &[u8], at: usize) -> Block {
+    #[cfg(test)]
+    super::work::count();
     match text.get(at..).and_then(<[u8]>::first_chunk) {
         Some(whole) => Block::new(*whole),
         None => last(text, at),

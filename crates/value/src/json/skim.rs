@@ -313,7 +313,7 @@ fn word(text: &[u8], at: usize, word: &[u8; 4]) -> Option<usize> {
 
 /// Reads a key of which the quote was read; gives the place of the closing quote and a hash.
 #[inline(always)]
-fn key(text: &[u8], start: usize) -> Option<(usize, u64)> {
+pub(super) fn key(text: &[u8], start: usize) -> Option<(usize, u64)> {
     let (mut at, mut hash, mut beyond_ascii) = (start, 0, 0);
     let end = loop {
         let block = block::load(text, at);
