@@ -2,13 +2,14 @@
 
 mod buffer;
 mod ending;
+mod framed;
 mod pump;
 mod signals;
 
 use crate::{
     Intake, Readiness,
     beacon::Beacon,
-    duplex::{Address, Cut, Duplex, Flow, Limits, Stream},
+    duplex::{Address, Cut, Duplex, Flow, Stream},
     inlet::Inlet,
     outbox::Outbox,
     tls::explain,
@@ -82,7 +83,6 @@ pub(crate) struct Connection {
     discards: bool,
     /// Answers still go out while the flow drains.
     drains: bool,
-    limits: Limits,
     address: Address,
     since: Instant,
     /// Messages and payload bytes that were read.
@@ -130,7 +130,6 @@ impl Connection {
             discards: !gate.has_sinks(),
             drains: false,
             inlet,
-            limits: duplex.limits,
             address: duplex.address,
             since: Instant::now(),
             received: (0, 0),

@@ -132,6 +132,15 @@ pub trait Protocol: Send {
     /// Nothing was appended; the connection goes on.
     fn write(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<(), Unsendable>;
 
+    /// As [`Protocol::write`] for a large chunk, which need not be copied if it is sent as it is: `true` if only what
+    /// belongs in front of it was appended.
+    ///
+    /// # Errors
+    /// As for [`Protocol::write`].
+    fn write_head(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<bool, Unsendable> {
+        self.write(chunk, binary, out).map(|()| false)
+    }
+
     /// Appends our goodbye to `out`. `true` if the peer is expected to answer it.
     fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool;
 

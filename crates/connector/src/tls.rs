@@ -7,12 +7,14 @@
 mod client;
 mod pem;
 mod server;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub use client::{ClientTls, ClientTlsSetting};
 pub use server::ServerTls;
+pub use stream::{Encrypted, ReadAhead};
 
 use std::{fmt::Write as _, io, sync::Arc};
 

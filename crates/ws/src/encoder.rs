@@ -55,13 +55,42 @@ impl Encoder {
     /// # Errors
     /// [`EncodeError::NotUtf8`] for text that is not; [`EncodeError::Closed`]; [`EncodeError::Random`].
     pub fn message(&mut self, payload: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let kind = self.check_kind(payload, binary)?;
+        self.data(kind, payload, out)
+    }
+
+    /// As [`message`](Self::message), but leaves out the payload where that is sent as it is: `true` if only the header
+    /// was appended and the payload has to follow. `false` if all was, since it is masked or comes in fragments.
+    ///
+    /// # Errors
+    /// As for [`message`](Self::message).
+    pub fn message_head(
+        &mut self,
+        payload: &[u8],
+        binary: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, EncodeError> {
+        let kind = self.check_kind(payload, binary)?;
+        if self.masked || self.splits(payload) {
+            return self.data(kind, payload, out).map(|()| false);
+        }
+        self.check_open()?;
+        Header::write(true, OpCode::Data(kind), None, payload.len(), out);
+        Ok(true)
+    }
+
+    fn check_kind(&self, payload: &[u8], binary: bool) -> Result<Data, EncodeError> {
         if binary {
-            return self.data(Data::Binary, payload, out);
+            return Ok(Data::Binary);
         }
         if self.validate_utf8 && simdutf8::basic::from_utf8(payload).is_err() {
             return Err(EncodeError::NotUtf8);
         }
-        self.data(Data::Text, payload, out)
+        Ok(Data::Text)
+    }
+
+    fn splits(&self, payload: &[u8]) -> bool {
+        self.fragment_bytes != 0 && payload.len() > self.fragment_bytes
     }
 
     /// Appends a text message; the same as [`message`](Self::message) without looking at the bytes again.
@@ -124,7 +153,7 @@ impl Encoder {
 
     fn data(&mut self, kind: Data, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.check_open()?;
-        if self.fragment_bytes == 0 || payload.len() <= self.fragment_bytes {
+        if !self.splits(payload) {
             return self.frame(true, OpCode::Data(kind), payload, out);
         }
         let start = out.len();
@@ -191,6 +220,32 @@ mod tests {
         let mut out = b"before".to_vec();
         assert!(encoder.message(&[0; 100], true, &mut out).is_err());
         assert_eq!(out, b"before");
+    }
+
+    #[test]
+    fn a_head_and_the_payload_are_the_message() {
+        for (role, fragment_bytes, only_head) in
+            [(Role::Server, 0, true), (Role::Server, 10, false), (Role::Client, 0, false)]
+        {
+            let options =
+                Options { auto_fragment_size: fragment_bytes, apply_mask: false, ..Options::default() };
+            let mut encoder = Encoder::new(role, options);
+            encoder.keys = MaskKeys::new(|keys| {
+                keys.fill(1);
+                Ok(())
+            });
+            for (payload, binary) in [([b'x'; 300].as_slice(), false), (&[0xff; 70_000], true), (b"", true)] {
+                let (mut whole, mut parts) = (b"before".to_vec(), b"before".to_vec());
+                encoder.message(payload, binary, &mut whole).unwrap();
+                let is_head = encoder.message_head(payload, binary, &mut parts).unwrap();
+                assert_eq!(is_head, only_head || (role == Role::Server && payload.is_empty()));
+                parts.extend_from_slice(if is_head { payload } else { b"" });
+                assert_eq!(parts, whole);
+            }
+            assert_eq!(encoder.message_head(b"\xff", false, &mut Vec::new()), Err(EncodeError::NotUtf8));
+            encoder.close(None, "", &mut Vec::new()).unwrap();
+            assert_eq!(encoder.message_head(b"late", false, &mut Vec::new()), Err(EncodeError::Closed));
+        }
     }
 
     #[test]

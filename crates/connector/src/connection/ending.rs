@@ -20,7 +20,8 @@ impl Connection {
         if ended.clean || ended.cut != Cut::Local {
             return;
         }
-        let Self { pump, buffer, stream, signals, limits, .. } = self;
+        let Self { pump, buffer, stream, signals, .. } = self;
+        let limits = pump.limits();
         pump.give_up();
         // A peer that is busy sending reads nothing before that is through, and late bytes that nobody takes are
         // answered with a reset that overtakes our goodbye.
@@ -38,7 +39,8 @@ impl Connection {
 
     /// Ends the byte stream behind the last frames of a closing handshake.
     pub(super) async fn part(&mut self, we_drop: bool) -> Ended {
-        let Self { pump, buffer, stream, signals, limits, .. } = self;
+        let Self { pump, buffer, stream, signals, .. } = self;
+        let limits = pump.limits();
         let part = async {
             let _sent_or_not = timeout(limits.close, pump.flush(stream)).await;
             if we_drop {
@@ -101,12 +103,13 @@ impl Connection {
     }
 
     async fn say_goodbye(&mut self) {
-        let limit = self.limits.close;
+        let limits = self.pump.limits();
+        let limit = limits.close;
         if matches!(timeout(limit, self.pump.finish_with_goodbye(&mut self.stream)).await, Ok(true)) {
             let answered = timeout(limit, self.await_goodbye()).await;
             if matches!(answered, Ok(Some(Flow::Closed { we_drop: false }))) {
                 let discard = poll_fn(|cx| self.buffer.poll_discard(cx, &mut self.stream));
-                let _ended_or_not = timeout(self.limits.drop, discard).await;
+                let _ended_or_not = timeout(limits.drop, discard).await;
             }
         }
         self.pump.shutdown(&mut self.stream).await;

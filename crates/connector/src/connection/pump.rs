@@ -1,6 +1,9 @@
 //! The writing half of a connection.
 
-use super::{Ended, Unwritten};
+use super::{
+    Ended, Unwritten,
+    framed::{Framed, LOOSE_BYTES},
+};
 use crate::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Limits, Protocol, ProtocolError, Stream},
@@ -41,18 +44,15 @@ pub(super) struct Pump {
     unwritten: Unwritten,
     /// `<flow>::<connector>`.
     alias: Arc<str>,
-    /// What was last taken from the outbox.
+    /// What was last taken from the outbox. Payloads of them may still be needed for `framed`.
     messages: Messages,
     /// Where each of `messages` ends in `framed`.
     ends: Vec<End>,
-    /// Payload bytes of `messages`.
-    took_bytes: usize,
     /// Messages whose fate is known.
     settled: usize,
     /// Why a message of the element at hand could not be sent.
     element_error: Option<String>,
-    framed: Vec<u8>,
-    written: usize,
+    framed: Framed,
     reply_bytes: usize,
     limits: Limits,
     /// Runs while a write waits: how long it may.
@@ -86,17 +86,20 @@ impl Pump {
             alias,
             messages: Messages::default(),
             ends: Vec::new(),
-            took_bytes: 0,
             settled: 0,
             element_error: None,
-            framed: Vec::new(),
-            written: 0,
+            framed: Framed::default(),
             reply_bytes: 0,
             limits,
             stall: None,
             sent: (0, 0),
             failures: Quota::default(),
         }
+    }
+
+    /// Time limits of the connection.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
     }
 
     pub(super) fn outbox(&self) -> &Outbox {
@@ -111,7 +114,7 @@ impl Pump {
     /// Lets the protocol read; its replies go out behind what is being written.
     pub(super) fn read(&mut self, input: &mut BytesMut, intake: &mut Intake) -> Result<Flow, ProtocolError> {
         let before = self.framed.len();
-        let flow = self.protocol.read(input, intake, &mut self.framed);
+        let flow = self.protocol.read(input, intake, self.framed.bytes());
         self.reply_bytes += self.framed.len() - before;
         flow
     }
@@ -173,7 +176,7 @@ impl Pump {
     /// As [`Pump::finish`], then says goodbye; `true` if the peer is expected to answer.
     pub(super) async fn finish_with_goodbye(&mut self, stream: &mut Box<dyn Stream>) -> bool {
         self.finish(stream).await;
-        let expects_answer = self.protocol.end(Ending::GoingAway, &mut self.framed);
+        let expects_answer = self.protocol.end(Ending::GoingAway, self.framed.bytes());
         self.write_framed(stream).await.is_ok() && expects_answer
     }
 
@@ -181,7 +184,7 @@ impl Pump {
     /// read, and the goodbye.
     pub(super) fn give_up(&mut self) {
         self.drop_unbegun();
-        self.protocol.end(Ending::SlowConsumer, &mut self.framed);
+        self.protocol.end(Ending::SlowConsumer, self.framed.bytes());
     }
 
     /// Writes what is framed and ends our direction of the byte stream.
@@ -200,9 +203,7 @@ impl Pump {
     /// Gives back what large batches took, if nothing is under way.
     pub(super) fn trim(&mut self) {
         self.protocol.rest();
-        if self.framed.is_empty() && self.framed.capacity() > KEPT_BYTES {
-            self.framed = Vec::new();
-        }
+        self.framed.trim(KEPT_BYTES);
         if self.ends.is_empty() && self.ends.capacity() > KEPT_MESSAGES {
             self.ends = Vec::new();
         }
@@ -212,7 +213,7 @@ impl Pump {
     pub(super) fn rest(&mut self) {
         self.protocol.rest();
         if self.framed.is_empty() && self.settled == self.ends.len() {
-            self.framed = Vec::new();
+            self.framed = Framed::default();
             self.ends = Vec::new();
             self.messages = Messages::default();
             self.settled = 0;
@@ -224,10 +225,10 @@ impl Pump {
     /// into next, and wait there.
     fn forget_messages(&mut self) {
         self.messages.clear();
-        if self.ends.len() > KEPT_MESSAGES || self.took_bytes > KEPT_BYTES {
+        let len = self.ends.last().map_or(0, |last| last.at);
+        if self.ends.len() > KEPT_MESSAGES || len > KEPT_BYTES {
             self.messages = Messages::default();
         }
-        self.took_bytes = 0;
         self.ends.clear();
         self.settled = 0;
     }
@@ -238,9 +239,17 @@ impl Pump {
         // What rings from here on has not been taken.
         self.outbox.bell().hear();
         self.outbox.take(&mut self.messages);
-        for message in self.messages.iter() {
-            let sent = self.protocol.write(message.payload, message.binary, &mut self.framed);
-            self.took_bytes += message.payload.len();
+        for (number, message) in self.messages.iter().enumerate() {
+            let (payload, out) = (message.payload, self.framed.bytes());
+            let sent = if payload.len() < LOOSE_BYTES {
+                self.protocol.write(payload, message.binary, out)
+            } else {
+                self.protocol.write_head(payload, message.binary, out).map(|is_head| {
+                    if is_head {
+                        self.framed.push_loose(number, payload.len());
+                    }
+                })
+            };
             self.ends.push(End {
                 at: self.framed.len(),
                 payload_bytes: message.payload.len(),
@@ -253,11 +262,11 @@ impl Pump {
 
     /// Gives up the messages of which no byte was written: they fail.
     fn drop_unbegun(&mut self) {
-        let Some(under_way) = self.ends.iter().position(|end| end.at > self.written) else { return };
+        let Some(under_way) = self.ends.iter().position(|end| end.at > self.framed.written()) else { return };
         let start = under_way.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| end.at);
-        let kept = if start < self.written { under_way + 1 } else { under_way };
+        let kept = if start < self.framed.written() { under_way + 1 } else { under_way };
         let end = kept.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| end.at);
-        self.framed.truncate(end.max(self.written));
+        self.framed.truncate(end.max(self.framed.written()));
         self.ends.truncate(kept);
         self.outbox.fail(&mut self.messages, kept);
     }
@@ -271,19 +280,24 @@ impl Pump {
         cx: &mut Context<'_>,
         stream: &mut Box<dyn Stream>,
     ) -> Poll<Result<(), Ended>> {
-        while let Some(rest) = self.framed.get(self.written..).filter(|rest| !rest.is_empty()) {
-            match Pin::new(&mut *stream).poll_write(cx, rest) {
+        while self.framed.written() < self.framed.len() {
+            let stream = Pin::new(&mut *stream);
+            let wrote = match self.framed.next(&self.messages) {
+                [framed, payload] if payload.is_empty() => stream.poll_write(cx, &framed),
+                slices => stream.poll_write_vectored(cx, &slices),
+            };
+            match wrote {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(broken(&io::ErrorKind::WriteZero.into()))),
-                Poll::Ready(Ok(count)) => self.written += count,
+                Poll::Ready(Ok(count)) => self.framed.advance(count),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error))),
                 Poll::Pending => return self.poll_stalled(cx),
             }
             self.stall = None;
-            if self.written < self.framed.len() {
+            if self.framed.written() < self.framed.len() {
                 self.settle();
             }
         }
-        if self.written > 0 {
+        if self.framed.written() > 0 {
             // What encrypts keeps bytes back until it is told to flush.
             match Pin::new(&mut *stream).poll_flush(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -292,7 +306,6 @@ impl Pump {
             }
             self.stall = None;
             self.framed.clear();
-            self.written = 0;
             self.reply_bytes = 0;
         }
         self.settle();
@@ -313,11 +326,12 @@ impl Pump {
 
     /// Counts the messages that are written by now.
     fn settle(&mut self) {
-        let all = self.written >= self.framed.len();
+        let written_bytes = self.framed.written();
+        let all = written_bytes >= self.framed.len();
         let (mut written, mut failed, mut unsendable) = (0, 0, None);
         let (mut messages, mut bytes) = (0, 0);
         let mut answers = Answers::default();
-        while let Some(end) = self.ends.get(self.settled).filter(|end| all || end.at <= self.written) {
+        while let Some(end) = self.ends.get(self.settled).filter(|end| all || end.at <= written_bytes) {
             match &end.error {
                 None => {
                     self.sent.0 += 1;

@@ -114,6 +114,14 @@ impl Messages {
     }
 
     #[cfg(test)]
+    pub(crate) fn of<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut messages = Self::default();
+        payloads.for_each(|payload| messages.chunks.push(payload));
+        messages.flag_new(false, false);
+        messages
+    }
+
+    #[cfg(test)]
     pub(super) fn receipts_capacity(&self) -> usize {
         self.receipts.capacity()
     }

@@ -12,7 +12,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tremor_value::Value;
 
 use super::{
-    TlsError, TlsKeys, alpn, pem, provider,
+    Encrypted, ReadAhead, TlsError, TlsKeys, alpn, pem, provider,
     server::{identity, mismatch},
     verify::{NamedOrIssued, Unverified},
     versions,
@@ -183,7 +183,11 @@ impl ClientTls {
     ///
     /// # Errors
     /// If `host` is neither, or the handshake fails; the connection is closed then.
-    pub async fn connect<S>(&self, host: &str, stream: S) -> Result<TlsStream<S>, TlsError>
+    pub async fn connect<S>(
+        &self,
+        host: &str,
+        stream: S,
+    ) -> Result<Encrypted<TlsStream<ReadAhead<S>>>, TlsError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -193,7 +197,8 @@ impl ClientTls {
         };
         let shown = name.to_str().into_owned();
         let connector = TlsConnector::from(Arc::clone(&self.config));
-        connector.connect(name, stream).await.map_err(|cause| TlsError::Connect { name: shown, cause })
+        let connected = connector.connect(name, ReadAhead::new(stream)).await;
+        connected.map(Encrypted::new).map_err(|cause| TlsError::Connect { name: shown, cause })
     }
 }
 

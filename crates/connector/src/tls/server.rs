@@ -6,7 +6,7 @@ use rustls::{InconsistentKeys, ServerConfig, pki_types::CertificateDer, pki_type
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{TlsError, TlsKeys, alpn, pem, provider, versions};
+use super::{Encrypted, ReadAhead, TlsError, TlsKeys, alpn, pem, provider, versions};
 use crate::config::{ConfigError, Entry, FromConfig, OneOrMany, Reader};
 
 /// TLS of a server, ready for handshakes. Cloning is cheap.
@@ -64,11 +64,12 @@ impl ServerTls {
     ///
     /// # Errors
     /// If the handshake fails; the connection is closed then.
-    pub async fn accept<S>(&self, stream: S) -> Result<TlsStream<S>, TlsError>
+    pub async fn accept<S>(&self, stream: S) -> Result<Encrypted<TlsStream<ReadAhead<S>>>, TlsError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        TlsAcceptor::from(Arc::clone(&self.config)).accept(stream).await.map_err(TlsError::Accept)
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
+        acceptor.accept(ReadAhead::new(stream)).await.map(Encrypted::new).map_err(TlsError::Accept)
     }
 }
 

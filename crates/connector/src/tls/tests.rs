@@ -355,7 +355,7 @@ async fn domain_replaces_the_host_and_names_are_sent() -> TestResult {
             let (accepted, connected) = tokio::join!(server.accept(far), client.connect(host, near));
             connected.map_err(|error| error.to_string())?;
             let accepted = accepted.map_err(|error| error.to_string())?;
-            Ok::<_, String>(accepted.get_ref().1.server_name().map(str::to_owned))
+            Ok::<_, String>(accepted.get_ref().get_ref().1.server_name().map(str::to_owned))
         }
     };
     let domain = client(record([("cafile", pair.cert.clone()), ("domain", "example.com".into())]))?;

@@ -93,6 +93,10 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         self.encoder.message(chunk, binary, out).map_err(|error| Unsendable(error.to_string()))
     }
 
+    fn write_head(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<bool, Unsendable> {
+        self.encoder.message_head(chunk, binary, out).map_err(|error| Unsendable(error.to_string()))
+    }
+
     fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool {
         let (code, reason) = match (ending, self.role) {
             (Ending::SlowConsumer, _) => (1008, "slow consumer"),
