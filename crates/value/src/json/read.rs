@@ -186,7 +186,17 @@ impl Walk<'_> {
     #[inline(always)]
     fn solid(&mut self) -> Option<u8> {
         let byte = *self.text.as_bytes().get(self.at)?;
-        if byte > b' ' { Some(byte) } else { self.behind_white_space() }
+        if byte > b' ' {
+            return Some(byte);
+        }
+        // One space is by far the most frequent.
+        match self.text.as_bytes().get(self.at + 1) {
+            Some(next) if *next > b' ' => {
+                self.at += 1;
+                Some(*next)
+            }
+            _ => self.behind_white_space(),
+        }
     }
 
     #[inline(never)]

@@ -281,7 +281,17 @@ impl Skimmer {
     #[inline(always)]
     fn solid(&mut self, text: &[u8], at: usize) -> Option<(usize, u8)> {
         let byte = *text.get(at)?;
-        if byte > b' ' { Some((at, byte)) } else { self.behind_white_space(text, at) }
+        if byte > b' ' {
+            return Some((at, byte));
+        }
+        // One space is by far the most frequent.
+        match text.get(at + 1) {
+            Some(next) if byte == b' ' && *next > b' ' => {
+                self.is_odd = true;
+                Some((at + 1, *next))
+            }
+            _ => self.behind_white_space(text, at),
+        }
     }
 
     #[inline(never)]
