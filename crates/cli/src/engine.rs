@@ -10,6 +10,7 @@ use std::{
 };
 use tremor_connector::ExitSwitch;
 use tremor_diagnostic::{Diagnostic, RenderOptions, SourceMap, Span, codes};
+use tremor_event::IdGenerator;
 use tremor_lang::{Compiled, Compiler, Deployment, Failure, Flow, Host, PipelineDefinition, Script};
 use tremor_pipeline::Graph;
 use tremor_runtime::{Parts, Plan};
@@ -58,7 +59,7 @@ pub(crate) fn parts(instance: &str, with_debug: bool, exit: ExitSwitch) -> Parts
     Parts {
         connectors: tremor_connectors::registry(with_debug),
         codecs: tremor_codec::Registry::standard(),
-        ids: Arc::default(),
+        ids: Arc::new(IdGenerator::of_process(process.now_ns())),
         hostname: process.hostname.as_str().into(),
         host: Arc::new(process),
         exit,
@@ -286,6 +287,13 @@ pub(crate) fn show(diagnostics: &[Diagnostic], sources: &SourceMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_connections_begin_at_the_time_of_the_start() {
+        let before = Process::new("test").now_ns() / 1000;
+        let conn = parts("test", false, ExitSwitch::new().0).ids.next_id();
+        assert!((before..1 << 53).contains(&conn), "{conn} could be that of a connection before a restart");
+    }
 
     #[test]
     fn a_gist_leaves_the_advice_out() {

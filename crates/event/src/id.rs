@@ -18,6 +18,17 @@ impl Default for IdGenerator {
 }
 
 impl IdGenerator {
+    /// The generator of a process that began `start_ns` nanoseconds after 1970 UTC.
+    ///
+    /// Numbers outlive the process in what is stored of events: there the number of a connection says who an answer is for.
+    /// So a later process must not give it again. Its numbers begin at its start in microseconds, which is more than
+    /// earlier ones can have reached as long as the clock goes on and a process gives less than one number per
+    /// microsecond. Until the year 2255 that is below 2^53, so readers of JSON that know only doubles keep it exact.
+    #[must_use]
+    pub fn of_process(start_ns: u64) -> Self {
+        Self(AtomicU64::new((start_ns / 1000).max(1)))
+    }
+
     /// A number that this generator never gave before.
     pub fn next_id(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)
@@ -134,5 +145,13 @@ mod tests {
     fn ids_are_never_given_twice() {
         let ids = IdGenerator::default();
         assert_ne!(ids.next_id(), ids.next_id());
+    }
+
+    #[test]
+    fn numbers_of_a_process_are_above_those_of_the_process_before_it() {
+        let (before, after) = (IdGenerator::of_process(5_000_000), IdGenerator::of_process(5_002_999));
+        assert_eq!([before.next_id(), before.next_id()], [5000, 5001]);
+        assert_eq!(after.next_id(), 5002);
+        assert_eq!(IdGenerator::of_process(0).next_id(), 1);
     }
 }
