@@ -1,6 +1,6 @@
 //! Peers that misbehave harm nobody but themselves.
 
-use super::peers::{Port, echo, head, round_trip, server, text, upgrade};
+use super::peers::{Port, echo, head, mixed_sizes_come_back, round_trip, server, text, upgrade};
 use crate::harness::within;
 use async_tungstenite::tungstenite::Message;
 use futures_util::StreamExt;
@@ -176,6 +176,15 @@ async fn messages_that_never_end_hold_up_nobody() {
             let _open_or_not = slow.write_all(b"1").await;
         }
         round_trip(&mut good, number).await;
+    }
+}
+
+#[tokio::test]
+async fn messages_of_all_sizes_come_back_whole_and_in_order() {
+    for more in ["", r#", "auto_fragment_size": 50000"#] {
+        let (subject, port) = server(more).await;
+        echo(subject, |_| {});
+        mixed_sizes_come_back(port.client().await).await;
     }
 }
 

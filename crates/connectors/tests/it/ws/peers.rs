@@ -160,6 +160,32 @@ pub(super) async fn round_trip(ws: &mut Ws, message: impl ToString) {
     assert_eq!(next_text(ws).await, message);
 }
 
+/// Sends messages of very different sizes while it reads, and expects all of them back, in order.
+pub(super) async fn mixed_sizes_come_back<S>(ws: Ws<S>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let sizes = [1, 5, 40_000, 3, 100, 16_384, 2 << 20, 65_536, 65_537, 10, 300_000, 1].repeat(3);
+    let messages: Vec<String> = sizes
+        .iter()
+        .enumerate()
+        .map(|(number, size)| format!("\"{number} {}\"", "y".repeat(*size)))
+        .collect();
+    let (mut sending, mut receiving) = ws.split();
+    let send = async {
+        for message in &messages {
+            sending.send(text(message)).await.unwrap();
+        }
+    };
+    let receive = async {
+        for message in &messages {
+            let answer = receiving.next().await.unwrap().unwrap().into_text().unwrap();
+            assert!(answer.as_str() == message, "{} bytes for {}", answer.len(), message.len());
+        }
+    };
+    within(async { tokio::join!(send, receive) }).await;
+}
+
 /// The metadata of the connection that sent `event`.
 pub(super) fn of_server(event: &Event) -> Value {
     event.meta.get("ws_server").unwrap().clone()

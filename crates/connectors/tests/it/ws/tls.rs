@@ -1,6 +1,6 @@
 //! Encrypted connections with a self-signed certificate, as a user makes one.
 
-use super::peers::{Port, echo, next_text, text};
+use super::peers::{Port, echo, mixed_sizes_come_back, next_text, text};
 use crate::harness::{Linked, Seen, Subject, definition, within};
 use async_tungstenite::tokio::{accept_async, client_async};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -149,4 +149,5 @@ async fn our_server_takes_an_independent_client() {
     for number in 0..100 {
         assert_eq!(next_text(&mut ws).await, number.to_string());
     }
+    mixed_sizes_come_back(ws).await;
 }
