@@ -122,6 +122,15 @@ impl Document {
         self.kind == Kind::Record && self.written.len() < MOST_WRITTEN && !self.is_built()
     }
 
+    /// Forgets the tree before a change, which it would not have.
+    ///
+    /// Another owner may have built it since [`Document::is_changeable`] was asked: then this copy got it as well.
+    fn begin_change(&mut self) {
+        if let Some(tree) = self.tree.take() {
+            teardown::release(tree);
+        }
+    }
+
     pub(crate) fn is_built(&self) -> bool {
         self.tree.get().is_some()
     }
@@ -197,6 +206,7 @@ impl Document {
 
     /// Member `key` for writing, if it is there.
     pub(crate) fn member_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.begin_change();
         let position = self.position(key)?;
         let member = *self.members.get(position)?;
         if let Some(text) = self.text_of(&member) {
@@ -219,6 +229,7 @@ impl Document {
 
     /// Sets member `key`; gives its place.
     pub(crate) fn insert(&mut self, key: Str, value: Value) -> Option<&mut Value> {
+        self.begin_change();
         match self.position(&key) {
             Some(position) => match *self.members.get(position)? {
                 Member::Text(_) | Member::Edited(_) => self.write(position, key, value),
@@ -238,6 +249,7 @@ impl Document {
 
     /// Removes member `key`; `false` if it is not there.
     pub(crate) fn remove(&mut self, key: &str) -> bool {
+        self.begin_change();
         let Some(position) = self.position(key) else { return false };
         self.is_changed = true;
         if let Member::Written(slot) = self.members.remove(position)
@@ -383,6 +395,41 @@ impl Drop for Document {
                 teardown::release(tree);
             }
             teardown::release_members(std::mem::take(&mut self.written));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Payload;
+
+    fn document(text: &str) -> Document {
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        let mut skimmer = skim::Skimmer::default();
+        let skimmed = skimmer.skim(&text).unwrap();
+        Arc::into_inner(Document::shared(text, &skimmed, &skimmer.members)).unwrap()
+    }
+
+    #[test]
+    fn a_tree_that_another_owner_built_in_the_meantime_is_not_believed() {
+        type Change = fn(&mut Document) -> bool;
+        let changes: [(Change, &str); 6] = [
+            (|document| document.insert("a".into(), 1_i64.into()).is_some(), r#"{"a":1,"b":{"c":0}}"#),
+            (|document| document.insert("d".into(), 1_i64.into()).is_some(), r#"{"a":0,"b":{"c":0},"d":1}"#),
+            (|document| document.member_mut("b").map(std::mem::take).is_some(), r#"{"a":0,"b":null}"#),
+            (|document| document.member_or_null("d").is_some(), r#"{"a":0,"b":{"c":0},"d":null}"#),
+            (|document| document.remove("a"), r#"{"b":{"c":0}}"#),
+            (
+                |document| document.insert_nested("b", ["c"].into_iter(), &1_i64.into()),
+                r#"{"a":0,"b":{"c":1}}"#,
+            ),
+        ];
+        for (change, expected) in changes {
+            let mut changed = document(r#"{"a":0,"b":{"c":0}}"#);
+            changed.tree();
+            assert!(change(&mut changed));
+            assert_eq!(changed.tree().to_string(), expected);
         }
     }
 }

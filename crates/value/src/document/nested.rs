@@ -42,6 +42,7 @@ impl Document {
             Value::Bytes(_) | Value::Array(_) | Value::Record(_) => false,
         };
         let position = self.position(first).filter(|_| is_exact)?;
+        self.begin_change();
         let member = *self.members.get(position)?;
         let start = self.edits.len();
         let replaced = match member {
