@@ -103,8 +103,29 @@ pub struct Pipeline {
     states: Vec<Value>,
     /// In the order in which events can pass them.
     pub(crate) operators: Vec<Box<dyn Operator>>,
-    /// Batches on their way; kept for its memory.
-    waiting: Vec<(usize, Str, EventBatch)>,
+    /// Batches on their way, the next one last; kept for its memory.
+    waiting: Vec<Waiting>,
+}
+
+/// A batch in front of a node.
+struct Waiting {
+    node: usize,
+    /// Only scripts and operators look at it.
+    port: Str,
+    batch: EventBatch,
+    /// The node is a `select`, and these are the events that its `where` lets pass.
+    is_filtered: bool,
+}
+
+impl Waiting {
+    fn new(target: &Target, batch: EventBatch, is_filtered: bool) -> Self {
+        Self { node: target.node, port: target.port.clone(), batch, is_filtered }
+    }
+
+    /// In front of an input port of the pipeline.
+    fn at_input(node: usize, batch: EventBatch) -> Self {
+        Self { node, port: Str::new(), batch, is_filtered: false }
+    }
 }
 
 impl fmt::Debug for Pipeline {
@@ -143,14 +164,15 @@ impl Pipeline {
         let graph = Arc::clone(&self.graph);
         let Some((_, node)) = graph.inputs.get(port.index()) else { return };
         if graph.batched || batch.len() <= 1 {
-            self.waiting.push((*node, Str::new(), batch));
+            self.waiting.push(Waiting::at_input(*node, batch));
             self.run(&graph, out, ctx);
             return;
         }
         // Branches meet again: only one event at a time keeps the order.
         let share = batch.bytes / batch.len().max(1);
         for event in batch.events {
-            self.waiting.push((*node, Str::new(), EventBatch { events: vec![event], bytes: share }));
+            let batch = EventBatch { events: vec![event], bytes: share };
+            self.waiting.push(Waiting::at_input(*node, batch));
             self.run(&graph, out, ctx);
         }
     }
@@ -178,7 +200,11 @@ impl Pipeline {
             let (Some(node), Some(operator)) = (node, self.operators.get_mut(index)) else { continue };
             let mut emitter = Emitter::new(&node.ports, 0);
             act(&mut **operator, &mut emitter);
-            leave(&**operator, node, emitter.into_batches(), &mut self.waiting);
+            HandOn { graph: &graph, ctx, waiting: &mut self.waiting }.emitted(
+                &**operator,
+                node,
+                emitter.into_batches(),
+            );
             self.run(&graph, out, ctx);
         }
     }
@@ -186,21 +212,22 @@ impl Pipeline {
     /// Moves what waits through the graph.
     fn run(&mut self, graph: &Graph, out: &mut Outputs, ctx: &ProcessContext<'_>) {
         let mut waiting = std::mem::take(&mut self.waiting);
-        while let Some((index, port, batch)) = waiting.pop() {
-            let Some(node) = graph.nodes.get(index) else { continue };
+        while let Some(Waiting { node, port, batch, is_filtered }) = waiting.pop() {
+            let Some(node) = graph.nodes.get(node) else { continue };
+            let mut hand_on = HandOn { graph, ctx, waiting: &mut waiting };
             match &node.kind {
                 NodeKind::Output(port) => out.append(*port, batch),
-                NodeKind::Stream => hand_on(node, 0, batch, &mut waiting),
+                NodeKind::Stream => hand_on.batch(node, 0, batch),
                 NodeKind::Select { select, args } => {
-                    let batch = select::run(select, args, batch, graph, ctx);
-                    hand_on(node, 0, batch, &mut waiting);
+                    let batch = select::run(select, args, batch, is_filtered, graph, ctx);
+                    hand_on.batch(node, 0, batch);
                 }
                 NodeKind::Script { definition, args, state } => {
                     let Some(state) = self.states.get_mut(*state) else { continue };
                     let batches = ScriptRun { definition, args, node, graph, ctx }.run(&port, state, batch);
                     // Later ports first: the stack turns the order round.
                     for (port, batch) in batches.into_iter().enumerate().rev() {
-                        hand_on(node, port, batch, &mut waiting);
+                        hand_on.batch(node, port, batch);
                     }
                 }
                 NodeKind::Operator(operator) => {
@@ -209,7 +236,7 @@ impl Pipeline {
                     for event in batch.events {
                         operator.event(event, &mut emitter);
                     }
-                    leave(&**operator, node, emitter.into_batches(), &mut waiting);
+                    hand_on.emitted(&**operator, node, emitter.into_batches());
                 }
             }
         }
@@ -217,39 +244,56 @@ impl Pipeline {
     }
 }
 
-/// Sends on what an operator emitted.
-fn leave(
-    operator: &dyn Operator,
-    node: &Node,
-    batches: Vec<EventBatch>,
-    waiting: &mut Vec<(usize, Str, EventBatch)>,
-) {
-    for (index, (port, mut batch)) in node.ports.iter().zip(batches).enumerate().rev() {
-        if !batch.is_empty()
-            && let Some(listener) = operator.listener(&port.name)
-        {
-            watch(&mut batch.events, listener);
-        }
-        hand_on(node, index, batch, waiting);
-    }
+/// Sends on what comes from nodes.
+struct HandOn<'r> {
+    graph: &'r Graph,
+    ctx: &'r ProcessContext<'r>,
+    waiting: &'r mut Vec<Waiting>,
 }
 
-/// Sends a batch to all targets of one port; the last target gets the original.
-fn hand_on(node: &Node, port: usize, batch: EventBatch, waiting: &mut Vec<(usize, Str, EventBatch)>) {
-    if batch.is_empty() {
-        return;
+impl HandOn<'_> {
+    /// Sends on what an operator emitted.
+    fn emitted(&mut self, operator: &dyn Operator, node: &Node, batches: Vec<EventBatch>) {
+        for (index, (port, mut batch)) in node.ports.iter().zip(batches).enumerate().rev() {
+            if !batch.is_empty()
+                && let Some(listener) = operator.listener(&port.name)
+            {
+                watch(&mut batch.events, listener);
+            }
+            self.batch(node, index, batch);
+        }
     }
-    let Some((first, rest)) = node.ports.get(port).and_then(|port| port.targets.split_first()) else {
-        // Nothing leads on.
-        batch.settle(Outcome::Discarded);
-        return;
-    };
-    let send = |target: &Target, batch| (target.node, target.port.clone(), batch);
-    // The stack gives back what was pushed last, so the first target is pushed last and gets the original.
-    for target in rest.iter().rev() {
-        waiting.push(send(target, batch.clone()));
+
+    /// Sends a batch to all targets of one port; the first target gets the original.
+    fn batch(&mut self, node: &Node, port: usize, batch: EventBatch) {
+        if batch.is_empty() {
+            return;
+        }
+        let Some((first, rest)) = node.ports.get(port).and_then(|port| port.targets.split_first()) else {
+            // Nothing leads on.
+            batch.settle(Outcome::Discarded);
+            return;
+        };
+        // The stack gives back what was pushed last, so the first target is pushed last.
+        for target in rest.iter().rev() {
+            self.copy(target, &batch);
+        }
+        self.waiting.push(Waiting::new(first, batch, false));
     }
-    waiting.push(send(first, batch));
+
+    /// Sends on a copy of a batch. Where a filter comes next, only what that lets pass is copied: often little.
+    fn copy(&mut self, target: &Target, batch: &EventBatch) {
+        let Self { graph, ctx, .. } = self;
+        let (batch, is_filtered) = match graph.nodes.get(target.node).map(|node| &node.kind) {
+            Some(NodeKind::Select { select, args }) if select.filter.is_some() => {
+                (select::filtered_copy(select, args, batch, graph, ctx), true)
+            }
+            _ => (batch.clone(), false),
+        };
+        if !batch.is_empty() {
+            self.waiting.push(Waiting::new(target, batch, is_filtered));
+        }
+    }
 }
 
 /// Time and origin of an event, as functions see them.

@@ -20,6 +20,11 @@ impl Ended {
         self.failed.extend(event.receipt.take());
     }
 
+    /// One branch of the event's way could not be processed; the event itself goes on.
+    pub(crate) fn fail_branch(&mut self, event: &Event) {
+        self.failed.extend(event.receipt.clone());
+    }
+
     /// Tells those who listen. Without this call, all that was collected counts as failed.
     pub(crate) fn settle(self) {
         if !self.discarded.is_empty() {
