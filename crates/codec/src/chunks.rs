@@ -70,6 +70,18 @@ impl Chunks {
         self.bytes.get(..end).unwrap_or_default()
     }
 
+    /// Gives away all chunks, one behind the other, without copying them: appends them to `bytes`, and if that is empty
+    /// takes its memory for them. Nothing is left.
+    pub fn move_to(&mut self, bytes: &mut Vec<u8>) {
+        self.bytes.truncate(self.as_bytes().len());
+        if bytes.is_empty() {
+            std::mem::swap(bytes, &mut self.bytes);
+        } else {
+            bytes.extend_from_slice(&self.bytes);
+        }
+        self.clear();
+    }
+
     /// Removes all chunks, and the one in the making; keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -115,7 +127,13 @@ mod tests {
         assert_eq!(chunks.len(), 3);
         chunks.back_to(mark);
         assert_eq!(chunks.iter().collect::<Vec<_>>(), [&b"ab"[..], b""]);
-        chunks.clear();
+        chunks.buffer_mut().extend_from_slice(b"in the making");
+        let (mut empty, mut more) = (Vec::with_capacity(1000), b"more".to_vec());
+        chunks.clone().move_to(&mut more);
+        assert_eq!(more, b"moreab");
+        chunks.move_to(&mut empty);
+        assert_eq!(empty, b"ab");
+        assert!(chunks.bytes.capacity() >= 1000, "memory is exchanged");
         assert_eq!((chunks.len(), chunks.as_bytes()), (0, &b""[..]));
         chunks.push(&[0; 100_000]);
         chunks.trim(1000);

@@ -28,11 +28,12 @@ pub enum SinkError {
 /// acknowledged, when the flush behind it succeeded.
 #[async_trait]
 pub trait ByteSink: Send {
-    /// Takes the chunks of one batch that came in on input port number `port`.
+    /// Takes the chunks of one batch that came in on input port number `port`, and leaves in `chunks` whatever is
+    /// convenient: the caller needs its memory alone.
     ///
     /// # Errors
     /// See [`SinkError`].
-    async fn write(&mut self, port: usize, chunks: &Chunks) -> Result<(), SinkError>;
+    async fn write(&mut self, port: usize, chunks: &mut Chunks) -> Result<(), SinkError>;
 
     /// Hands everything to the system.
     ///

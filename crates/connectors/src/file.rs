@@ -161,7 +161,7 @@ mod tests {
                 };
                 let mut chunks = Chunks::new();
                 chunks.push(text.as_bytes());
-                sink.write(0, &chunks).await.unwrap();
+                sink.write(0, &mut chunks).await.unwrap();
                 sink.flush().await.unwrap();
             }
             let content = fs::read_to_string(&path).unwrap();

@@ -2,6 +2,7 @@
 
 use std::{io, mem, sync::mpsc, thread};
 use tokio::sync::oneshot;
+use tremor_codec::Chunks;
 
 /// Gathered bytes that are handed on without being asked to.
 const HAND_ON_BYTES: usize = 64 * 1024;
@@ -103,6 +104,16 @@ impl Output {
     /// Takes `data`; hands on what has been gathered when it is enough to be worth it.
     pub(crate) async fn write(&mut self, data: &[u8]) -> io::Result<()> {
         self.gathered.extend_from_slice(data);
+        self.hand_on_enough().await
+    }
+
+    /// The same for `chunks`, which are not copied if nothing has been gathered; nothing is left of them.
+    pub(crate) async fn take(&mut self, chunks: &mut Chunks) -> io::Result<()> {
+        chunks.move_to(&mut self.gathered);
+        self.hand_on_enough().await
+    }
+
+    async fn hand_on_enough(&mut self) -> io::Result<()> {
         if self.gathered.len() < HAND_ON_BYTES {
             return Ok(());
         }

@@ -133,11 +133,11 @@ struct Screen {
 
 #[async_trait]
 impl ByteSink for Screen {
-    async fn write(&mut self, port: usize, chunks: &Chunks) -> Result<(), SinkError> {
+    async fn write(&mut self, port: usize, chunks: &mut Chunks) -> Result<(), SinkError> {
         if port == ERROR_PORT {
-            return self.error.write(chunks.as_bytes()).await.map_err(failed);
+            return self.error.take(chunks).await.map_err(failed);
         }
-        let written = self.output.write(chunks.as_bytes()).await;
+        let written = self.output.take(chunks).await;
         written.map_err(|error| self.output_failed(error))
     }
 

@@ -34,10 +34,11 @@ impl Encoding {
     ) -> Result<(), String> {
         let Some(encoder) = self.encoders.get_mut(port) else { return Ok(()) };
         self.chunks.clear();
+        let elements = batch.events.iter().map(|event| event.elements().count() as u64).sum();
+        shared.counters.received(elements);
         for event in &mut batch.events {
             let mut refused = false;
             for element in event.elements() {
-                shared.counters.received(1);
                 match encoder.encode(element.content, event.ingest_ns, element.meta, &mut self.chunks) {
                     Ok(()) => self.unflushed += 1,
                     Err(error) => {
@@ -55,7 +56,7 @@ impl Encoding {
                 }
             }
         }
-        let wrote = self.sink.write(port, &self.chunks).await;
+        let wrote = self.sink.write(port, &mut self.chunks).await;
         self.settle(wrote, shared)?;
         // Whoever waits for an answer must not wait until there is nothing more to write.
         if self.receipts.len() >= MOST_UNFLUSHED { self.flush(shared).await } else { Ok(()) }
@@ -103,7 +104,7 @@ impl Encoding {
             self.chunks.clear();
             encoder.finish(&mut self.chunks).map_err(|error| error.to_string())?;
             if !self.chunks.is_empty() {
-                self.sink.write(port, &self.chunks).await.map_err(|error| error.to_string())?;
+                self.sink.write(port, &mut self.chunks).await.map_err(|error| error.to_string())?;
             }
         }
         let flushed = self.sink.flush().await;

@@ -116,7 +116,7 @@ struct Written {
 
 #[async_trait]
 impl ByteSink for Written {
-    async fn write(&mut self, _port: usize, chunks: &Chunks) -> Result<(), SinkError> {
+    async fn write(&mut self, _port: usize, chunks: &mut Chunks) -> Result<(), SinkError> {
         for chunk in chunks.iter() {
             self.lines.lock().unwrap().push(String::from_utf8(chunk.to_vec()).unwrap());
         }

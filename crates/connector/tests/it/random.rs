@@ -238,7 +238,7 @@ impl Buffered {
 
 #[async_trait]
 impl ByteSink for Buffered {
-    async fn write(&mut self, _port: usize, chunks: &Chunks) -> Result<(), SinkError> {
+    async fn write(&mut self, _port: usize, chunks: &mut Chunks) -> Result<(), SinkError> {
         let numbers = chunks.iter().map(|chunk| std::str::from_utf8(chunk).unwrap().parse::<u64>().unwrap());
         self.unflushed.extend(numbers);
         self.mishap().inspect_err(|_| self.unflushed.clear())

@@ -61,8 +61,8 @@ pub(super) struct FileSink {
 
 #[async_trait]
 impl ByteSink for FileSink {
-    async fn write(&mut self, _port: usize, chunks: &Chunks) -> Result<(), SinkError> {
-        self.output.write(chunks.as_bytes()).await.map_err(lost)
+    async fn write(&mut self, _port: usize, chunks: &mut Chunks) -> Result<(), SinkError> {
+        self.output.take(chunks).await.map_err(lost)
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {

@@ -93,8 +93,8 @@ async fn what_nobody_took_waits_for_the_next_one() {
 async fn the_ports_lead_to_their_streams_and_a_flush_shows_everything() {
     let ends = piped();
     let (mut screen, _requests) = screen(&ends.hub);
-    screen.write(0, &chunks(&["to ", "output\n"])).await.unwrap();
-    screen.write(1, &chunks(&["to error\n"])).await.unwrap();
+    screen.write(0, &mut chunks(&["to ", "output\n"])).await.unwrap();
+    screen.write(1, &mut chunks(&["to error\n"])).await.unwrap();
     screen.flush().await.unwrap();
     let (mut output, mut error) = (ends.output, ends.error);
     let (mut shown, mut complained) = ([0; 10], [0; 9]);
@@ -113,7 +113,7 @@ async fn writers_do_not_tear_each_others_batches_apart() {
         let batch = chunks(&[&mark.repeat(3_000), &mark.repeat(3_000), "\n"]);
         writers.push(tokio::spawn(async move {
             for _ in 0..BATCHES {
-                screen.write(0, &batch).await.unwrap();
+                screen.write(0, &mut batch.clone()).await.unwrap();
                 screen.flush().await.unwrap();
             }
         }));
@@ -139,7 +139,7 @@ async fn a_reader_that_goes_away_ends_the_process_quietly_and_once() {
     let (mut screen, mut requests) = screen(&ends.hub);
     drop(ends.output);
     for _ in 0..2 {
-        screen.write(0, &chunks(&["unseen"])).await.unwrap();
+        screen.write(0, &mut chunks(&["unseen"])).await.unwrap();
         let error = screen.flush().await.unwrap_err();
         assert!(matches!(error, SinkError::Gone(_)), "{error}");
     }
@@ -152,7 +152,7 @@ async fn nobody_listening_to_errors_does_not_end_the_process() {
     let ends = piped();
     let (mut screen, mut requests) = screen(&ends.hub);
     drop(ends.error);
-    screen.write(1, &chunks(&["unheard"])).await.unwrap();
+    screen.write(1, &mut chunks(&["unheard"])).await.unwrap();
     assert!(screen.flush().await.is_err());
     assert!(requests.try_recv().is_err());
 }
@@ -179,7 +179,7 @@ async fn streams_that_another_program_made_non_blocking_work_all_the_same() {
         output.read_exact(&mut all).unwrap();
         all
     });
-    screen.write(0, &chunks(&[&large])).await.unwrap();
+    screen.write(0, &mut chunks(&[&large])).await.unwrap();
     within(screen.flush()).await.unwrap();
     assert!(within(reading).await.unwrap() == large.as_bytes());
 }
