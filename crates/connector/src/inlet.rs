@@ -73,7 +73,12 @@ pub(crate) struct Inlet {
     listener: Option<Arc<dyn Listener>>,
     out: Outlet,
     err: Outlet,
+    /// Bytes and events of the last push.
+    last: (usize, usize),
 }
+
+/// Events that room is made for ahead, at most; a read of usual size has fewer.
+const MOST_EXPECTED: usize = 512;
 
 struct Stream {
     position: Position,
@@ -116,6 +121,7 @@ impl Inlet {
             listener: None,
             out: shared.links().open("out"),
             err: shared.links().open("err"),
+            last: (1, 1),
         }
     }
 
@@ -134,7 +140,7 @@ impl Inlet {
     /// Decodes everything in `intake` as one pull and sends the events on; leaves it empty.
     pub(crate) fn push<'a>(&'a mut self, intake: &mut Intake) -> Handed<'a> {
         let mut batches = Batches::new(&self.shared);
-        batches.out.events.reserve(intake.items.len());
+        batches.out.events.reserve(self.expected(intake));
         if let Some(listener) = &self.listener {
             let issuing = Issuing::of(listener, &intake.items, self.own.position.id, batches.pull);
             batches.issuing = Some(issuing);
@@ -153,7 +159,19 @@ impl Inlet {
             }
         }
         let (out, err) = batches.done();
+        self.last = (out.bytes.max(1), out.len());
         self.send(out, err)
+    }
+
+    /// How many events `intake` may hold, if they are as long as the last ones were: several to a chunk where the
+    /// preprocessors find them.
+    fn expected(&self, intake: &Intake) -> usize {
+        let (bytes, events) = self.last;
+        let (items, new_bytes) = intake.size();
+        let likely = usize::try_from(new_bytes).unwrap_or(usize::MAX).saturating_mul(events) / bytes;
+        // One more, for what was left of the last read.
+        let items = usize::try_from(items).unwrap_or(usize::MAX);
+        (if likely > items { likely + 1 } else { items }).min(MOST_EXPECTED)
     }
 
     /// Ends all streams in good order: what the preprocessors hold is sent on.
