@@ -104,7 +104,7 @@ impl Listening {
         };
         let stream = self.next_stream.fetch_add(1, Relaxed);
         let address = duplex.address.clone();
-        let outbox = self.streams.open(stream, &address);
+        let outbox = self.streams.open(stream, &address, &duplex.meta);
         let registered = Registered { streams: self.streams.clone(), stream, address };
         let inlet = Inlet::open(&self.source, stream, duplex.origin.clone(), duplex.meta.clone());
         let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);

@@ -82,6 +82,10 @@ pub(crate) struct Outbox {
     limits: SendQueue,
     /// Every event stands for itself: nothing of it may stay in a postprocessor (`spec/runtime.md` 8.3).
     finish_events: bool,
+    /// The metadata of what comes from the connection, if that leads back here.
+    own_meta: Option<Value>,
+    /// What that says of frame types.
+    own_binary: bool,
     filled: Bell,
     room: Notify,
     given_up: AtomicBool,
@@ -103,6 +107,7 @@ impl Outbox {
         encoder: Encoder,
         limits: SendQueue,
         finish_events: bool,
+        own_meta: Option<Value>,
         counters: Arc<SinkCounters>,
     ) -> Self {
         let finish_events = finish_events && encoder.is_streaming();
@@ -111,6 +116,8 @@ impl Outbox {
             state: Mutex::new(state),
             limits,
             finish_events,
+            own_binary: own_meta.as_ref().is_some_and(wants_binary),
+            own_meta,
             filled: Bell::default(),
             room: Notify::new(),
             given_up: AtomicBool::new(false),
@@ -120,6 +127,11 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The metadata that leads here, as far as that is known.
+    pub(crate) fn own_meta(&self) -> Option<&Value> {
+        self.own_meta.as_ref()
     }
 
     /// What happens while it is full.
@@ -135,7 +147,7 @@ impl Outbox {
         let mut outcome = Put::All;
         let (mut answers, mut now) = (Answers::default(), None);
         // Most events of a connection share their metadata, so what it says is looked up once.
-        let (mut known_meta, mut binary) = (None, false);
+        let (mut known_meta, mut binary) = (self.own_meta.as_ref(), self.own_binary);
         for item in items {
             let State { encoder, waiting, under_way, closed } = &mut *guard;
             if *closed {

@@ -59,25 +59,35 @@ impl Streams {
     ) -> Self {
         let streams = Self { shared, source, addressing, limits, coding, table: RwLock::default() };
         if addressing == Addressing::Single {
-            let outbox = Arc::new(streams.new_outbox());
+            let outbox = Arc::new(streams.new_outbox(None));
             streams.write().by_stream.insert(0, outbox);
         }
         streams
     }
 
-    fn new_outbox(&self) -> Outbox {
+    fn new_outbox(&self, own_meta: Option<Value>) -> Outbox {
         let finish_events = self.addressing == Addressing::Single;
-        Outbox::new(self.coding.encoder(), self.limits, finish_events, self.shared.counters.clone())
+        let encoder = self.coding.encoder();
+        Outbox::new(encoder, self.limits, finish_events, own_meta, self.shared.counters.clone())
     }
 
-    /// Adds a connection that just opened.
-    pub(crate) fn open(&self, stream: u64, address: &Address) -> Arc<Outbox> {
-        let outbox = Arc::new(self.new_outbox());
+    /// Adds a connection that just opened; `meta` is that of the events that come from there.
+    pub(crate) fn open(&self, stream: u64, address: &Address, meta: &Value) -> Arc<Outbox> {
+        let leads_back = self.leads_to(meta, address.conn);
+        let outbox = Arc::new(self.new_outbox(leads_back.then(|| meta.clone())));
         let mut table = self.write();
         table.by_stream.insert(stream, outbox.clone());
         table.by_conn.insert(address.conn, stream);
         table.by_peer.entry(address.host.clone()).or_default().insert(address.port, stream);
         outbox
+    }
+
+    /// Whether events with this metadata are for connection `conn` and nobody else.
+    fn leads_to(&self, meta: &Value, conn: u64) -> bool {
+        let Addressing::Many { kind } = self.addressing else { return false };
+        meta.get(kind).is_some_and(|instructions| {
+            instructions.get("to").is_none() && instructions.get("conn").and_then(Value::as_u64) == Some(conn)
+        })
     }
 
     /// Removes a connection; what it had not written fails.
@@ -159,6 +169,13 @@ impl Streams {
         let Addressing::Many { kind } = self.addressing else {
             return table.by_stream.values().cloned().collect();
         };
+        // Most often an answer has the metadata of what it answers, which was looked into when the connection opened.
+        if item.id.source == self.source
+            && let Some(outbox) = table.by_stream.get(&item.id.stream)
+            && outbox.own_meta().is_some_and(|own| is_shared(own, item.element.meta))
+        {
+            return Targets::from_buf([outbox.clone()]);
+        }
         if let Some(instructions) = item.element.meta.get(kind) {
             if let Some(to) = instructions.get("to") {
                 return table.of_conns(to);

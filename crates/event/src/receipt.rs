@@ -10,7 +10,7 @@
 
 use smallvec::SmallVec;
 use std::{
-    fmt,
+    fmt, iter,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -264,8 +264,11 @@ pub fn settle_all(receipts: impl IntoIterator<Item = Receipt>, outcome: Outcome)
 
 /// The same, where only those pulls are told together of which `may_join` says so.
 fn settle(receipts: impl IntoIterator<Item = Receipt>, outcome: Outcome, may_join: impl Fn(&Pulls) -> bool) {
+    let mut receipts = receipts.into_iter();
+    // Most events have none, and are done with here.
+    let Some(first) = receipts.next() else { return };
     let mut groups: SmallVec<[Group; 2]> = SmallVec::new();
-    for mut receipt in receipts {
+    for mut receipt in iter::once(first).chain(receipts) {
         receipt.settled = true;
         let Some(outcome) = receipt.slot().and_then(|slot| slot.settle(outcome)) else { continue };
         let pull = receipt.pull();

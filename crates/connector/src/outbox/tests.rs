@@ -6,7 +6,7 @@ use tremor_event::{Listener, Outcome, Settlement};
 fn outbox(limits: SendQueue) -> Outbox {
     let definition = Definition::of_codec(NameAndConfig::from_value(&"json".into()).unwrap());
     let encoder = Registry::standard().resolver(&definition).unwrap().encoder();
-    Outbox::new(encoder, limits, false, Arc::default())
+    Outbox::new(encoder, limits, false, None, Arc::default())
 }
 
 fn put(outbox: &Outbox, numbers: std::ops::Range<u64>) -> (usize, Put) {
