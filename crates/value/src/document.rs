@@ -402,7 +402,6 @@ impl Drop for Document {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Payload;
 
     fn document(text: &str) -> Document {
         let text = Bytes::copy_from_slice(text.as_bytes());
