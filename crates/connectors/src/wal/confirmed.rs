@@ -27,11 +27,6 @@ impl Confirmed {
         self.beyond.len()
     }
 
-    /// The last confirmed entry beyond the position.
-    pub(super) fn last_run(&self) -> Option<u64> {
-        self.beyond.last_key_value().map(|(_, last)| *last)
-    }
-
     /// The first entry from `index` on that is not confirmed.
     pub(super) fn next_open(&self, index: u64) -> u64 {
         let index = index.max(self.position);

@@ -29,7 +29,7 @@ pub(super) enum Durability {
 }
 
 /// Log target of what is told about files.
-const TARGET: &str = "tremor_runtime";
+pub(super) const TARGET: &str = "tremor_runtime";
 const POSITION: &str = "position";
 const NEW_POSITION: &str = "position.new";
 
@@ -138,6 +138,11 @@ impl Log {
         let mut segments = Segments::new(limits, all);
         segments.all_written();
         Ok(Opened { log, segments, position })
+    }
+
+    /// How messages call it.
+    pub(super) fn shown(&self) -> String {
+        self.files.shown("").trim_end_matches('/').to_owned()
     }
 
     /// Writes `batch`; what that means for what is safe is said by [`Durability`].

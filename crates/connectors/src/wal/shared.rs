@@ -2,19 +2,23 @@
 
 use super::{
     confirmed::Confirmed,
+    log::TARGET,
     segments::{Place, Segments, Way},
     turn::{Step, Turn},
     worker::Job,
 };
 use std::{
     sync::{Mutex, MutexGuard, PoisonError, mpsc},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 use tremor_event::{Listener, Outcome, Settlement};
 
 /// Confirmations after which the position is kept without waiting any longer.
 const MANY_CONFIRMATIONS: u64 = 4096;
+/// Failures of one entry of which the user is told, and how often at most.
+const MANY_FAILURES: u32 = 3;
+const COMPLAINTS_APART: Duration = Duration::from_secs(10);
 
 /// The state of an open log.
 pub(super) struct Shared {
@@ -30,6 +34,9 @@ struct State {
     /// The entry behind the last one that may be read.
     visible: u64,
     turn: Turn,
+    /// How messages call the log, and when the user was last told of an entry that fails.
+    shown: String,
+    complained: Option<Instant>,
     /// Confirmations since the worker last tidied up, and what it was told since.
     untidied: u64,
     told: Told,
@@ -62,12 +69,14 @@ pub(super) struct Untidy {
 }
 
 impl Shared {
-    pub(super) fn new(segments: Segments, position: u64, jobs: mpsc::Sender<Job>) -> Self {
+    pub(super) fn new(segments: Segments, position: u64, shown: String, jobs: mpsc::Sender<Job>) -> Self {
         let state = State {
             visible: segments.next(),
             segments,
             confirmed: Confirmed::up_to(position),
             turn: Turn::new(position),
+            shown,
+            complained: None,
             untidied: 0,
             told: Told::Nothing,
             failure: None,
@@ -124,12 +133,17 @@ impl Shared {
     /// What the source half may do now: read up to `most` entries, or wait.
     pub(super) fn task(&self, most: usize, now: Instant) -> Task {
         let state = &mut *self.state();
-        let from = match state.turn.step(&state.confirmed, state.visible, now) {
-            Step::Read(from) => from,
+        let (from, is_again) = match state.turn.step(&state.confirmed, state.visible, now) {
+            Step::Again(from) => (from, true),
+            Step::Read(from) => (from, false),
             Step::Wait(until) => return Task::Wait(until),
         };
         let Some(way) = state.segments.way_to(from) else { return Task::Wait(None) };
         let end = state.segments.end_of(way.segment).min(state.visible);
+        if is_again {
+            let end = end.min(from.saturating_add(MOST_SKIPPED));
+            return Task::Read(way, state.turn.again(from, end, now).take(most).collect());
+        }
         let mut wanted = Vec::new();
         let mut next = from;
         while wanted.len() < most && next < end && next - from < MOST_SKIPPED {
@@ -161,21 +175,42 @@ impl Shared {
 /// Entries behind the first that one turn looks at: what is confirmed between them is read for nothing.
 const MOST_SKIPPED: u64 = 4096;
 
+impl State {
+    /// The entries from `first` to `last`, as far as they are not confirmed, failed.
+    fn failed(&mut self, first: u64, last: u64) {
+        let now = Instant::now();
+        let mut entry = self.confirmed.next_open(first);
+        while entry <= last {
+            let failures = self.turn.failed(entry, now);
+            let is_quiet = self.complained.is_none_or(|last| now.duration_since(last) >= COMPLAINTS_APART);
+            if failures >= MANY_FAILURES && is_quiet {
+                self.complained = Some(now);
+                tracing::warn!(
+                    target: TARGET,
+                    "entry {entry} of the log `{}` failed {failures} times and will be delivered again and again: \
+                     until it is confirmed, the file that it lies in stays. Entries like this one: {}",
+                    self.shown,
+                    self.turn.open_retries(),
+                );
+            }
+            entry = self.confirmed.next_open(entry + 1);
+        }
+    }
+}
+
 impl Listener for Shared {
     fn settled(&self, settlement: Settlement<'_>) {
         let mut guard = self.state();
         let state = &mut *guard;
         let before = state.confirmed.position();
         for pulls in settlement.pulls {
-            state.turn.settled(pulls.last - pulls.first + 1);
             match settlement.outcome {
                 Outcome::Delivered { .. } | Outcome::Discarded => {
                     state.confirmed.add(pulls.first, pulls.last);
+                    state.turn.confirmed(pulls.first, pulls.last);
                 }
-                Outcome::Failed if state.confirmed.next_open(pulls.first) <= pulls.last => {
-                    state.turn.failed(Instant::now());
-                }
-                Outcome::Failed | Outcome::Withheld => {}
+                Outcome::Failed => state.failed(pulls.first, pulls.last),
+                Outcome::Withheld => {}
             }
         }
         let position = state.confirmed.position();

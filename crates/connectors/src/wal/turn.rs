@@ -1,35 +1,42 @@
-//! Which entry the source half reads next: forward, and back to the first unconfirmed one after a failure.
+//! Which entry the source half reads next: forward, and those that failed again and again beside that.
 
 use super::confirmed::Confirmed;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// Runs of confirmed entries beyond the position that are kept; further ones wait until the gaps between them close.
 const MOST_RUNS: usize = 64 * 1024;
-/// Wait before entries are delivered again for the second time in a row; it doubles from one time to the next.
+/// Entries that failed and are not confirmed, beyond which nothing new is read.
+const MOST_RETRIES: usize = 1024;
+/// Wait before an entry that failed is delivered again; it doubles from one time to the next.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How long those that are still on their way when one fails are waited for, so that they need not be repeated.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Where the source half stands.
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// The entry behind the last one that was given.
+    /// The entry behind the last one that was given; it only grows.
     cursor: u64,
-    /// Entries that were given and are not settled. One that was given twice counts twice.
-    under_way: u64,
-    /// When the first of those failed that are to be delivered again.
-    failed: Option<Instant>,
-    /// The position when entries were last delivered again.
-    returned_to: Option<u64>,
-    /// The wait before they are delivered again, if it is the same position still.
-    wait: Duration,
+    /// Entries in front of it that failed.
+    retries: BTreeMap<u64, Retry>,
+}
+
+#[derive(Debug, Default)]
+struct Retry {
+    /// How often it failed.
+    failures: u32,
+    /// When it is to be given again; `None` while it is on its way.
+    due: Option<Instant>,
 }
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Give this entry and those behind it.
+    /// Give this entry, which failed, and others behind it that did ([`Turn::again`]).
+    Again(u64),
+    /// Give this entry, for the first time, and those behind it.
     Read(u64),
     /// Wait for news, and no longer than this.
     Wait(Option<Instant>),
@@ -37,44 +44,59 @@ pub(super) enum Step {
 
 impl Turn {
     pub(super) fn new(cursor: u64) -> Self {
-        Self { cursor, under_way: 0, failed: None, returned_to: None, wait: FIRST_WAIT }
+        Self { cursor, retries: BTreeMap::new() }
     }
 
-    /// An entry failed.
-    pub(super) fn failed(&mut self, now: Instant) {
-        self.failed.get_or_insert(now);
+    /// An entry failed; gives how often it has by now.
+    pub(super) fn failed(&mut self, entry: u64, now: Instant) -> u32 {
+        let retry = self.retries.entry(entry).or_default();
+        let doubled = FIRST_WAIT.saturating_mul(1 << retry.failures.min(6));
+        retry.failures = retry.failures.saturating_add(1);
+        retry.due = Some(now + doubled.min(LONGEST_WAIT));
+        retry.failures
     }
 
-    /// So many entries are settled.
-    pub(super) fn settled(&mut self, count: u64) {
-        self.under_way = self.under_way.saturating_sub(count);
+    /// The entries from `first` to `last` are confirmed.
+    pub(super) fn confirmed(&mut self, first: u64, last: u64) {
+        while let Some(entry) = self.retries.range(first..=last).next().map(|(entry, _)| *entry) {
+            self.retries.remove(&entry);
+        }
+    }
+
+    /// How many entries failed and are not confirmed.
+    pub(super) fn open_retries(&self) -> usize {
+        self.retries.len()
     }
 
     /// These entries were given.
     pub(super) fn gave(&mut self, entries: &[u64]) {
-        self.under_way += entries.len() as u64;
-        self.cursor = entries.last().map_or(self.cursor, |last| last + 1);
+        for entry in entries {
+            if let Some(retry) = self.retries.get_mut(entry) {
+                retry.due = None;
+            }
+            self.cursor = self.cursor.max(entry + 1);
+        }
     }
 
-    /// What to do now, if entries in front of `visible` may be read.
+    /// What to do now, if entries in front of `visible` may be read. What failed comes first: it is older.
     pub(super) fn step(&mut self, confirmed: &Confirmed, visible: u64, now: Instant) -> Step {
-        let position = confirmed.position();
-        if let Some(failed) = self.failed {
-            let is_stuck = self.returned_to == Some(position);
-            let wait = if is_stuck { self.wait } else { Duration::ZERO };
-            let until = failed + if self.under_way == 0 { wait } else { wait.max(PATIENCE) };
-            if now < until {
-                return Step::Wait(Some(until));
+        let mut soonest = None;
+        for (entry, retry) in &self.retries {
+            match retry.due {
+                Some(due) if due <= now => return Step::Again(*entry),
+                Some(due) => soonest = Some(soonest.map_or(due, |soonest: Instant| soonest.min(due))),
+                None => {}
             }
-            self.wait = if is_stuck { (self.wait * 2).min(LONGEST_WAIT) } else { FIRST_WAIT };
-            (self.cursor, self.failed, self.returned_to) = (position, None, Some(position));
         }
         self.cursor = confirmed.next_open(self.cursor);
-        let is_beyond_all = confirmed.last_run().is_none_or(|last| self.cursor > last);
-        if self.cursor >= visible || is_beyond_all && confirmed.runs() >= MOST_RUNS {
-            return Step::Wait(None);
-        }
-        Step::Read(self.cursor)
+        let is_enough = self.retries.len() >= MOST_RETRIES || confirmed.runs() >= MOST_RUNS;
+        if self.cursor >= visible || is_enough { Step::Wait(soonest) } else { Step::Read(self.cursor) }
+    }
+
+    /// The entries from `from` on and in front of `end` that are to be given again now.
+    pub(super) fn again(&self, from: u64, end: u64, now: Instant) -> impl Iterator<Item = u64> {
+        let retries = self.retries.range(from..end.max(from));
+        retries.filter(move |(_, retry)| retry.due.is_some_and(|due| due <= now)).map(|(entry, _)| *entry)
     }
 }
 
@@ -97,54 +119,53 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leads_back_once_nothing_is_under_way() {
-        let (mut turn, mut confirmed, now) = (Turn::new(0), Confirmed::up_to(0), Instant::now());
-        give(&mut turn, 0..4);
-        turn.settled(1);
-        turn.failed(now);
-        assert_eq!(turn.step(&confirmed, 9, now), Step::Wait(Some(now + PATIENCE)), "three are under way");
-        confirmed.add(0, 1);
-        confirmed.add(3, 3);
-        turn.settled(3);
-        assert_eq!(turn.step(&confirmed, 9, now), Step::Read(2));
-        give(&mut turn, 2..3);
-        assert_eq!(turn.step(&confirmed, 9, now), Step::Read(4));
-    }
-
-    #[test]
-    fn failures_without_progress_wait_longer_and_longer() {
+    fn what_fails_waits_longer_and_longer_and_the_others_go_on() {
         let (mut turn, mut confirmed, mut now) = (Turn::new(0), Confirmed::up_to(0), Instant::now());
-        let mut waits = Vec::new();
+        let (mut waits, mut next) = (Vec::new(), 1);
+        give(&mut turn, 0..1);
         for _ in 0..9 {
+            turn.failed(0, now);
+            assert_eq!(turn.step(&confirmed, u64::MAX, now), Step::Read(next), "the others go on");
+            give(&mut turn, next..next + 1);
+            confirmed.add(next, next);
+            next += 1;
+            let Step::Wait(Some(until)) = turn.step(&confirmed, next, now) else { panic!("it waits") };
+            waits.push((until - now).as_millis());
+            now = until;
+            assert_eq!(turn.step(&confirmed, u64::MAX, now), Step::Again(0));
             give(&mut turn, 0..1);
-            turn.settled(1);
-            turn.failed(now);
-            if let Step::Wait(Some(until)) = turn.step(&confirmed, 1, now) {
-                waits.push((until - now).as_millis());
-                now = until;
-            }
-            assert_eq!(turn.step(&confirmed, 1, now), Step::Read(0));
+            assert_eq!(turn.step(&confirmed, next, now), Step::Wait(None), "it is on its way");
         }
-        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        confirmed.add(0, 0);
-        give(&mut turn, 1..2);
-        turn.settled(1);
-        turn.failed(now);
-        assert_eq!(turn.step(&confirmed, 2, now), Step::Read(1), "there was progress");
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+        turn.confirmed(0, 0);
+        assert_eq!(turn.open_retries(), 0);
     }
 
     #[test]
-    fn runs_beyond_the_position_are_bounded() {
+    fn what_failed_together_comes_again_together_and_in_order() {
+        let (mut turn, confirmed, now) = (Turn::new(0), Confirmed::up_to(0), Instant::now());
+        give(&mut turn, 0..9);
+        for entry in [5, 2, 7] {
+            turn.failed(entry, now);
+        }
+        let due = now + FIRST_WAIT;
+        assert_eq!(turn.step(&confirmed, 20, due), Step::Again(2));
+        assert_eq!(turn.again(2, 7, due).collect::<Vec<_>>(), [2, 5]);
+    }
+
+    #[test]
+    fn open_retries_and_runs_beyond_the_position_are_bounded() {
         let (mut turn, mut confirmed, now) = (Turn::new(0), Confirmed::up_to(0), Instant::now());
-        let end = MOST_RUNS as u64 * 2;
+        let end = MOST_RETRIES as u64;
         give(&mut turn, 0..end);
-        (1..end).step_by(2).for_each(|entry| confirmed.add(entry, entry));
-        assert_eq!(confirmed.runs(), MOST_RUNS);
-        assert_eq!(turn.step(&confirmed, u64::MAX, now), Step::Wait(None), "no further");
-        turn.failed(now);
-        let patience = now + PATIENCE;
-        assert_eq!(turn.step(&confirmed, u64::MAX, patience), Step::Read(0), "but back");
-        confirmed.add(0, 0);
-        assert_eq!(turn.step(&confirmed, u64::MAX, now), Step::Read(2));
+        (0..end).for_each(|entry| assert_eq!(turn.failed(entry, now), 1));
+        assert_eq!(turn.step(&confirmed, u64::MAX, now), Step::Wait(Some(now + FIRST_WAIT)), "no further");
+        assert_eq!(turn.step(&confirmed, u64::MAX, now + FIRST_WAIT), Step::Again(0));
+        turn.confirmed(4, 4);
+        assert_eq!(turn.step(&confirmed, u64::MAX, now), Step::Read(end));
+
+        turn.confirmed(0, end);
+        (1..MOST_RUNS as u64 * 2).step_by(2).for_each(|entry| confirmed.add(entry, entry));
+        assert_eq!(turn.step(&confirmed, u64::MAX, now), Step::Wait(None));
     }
 }

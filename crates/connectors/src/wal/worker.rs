@@ -35,7 +35,7 @@ impl Worker {
     pub(super) fn start(opened: Opened, durability: Durability, interval: Duration) -> io::Result<Self> {
         let Opened { log, segments, position } = opened;
         let (sender, jobs) = mpsc::channel();
-        let shared = Arc::new(Shared::new(segments, position, sender));
+        let shared = Arc::new(Shared::new(segments, position, log.shown(), sender));
         let at_work = AtWork::new(log, shared.clone(), durability, interval);
         thread::Builder::new().name("tremor-wal".to_owned()).spawn(move || at_work.run(&jobs))?;
         Ok(Self { shared })

@@ -27,7 +27,7 @@ fn next(disk: &Arc<Disk>) -> Result<u64, String> {
 fn append(opened: Opened, numbers: std::ops::Range<u64>, together: bool) -> (Log, Shared) {
     let Opened { mut log, segments, position } = opened;
     let (jobs, _) = mpsc::channel();
-    let shared = Shared::new(segments, position, jobs);
+    let shared = Shared::new(segments, position, "disk".to_owned(), jobs);
     let mut batch = Batch::default();
     for number in numbers {
         let event = Event {

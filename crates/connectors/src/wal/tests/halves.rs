@@ -5,16 +5,18 @@ use crate::wal::{
     files::Files,
     log::{Durability, Log},
     segments::Limits,
+    shared::Task,
     sink::WalSink,
-    source::WalSource,
+    source::{Reader, WalSource},
     worker::Worker,
 };
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tremor_connector::{EventSink as _, Intake, SinkError, Source as _, SourceError};
-use tremor_event::{Event, EventId, Listener, Outcome, Receipt, Settlement};
+use tremor_event::{Event, EventId, Listener, Outcome, PullRange, Receipt, Settlement};
 use tremor_value::Value;
 
 #[derive(Default)]
@@ -23,6 +25,18 @@ struct Heard(Mutex<Vec<Outcome>>);
 impl Listener for Heard {
     fn settled(&self, settlement: Settlement<'_>) {
         self.0.lock().unwrap().push(settlement.outcome);
+    }
+}
+
+fn event(heard: &Arc<Heard>) -> Event {
+    Event {
+        id: EventId::new(1, 0, 0, 0),
+        payload: Value::from(1_i64).into(),
+        meta: Value::record(),
+        ingest_ns: 1,
+        origin: None,
+        is_batch: false,
+        receipt: Some(Receipt::to(heard.clone())),
     }
 }
 
@@ -35,16 +49,6 @@ async fn what_the_disk_refuses_fails_and_both_halves_are_lost() {
     let worker = Arc::new(Worker::start(opened, Durability::Always, Duration::from_secs(1)).unwrap());
     let mut source = WalSource::new(worker.clone(), files, 0);
     let mut sink = WalSink::new(worker, "disk".to_owned());
-    let event = |heard: &Arc<Heard>| Event {
-        id: EventId::new(1, 0, 0, 0),
-        payload: Value::from(1_i64).into(),
-        meta: Value::record(),
-        ingest_ns: 1,
-        origin: None,
-        is_batch: false,
-        receipt: Some(Receipt::to(heard.clone())),
-    };
-
     let heard = Arc::new(Heard::default());
     sink.event(event(&heard)).await.unwrap();
     assert!(heard.0.lock().unwrap().is_empty(), "it is not written yet");
@@ -64,4 +68,45 @@ async fn what_the_disk_refuses_fails_and_both_halves_are_lost() {
     assert!(matches!(again, Err(SinkError::Lost(_))));
     let pulled = source.pull(&mut Intake::default()).await;
     assert!(matches!(pulled, Err(SourceError::Lost { cause, .. }) if cause.contains("syncing")));
+}
+
+/// Two of many entries always fail: all others are delivered all the same, from segments of their own too.
+#[tokio::test]
+async fn what_always_fails_holds_up_nobody_else() {
+    const ENTRIES: u64 = 400;
+    let disk = Disk::forgetting(None);
+    let files: Arc<dyn Files> = Arc::new(disk.clone());
+    let limits = Limits { chunk_size: 1_000, max_chunks: 1_000 };
+    let opened = Log::open(files.clone(), Durability::Always, limits).unwrap();
+    let worker = Arc::new(Worker::start(opened, Durability::Always, Duration::from_secs(1)).unwrap());
+    let mut sink = WalSink::new(worker.clone(), "disk".to_owned());
+    for _ in 0..ENTRIES {
+        sink.event(event(&Arc::new(Heard::default()))).await.unwrap();
+    }
+    sink.flush().await.unwrap();
+
+    let shared = &worker.shared;
+    let mut reader = Reader::new(files);
+    let (mut delivered, mut failed) = (BTreeSet::new(), BTreeMap::new());
+    for pull in 0..200 {
+        // Every other time it is long after the last.
+        let now = Instant::now() + Duration::from_secs(10 * (pull % 2));
+        let Task::Read(way, wanted) = shared.task(128, now) else { continue };
+        let entries = reader.read(way, &wanted).unwrap();
+        shared.under_way(&entries.iter().map(|(index, _)| *index).collect::<Vec<_>>());
+        for (index, _) in entries {
+            let fails = index == 5 || index == 100;
+            if fails {
+                *failed.entry(index).or_insert(0) += 1;
+            } else {
+                assert!(delivered.insert(index), "{index} comes once");
+            }
+            let outcome = if fails { Outcome::Failed } else { Outcome::Delivered { took_ns: 1 } };
+            let pulls = &[PullRange { first: index, last: index }];
+            shared.settled(Settlement { stream: 0, pulls, outcome });
+        }
+    }
+    assert_eq!(delivered.len() as u64, ENTRIES - 2);
+    assert!(failed[&5] > 10 && failed.contains_key(&100), "{failed:?}");
+    assert_eq!(shared.position(), 5);
 }

@@ -104,7 +104,7 @@ impl Subject {
             Err(cause) => return Err(format!("it does not open: {cause}")),
         };
         let (jobs, _) = mpsc::channel();
-        let shared = Arc::new(Shared::new(opened.segments, opened.position, jobs));
+        let shared = Arc::new(Shared::new(opened.segments, opened.position, "disk".to_owned(), jobs));
         let at_work = AtWork::new(opened.log, shared.clone(), self.durability, Duration::ZERO);
         let reader = Reader::new(self.files());
         self.run = Some(Run { at_work, shared, reader, under_way: Vec::new() });
