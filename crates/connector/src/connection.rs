@@ -7,7 +7,7 @@ mod pump;
 mod signals;
 
 use crate::{
-    Intake, Readiness,
+    Handed, Intake, Readiness,
     beacon::Beacon,
     duplex::{Address, Cut, Duplex, Flow, Stream},
     inlet::Inlet,
@@ -22,7 +22,7 @@ use std::{
     future::poll_fn,
     io::ErrorKind,
     mem,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -265,9 +265,8 @@ impl Connection {
         if self.discards {
             self.intake = Intake::default();
         }
-        // Boxed, for the sake of all the connections that have nothing to send on right now.
         if !self.intake.is_empty()
-            && let Some(ended) = Box::pin(self.push()).await
+            && let Some(ended) = self.push().await
         {
             return Some(ended);
         }
@@ -281,30 +280,44 @@ impl Connection {
         }
     }
 
-    /// Sends on what was taken, while writing goes on.
+    /// Sends on what was taken.
     async fn push(&mut self) -> Option<Ended> {
         self.pump.is_awake();
         let Self { inlet, intake, pump, stream, signals, .. } = self;
-        let mut push = pin!(inlet.push(intake));
-        let mut broken = None;
-        poll_fn(|cx| {
-            signals.listen(cx);
-            if signals.is_stopped() {
-                return Poll::Ready(Some(Ended::clean("stopped")));
-            }
-            // What was read before the connection broke is still good.
-            if push.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(broken.take());
-            }
-            while broken.is_none()
-                && let Poll::Ready(ended) = pump.poll(cx, stream)
-            {
-                broken = ended;
-            }
-            Poll::Pending
-        })
-        .await
+        let handed = inlet.push(intake);
+        if handed.is_done() {
+            return None;
+        }
+        // Boxed, for the sake of all the connections that have nothing that waits right now.
+        Box::pin(wait_while_writing(handed, pump, stream, signals)).await
     }
+}
+
+/// Waits until all was handed on, while writing goes on.
+async fn wait_while_writing(
+    mut handed: Handed<'_>,
+    pump: &mut Pump,
+    stream: &mut Box<dyn Stream>,
+    signals: &mut Signals,
+) -> Option<Ended> {
+    let mut broken = None;
+    poll_fn(|cx| {
+        signals.listen(cx);
+        if signals.is_stopped() {
+            return Poll::Ready(Some(Ended::clean("stopped")));
+        }
+        // What was read before the connection broke is still good.
+        if Pin::new(&mut handed).poll(cx).is_ready() {
+            return Poll::Ready(broken.take());
+        }
+        while broken.is_none()
+            && let Poll::Ready(ended) = pump.poll(cx, stream)
+        {
+            broken = ended;
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 #[cfg(test)]
