@@ -393,3 +393,74 @@ impl Drop for Pump {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SendQueue, duplex::Unsendable};
+    use tokio::io::AsyncReadExt;
+    use tremor_codec::{Definition, NameAndConfig, Registry};
+
+    /// Sends chunks as they are.
+    struct Raw;
+
+    impl Protocol for Raw {
+        fn read(&mut self, _: &mut BytesMut, _: &mut Intake, _: &mut Vec<u8>) -> Result<Flow, ProtocolError> {
+            Ok(Flow::Open)
+        }
+
+        fn write(&mut self, chunk: &[u8], _binary: bool, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+            out.extend_from_slice(chunk);
+            Ok(())
+        }
+
+        fn write_head(&mut self, _: &[u8], _binary: bool, _: &mut Vec<u8>) -> Result<bool, Unsendable> {
+            Ok(true)
+        }
+
+        fn end(&mut self, _: Ending, _: &mut Vec<u8>) -> bool {
+            false
+        }
+
+        fn closed(&mut self, _: Cut) -> Closed {
+            Closed { code: 1000, reason: String::new(), clean: true, by: "local" }
+        }
+    }
+
+    fn pump_with(payloads: &[Vec<u8>]) -> Pump {
+        let definition = Definition::of_codec(NameAndConfig::from_value(&"json".into()).unwrap());
+        let encoder = Registry::standard().resolver(&definition).unwrap().encoder();
+        let outbox = Outbox::new(encoder, SendQueue::default(), false, Arc::default());
+        outbox.put_back(&mut Messages::of(payloads.iter().map(Vec::as_slice)), 0);
+        Pump::new(Box::new(Raw), Arc::new(outbox), (Unwritten::Fail, "test".into()), Limits::default())
+    }
+
+    #[tokio::test]
+    async fn what_a_batch_took_is_given_back_before_the_connection_waits() {
+        let mut pump = pump_with(&vec![vec![b'x'; 100]; 64]);
+        let (near, _far) = tokio::io::duplex(1 << 20);
+        let mut stream: Box<dyn Stream> = Box::new(near);
+        assert!(poll_fn(|cx| pump.poll(cx, &mut stream)).await.is_none());
+        assert_eq!((pump.sent(), pump.outbox().held()), ((64, 6400), 0));
+        assert!(pump.framed.bytes().capacity() >= 6400 && pump.ends.capacity() >= 64);
+        pump.trim();
+        assert!(pump.framed.bytes().capacity() <= KEPT_BYTES && pump.ends.capacity() <= KEPT_MESSAGES);
+    }
+
+    #[tokio::test]
+    async fn a_large_payload_is_not_copied_and_leaves_whole_through_a_narrow_stream() {
+        let payloads = [vec![b'a'; 10], vec![b'b'; 3 * LOOSE_BYTES], vec![b'c'; 10], vec![b'd'; LOOSE_BYTES]];
+        let mut pump = pump_with(&payloads);
+        let (near, mut far) = tokio::io::duplex(1000);
+        let mut stream: Box<dyn Stream> = Box::new(near);
+        let mut received = vec![0; payloads.concat().len()];
+        let write = poll_fn(|cx| {
+            let polled = pump.poll(cx, &mut stream);
+            assert!(pump.framed.bytes().capacity() < LOOSE_BYTES);
+            polled
+        });
+        let (broken, read) = tokio::join!(write, far.read_exact(&mut received));
+        assert!(broken.is_none() && read.is_ok() && received == payloads.concat());
+        assert_eq!(pump.sent(), (4, received.len() as u64));
+    }
+}
