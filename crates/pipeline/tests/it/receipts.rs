@@ -136,9 +136,29 @@ fn an_event_of_many_branches_ends_with_the_last() {
 
 #[test]
 fn one_branch_that_fails_is_enough() {
-    let mut query = Waiting::new("select event from in into out; select event.nope from in into err;");
-    assert_eq!(query.send(&["1"]), ["failed 0"]);
-    assert_eq!(query.deliver(), [""; 0]);
+    for query in [
+        "select event from in into out; select event.nope from in into err;",
+        // This branch is filtered before there is a copy of the event.
+        "select event from in into out; select event from in where event.nope into err;",
+    ] {
+        let mut query = Waiting::new(query);
+        assert_eq!(query.send(&["1"]), ["failed 0"]);
+        assert_eq!(query.deliver(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_branch_that_filters_has_what_passes_and_does_all_else_of_a_select() {
+    let mut query = Waiting::new(
+        "select event from in into out; select event + 1 from in where event > 1 into err having event < 4;",
+    );
+    assert_eq!(query.send(&["1", "2", "3"]), [""; 0]);
+    let left: Vec<Vec<String>> = query
+        .outputs
+        .drain()
+        .map(|(_, batch)| batch.events.iter().map(|event| event.payload.value().to_string()).collect())
+        .collect();
+    assert_eq!(left, [vec!["1", "2", "3"], vec!["3"]]);
 }
 
 #[test]
