@@ -430,7 +430,7 @@ mod tests {
     fn pump_with(payloads: &[Vec<u8>]) -> Pump {
         let definition = Definition::of_codec(NameAndConfig::from_value(&"json".into()).unwrap());
         let encoder = Registry::standard().resolver(&definition).unwrap().encoder();
-        let outbox = Outbox::new(encoder, SendQueue::default(), false, Arc::default());
+        let outbox = Outbox::new(encoder, SendQueue::default(), false, None, Arc::default());
         outbox.put_back(&mut Messages::of(payloads.iter().map(Vec::as_slice)), 0);
         Pump::new(Box::new(Raw), Arc::new(outbox), (Unwritten::Fail, "test".into()), Limits::default())
     }
