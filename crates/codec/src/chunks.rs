@@ -31,6 +31,11 @@ impl Chunks {
         self.end_chunk();
     }
 
+    /// Makes room for so many more chunks; their bytes take what they need.
+    pub fn reserve(&mut self, chunks: usize) {
+        self.ends.reserve(chunks);
+    }
+
     /// The buffer, to append the bytes of the chunk in the making. What is in it must stay as it is.
     pub fn buffer_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes

@@ -383,3 +383,23 @@ impl<'a> Batches<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_made_for_as_many_events_as_the_last_read_had_per_byte_and_not_for_more_than_a_read_has() {
+        let shared = Arc::new(SourceShared::new(1, "flow::source".to_owned(), None));
+        let mut inlet = Inlet::open(&shared, 0, Arc::default(), Value::record());
+        let mut intake = Intake::default();
+        assert_eq!(inlet.expected(&intake), 0);
+        intake.bytes(Bytes::from_static(&[0; 3000]), None);
+        inlet.last = (1000, 1);
+        assert_eq!(inlet.expected(&intake), 4);
+        inlet.last = (3000, 1);
+        assert_eq!(inlet.expected(&intake), 1, "a message of its own needs no more");
+        inlet.last = (1, 1);
+        assert_eq!(inlet.expected(&intake), MOST_EXPECTED);
+    }
+}

@@ -148,6 +148,7 @@ impl Outbox {
         let (mut answers, mut now) = (Answers::default(), None);
         // Most events of a connection share their metadata, so what it says is looked up once.
         let (mut known_meta, mut binary) = (self.own_meta.as_ref(), self.own_binary);
+        guard.waiting.reserve(items.len().min(self.limits.messages));
         for item in items {
             let State { encoder, waiting, under_way, closed } = &mut *guard;
             if *closed {

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 use tremor_codec::Resolver;
-use tremor_event::{EventBatch, EventId, Outcome, Signal, settle_all};
+use tremor_event::{EventBatch, Outcome, Signal, settle_all};
 use tremor_value::Value;
 
 /// How the connection to write to is found.
@@ -302,17 +302,20 @@ impl Drop for Left<'_> {
 
 /// The elements of a batch.
 fn items(batch: &EventBatch) -> SmallVec<[Item<'_>; 1]> {
-    let mut items = SmallVec::with_capacity(batch.len());
+    let mut items: SmallVec<[Item<'_>; 1]> = SmallVec::with_capacity(batch.len());
     for event in &batch.events {
-        let mut elements = event.elements().peekable();
-        while let Some(element) = elements.next() {
-            items.push(Item {
-                element,
-                id: &event.id,
-                ingest_ns: event.ingest_ns,
-                ends_event: elements.peek().is_none(),
-                receipt: event.receipt.as_ref(),
-            });
+        let item = |element| Item {
+            element,
+            id: &event.id,
+            ingest_ns: event.ingest_ns,
+            ends_event: false,
+            receipt: event.receipt.as_ref(),
+        };
+        let before = items.len();
+        event.elements().for_each(|element| items.push(item(element)));
+        // A list may be empty: then the event before has ended already.
+        if let Some(last) = items.get_mut(before..).and_then(|own| own.last_mut()) {
+            last.ends_event = true;
         }
     }
     items
@@ -320,11 +323,7 @@ fn items(batch: &EventBatch) -> SmallVec<[Item<'_>; 1]> {
 
 /// Whether what leads one element to its targets leads another one there, too.
 fn leads_on(known: &Item<'_>, item: &Item<'_>) -> bool {
-    is_shared(known.element.meta, item.element.meta) && streams_of(known.id).eq(streams_of(item.id))
-}
-
-fn streams_of(id: &EventId) -> impl Iterator<Item = (u64, u64)> + '_ {
-    id.tracked().map(|tracked| (tracked.source, tracked.stream))
+    is_shared(known.element.meta, item.element.meta) && known.id.is_of_same_streams(item.id)
 }
 
 /// Every element had a branch of its own for each of its targets: those of the events have nothing to add to theirs.

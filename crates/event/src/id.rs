@@ -86,6 +86,16 @@ impl EventId {
         self.tracked.iter().copied().chain(own)
     }
 
+    /// Whether this event and `other` were made from pulls of the same streams.
+    #[must_use]
+    pub fn is_of_same_streams(&self, other: &Self) -> bool {
+        if self.tracked.is_empty() && other.tracked.is_empty() {
+            return (self.source, self.stream) == (other.source, other.stream);
+        }
+        let ends = |tracked: Tracked| (tracked.source, tracked.stream);
+        self.tracked().map(ends).eq(other.tracked().map(ends))
+    }
+
     fn own(&self) -> Tracked {
         Tracked { source: self.source, stream: self.stream, min_pull: self.pull, max_pull: self.pull }
     }
@@ -131,6 +141,18 @@ mod tests {
         let mut outer = EventId::new(9, 0, 0, 0);
         outer.track(&id);
         assert_eq!(outer.tracked().map(|t| t.source).collect::<Vec<_>>(), [1, 2, 9]);
+    }
+
+    #[test]
+    fn ids_are_compared_by_the_streams_they_track() {
+        let (one, other) = (EventId::new(1, 2, 3, 4), EventId::new(1, 3, 3, 4));
+        assert!(one.is_of_same_streams(&EventId::new(1, 2, 9, 9)));
+        assert!(!one.is_of_same_streams(&other));
+        let mut both = one.clone();
+        both.track(&EventId::new(1, 2, 8, 8));
+        assert!(both.is_of_same_streams(&one), "tracking itself alone changes nothing");
+        both.track(&other);
+        assert!(!both.is_of_same_streams(&one) && !one.is_of_same_streams(&both));
     }
 
     #[test]

@@ -68,6 +68,12 @@ impl Messages {
         self.flags.iter().skip(from).map(|flags| u64::from(flags.is_last)).sum()
     }
 
+    /// Makes room for so many more messages.
+    pub(super) fn reserve(&mut self, messages: usize) {
+        self.chunks.reserve(messages);
+        self.flags.reserve(messages);
+    }
+
     /// How many messages there are.
     pub(super) fn len(&self) -> usize {
         self.flags.len()
