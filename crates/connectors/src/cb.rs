@@ -7,7 +7,7 @@ mod source;
 use async_trait::async_trait;
 use ledger::Ledger;
 use sink::Commanded;
-use source::{Replay, Watch};
+use source::{Replay, Watch, count};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -39,7 +39,8 @@ pub(crate) const SPEC: Spec = Spec {
             name: "timeout",
             kind: "integer",
             default: "10000000000",
-            text: "Nanoseconds without any news after which the source half gives up waiting for what is missing.",
+            text: "Nanoseconds in which nothing is sent or heard after which the source half gives up waiting for what is \
+                   missing, also while a closed sink holds it up.",
         },
         Field {
             name: "expect_batched",
@@ -97,14 +98,17 @@ impl Connector for Cb {
     }
 
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
-        let source = if self.is_read { Some(self.open_source().await?) } else { None };
-        let sink: Sink = Sink::Events(Box::new(Commanded::default()));
+        let (source, ledger) = match self.is_read {
+            true => self.open_source().await.map(|(source, ledger)| (Some(source), Some(ledger)))?,
+            false => (None, None),
+        };
+        let sink: Sink = Sink::Events(Box::new(Commanded::new(ledger, self.alias.clone())));
         Ok(Connected::Halves { source: source.map(|source| (source, self.origin.clone())), sink: Some(sink) })
     }
 }
 
 impl Cb {
-    async fn open_source(&self) -> Result<Box<dyn Source>, ConnectError> {
+    async fn open_source(&self) -> Result<(Box<dyn Source>, Arc<Ledger>), ConnectError> {
         if self.paths.is_empty() {
             return Err(ConnectError::Failed("`paths` config missing".to_owned()));
         }
@@ -115,15 +119,15 @@ impl Cb {
             })?;
             files.push(data);
         }
-        let ledger = Arc::new(Ledger::new(self.expect_batched));
+        let ledger = Arc::new(Ledger::new(self.expect_batched, count(&files)));
         let watch = Watch {
-            ledger,
+            ledger: ledger.clone(),
             timeout: self.timeout,
             switch: self.switch.clone(),
             alias: self.alias.clone(),
             lives: self.lives.subscribe(),
         };
-        Ok(Box::new(Replay::new(files, watch)))
+        Ok((Box::new(Replay::new(files, watch)), ledger))
     }
 }
 

@@ -53,6 +53,34 @@ fn signals_have_their_effects() {
 }
 
 #[test]
+fn a_signal_lets_a_replay_tell_what_it_heard() {
+    let flow = r#"
+define flow main
+flow
+  use tremor::pipelines;
+  define connector replay from cb with config = {"paths": ["in.json"]} end;
+  define connector answer from cb;
+  create connector replay;
+  create connector answer;
+  create pipeline pass from pipelines::passthrough;
+  connect /connector/replay to /pipeline/pass;
+  connect /pipeline/pass to /connector/answer;
+end;
+deploy flow main;
+"#;
+    let lines = r#"{"cb": "close"}
+{"cb": "ack"}
+"#;
+    let folder = Folder::new(&[("cb.troy", flow), ("in.json", &(lines.to_owned() + &"1\n".repeat(1000)))]);
+    let server = folder.serve(&["-n", "--debug-connectors", "cb.troy"]);
+    server.wait_for("[Flow::main] Started");
+    server.signal("TERM");
+    let ran = server.end().expect(0);
+    assert_eq!(ran.err.matches("Expected CB events up to id {").count(), 1, "{}", ran.err);
+    ran.says(&["Got acks: {", "Got fails: {}", "Lines not sent: {0: "]);
+}
+
+#[test]
 fn a_forceful_signal_cuts_a_drain_short() {
     let folder = Folder::new(&[("tick.troy", TICK)]);
     // Nobody reads, so that soon nothing can be written and the drain takes its whole time.

@@ -22,17 +22,23 @@ pub(super) struct Ledger {
 #[derive(Debug, Default)]
 struct Entries {
     sent: usize,
+    /// Lines that are still to be sent, by stream; streams without any are left out.
+    unsent: BTreeMap<u64, usize>,
     /// The last pull of every stream.
     last_sent: BTreeMap<u64, u64>,
     acks: Heard,
     fails: Heard,
-    /// When something was last heard.
-    last_heard: Option<Instant>,
+    /// When something was last sent or heard.
+    last_moved: Option<Instant>,
+    is_reported: bool,
 }
 
 impl Ledger {
-    pub(super) fn new(expect_batched: bool) -> Self {
-        Self { expect_batched, entries: Mutex::default(), news: Notify::new() }
+    /// `unsent`: the number of lines by stream.
+    pub(super) fn new(expect_batched: bool, unsent: BTreeMap<u64, usize>) -> Self {
+        let unsent = unsent.into_iter().filter(|(_, lines)| *lines > 0).collect();
+        let entries = Mutex::new(Entries { unsent, ..Entries::default() });
+        Self { expect_batched, entries, news: Notify::new() }
     }
 
     /// `pull` of `stream` is about to be sent.
@@ -40,6 +46,13 @@ impl Ledger {
         let mut entries = self.entries();
         entries.sent += 1;
         entries.last_sent.insert(stream, pull);
+        if let Some(lines) = entries.unsent.get_mut(&stream) {
+            *lines = lines.saturating_sub(1);
+            if *lines == 0 {
+                entries.unsent.remove(&stream);
+            }
+        }
+        entries.last_moved = Some(Instant::now());
     }
 
     /// Whether everything has been heard that is to be expected.
@@ -47,9 +60,9 @@ impl Ledger {
         self.entries().is_complete(self.expect_batched)
     }
 
-    /// When something was last heard.
-    pub(super) fn last_heard(&self) -> Option<Instant> {
-        self.entries().last_heard
+    /// When something was last sent or heard.
+    pub(super) fn last_moved(&self) -> Option<Instant> {
+        self.entries().last_moved
     }
 
     /// Waits for news that nobody has waited for yet.
@@ -57,16 +70,23 @@ impl Ledger {
         self.news.notified().await;
     }
 
-    /// The verdict and what was heard, as lines.
-    pub(super) fn report(&self) -> String {
-        let entries = self.entries();
-        let Entries { last_sent, acks, fails, .. } = &*entries;
+    /// The verdict and what was heard, as lines; `None` from the second call on.
+    pub(super) fn report(&self) -> Option<String> {
+        let mut entries = self.entries();
+        let is_first = !std::mem::replace(&mut entries.is_reported, true);
+        is_first.then(|| self.told(&entries))
+    }
+
+    fn told(&self, entries: &Entries) -> String {
+        let Entries { last_sent, unsent, acks, fails, .. } = entries;
         let verdict = if entries.is_complete(self.expect_batched) {
             "All required CB events received.".to_owned()
         } else {
             format!("Expected CB events up to id {}.", Map(last_sent))
         };
-        format!("{verdict}\nGot acks: {}\nGot fails: {}\n", Map(acks), Map(fails))
+        let unsent =
+            if unsent.is_empty() { String::new() } else { format!("Lines not sent: {}\n", Map(unsent)) };
+        format!("{verdict}\nGot acks: {}\nGot fails: {}\n{unsent}", Map(acks), Map(fails))
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -76,6 +96,9 @@ impl Ledger {
 
 impl Entries {
     fn is_complete(&self, expect_batched: bool) -> bool {
+        if !self.unsent.is_empty() {
+            return false;
+        }
         if !expect_batched {
             return self.acks.values().chain(self.fails.values()).map(Vec::len).sum::<usize>() == self.sent;
         }
@@ -97,7 +120,7 @@ impl Listener for Ledger {
             Outcome::Discarded | Outcome::Withheld => return,
         };
         heard.entry(stream).or_default().extend(pull);
-        entries.last_heard = Some(Instant::now());
+        entries.last_moved = Some(Instant::now());
         drop(entries);
         self.news.notify_one();
     }
@@ -124,7 +147,7 @@ mod tests {
     const ACK: Outcome = Outcome::Delivered { took_ns: 1 };
 
     fn sent(expect_batched: bool, pulls: &[(u64, u64)]) -> Ledger {
-        let ledger = Ledger::new(expect_batched);
+        let ledger = Ledger::new(expect_batched, BTreeMap::new());
         pulls.iter().for_each(|(stream, pull)| ledger.sending(*stream, *pull));
         ledger
     }
@@ -142,13 +165,13 @@ mod tests {
         tell(&ledger, 1, &[(1, 1)], Outcome::Failed);
         assert!(!ledger.is_complete());
         assert_eq!(
-            ledger.report(),
+            ledger.told(&ledger.entries()),
             "Expected CB events up to id {0: 2, 1: 1}.\nGot acks: {0: [2]}\nGot fails: {1: [1]}\n"
         );
         tell(&ledger, 0, &[(0, 0)], ACK);
         assert!(ledger.is_complete());
         assert_eq!(
-            ledger.report(),
+            ledger.told(&ledger.entries()),
             "All required CB events received.\nGot acks: {0: [2, 0]}\nGot fails: {1: [1]}\n"
         );
     }
@@ -161,7 +184,7 @@ mod tests {
         assert!(!ledger.is_complete(), "the failure is about pull 1");
         tell(&ledger, 0, &[(4, 4)], ACK);
         assert_eq!(
-            ledger.report(),
+            ledger.told(&ledger.entries()),
             "All required CB events received.\nGot acks: {0: [3, 4]}\nGot fails: {0: [1]}\n"
         );
     }
@@ -180,7 +203,27 @@ mod tests {
         let ledger = sent(false, &[(0, 0), (0, 1)]);
         tell(&ledger, 0, &[(0, 0)], Outcome::Discarded);
         tell(&ledger, 0, &[(1, 1)], Outcome::Withheld);
-        assert_eq!(ledger.last_heard(), None);
-        assert_eq!(ledger.report(), "Expected CB events up to id {0: 1}.\nGot acks: {}\nGot fails: {}\n");
+        assert!(!ledger.is_complete());
+        assert_eq!(
+            ledger.report().unwrap(),
+            "Expected CB events up to id {0: 1}.\nGot acks: {}\nGot fails: {}\n"
+        );
+    }
+
+    #[test]
+    fn what_was_not_sent_is_missing_and_the_report_is_given_once() {
+        let ledger = Ledger::new(false, BTreeMap::from([(0, 2), (1, 0), (2, 1)]));
+        ledger.sending(0, 0);
+        ledger.sending(2, 1);
+        tell(&ledger, 0, &[(0, 0)], ACK);
+        tell(&ledger, 2, &[(1, 1)], ACK);
+        assert!(!ledger.is_complete(), "a line is missing");
+        let expected =
+            "Expected CB events up to id {0: 0, 2: 1}.\nGot acks: {0: [0], 2: [1]}\nGot fails: {}\n";
+        assert_eq!(ledger.report().unwrap(), format!("{expected}Lines not sent: {{0: 1}}\n"));
+        assert_eq!(ledger.report(), None);
+        ledger.sending(0, 2);
+        tell(&ledger, 0, &[(2, 2)], ACK);
+        assert!(ledger.is_complete());
     }
 }

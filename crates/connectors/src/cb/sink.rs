@@ -1,6 +1,9 @@
 //! The half that does as its events tell it.
 
+use super::{ledger::Ledger, source::tell};
 use async_trait::async_trait;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 use tremor_connector::{EventSink, SinkControl, SinkError};
 use tremor_event::{Event, Outcome};
 use tremor_value::Value;
@@ -8,10 +11,21 @@ use tremor_value::Value;
 /// Where events hold their commands: in their metadata or else in their value.
 const KEY: &str = "cb";
 
+/// How long the end waits for a report to be printed: nobody may read standard error any more.
+const REPORT_LIMIT: Duration = Duration::from_secs(2);
+
 /// Obeys.
-#[derive(Default)]
 pub(super) struct Commanded {
     control: Option<SinkControl>,
+    /// The books of the source half, if that is used.
+    ledger: Option<Arc<Ledger>>,
+    alias: String,
+}
+
+impl Commanded {
+    pub(super) fn new(ledger: Option<Arc<Ledger>>, alias: String) -> Self {
+        Self { control: None, ledger, alias }
+    }
 }
 
 #[async_trait]
@@ -39,6 +53,17 @@ impl EventSink for Commanded {
             Some(false) => Outcome::Failed,
             None => Outcome::Withheld,
         });
+        Ok(())
+    }
+
+    /// Whoever ends the process before everything was heard is told what was. It is this half that tells, because the
+    /// end of the connector waits for it.
+    async fn stop(&mut self) -> Result<(), SinkError> {
+        if let Some(ledger) = &self.ledger
+            && timeout(REPORT_LIMIT, tell(ledger, &self.alias)).await.is_err()
+        {
+            tracing::error!(target: "tremor_runtime", "[Source::{}] cannot print its report in time", self.alias);
+        }
         Ok(())
     }
 }

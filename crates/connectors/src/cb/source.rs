@@ -3,7 +3,12 @@
 use super::ledger::Ledger;
 use crate::{bench::data::lines, stdio};
 use async_trait::async_trait;
-use std::{collections::VecDeque, iter::Peekable, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    iter::Peekable,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
@@ -19,13 +24,18 @@ pub(super) struct Replay {
     /// The files that are not at their end, each with its stream; the one whose turn it is comes first.
     files: VecDeque<(u64, Lines)>,
     sent: u64,
-    /// Taken when everything has been sent.
+    /// Taken with the first line.
     watch: Option<Watch>,
     ledger: Arc<Ledger>,
 }
 
+/// The number of lines by stream: the first file is stream 0, and so on.
+pub(super) fn count(files: &[Bytes]) -> BTreeMap<u64, usize> {
+    (0..).zip(files.iter().map(|data| lines(data).count())).collect()
+}
+
 impl Replay {
-    /// The first file is stream 0, and so on.
+    /// Streams as in [`count`].
     pub(super) fn new(files: Vec<Bytes>, watch: Watch) -> Self {
         let of = |data: Bytes| -> Lines {
             let lines: Box<dyn Iterator<Item = Bytes> + Send> = Box::new(lines(&data));
@@ -53,15 +63,12 @@ impl Source for Replay {
             break;
         }
         self.files.retain_mut(|(_, file)| file.peek().is_some());
-        if !self.files.is_empty() {
-            return Ok(Pulled::More);
-        }
-        // A task of its own: what becomes of events is told even while nothing may be pulled, and it takes as long as
-        // it takes, whatever ends this source.
+        // A task of its own: what becomes of events is told even while nothing may be pulled, which may last for ever if
+        // a sink has closed, and it takes as long as it takes, whatever ends this source.
         if let Some(watch) = self.watch.take() {
             tokio::spawn(watch.until_complete());
         }
-        Ok(Pulled::Finished)
+        Ok(if self.files.is_empty() { Pulled::Finished } else { Pulled::More })
     }
 
     fn listener(&self) -> Option<Arc<dyn Listener>> {
@@ -82,7 +89,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Says what was heard and ends the process, once that is complete or nothing more comes.
-    async fn until_complete(mut self) {
+    async fn until_complete(self) {
         let mut lives = self.lives.clone();
         tokio::select! {
             () = self.wait() => self.conclude().await,
@@ -91,29 +98,32 @@ impl Watch {
         }
     }
 
-    async fn wait(&mut self) {
-        let mut since = Instant::now();
+    /// Ends when everything was heard, or when nothing has moved for too long.
+    async fn wait(&self) {
+        let begin = Instant::now();
         while !self.ledger.is_complete() {
-            since = self.ledger.last_heard().map_or(since, |heard| heard.max(since));
-            let in_time = match since.checked_add(self.timeout) {
-                Some(end) => timeout_at(end, self.ledger.news()).await.is_ok(),
-                // Later than the clock can say.
-                None => {
-                    self.ledger.news().await;
-                    true
+            let since = self.ledger.last_moved().unwrap_or(begin);
+            match since.checked_add(self.timeout) {
+                Some(end) if end <= Instant::now() => return,
+                Some(end) => {
+                    let _news_or_look_again = timeout_at(end, self.ledger.news()).await;
                 }
-            };
-            if !in_time {
-                return;
+                // Later than the clock can say.
+                None => self.ledger.news().await,
             }
         }
     }
 
     async fn conclude(&self) {
-        if let Err(error) = stdio::complain(&self.ledger.report()).await {
-            let alias = &self.alias;
-            tracing::error!(target: "tremor_runtime", "[Source::{alias}] cannot print its report: {error}");
-        }
+        tell(&self.ledger, &self.alias).await;
         self.switch.request(ExitRequest { graceful: true, code: 0 });
+    }
+}
+
+/// Prints the report, unless that was done before.
+pub(super) async fn tell(ledger: &Ledger, alias: &str) {
+    let Some(report) = ledger.report() else { return };
+    if let Err(error) = stdio::complain(&report).await {
+        tracing::error!(target: "tremor_runtime", "[Source::{alias}] cannot print its report: {error}");
     }
 }
