@@ -62,6 +62,7 @@ pub use handed::Handed;
 pub use instance::{Definition, DefinitionError, Handle, Instance};
 pub use outbox::{SendQueue, WhenFull};
 pub use queue::{Receiver, Sender, bounded};
+pub use quota::Quota;
 pub use route::{Links, OpenRoute, Outlet, Route};
 pub use sink::{ByteSink, EventSink, Sink, SinkControl, SinkError};
 pub use source::{At, Intake, Made, OnDrain, Pulled, Source, SourceError};

@@ -8,7 +8,7 @@ const LINES_PER_SECOND: u32 = 10;
 
 /// Ten lines a second, and a count of what they leave out.
 #[derive(Debug, Default)]
-pub(crate) struct Quota {
+pub struct Quota {
     second: Option<Instant>,
     logged: u32,
     left_out: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Quota {
 impl Quota {
     /// Whether a line that tells of `count` things may be logged now, and how many things were left out since the
     /// last one that was.
-    pub(crate) fn may_log(&mut self, count: u64, now: Instant) -> Option<u64> {
+    pub fn may_log(&mut self, count: u64, now: Instant) -> Option<u64> {
         if self.second.is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1)) {
             self.second = Some(now);
             self.logged = 0;
@@ -31,7 +31,7 @@ impl Quota {
     }
 
     /// How many things no line has told of so far.
-    pub(crate) fn take_left_out(&mut self) -> u64 {
+    pub fn take_left_out(&mut self) -> u64 {
         std::mem::take(&mut self.left_out)
     }
 }

@@ -3,12 +3,12 @@
 use crate::{pipelines::Node, plan::Plan};
 use futures_util::future::{join_all, try_join_all};
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 use tracing::{error, info};
-use tremor_connector::{Handle, SinkTotals, State};
+use tremor_connector::{Handle, Quota, SinkTotals, State};
 use tremor_diagnostic::{RenderOptions, SourceMap, render};
 use tremor_lang::RuntimeError;
 use tremor_pipeline::Report;
@@ -79,6 +79,8 @@ pub(crate) struct Flow {
     alias: String,
     connectors: Vec<Connector>,
     pipelines: Mutex<Vec<JoinHandle<()>>>,
+    /// One for each pipeline.
+    reports: Vec<ReportToLog>,
     state: Mutex<FlowState>,
     ending: AtomicBool,
 }
@@ -100,10 +102,13 @@ enum Role {
     Unlinked,
 }
 
-/// Logs what goes wrong inside a pipeline, with its place in the file.
+/// Logs what goes wrong inside a pipeline, with its place in the file: ten reports a second, and a count of what they
+/// leave out. Clones count together.
+#[derive(Clone)]
 pub(crate) struct ReportToLog {
     /// `<flow>::<pipeline>`.
-    pub(crate) alias: String,
+    alias: Arc<str>,
+    quota: Arc<Mutex<Quota>>,
 }
 
 impl Report for ReportToLog {
@@ -117,18 +122,43 @@ impl Report for ReportToLog {
 }
 
 impl ReportToLog {
+    /// `alias`: `<flow>::<pipeline>`.
+    pub(crate) fn new(alias: &str) -> Self {
+        Self { alias: alias.into(), quota: Arc::default() }
+    }
+
     /// Unlike the `error` field of an event, a log names the file: it tells of many (`spec/cli.md` 5).
     fn log(&self, error: &RuntimeError, sources: &SourceMap) {
+        let may_log = self.quota().may_log(1, Instant::now());
+        let Some(left_out) = may_log else { return };
+        self.log_more(left_out);
         let options = RenderOptions { file_name: true, colour: false };
         let report = render(&error.to_diagnostic(sources), sources, options);
         error!(target: TARGET, "[Pipeline::{}] {}", self.alias, report.trim_end());
+    }
+
+    /// Says how many errors there were that no report has told of so far.
+    fn log_left_out(&self) {
+        let left_out = self.quota().take_left_out();
+        self.log_more(left_out);
+    }
+
+    fn log_more(&self, count: u64) {
+        if count > 0 {
+            let s = if count == 1 { "" } else { "s" };
+            error!(target: TARGET, "[Pipeline::{}] {count} more error{s} like that", self.alias);
+        }
+    }
+
+    fn quota(&self) -> MutexGuard<'_, Quota> {
+        self.quota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Flow {
     /// Puts everything in place; nothing is connected before [`Flow::start`].
     pub(crate) fn new(plan: Plan) -> Self {
-        let Plan { alias, connectors, pipelines, links, .. } = plan;
+        let Plan { alias, connectors, pipelines, reports, links, .. } = plan;
         let pipelines = pipelines.iter().filter_map(Node::spawn).collect();
         let mut connectors: Vec<Connector> = connectors
             .into_iter()
@@ -148,6 +178,7 @@ impl Flow {
             alias,
             connectors,
             pipelines: Mutex::new(pipelines),
+            reports,
             state: Mutex::new(FlowState::Initializing),
             ending: AtomicBool::new(false),
         }
@@ -232,6 +263,7 @@ impl Flow {
         for pipeline in self.lock_pipelines().drain(..) {
             pipeline.abort();
         }
+        self.reports.iter().for_each(ReportToLog::log_left_out);
         self.set_state(FlowState::Stopped);
         info!(target: TARGET, "[Flow::{}] Stopped", self.alias);
     }
@@ -271,11 +303,11 @@ impl Flow {
         fits
     }
 
-    fn lock_state(&self) -> std::sync::MutexGuard<'_, FlowState> {
+    fn lock_state(&self) -> MutexGuard<'_, FlowState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_pipelines(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+    fn lock_pipelines(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
         self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

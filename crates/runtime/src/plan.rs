@@ -38,6 +38,8 @@ pub struct Plan {
     pub(crate) alias: String,
     pub(crate) connectors: Vec<(String, Instance)>,
     pub(crate) pipelines: Vec<Arc<Node>>,
+    /// What the pipelines tell of errors.
+    pub(crate) reports: Vec<ReportToLog>,
     /// For each connector: what its ports are linked to.
     pub(crate) links: Vec<Vec<PipelinePort>>,
     warnings: Vec<Diagnostic>,
@@ -52,7 +54,8 @@ impl Plan {
     /// # Errors
     /// A report for each mistake that was found, with its place in the file.
     pub fn new(flow: &Flow, sources: &Arc<SourceMap>, parts: &Parts) -> Result<Self, Vec<Diagnostic>> {
-        let mut maker = Maker { flow, sources, parts, board: Arc::default(), problems: Vec::new() };
+        let mut maker =
+            Maker { flow, sources, parts, board: Arc::default(), reports: Vec::new(), problems: Vec::new() };
         let (connectors, pipelines) = (maker.connectors(), maker.pipelines());
         // What could not be made hides no mistake in how the rest is linked.
         let mut linker =
@@ -73,7 +76,8 @@ impl Plan {
         let Linker { connectors, pipelines, .. } = linker;
         pipelines.iter().zip(outputs).for_each(|(node, links)| node.link(links));
         let warnings = pipelines.iter().flat_map(|node| node.graph().warnings()).cloned().collect();
-        Ok(Self { alias: flow.alias.name.clone(), connectors, pipelines, links: shown, warnings })
+        let alias = flow.alias.name.clone();
+        Ok(Self { alias, connectors, pipelines, reports: maker.reports, links: shown, warnings })
     }
 
     /// What is probably not meant in its pipelines.
@@ -94,6 +98,7 @@ struct Maker<'a> {
     sources: &'a Arc<SourceMap>,
     parts: &'a Parts,
     board: Arc<DrainBoard>,
+    reports: Vec<ReportToLog>,
     problems: Vec<Diagnostic>,
 }
 
@@ -145,9 +150,10 @@ impl Maker<'_> {
             );
             match built {
                 Ok(graph) => {
-                    let report = Box::new(ReportToLog { alias: alias.clone() });
+                    let report = ReportToLog::new(&alias);
+                    self.reports.push(report.clone());
                     let around = Around { ids: self.parts.ids.clone(), host: self.parts.host.clone() };
-                    made.push(Arc::new(Node::new(alias, graph, report, around)));
+                    made.push(Arc::new(Node::new(alias, graph, Box::new(report), around)));
                 }
                 Err(error) => self.problems.extend(error.diagnostics),
             }

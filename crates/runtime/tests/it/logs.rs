@@ -84,6 +84,38 @@ async fn errors_of_pipelines_are_logged_with_file_and_place() {
 }
 
 #[tokio::test]
+async fn a_flood_of_errors_of_one_pipeline_is_told_in_a_few_lines() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    let sink = fresh();
+    let world = World::with(&format!(
+        r#"{}{}
+        define pipeline selects into out, fine pipeline
+          select event.missing from in into out;
+          select event from in into fine;
+        end;
+        create pipeline selects;
+        connect /connector/numbers to /pipeline/selects;
+        connect /pipeline/selects to /connector/sink;
+        connect /pipeline/selects/fine to /connector/sink;"#,
+        connector("numbers", "numbers", r#"{"count": 20000}"#),
+        connector("sink", "collect", &format!(r#"{{"name": "{sink}"}}"#)),
+    ));
+    world.collects(&sink, 20_000).await;
+    world.end().await;
+    let log = log.text();
+    let told = log.matches("[Pipeline::main::selects] Error in test.troy:").count();
+    let more = log.lines().filter_map(|line| {
+        let (_, told) = line.split_once("[Pipeline::main::selects] ")?;
+        told.strip_suffix(" more errors like that")?.parse::<usize>().ok()
+    });
+    // A slow machine takes longer than a second; ten reports for each.
+    assert!((10..5_000).contains(&told), "{told} reports");
+    assert_eq!(told + more.sum::<usize>(), 20_000);
+}
+
+#[tokio::test]
 async fn why_a_flow_could_not_start_is_told_once_and_as_an_error() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
