@@ -1,6 +1,6 @@
 //! The contract of connectors: one connection attempt, and what comes of it.
 
-use crate::{Sink, Source, duplex::Duplex};
+use crate::{Sink, Source, counters::Given, duplex::Duplex};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use std::{io, sync::Arc};
@@ -45,6 +45,11 @@ pub trait Connector: Send {
     /// something is linked to the sink half.
     fn linked(&mut self, is_read: bool, is_fed: bool) {
         let _most_kinds_do_not_care = (is_read, is_fed);
+    }
+
+    /// Hands over a view of what the source half gives, once and before anything else; not to kinds without one.
+    fn watch(&mut self, given: Given) {
+        let _most_kinds_do_not_care = given;
     }
 
     /// Makes one attempt, within the kind's own time limits.

@@ -1,8 +1,15 @@
 //! What parts of a connector count.
 
+use crate::inlet::SourceShared;
 use std::{
     pin::pin,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
 };
 use tokio::sync::Notify;
 
@@ -13,6 +20,22 @@ pub(crate) struct SourceCounters {
     pub(crate) out: AtomicU64,
     /// Events on `err`.
     pub(crate) err: AtomicU64,
+}
+
+/// What the source half of a connector has given so far, for a connector that wants to know that of itself.
+#[derive(Clone)]
+pub struct Given(Arc<SourceShared>);
+
+impl Given {
+    pub(crate) fn by(source: Arc<SourceShared>) -> Self {
+        Self(source)
+    }
+
+    /// Events on `err`: what the source read and nobody could decode.
+    #[must_use]
+    pub fn undecoded(&self) -> u64 {
+        self.0.counters.err.load(Relaxed)
+    }
 }
 
 /// What a sink got, and what became of it: elements of events, once per connection they are for.

@@ -5,7 +5,7 @@ mod mistakes;
 use crate::{
     Deliver, DrainBoard, Gate, Links, OpenRoute, SinkShared,
     config::{ConfigError, Key},
-    counters::SinkTotals,
+    counters::{Given, SinkTotals},
     inlet::SourceShared,
     queued::{QueuedSink, SinkTask},
     reconnect::{Backoff, Policy},
@@ -223,6 +223,7 @@ impl Instance {
         let is_fed = self.sink.as_ref().is_some_and(|sink| sink.is_linked);
         self.built.connector.linked(self.links.is_linked("out"), is_fed);
         if let Some(source) = &self.source {
+            self.built.connector.watch(Given::by(source.clone()));
             source.link(self.links);
         }
         let totals = self.sink.as_ref().map(|sink| sink.shared.clone());
@@ -297,9 +298,12 @@ impl SinkSide {
     }
 }
 
+/// What to do about a debug kind that is not wanted.
+pub const DEBUG_HINT: &str = "It is made for tests: `--debug-connectors` makes it known";
+
 fn unknown_kind(kind: &str, registry: &Registry) -> DefinitionError {
     if registry.is_left_out(kind) {
-        let hint = Some("It is made for tests: `--debug-connectors` makes it known".to_owned());
+        let hint = Some(DEBUG_HINT.to_owned());
         return DefinitionError { hint, ..DefinitionError::new(format!("Unknown connector type {kind}")) };
     }
     let known = crate::config::nearest(kind, registry.names());

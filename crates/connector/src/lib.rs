@@ -53,13 +53,13 @@ mod task;
 mod weight;
 
 pub use connect::{ConnectError, Connected, Connector, Handshake, Listener};
-pub use counters::SinkTotals;
+pub use counters::{Given, SinkTotals};
 pub use deliver::{Deliver, SinkShared};
 pub use dials::{Dials, Turn};
 pub use drain::DrainBoard;
 pub use gate::{Gate, Readiness};
 pub use handed::Handed;
-pub use instance::{Definition, DefinitionError, Handle, Instance};
+pub use instance::{DEBUG_HINT, Definition, DefinitionError, Handle, Instance};
 pub use outbox::{SendQueue, WhenFull};
 pub use queue::{Receiver, Sender, bounded};
 pub use quota::Quota;
