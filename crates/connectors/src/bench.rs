@@ -23,7 +23,8 @@ use tokio::{
 };
 use tremor_connector::config::{ConfigError, Entry, FromConfig, Reader};
 use tremor_connector::{
-    Built, CodecUse, ConnectError, Connected, Connector, Environment, ExitSwitch, Field, Sink, SinkUse, Spec,
+    Built, CodecUse, ConnectError, Connected, Connector, Environment, ExitSwitch, Field, Given, Sink,
+    SinkUse, Spec,
 };
 use tremor_event::OriginUri;
 use tremor_value::Bytes;
@@ -140,6 +141,7 @@ fn build(mut config: Reader<'_>, environment: &Environment) -> Result<Built, Con
         switch: environment.exit.clone(),
         is_read: false,
         is_fed: false,
+        given: None,
         timer: JoinSet::new(),
     }))
 }
@@ -166,6 +168,8 @@ struct Bench {
     is_read: bool,
     /// Something is linked to the sink half.
     is_fed: bool,
+    /// What the source half gave.
+    given: Option<Given>,
     /// Ends the run when its time is over, even if nothing arrives any more.
     timer: JoinSet<()>,
 }
@@ -174,6 +178,10 @@ struct Bench {
 impl Connector for Bench {
     fn linked(&mut self, is_read: bool, is_fed: bool) {
         (self.is_read, self.is_fed) = (is_read, is_fed);
+    }
+
+    fn watch(&mut self, given: Given) {
+        self.given = Some(given);
     }
 
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
@@ -203,7 +211,8 @@ impl Bench {
         if !self.is_fed {
             return Ok(None);
         }
-        let run = Run::start(self.plan, now, self.structured, self.alias.clone(), self.switch.clone());
+        let given = self.given.clone();
+        let run = Run::start(self.plan, now, self.structured, self.alias.clone(), given, self.switch.clone());
         let run = Arc::new(run.ok_or_else(|| ConnectError::Failed("cannot measure so exactly".to_owned()))?);
         if let Some(end) = self.plan.end(now) {
             let timed = run.clone();

@@ -37,6 +37,8 @@ pub(super) struct Measured {
     pub(super) bytes: u64,
     /// How long was measured.
     pub(super) took: Duration,
+    /// It was over before the warm-up was.
+    pub(super) is_cold: bool,
 }
 
 /// A run.
@@ -99,7 +101,8 @@ impl Meter {
         };
         let counted = self.between.map(|(first, last)| last.saturating_duration_since(first));
         let took = timed.or(counted).unwrap_or_default();
-        Measured { latencies: self.latencies, bytes: self.bytes, took }
+        let is_cold = self.warm.is_none_or(|warm| now < warm);
+        Measured { latencies: self.latencies, bytes: self.bytes, took, is_cold }
     }
 }
 
@@ -132,6 +135,7 @@ mod tests {
         let plan =
             Plan { warmup: Duration::from_millis(100), limit: Some(Duration::from_millis(200)), ..PLAN };
         let mut meter = Meter::start(plan, start).unwrap();
+        assert!(Meter::start(plan, start).unwrap().finish(ms(start, 99)).is_cold);
         meter.arrived(ms(start, 99), 1, Some(1));
         meter.arrived(ms(start, 100), 90_000_000, Some(10));
         assert!(!meter.is_over(ms(start, 299)));
@@ -139,7 +143,7 @@ mod tests {
         assert!(meter.is_over(ms(start, 300)));
         meter.arrived(ms(start, 300), 1, Some(100));
         let measured = meter.finish(ms(start, 300));
-        assert_eq!((measured.latencies.len(), measured.bytes), (2, 20));
+        assert_eq!((measured.latencies.len(), measured.bytes, measured.is_cold), (2, 20, false));
         assert_eq!(measured.took, Duration::from_millis(200));
     }
 
@@ -166,7 +170,8 @@ mod tests {
         let long = Plan { warmup: Duration::MAX, limit: Some(Duration::MAX), ..PLAN };
         let mut meter = Meter::start(long, start).unwrap();
         meter.arrived(start, u64::MAX, Some(1));
-        assert_eq!(meter.finish(start).latencies.len(), 0, "the warm-up never ends");
+        let measured = meter.finish(start);
+        assert_eq!((measured.latencies.len(), measured.is_cold), (0, true), "the warm-up never ends");
         let mut meter = Meter::start(PLAN, start).unwrap();
         meter.arrived(start, u64::MAX, Some(1));
         meter.arrived(start, 0, Some(1));

@@ -83,7 +83,7 @@ struct Rates {
 impl Rates {
     /// Zero if no time has passed: nothing can be said then.
     fn of(measured: &Measured) -> Self {
-        let Measured { latencies, bytes, took } = measured;
+        let Measured { latencies, bytes, took, .. } = measured;
         let seconds = took.as_secs_f64();
         let rate = |count: u64| if seconds > 0.0 { as_f64(count) / seconds } else { 0.0 };
         Self { events_per_second: rate(latencies.len()), bytes_per_second: rate(*bytes) }
@@ -105,7 +105,7 @@ mod tests {
         for latency in [100, 200, 300, 400] {
             latencies.record_n(latency, 500).unwrap();
         }
-        Measured { latencies, bytes: 3_000_000, took }
+        Measured { latencies, bytes: 3_000_000, took, is_cold: false }
     }
 
     #[test]
@@ -157,6 +157,7 @@ Throughput (events): 4.0k events/s
             latencies: Histogram::new_with_bounds(1, 100_000_000_000, 2).unwrap(),
             bytes: 0,
             took: Duration::ZERO,
+            is_cold: true,
         };
         assert!(text(&none).ends_with("(data): 0.0 MB/s\nThroughput (events): 0.0k events/s\n"));
         assert!(json(&none).contains(r#""events_per_second":0.0"#));

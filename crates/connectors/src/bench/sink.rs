@@ -1,7 +1,7 @@
 //! The half that measures.
 
 use super::{
-    meter::{Meter, Plan},
+    meter::{Measured, Meter, Plan},
     report,
 };
 use crate::{clock::now_ns, stdio};
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 use tremor_codec::{Chunks, Encoder};
-use tremor_connector::{EventSink, ExitRequest, ExitSwitch, SinkControl, SinkError};
+use tremor_connector::{EventSink, ExitRequest, ExitSwitch, Given, SinkControl, SinkError};
 use tremor_event::Event;
 
 /// A run under way; whoever notices its end first concludes it.
@@ -18,6 +18,8 @@ pub(super) struct Run {
     meter: Mutex<Option<Meter>>,
     structured: bool,
     alias: String,
+    /// What its own source gave.
+    given: Option<Given>,
     switch: ExitSwitch,
 }
 
@@ -28,9 +30,10 @@ impl Run {
         now: Instant,
         structured: bool,
         alias: String,
+        given: Option<Given>,
         switch: ExitSwitch,
     ) -> Option<Self> {
-        Some(Self { meter: Mutex::new(Some(Meter::start(plan, now)?)), structured, alias, switch })
+        Some(Self { meter: Mutex::new(Some(Meter::start(plan, now)?)), structured, alias, given, switch })
     }
 
     /// `true` if the run is over with this event.
@@ -46,12 +49,34 @@ impl Run {
         let meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(meter) = meter else { return };
         let measured = meter.finish(Instant::now());
+        let is_good = self.judge(&measured);
         let text = if self.structured { report::json(&measured) } else { report::text(&measured) };
-        if let Err(error) = stdio::say(&text).await {
+        let said = stdio::say(&text).await;
+        if let Err(error) = &said {
             let alias = &self.alias;
             tracing::error!(target: "tremor_runtime", "[Sink::{alias}] cannot print its report: {error}");
         }
-        self.switch.request(ExitRequest { graceful: false, code: 0 });
+        let code = u8::from(!is_good || said.is_err());
+        self.switch.request(ExitRequest { graceful: false, code });
+    }
+
+    /// Says what makes the report doubtful; `false` if it reports nothing.
+    fn judge(&self, measured: &Measured) -> bool {
+        let alias = &self.alias;
+        let undecoded = self.given.as_ref().map_or(0, Given::undecoded);
+        if undecoded > 0 {
+            tracing::warn!(
+                target: "tremor_runtime",
+                "[Sink::{alias}] what it replayed could not all be decoded: {undecoded} times there was an error in place \
+                 of an event",
+            );
+        }
+        if !measured.latencies.is_empty() {
+            return true;
+        }
+        let why = if measured.is_cold { ": the run was over before its `warmup_secs` were" } else { "" };
+        tracing::error!(target: "tremor_runtime", "[Sink::{alias}] not a single event was measured{why}");
+        false
     }
 }
 

@@ -6,6 +6,8 @@ use tremor_connector::{Definition, ExitRequest};
 
 /// The process is to end at once.
 const FORCEFUL: ExitRequest = ExitRequest { graceful: false, code: 0 };
+/// The same, with nothing to show for it.
+const FRUITLESS: ExitRequest = ExitRequest { graceful: false, code: 1 };
 
 struct Data {
     folder: TempDir,
@@ -111,7 +113,7 @@ async fn the_sink_ends_the_process_when_the_time_is_over_even_if_nothing_arrives
     let mut subject = Subject::new(&data.bench("", r#", "stop_after_secs": 3"#), Linked::InputOnly).unwrap();
     subject.handle.start().await.unwrap();
     let start = Instant::now();
-    assert_eq!(subject.exits.recv().await, Some(FORCEFUL));
+    assert_eq!(subject.exits.recv().await, Some(FRUITLESS));
     assert_eq!(start.elapsed(), Duration::from_secs(3));
 }
 
@@ -123,6 +125,20 @@ async fn the_sink_ends_the_process_when_everything_has_arrived_that_ever_will() 
     subject.give("1").await;
     subject.front_is_done().await;
     assert_eq!(within(subject.exits.recv()).await, Some(FORCEFUL));
+}
+
+#[tokio::test]
+async fn a_run_that_measured_nothing_has_failed() {
+    let data = Data::of("1\n2\n");
+    for more in [r#", "iters": 2"#, r#", "iters": 1, "warmup_secs": 3600"#] {
+        let mut subject = Subject::new(&data.bench("", more), Linked::InputOnly).unwrap();
+        subject.handle.start().await.unwrap();
+        if more.contains("warmup") {
+            subject.give("1").await;
+        }
+        subject.front_is_done().await;
+        assert_eq!(within(subject.exits.recv()).await, Some(FRUITLESS), "{more}");
+    }
 }
 
 #[tokio::test]
