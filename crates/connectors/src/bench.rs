@@ -94,7 +94,7 @@ const FIELDS: &[Field] = &[
         name: "significant_figures",
         kind: "integer",
         default: "2",
-        text: "Decimal digits of latencies that are told apart, at most 5.",
+        text: "Decimal digits of latencies that are told apart, from 0 to 5.",
     },
 ];
 
@@ -112,7 +112,9 @@ fn build(mut config: Reader<'_>, environment: &Environment) -> Result<Built, Con
     let structured = config.or("structured", false)?;
     let limit = Some(config.or("stop_after_secs", 0)?).filter(|secs| *secs > 0).map(Duration::from_secs);
     let warmup = Duration::from_secs(config.or("warmup_secs", 0)?);
-    let digits = config.or_in("significant_figures", 2, 0..=MAX_DIGITS)?;
+    // Read with a sign, so that a number below the range is told the range as well.
+    let digits = config.or_in("significant_figures", 2, 0..=i64::from(MAX_DIGITS))?;
+    let digits = u8::try_from(digits).unwrap_or(MAX_DIGITS);
     config.finish()?;
     let cut = chunk_bytes.map_or(Cut::Lines, Cut::Chunks);
     let pieces = load(&path, cut, is_base64).map_err(|problem| {

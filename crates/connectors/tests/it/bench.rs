@@ -154,6 +154,7 @@ async fn impossible_configurations_are_refused() {
         (data.bench("", r#", "iters": 0"#), "config.iters"),
         (data.bench("", r#", "chunk_size": 0"#), "config.chunk_size"),
         (data.bench("", r#", "significant_figures": 6"#), "must be between 0 and 5, but is 6"),
+        (data.bench("", r#", "significant_figures": -1"#), "must be between 0 and 5, but is -1"),
         (data.bench("", r#", "iter": 1"#), "config.iter: unknown key"),
         (data.bench(r#""jsn""#, ""), "codec"),
         (definition("bench", "", "", ""), "Missing Configuration"),
