@@ -2,7 +2,8 @@
 //!
 //! The sink half appends events to files in a directory; the source half gives them in order until they are
 //! confirmed. From the bottom up: `files` is what is asked of the system, `format` and `entry` say how things lie in
-//! files, `log` opens and writes them, `segments`, `confirmed` and `turn` only count, `shared` holds what both halves
+//! files, `opening` finds out
+//! what is there, `log` writes, `position` keeps what is confirmed, `segments`, `confirmed` and `turn` only count, `shared` holds what both halves
 //! have to know, and `worker` is the thread that writes.
 
 mod confirmed;
@@ -10,6 +11,8 @@ mod entry;
 mod files;
 mod format;
 mod log;
+mod opening;
+mod position;
 mod segments;
 mod shared;
 mod sink;
@@ -48,7 +51,7 @@ pub(crate) const SPEC: Spec = Spec {
             name: "chunk_size",
             kind: "integer",
             default: "",
-            text: "Bytes of one file. An entry that is larger gets a file of its own, which counts as several.",
+            text: "Bytes of one file, 4096 at least. An entry that is larger gets a file of its own, which counts as several.",
         },
         Field {
             name: "max_chunks",
@@ -86,12 +89,17 @@ const SYNCS: &[(&str, Durability)] =
     &[("always", Durability::Always), ("interval", Durability::Interval), ("never", Durability::Never)];
 const DEFAULT_INTERVAL_MS: u64 = 100;
 const LONGEST_INTERVAL_MS: u64 = 3_600_000;
+const LEAST_CHUNK_SIZE: u64 = 4096;
 /// So that no sum of sizes can overflow.
 const MAX_BYTES: u64 = 1 << 62;
 
 fn build(mut config: Reader<'_>, _environment: &Environment) -> Result<Built, ConfigError> {
     let path: PathBuf = config.required("path")?;
     let chunk_size: std::num::NonZeroU64 = config.required("chunk_size")?;
+    if chunk_size.get() < LEAST_CHUNK_SIZE {
+        let problem = format!("at least {LEAST_CHUNK_SIZE} bytes: every file costs a sync of its own");
+        return Err(config.invalid("chunk_size", problem));
+    }
     let max_chunks: std::num::NonZeroU64 = config.required("max_chunks")?;
     let durability = config.word("sync", SYNCS)?.unwrap_or(Durability::Always);
     let interval_ms = config.or_in("sync_interval_ms", DEFAULT_INTERVAL_MS, 1..=LONGEST_INTERVAL_MS)?;

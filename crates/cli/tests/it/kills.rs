@@ -15,7 +15,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-const KILLS: usize = 100;
 /// Events that are put into the first log whenever it is empty.
 const FILL: u64 = 10_000;
 
@@ -23,9 +22,9 @@ const LOGS: &str = r#"
   use tremor::{connectors, pipelines};
   use integration;
   define connector first from wal
-  with config = {"path": "first", "chunk_size": 50000, "max_chunks": 100, "sync_interval_ms": 20} end;
+  with config = {"path": "first", "chunk_size": 50000, "max_chunks": 100, "sync": "SYNC", "sync_interval_ms": 20} end;
   define connector second from wal
-  with config = {"path": "second", "chunk_size": 50000, "max_chunks": 1000, "sync_interval_ms": 20} end;
+  with config = {"path": "second", "chunk_size": 50000, "max_chunks": 1000, "sync": "SYNC", "sync_interval_ms": 20} end;
 "#;
 
 const FILLING: &str = r#"
@@ -54,8 +53,9 @@ const MOVING: &str = r#"
   connect /pipeline/write to /connector/output;
 "#;
 
-fn flow(body: &str) -> String {
-    format!("define flow main\nflow\n{LOGS}{body}end;\ndeploy flow main;\n")
+fn flow(body: &str, sync: &str) -> String {
+    let logs = LOGS.replace("SYNC", sync);
+    format!("define flow main\nflow\n{logs}{body}end;\ndeploy flow main;\n")
 }
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
@@ -70,13 +70,14 @@ impl Chance {
     }
 }
 
-/// How many entries of the log in `name` are confirmed, as its file says (`spec/connectors.md` 3.20; the number stands
-/// behind 8 bytes of name and 4 of version).
+/// How many entries of the log in `name` are confirmed, as its file says: it has two slots of 4096 bytes, and the one
+/// with the higher sequence number counts. That number and the position stand behind 8 bytes of name and 4 of version.
 fn position(folder: &Folder, name: &str) -> u64 {
     let Ok(content) = fs::read(folder.path(name).join("position")) else { return 0 };
-    let number = content.get(12..).and_then(<[u8]>::first_chunk);
-    assert!(number.is_some(), "a position file has at least 20 bytes, not {}", content.len());
-    number.map_or(0, |number| u64::from_le_bytes(*number))
+    assert_eq!(content.len(), 8192, "a position file has two slots");
+    let number = |slot: &[u8], at: usize| u64::from_le_bytes(slot[at..at + 8].try_into().unwrap());
+    let slots = content.chunks(4096).map(|slot| (number(slot, 12), number(slot, 20)));
+    slots.max().map_or(0, |(_, position)| position)
 }
 
 /// Puts `FILL` more events behind `sent` into the first log.
@@ -118,15 +119,25 @@ fn work(folder: &Folder, server: &mut Live, chance: &mut Chance) {
 
 #[test]
 fn two_logs_lose_nothing_when_the_process_is_killed_a_hundred_times() {
+    kill_and_count("always", 100);
+}
+
+#[test]
+fn no_sync_is_needed_to_outlive_the_end_of_a_process() {
+    kill_and_count("interval", 25);
+    kill_and_count("never", 25);
+}
+
+fn kill_and_count(sync: &str, kills: usize) {
     let seed = std::env::var("TREMOR_TEST_SEED").map_or(1, |seed| seed.parse().unwrap());
     println!("seed {seed}; another one: TREMOR_TEST_SEED");
     let mut chance = Chance(seed);
-    let folder = Folder::new(&[("fill.troy", &flow(FILLING)), ("move.troy", &flow(MOVING))]);
+    let folder = Folder::new(&[("fill.troy", &flow(FILLING, sync)), ("move.troy", &flow(MOVING, sync))]);
     for log in ["first", "second"] {
         fs::create_dir(folder.path(log)).unwrap();
     }
     let (mut sent, mut acknowledged) = (0, 0);
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         if acknowledged == sent {
             sent = fill(&folder, sent);
         }
@@ -155,7 +166,7 @@ fn two_logs_lose_nothing_when_the_process_is_killed_a_hundred_times() {
     let delivered = counts.len();
     let repeated: usize = counts.values().map(|count| count - 1).sum();
     println!(
-        "kills {KILLS}, sent {sent}, acknowledged {acknowledged}, delivered {delivered}, repeated {repeated}, lost {lost}"
+        "sync {sync}, kills {kills}, sent {sent}, acknowledged {acknowledged}, delivered {delivered}, repeated {repeated}, lost {lost}"
     );
     assert_eq!((acknowledged, lost), (sent, 0));
     assert_eq!(delivered as u64, sent, "nothing was invented");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The position in a log, and what is confirmed beyond it.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Confirmed {
     /// The first entry that is not confirmed.
     position: u64,
@@ -15,6 +15,27 @@ impl Confirmed {
     /// Everything in front of `position` is confirmed, nothing else.
     pub(super) fn up_to(position: u64) -> Self {
         Self { position, beyond: BTreeMap::new() }
+    }
+
+    /// Whether all entries from `first` up to and without `end` are confirmed.
+    pub(super) fn covers(&self, first: u64, end: u64) -> bool {
+        first >= end || self.next_open(first) >= end
+    }
+
+    /// The entry behind the last one that is confirmed.
+    pub(super) fn end(&self) -> u64 {
+        self.beyond.last_key_value().map_or(self.position, |(_, last)| last.saturating_add(1))
+    }
+
+    /// Runs beyond the position, in ascending order: the longest ones, if there are more than `most`.
+    pub(super) fn longest_runs(&self, most: usize) -> Vec<(u64, u64)> {
+        let mut runs: Vec<_> = self.beyond.iter().map(|(first, last)| (*first, *last)).collect();
+        if runs.len() > most {
+            runs.sort_unstable_by_key(|(first, last)| std::cmp::Reverse(last - first));
+            runs.truncate(most);
+            runs.sort_unstable();
+        }
+        runs
     }
 
     /// The first entry that is not confirmed.

@@ -43,6 +43,10 @@ pub(super) trait Stored: Send {
     /// Writes `data` behind the end. After an error it is unknown how much of it was written.
     fn append(&mut self, data: &[u8]) -> io::Result<()>;
 
+    /// Writes `data` over what lies at `at`, all of it within the file. After an error it is unknown how much of it was
+    /// written.
+    fn overwrite(&mut self, at: u64, data: &[u8]) -> io::Result<()>;
+
     /// Cuts off what lies behind `size`.
     fn cut(&mut self, size: u64) -> io::Result<()>;
 
@@ -64,7 +68,16 @@ impl Folder {
     /// Takes `path` into use. Says in full what is wrong with it.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        if !path.metadata().map_err(|error| format!("the directory `{shown}`: {error}"))?.is_dir() {
+        let there = path.metadata().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                format!(
+                    "the directory `{shown}` does not exist; create it: mkdir -p {}",
+                    quoted(&shown.to_string())
+                )
+            }
+            _ => format!("the directory `{shown}`: {error}"),
+        })?;
+        if !there.is_dir() {
             return Err(format!("`{shown}` is not a directory"));
         }
         let file = path.join(LOCK);
@@ -84,6 +97,12 @@ impl Folder {
         let size = file.metadata()?.len();
         Ok(Box::new(OnDisk { file, size }))
     }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    if path.chars().all(is_plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 impl Files for Folder {
@@ -144,6 +163,10 @@ impl Stored for OnDisk {
         self.file.write_all_at(data, self.size)?;
         self.size += data.len() as u64;
         Ok(())
+    }
+
+    fn overwrite(&mut self, at: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(data, at)
     }
 
     fn cut(&mut self, size: u64) -> io::Result<()> {

@@ -3,14 +3,13 @@
 //! ```text
 //! segment  = "tremwal\n" version:4 salt:4 first:8 checksum:4  record*
 //! record   = length:4 body_checksum:4 index:8 synced:8 flags:1 head_checksum:4  body
-//! position = "trempos\n" version:4 position:8 checksum:4
 //! ```
 //!
 //! Numbers have the lowest byte first; checksums are CRC-32 over what stands before them, those of a record begin with
 //! the segment's salt, so that nothing in an event can look like a record. The entries of a segment have the indices
 //! `first`, `first + 1` and so on. `synced` is the size up to which the segment was known to be safe when the record
-//! was written: if a record below that mark is broken, something happened to the file; one above it was never
-//! finished (a torn write), and nobody was told that it was safe.
+//! was written: if a record below that mark is broken, something happened to the file. One above it may be a write that
+//! was never finished, unless something behind it says otherwise ([`Records::is_torn`]).
 
 use super::files::Stored;
 use std::io;
@@ -24,13 +23,16 @@ pub(super) const SEGMENT_HEAD: u64 = 28;
 pub(super) const RECORD_HEAD: u64 = 29;
 
 /// No log ever gets that far; what says that it did is damaged. So counting on never overflows.
-const MAX_INDEX: u64 = 1 << 62;
+pub(super) const MAX_INDEX: u64 = 1 << 62;
 const SEGMENT_MAGIC: [u8; 8] = *b"tremwal\n";
-const POSITION_MAGIC: [u8; 8] = *b"trempos\n";
 /// Set in the flags of an entry that is a batch.
 const IS_BATCH: u8 = 1;
 /// Bytes that are read at once.
 const WINDOW: u64 = 64 * 1024;
+/// What a disk writes whole or not at all.
+const SECTOR: u64 = 512;
+/// Fewer zeros than this are no sign of a sector that was not written.
+const LEAST_BLANK: usize = 4;
 /// Room for bytes that is kept after a large entry.
 const KEPT: usize = 256 * 1024;
 
@@ -48,14 +50,15 @@ pub(super) enum FileError {
     Damaged(String),
 }
 
-fn checksum(salt: u32, data: &[u8]) -> u32 {
+/// The checksum of `data`, begun with `salt`.
+pub(super) fn checksum(salt: u32, data: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(salt);
     hasher.update(data);
     hasher.finalize()
 }
 
 /// Takes fixed parts from the front of bytes.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl Fields<'_> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -64,25 +67,29 @@ impl Fields<'_> {
         Some(*taken)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(super) fn u32(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
     }
 }
 
 /// Checks magic and version, which come first in every file of a log.
-fn check_kind(bytes: &[u8], magic: [u8; 8], what: &str) -> Result<(), FileError> {
+pub(super) fn check_kind(
+    bytes: &[u8],
+    (magic, readable): ([u8; 8], u32),
+    what: &str,
+) -> Result<(), FileError> {
     let mut fields = Fields(bytes);
     if fields.take() != Some(magic) {
         return Err(FileError::Foreign(format!("it is not {what}: it does not begin as one")));
     }
     match fields.u32() {
-        Some(VERSION) => Ok(()),
+        Some(version) if version == readable => Ok(()),
         Some(version) => Err(FileError::Foreign(format!(
-            "it is {what} of format version {version}; this version of tremor reads version {VERSION}"
+            "it is {what} of format version {version}; this version of tremor reads version {readable}"
         ))),
         None => Err(FileError::Damaged("it ends within its first line".to_owned())),
     }
@@ -117,7 +124,7 @@ impl SegmentHead {
         if is_blank && file.size() <= SEGMENT_HEAD || is_begun && read < bytes.len() {
             return Ok(None);
         }
-        check_kind(&bytes, SEGMENT_MAGIC, "a segment of a log")?;
+        check_kind(&bytes, (SEGMENT_MAGIC, VERSION), "a segment of a log")?;
         let mut fields = Fields(bytes.get(12..).unwrap_or_default());
         let (salt, first, sum) = (fields.u32(), fields.u64(), fields.u32());
         match (salt, first, sum) {
@@ -143,35 +150,8 @@ pub(super) fn first_of_segment(name: &str) -> Option<u64> {
     if all_digits { digits.parse().ok() } else { None }
 }
 
-/// The content of a position file.
-pub(super) fn position_to_bytes(position: u64) -> Vec<u8> {
-    let mut bytes = POSITION_MAGIC.to_vec();
-    bytes.extend(VERSION.to_le_bytes());
-    bytes.extend(position.to_le_bytes());
-    bytes.extend(checksum(0, &bytes).to_le_bytes());
-    bytes
-}
-
-/// What a position file says.
-pub(super) fn read_position(file: &dyn Stored) -> Result<u64, FileError> {
-    let mut bytes = [0; 24];
-    let read = read_full(file, 0, &mut bytes)?;
-    if file.size() != 24 || read != bytes.len() {
-        return Err(FileError::Damaged(format!("it has {} bytes instead of 24", file.size())));
-    }
-    check_kind(&bytes, POSITION_MAGIC, "the position in a log")?;
-    let mut fields = Fields(bytes.get(12..).unwrap_or_default());
-    match (fields.u64(), fields.u32()) {
-        (Some(position @ ..=MAX_INDEX), Some(sum))
-            if sum == checksum(0, bytes.get(..20).unwrap_or_default()) =>
-        {
-            Ok(position)
-        }
-        _ => Err(FileError::Damaged("its checksum is wrong".to_owned())),
-    }
-}
-
-fn read_full(file: &dyn Stored, at: u64, into: &mut [u8]) -> io::Result<usize> {
+/// Reads until `into` is full or the file ends; gives how many bytes that were.
+pub(super) fn read_full(file: &dyn Stored, at: u64, into: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match file.read_at(at + done as u64, rest)? {
@@ -326,16 +306,37 @@ impl Records {
         Ok(Next::Entry(head, body))
     }
 
-    /// A later record that says that the segment was safe beyond `at`: where that record lies.
-    pub(super) fn proof_of_damage(&mut self, at: u64) -> io::Result<Option<u64>> {
+    /// Whether the record at `broken` can be a write that was never finished: nothing whole lies behind it, or what
+    /// does was written together with it and came to the disk first.
+    pub(super) fn is_torn(&mut self, broken: Broken) -> io::Result<bool> {
+        let Broken { at, index, .. } = broken;
         let salt = self.head.salt;
+        let possible = index + 1..=index.saturating_add(self.size.saturating_sub(at) / RECORD_HEAD);
         for later in at + 1..self.size.saturating_sub(RECORD_HEAD - 1) {
-            let head = RecordHead::read(self.bytes(later, RECORD_HEAD)?, salt);
-            if head.is_some_and(|head| head.synced > at) {
-                return Ok(Some(later));
+            let bytes = self.bytes(later, RECORD_HEAD)?;
+            // The index first: it is cheaper to look at than the checksum.
+            let claimed = Fields(bytes.get(8..).unwrap_or_default()).u64();
+            if claimed.is_some_and(|index| possible.contains(&index))
+                && let Some(head) = RecordHead::read(bytes, salt)
+            {
+                return Ok(head.synced <= at && self.lacks_a_sector(at, later)?);
             }
         }
-        Ok(None)
+        Ok(true)
+    }
+
+    /// Whether there is a sector between `from` and `to` of which nothing has arrived: its part there is blank.
+    fn lacks_a_sector(&mut self, from: u64, to: u64) -> io::Result<bool> {
+        let mut start = from;
+        while start < to {
+            let end = to.min((start / SECTOR + 1) * SECTOR);
+            let part = self.bytes(start, end - start)?;
+            if part.len() >= LEAST_BLANK && part.iter().all(|byte| *byte == 0) {
+                return Ok(true);
+            }
+            start = end;
+        }
+        Ok(false)
     }
 
     /// Up to `count` bytes that lie at `at`: fewer only at the end of the file.

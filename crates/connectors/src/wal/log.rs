@@ -1,21 +1,22 @@
-//! The files of a log: opening them after whatever happened, writing, making things last.
+//! The files of a log: writing and making things last.
 //!
 //! What has to be safe before what:
 //!
 //! * a segment is synced before the next one is begun, so only the last one can have a torn end;
 //! * the head of a segment is synced before anything follows it;
 //! * the name of a segment is synced before an entry in it counts as safe;
-//! * the position is synced before segments in front of it are removed, so that a gap never looks like a loss.
+//! * the position is synced before segments are removed of which it says that they are confirmed, so that a gap never
+//!   looks like a loss.
 
 use super::{
+    confirmed::Confirmed,
     files::{Files, Stored},
-    format::{
-        self, Broken, FileError, Next, RecordHead, Records, SEGMENT_HEAD, SegmentHead, first_of_segment,
-        segment_name,
-    },
+    format::{RecordHead, SegmentHead, segment_name},
+    opening::{Found, Opening, There},
+    position::{Kept, MOST_KEPT_RUNS, POSITION, PositionFile},
     segments::{Limits, Place, Segment, Segments},
 };
-use std::{collections::VecDeque, fmt::Display, io, sync::Arc};
+use std::{fmt::Display, io, mem, sync::Arc};
 
 /// What an acknowledged entry survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +31,6 @@ pub(super) enum Durability {
 
 /// Log target of what is told about files.
 pub(super) const TARGET: &str = "tremor_runtime";
-const POSITION: &str = "position";
-const NEW_POSITION: &str = "position.new";
 
 /// Entries that are written together.
 #[derive(Debug, Default)]
@@ -77,25 +76,42 @@ impl Batch {
     }
 }
 
+/// Why something was not written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum WriteError {
+    /// There was no room or the like; everything is as it was before.
+    Refused(String),
+    /// The log is unusable now.
+    Broken(String),
+}
+
 /// The files of one log.
 pub(super) struct Log {
     files: Arc<dyn Files>,
     durability: Durability,
     /// The segment that is written.
-    active: Box<dyn Stored>,
+    active: Active,
+    /// The entry behind the last one that was written, and behind the last one that is safe.
+    next: u64,
+    safe: u64,
+    position: PositionFile,
+    /// Files that could not be removed so far.
+    leftover: Vec<String>,
+}
+
+struct Active {
+    file: Box<dyn Stored>,
     head: SegmentHead,
     /// How much of it is safe.
     synced: u64,
-    /// The position that is on disk.
-    persisted: u64,
 }
 
 /// A log that was opened.
 pub(super) struct Opened {
     pub(super) log: Log,
     pub(super) segments: Segments,
-    /// The first entry that is not confirmed.
-    pub(super) position: u64,
+    /// What is confirmed.
+    pub(super) confirmed: Confirmed,
 }
 
 impl Log {
@@ -105,39 +121,37 @@ impl Log {
         durability: Durability,
         limits: Limits,
     ) -> Result<Opened, String> {
-        let mut opening = Opening { files: &*files, firsts: Vec::new() };
-        let (persisted, mut found) = opening.scan()?;
-        let next = found.last().map_or(0, |found| found.segment.next);
-        let first = found.first().map_or(0, |found| found.segment.first);
-        let position = persisted.max(first);
         if durability != Durability::Never {
             // Whoever used the log before may have ended between making a file and making its name last.
             files.sync_names().map_err(|error| failed(&*files, "", "syncing", &error))?;
         }
-        if position > next {
+        let mut opening = Opening { files: &*files, durability, firsts: Vec::new() };
+        let There { position, confirmed, mut found } = opening.scan()?;
+        let next = found.last().map_or(0, |found| found.segment.next);
+        let top = confirmed.end().max(position.kept.end).max(next);
+        let mut active = None;
+        if found.is_empty() || top > next {
             // The end of the log was lost after it had been confirmed. What comes next must not get the index of
             // something confirmed.
-            found.clear();
-        }
-        let mut all: VecDeque<Segment> = VecDeque::new();
-        let mut active = None;
-        for Found { file, head, segment } in found {
-            all.push_back(segment);
-            active = Some((file, head));
-        }
-        let (active, head) = match active {
-            Some(active) => active,
-            None => {
-                let begun = begin_segment(&*files, durability, position)?;
-                opening.firsts.iter().try_for_each(|first| opening.remove(*first))?;
-                all.push_back(Segment::new(position));
-                begun
+            let begun = begin_segment(&*files, durability, top);
+            active = Some(begun.map_err(|(WriteError::Refused(cause) | WriteError::Broken(cause))| cause)?);
+            for done in
+                found.extract_if(.., |found| confirmed.covers(found.segment.first, found.segment.next))
+            {
+                opening.remove(done.segment.first)?;
             }
-        };
-        let log = Self { files: files.clone(), durability, active, head, synced: 0, persisted };
-        let mut segments = Segments::new(limits, all);
-        segments.all_written();
-        Ok(Opened { log, segments, position })
+        }
+        let mut all = Vec::new();
+        let mut last = None;
+        for Found { file, head, segment } in found {
+            all.push(segment);
+            last = Some(Active { file, head, synced: 0 });
+        }
+        all.extend(active.is_some().then(|| Segment::new(top)));
+        let Some(active) = active.or(last) else { return Err("the log has no segments".to_owned()) };
+        let (safe, leftover) = (position.kept.end, Vec::new());
+        let log = Self { files: files.clone(), durability, active, next: top, safe, position, leftover };
+        Ok(Opened { log, segments: Segments::new(limits, all, &confirmed), confirmed })
     }
 
     /// How messages call it.
@@ -146,89 +160,151 @@ impl Log {
     }
 
     /// Writes `batch`; what that means for what is safe is said by [`Durability`].
-    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), String> {
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
+        let Some(first) = batch.entries.first().map(|entry| entry.place.index) else { return Ok(()) };
+        if first != self.next {
+            let next = self.next;
+            return Err(WriteError::Broken(format!(
+                "entry {first} was to be written where entry {next} belongs"
+            )));
+        }
+        let size = self.active.file.size();
+        let mut left = Vec::new();
+        match self.append(batch, &mut left) {
+            Ok(()) => {
+                self.next = first + batch.entries.len() as u64;
+                if self.durability == Durability::Always {
+                    self.sync().map_err(WriteError::Broken)
+                } else {
+                    Ok(())
+                }
+            }
+            Err(WriteError::Refused(cause)) => match self.take_back(left, size) {
+                Ok(()) => Err(WriteError::Refused(cause)),
+                Err(error) => Err(WriteError::Broken(format!("{cause}; then {error}"))),
+            },
+            broken => broken,
+        }
+    }
+
+    /// Appends the records of `batch`. The segments that it leaves for new ones go to `left`.
+    fn append(&mut self, batch: &Batch, left: &mut Vec<Active>) -> Result<(), WriteError> {
         let mut records = Vec::with_capacity(batch.bodies.len() + batch.entries.len() * 32);
         let mut start = 0;
         for entry in &batch.entries {
             if entry.place.begins_segment {
-                self.append(&mut records)?;
-                self.sync()?;
-                (self.active, self.head) = begin_segment(&*self.files, self.durability, entry.place.index)?;
-                self.synced = 0;
+                self.append_records(&mut records)?;
+                self.sync_active().map_err(WriteError::Broken)?;
+                let begun = begin_segment(&*self.files, self.durability, entry.place.index);
+                left.push(mem::replace(&mut self.active, begun?));
             }
             let body = batch.bodies.get(start..entry.end).unwrap_or_default();
             start = entry.end;
-            let numbers = (entry.place.index, self.synced);
-            if !RecordHead::write(&mut records, self.head.salt, numbers, entry.is_batch, body) {
-                return Err("an event takes 4 GiB or more".to_owned());
+            let numbers = (entry.place.index, self.active.synced);
+            if !RecordHead::write(&mut records, self.active.head.salt, numbers, entry.is_batch, body) {
+                return Err(WriteError::Refused("an event takes 4 GiB or more".to_owned()));
             }
         }
-        self.append(&mut records)?;
-        if self.durability == Durability::Always { self.sync() } else { Ok(()) }
+        self.append_records(&mut records)
     }
 
-    fn append(&mut self, records: &mut Vec<u8>) -> Result<(), String> {
-        let done = self.active.append(records);
+    fn append_records(&mut self, records: &mut Vec<u8>) -> Result<(), WriteError> {
+        let done = self.active.file.append(records);
         records.clear();
-        done.map_err(|error| self.failed_active("writing", &error))
+        done.map_err(|error| WriteError::Refused(self.failed_active("writing", &error)))
+    }
+
+    /// Goes back to the first of the segments that were left, which had `size` bytes.
+    fn take_back(&mut self, left: Vec<Active>, size: u64) -> Result<(), String> {
+        let has_left = !left.is_empty();
+        let mut left = left.into_iter();
+        if let Some(before) = left.next() {
+            let begun = mem::replace(&mut self.active, before);
+            for begun in left.chain([begun]) {
+                let name = segment_name(begun.head.first);
+                self.files.remove(&name).map_err(|error| failed(&*self.files, &name, "removing", &error))?;
+            }
+        }
+        self.active.file.cut(size).map_err(|error| self.failed_active("cutting", &error))?;
+        self.active.synced = self.active.synced.min(size);
+        if has_left && self.durability != Durability::Never {
+            self.files.sync_names().map_err(|error| failed(&*self.files, "", "syncing", &error))?;
+        }
+        Ok(())
     }
 
     /// Everything written is safe when this returns, unless nothing ever shall be.
     pub(super) fn sync(&mut self) -> Result<(), String> {
-        let size = self.active.size();
-        if self.durability == Durability::Never || self.synced == size {
-            return Ok(());
+        self.sync_active()?;
+        if self.durability != Durability::Never {
+            self.safe = self.next;
         }
-        self.active.sync().map_err(|error| self.failed_active("syncing", &error))?;
-        self.synced = size;
         Ok(())
     }
 
-    /// Keeps `position`.
-    pub(super) fn persist(&mut self, position: u64) -> Result<(), String> {
-        if position == self.persisted {
+    /// Everything written is safe when this returns, whatever the durability: it is the end.
+    pub(super) fn finish(&mut self) -> Result<(), String> {
+        if self.durability == Durability::Never {
+            self.active.file.sync().map_err(|error| self.failed_active("syncing", &error))?;
+            self.files.sync_names().map_err(|error| failed(&*self.files, "", "syncing", &error))?;
+            self.safe = self.next;
+        }
+        Ok(())
+    }
+
+    fn sync_active(&mut self) -> Result<(), String> {
+        let size = self.active.file.size();
+        if self.durability == Durability::Never || self.active.synced == size {
             return Ok(());
         }
-        let lasting = self.durability != Durability::Never;
-        let write = || {
-            let mut file = self.files.create(NEW_POSITION)?;
-            file.append(&format::position_to_bytes(position))?;
-            if lasting {
-                file.sync()?;
+        self.active.file.sync().map_err(|error| self.failed_active("syncing", &error))?;
+        self.active.synced = size;
+        Ok(())
+    }
+
+    /// Keeps what is confirmed, as far as there is room for that, and how much is safe. With `lasting` it survives a
+    /// loss of power. After an error, what was kept before is kept still. Gives what is kept.
+    pub(super) fn persist(&mut self, confirmed: &Confirmed, lasting: bool) -> Result<Confirmed, String> {
+        let (position, runs) = (confirmed.position(), confirmed.longest_runs(MOST_KEPT_RUNS));
+        let kept = Kept { position, end: self.safe, runs };
+        let mut says = Confirmed::up_to(position);
+        kept.runs.iter().for_each(|(first, last)| says.add(*first, *last));
+        let written = self.position.keep(kept, lasting || self.durability != Durability::Never);
+        written.map_err(|error| failed(&*self.files, POSITION, "writing", &error))?;
+        Ok(says)
+    }
+
+    /// Removes segments, of which nothing is needed any more. What cannot be removed is tried again the next time.
+    pub(super) fn remove(&mut self, names: Vec<String>) -> Result<(), String> {
+        self.leftover.extend(names);
+        if self.leftover.is_empty() {
+            return Ok(());
+        }
+        while let Some(name) = self.leftover.last() {
+            match self.files.remove(name) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(&*self.files, name, "removing", &error)),
             }
-            self.files.rename(NEW_POSITION, POSITION)?;
-            if lasting { self.files.sync_names() } else { Ok(()) }
-        };
-        write().map_err(|error| failed(&*self.files, POSITION, "writing", &error))?;
-        self.persisted = position;
-        Ok(())
-    }
-
-    /// Removes segments, of which nothing is needed any more.
-    pub(super) fn remove(&mut self, names: &[String]) -> Result<(), String> {
-        for name in names {
-            self.files.remove(name).map_err(|error| failed(&*self.files, name, "removing", &error))?;
+            self.leftover.pop();
         }
-        if names.is_empty() || self.durability == Durability::Never {
+        if self.durability == Durability::Never {
             return Ok(());
         }
         self.files.sync_names().map_err(|error| failed(&*self.files, "", "syncing", &error))
     }
 
     fn failed_active(&self, doing: &str, error: &io::Error) -> String {
-        failed(&*self.files, &segment_name(self.head.first), doing, error)
+        failed(&*self.files, &segment_name(self.active.head.first), doing, error)
     }
 }
 
-fn failed(files: &dyn Files, name: &str, doing: &str, error: &dyn Display) -> String {
+/// The message for something that failed with a file.
+pub(super) fn failed(files: &dyn Files, name: &str, doing: &str, error: &dyn Display) -> String {
     format!("{doing} `{}` failed: {error}", files.shown(name))
 }
 
-fn begin_segment(
-    files: &dyn Files,
-    durability: Durability,
-    first: u64,
-) -> Result<(Box<dyn Stored>, SegmentHead), String> {
+fn begin_segment(files: &dyn Files, durability: Durability, first: u64) -> Result<Active, WriteError> {
     let name = segment_name(first);
     let make = || {
         let salt = getrandom::u32().map_err(io::Error::other)?;
@@ -240,158 +316,14 @@ fn begin_segment(
             file.sync()?;
             files.sync_names()?;
         }
-        Ok((file, head))
+        Ok(Active { file, head, synced: 0 })
     };
-    make().map_err(|error: io::Error| failed(files, &name, "making", &error))
+    make().map_err(|error: io::Error| {
+        let cause = failed(files, &name, "making", &error);
+        match files.remove(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => WriteError::Broken(cause),
+            _ if durability != Durability::Never && files.sync_names().is_err() => WriteError::Broken(cause),
+            _ => WriteError::Refused(cause),
+        }
+    })
 }
-
-/// A segment that was found and is whole.
-struct Found {
-    file: Box<dyn Stored>,
-    head: SegmentHead,
-    segment: Segment,
-}
-
-/// Looks at what is there.
-struct Opening<'a> {
-    files: &'a dyn Files,
-    /// The segments that are kept, by their first entries.
-    firsts: Vec<u64>,
-}
-
-impl Opening<'_> {
-    /// The position on disk, and the segments that may have something behind it.
-    fn scan(&mut self) -> Result<(u64, Vec<Found>), String> {
-        let names = self.files.names().map_err(|error| failed(self.files, "", "reading", &error))?;
-        let position = if names.iter().any(|name| name == POSITION) { self.position()? } else { 0 };
-        self.firsts = names.iter().filter_map(|name| first_of_segment(name)).collect();
-        self.firsts.sort_unstable();
-        let confirmed = self.firsts.iter().skip(1).take_while(|next| **next <= position).count();
-        for first in self.firsts.drain(..confirmed).collect::<Vec<_>>() {
-            self.remove(first)?;
-        }
-        self.drop_unfinished()?;
-        let mut found: Vec<Found> = Vec::new();
-        let firsts = self.firsts.clone();
-        for (at, first) in firsts.iter().enumerate() {
-            if let Some(previous) = found.last().filter(|previous| previous.segment.next != *first) {
-                let (name, next) = (segment_name(previous.segment.first), previous.segment.next);
-                return Err(format!(
-                    "`{}` ends with entry {}, but the segment behind it, `{}`, begins with entry {first} instead of \
-                     {next}: a segment is missing, or one is cut short. {ADVICE}",
-                    self.files.shown(&name),
-                    next.saturating_sub(1),
-                    segment_name(*first),
-                ));
-            }
-            let is_last = at + 1 == firsts.len();
-            found.push(self.segment(*first, is_last)?);
-        }
-        Ok((position, found))
-    }
-
-    /// Removes the last segment if not even its head was finished.
-    fn drop_unfinished(&mut self) -> Result<(), String> {
-        while let Some(first) = self.firsts.last().copied()
-            && self.head(first)?.1.is_none()
-        {
-            let name = self.files.shown(&segment_name(first));
-            tracing::warn!(target: TARGET, "`{name}` was never finished: it has no entries and is removed");
-            self.firsts.pop();
-            self.remove(first)?;
-        }
-        Ok(())
-    }
-
-    fn head(&self, first: u64) -> Result<(Box<dyn Stored>, Option<SegmentHead>), String> {
-        let name = segment_name(first);
-        let file = self.files.open(&name).map_err(|error| failed(self.files, &name, "opening", &error))?;
-        let head = SegmentHead::read(&*file).map_err(|error| self.refused(&name, &error))?;
-        match head {
-            Some(head) if head.first != first => Err(format!(
-                "`{}` is damaged: inside it says that its first entry is {}. {ADVICE}",
-                self.files.shown(&name),
-                head.first
-            )),
-            head => Ok((file, head)),
-        }
-    }
-
-    /// Reads a segment from its start to its end.
-    fn segment(&self, first: u64, is_last: bool) -> Result<Found, String> {
-        let name = segment_name(first);
-        let (file, head) = self.head(first)?;
-        let Some(head) = head else {
-            let shown = self.files.shown(&name);
-            return Err(format!("`{shown}` is damaged: its first line is missing. {ADVICE}"));
-        };
-        let mut segment = Segment::new(first);
-        let mut records = Records::new(file, head, SEGMENT_HEAD, first);
-        let reading = |error: io::Error| failed(self.files, &name, "reading", &error);
-        loop {
-            let (at, _) = records.place();
-            let broken = match records.next().map_err(reading)? {
-                Next::Entry(..) => {
-                    segment.add(records.place().0 - at);
-                    continue;
-                }
-                Next::End => break,
-                Next::Broken(broken) => broken,
-            };
-            if !is_last || records.proof_of_damage(at).map_err(reading)?.is_some() {
-                return Err(self.damaged(&name, broken));
-            }
-            let mut file = records.into_file();
-            let cut = file.size() - at;
-            let (shown, Broken { index, what, .. }) = (self.files.shown(&name), broken);
-            tracing::warn!(
-                target: TARGET,
-                "`{shown}` ends with an entry that was never finished: entry {index} at byte {at}, {what}. The last \
-                 {cut} bytes are cut off; nobody was told that they were safe"
-            );
-            file.cut(at).map_err(|error| failed(self.files, &name, "cutting", &error))?;
-            return Ok(Found { file, head, segment });
-        }
-        Ok(Found { file: records.into_file(), head, segment })
-    }
-
-    fn position(&self) -> Result<u64, String> {
-        let file = self.files.open(POSITION);
-        let file = file.map_err(|error| failed(self.files, POSITION, "opening", &error))?;
-        match format::read_position(&*file) {
-            Ok(position) => Ok(position),
-            Err(FileError::Damaged(what)) => {
-                let name = self.files.shown(POSITION);
-                tracing::warn!(
-                    target: TARGET,
-                    "`{name}` is damaged: {what}. All entries that are still there are delivered again"
-                );
-                Ok(0)
-            }
-            Err(error) => Err(self.refused(POSITION, &error)),
-        }
-    }
-
-    fn remove(&self, first: u64) -> Result<(), String> {
-        let name = segment_name(first);
-        self.files.remove(&name).map_err(|error| failed(self.files, &name, "removing", &error))
-    }
-
-    fn refused(&self, name: &str, error: &FileError) -> String {
-        let shown = self.files.shown(name);
-        match error {
-            FileError::Io(error) => format!("reading `{shown}` failed: {error}"),
-            FileError::Foreign(what) => format!("`{shown}` cannot be used: {what}"),
-            FileError::Damaged(what) => format!("`{shown}` is damaged: {what}. {ADVICE}"),
-        }
-    }
-
-    fn damaged(&self, name: &str, Broken { at, index, what }: Broken) -> String {
-        let shown = self.files.shown(name);
-        format!("`{shown}` is damaged: at byte {at} entry {index} should begin, but {what}. {ADVICE}")
-    }
-}
-
-/// What a user can do about a damaged log.
-const ADVICE: &str =
-    "Put a copy of the directory in its place, or move the directory away to begin an empty log";

@@ -3,7 +3,7 @@
 use super::{
     confirmed::Confirmed,
     log::TARGET,
-    segments::{Place, Segments, Way},
+    segments::{Limits, Place, Segments, Way},
     turn::{Step, Turn},
     worker::Job,
 };
@@ -60,21 +60,18 @@ pub(super) enum Task {
     Wait(Option<Instant>),
 }
 
-/// What is to be tidied up.
-pub(super) struct Untidy {
-    /// The position to keep.
-    pub(super) position: u64,
-    /// Files of segments that nobody needs any more.
-    pub(super) confirmed: Vec<String>,
-}
-
 impl Shared {
-    pub(super) fn new(segments: Segments, position: u64, shown: String, jobs: mpsc::Sender<Job>) -> Self {
+    pub(super) fn new(
+        segments: Segments,
+        confirmed: Confirmed,
+        shown: String,
+        jobs: mpsc::Sender<Job>,
+    ) -> Self {
         let state = State {
             visible: segments.next(),
             segments,
-            confirmed: Confirmed::up_to(position),
-            turn: Turn::new(position),
+            turn: Turn::new(confirmed.position()),
+            confirmed,
             shown,
             complained: None,
             untidied: 0,
@@ -106,9 +103,18 @@ impl Shared {
 
     /// A place for an entry of `body` bytes, if there is room.
     pub(super) fn place(&self, body: usize) -> Option<Place> {
-        let mut state = self.state();
-        let position = state.confirmed.position();
-        state.segments.add(body, position)
+        let state = &mut *self.state();
+        state.segments.add(body, &state.confirmed)
+    }
+
+    /// How many segments count, of how many there may be, and bytes of one.
+    pub(super) fn usage(&self) -> (u64, Limits) {
+        self.state().segments.usage()
+    }
+
+    /// What was given a place since everything had last been written could not be written.
+    pub(super) fn not_written(&self) {
+        self.state().segments.not_written();
     }
 
     /// Everything that was given a place is in its file.
@@ -158,17 +164,21 @@ impl Shared {
         self.state().turn.gave(entries);
     }
 
-    /// `true` if everything up to and including `entry` is confirmed.
+    /// Whether `entry` is confirmed.
     pub(super) fn is_confirmed(&self, entry: u64) -> bool {
-        self.state().confirmed.position() > entry
+        self.state().confirmed.covers(entry, entry + 1)
     }
 
-    /// What is to be tidied up. What is given here is not given again.
-    pub(super) fn untidy(&self) -> Untidy {
+    /// What is confirmed, to be kept; and whether segments are done with since this was last asked.
+    pub(super) fn to_keep(&self) -> (Confirmed, bool) {
         let mut state = self.state();
         (state.untidied, state.told) = (0, Told::Nothing);
-        let position = state.confirmed.position();
-        Untidy { position, confirmed: state.segments.take_confirmed(position) }
+        (state.confirmed.clone(), state.segments.take_news())
+    }
+
+    /// Files of segments that nobody needs any more, if it is `kept` on disk what is confirmed.
+    pub(super) fn take_done(&self, kept: &Confirmed) -> Vec<String> {
+        self.state().segments.take_done(kept)
     }
 }
 
@@ -202,22 +212,21 @@ impl Listener for Shared {
     fn settled(&self, settlement: Settlement<'_>) {
         let mut guard = self.state();
         let state = &mut *guard;
-        let before = state.confirmed.position();
         for pulls in settlement.pulls {
             match settlement.outcome {
                 Outcome::Delivered { .. } | Outcome::Discarded => {
                     state.confirmed.add(pulls.first, pulls.last);
                     state.turn.confirmed(pulls.first, pulls.last);
+                    state.segments.settled(pulls.first, pulls.last, &state.confirmed);
+                    state.untidied += pulls.last - pulls.first + 1;
                 }
                 Outcome::Failed => state.failed(pulls.first, pulls.last),
                 Outcome::Withheld => {}
             }
         }
-        let position = state.confirmed.position();
-        state.untidied += position - before;
         let tell = match state.untidied {
             0 => Told::Nothing,
-            many if many >= MANY_CONFIRMATIONS || state.segments.has_confirmed(position) => Told::Now,
+            many if many >= MANY_CONFIRMATIONS || state.segments.has_news() => Told::Now,
             _ => Told::Soon,
         };
         let job = match tell.max(state.told) {

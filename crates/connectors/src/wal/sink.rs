@@ -1,6 +1,11 @@
 //! The half of `wal` that appends.
 
-use super::{entry, log::Batch, worker::Worker};
+use super::{
+    entry,
+    log::{Batch, WriteError},
+    segments::Limits,
+    worker::Worker,
+};
 use async_trait::async_trait;
 use std::{mem, sync::Arc, time::Instant};
 use tremor_connector::{EventSink, SinkError};
@@ -33,7 +38,10 @@ impl WalSink {
         // Taken out first: dropped here, they count as failed.
         let receipts = mem::take(&mut self.receipts);
         let since = self.since.take();
-        self.worker.write(mem::take(&mut self.batch)).await.map_err(SinkError::Lost)?;
+        self.worker.write(mem::take(&mut self.batch)).await.map_err(|error| match error {
+            WriteError::Refused(cause) => SinkError::Failed(cause),
+            WriteError::Broken(cause) => SinkError::Lost(cause),
+        })?;
         let took = since.map_or(0, |since| since.elapsed().as_nanos());
         let took_ns = u64::try_from(took).unwrap_or(u64::MAX);
         settle_all(receipts, Outcome::Delivered { took_ns });
@@ -55,8 +63,12 @@ impl EventSink for WalSink {
         let shared = &self.worker.shared;
         let write = |body: &mut Vec<u8>| entry::encode(&event, body);
         if !self.batch.add(event.is_batch, write, |length| shared.place(length)) {
+            let (used, limits) = shared.usage();
+            let Limits { chunk_size, max_chunks } = limits;
             return Err(SinkError::Failed(format!(
-                "WAL Size Exceeded: there is no room for another entry in `{}`",
+                "WAL Size Exceeded: no room for another entry in `{}`: {used} of {max_chunks} files (`max_chunks`) of \
+                 {chunk_size} bytes (`chunk_size`) are in use. Look why what stands behind the log does not confirm, or \
+                 raise `max_chunks`",
                 self.shown
             )));
         }

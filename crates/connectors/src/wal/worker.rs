@@ -1,8 +1,8 @@
 //! The thread of a log: writes, syncs, and tidies up.
 
 use super::{
-    log::{Batch, Durability, Log, Opened},
-    shared::{Shared, Untidy},
+    log::{Batch, Durability, Log, Opened, TARGET, WriteError},
+    shared::Shared,
 };
 use std::{
     io,
@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 /// What the thread is told to do.
 pub(super) enum Job {
-    /// Write this. No answer comes if that fails; the cause is kept in what is shared.
-    Write(Batch, oneshot::Sender<()>),
+    /// Write this. No answer comes if the log is unusable then; the cause is kept in what is shared.
+    Write(Batch, oneshot::Sender<Result<(), WriteError>>),
     /// Something was confirmed: keep the position when it is time to.
     TidySoon,
     /// Much was confirmed: keep the position now, and remove what nobody needs.
@@ -33,21 +33,24 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts the thread of a log that was opened.
     pub(super) fn start(opened: Opened, durability: Durability, interval: Duration) -> io::Result<Self> {
-        let Opened { log, segments, position } = opened;
+        let Opened { log, segments, confirmed } = opened;
         let (sender, jobs) = mpsc::channel();
-        let shared = Arc::new(Shared::new(segments, position, log.shown(), sender));
+        let shared = Arc::new(Shared::new(segments, confirmed, log.shown(), sender));
         let at_work = AtWork::new(log, shared.clone(), durability, interval);
         thread::Builder::new().name("tremor-wal".to_owned()).spawn(move || at_work.run(&jobs))?;
         Ok(Self { shared })
     }
 
-    /// Writes `batch`. An error makes the log unusable.
-    pub(super) async fn write(&self, batch: Batch) -> Result<(), String> {
+    /// Writes `batch`.
+    pub(super) async fn write(&self, batch: Batch) -> Result<(), WriteError> {
         let (done, hears) = oneshot::channel();
-        if self.shared.send(Job::Write(batch, done)) && hears.await.is_ok() {
-            return Ok(());
+        if self.shared.send(Job::Write(batch, done))
+            && let Ok(written) = hears.await
+        {
+            return written;
         }
-        Err(self.shared.failure().unwrap_or_else(|| "the log is closed".to_owned()))
+        let failure = self.shared.failure();
+        Err(WriteError::Broken(failure.unwrap_or_else(|| "the log is closed".to_owned())))
     }
 
     /// Waits until everything is in order on disk and the thread has ended.
@@ -73,11 +76,13 @@ pub(super) struct AtWork {
     interval: Duration,
     /// When to sync and to keep the position.
     due: Option<Instant>,
+    /// The user was told that something cannot be kept or removed.
+    has_warned: bool,
 }
 
 impl AtWork {
     pub(super) fn new(log: Log, shared: Arc<Shared>, durability: Durability, interval: Duration) -> Self {
-        Self { log, shared, durability, interval, due: None }
+        Self { log, shared, durability, interval, due: None, has_warned: false }
     }
 
     fn run(mut self, jobs: &mpsc::Receiver<Job>) {
@@ -106,13 +111,20 @@ impl AtWork {
             };
             match job {
                 Ok(Job::Write(batch, done)) => {
-                    // Whoever waits hears nothing only once the cause can be asked for.
-                    self.write(&batch).inspect_err(|cause| self.shared.fail(cause))?;
-                    let _nobody_waits = done.send(());
+                    let written = self.write(&batch);
+                    if let Err(WriteError::Broken(cause)) = written {
+                        // Whoever waits hears nothing only once the cause can be asked for.
+                        self.shared.fail(&cause);
+                        return Err(cause);
+                    }
+                    let _nobody_waits = done.send(written);
                 }
                 Ok(Job::TidySoon) => self.tidy_soon(),
-                Ok(Job::TidyNow) | Err(mpsc::RecvTimeoutError::Timeout) => self.tidy()?,
+                Ok(Job::TidyNow) | Err(mpsc::RecvTimeoutError::Timeout) => {
+                    self.tidy()?;
+                }
                 Ok(Job::Stop(stopped)) => {
+                    self.log.finish()?;
                     self.tidy()?;
                     return Ok(stopped);
                 }
@@ -122,10 +134,17 @@ impl AtWork {
     }
 
     /// Writes `batch`, and makes it visible.
-    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), String> {
-        self.log.write(batch)?;
-        self.shared.all_written();
-        if self.durability == Durability::Interval {
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
+        match self.log.write(batch) {
+            Ok(()) => self.shared.all_written(),
+            Err(WriteError::Refused(cause)) => {
+                self.shared.not_written();
+                return Err(WriteError::Refused(cause));
+            }
+            broken => return broken,
+        }
+        if self.durability != Durability::Never {
+            // With `always` too: how far the log reaches is kept then.
             self.tidy_soon();
         }
         Ok(())
@@ -136,12 +155,27 @@ impl AtWork {
         self.due.get_or_insert_with(|| Instant::now() + interval);
     }
 
-    /// Makes everything last, and removes what nobody needs.
-    pub(super) fn tidy(&mut self) -> Result<(), String> {
+    /// Makes everything last, and removes what nobody needs. An error makes the log unusable; `false` is for what can
+    /// be tried again and harms nobody meanwhile.
+    pub(super) fn tidy(&mut self) -> Result<bool, String> {
         self.due = None;
         self.log.sync()?;
-        let Untidy { position, confirmed } = self.shared.untidy();
-        self.log.persist(position)?;
-        self.log.remove(&confirmed)
+        let (confirmed, has_news) = self.shared.to_keep();
+        let kept = self.log.persist(&confirmed, has_news);
+        let done = kept.and_then(|kept| self.log.remove(self.shared.take_done(&kept)));
+        if let Err(cause) = &done {
+            if !self.has_warned {
+                tracing::warn!(
+                    target: TARGET,
+                    "{cause}. This is tried again; if the process ends before that, confirmed entries are delivered again"
+                );
+            }
+            self.due = Some(Instant::now() + self.interval.max(TRIED_AGAIN_AFTER));
+        }
+        self.has_warned = done.is_err();
+        Ok(done.is_ok())
     }
 }
+
+/// Wait before something is kept or removed that could not be, at least.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(1);

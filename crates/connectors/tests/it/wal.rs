@@ -147,7 +147,7 @@ async fn what_was_not_confirmed_comes_again_after_a_restart() {
     drop(subject);
 
     let mut subject = Subject::started(&wal(folder.path())).await;
-    for number in 2_u64..5 {
+    for number in [2_u64, 4] {
         let event = subject.next_event().await;
         assert_eq!((event.payload.value().as_u64(), event.id.pull), (Some(number), number));
         let own = event.id.source;
@@ -194,9 +194,9 @@ async fn a_failed_entry_comes_again_and_confirmed_ones_do_not() {
 #[tokio::test]
 async fn a_full_log_fails_events_until_there_is_room() {
     let folder = folder();
-    let definition = wal_with(folder.path(), r#""chunk_size": 1000, "max_chunks": 2, "sync_interval_ms": 1"#);
+    let definition = wal_with(folder.path(), r#""chunk_size": 4096, "max_chunks": 2, "sync_interval_ms": 1"#);
     let mut subject = Subject::started(&definition).await;
-    let large = Value::from("x".repeat(600));
+    let large = Value::from("x".repeat(2_500));
     stored(&subject, large.clone()).await;
     stored(&subject, large.clone()).await;
     assert_eq!(give(&subject, large.clone()).await.wait().await, Outcome::Failed);
@@ -204,9 +204,11 @@ async fn a_full_log_fails_events_until_there_is_room() {
     assert_eq!(segments(folder.path()).len(), 2);
     let (first, second) = (subject.next_event().await, subject.next_event().await);
     delivered(second);
+    stored(&subject, large.clone()).await;
     assert_eq!(give(&subject, large.clone()).await.wait().await, Outcome::Failed, "the first file is in use");
     delivered(first);
-    for number in 2..50 {
+    delivered(subject.next_event().await);
+    for number in 3..50 {
         stored(&subject, large.clone()).await;
         let event = subject.next_event().await;
         assert_eq!(event.id.pull, number);
@@ -215,7 +217,7 @@ async fn a_full_log_fails_events_until_there_is_room() {
     stop(&subject).await;
     let left = segments(folder.path());
     assert_eq!(left, ["00000000000000000049.wal"], "what is confirmed completely is gone");
-    let too_large = Value::from("x".repeat(3_000));
+    let too_large = Value::from("x".repeat(9_000));
     let subject = Subject::started(&definition).await;
     assert_eq!(give(&subject, too_large).await.wait().await, Outcome::Failed);
 }
@@ -278,7 +280,7 @@ async fn a_sink_that_fails_every_third_event_loses_nothing() {
         given += 1;
         // What was on its way when another one failed may come twice.
         repeated += u64::from(confirmed.contains(&event.id.pull));
-        if given % 3 == 0 {
+        if given % 3 == 0 && given <= EVENTS {
             event.settle(Outcome::Failed);
             continue;
         }
@@ -327,7 +329,10 @@ async fn what_cannot_be_opened_says_which_file_and_why() {
     let file = folder.path().join("00000000000000000000.wal");
     fs::write(&file, "not a log, but long enough to be one").unwrap();
     for (path, cause) in [
-        (&*missing, format!("the directory `{}`: No such file or directory", missing.display())),
+        (
+            &*missing,
+            format!("the directory `{0}` does not exist; create it: mkdir -p {0}", missing.display()),
+        ),
         (&*file, format!("`{}` is not a directory", file.display())),
         (folder.path(), format!("`{}` cannot be used: it is not a segment of a log", file.display())),
     ] {
@@ -349,10 +354,11 @@ async fn a_torn_end_is_cut_and_the_rest_comes() {
     drop(subject);
     let file = folder.path().join(&segments(folder.path())[0]);
     let content = fs::read(&file).unwrap();
-    fs::write(&file, &content[..content.len() - 3]).unwrap();
+    // The first half of a fourth entry.
+    fs::write(&file, [&content[..], &content[28..60]].concat()).unwrap();
     let mut subject = Subject::started(&wal(folder.path())).await;
     stored(&subject, 7_u64.into()).await;
-    for value in ["0", "1", "7"] {
+    for value in ["0", "1", "2", "7"] {
         assert_eq!(subject.next_value().await, value);
     }
 }
@@ -372,18 +378,18 @@ async fn it_stores_when_nobody_reads() {
 #[test]
 fn its_configuration_is_strict() {
     for (config, complaint) in [
-        (r#"{"chunk_size": 1, "max_chunks": 1}"#, "config.path: missing"),
+        (r#"{"chunk_size": 4096, "max_chunks": 1}"#, "config.path: missing"),
         (r#"{"path": "a", "max_chunks": 1}"#, "config.chunk_size: missing"),
-        (r#"{"path": "a", "chunk_size": 1}"#, "config.max_chunks: missing"),
-        (r#"{"path": "a", "chunk_size": 0, "max_chunks": 1}"#, "config.chunk_size"),
+        (r#"{"path": "a", "chunk_size": 4096}"#, "config.max_chunks: missing"),
+        (r#"{"path": "a", "chunk_size": 4095, "max_chunks": 1}"#, "config.chunk_size"),
         (r#"{"path": "a", "chunk_size": 9223372036854775807, "max_chunks": 3}"#, "config.max_chunks"),
-        (r#"{"path": "a", "chunk_size": 1, "max_chunks": 1, "sync": "alway"}"#, "did you mean `always`?"),
-        (r#"{"path": "a", "chunk_size": 1, "max_chunks": 1, "sync_interval_ms": 0}"#, "between 1 and"),
-        (r#"{"path": "a", "chunk_size": 1, "max_chunks": 1, "size": 0}"#, "config.size: unknown key"),
+        (r#"{"path": "a", "chunk_size": 4096, "max_chunks": 1, "sync": "alway"}"#, "did you mean `always`?"),
+        (r#"{"path": "a", "chunk_size": 4096, "max_chunks": 1, "sync_interval_ms": 0}"#, "between 1 and"),
+        (r#"{"path": "a", "chunk_size": 4096, "max_chunks": 1, "size": 0}"#, "config.size: unknown key"),
     ] {
         let refused = Subject::new(&definition("wal", config, "", ""), Linked::Fully).err().unwrap();
         assert!(refused.message.contains(complaint), "{config}: {refused}");
     }
-    let coded = definition("wal", r#"{"path": "a", "chunk_size": 1, "max_chunks": 1}"#, r#""json""#, "");
+    let coded = definition("wal", r#"{"path": "a", "chunk_size": 4096, "max_chunks": 1}"#, r#""json""#, "");
     assert!(Subject::new(&coded, Linked::Fully).is_err(), "it takes no codec");
 }

@@ -2,10 +2,12 @@
 
 use super::disk::{Chance, Disk};
 use crate::wal::{
+    confirmed::Confirmed,
     entry,
     files::Files,
-    format::{RECORD_HEAD, SEGMENT_HEAD, SegmentHead, position_to_bytes, segment_name},
+    format::{RECORD_HEAD, SEGMENT_HEAD, SegmentHead, segment_name},
     log::{Batch, Durability, Log, Opened},
+    position::{Kept, PositionFile},
     segments::Limits,
     shared::Shared,
 };
@@ -25,9 +27,9 @@ fn next(disk: &Arc<Disk>) -> Result<u64, String> {
 }
 
 fn append(opened: Opened, numbers: std::ops::Range<u64>, together: bool) -> (Log, Shared) {
-    let Opened { mut log, segments, position } = opened;
+    let Opened { mut log, segments, confirmed } = opened;
     let (jobs, _) = mpsc::channel();
-    let shared = Shared::new(segments, position, "disk".to_owned(), jobs);
+    let shared = Shared::new(segments, confirmed, "disk".to_owned(), jobs);
     let mut batch = Batch::default();
     for number in numbers {
         let event = Event {
@@ -94,7 +96,7 @@ fn zeros_where_a_write_never_arrived_are_cut() {
 fn entries_written_together_may_arrive_in_any_order() {
     let (disk, name, mut content) = written(3, true);
     let second = usize::try_from(SEGMENT_HEAD + RECORD).unwrap();
-    content[second..second + 40].fill(0);
+    content[second..second + usize::try_from(RECORD).unwrap()].fill(0);
     disk.set_content(&name, content);
     assert_eq!(next(&disk), Ok(1), "nobody was told that the second and third were safe");
 }
@@ -116,7 +118,8 @@ fn a_broken_record_in_front_of_one_that_was_safe_is_an_error() {
 #[test]
 fn a_broken_or_missing_segment_in_front_of_others_is_an_error() {
     let (disk, name, content) = written(30, false);
-    let segments: Vec<_> = Files::names(&disk).unwrap();
+    let mut segments: Vec<_> = Files::names(&disk).unwrap();
+    segments.retain(|name| name.ends_with(".wal"));
     assert_eq!(segments.len(), 3, "{segments:?}");
     disk.set_content(&name, content[..content.len() - 1].to_vec());
     let error = next(&disk).unwrap_err();
@@ -133,7 +136,7 @@ fn a_broken_or_missing_segment_in_front_of_others_is_an_error() {
     assert_eq!(next(&disk), Ok(30));
     Files::remove(&disk, &segments[1]).unwrap();
     let error = next(&disk).unwrap_err();
-    assert!(error.contains("begins with entry 20 instead of 10: a segment is missing"), "{error}");
+    assert!(error.contains("begins with entry 20 instead of 10. A segment is missing"), "{error}");
 }
 
 #[test]
@@ -165,12 +168,12 @@ fn what_is_no_segment_or_of_another_version_is_refused_by_name() {
 fn a_broken_position_repeats_and_loses_nothing() {
     let (disk, ..) = written(3, false);
     let mut opened = open(&disk).unwrap();
-    opened.log.persist(2).unwrap();
+    opened.log.persist(&Confirmed::up_to(2), true).unwrap();
     let content = disk.content("position");
-    assert_eq!(open(&disk).unwrap().position, 2);
+    assert_eq!(open(&disk).unwrap().confirmed.position(), 2);
     for broken in [&content[..20], &[], &[content.clone(), vec![0]].concat()] {
         disk.set_content("position", broken.to_vec());
-        assert_eq!(open(&disk).unwrap().position, 0);
+        assert_eq!(open(&disk).unwrap().confirmed.position(), 0);
     }
     let mut newer = content;
     newer[8] = 9;
@@ -182,10 +185,10 @@ fn a_broken_position_repeats_and_loses_nothing() {
 #[test]
 fn an_end_that_was_confirmed_and_lost_gives_its_numbers_to_nobody() {
     let (disk, name, content) = written(3, false);
-    open(&disk).unwrap().log.persist(3).unwrap();
+    open(&disk).unwrap().log.persist(&Confirmed::up_to(3), true).unwrap();
     disk.set_content(&name, content[..usize::try_from(SEGMENT_HEAD + RECORD).unwrap()].to_vec());
     assert_eq!(next(&disk), Ok(3));
-    assert_eq!(open(&disk).unwrap().position, 3);
+    assert_eq!(open(&disk).unwrap().confirmed.position(), 3);
     assert_eq!(next(&disk), Ok(3), "also the next time");
     assert!(!Files::names(&disk).unwrap().contains(&name));
 }
@@ -202,7 +205,7 @@ fn other_files_are_left_alone() {
 #[test]
 fn no_damage_does_worse_than_an_error() {
     let (disk, name, content) = written(8, false);
-    open(&disk).unwrap().log.persist(2).unwrap();
+    open(&disk).unwrap().log.persist(&Confirmed::up_to(2), true).unwrap();
     let position = disk.content("position");
     let mut chance = Chance(7);
     let (mut refused, mut opened) = (0, 0);
@@ -241,6 +244,122 @@ fn an_index_that_no_log_can_have_is_damage() {
     assert!(next(&disk).unwrap_err().contains("is damaged"));
 
     let (disk, ..) = written(1, false);
-    disk.set_content("position", position_to_bytes(u64::MAX));
-    assert_eq!(open(&disk).unwrap().position, 0);
+    let far = Kept { position: u64::MAX, ..Kept::default() };
+    PositionFile::create(&disk, far).unwrap();
+    assert_eq!(open(&disk).unwrap().confirmed.position(), 0);
+}
+
+/// Ends a log in good order.
+fn close(mut log: Log, confirmed: &Confirmed) {
+    log.finish().unwrap();
+    log.sync().unwrap();
+    log.persist(confirmed, false).unwrap();
+}
+
+fn closed(entries: u64, durability: Durability) -> Arc<Disk> {
+    let disk = Disk::forgetting(None);
+    let opened = Log::open(Arc::new(disk.clone()), durability, LIMITS).unwrap();
+    let (log, _) = append(opened, 0..entries, true);
+    close(log, &Confirmed::up_to(0));
+    disk
+}
+
+#[test]
+fn in_a_log_that_ended_in_good_order_nothing_is_a_torn_end() {
+    for durability in [Durability::Always, Durability::Interval, Durability::Never] {
+        let disk = closed(3, durability);
+        let name = segment_name(0);
+        let content = disk.content(&name);
+        assert_eq!(next(&disk), Ok(3));
+        for at in usize::try_from(SEGMENT_HEAD).unwrap()..content.len() {
+            let mut flipped = content.clone();
+            flipped[at] ^= 4;
+            disk.set_content(&name, flipped.clone());
+            let index = (at as u64 - SEGMENT_HEAD) / RECORD;
+            let error = next(&disk).unwrap_err();
+            let begins = SEGMENT_HEAD + index * RECORD;
+            assert!(error.contains(&format!("at byte {begins} entry {index} should begin")), "{error}");
+            assert_eq!(disk.content(&name), flipped, "and nothing was cut");
+        }
+        for cut in 1..=3 {
+            let size = usize::try_from(SEGMENT_HEAD + RECORD * (3 - cut)).unwrap();
+            disk.set_content(&name, content[..size].to_vec());
+            let error = next(&disk).unwrap_err();
+            assert!(error.contains(&format!("entries {} to 2 were stored", 3 - cut)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn damage_in_front_of_something_whole_is_no_torn_end() {
+    let (disk, name, content) = written(3, true);
+    let second = usize::try_from(SEGMENT_HEAD + RECORD).unwrap();
+    for at in second..second + usize::try_from(RECORD).unwrap() {
+        let mut flipped = content.clone();
+        flipped[at] ^= 4;
+        disk.set_content(&name, flipped);
+        let error = next(&disk).unwrap_err();
+        assert!(error.contains(&format!("at byte {second} entry 1 should begin")), "{error}");
+    }
+}
+
+#[test]
+fn what_is_cut_off_is_kept_beside() {
+    let (disk, name, content) = written(3, true);
+    disk.set_content(&name, content[..content.len() - 5].to_vec());
+    assert_eq!(next(&disk), Ok(2));
+    let third = SEGMENT_HEAD + 2 * RECORD;
+    let kept = disk.content(&format!("{name}.{third}.cut"));
+    assert_eq!(kept, content[usize::try_from(third).unwrap()..content.len() - 5]);
+}
+
+/// Removes segments of a log with 30 entries in three of them, and says how it is opened then.
+fn without(removed: &[usize], confirmed: &[(u64, u64)]) -> Result<u64, String> {
+    let disk = Disk::forgetting(None);
+    let (log, _) = append(open(&disk).unwrap(), 0..30, true);
+    let mut says = Confirmed::up_to(0);
+    confirmed.iter().for_each(|(first, last)| says.add(*first, *last));
+    close(log, &says);
+    let names: Vec<_> = [0, 10, 20].map(segment_name).into();
+    removed.iter().for_each(|number| Files::remove(&disk, &names[*number]).unwrap());
+    let opened = next(&disk);
+    if opened.is_ok() {
+        assert_eq!(next(&disk), opened, "also the next time");
+    }
+    opened
+}
+
+#[test]
+fn segments_that_are_missing_are_missed() {
+    assert_eq!(without(&[], &[]), Ok(30));
+    for (removed, confirmed, missing) in [
+        (&[0][..], &[][..], "entries 0 to 9 were"),
+        (&[0, 1], &[(0, 4)], "entries 5 to 19 were"),
+        (&[1], &[(0, 9)], "entries 10 to 19 were"),
+        (&[1], &[(10, 18)], "entries 19 to 19 were"),
+        (&[2], &[], "entries 20 to 29 were"),
+        (&[2], &[(0, 21)], "entries 22 to 29 were"),
+        (&[0, 1, 2], &[(0, 21)], "entries 22 to 29 were"),
+    ] {
+        let error = without(removed, confirmed).unwrap_err();
+        assert!(error.contains(missing), "{removed:?} {confirmed:?}: {error}");
+    }
+    for (removed, confirmed) in [
+        (&[0][..], &[(0, 9)][..]),
+        (&[1], &[(10, 19)]),
+        (&[0, 1], &[(0, 19)]),
+        (&[2], &[(20, 29)]),
+        (&[0, 1, 2], &[(0, 29)]),
+    ] {
+        assert_eq!(without(removed, confirmed), Ok(30), "{removed:?} {confirmed:?}");
+    }
+}
+
+#[test]
+fn without_a_position_everything_that_is_there_comes() {
+    let disk = closed(30, Durability::Always);
+    Files::remove(&disk, "position").unwrap();
+    Files::remove(&disk, &segment_name(0)).unwrap();
+    let opened = open(&disk).unwrap();
+    assert_eq!((opened.confirmed.position(), opened.segments.next()), (10, 30));
 }

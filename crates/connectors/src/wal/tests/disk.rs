@@ -37,6 +37,9 @@ pub(super) enum Sync {
     NamesAtOpening,
 }
 
+/// What is written whole or not at all.
+const SECTOR: usize = 512;
+
 #[derive(Default)]
 pub(super) struct Disk {
     state: Mutex<State>,
@@ -54,6 +57,8 @@ struct State {
     is_opening: bool,
     /// A segment that was synced by the last operation; what the next one is says which sync that was.
     synced: Option<usize>,
+    /// There is no room for files to grow.
+    is_full: bool,
     /// Operations until the machine stops, in the middle of whatever it does.
     fuse: Option<usize>,
 }
@@ -156,6 +161,11 @@ impl Disk {
         self.state().fuse = operations;
     }
 
+    /// Whether there is no room for files to grow.
+    pub(super) fn set_full(&self, is_full: bool) {
+        self.state().is_full = is_full;
+    }
+
     /// A log will be opened now.
     pub(super) fn opening(&self) {
         self.state().is_opening = true;
@@ -185,14 +195,16 @@ impl Disk {
         };
         for inode in &mut state.inodes {
             let mut content = std::mem::take(&mut inode.lasting);
-            for mut change in inode.changes.drain(..) {
-                if !survives(chance) {
-                    continue;
-                }
-                if let ContentChange::Write(_, data) = &mut change
+            let mut changes: Vec<_> = inode.changes.drain(..).filter(|_| survives(chance)).collect();
+            let last = changes.len().saturating_sub(1);
+            for (number, change) in changes.iter_mut().enumerate() {
+                if let ContentChange::Write(at, data) = change
                     && chance.below(3) == 0
                 {
-                    data.truncate(chance.below(data.len() + 1));
+                    let end = *at + chance.below(data.len() + 1);
+                    // In the middle of a file sectors arrive whole or not at all.
+                    let end = if number == last { end } else { (*at).max(end / SECTOR * SECTOR) };
+                    data.truncate(end - *at);
                 }
                 change.apply(&mut content);
             }
@@ -290,7 +302,11 @@ struct Handle {
 impl Handle {
     fn change(&mut self, change: ContentChange) -> io::Result<()> {
         let mut state = self.disk.state();
-        let stopped = state.operation();
+        let mut stopped = state.operation();
+        let size = state.inodes[self.inode].content.len();
+        if state.is_full && matches!(&change, ContentChange::Write(at, data) if at + data.len() > size) {
+            stopped = stopped.and(Err(io::ErrorKind::StorageFull.into()));
+        }
         let inode = &mut state.inodes[self.inode];
         let change = match (change, &stopped) {
             // Half of what the machine was writing when it stopped.
@@ -323,6 +339,10 @@ impl Stored for Handle {
     fn append(&mut self, data: &[u8]) -> io::Result<()> {
         let at = usize::try_from(self.size()).unwrap();
         self.change(ContentChange::Write(at, data.to_vec()))
+    }
+
+    fn overwrite(&mut self, at: u64, data: &[u8]) -> io::Result<()> {
+        self.change(ContentChange::Write(usize::try_from(at).unwrap(), data.to_vec()))
     }
 
     fn cut(&mut self, size: u64) -> io::Result<()> {

@@ -104,7 +104,7 @@ impl Subject {
             Err(cause) => return Err(format!("it does not open: {cause}")),
         };
         let (jobs, _) = mpsc::channel();
-        let shared = Arc::new(Shared::new(opened.segments, opened.position, "disk".to_owned(), jobs));
+        let shared = Arc::new(Shared::new(opened.segments, opened.confirmed, "disk".to_owned(), jobs));
         let at_work = AtWork::new(opened.log, shared.clone(), self.durability, Duration::ZERO);
         let reader = Reader::new(self.files());
         self.run = Some(Run { at_work, shared, reader, under_way: Vec::new() });
@@ -230,11 +230,11 @@ impl Subject {
     fn tidy(&mut self) -> bool {
         let before = self.names();
         let Some(run) = &mut self.run else { return false };
-        let position = run.shared.position();
-        if run.at_work.tidy().is_err() {
+        if run.at_work.tidy() != Ok(true) {
             return false;
         }
-        let kept = self.confirmed.iter().filter(|number| self.indices[number] < position);
+        // Runs beyond the position are kept as well: there are never too many of them here.
+        let kept = self.confirmed.iter().filter(|number| run.shared.is_confirmed(self.indices[number]));
         self.settled.extend(kept);
         self.safe.append(&mut self.unsafe_yet);
         let after = self.names();

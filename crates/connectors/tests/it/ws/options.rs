@@ -180,7 +180,7 @@ fn every_setting_of_every_kind_is_documented() {
             "ws_server" | "ws_client" => r#""url": "ws://localhost:1""#,
             "file" => r#""path": "/nowhere", "mode": "read""#,
             "bench" => r#""path": "/nowhere""#,
-            "wal" => r#""path": "/nowhere", "chunk_size": 1000, "max_chunks": 2"#,
+            "wal" => r#""path": "/nowhere", "chunk_size": 4096, "max_chunks": 2"#,
             "metronome" => r#""interval": 1"#,
             _ => "",
         };
