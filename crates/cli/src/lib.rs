@@ -44,6 +44,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    if let Err(error) = signals::outlive_file_size_limits() {
+        output::warning(&format!("limits of file sizes will end the process: {error}"));
+    }
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) => {

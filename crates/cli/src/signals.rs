@@ -1,10 +1,23 @@
 //! Signals that ask a command to end, as something that can be waited for.
 
-use std::io;
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicBool},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
+
+/// Lets a write that a limit of file sizes (`ulimit -f`) refuses fail like any other: left alone, the system ends the
+/// process for it without a word.
+///
+/// # Errors
+/// If the system refuses a handler.
+pub(crate) fn outlive_file_size_limits() -> io::Result<()> {
+    let nobody_looks = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, nobody_looks).map(|_handler_stays| ())
+}
 
 /// What has arrived so far.
 #[derive(Clone, Copy, Default)]

@@ -11,7 +11,9 @@
 use crate::live::{Folder, Live};
 use std::{
     collections::BTreeMap,
-    fs, thread,
+    fs,
+    process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -75,8 +77,9 @@ impl Chance {
 fn position(folder: &Folder, name: &str) -> u64 {
     let Ok(content) = fs::read(folder.path(name).join("position")) else { return 0 };
     assert_eq!(content.len(), 8192, "a position file has two slots");
-    let number = |slot: &[u8], at: usize| u64::from_le_bytes(slot[at..at + 8].try_into().unwrap());
-    let slots = content.chunks(4096).map(|slot| (number(slot, 12), number(slot, 20)));
+    let number =
+        |slot: &[u8], at: usize| slot.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    let slots = content.chunks(4096).filter_map(|slot| Some((number(slot, 12)?, number(slot, 20)?)));
     slots.max().map_or(0, |(_, position)| position)
 }
 
@@ -119,18 +122,22 @@ fn work(folder: &Folder, server: &mut Live, chance: &mut Chance) {
 
 #[test]
 fn two_logs_lose_nothing_when_the_process_is_killed_a_hundred_times() {
-    kill_and_count("always", 100);
+    println!("{}", kill_and_count("always", 100));
 }
 
 #[test]
 fn no_sync_is_needed_to_outlive_the_end_of_a_process() {
-    kill_and_count("interval", 25);
-    kill_and_count("never", 25);
+    println!("{}", kill_and_count("interval", 25));
+    println!("{}", kill_and_count("never", 25));
 }
 
-fn kill_and_count(sync: &str, kills: usize) {
-    let seed = std::env::var("TREMOR_TEST_SEED").map_or(1, |seed| seed.parse().unwrap());
-    println!("seed {seed}; another one: TREMOR_TEST_SEED");
+fn seed() -> u64 {
+    std::env::var("TREMOR_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+}
+
+/// Kills the process so often and gives what came of it, in words.
+fn kill_and_count(sync: &str, kills: usize) -> String {
+    let seed = seed();
     let mut chance = Chance(seed);
     let folder = Folder::new(&[("fill.troy", &flow(FILLING, sync)), ("move.troy", &flow(MOVING, sync))]);
     for log in ["first", "second"] {
@@ -165,9 +172,25 @@ fn kill_and_count(sync: &str, kills: usize) {
     let lost = (0..sent).filter(|number| !counts.contains_key(number)).count();
     let delivered = counts.len();
     let repeated: usize = counts.values().map(|count| count - 1).sum();
-    println!(
-        "sync {sync}, kills {kills}, sent {sent}, acknowledged {acknowledged}, delivered {delivered}, repeated {repeated}, lost {lost}"
+    let report = format!(
+        "seed {seed} (another one: TREMOR_TEST_SEED), sync {sync}, kills {kills}: sent {sent}, acknowledged \
+         {acknowledged}, delivered {delivered}, repeated {repeated}, lost {lost}"
     );
-    assert_eq!((acknowledged, lost), (sent, 0));
-    assert_eq!(delivered as u64, sent, "nothing was invented");
+    assert_eq!((acknowledged, lost), (sent, 0), "{report}");
+    assert_eq!(delivered as u64, sent, "nothing was invented: {report}");
+    report
+}
+
+/// The limit makes the write fail; it does not end the process.
+#[test]
+fn a_limit_of_file_sizes_fails_events_and_no_more() {
+    let folder = Folder::new(&[("fill.troy", &flow(FILLING, "always"))]);
+    fs::create_dir(folder.path("first")).unwrap();
+    let lines: String = (0..2_000).map(|number| format!("<{number}>\n")).collect();
+    folder.write("in.txt", &format!("{lines}exit\n"));
+    let limited = format!("ulimit -f 32; exec '{}' server run -n fill.troy", env!("CARGO_BIN_EXE_tremor"));
+    let output = Command::new("sh").args(["-c", &limited]).current_dir(folder.path("")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("writing `first/00000000000000000000.wal` failed: File too large"), "{said}");
 }
