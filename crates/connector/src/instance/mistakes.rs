@@ -125,6 +125,26 @@ fn required_keys(fields: &[Field]) -> Option<String> {
     (!keys.is_empty()).then(|| format!("`config = {{{}}}`", keys.join(", ")))
 }
 
+/// Refuses processors where there are no bytes for them.
+fn uncoded(definition: &Definition, alias: &str) -> Result<(), Vec<DefinitionError>> {
+    let given =
+        [("preprocessors", &definition.preprocessors), ("postprocessors", &definition.postprocessors)];
+    let is_given = |value: &Option<Value>| {
+        value
+            .as_ref()
+            .is_some_and(|value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty()))
+    };
+    let given = given.into_iter().filter(|(_, value)| is_given(value));
+    let errors: Vec<_> = given
+        .map(|(parameter, _)| {
+            let message =
+                format!("{alias} is a structured connector and can't be configured with {parameter}");
+            DefinitionError::of(parameter, message)
+        })
+        .collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
 /// Resolves codec and processors; `None` for structured kinds.
 pub(super) fn coding(
     definition: &Definition,
@@ -135,7 +155,7 @@ pub(super) fn coding(
     let mut errors = Vec::new();
     let named = definition.codec.clone().filter(|codec| !codec.is_null());
     let codec = match (spec.codec, named) {
-        (CodecUse::Structured, None) => return Ok(None),
+        (CodecUse::Structured, None) => return uncoded(definition, alias).map(|()| None),
         (CodecUse::Structured, Some(_)) => {
             let message = format!("{alias} is a structured connector and can't be configured with a codec");
             return Err(vec![DefinitionError::of("codec", message)]);

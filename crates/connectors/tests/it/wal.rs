@@ -392,4 +392,8 @@ fn its_configuration_is_strict() {
     }
     let coded = definition("wal", r#"{"path": "a", "chunk_size": 4096, "max_chunks": 1}"#, r#""json""#, "");
     assert!(Subject::new(&coded, Linked::Fully).is_err(), "it takes no codec");
+    let config = r#"{"path": "a", "chunk_size": 4096, "max_chunks": 1}"#;
+    let cut = definition("wal", config, "", r#"["separate"]"#);
+    let refused = Subject::new(&cut, Linked::Fully).err().unwrap();
+    assert!(refused.message.contains("can't be configured with preprocessors"), "{refused}");
 }
