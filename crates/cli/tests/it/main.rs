@@ -8,6 +8,7 @@ mod commands;
 mod integration;
 mod kills;
 mod live;
+mod measuring;
 mod oneshot;
 mod runs;
 mod servers;
