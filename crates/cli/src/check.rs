@@ -7,9 +7,9 @@ use crate::{
     output,
 };
 use std::{path::Path, process::ExitCode, sync::Arc};
-use tremor_connector::ExitSwitch;
-use tremor_diagnostic::{Diagnostic, SourceMap};
-use tremor_lang::{Compiler, Layered, Lookup, Source, SourceLoader};
+use tremor_connector::{DEBUG_HINT, ExitSwitch};
+use tremor_diagnostic::{Diagnostic, SourceMap, WarningClass, codes};
+use tremor_lang::{Compiled, Compiler, Deployment, Layered, Lookup, Source, SourceLoader};
 use tremor_syntax::{parse_module, parse_script};
 
 /// Checks every file and prints what is wrong with it to standard error, and nothing else; status 0 or 1.
@@ -33,6 +33,7 @@ fn check(instance: &str, file: &Path) -> Result<(), Refusal> {
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("troy") => {
             let deployment = engine::deployment(file, None)?;
+            tell_of_debug_kinds(&deployment);
             // Debug kinds exist wherever the server is asked for them, so naming one is no mistake.
             let parts = engine::parts(instance, true, ExitSwitch::new().0);
             let deployed = engine::plans(&deployment, &parts, &mut Aliases::default()).map(|_plans| ());
@@ -48,6 +49,36 @@ fn check(instance: &str, file: &Path) -> Result<(), Refusal> {
             Err(Refusal::untold(format!("{}: {what}", file.display())))
         }
     }
+}
+
+/// Says of every connector of a debug kind what a server has to be told.
+fn tell_of_debug_kinds(deployment: &Compiled<Deployment>) {
+    let usual = tremor_connectors::registry(false);
+    let Deployment { flows, definitions } = &deployment.program;
+    let defined = definitions.keys().filter_map(|name| {
+        // What is wrong with a flow is told when it is checked.
+        deployment.program.instantiate(name, &deployment.sources).ok()
+    });
+    let defined: Vec<_> = defined.collect();
+    let mut kinds: Vec<_> = flows
+        .iter()
+        .chain(&defined)
+        .flat_map(|flow| &flow.connectors)
+        .map(|connector| &connector.kind)
+        .filter(|kind| usual.is_left_out(&kind.name))
+        .collect();
+    kinds.sort_by_key(|kind| (kind.span.file, kind.span.start));
+    kinds.dedup_by_key(|kind| kind.span);
+    let notes: Vec<_> = kinds
+        .into_iter()
+        .map(|kind| {
+            let message = format!("Not every server knows the connector type {}", kind.name);
+            let class = WarningClass::Behaviour;
+            let note = Diagnostic::warning(class, codes::UNKNOWN_CONNECTOR_KIND, kind.span, message);
+            note.outer(deployment.sources.widen(kind.span, 2)).hint(DEBUG_HINT)
+        })
+        .collect();
+    engine::show(&notes, &deployment.sources);
 }
 
 /// A `.tremor` file is a module if it only defines things. One that is broken either way is what it looks like

@@ -131,6 +131,24 @@ fn what_is_linked_to_nothing_is_warned_about() {
 }
 
 #[test]
+fn kinds_that_a_server_knows_only_when_asked_are_pointed_out() {
+    let flow = TICK.replace(
+        "from metronome with config = {\"interval\": 1000000}",
+        "from cb with config = {\"paths\": [\"in\"]}",
+    );
+    let flow = flow.replace("deploy flow main;", "deploy flow main;\ndeploy flow again from main;");
+    let undeployed = flow.replace("deploy flow", "# deploy flow");
+    let folder = Folder::new(&[("a.troy", &flow), ("b.troy", &undeployed), ("in", "1\n")]);
+    for file in ["a.troy", "b.troy"] {
+        let ran = folder.run(&["check", file]).expect(0).says(&[
+            &format!("Warning(behaviour) in {file}:5:"),
+            "NOTE: It is made for tests: `--debug-connectors` makes it known",
+        ]);
+        assert_eq!(ran.err.matches("Warning").count(), 1, "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_loop_of_pipelines_is_told_once_and_where() {
     let folder = Folder::new(&[(
         "a.troy",
