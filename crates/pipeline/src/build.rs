@@ -249,6 +249,7 @@ impl Builder {
                 }
             }
         }
+        self.check_unread(&body);
     }
 
     /// Reports a name that is taken.

@@ -76,12 +76,14 @@ pub struct Spec {
     pub meta: &'static [Field],
     /// Ports that it emits on, with what leaves there.
     pub ports: &'static [(&'static str, &'static str)],
+    /// The setting that lists the names of further ports, if there is one.
+    pub named_ports: Option<&'static str>,
     /// A part of a query that uses it.
     pub example: &'static str,
     /// The name that is used today, if this one is older.
     pub renamed: Option<&'static str>,
     /// Checks the configuration.
-    pub(crate) prepare: fn(&Settings<'_>) -> Result<Maker, Problem>,
+    pub(crate) prepare: fn(&Settings<'_>) -> Result<Maker, Vec<Problem>>,
 }
 
 impl fmt::Debug for Spec {

@@ -2,15 +2,16 @@
 
 use super::Builder;
 use std::{collections::HashMap, sync::Arc};
-use tremor_diagnostic::{closest, codes};
+use tremor_diagnostic::{Span, closest, codes};
 use tremor_lang::Channel;
 use tremor_value::Value;
 
 /// What a name in a pipeline body stands for.
 pub(super) enum Entry {
     Stream(usize),
-    /// A script or an operator: any port may be named.
+    /// A script: any port may be named.
     Node(usize),
+    Operator(usize, OutPorts),
     Pipeline(Ports),
     /// It could not be made, which was reported.
     Broken,
@@ -21,6 +22,22 @@ pub(super) enum Entry {
 pub(super) struct Ports {
     pub(super) inputs: HashMap<String, usize>,
     pub(super) outputs: HashMap<String, usize>,
+}
+
+/// The ports that an operator sends to.
+pub(super) struct OutPorts {
+    /// Those of its kind.
+    pub(super) fixed: Vec<&'static str>,
+    /// Those that its settings name.
+    pub(super) named: Vec<String>,
+    /// Where they are named.
+    pub(super) at: Span,
+}
+
+impl OutPorts {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fixed.iter().copied().chain(self.named.iter().map(String::as_str))
+    }
 }
 
 /// The names of one pipeline body while it is read from top to bottom.
@@ -58,6 +75,10 @@ impl Builder {
             return match entry {
                 Entry::Stream(node) => Some((*node, "out".to_owned())),
                 Entry::Node(node) => Some((*node, port.to_owned())),
+                Entry::Operator(node, ports) => {
+                    self.check_port(channel, port, ports);
+                    Some((*node, port.to_owned()))
+                }
                 Entry::Pipeline(ports) => match ports.outputs.get(port) {
                     Some(node) => Some((*node, "out".to_owned())),
                     None => self.unknown_port(channel, port, "output", &ports.outputs),
@@ -88,7 +109,7 @@ impl Builder {
             return match entry {
                 Entry::Stream(node) => Some((*node, "in".to_owned())),
                 // A port that a script has no section for is no mistake yet: its events leave by `err`.
-                Entry::Node(node) => Some((*node, port.to_owned())),
+                Entry::Node(node) | Entry::Operator(node, _) => Some((*node, port.to_owned())),
                 Entry::Pipeline(ports) => match ports.inputs.get(port) {
                     Some(node) => Some((*node, "in".to_owned())),
                     None => self.unknown_port(channel, port, "input", &ports.inputs),

@@ -2,15 +2,15 @@
 
 use super::{
     Builder,
-    names::{Body, Entry},
+    names::{Body, Entry, OutPorts},
 };
 use crate::{
     graph::{Node, NodeKind, OperatorNode},
     operators::{self, Maker, Problem, Settings},
 };
 use std::collections::HashSet;
-use tremor_diagnostic::{Diagnostic, WarningClass, codes};
-use tremor_lang::{Create, OperatorDefinition};
+use tremor_diagnostic::{Diagnostic, WarningClass, codes, did_you_mean};
+use tremor_lang::{Channel, Create, OperatorDefinition};
 use tremor_value::Record;
 
 impl Builder {
@@ -19,10 +19,10 @@ impl Builder {
             return;
         }
         let entry = match self.operator_maker(create, body) {
-            Ok(maker) => {
+            Ok((maker, ports)) => {
                 let kind = NodeKind::Operator(self.operators.len());
                 self.operators.push(maker);
-                Entry::Node(self.node(kind, body.label(&create.name.name), false))
+                Entry::Operator(self.node(kind, body.label(&create.name.name), false), ports)
             }
             Err(diagnostics) => {
                 self.diagnostics.extend(diagnostics);
@@ -36,7 +36,7 @@ impl Builder {
         &mut self,
         create: &Create<OperatorDefinition>,
         body: &Body<'_>,
-    ) -> Result<Maker, Vec<Diagnostic>> {
+    ) -> Result<(Maker, OutPorts), Vec<Diagnostic>> {
         let definition = &create.definition;
         let args = definition.arguments.bind(&create.given, body.args, &self.sources)?;
         let kind = &definition.kind;
@@ -47,22 +47,75 @@ impl Builder {
         })?;
         if let Some(name) = spec.renamed {
             let message = format!("`{}` is an older name of `{name}`", kind.name);
-            let warning = Diagnostic::warning(WarningClass::General, codes::OLD_SYNTAX, kind.span, message);
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
+            self.warn(Diagnostic::warning(WarningClass::General, codes::OLD_SYNTAX, kind.span, message));
         }
         let mut given = Record::default();
+        let mut failed = Vec::new();
         for setting in definition.settings.iter().flatten() {
-            let value = setting.value.evaluate_with_args(&args);
-            let value = value.map_err(|error| vec![error.to_diagnostic(&self.sources)])?;
-            given.insert(setting.name.as_str(), value);
+            match setting.value.evaluate_with_args(&args) {
+                Ok(value) => {
+                    given.insert(setting.name.as_str(), value);
+                }
+                Err(error) => failed.push(error.to_diagnostic(&self.sources)),
+            }
+        }
+        if !failed.is_empty() {
+            return Err(failed);
         }
         let none = Record::default();
         let given = definition.settings.is_some().then_some(&given);
-        let settings = Settings::check(spec, given, &none);
-        let maker = settings.and_then(|settings| (spec.prepare)(&settings));
-        maker.map_err(|problem| vec![self.refused(definition, problem)])
+        let settings = Settings::check(spec, given, &none).map_err(Vec::from);
+        let maker = settings.and_then(|settings| settings.prepare(spec)).map_err(|problems| {
+            problems.into_iter().map(|problem| self.refused(definition, problem)).collect::<Vec<_>>()
+        })?;
+        let named = spec.named_ports.and_then(|key| given?.get(key)?.as_array());
+        let named = named.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+        let at =
+            definition.settings.iter().flatten().find(|setting| Some(&*setting.name) == spec.named_ports);
+        let at = at.map_or(kind.span, |setting| setting.span);
+        // What stands in for the named ones is no name.
+        let fixed = spec.ports.iter().map(|(name, _)| *name).filter(|name| !name.contains(' '));
+        Ok((maker, OutPorts { fixed: fixed.collect(), named, at }))
+    }
+
+    /// Tells it once, however often its definition is created.
+    pub(super) fn warn(&mut self, warning: Diagnostic) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Warns of a port that the operator does not have: nothing ever comes from there.
+    pub(super) fn check_port(&mut self, channel: &Channel, port: &str, ports: &OutPorts) {
+        if ports.names().any(|name| name == port) {
+            return;
+        }
+        let span = channel.port.as_ref().map_or(channel.span, |port| port.span);
+        let message = format!("Operator `{}` sends nothing to a port `{port}`", channel.node.name);
+        let hint = did_you_mean(port, ports.names())
+            .unwrap_or_else(|| format!("Its ports are `{}`", ports.names().collect::<Vec<_>>().join("`, `")));
+        let warning = Diagnostic::warning(WarningClass::Behaviour, codes::UNKNOWN_PORT, span, message);
+        self.warn(warning.outer(self.sources.widen(span, 2)).hint(hint));
+    }
+
+    /// Warns of ports that the user named and that no `select` of this body reads.
+    pub(super) fn check_unread(&mut self, body: &Body<'_>) {
+        let mut warnings = Vec::new();
+        for (name, entry) in &body.names {
+            let Entry::Operator(node, ports) = entry else { continue };
+            for port in &ports.named {
+                if !self.edges.iter().any(|edge| edge.from == *node && edge.from_port == port.as_str()) {
+                    let message =
+                        format!("Nothing reads port `{port}` of operator `{name}`: its events are dropped");
+                    warnings.push((ports.at, message));
+                }
+            }
+        }
+        warnings.sort_by(|one, other| (one.0.start, &one.1).cmp(&(other.0.start, &other.1)));
+        for (at, message) in warnings {
+            let warning = Diagnostic::warning(WarningClass::Behaviour, codes::UNKNOWN_PORT, at, message);
+            self.warn(warning.outer(self.sources.widen(at, 2)));
+        }
     }
 
     /// A problem at the setting that it is about, or at the kind.

@@ -3,10 +3,12 @@
 use super::{
     ConfigUse, Emitter, Environment, Field, Maker, Operator, Problem, Settings, Spec,
     breakers::{Behind, Downstream, Hears, Mediator, News, Upstream, lock},
+    settings::all,
 };
 use std::sync::{Arc, Mutex};
 use tremor_event::{Breaker, Event, Listener, Outcome, Settlement};
 use tremor_lang::Host;
+use tremor_value::Value;
 
 const DEFAULT_STEPS_MS: [u64; 7] = [50, 100, 250, 500, 1000, 5000, 10_000];
 
@@ -23,7 +25,7 @@ const FIELDS: &[Field] = &[
         name: "steps",
         kind: "list of integers",
         default: "[50, 100, 250, 500, 1000, 5000, 10000]",
-        text: "Milliseconds of the back-offs, from the first to the one that is kept.",
+        text: "Milliseconds of the back-offs, from the first to the one that is kept: above 0, ascending.",
     },
     Field {
         name: "method",
@@ -44,6 +46,7 @@ pub(super) const SPEC: Spec = Spec {
     fields: FIELDS,
     meta: &[],
     ports: &[("out", "what passes"), ("overflow", "what does not pass during a back-off")],
+    named_ports: None,
     example: "define operator careful from qos::backpressure with timeout = 100000000 end;
 create operator careful;
 select event from in into careful;
@@ -65,13 +68,17 @@ select event from careful into out;",
     ..SPEC
 };
 
-fn prepare(settings: &Settings<'_>) -> Result<Maker, Problem> {
-    let timeout_ns = settings.ns("timeout")?;
-    let expected = "a list of integers, times in milliseconds";
-    let steps = settings.list("steps", expected, |step| step.as_u64())?;
+fn prepare(settings: &Settings<'_>) -> Result<Maker, Vec<Problem>> {
+    let step = |step: &Value, before: &[u64]| match (step.as_u64(), before.last()) {
+        (None | Some(0), _) => Err("an integer above 0 is needed, a time in milliseconds".to_owned()),
+        (Some(ms), Some(last)) if ms <= *last => Err(format!("steps ascend, so above {last} is needed")),
+        (Some(ms), _) => Ok(ms),
+    };
+    let steps = settings.list("steps", "a list of integers that is not empty, times in milliseconds", step);
+    let (timeout_ns, steps, method) = all(settings.ns("timeout"), steps, settings.word("method", &METHODS))?;
     let steps = steps.unwrap_or_else(|| DEFAULT_STEPS_MS.to_vec());
     let steps_ns: Arc<[u64]> = steps.iter().map(|ms| ms.saturating_mul(1_000_000)).collect();
-    let pauses = settings.word("method", &METHODS)? == Some(1);
+    let pauses = method == Some(1);
     Ok(Box::new(move |around| {
         Box::new(Backpressure(Arc::new(Shared::new(timeout_ns, steps_ns.clone(), pauses, around))))
     }))
@@ -347,7 +354,23 @@ mod tests {
             (Some(r#"{"steps": [1]}"#), "`timeout` is missing (integer, a time in nanoseconds)"),
             (
                 Some(r#"{"timeout": 1, "steps": []}"#),
-                "`steps`: expected a list of integers, times in milliseconds but got array",
+                "`steps`: expected a list of integers that is not empty, times in milliseconds but got array",
+            ),
+            (
+                Some(r#"{"timeout": 1, "steps": [0]}"#),
+                "`steps`: element 1 is integer 0; an integer above 0 is needed, a time in milliseconds",
+            ),
+            (
+                Some(r#"{"timeout": 1, "steps": [50, 1000, 100]}"#),
+                "`steps`: element 3 is integer 100; steps ascend, so above 1000 is needed",
+            ),
+            (
+                Some(r#"{"steps": [-1]}"#),
+                "`timeout` is missing (integer, a time in nanoseconds)\n`steps`: element 1 is integer -1; ",
+            ),
+            (
+                Some(r#"{"steps": [-1], "tiemout": 1}"#),
+                "The operator has no setting `tiemout`\n`steps`: element 1 is integer -1; ",
             ),
             (
                 Some(r#"{"timeout": 1, "method": "drop"}"#),

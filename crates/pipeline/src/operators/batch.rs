@@ -1,6 +1,6 @@
 //! `generic::batch`
 
-use super::{ConfigUse, Emitter, Environment, Field, Operator, Spec};
+use super::{ConfigUse, Emitter, Environment, Field, Operator, Spec, settings::all};
 use std::sync::Arc;
 use tremor_event::{Event, EventId, IdGenerator, Receipt};
 use tremor_value::{Payload, Record, Value};
@@ -25,13 +25,15 @@ pub(super) const SPEC: Spec = Spec {
         "the batch: a list of `{\"data\": {\"value\": ..., \"meta\": ..., \"ingest_ns\": ..., \"kind\": null, \"is_batch\": false}}`, \
          with the ingest time of its first event and no metadata. When the flow drains, what is held leaves as a shorter batch.",
     )],
+    named_ports: None,
     example: "define operator hundred from generic::batch with count = 100, timeout = 1000000000 end;
 create operator hundred;
 select event from in into hundred;
 select event from hundred into out;",
     renamed: None,
     prepare: |settings| {
-        let (count, timeout_ns) = (settings.positive("count")?, settings.optional_ns("timeout")?);
+        let (count, timeout_ns, ()) =
+            all(settings.positive("count"), settings.optional_ns("timeout"), Ok(()))?;
         Ok(Box::new(move |around| Box::new(Batch::new(count, timeout_ns, around))))
     },
 };

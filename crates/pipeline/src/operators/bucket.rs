@@ -55,6 +55,7 @@ pub(super) const SPEC: Spec = Spec {
         ("overflow", "what is beyond its rate"),
         ("err", "events without a class, and those that would open a bucket without usable limits"),
     ],
+    named_ports: None,
     example: "define operator limit from grouper::bucket;
 create operator limit;
 define script classify script

@@ -11,6 +11,7 @@ pub(super) const SPEC: Spec = Spec {
     fields: &[],
     meta: &[],
     ports: &[("out", "every event")],
+    named_ports: None,
     example: "define operator numbered from generic::counter;
 create operator numbered;
 select event from in into numbered;

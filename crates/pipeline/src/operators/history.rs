@@ -1,6 +1,6 @@
 //! `debug::history`
 
-use super::{ConfigUse, Emitter, Field, Operator, Spec};
+use super::{ConfigUse, Emitter, Field, Operator, Spec, settings::all};
 use tremor_event::Event;
 use tremor_value::{Str, Value};
 
@@ -14,13 +14,15 @@ pub(super) const SPEC: Spec = Spec {
     ],
     meta: &[],
     ports: &[("out", "every event")],
+    named_ports: None,
     example: "define operator trace from debug::history with op = \"enriched\", name = \"history\" end;
 create operator trace;
 select event from in into trace;
 select {\"event\": event, \"trace\": $history} from trace into out;",
     renamed: None,
     prepare: |settings| {
-        let (op, name) = (settings.text("op")?.to_owned(), Str::from(settings.text("name")?));
+        let (op, name, ()) = all(settings.text("op"), settings.text("name"), Ok(()))?;
+        let (op, name) = (op.to_owned(), Str::from(name));
         Ok(Box::new(move |_around| Box::new(History { op: op.clone(), name: name.clone() })))
     },
 };

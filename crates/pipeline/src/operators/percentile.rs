@@ -3,6 +3,7 @@
 use super::{
     ConfigUse, Emitter, Environment, Field, Operator, Spec,
     breakers::{Behind, Downstream, Hears, Mediator, News, Upstream, lock},
+    settings::all,
     watched::count,
 };
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,8 @@ pub(super) const SPEC: Spec = Spec {
     name: "qos::percentile",
     summary: "Lets a share of the events pass that sinks with each bad delivery and grows with each good one. It begins with all. A \
               failed delivery, one that took longer than `timeout`, and a sink that closes are bad. Sources hear of sinks \
-              that close, too.",
+              that close, too. Only deliveries let the share grow, so at 0 it stays as good as closed: about one event in \
+              65535 passes. Small steps down keep some flowing.",
     config: ConfigUse::Needed,
     fields: &[
         Field {
@@ -39,6 +41,7 @@ pub(super) const SPEC: Spec = Spec {
         ("out", "the share; the ingest time of an event decides whether it belongs to it"),
         ("overflow", "the rest"),
     ],
+    named_ports: None,
     example: "define operator share from qos::percentile with timeout = 100000000, step_up = 0.01 end;
 create operator share;
 select event from in into share;
@@ -46,11 +49,9 @@ select event from share into out;
 select {\"dropped\": event} from share/overflow into err;",
     renamed: None,
     prepare: |settings| {
-        let steps = Steps {
-            timeout_ns: settings.ns("timeout")?,
-            down: settings.share("step_down", 0.05)?,
-            up: settings.share("step_up", 0.001)?,
-        };
+        let (timeout_ns, down, up) =
+            all(settings.ns("timeout"), settings.share("step_down", 0.05), settings.share("step_up", 0.001))?;
+        let steps = Steps { timeout_ns, down, up };
         Ok(Box::new(move |around| Box::new(Percentile(Arc::new(Shared::new(steps, around))))))
     },
 };

@@ -17,13 +17,15 @@ pub(super) const SPEC: Spec = Spec {
         name: "outputs",
         kind: "list of strings",
         default: "",
-        text: "Names of the ports, in the order of the turns. One that is named twice gets two turns.",
+        text: "Names of the ports, in the order of the turns: different from each other and from `overflow`, without \
+               line breaks and backticks.",
     }],
     meta: &[],
     ports: &[
         ("those in `outputs`", "what has its turn there"),
         ("overflow", "what comes while all outputs are closed"),
     ],
+    named_ports: Some("outputs"),
     example: "define operator spread from qos::roundrobin with outputs = [\"left\", \"right\"] end;
 create operator spread;
 select event from in into spread;
@@ -31,11 +33,21 @@ select {\"left\": event} from spread/left into out;
 select {\"right\": event} from spread/right into out;",
     renamed: None,
     prepare: |settings| {
-        let name = |value: &Value| value.as_str().map(Str::from);
-        let turns = settings.needed_list("outputs", "a list of port names", name)?;
-        let turns: Arc<[Str]> = turns.into();
+        let name = |value: &Value, before: &[Str]| match value.as_str() {
+            None | Some("") => Err("the name of a port is needed".to_owned()),
+            Some("overflow") => Err("that is the port for what has no turn".to_owned()),
+            Some(name) if name.contains(['`', '\n']) => {
+                Err("no query can read it: a name has no backticks and line breaks".to_owned())
+            }
+            Some(name) if before.iter().any(|other| other == name) => {
+                Err("each port is named once".to_owned())
+            }
+            Some(name) => Ok(Str::from(name)),
+        };
+        let outputs = settings.needed_list("outputs", "a list of port names", name)?;
+        let outputs: Arc<[Str]> = outputs.into();
         Ok(Box::new(move |around| {
-            Box::new(RoundRobin { shared: Arc::new(Shared::new(&turns, around)), next: 0 })
+            Box::new(RoundRobin { shared: Arc::new(Shared::new(outputs.clone(), around)), next: 0 })
         }))
     },
 };
@@ -47,10 +59,8 @@ struct RoundRobin {
 
 /// What the operator shares with the sinks behind it.
 struct Shared {
-    /// Outputs without repetition.
-    outputs: Vec<Str>,
-    /// Indices of outputs, in turn.
-    turns: Vec<usize>,
+    /// In turn.
+    outputs: Arc<[Str]>,
     state: Mutex<State>,
 }
 
@@ -70,30 +80,20 @@ impl State {
 }
 
 impl Shared {
-    fn new(names: &[Str], around: &Environment) -> Self {
-        let mut outputs: Vec<Str> = Vec::new();
-        let mut turns = Vec::with_capacity(names.len());
-        for name in names {
-            let known = outputs.iter().position(|output| output == name);
-            turns.push(known.unwrap_or(outputs.len()));
-            if known.is_none() {
-                outputs.push(name.clone());
-            }
-        }
+    fn new(outputs: Arc<[Str]>, around: &Environment) -> Self {
         let downstream = outputs.iter().map(|_| Downstream::default()).collect();
         let state = Mutex::new(State { upstream: Upstream::new(&around.ids), downstream });
-        Self { outputs, turns, state }
+        Self { outputs, state }
     }
 
-    /// The output whose turn it is, beginning with turn `next`, and the turn behind that.
+    /// The output whose turn it is, beginning with number `next`, and the number behind that.
     fn turn(&self, next: usize) -> Option<(&str, usize)> {
         let state = lock(&self.state);
-        let turns = self.turns.iter().enumerate();
-        let in_turn = turns.clone().skip(next).chain(turns.take(next));
+        let outputs = self.outputs.iter().enumerate();
+        let mut in_turn = outputs.clone().skip(next).chain(outputs.take(next));
         let is_open = |output: usize| state.downstream.get(output).is_some_and(Downstream::is_open);
-        let (turn, output) = in_turn.into_iter().find(|(_, output)| is_open(**output))?;
-        let next = if turn + 1 < self.turns.len() { turn + 1 } else { 0 };
-        Some((self.outputs.get(*output)?, next))
+        let (turn, output) = in_turn.find(|(output, _)| is_open(*output))?;
+        Some((output, if turn + 1 < self.outputs.len() { turn + 1 } else { 0 }))
     }
 }
 
@@ -157,9 +157,9 @@ mod tests {
     }
 
     #[test]
-    fn outputs_take_turns_and_a_name_may_have_several() {
-        let mut bench = Bench::new("qos::roundrobin", Some(r#"{"outputs": ["a", "b", "a"]}"#));
-        assert_eq!(send(&mut bench, 4), ["a", "b", "a", "a"]);
+    fn outputs_take_turns() {
+        let mut bench = Bench::new("qos::roundrobin", Some(r#"{"outputs": ["a", "b"]}"#));
+        assert_eq!(send(&mut bench, 3), ["a", "b", "a"]);
     }
 
     #[test]
@@ -200,9 +200,20 @@ mod tests {
     }
 
     #[test]
-    fn outputs_have_to_be_named() {
-        for config in [None, Some("{}"), Some(r#"{"outputs": []}"#), Some(r#"{"outputs": [1]}"#)] {
+    fn outputs_have_to_be_named_so_that_a_query_can_read_each() {
+        for config in [None, Some("{}"), Some(r#"{"outputs": []}"#)] {
             Bench::refused("qos::roundrobin", config);
         }
+        for (outputs, expected) in [
+            (r#"["a", 1]"#, "`outputs`: element 2 is integer 1; the name of a port is needed"),
+            (r#"[""]"#, "`outputs`: element 1 is string \"\"; the name of a port is needed"),
+            (r#"["overflow"]"#, "element 1 is string \"overflow\"; that is the port for what has no turn"),
+            (r#"["a`b"]"#, "no query can read it: a name has no backticks and line breaks"),
+            (r#"["a", "b", "a"]"#, "element 3 is string \"a\"; each port is named once"),
+        ] {
+            let message = Bench::refused("qos::roundrobin", Some(&format!(r#"{{"outputs": {outputs}}}"#)));
+            assert!(message.contains(expected), "{message}");
+        }
+        Bench::new("qos::roundrobin", Some(r#"{"outputs": ["the left one", "end"]}"#));
     }
 }

@@ -1,6 +1,6 @@
 //! Strict reading of an operator's configuration.
 
-use super::{ConfigUse, Field, Spec};
+use super::{ConfigUse, Field, Maker, Spec};
 use tremor_diagnostic::closest;
 use tremor_value::{Record, Value};
 
@@ -15,7 +15,31 @@ pub(crate) struct Problem {
     pub(crate) hint: Option<String>,
 }
 
+impl From<Problem> for Vec<Problem> {
+    fn from(problem: Problem) -> Self {
+        vec![problem]
+    }
+}
+
+/// All three, or every problem that there is.
+pub(crate) fn all<A, B, C>(
+    one: Result<A, Problem>,
+    two: Result<B, Problem>,
+    three: Result<C, Problem>,
+) -> Result<(A, B, C), Vec<Problem>> {
+    match (one, two, three) {
+        (Ok(one), Ok(two), Ok(three)) => Ok((one, two, three)),
+        (one, two, three) => Err([one.err(), two.err(), three.err()].into_iter().flatten().collect()),
+    }
+}
+
 impl Problem {
+    /// Element number `index` of list `key` is `got`, which is no good; `right` says what would be.
+    pub(crate) fn element(key: &str, index: usize, got: &Value, right: &str) -> Self {
+        let message = format!("`{key}`: element {} is {}; {right}", index + 1, shown(got));
+        Self { key: Some(key.to_owned()), message, hint: None }
+    }
+
     fn missing(message: String) -> Self {
         Self { key: None, message, hint: None }
     }
@@ -31,7 +55,7 @@ impl<'s> Settings<'s> {
     /// Compares what is `given` with what `spec` asks for.
     ///
     /// # Errors
-    /// A configuration that is missing or must not be there, and keys that the kind does not know.
+    /// A configuration that is missing or must not be there.
     pub(crate) fn check(spec: &Spec, given: Option<&'s Record>, none: &'s Record) -> Result<Self, Problem> {
         let first = given.and_then(|given| given.keys().next());
         match spec.config {
@@ -50,13 +74,31 @@ impl<'s> Settings<'s> {
             ConfigUse::Needed | ConfigUse::Refused | ConfigUse::Ignored => {}
         }
         let given = given.unwrap_or(none);
+        Ok(Self { given })
+    }
+
+    /// Checks each setting, also that there are none that `spec` does not know.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub(crate) fn prepare(&self, spec: &Spec) -> Result<Maker, Vec<Problem>> {
+        let prepared = (spec.prepare)(self);
+        let mut problems = Vec::new();
         if spec.config == ConfigUse::Needed {
             let is_known = |key: &str| spec.fields.iter().any(|field| field.name == key);
-            if let Some(unknown) = given.keys().find(|key| !is_known(key)) {
-                return Err(unknown_key(unknown, spec.fields));
+            let unknown = self.given.keys().filter(|key| !is_known(key));
+            problems.extend(unknown.map(|key| unknown_key(key, spec.fields)));
+        }
+        match prepared {
+            Ok(maker) if problems.is_empty() => Ok(maker),
+            Ok(_) => Err(problems),
+            Err(mut more) => {
+                // What is missing is probably there under a wrong name.
+                more.retain(|problem| problem.key.is_some() || problems.is_empty());
+                problems.extend(more);
+                Err(problems)
             }
         }
-        Ok(Self { given })
     }
 
     fn entry(&self, key: &str) -> Option<&'s Value> {
@@ -123,18 +165,22 @@ impl<'s> Settings<'s> {
         self.read(key, &expected, |value| words.iter().position(|word| value.as_str() == Some(word)))
     }
 
-    /// A list that is not empty, if it is there; `read` reads each item.
+    /// A list that is not empty, if it is there; `read` reads an element, given those before it, and else says what would
+    /// be right.
     pub(crate) fn list<T>(
         &self,
         key: &str,
         expected: &str,
-        read: impl Fn(&'s Value) -> Option<T>,
+        read: impl Fn(&'s Value, &[T]) -> Result<T, String>,
     ) -> Result<Option<Vec<T>>, Problem> {
-        let items = |value: &'s Value| -> Option<Vec<T>> {
-            let items: Option<Vec<T>> = value.as_array()?.iter().map(&read).collect();
-            items.filter(|items| !items.is_empty())
-        };
-        self.read(key, expected, items)
+        let elements = |value: &'s Value| value.as_array().filter(|elements| !elements.is_empty());
+        let Some(elements) = self.read(key, expected, elements)? else { return Ok(None) };
+        let mut list = Vec::with_capacity(elements.len());
+        for (index, element) in elements.iter().enumerate() {
+            let read = read(element, &list);
+            list.push(read.map_err(|right| Problem::element(key, index, element, &right))?);
+        }
+        Ok(Some(list))
     }
 
     /// The same for a list that has to be there.
@@ -142,7 +188,7 @@ impl<'s> Settings<'s> {
         &self,
         key: &str,
         expected: &str,
-        read: impl Fn(&'s Value) -> Option<T>,
+        read: impl Fn(&'s Value, &[T]) -> Result<T, String>,
     ) -> Result<Vec<T>, Problem> {
         Self::needed(key, expected, self.list(key, expected, read)?)
     }

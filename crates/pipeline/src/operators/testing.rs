@@ -1,6 +1,6 @@
 //! An operator alone, with a clock, sources and sinks made by hand.
 
-use super::{Emitter, Environment, Mediator, Operator, Settings, find, watch};
+use super::{Emitter, Environment, Mediator, Operator, Problem, Settings, find, watch};
 use crate::graph::{OutPort, Target};
 use std::sync::{
     Arc, Mutex,
@@ -69,8 +69,11 @@ impl Bench {
         let config = config.map(json);
         let none = Record::default();
         let given = config.as_ref().map(|config| config.as_record().unwrap());
-        let settings = Settings::check(spec, given, &none).map_err(|problem| problem.message)?;
-        let maker = (spec.prepare)(&settings).map_err(|problem| problem.message)?;
+        let told = |problems: Vec<Problem>| {
+            problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join("\n")
+        };
+        let checked = Settings::check(spec, given, &none).map_err(|problem| problem.message)?;
+        let maker = checked.prepare(spec).map_err(told)?;
         let clock = Arc::new(Clock(AtomicU64::new(1 << 40)));
         let ids = Arc::new(IdGenerator::default());
         // Number 1 is the source of the events.

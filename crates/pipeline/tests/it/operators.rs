@@ -224,3 +224,49 @@ fn an_older_name_is_warned_of() {
     assert!(!warning.is_error());
     assert_eq!(warning.message, "`generic::backpressure` is an older name of `qos::backpressure`");
 }
+
+#[test]
+fn ports_that_an_operator_lacks_and_outputs_that_nobody_reads_are_warned_of() {
+    let query = "define operator r from qos::roundrobin with outputs = [\"left\", \"right\"] end; create operator r;
+         create operator c from generic::counter; select event from in into r; select event from in into c;
+         select event from r/lefft into out; select event from r/overflow into out; select event from c into out;
+         select event from c/err into out; select event from r/right into c;";
+    let query = query.replace(
+        "create operator c from generic::counter;",
+        "define operator c from generic::counter; create operator c;",
+    );
+    let graph = graph(&query);
+    let told: Vec<_> = graph.warnings().iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "Operator `r` sends nothing to a port `lefft`",
+            "Operator `c` sends nothing to a port `err`",
+            "Nothing reads port `left` of operator `r`: its events are dropped",
+        ]
+    );
+    let text = |index: usize| {
+        let inner = graph.warnings()[index].inner.unwrap();
+        &query[usize::try_from(inner.start).unwrap()..usize::try_from(inner.end).unwrap()]
+    };
+    assert_eq!((text(0), text(1)), ("lefft", "err"));
+    assert!(text(2).starts_with("outputs"), "{}", text(2));
+    assert_eq!(graph.warnings()[0].hint.as_deref(), Some("Did you mean `left`?"));
+    assert!(graph.warnings().iter().all(|warning| !warning.is_error()));
+}
+
+#[test]
+fn every_mistake_in_the_settings_of_an_operator_is_told() {
+    let query = "define operator b from qos::backpressure with timeout = -1, steps = [3, 2], mehtod = 1 end;
+         create operator b; select event from in into b; select event from b into out;";
+    let error = build(query).unwrap_err();
+    let told: Vec<_> = error.diagnostics.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "The operator has no setting `mehtod`",
+            "`timeout`: expected integer, a time in nanoseconds but got integer -1",
+            "`steps`: element 2 is integer 2; steps ascend, so above 3 is needed",
+        ]
+    );
+}
