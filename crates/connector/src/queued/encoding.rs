@@ -98,20 +98,104 @@ impl Encoding {
         Ok(())
     }
 
-    /// Writes what the postprocessors hold, and ends. What cannot be written fails.
+    /// Writes what the postprocessors hold, and ends. What cannot be written fails; what went wrong on one port keeps
+    /// nothing else from being written, flushed and closed.
+    ///
+    /// # Errors
+    /// The first cause.
     pub(super) async fn stop(&mut self, shared: &SinkShared) -> Result<(), String> {
+        let mut first = None;
         for (port, encoder) in self.encoders.iter_mut().enumerate() {
             self.chunks.clear();
-            encoder.finish(&mut self.chunks).map_err(|error| error.to_string())?;
-            if !self.chunks.is_empty() {
-                self.sink.write(port, &mut self.chunks).await.map_err(|error| error.to_string())?;
+            if let Err(error) = encoder.finish(&mut self.chunks) {
+                first.get_or_insert(error.to_string());
+            }
+            if !self.chunks.is_empty()
+                && let Err(error) = self.sink.write(port, &mut self.chunks).await
+            {
+                first.get_or_insert(error.to_string());
             }
         }
         let flushed = self.sink.flush().await;
         if flushed.is_ok() {
             self.written(shared);
         }
-        self.settle(flushed, shared)?;
-        self.sink.stop().await.map_err(|error| error.to_string())
+        if let Err(cause) = self.settle(flushed, shared) {
+            first.get_or_insert(cause);
+        }
+        if let Err(error) = self.sink.stop().await {
+            first.get_or_insert(error.to_string());
+        }
+        first.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use std::sync::{Arc, Mutex};
+    use tremor_codec::{Definition, NameAndConfig, Postprocessor, ProcessError, Registry};
+
+    /// Notes what it is asked to do; cannot write `lost`.
+    struct Noting(Arc<Mutex<Vec<String>>>);
+
+    #[async_trait]
+    impl ByteSink for Noting {
+        async fn write(&mut self, port: usize, chunks: &mut Chunks) -> Result<(), SinkError> {
+            let text = String::from_utf8_lossy(chunks.as_bytes()).into_owned();
+            self.0.lock().unwrap().push(format!("{port} {text}"));
+            if text == "lost" { Err(SinkError::Failed("not written".to_owned())) } else { Ok(()) }
+        }
+
+        async fn flush(&mut self) -> Result<(), SinkError> {
+            self.0.lock().unwrap().push("flush".to_owned());
+            Ok(())
+        }
+
+        async fn stop(&mut self) -> Result<(), SinkError> {
+            self.0.lock().unwrap().push("stop".to_owned());
+            Ok(())
+        }
+    }
+
+    /// Gives something at its end, or fails.
+    struct Last(&'static str);
+
+    impl Postprocessor for Last {
+        fn process(&mut self, _ingest_ns: u64, data: &[u8], out: &mut Chunks) -> Result<(), ProcessError> {
+            out.push(data);
+            Ok(())
+        }
+
+        fn finish(&mut self, _ingest_ns: u64, out: &mut Chunks) -> Result<(), ProcessError> {
+            if self.0.is_empty() {
+                return Err(ProcessError::NoIngestTime);
+            }
+            out.push(self.0.as_bytes());
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_goes_on_behind_what_fails_and_tells_the_first_cause() {
+        for (last, expected, cause) in [
+            ("", vec!["1 end", "flush", "stop"], "Ingest"),
+            ("lost", vec!["0 lost", "1 end", "flush", "stop"], "not written"),
+        ] {
+            let seen = Arc::<Mutex<Vec<String>>>::default();
+            let encoder = |last| {
+                let codec = NameAndConfig { name: "string".into(), config: None };
+                let definition = Definition { codec, preprocessors: Vec::new(), postprocessors: Vec::new() };
+                let resolver = Registry::standard().resolver(&definition).unwrap();
+                Encoder::new(resolver.codec(), vec![Box::new(Last(last))])
+            };
+            let mut encoding =
+                Encoding::new(Box::new(Noting(seen.clone())), vec![encoder(last), encoder("end")]);
+            let shared = SinkShared::new(1, "flow::sink".to_owned(), Arc::default());
+            let told = encoding.stop(&shared).await.unwrap_err();
+            assert!(told.contains(cause), "{told}");
+            assert_eq!(*seen.lock().unwrap(), expected);
+        }
     }
 }
