@@ -27,6 +27,7 @@ pub(super) const CASES: &[&Case] = &[
     &file::CASE,
     &stdio::CASE,
     &passthrough::CASE,
+    &passthrough::ACKNOWLEDGED,
     &script::CASE,
     &ws_windowed::CASE,
     &ws_many::CASE,

@@ -22,10 +22,27 @@ pub(super) const CASE: Case = Case {
     unit: "MB/s",
     aim: Aim::AtLeastTimes(1.8),
     runs: 5,
-    prepare: |bench| Ok(Box::new(Passthrough::new(bench)?)),
+    prepare: |bench| Ok(Box::new(Passthrough::new(bench, "passthrough", Listening::No)?)),
+};
+
+pub(super) const ACKNOWLEDGED: Case = Case {
+    name: "passthrough acknowledged",
+    what: "the flow of `passthrough` with `is_transactional`: its source listens, so every event has a receipt",
+    reference: "the flow of `passthrough` itself",
+    unit: "MB/s",
+    aim: Aim::AtLeastTimes(0.9),
+    runs: 5,
+    prepare: |bench| Ok(Box::new(Acknowledged::new(bench)?)),
 };
 
 const PASSES: u64 = 3;
+
+/// Whether the source wants to hear what becomes of its events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listening {
+    Yes,
+    No,
+}
 
 struct Passthrough {
     flow: PathBuf,
@@ -33,17 +50,17 @@ struct Passthrough {
 }
 
 impl Passthrough {
-    fn new(bench: &Bench) -> Result<Self> {
-        let folder = bench.folder.path().join("passthrough");
+    fn new(bench: &Bench, name: &str, listening: Listening) -> Result<Self> {
+        let folder = bench.folder.path().join(name);
         fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
         let (flow, report) = (folder.join("flow.troy"), folder.join("report.json"));
-        fs::write(&flow, text(&bench.records()?.path)).doing(|| format!("write {}", flow.display()))?;
+        let text = text(&bench.records()?.path, listening);
+        fs::write(&flow, text).doing(|| format!("write {}", flow.display()))?;
         Ok(Self { flow, report })
     }
-}
 
-impl Contest for Passthrough {
-    fn ours(&mut self, bench: &Bench) -> Result<Sample> {
+    /// One run, by its own report.
+    fn sample(&self, bench: &Bench) -> Result<Sample> {
         let lines = bench.records()?.lines * PASSES;
         let bytes = bench.records()?.bytes * PASSES;
         let stdout = File::create(&self.report).doing(|| format!("create {}", self.report.display()))?;
@@ -63,9 +80,40 @@ impl Contest for Passthrough {
         details.extend(cpu.map(|cpu: Duration| (PER_CPU_SECOND, rate(bytes, cpu))));
         Ok(Sample { value: report.bytes_per_second / 1e6, details })
     }
+}
+
+impl Contest for Passthrough {
+    fn ours(&mut self, bench: &Bench) -> Result<Sample> {
+        self.sample(bench)
+    }
 
     fn reference(&mut self, bench: &Bench) -> Result<Sample> {
         json_loop(bench)
+    }
+}
+
+/// The same flow twice, with and without somebody who listens.
+struct Acknowledged {
+    listening: Passthrough,
+    deaf: Passthrough,
+}
+
+impl Acknowledged {
+    fn new(bench: &Bench) -> Result<Self> {
+        Ok(Self {
+            listening: Passthrough::new(bench, "acknowledged", Listening::Yes)?,
+            deaf: Passthrough::new(bench, "unacknowledged", Listening::No)?,
+        })
+    }
+}
+
+impl Contest for Acknowledged {
+    fn ours(&mut self, bench: &Bench) -> Result<Sample> {
+        self.listening.sample(bench)
+    }
+
+    fn reference(&mut self, bench: &Bench) -> Result<Sample> {
+        self.deaf.sample(bench)
     }
 }
 
@@ -89,7 +137,7 @@ impl Report {
     }
 }
 
-fn text(input: &Path) -> String {
+fn text(input: &Path, listening: Listening) -> String {
     format!(
         r#"define flow main
 flow
@@ -97,7 +145,7 @@ flow
   define connector bench from bench
   with
     codec = "json",
-    config = {{"path": {input}, "iters": {PASSES}, "structured": true}}
+    config = {{"path": {input}, "iters": {PASSES}, "structured": true, "is_transactional": {is_transactional}}}
   end;
   create connector bench;
   create pipeline passthrough from pipelines::passthrough;
@@ -107,6 +155,7 @@ end;
 deploy flow main;
 "#,
         input = quoted(input),
+        is_transactional = listening == Listening::Yes,
     )
 }
 
@@ -121,5 +170,12 @@ mod tests {
         let report = Report::read(text).unwrap();
         assert_eq!((report.events, report.events_per_second, report.bytes_per_second), (3, 1.0, 2.5));
         assert!(Report::read("Throughput   (data): 1.0 MB/s").is_none());
+    }
+
+    #[test]
+    fn only_the_acknowledged_flow_listens() {
+        let [yes, no] = [Listening::Yes, Listening::No].map(|listening| text(Path::new("in"), listening));
+        assert!(yes.contains(r#""is_transactional": true"#), "{yes}");
+        assert_eq!(yes.replace(r#""is_transactional": true"#, r#""is_transactional": false"#), no);
     }
 }
