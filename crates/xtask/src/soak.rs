@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: whether a flow that runs for long stays as small as it was, and whether what nobody
 //! should do to a server stays without consequence for the others.
 
+mod batches;
 mod bounds;
 mod file_path;
 mod growth;
@@ -46,6 +47,8 @@ enum Part {
     File,
     /// WebSocket echo, with connections that come and go
     Ws,
+    /// A few records of a large file, in batches, for a slow reader
+    Batches,
     /// A message of 64 MiB, a line without an end, a client that never reads
     Bounds,
 }
@@ -65,13 +68,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let bench = Bench::new(args.binary.as_deref())?;
     let span = Span { time: Duration::from_secs_f64(args.minutes * 60.0), events: args.events };
     let mut all_good = true;
-    for part in [Part::File, Part::Ws, Part::Bounds] {
+    for part in [Part::File, Part::Ws, Part::Batches, Part::Bounds] {
         if !args.parts.is_empty() && !args.parts.contains(&part) {
             continue;
         }
         all_good &= match part {
             Part::File => told("file", file_path::run(&bench, span)),
             Part::Ws => told("ws", ws_path::run(&bench, span)),
+            Part::Batches => batches::run(&bench),
             Part::Bounds => bounds::run(&bench),
         };
     }

@@ -139,7 +139,12 @@ pub(super) fn rate(bytes: u64, took: Duration) -> f64 {
 
 /// The flow of the case `file` with other paths; the record whose `last` is true ends it.
 pub(crate) fn filter_flow(input: &Path, output: &Path) -> String {
-    text(Through::Files, super::file::PIPELINE, input, output)
+    flow_of(super::file::PIPELINE, input, output)
+}
+
+/// A flow from file to file around `pipeline`, a definition named `work` with the ports `out` and `exit`.
+pub(crate) fn flow_of(pipeline: &str, input: &Path, output: &Path) -> String {
+    text(Through::Files, pipeline, input, output)
 }
 
 fn text(through: Through, pipeline: &str, input: &Path, output: &Path) -> String {
