@@ -162,7 +162,8 @@ fn kill_and_count(sync: &str, kills: usize) -> String {
     let server = folder.serve(&["-n", "move.troy"]);
     let begin = Instant::now();
     // What is missing then is counted below.
-    while (written(&folder).len() as u64) < sent && begin.elapsed() < Duration::from_secs(20) {
+    let is_over = || written(&folder).len() as u64 == sent && position(&folder, "first") == sent;
+    while !is_over() && begin.elapsed() < Duration::from_secs(20) {
         thread::sleep(Duration::from_millis(20));
     }
     server.signal("TERM");
