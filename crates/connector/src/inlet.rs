@@ -5,17 +5,20 @@ use crate::{
     clock::now_ns,
     counters::SourceCounters,
     issuing::Issuing,
+    quota::{Quota, more_before},
     route::Outlet,
     source::{At, Content, Item, Made},
+    task::TARGET,
     weight::weight,
 };
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
+use tokio::time::Instant;
 use tremor_codec::{DecodeError, DecodedEvent, Decoder, Resolver};
 use tremor_event::{Event, EventBatch, EventId, Issuer, Listener, OriginUri};
 use tremor_value::{Bytes, Payload, Record, Value};
@@ -34,6 +37,8 @@ pub(crate) struct SourceShared {
     pub(crate) coding: Option<Resolver>,
     links: OnceLock<Links>,
     pulls: AtomicU64,
+    /// Errors that nothing reads.
+    unread: Mutex<Quota>,
 }
 
 impl SourceShared {
@@ -48,6 +53,7 @@ impl SourceShared {
             coding,
             links: OnceLock::new(),
             pulls: AtomicU64::new(0),
+            unread: Mutex::default(),
         }
     }
 
@@ -59,6 +65,33 @@ impl SourceShared {
     /// What the ports lead to.
     pub(crate) fn links(&self) -> &Links {
         self.links.get_or_init(Links::default)
+    }
+
+    /// Says what is lost where nothing reads `err`, unless there were many such lines just now.
+    fn tell_unread(&self, errors: &EventBatch) {
+        let Some(first) = errors.events.first().filter(|_| !self.links().is_linked("err")) else { return };
+        let (count, alias) = (errors.len(), &self.alias);
+        let may_log = self.unread().may_log(count as u64, Instant::now());
+        if let Some(left_out) = may_log {
+            let cause = first.payload.value().get("error").and_then(Value::as_str).unwrap_or_default();
+            let (s, more) = (if count == 1 { "" } else { "s" }, more_before(left_out));
+            tracing::warn!(
+                target: TARGET,
+                "[Source::{alias}] {count} error{s} on port `err`, which nothing reads: {cause}{more}"
+            );
+        }
+    }
+
+    /// Says how many errors were lost of which no line has told so far.
+    pub(crate) fn log_left_out(&self) {
+        let left_out = self.unread().take_left_out();
+        if left_out > 0 {
+            tracing::warn!(target: TARGET, "[Source::{}] {left_out} more errors like that", self.alias);
+        }
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Quota> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,6 +192,7 @@ impl Inlet {
             }
         }
         let (out, err) = batches.done();
+        self.shared.tell_unread(&err);
         self.last = (out.bytes.max(1), out.len());
         self.send(out, err)
     }
@@ -189,6 +223,7 @@ impl Inlet {
             }
         }
         let (out, err) = batches.done();
+        self.shared.tell_unread(&err);
         self.send(out, err).await;
     }
 

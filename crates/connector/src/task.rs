@@ -489,6 +489,7 @@ impl Task {
             None => {}
         }
         self.sink.iter().for_each(|sink| sink.shared().log_left_out());
+        self.source.iter().for_each(|source| source.log_left_out());
         self.status.send_modify(|status| {
             status.state = State::Stopped;
             status.connected = false;

@@ -116,6 +116,38 @@ async fn a_flood_of_errors_of_one_pipeline_is_told_in_a_few_lines() {
 }
 
 #[tokio::test]
+async fn errors_of_a_source_that_nothing_reads_are_told_in_a_few_lines() {
+    for is_read in [false, true] {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+        let _until_the_end = tracing::subscriber::set_default(subscriber);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in");
+        std::fs::write(&path, "{\n".repeat(5_000) + "1\n").unwrap();
+        let sink = fresh();
+        let world = World::with(&format!(
+            r#"define connector broken from file
+            with codec = "json", preprocessors = ["separate"], config = {{"path": {path:?}, "mode": "read"}} end;
+            create connector broken;
+            {}
+            create pipeline pass from pipelines::passthrough;
+            connect /connector/broken to /pipeline/pass;
+            {}
+            connect /pipeline/pass to /connector/sink;"#,
+            connector("sink", "collect", &format!(r#"{{"name": "{sink}"}}"#)),
+            if is_read { "connect /connector/broken/err to /pipeline/pass;" } else { "" },
+        ));
+        world.collects(&sink, if is_read { 5_001 } else { 1 }).await;
+        world.end().await;
+        let log = log.text();
+        let told = log.matches("on port `err`, which nothing reads: ").count();
+        assert_eq!(told > 0, !is_read, "{log}");
+        assert!(told < 1_000, "{told} lines");
+        assert!(is_read || log.contains("WARN") && log.contains("[Source::main::broken] "), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn why_a_flow_could_not_start_is_told_once_and_as_an_error() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
