@@ -25,11 +25,11 @@ const RECORD_BYTES: usize = 640;
 /// Of so many records one is kept, which makes one per block.
 const KEPT_EVERY: usize = BLOCK_BYTES / RECORD_BYTES;
 /// Records of a batch.
-const BATCH: usize = 250;
-/// Batches that come out. The file has 250 MiB, and a batch of records with their blocks would have a quarter of that.
-const BATCHES: usize = 4;
+const BATCH: usize = 1_000;
+/// Batches that come out. The file has 500 MiB, and a batch of records with their blocks would have half of that.
+const BATCHES: usize = 2;
 /// How much more memory the flow may take than before it had read anything: buffers, not what passed them.
-const MAX_MORE_MIB: f64 = 48.0;
+const MAX_MORE_MIB: f64 = 128.0;
 /// How the output is read: so many bytes, then a pause.
 const PIECE_BYTES: usize = 64 * 1_024;
 const PAUSE: Duration = Duration::from_millis(200);
@@ -97,7 +97,7 @@ const PIPELINE: &str = r#"
   define pipeline work
   into out, exit
   pipeline
-    define operator batch from generic::batch with count = 250 end;
+    define operator batch from generic::batch with count = 1000 end;
     create operator batch;
     select event from in where event.keep into batch;
     select event from batch into out;
