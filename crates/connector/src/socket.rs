@@ -90,7 +90,8 @@ impl SocketOptions {
     /// # Errors
     /// If the system refuses, which it does when the peer has gone already.
     pub fn apply_to_accepted(&self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_nodelay(self.no_delay)
+        // Linux hands the options of the listening socket down to what it accepts.
+        if cfg!(target_os = "linux") { Ok(()) } else { stream.set_nodelay(self.no_delay) }
     }
 
     fn socket(&self, address: &SocketAddr) -> io::Result<TcpSocket> {
