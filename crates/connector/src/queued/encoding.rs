@@ -14,6 +14,9 @@ pub(super) struct Encoding {
     /// Elements that were written but not flushed.
     unflushed: u64,
     /// Of the events among them that somebody waits for.
+    ///
+    /// They are settled when what the encoder gave is flushed. A postprocessor that holds bytes of an event back (there is
+    /// none today, see [`Encoder::is_streaming`]) would have to keep its receipt until it gives them out.
     receipts: Vec<Receipt>,
     /// When the first of those arrived here.
     since: Option<Instant>,
