@@ -1,5 +1,6 @@
 //! `file`: reads or writes one file (`spec/connectors.md` 3.11).
 
+mod memory;
 pub(crate) mod read;
 mod write;
 

@@ -1,5 +1,6 @@
 //! The source half of `file`.
 
+use super::memory::Memory;
 use crate::pieces::pieces;
 use async_trait::async_trait;
 use liblzma::{read::XzDecoder, stream};
@@ -114,12 +115,13 @@ fn read_whole_blocks(
     blocks: &mpsc::Sender<io::Result<Bytes>>,
 ) -> io::Result<()> {
     let block_bytes = chunk_bytes * (BLOCK_BYTES / chunk_bytes).max(1);
+    let memory = Memory::default();
     loop {
-        let mut block = Vec::with_capacity(block_bytes.min(MAX_RESERVED_BYTES));
+        let mut block = memory.take(block_bytes.min(MAX_RESERVED_BYTES));
         let read = (&mut *input).take(block_bytes as u64).read_to_end(&mut block);
         // What was read before an error is good.
         let is_last = block.len() < block_bytes;
-        let is_wanted = block.is_empty() || blocks.blocking_send(Ok(block.into())).is_ok();
+        let is_wanted = block.is_empty() || blocks.blocking_send(Ok(memory.lend(block))).is_ok();
         read?;
         if is_last || !is_wanted {
             return Ok(());
