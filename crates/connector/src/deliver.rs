@@ -135,12 +135,22 @@ impl SinkShared {
     /// Counts events that nobody will ever read.
     pub(crate) fn gone(&self, events: u64, cause: &str) {
         self.counters.failed(events);
+        self.log_gone(events, cause);
+    }
+
+    /// Logs events that nobody will ever read.
+    pub(crate) fn log_gone(&self, events: u64, cause: &str) {
         tracing::debug!(target: TARGET, "[Sink::{}] {events} events went nowhere: {cause}", self.alias);
     }
 
     /// Counts events that will never be written and logs them, unless there were many such lines just now.
     pub(crate) fn fail(&self, events: u64, cause: &str) {
         self.counters.failed(events);
+        self.log_failure(events, cause);
+    }
+
+    /// Logs events that will never be written, unless there were many such lines just now.
+    pub(crate) fn log_failure(&self, events: u64, cause: &str) {
         if events == 0 {
             return;
         }

@@ -2,6 +2,7 @@
 
 mod encoding;
 mod handling;
+mod settling;
 
 use crate::{Deliver, Handed, Sink, SinkControl, SinkShared, queue, status::Report, task::TARGET};
 use async_trait::async_trait;
@@ -112,9 +113,12 @@ impl SinkTask {
     /// sends to it, drains or stops is not kept waiting.
     pub(crate) async fn run(mut self) {
         while AssertUnwindSafe(self.serve()).catch_unwind().await.is_err() {
+            let settles = matches!(&self.active, Active::Events(handling) if handling.settles());
             self.active = Active::None;
             self.shared.close();
-            self.shared.fail(self.shared.counters.totals().waiting, "an internal error");
+            let waiting = self.shared.counters.totals().waiting;
+            // Receipts that a sink held are counted when they end with it, which may be later.
+            self.shared.fail(if settles { 0 } else { waiting }, "an internal error");
             let _connector_has_ended = self.lost.send(Report::Panicked);
         }
     }

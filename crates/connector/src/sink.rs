@@ -98,7 +98,8 @@ pub trait EventSink: Send {
     ///
     /// `true`: events come with their receipts, and the sink settles each of them itself, now or later, from any task
     /// (see [`tremor_event::settle_all`] for many at once); also those of events for which it returns an error. A
-    /// receipt that is dropped counts as failed. Asked once, after [`EventSink::begin`].
+    /// receipt that is dropped counts as failed. Every event has one then, whether its source listens or not: what
+    /// the sink has written and what failed is counted by them. Asked once, after [`EventSink::begin`].
     fn settles(&self) -> bool {
         false
     }

@@ -1,6 +1,6 @@
 //! A sink that takes events as they are.
 
-use super::MOST_UNFLUSHED;
+use super::{MOST_UNFLUSHED, settling};
 use crate::{EventSink, SinkControl, SinkError, SinkShared, clock::nanos};
 use std::{
     mem,
@@ -30,16 +30,52 @@ impl Handling {
         self.sink.drained().await;
     }
 
+    /// Whether the counters follow the receipts that the sink settles itself.
+    pub(super) fn settles(&self) -> bool {
+        self.settles
+    }
+
     /// Handles a batch; fails with the cause if the connection is lost.
-    pub(super) async fn batch(&mut self, batch: EventBatch, shared: &SinkShared) -> Result<(), String> {
+    pub(super) async fn batch(&mut self, mut batch: EventBatch, shared: &SinkShared) -> Result<(), String> {
+        shared.counters.received(batch.events.iter().map(count).sum());
+        self.unflushed += batch.len();
+        if self.settles {
+            settling::count(&mut batch.events, &shared.counters);
+            self.hand_over(batch, shared).await?;
+        } else {
+            self.handle(batch, shared).await?;
+        }
+        if self.unflushed >= MOST_UNFLUSHED { self.flush(shared).await } else { Ok(()) }
+    }
+
+    /// Gives the sink events whose receipts it settles, and which are counted when it does.
+    async fn hand_over(&mut self, batch: EventBatch, shared: &SinkShared) -> Result<(), String> {
+        let mut events = batch.events.into_iter();
+        while let Some(event) = events.next() {
+            let elements = count(&event);
+            match self.sink.event(event).await {
+                Ok(()) => {}
+                Err(SinkError::Failed(cause)) => shared.log_failure(elements, &cause),
+                Err(SinkError::Gone(cause)) => shared.log_gone(elements, &cause),
+                Err(SinkError::Lost(cause)) => {
+                    let rest: Vec<Event> = events.collect();
+                    shared.log_failure(elements + rest.iter().map(count).sum::<u64>(), &cause);
+                    settle_all(rest.into_iter().filter_map(|event| event.receipt), Outcome::Failed);
+                    return Err(cause);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the sink events that are handled when it has returned.
+    async fn handle(&mut self, batch: EventBatch, shared: &SinkShared) -> Result<(), String> {
         let mut handled = Handled::default();
         let mut events = batch.events.into_iter();
         while let Some(mut event) = events.next() {
             let elements = count(&event);
-            shared.counters.received(elements);
-            let receipt = event.receipt.take_if(|_| !self.settles);
+            let receipt = event.receipt.take();
             handled.begin(receipt.is_some());
-            self.unflushed += 1;
             match self.sink.event(event).await {
                 Ok(()) => {
                     shared.counters.written(elements);
@@ -55,17 +91,14 @@ impl Handling {
                 }
                 Err(SinkError::Lost(cause)) => {
                     let rest: Vec<Event> = events.collect();
-                    let lost = rest.iter().map(count).sum::<u64>();
-                    shared.counters.received(lost);
-                    shared.fail(elements + lost, &cause);
+                    shared.fail(elements + rest.iter().map(count).sum::<u64>(), &cause);
                     let receipts = rest.into_iter().filter_map(|event| event.receipt);
                     settle_all(receipt.into_iter().chain(receipts), Outcome::Failed);
                     return Err(cause);
                 }
             }
         }
-        drop(handled);
-        if self.unflushed >= MOST_UNFLUSHED { self.flush(shared).await } else { Ok(()) }
+        Ok(())
     }
 
     pub(super) async fn flush(&mut self, shared: &SinkShared) -> Result<(), String> {
@@ -75,7 +108,7 @@ impl Handling {
         match self.sink.flush().await {
             Ok(()) => Ok(()),
             Err(SinkError::Lost(cause)) => Err(cause),
-            // The sink has told whoever waits; the events were counted when they were taken.
+            // The sink has told whoever waits, and what it settled is counted.
             Err(SinkError::Failed(cause) | SinkError::Gone(cause)) => {
                 shared.log_unflushed(&cause);
                 Ok(())

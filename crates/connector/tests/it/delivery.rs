@@ -7,10 +7,16 @@ use crate::{
     picky::REFUSED,
 };
 use async_trait::async_trait;
-use std::sync::{Arc, Mutex};
-use tokio::sync::{Semaphore, mpsc};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::sleep,
+};
 use tremor_codec::Chunks;
-use tremor_connector::{At, ByteSink, Definition, Intake, Made, Pulled, Sink, SinkError, State};
+use tremor_connector::{At, ByteSink, Definition, EventSink, Intake, Made, Pulled, Sink, SinkError, State};
 use tremor_event::{Outcome, settle_all};
 use tremor_value::{Bytes, Record, Value};
 
@@ -143,7 +149,7 @@ async fn bytes_are_delivered_when_they_are_flushed() {
     while flow.sinks[0].taken().received < 1 {
         tokio::task::yield_now().await;
     }
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
     assert!(flow.ledger.now().is_empty(), "written is not flushed");
     flushes.add_permits(3);
     assert_eq!(flow.ledger.heard(3).await, ["0:0 delivered", "0:1 delivered", "0:2 delivered"]);
@@ -159,7 +165,7 @@ async fn bytes_are_flushed_now_and_then_while_more_is_waiting() {
                 .for_each(|pull| intake.value(Made { pull: Some(pull), ..Value::from(1_u64).into() }, None));
         });
     }
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
     let told = flow.ledger.now().len();
     assert!(told > 0 && told < 1200, "one flush tells of {told}");
 }
@@ -271,6 +277,74 @@ async fn a_sink_may_settle_later_and_in_any_order() {
     assert_eq!(told, ["0:0 delivered", "0:1 delivered", "0:2 withheld", "0:3 delivered", "0:4 failed"]);
 }
 
+/// Collects events and writes them when it is flushed, with a permit of the test: all but every third one.
+struct Collecting {
+    held: Vec<tremor_event::Event>,
+    flushes: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl EventSink for Collecting {
+    fn settles(&self) -> bool {
+        true
+    }
+
+    async fn event(&mut self, event: tremor_event::Event) -> Result<(), SinkError> {
+        match number(&event) {
+            100 => Err(SinkError::Failed("a hundred is refused at once".to_owned())),
+            200 => Err(SinkError::Lost("two hundred breaks it".to_owned())),
+            _ => {
+                self.held.push(event);
+                Ok(())
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        self.flushes.acquire().await.unwrap().forget();
+        let held = std::mem::take(&mut self.held).into_iter();
+        let (lost, written): (Vec<_>, Vec<_>) = held.partition(|event| number(event).is_multiple_of(3));
+        settle_all(written.into_iter().filter_map(|event| event.receipt), Outcome::Delivered { took_ns: 1 });
+        if lost.is_empty() { Ok(()) } else { Err(SinkError::Failed("every third is lost".to_owned())) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sink_settles_when_it_is_flushed_is_counted_then() {
+    quiet();
+    for listens in [true, false] {
+        let flushes = Arc::new(Semaphore::new(0));
+        let sink: Half =
+            Sink::Events(Box::new(Collecting { held: Vec::new(), flushes: flushes.clone() })).into();
+        let flow = Flow::planned(Plan { listens, ..Plan::default() }, [sink]).await;
+        let taken = || {
+            let taken = flow.sinks[0].taken();
+            (taken.received, taken.written, taken.failed, taken.waiting)
+        };
+        flow.pull(|intake| {
+            (1..=5).chain([100]).for_each(|pull| {
+                intake.value(Made { pull: Some(pull), ..Value::from(pull).into() }, None);
+            });
+        });
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(taken(), (6, 0, 1, 5), "it has taken them, that is all");
+        flushes.add_permits(1);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(taken(), (6, 4, 2, 0));
+        let told: Vec<_> = (1..=5)
+            .chain([100])
+            .map(|pull| format!("0:{pull} {}", if [3, 100].contains(&pull) { "failed" } else { "delivered" }))
+            .collect();
+        assert_eq!(flow.ledger.now(), if listens { told } else { Vec::new() }, "receipts and counters agree");
+        // What it holds when its connection breaks ends with it, as does what comes behind that.
+        flow.pull(|intake| {
+            [7, 200, 8].into_iter().for_each(|number| intake.value(Value::from(number), None));
+        });
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(taken(), (9, 4, 5, 0));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sink_may_close_and_open_itself() {
     let (handing, mut ends) = settling();
@@ -280,7 +354,7 @@ async fn a_sink_may_close_and_open_itself() {
     control.close();
     // The pull that is pending is not taken back, so what it gives shows when the sources go on.
     flow.give([0, 1]);
-    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    sleep(Duration::from_secs(10)).await;
     assert!(ends.events.try_recv().is_err());
     control.open();
     assert!(within(ends.events.recv()).await.is_some());

@@ -146,5 +146,7 @@ async fn the_sink_does_as_it_is_told() {
     let without_receipt = Value::from_json_str(r#"{"cb": "ack"}"#).unwrap();
     let mut subject = subject;
     subject.give_to(0, without_receipt).await;
-    subject.written(9).await;
+    subject.written(6).await;
+    let taken = subject.handle.taken();
+    assert_eq!((taken.failed, taken.waiting), (5, 0), "one alone, one by its metadata, three in a batch");
 }
