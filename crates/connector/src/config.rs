@@ -79,7 +79,7 @@ impl<'a> Entry<'a> {
 
     /// An error about this value, in the caller's words (which must not quote a secret).
     pub fn invalid(&self, problem: impl Into<String>) -> ConfigError {
-        ConfigError { path: self.path.clone(), problem: Problem::Invalid(problem.into()) }
+        ConfigError { path: self.path.clone(), problem: Problem::Invalid(problem.into()), word: None }
     }
 
     /// The error for a value of the wrong type. Short scalar values are quoted unless they are secret.
@@ -89,6 +89,7 @@ impl<'a> Entry<'a> {
         ConfigError {
             path: self.path.clone(),
             problem: Problem::WrongType { expected: expected.to_owned(), got },
+            word: None,
         }
     }
 
@@ -258,20 +259,35 @@ impl<'a> Reader<'a> {
         words: &[(&str, T)],
     ) -> Result<Option<T>, ConfigError> {
         let Some(entry) = self.entry(key) else { return Ok(None) };
-        let names = || words.iter().map(|(name, _)| *name);
-        let expected = || format!("one of {}", error::ticked(names()));
-        let Some(text) = entry.value.as_str() else { return Err(entry.mismatch(&expected())) };
-        if let Some((_, meaning)) = words.iter().find(|(name, _)| *name == text) {
+        let text = entry.value.as_str();
+        if let Some((_, meaning)) = words.iter().find(|(name, _)| Some(*name) == text) {
             return Ok(Some(meaning.clone()));
         }
-        let mut error = entry.mismatch(&expected());
+        let word = words.first().map(|(name, _)| Str::from(*name));
+        let mut error = ConfigError { word, ..entry.mismatch(&one_of(words)) };
         if let Problem::WrongType { got, .. } = &mut error.problem
             && !entry.secret
-            && let Some(near) = nearest(text, names())
+            && let Some(near) = text.and_then(|text| nearest(text, words.iter().map(|(name, _)| *name)))
         {
             got.push_str(&format!("; did you mean `{near}`?"));
         }
         Err(error)
+    }
+
+    /// What the word in `key` stands for; `words` lists them with their meanings.
+    ///
+    /// # Errors
+    /// If it is missing or none of the words; the message lists them and names the nearest.
+    pub fn required_word<T: Clone>(
+        &mut self,
+        key: &'static str,
+        words: &[(&str, T)],
+    ) -> Result<T, ConfigError> {
+        let found = self.word(key, words)?;
+        found.ok_or_else(|| {
+            let word = words.first().map(|(name, _)| Str::from(*name));
+            ConfigError { word, ..self.absent(key, &one_of(words)) }
+        })
     }
 
     /// A reader of the record in `key`, if it is there.
@@ -296,13 +312,14 @@ impl<'a> Reader<'a> {
 
     /// An error about `key`, in the caller's words (which must not quote a secret).
     pub fn invalid(&self, key: &str, problem: impl Into<String>) -> ConfigError {
-        ConfigError { path: self.path_of(key), problem: Problem::Invalid(problem.into()) }
+        ConfigError { path: self.path_of(key), problem: Problem::Invalid(problem.into()), word: None }
     }
 
     /// The error for a `key` that has to be there; `expected` says what belongs there.
     #[must_use]
     pub fn missing(&self, key: &str, expected: &str) -> ConfigError {
-        ConfigError { path: self.path_of(key), problem: Problem::Missing { expected: expected.to_owned() } }
+        let problem = Problem::Missing { expected: expected.to_owned() };
+        ConfigError { path: self.path_of(key), problem, word: None }
     }
 
     /// A `key` that has to be there may be there under a name that is almost right: that says more.
@@ -320,7 +337,7 @@ impl<'a> Reader<'a> {
 
     fn unknown(&self, key: &str, nearest: Option<Str>) -> ConfigError {
         let known = self.asked.iter().map(|key| Str::from(*key)).collect();
-        ConfigError { path: self.path_of(key), problem: Problem::UnknownKey { nearest, known } }
+        ConfigError { path: self.path_of(key), problem: Problem::UnknownKey { nearest, known }, word: None }
     }
 
     fn path_of(&self, key: &str) -> Vec<Key> {
@@ -329,4 +346,9 @@ impl<'a> Reader<'a> {
         path.push(Key::Field(key.into()));
         path
     }
+}
+
+/// What belongs where one of `words` does.
+fn one_of<T>(words: &[(&str, T)]) -> String {
+    format!("one of {}", error::ticked(words.iter().map(|(name, _)| *name)))
 }

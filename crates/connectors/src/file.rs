@@ -67,9 +67,7 @@ const MODES: &[(&str, Mode)] = &[
 
 fn build(mut config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let path: PathBuf = config.required("path")?;
-    let Some(mode) = config.word("mode", MODES)? else {
-        return Err(config.missing("mode", "one of `read`, `write`, `truncate`, `append`, `overwrite`"));
-    };
+    let mode = config.required_word("mode", MODES)?;
     let chunk_bytes = config.or_in("chunk_size", DEFAULT_CHUNK_BYTES, 1..=MAX_CHUNK_BYTES)?;
     config.finish()?;
     let shown = path.to_string_lossy();

@@ -28,7 +28,7 @@ use log::{Durability, Log};
 use segments::Limits;
 use sink::WalSink;
 use source::WalSource;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 use tremor_connector::config::{ConfigError, Reader};
 use tremor_connector::{
     Built, CodecUse, ConnectError, Connected, Connector, Environment, Field, Sink, SinkUse, Spec,
@@ -95,20 +95,23 @@ const MAX_BYTES: u64 = 1 << 62;
 
 fn build(mut config: Reader<'_>, _environment: &Environment) -> Result<Built, ConfigError> {
     let path: PathBuf = config.required("path")?;
-    let chunk_size: std::num::NonZeroU64 = config.required("chunk_size")?;
-    if chunk_size.get() < LEAST_CHUNK_SIZE {
-        let problem = format!("at least {LEAST_CHUNK_SIZE} bytes: every file costs a sync of its own");
-        return Err(config.invalid("chunk_size", problem));
-    }
-    let max_chunks: std::num::NonZeroU64 = config.required("max_chunks")?;
+    let chunk_size: NonZeroU64 = config.required("chunk_size")?;
+    let max_chunks: NonZeroU64 = config.required("max_chunks")?;
     let durability = config.word("sync", SYNCS)?.unwrap_or(Durability::Always);
     let interval_ms = config.or_in("sync_interval_ms", DEFAULT_INTERVAL_MS, 1..=LONGEST_INTERVAL_MS)?;
-    if chunk_size.checked_mul(max_chunks).is_none_or(|bytes| bytes.get() > MAX_BYTES) {
-        return Err(
+    let too_small = (chunk_size.get() < LEAST_CHUNK_SIZE).then(|| {
+        let problem = format!("at least {LEAST_CHUNK_SIZE} bytes: every file costs a sync of its own");
+        config.invalid("chunk_size", problem)
+    });
+    let too_large =
+        chunk_size.checked_mul(max_chunks).is_none_or(|bytes| bytes.get() > MAX_BYTES).then(|| {
             config.invalid("max_chunks", format!("with this chunk_size it is more than {MAX_BYTES} bytes"))
-        );
-    }
+        });
     config.finish()?;
+    // All keys first: what is told of them one by one is told together.
+    if let Some(error) = too_small.or(too_large) {
+        return Err(error);
+    }
     let shown = path.to_string_lossy();
     let segments = shown.split('/').filter(|segment| !segment.is_empty());
     let origin = OriginUri {

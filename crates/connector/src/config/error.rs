@@ -27,6 +27,8 @@ pub struct ConfigError {
     pub path: Vec<Key>,
     /// What is wrong there.
     pub problem: Problem,
+    /// One of the words that may stand there, if only certain words may.
+    pub word: Option<Str>,
 }
 
 impl ConfigError {

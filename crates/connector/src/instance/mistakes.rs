@@ -31,7 +31,7 @@ pub(super) fn build(
         None => Value::record(),
     };
     let mut found: Vec<ConfigError> = Vec::new();
-    let mut last = None;
+    let (mut last, mut stood_in) = (None, Vec::new());
     for _ in 0..MAX_MISTAKES {
         let built = Reader::new(&config, "config").and_then(|reader| (spec.build)(reader, environment));
         let error = match built {
@@ -39,11 +39,13 @@ pub(super) fn build(
             Ok(_) => break,
             Err(error) => error,
         };
-        let goes_on = last.as_ref() != Some(&error) && repair(&mut config, &error, spec.fields);
-        last = Some(error.clone());
         // Once a value is missing or has been replaced, what depends on several values says nothing any more.
-        let is_sure = found.iter().all(|earlier| matches!(earlier.problem, Problem::UnknownKey { .. }))
-            || matches!(error.problem, Problem::UnknownKey { .. } | Problem::WrongType { .. });
+        let is_sure = !matches!(error.problem, Problem::Invalid(_))
+            || stood_in.is_empty()
+                && found.iter().all(|earlier| matches!(earlier.problem, Problem::UnknownKey { .. }));
+        let goes_on =
+            last.as_ref() != Some(&error) && repair(&mut config, &error, spec.fields, &mut stood_in);
+        last = Some(error.clone());
         if is_sure && !found.iter().any(|earlier| is_consequence(&error, earlier)) {
             found.push(error);
         }
@@ -64,20 +66,23 @@ fn is_consequence(later: &ConfigError, earlier: &ConfigError) -> bool {
         ) => nearest == key && above == same,
         _ => false,
     };
-    is_suggested || later.path == earlier.path
+    // A record of which a part could not be repaired was taken out as a whole.
+    let is_around = matches!(later.problem, Problem::Missing { .. }) && earlier.path.starts_with(&later.path);
+    is_suggested || later.path == earlier.path || is_around
 }
 
 /// Takes what `error` is about out of `config`, or the record around it if it is not there; or puts something in its
-/// place that the kind may accept. `false` if nothing could be done about it.
-fn repair(config: &mut Value, error: &ConfigError, fields: &[Field]) -> bool {
+/// place that the kind may accept, once for each place: `stood_in` are the paths where that was done. `false` if nothing
+/// could be done about it.
+fn repair(config: &mut Value, error: &ConfigError, fields: &[Field], stood_in: &mut Vec<Vec<Key>>) -> bool {
     let path = error.path.get(1..).unwrap_or_default();
-    if let [Key::Field(key)] = path
-        && let Some(field) =
-            fields.iter().find(|field| field.name == key.as_str() && field.default.is_empty())
-        && let Some(value) = stand_in(field.kind)
-        && let Value::Record(record) = config
+    if !stood_in.iter().any(|earlier| earlier == path)
+        && let Some(value) = stand_in(error, path, fields)
+        && let Some((Key::Field(key), above)) = path.split_last()
+        && let Some(record) = record_at(config, above)
     {
-        Arc::make_mut(record).insert(key.clone(), value);
+        record.insert(key.clone(), value);
+        stood_in.push(path.to_vec());
         return true;
     }
     (1..=path.len()).rev().any(|length| path.get(..length).is_some_and(|path| remove(config, path)))
@@ -86,22 +91,38 @@ fn repair(config: &mut Value, error: &ConfigError, fields: &[Field]) -> bool {
 /// `false` if nothing is there, or a list stands on the way.
 fn remove(config: &mut Value, path: &[Key]) -> bool {
     let Some((Key::Field(last), above)) = path.split_last() else { return false };
-    let Value::Record(record) = config else { return false };
-    let mut record: &mut Record = Arc::make_mut(record);
-    for key in above {
-        let Key::Field(key) = key else { return false };
-        let Some(Value::Record(inner)) = record.get_mut(key) else { return false };
-        record = Arc::make_mut(inner);
-    }
-    record.remove(last).is_some()
+    record_at(config, above).is_some_and(|record| record.remove(last).is_some())
 }
 
-/// A value for a required key that has none, so that what is behind it can be checked.
-fn stand_in(kind: &str) -> Option<Value> {
-    match kind {
+/// The record that `path` leads to; `None` if there is none, or a list stands on the way.
+fn record_at<'c>(config: &'c mut Value, path: &[Key]) -> Option<&'c mut Record> {
+    let Value::Record(record) = config else { return None };
+    let mut record: &mut Record = Arc::make_mut(record);
+    for key in path {
+        let Key::Field(key) = key else { return None };
+        let Some(Value::Record(inner)) = record.get_mut(key) else { return None };
+        record = Arc::make_mut(inner);
+    }
+    Some(record)
+}
+
+/// A value for what has to be there and is missing or wrong, so that what is behind it can be checked.
+fn stand_in(error: &ConfigError, path: &[Key], fields: &[Field]) -> Option<Value> {
+    let is_missing = matches!(error.problem, Problem::Missing { .. });
+    let kind = match path {
+        [Key::Field(key)] => fields.iter().find(|field| field.name == key.as_str()).and_then(|field| {
+            let is_required = field.default.is_empty();
+            is_required.then_some(field.kind)
+        })?,
+        // What has to be there within a record is the name of a file, up to now; a wrong guess is put right.
+        _ if is_missing => "string",
+        _ => return None,
+    };
+    match (&error.word, kind) {
+        (Some(word), _) => Some(word.clone().into()),
         // Right for a path, and for the address of a client or a server.
-        "string" => Some("ws://127.0.0.1:1".into()),
-        "integer" => Some(1_i64.into()),
+        (None, "string") => Some("ws://127.0.0.1:1".into()),
+        (None, "integer") => Some(1_i64.into()),
         _ => None,
     }
 }
@@ -272,9 +293,78 @@ mod tests {
     }
 
     fn of_config(config: &str) -> Vec<String> {
+        of_kind(&SPEC, config)
+    }
+
+    fn of_kind(spec: &Spec, config: &str) -> Vec<String> {
         let config = Some(Value::from_json_str(config).unwrap());
         let definition = Definition { config, ..Definition::default() };
-        build(&definition, &SPEC, &environment()).map(|_| ()).map_err(messages).err().unwrap_or_default()
+        build(&definition, spec, &environment()).map(|_| ()).map_err(messages).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_told_at_once() {
+        const NEEDY: Spec = Spec {
+            fields: &[
+                Field { name: "path", kind: "string", default: "", text: "Which." },
+                Field { name: "mode", kind: "string", default: "", text: "How." },
+                Field { name: "count", kind: "integer", default: "", text: "How many." },
+                Field { name: "size", kind: "integer", default: "1", text: "How much." },
+            ],
+            build: |mut config: Reader<'_>, _| {
+                let path: &str = config.required("path")?;
+                config.required_word("mode", &[("read", ()), ("write", ())])?;
+                let count: u32 = config.required("count")?;
+                config.or("size", 1_u32)?;
+                let tls = config.record("tls")?;
+                if let Some(mut tls) = tls {
+                    let cert: &str = tls.required_like("cert", "path of a certificate")?;
+                    tls.required_like::<&str>("key", "path of its key")?;
+                    tls.finish()?;
+                    if cert != "c" {
+                        return Err(config.invalid("tls", "cannot be read"));
+                    }
+                } else if path.starts_with("tls:") {
+                    return Err(config.missing("tls", "record"));
+                }
+                config.finish()?;
+                if count < 2 {
+                    return Err(config_is_too_small());
+                }
+                Ok(Built::new(Never))
+            },
+            ..SPEC
+        };
+        fn config_is_too_small() -> ConfigError {
+            Reader::new(&Value::record(), "config").unwrap().invalid("count", "at least 2")
+        }
+        let of_config = |config: &str| of_kind(&NEEDY, config);
+        let (path, mode) = ("config.path: missing (string)", "config.mode: missing (one of `read`, `write`)");
+        let count = "config.count: missing (integer)";
+        assert_eq!(of_config("{}"), [path, mode, count]);
+        assert_eq!(
+            of_config(r#"{"path": null, "mode": "raed", "size": "x", "unheard": 1}"#),
+            [
+                path,
+                r#"config.mode: expected one of `read`, `write` but got string "raed"; did you mean `read`?"#,
+                count,
+                r#"config.size: expected integer but got string "x""#,
+                "config.unheard: unknown key",
+            ],
+        );
+        let rest = r#""path": "tls:x", "mode": "read", "count": 2"#;
+        assert_eq!(
+            of_config(&format!(r#"{{{rest}, "tls": {{}}, "size": "x"}}"#)),
+            [
+                r#"config.size: expected integer but got string "x""#,
+                "config.tls.cert: missing (path of a certificate)",
+                "config.tls.key: missing (path of its key)",
+            ],
+            "and not that there is no `tls` at all, once that has been taken out",
+        );
+        assert_eq!(of_config(&format!("{{{rest}}}")), ["config.tls: missing (record)"]);
+        assert_eq!(of_config(&format!(r#"{{{rest}, "tls": {{"cert": "c", "key": ""}}}}"#)), [""; 0]);
+        assert_eq!(of_config(r#"{"path": "", "mode": "read", "count": 1}"#), ["config.count: at least 2"]);
     }
 
     #[test]

@@ -64,9 +64,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         .record("tls")?
         .map(|tls| ServerTls::from_config(tls, TlsKeys::WebSocket))
         .transpose()?;
-    if url.scheme() == "wss" && tls.is_none() {
-        return Err(settings.config.missing("tls", r#"{"cert": "…", "key": "…"}, since the URL says `wss`"#));
-    }
+    let lacks_tls = (url.scheme() == "wss" && tls.is_none())
+        .then(|| settings.config.missing("tls", r#"{"cert": "…", "key": "…"}, since the URL says `wss`"#));
     if url.has_path() {
         settings.warn(&format!("the path of `{url}` is ignored: every path is accepted"));
     }
@@ -88,6 +87,9 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         handshakes: cap(settings.or("max_pending_handshakes", 1024)?),
     };
     settings.finish()?;
+    if let Some(error) = lacks_tls {
+        return Err(error);
+    }
     let port = url.port_or(if tls.is_some() { 443 } else { 80 });
     let shared = Shared {
         port,

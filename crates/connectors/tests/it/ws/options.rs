@@ -5,7 +5,7 @@ use crate::harness::{Linked, Subject, definition, json};
 use std::collections::BTreeSet;
 use tokio::io::AsyncWriteExt;
 use tremor_connector::{
-    Dials, Environment, ExitSwitch,
+    CodecUse, Definition, Dials, Environment, ExitSwitch, Instance,
     config::{Problem, Reader},
 };
 
@@ -194,6 +194,44 @@ fn every_setting_of_every_kind_is_documented() {
         assert_eq!(read, documented, "{}", spec.name);
         for field in spec.fields {
             assert!(!field.text.is_empty() && !field.kind.is_empty(), "{}.{}", spec.name, field.name);
+        }
+    }
+}
+
+/// An empty configuration is told everything that it lacks, at once and with its place.
+#[tokio::test]
+async fn every_required_setting_of_every_kind_is_asked_for_at_once() {
+    let (exit, _exits) = ExitSwitch::new();
+    let environment = Environment {
+        alias: "flow::subject".to_owned(),
+        hostname: "here".into(),
+        ids: std::sync::Arc::default(),
+        exit,
+        dials: Dials::default(),
+    };
+    let registry = tremor_connectors::registry(true);
+    for spec in tremor_connectors::ALL {
+        let definition = Definition {
+            kind: spec.name.to_owned(),
+            config: Some(json("{}")),
+            codec: (spec.codec != CodecUse::Structured).then(|| json(r#""json""#)),
+            ..Definition::default()
+        };
+        let made = Instance::checked(
+            &definition,
+            &environment,
+            &registry,
+            &tremor_codec::Registry::standard(),
+            &std::sync::Arc::default(),
+        );
+        let told: Vec<_> = made.map(|_| ()).err().unwrap_or_default();
+        let required = spec.fields.iter().filter(|field| field.default.is_empty());
+        let expected: Vec<_> = required.map(|field| format!("config.{}: missing (", field.name)).collect();
+        assert_eq!(told.len(), expected.len(), "{}: {told:?}", spec.name);
+        for (error, expected) in told.iter().zip(&expected) {
+            assert!(error.message.contains(expected), "{}: {error}", spec.name);
+            assert_eq!(error.path.len(), 2, "{}: {error}", spec.name);
+            assert!(error.hint.is_some(), "{}: {error}", spec.name);
         }
     }
 }
