@@ -7,6 +7,7 @@
 pub(crate) mod cases;
 pub(crate) mod children;
 mod contest;
+pub(crate) mod flow_text;
 mod machine;
 pub(crate) mod program;
 pub(crate) mod records;

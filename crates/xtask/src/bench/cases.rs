@@ -1,5 +1,6 @@
 //! The cases: a file and a line each.
 
+mod bench_flow;
 pub(crate) mod echo_flow;
 mod fairness;
 mod fan_out;
@@ -10,6 +11,7 @@ mod idle;
 mod passthrough;
 mod scale;
 mod script;
+mod script_limited;
 mod start;
 mod start_run;
 mod start_server;
@@ -29,6 +31,7 @@ pub(super) const CASES: &[&Case] = &[
     &passthrough::CASE,
     &passthrough::ACKNOWLEDGED,
     &script::CASE,
+    &script_limited::CASE,
     &ws_windowed::CASE,
     &ws_many::CASE,
     &ws_one::CASE,

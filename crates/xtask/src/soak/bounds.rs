@@ -18,8 +18,7 @@ use super::{
 };
 use crate::{
     bench::{
-        Bench,
-        cases::file_flow::quoted,
+        Bench, flow_text,
         program::{free_address, wait_for_accept},
         ws_load::{self, Target},
     },
@@ -242,39 +241,16 @@ fn deaf_client(scene: &Scene) -> Result<String> {
 
 impl Scene {
     fn flow(&self) -> String {
-        let Self { address, input, output, errors } = self;
-        format!(
-            r#"define flow main
-flow
-  use tremor::pipelines;
-  define connector echo from ws_server
-  with
-    codec = "json",
-    config = {{"url": "{address}"}}
-  end;
-  define connector input from file
-  with
-    codec = "json",
-    preprocessors = [{{"name": "separate", "config": {{}}}}],
-    config = {{"path": {input}, "mode": "read"}}
-  end;
-  define connector output from file
-  with
-    codec = "json",
-    postprocessors = ["separate"],
-    config = {{"path": {output}, "mode": "truncate"}}
-  end;
-  define connector errors from file
-  with
-    codec = "json",
-    postprocessors = ["separate"],
-    config = {{"path": {errors}, "mode": "truncate"}}
-  end;
-  create connector echo;
-  create connector input;
-  create connector output;
-  create connector errors;
-  create pipeline talk from pipelines::passthrough;
+        let connectors = [
+            flow_text::ws_server("echo", self.address, None),
+            // With an empty configuration the longest line has 64 MiB, by its name alone 8 KiB.
+            flow_text::file_source("input", &self.input, r#"{"name": "separate", "config": {}}"#),
+            flow_text::file_sink("output", &self.output),
+            flow_text::file_sink("errors", &self.errors),
+        ];
+        flow_text::flow(&format!(
+            "  use tremor::pipelines;
+{connectors}  create pipeline talk from pipelines::passthrough;
   create pipeline lines from pipelines::passthrough;
   create pipeline faults from pipelines::passthrough;
   connect /connector/echo to /pipeline/talk;
@@ -283,12 +259,8 @@ flow
   connect /pipeline/lines to /connector/output;
   connect /connector/input/err to /pipeline/faults;
   connect /pipeline/faults to /connector/errors;
-end;
-deploy flow main;
-"#,
-            input = quoted(input),
-            output = quoted(output),
-            errors = quoted(errors),
-        )
+",
+            connectors = connectors.concat(),
+        ))
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     bench::{
         Bench,
         children::Running,
+        flow_text,
         program::{free_address, wait_for_accept},
         ws_load::{self, Measured, Target},
     },
@@ -98,28 +99,14 @@ pub(crate) fn folder(bench: &Bench) -> Result<PathBuf> {
 /// returns where it is.
 pub(crate) fn write(folder: &Path, address: SocketAddr, tls: Option<&Path>) -> Result<PathBuf> {
     let flow = folder.join("flow.troy");
-    let quoted = |name: &str, folder: &Path| serde_json::Value::from(folder.join(name).to_string_lossy());
-    let tls = tls.map_or(String::new(), |folder| {
-        let (cert, key) = (quoted("cert.pem", folder), quoted("key.pem", folder));
-        format!(r#", "tls": {{"cert": {cert}, "key": {key}}}"#)
-    });
-    let text = format!(
-        r#"define flow main
-flow
-  use tremor::pipelines;
-  define connector echo from ws_server
-  with
-    codec = "json",
-    config = {{"url": "{address}"{tls}}}
-  end;
-  create connector echo;
-  create pipeline passthrough from pipelines::passthrough;
+    let server = flow_text::ws_server("echo", address, tls);
+    let text = flow_text::flow(&format!(
+        "  use tremor::pipelines;
+{server}  create pipeline passthrough from pipelines::passthrough;
   connect /connector/echo to /pipeline/passthrough;
   connect /pipeline/passthrough to /connector/echo;
-end;
-deploy flow main;
-"#
-    );
+"
+    ));
     fs::write(&flow, text).doing(|| format!("write {}", flow.display()))?;
     Ok(flow)
 }

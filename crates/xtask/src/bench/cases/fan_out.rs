@@ -12,6 +12,7 @@ use crate::{
         Bench,
         children::Running,
         contest::{Aim, Case, Contest, Sample},
+        flow_text,
         program::{free_address, wait_for_accept},
         ws_load::{self, Target},
     },
@@ -66,26 +67,16 @@ fn measure(mut server: Running, address: SocketAddr) -> Result<Sample> {
     })
 }
 
-/// A hub: the first message of a connection (number 1 000 000) subscribes it and comes back, every other
-/// message goes to all subscribers.
-fn write(folder: &Path, address: SocketAddr) -> Result<PathBuf> {
-    let flow = folder.join("flow.troy");
-    let text = format!(
-        r#"define flow main
-flow
-  define connector hub from ws_server
-  with
-    codec = "json",
-    config = {{"url": "{address}"}}
-  end;
-  define pipeline spread
+/// The first message of a connection (number 1 000 000) subscribes it and comes back, every other message goes to
+/// all subscribers.
+const SPREAD: &str = r#"  define pipeline spread
   pipeline
     define script address
     state
-      {{"subscribers": []}}
+      {"subscribers": []}
     script
       match event of
-        case %{{ id == 1000000 }} =>
+        case %{ id == 1000000 } =>
           let state.subscribers = state.subscribers + [$ws_server.conn]
         case _ =>
           let $ws_server.`to` = state.subscribers
@@ -96,14 +87,15 @@ flow
     select event from in into address;
     select event from address into out;
   end;
-  create connector hub;
   create pipeline spread;
   connect /connector/hub to /pipeline/spread;
   connect /pipeline/spread to /connector/hub;
-end;
-deploy flow main;
-"#
-    );
+"#;
+
+/// Writes the flow of a hub that listens on `address`, and returns where it is.
+fn write(folder: &Path, address: SocketAddr) -> Result<PathBuf> {
+    let flow = folder.join("flow.troy");
+    let text = flow_text::flow(&format!("{}{SPREAD}", flow_text::ws_server("hub", address, None)));
     fs::write(&flow, text).doing(|| format!("write {}", flow.display()))?;
     Ok(flow)
 }

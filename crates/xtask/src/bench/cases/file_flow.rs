@@ -12,6 +12,7 @@ use crate::{
     bench::{
         Bench,
         contest::{Contest, Sample},
+        flow_text,
         records::Records,
     },
     error::{Doing as _, Error, Result},
@@ -149,28 +150,25 @@ pub(crate) fn flow_of(pipeline: &str, input: &Path, output: &Path) -> String {
 
 fn text(through: Through, pipeline: &str, input: &Path, output: &Path) -> String {
     let (connectors, source, sink) = match through {
-        Through::Files => (files(input, output), "input", "output"),
+        Through::Files => {
+            let source = flow_text::file_source("input", input, r#""separate""#);
+            (source + &flow_text::file_sink("output", output), "input", "output")
+        }
         Through::Stdio => (STDIO.to_owned(), "console", "console"),
     };
-    format!(
-        r#"define flow main
-flow
-  use tremor::connectors;
-{connectors}
-{pipeline}
+    flow_text::flow(&format!(
+        "  use tremor::connectors;
+{connectors}{pipeline}
   create connector exit from connectors::exit;
   create pipeline work;
   connect /connector/{source} to /pipeline/work;
   connect /pipeline/work to /connector/{sink};
   connect /pipeline/work/exit to /connector/exit;
-end;
-deploy flow main;
-"#
-    )
+"
+    ))
 }
 
-const STDIO: &str = r#"
-  define connector console from stdio
+const STDIO: &str = r#"  define connector console from stdio
   with
     codec = "json",
     preprocessors = ["separate"],
@@ -178,34 +176,6 @@ const STDIO: &str = r#"
   end;
   create connector console;
 "#;
-
-fn files(input: &Path, output: &Path) -> String {
-    format!(
-        r#"
-  define connector input from file
-  with
-    codec = "json",
-    preprocessors = ["separate"],
-    config = {{"path": {input}, "mode": "read"}}
-  end;
-  define connector output from file
-  with
-    codec = "json",
-    postprocessors = ["separate"],
-    config = {{"path": {output}, "mode": "truncate"}}
-  end;
-  create connector input;
-  create connector output;
-"#,
-        input = quoted(input),
-        output = quoted(output),
-    )
-}
-
-/// A JSON string without `#` (which would interpolate) is a string of the language as well.
-pub(crate) fn quoted(path: &Path) -> String {
-    serde_json::Value::from(path.to_string_lossy()).to_string()
-}
 
 /// Every kept record is there, in order, once. Returns the size of the file.
 fn check(output: &Path, records: &Records) -> Result<u64> {
