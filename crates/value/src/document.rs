@@ -14,7 +14,7 @@ use crate::json::skim::{self, Kind, Skimmed};
 use crate::{Bytes, Record, Str, Value, teardown};
 
 /// Members that need no memory beside the document itself.
-const INLINE_MEMBERS: usize = 12;
+const INLINE_MEMBERS: usize = 16;
 
 /// Room for written members that the first one makes: who writes one mostly writes a few.
 const FIRST_WRITTEN: usize = 8;
@@ -71,14 +71,33 @@ enum Found<'d> {
     Value(&'d Value),
 }
 
+/// A member of a record. Key and value are places in [`Document::text`], unless [`Form`] says something else.
 #[derive(Clone, Copy, Debug)]
-enum Member {
+struct Member {
+    key: u32,
+    key_len: u32,
+    start: u32,
+    end: u32,
+    /// The value is written exactly as this crate writes it.
+    is_canonical: bool,
+    form: Form,
+}
+
+impl Member {
+    /// `true` if key, colon and value stand as they are written.
+    fn is_tight(&self) -> bool {
+        self.is_canonical && self.start == self.key + self.key_len + 2
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
     /// As it came.
-    Text(skim::Member),
-    /// The key as it came, the value in these places of [`Document::edits`].
-    Edited(skim::Member),
-    /// In this place of the list of written members.
-    Written(u32),
+    Text,
+    /// The key as it came, the value as places in [`Document::edits`].
+    Edited,
+    /// The start is the place in [`Document::written`], and but for the length of the key nothing else is known.
+    Written,
 }
 
 impl Document {
@@ -101,13 +120,13 @@ impl Document {
         });
         let shift = u32::try_from(skimmed.start).unwrap_or(u32::MAX);
         if let (Some(new), Kind::Record) = (Arc::get_mut(&mut document), skimmed.kind) {
-            new.members.extend(members.iter().map(|member| {
-                Member::Text(skim::Member {
-                    key: member.key - shift,
-                    start: member.start - shift,
-                    end: member.end - shift,
-                    ..*member
-                })
+            new.members.extend(members.iter().map(|member| Member {
+                key: member.key - shift,
+                key_len: member.key_len,
+                start: member.start - shift,
+                end: member.end - shift,
+                is_canonical: member.is_canonical,
+                form: Form::Text,
             }));
         }
         document
@@ -150,16 +169,13 @@ impl Document {
         }
         let mut record = Record::with_capacity(self.members.len());
         for member in &self.members {
-            match member {
-                Member::Text(at) | Member::Edited(at) => {
-                    let key = str::from_utf8(self.key(at)).unwrap_or_default();
-                    record.push_new(key.into(), read(self.text_of(member).unwrap_or_default()));
+            match (self.text_of(member), self.written(member)) {
+                (Some(text), _) => {
+                    let key = str::from_utf8(self.key(member)).unwrap_or_default();
+                    record.push_new(key.into(), read(text));
                 }
-                Member::Written(_) => {
-                    if let Some((key, value)) = self.written(*member) {
-                        record.push_new(key.clone(), value.clone());
-                    }
-                }
+                (None, Some((key, value))) => record.push_new(key.clone(), value.clone()),
+                (None, None) => {}
             }
         }
         record.into()
@@ -195,10 +211,10 @@ impl Document {
             Kind::LargeRecord if self.walks.another() => raw::member(&self.text, key).map(Found::Text),
             Kind::LargeRecord => self.tree().get(key).map(Found::Value),
             Kind::Record => {
-                let member = self.find(key)?;
+                let member = self.members.get(self.position(key)?)?;
                 match self.text_of(member) {
                     Some(text) => Some(Found::Text(text)),
-                    None => self.written(*member).map(|(_, value)| Found::Value(value)),
+                    None => self.written(member).map(|(_, value)| Found::Value(value)),
                 }
             }
         }
@@ -213,10 +229,7 @@ impl Document {
             let value = read(text);
             return self.write(position, key.into(), value);
         }
-        match member {
-            Member::Written(slot) => self.written.get_mut(slot as usize).map(|(_, value)| value),
-            Member::Text(_) | Member::Edited(_) => None,
-        }
+        self.written_mut(&member)
     }
 
     /// Member `key` for writing, made as null if it is not there.
@@ -231,17 +244,25 @@ impl Document {
     pub(crate) fn insert(&mut self, key: Str, value: Value) -> Option<&mut Value> {
         self.begin_change();
         match self.position(&key) {
-            Some(position) => match *self.members.get(position)? {
-                Member::Text(_) | Member::Edited(_) => self.write(position, key, value),
-                Member::Written(slot) => {
-                    let (_, place) = self.written.get_mut(slot as usize)?;
-                    std::mem::replace(place, value).release();
-                    Some(place)
+            Some(position) => {
+                let member = *self.members.get(position)?;
+                if member.form != Form::Written {
+                    return self.write(position, key, value);
                 }
-            },
+                let place = self.written_mut(&member)?;
+                std::mem::replace(place, value).release();
+                Some(place)
+            }
             None => {
                 let position = self.members.len();
-                self.members.push(Member::Written(u32::MAX));
+                self.members.push(Member {
+                    key: 0,
+                    key_len: u32::try_from(key.len()).unwrap_or(u32::MAX),
+                    start: 0,
+                    end: 0,
+                    is_canonical: false,
+                    form: Form::Written,
+                });
                 self.write(position, key, value)
             }
         }
@@ -252,9 +273,8 @@ impl Document {
         self.begin_change();
         let Some(position) = self.position(key) else { return false };
         self.is_changed = true;
-        if let Member::Written(slot) = self.members.remove(position)
-            && let Some((_, value)) = self.written.get_mut(slot as usize)
-        {
+        let member = self.members.remove(position);
+        if let Some(value) = self.written_mut(&member) {
             std::mem::take(value).release();
         }
         true
@@ -262,7 +282,9 @@ impl Document {
 
     /// Puts a value in the place of the member at `position`, which is text or new.
     fn write(&mut self, position: usize, key: Str, value: Value) -> Option<&mut Value> {
-        *self.members.get_mut(position)? = Member::Written(u32::try_from(self.written.len()).ok()?);
+        let member = self.members.get_mut(position)?;
+        member.form = Form::Written;
+        member.start = u32::try_from(self.written.len()).ok()?;
         self.is_changed = true;
         if self.written.capacity() == 0 {
             self.written.reserve(FIRST_WRITTEN);
@@ -287,16 +309,13 @@ impl Document {
         while let Some(member) = rest.next() {
             out.push(separator);
             separator = b',';
-            match member {
-                Member::Text(first) => {
+            match member.form {
+                Form::Text if member.is_tight() => {
                     // Neighbours that are good as they are take one copy.
-                    let (start, mut end) = (first.key as usize - 1, first.end as usize);
-                    if !is_tight(first) {
-                        self.write_member(first, self.value(first), out);
-                        continue;
-                    }
-                    while let Some(Member::Text(next)) = rest.as_slice().first()
-                        && is_tight(next)
+                    let (start, mut end) = (member.key as usize - 1, member.end as usize);
+                    while let Some(next) = rest.as_slice().first()
+                        && next.form == Form::Text
+                        && next.is_tight()
                         && next.key as usize == end + 2
                     {
                         end = next.end as usize;
@@ -304,9 +323,10 @@ impl Document {
                     }
                     out.extend_from_slice(self.text.get(start..end).unwrap_or_default());
                 }
-                Member::Edited(member) => self.write_member(member, self.edited(member), out),
-                Member::Written(_) => {
-                    if let Some((key, value)) = self.written(*member) {
+                Form::Text => self.write_member(member, self.value(member), out),
+                Form::Edited => self.write_member(member, self.edited(member), out),
+                Form::Written => {
+                    if let Some((key, value)) = self.written(member) {
                         json::write_string(key, out);
                         out.push(b':');
                         json::write(value, out);
@@ -317,7 +337,7 @@ impl Document {
         out.extend_from_slice(if separator == b'{' { b"{}" } else { b"}" });
     }
 
-    fn write_member(&self, member: &skim::Member, value: &[u8], out: &mut Vec<u8>) {
+    fn write_member(&self, member: &Member, value: &[u8], out: &mut Vec<u8>) {
         out.push(b'"');
         out.extend_from_slice(self.key(member));
         out.extend_from_slice(b"\":");
@@ -329,55 +349,53 @@ impl Document {
     }
 
     fn position(&self, key: &str) -> Option<usize> {
-        self.members.iter().position(|member| self.is_named(member, key))
+        let len = u32::try_from(key.len()).unwrap_or(u32::MAX);
+        self.members.iter().position(|member| member.key_len == len && self.is_named(member, key))
     }
 
-    fn find(&self, key: &str) -> Option<&Member> {
-        self.members.iter().find(|member| self.is_named(member, key))
-    }
-
+    #[inline(always)]
     fn is_named(&self, member: &Member, name: &str) -> bool {
-        match member {
-            Member::Text(member) | Member::Edited(member) => {
-                member.key_len as usize == name.len() && self.key(member) == name.as_bytes()
-            }
-            written => self.written(*written).is_some_and(|(key, _)| key == name),
+        match member.form {
+            Form::Text | Form::Edited => self.key(member) == name.as_bytes(),
+            Form::Written => self.written(member).is_some_and(|(key, _)| key == name),
         }
     }
 
-    fn written(&self, member: Member) -> Option<&(Str, Value)> {
-        match member {
-            Member::Written(slot) => self.written.get(slot as usize),
-            Member::Text(_) | Member::Edited(_) => None,
+    fn written(&self, member: &Member) -> Option<&(Str, Value)> {
+        match member.form {
+            Form::Written => self.written.get(member.start as usize),
+            Form::Text | Form::Edited => None,
+        }
+    }
+
+    fn written_mut(&mut self, member: &Member) -> Option<&mut Value> {
+        match member.form {
+            Form::Written => self.written.get_mut(member.start as usize).map(|(_, value)| value),
+            Form::Text | Form::Edited => None,
         }
     }
 
     /// The text of a member that is one.
     fn text_of(&self, member: &Member) -> Option<&[u8]> {
-        match member {
-            Member::Text(member) => Some(self.value(member)),
-            Member::Edited(member) => Some(self.edited(member)),
-            Member::Written(_) => None,
+        match member.form {
+            Form::Text => Some(self.value(member)),
+            Form::Edited => Some(self.edited(member)),
+            Form::Written => None,
         }
     }
 
-    fn key(&self, member: &skim::Member) -> &[u8] {
+    fn key(&self, member: &Member) -> &[u8] {
         let start = member.key as usize;
         self.text.get(start..start + member.key_len as usize).unwrap_or_default()
     }
 
-    fn value(&self, member: &skim::Member) -> &[u8] {
+    fn value(&self, member: &Member) -> &[u8] {
         self.text.get(member.start as usize..member.end as usize).unwrap_or_default()
     }
 
-    fn edited(&self, member: &skim::Member) -> &[u8] {
+    fn edited(&self, member: &Member) -> &[u8] {
         self.edits.get(member.start as usize..member.end as usize).unwrap_or_default()
     }
-}
-
-/// `true` if key, colon and value stand as they are written.
-fn is_tight(member: &skim::Member) -> bool {
-    member.is_canonical && member.start == member.key + member.key_len + 2
 }
 
 /// The value of a text that was accepted before.

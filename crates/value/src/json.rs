@@ -11,6 +11,7 @@ mod block;
 mod check;
 mod error;
 mod number;
+mod outline;
 mod parse;
 pub(crate) mod raw;
 mod read;
@@ -21,6 +22,7 @@ mod write;
 
 pub use error::{JsonError, Problem};
 pub use parse::Parser;
+pub(crate) use write::{needs_escapes, write_scalar};
 pub use write::{to_string, write, write_float, write_integer, write_sorted, write_string};
 
 /// Arrays and records may be nested this deep in a document.

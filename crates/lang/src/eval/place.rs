@@ -1,6 +1,6 @@
 //! Assigning to paths (`spec/language-script.md` section 5).
 
-use super::{Env, eval};
+use super::{Env, Operand, eval};
 use crate::{
     error::{ErrorKind, RuntimeError},
     ir::{Segment, SegmentKind},
@@ -56,10 +56,17 @@ pub(super) fn keys<'s>(
     whole: Span,
     env: &Env<'_>,
 ) -> Result<Keys<'s>, RuntimeError> {
-    if segments.iter().all(|segment| segment.key().is_some()) {
-        return Ok(Keys { segments, computed: None, whole });
+    match known_keys(segments, whole) {
+        Some(keys) => Ok(keys),
+        None => computed_keys(segments, whole, env),
     }
-    computed_keys(segments, whole, env)
+}
+
+/// The keys, if all of them are constant; `whole` is the assignment.
+#[inline(always)]
+pub(super) fn known_keys(segments: &[Segment], whole: Span) -> Option<Keys<'_>> {
+    let are_known = segments.iter().all(|segment| segment.key().is_some());
+    are_known.then_some(Keys { segments, computed: None, whole })
 }
 
 fn computed_keys<'s>(segments: &'s [Segment], whole: Span, env: &Env<'_>) -> Result<Keys<'s>, RuntimeError> {
@@ -115,22 +122,27 @@ fn assign_from(
 }
 
 /// As [`assign`], for the event; of one that is not built, only the member that is written to is built.
-pub(super) fn assign_event(event: &mut Payload, keys: &Keys<'_>, value: Value) -> Result<(), RuntimeError> {
+#[inline]
+pub(super) fn assign_event(
+    event: &mut Payload,
+    keys: &Keys<'_>,
+    value: Operand<'_>,
+) -> Result<(), RuntimeError> {
     let Some(key) = keys.get(0) else {
-        *event = Payload::from(value);
+        *event = Payload::from(value.into_value());
         return Ok(());
     };
     if event.is_built() {
-        return assign(event.value_mut(), keys, value);
+        return assign(event.value_mut(), keys, value.into_value());
     }
     let inserted = if keys.segments.len() == 1 {
-        event.insert(key.clone(), value)
+        event.insert(key.clone(), value.into_value())
     } else if event.insert_nested(key, keys.after_first(), &value) {
         true
     } else {
         match event.member_mut(key) {
-            Some(member) => return assign_from(1, member, keys, value),
-            None => event.insert(key.clone(), keys.wrap(1, value)),
+            Some(member) => return assign_from(1, member, keys, value.into_value()),
+            None => event.insert(key.clone(), keys.wrap(1, value.into_value())),
         }
     };
     if inserted { Ok(()) } else { Err(keys.needs_record(0, event.value())) }

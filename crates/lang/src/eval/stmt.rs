@@ -4,7 +4,7 @@ use super::{Bound, Env, NULL, Operand, eval, expr, fold, pattern, place, record,
 use crate::{
     error::{ErrorKind, RuntimeError},
     function::Context,
-    ir::{Block, Body, Case, Emit, Expr, Function, Let, Match, Place, Stmt},
+    ir::{Block, Body, Case, Emit, Expr, Function, Let, Match, Place, Segment, Stmt},
 };
 use smallvec::SmallVec;
 use std::sync::LazyLock;
@@ -94,7 +94,11 @@ fn run_all(stmts: &[Stmt], frame: &mut Frame<'_>) -> Result<Option<Flow>, Runtim
             && let Stmt::Expr(expr, span) = &let_.value
         {
             // What most statements are; nothing has to be handed back.
-            if !let_.place.is_whole_event() || !change_event(expr, *span, frame)? {
+            if let Place::Event(segments) = &let_.place
+                && !segments.is_empty()
+            {
+                let_in_event(let_, segments, (expr, *span), frame)?;
+            } else if !let_.place.is_whole_event() || !change_event(expr, *span, frame)? {
                 let value = assigned(let_, (expr, *span), frame)?;
                 store(let_, value, frame)?;
             }
@@ -106,6 +110,25 @@ fn run_all(stmts: &[Stmt], frame: &mut Frame<'_>) -> Result<Option<Flow>, Runtim
         }
     }
     Ok(None)
+}
+
+/// Assigns to a member of the event.
+fn let_in_event(
+    let_: &Let,
+    segments: &[Segment],
+    (expr, span): (&Expr, Span),
+    frame: &mut Frame<'_>,
+) -> Result<(), RuntimeError> {
+    let value = match expr {
+        // Is no part of the event, so it can be looked at while that changes.
+        Expr::Const(value) if !value.is_container() => Operand::Ref(value),
+        _ => Operand::Owned(assigned(let_, (expr, span), frame)?),
+    };
+    let keys = match place::known_keys(segments, let_.span) {
+        Some(keys) => keys,
+        None => place::keys(segments, let_.span, &frame.env())?,
+    };
+    place::assign_event(frame.event, &keys, value)
 }
 
 /// Puts what an expression makes of an event that is not built in its place; `false`, and nothing is done, if it is
@@ -215,7 +238,7 @@ fn store(let_: &Let, value: Value, frame: &mut Frame<'_>) -> Result<(), RuntimeE
         }
         Place::Event(segments) => {
             let keys = place::keys(segments, whole, &frame.env())?;
-            place::assign_event(frame.event, &keys, value)
+            place::assign_event(frame.event, &keys, value.into())
         }
         Place::Meta(segments) => {
             let keys = place::keys(segments, whole, &frame.env())?;

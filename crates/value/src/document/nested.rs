@@ -1,8 +1,8 @@
 //! Changes inside a member that stays text: the new text is the old one with a piece put into it.
 
-use super::{Document, Member};
+use super::{Document, Form};
 use crate::Value;
-use crate::json::{self, raw, skim};
+use crate::json::{self, raw};
 
 /// Members up to this long are copied for a change; longer ones are better built.
 const LONGEST_MEMBER: usize = 1024;
@@ -43,32 +43,37 @@ impl Document {
         };
         let position = self.position(first).filter(|_| is_exact)?;
         self.begin_change();
-        let member = *self.members.get(position)?;
+        let mut member = *self.members.get(position)?;
+        let text = self.text_of(&member).filter(|text| is_worth_it(text, &self.edits))?;
+        let spot = find(text, rest)?;
+        let behind = spot.end;
+        let len = text.len();
         let start = self.edits.len();
-        let replaced = match member {
-            Member::Text(at) => {
-                let text = self.text.get(at.start as usize..at.end as usize)?;
-                is_worth_it(text, &self.edits).then(|| replace(text, rest, value, &mut self.edits))?
-            }
-            Member::Edited(at) => {
-                let text = self.edited(&at);
-                // The new text goes behind the old one.
-                let text = is_worth_it(text, &self.edits).then(|| text.to_vec())?;
-                replace(&text, rest, value, &mut self.edits)
-            }
-            Member::Written(_) => None,
+        if self.edits.capacity() == 0 {
+            self.edits.reserve(len.saturating_add(ROOM));
+        }
+        let old = match member.form {
+            Form::Text => Old::Text(self.text.get(member.start as usize..member.end as usize)?),
+            Form::Edited => Old::Edits(member.start as usize),
+            Form::Written => return None,
         };
-        if replaced.is_none() {
+        old.append(0, spot.start, &mut self.edits);
+        if spot.write(value, &mut self.edits).is_none() {
             self.edits.truncate(start);
             return None;
         }
-        let (Member::Text(at) | Member::Edited(at)) = member else { return None };
-        let at = skim::Member {
-            start: u32::try_from(start).ok()?,
-            end: u32::try_from(self.edits.len()).ok()?,
-            ..at
+        old.append(behind, len, &mut self.edits);
+        member.start = match old {
+            // What was last in the list is replaced there.
+            Old::Edits(old) if old + len == start => {
+                self.edits.drain(old..start);
+                member.start
+            }
+            _ => u32::try_from(start).ok()?,
         };
-        *self.members.get_mut(position)? = Member::Edited(at);
+        member.end = u32::try_from(self.edits.len()).ok()?;
+        member.form = Form::Edited;
+        *self.members.get_mut(position)? = member;
         self.is_changed = true;
         Some(())
     }
@@ -78,48 +83,81 @@ fn is_worth_it(text: &[u8], edits: &[u8]) -> bool {
     text.len() <= LONGEST_MEMBER && edits.len() <= LONGEST_EDITS
 }
 
-/// Appends `text` with another value at the end of `keys`.
-fn replace<'k>(
-    text: &[u8],
-    mut keys: impl Iterator<Item = &'k str> + Clone,
-    value: &Value,
-    out: &mut Vec<u8>,
-) -> Option<()> {
-    out.reserve(text.len() + ROOM);
-    // Where the value stands that the keys so far lead to.
+/// The text of a member before a change.
+enum Old<'t> {
+    Text(&'t [u8]),
+    /// From here on in [`Document::edits`].
+    Edits(usize),
+}
+
+impl Old<'_> {
+    /// Appends the part from `start` to `end`.
+    #[inline(always)]
+    fn append(&self, start: usize, end: usize, edits: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => edits.extend_from_slice(text.get(start..end).unwrap_or_default()),
+            Self::Edits(from) if from + end <= edits.len() => {
+                edits.extend_from_within(from + start..from + end);
+            }
+            Self::Edits(_) => {}
+        }
+    }
+}
+
+/// Where a text is changed.
+struct Spot<'k, I> {
+    /// The new piece takes the place of what stands from here …
+    start: usize,
+    /// … to here, which is nothing if a member is new.
+    end: usize,
+    /// The first of the keys that do not exist yet, and whether it comes first in its record.
+    missing: Option<(&'k str, bool)>,
+    /// The keys behind it.
+    rest: I,
+}
+
+/// Looks for the place that `keys` lead to; `None` if a value on the way is no record.
+#[inline(always)]
+fn find<'k, I: Iterator<Item = &'k str>>(text: &[u8], mut keys: I) -> Option<Spot<'k, I>> {
     let (mut start, mut end) = (0, text.len());
     while let Some(key) = keys.next() {
         match raw::locate(text.get(start..end)?, key)? {
             raw::Place::At(from, to) => (start, end) = (start + from, start + to),
             raw::Place::Missing { behind, is_first } => {
-                out.extend_from_slice(text.get(..start + behind)?);
-                if !is_first {
-                    out.push(b',');
-                }
-                let mut added = 0;
-                for key in std::iter::once(key).chain(keys) {
-                    if added > 0 {
-                        out.push(b'{');
-                    }
-                    added += 1;
-                    write_key(key, out)?;
-                }
-                json::write(value, out);
-                out.resize(out.len() + added - 1, b'}');
-                out.extend_from_slice(text.get(start + behind..)?);
-                return (added <= MOST_NEW_KEYS).then_some(());
+                let place = start + behind;
+                return Some(Spot { start: place, end: place, missing: Some((key, is_first)), rest: keys });
             }
         }
     }
-    out.extend_from_slice(text.get(..start)?);
-    json::write(value, out);
-    out.extend_from_slice(text.get(end..)?);
-    Some(())
+    Some(Spot { start, end, missing: None, rest: keys })
+}
+
+impl<'k, I: Iterator<Item = &'k str>> Spot<'k, I> {
+    /// Appends the new piece; `None` if it has too many keys, or one that had to be escaped.
+    #[inline(always)]
+    fn write(self, value: &Value, out: &mut Vec<u8>) -> Option<()> {
+        let mut added = 0;
+        if let Some((key, is_first)) = self.missing {
+            if !is_first {
+                out.push(b',');
+            }
+            for key in std::iter::once(key).chain(self.rest) {
+                if added > 0 {
+                    out.push(b'{');
+                }
+                added += 1;
+                write_key(key, out)?;
+            }
+        }
+        json::write_scalar(value, out);
+        out.resize(out.len() + added.max(1) - 1, b'}');
+        (added <= MOST_NEW_KEYS).then_some(())
+    }
 }
 
 /// Appends a key and its colon; `None` if the key had to be escaped.
 fn write_key(key: &str, out: &mut Vec<u8>) -> Option<()> {
-    if key.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+    if json::needs_escapes(key) {
         return None;
     }
     out.push(b'"');
@@ -227,9 +265,13 @@ mod tests {
 
     #[test]
     fn a_document_does_not_grow_by_many_changes() {
-        let mut changed = payload(&format!(r#"{{"a":{{"b":1,"text":"{}"}}}}"#, "x".repeat(500)));
-        let done = (0_i64..1_000).take_while(|n| changed.insert_nested("a", ["b"].into_iter(), &(*n).into()));
-        assert!(done.count() < 100);
+        let text = "x".repeat(500);
+        let mut changed =
+            payload(&format!(r#"{{"a":{{"b":1,"text":"{text}"}},"c":{{"b":1,"text":"{text}"}}}}"#));
+        let mut change = |n: i64, key: &str| changed.insert_nested(key, ["b"].into_iter(), &n.into());
+        // What was changed last is replaced where it is; what was changed before is copied to the end.
+        assert!((0..1_000).all(|n| change(n, "a")));
+        assert!((0..1_000).take_while(|n| change(*n, if n % 2 == 0 { "a" } else { "c" })).count() < 100);
         changed.member_mut("a").unwrap();
         let mut long = payload(&format!(r#"{{"a":{{"text":"{}"}}}}"#, "x".repeat(5_000)));
         assert!(!long.insert_nested("a", ["b"].into_iter(), &Value::Null));

@@ -44,10 +44,27 @@ mod vector {
         }
 
         #[inline(always)]
-        pub(in crate::json) fn nests_or_quotes(self) -> u32 {
-            // `[` and `{`, `]` and `}` differ in one bit.
+        pub(in crate::json) fn is_quote(self) -> u32 {
+            mask(equal(self.0, b'"'))
+        }
+
+        #[inline(always)]
+        pub(in crate::json) fn is_backslash(self) -> u32 {
+            mask(equal(self.0, b'\\'))
+        }
+
+        /// A bracket or a colon.
+        #[inline(always)]
+        pub(in crate::json) fn nests_or_divides(self) -> u32 {
             let folded = self.0 | all(0x20);
-            mask(equal(folded, b'{') | equal(folded, b'}') | equal(self.0, b'"'))
+            mask(equal(folded, b'{') | equal(folded, b'}') | equal(self.0, b':'))
+        }
+
+        /// A comma, a closing bracket or white space.
+        #[inline(always)]
+        pub(in crate::json) fn ends_scalar(self) -> u32 {
+            let folded = self.0 | all(0x20);
+            mask(equal(self.0, b',') | equal(folded, b'}') | at_most(self.0, b' '))
         }
     }
 
@@ -102,8 +119,20 @@ mod portable {
             self.mask(|byte| byte.is_ascii_digit())
         }
 
-        pub(in crate::json) fn nests_or_quotes(self) -> u32 {
-            self.mask(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b'"'))
+        pub(in crate::json) fn is_quote(self) -> u32 {
+            self.mask(|byte| byte == b'"')
+        }
+
+        pub(in crate::json) fn is_backslash(self) -> u32 {
+            self.mask(|byte| byte == b'\\')
+        }
+
+        pub(in crate::json) fn nests_or_divides(self) -> u32 {
+            self.mask(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b':'))
+        }
+
+        pub(in crate::json) fn ends_scalar(self) -> u32 {
+            self.mask(|byte| matches!(byte, b',' | b']' | b'}') || byte <= b' ')
         }
 
         fn mask(self, is_meant: impl Fn(u8) -> bool) -> u32 {
@@ -128,13 +157,30 @@ pub(super) fn load(text: &[u8], at: usize) -> Block {
     }
 }
 
+/// The blocks of 64 bytes.
+#[inline(always)]
+pub(super) fn blocks(bytes: &[u8; 4 * LEN]) -> impl Iterator<Item = Block> {
+    #[cfg(test)]
+    super::work::count();
+    bytes.as_chunks::<LEN>().0.iter().map(|block| Block::new(*block))
+}
+
 #[inline(never)]
 fn last(text: &[u8], at: usize) -> Block {
-    let mut padded = [0; LEN];
-    for (to, from) in padded.iter_mut().zip(text.get(at..).unwrap_or_default()) {
-        *to = *from;
-    }
-    Block::new(padded)
+    let Some(rest) = text.get(at..) else { return Block::new([0; LEN]) };
+    let missing = LEN.saturating_sub(rest.len());
+    // Zeros take the place of what lies in front of `at`.
+    let bytes = match text.last_chunk() {
+        Some(end) => u128::from_le_bytes(*end).unbounded_shr(8 * u32::try_from(missing).unwrap_or_default()),
+        None => {
+            let mut padded = [0; LEN];
+            if let Some(room) = padded.get_mut(..rest.len()) {
+                room.copy_from_slice(rest);
+            }
+            u128::from_le_bytes(padded)
+        }
+    };
+    Block::new(bytes.to_le_bytes())
 }
 
 impl Block {
@@ -168,18 +214,27 @@ mod tests {
                 assert_eq!(vector.ends_plain_text(), portable.ends_plain_text());
                 assert_eq!(vector.is_not_ascii(), portable.is_not_ascii());
                 assert_eq!(vector.is_digit(), portable.is_digit());
-                assert_eq!(vector.nests_or_quotes(), portable.nests_or_quotes(), "{byte}");
+                assert_eq!(vector.nests_or_divides(), portable.nests_or_divides(), "{byte}");
+                assert_eq!(vector.is_backslash(), portable.is_backslash());
+                assert_eq!(vector.is_quote(), portable.is_quote());
+                assert_eq!(vector.ends_scalar(), portable.ends_scalar(), "{byte}");
             }
         }
     }
 
     #[test]
     fn what_lies_behind_the_end_is_zero() {
-        let text = [b'1'; 40];
-        for at in 0..=41 {
-            let left = text.len().saturating_sub(at).min(LEN);
-            assert_eq!(load(&text, at).is_digit().count_ones() as usize, left);
-            assert_eq!(first(load(&text, at).ends_plain_text()), left);
+        for text in [&[b'1'; 40][..], &[b'1'; 16], &[b'1'; 15], &[b'1'; 3], &[]] {
+            for at in 0..=41 {
+                let left = text.len().saturating_sub(at).min(LEN);
+                assert_eq!(load(text, at).is_digit().count_ones() as usize, left);
+                assert_eq!(first(load(text, at).ends_plain_text()), left);
+                assert_eq!(first(load(text, at).ends_scalar()), left);
+            }
         }
+        let text = b"{\"a\":[1,2,3,45]}";
+        let bytes = |at| load(text, at).halves().map(u64::to_le_bytes).concat();
+        assert_eq!(bytes(0), text);
+        assert_eq!(bytes(10), b"3,45]}\0\0\0\0\0\0\0\0\0\0");
     }
 }

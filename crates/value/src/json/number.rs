@@ -98,8 +98,7 @@ fn exact(text: &[u8], start: usize) -> Option<(usize, bool)> {
 /// Nearly all numbers are made of the digits in one block. A decimal is exact if its digits and the power of ten that
 /// they are divided by are exact as doubles, since the division then rounds once.
 #[inline(always)]
-pub(super) fn read(text: &str, start: usize, put: impl FnOnce(Value)) -> Option<usize> {
-    let bytes = text.as_bytes();
+pub(super) fn read(bytes: &[u8], start: usize, put: impl FnOnce(Value)) -> Option<usize> {
     let is_negative = bytes.get(start) == Some(&b'-');
     let first = start + usize::from(is_negative);
     let block = block::load(bytes, first);
@@ -125,15 +124,14 @@ pub(super) fn read(text: &str, start: usize, put: impl FnOnce(Value)) -> Option<
             return Some(first + whole);
         }
     }
-    let (value, end) = read_long(text, start)?;
+    let (value, end) = read_long(bytes, start)?;
     put(value);
     Some(end)
 }
 
 /// The same for any number.
 #[inline(never)]
-fn read_long(text: &str, start: usize) -> Option<(Value, usize)> {
-    let bytes = text.as_bytes();
+fn read_long(bytes: &[u8], start: usize) -> Option<(Value, usize)> {
     let is_negative = bytes.get(start) == Some(&b'-');
     let first = start + usize::from(is_negative);
     let (head, tail) = (block::load(bytes, first), block::load(bytes, first + LEN));
@@ -153,7 +151,7 @@ fn read_long(text: &str, start: usize) -> Option<(Value, usize)> {
     }
     let is_part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
     let end = start + bytes.get(start..)?.iter().take_while(is_part).count();
-    Some((value(text.get(start..end)?)?, end))
+    Some((value(std::str::from_utf8(bytes.get(start..end)?).ok()?)?, end))
 }
 
 /// The powers of ten that the digits of a block may be divided by.
@@ -212,7 +210,7 @@ mod tests {
             for before in ["", "[", "[\"a\","] {
                 let text = format!("{before}{written}{behind}");
                 let mut found = Value::Null;
-                let end = read(&text, before.len(), |value| found = value);
+                let end = read(text.as_bytes(), before.len(), |value| found = value);
                 assert_eq!(end, Some(before.len() + written.len()), "{text}");
                 match (&found, &expected) {
                     (Value::F64(found), Value::F64(expected)) => {

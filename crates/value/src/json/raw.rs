@@ -5,8 +5,9 @@
 
 use super::block::{self, LEN};
 use super::number;
+use super::outline::Outline;
 use super::read::{Keys, Reader};
-use super::skim::{self, is_white};
+use super::skim;
 use super::write::{write_float, write_integer, write_string};
 use crate::Value;
 
@@ -19,6 +20,10 @@ pub(crate) fn read(text: &[u8]) -> Option<Value> {
         [b'n', ..] => return Some(Value::Null),
         [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
             return simdutf8::basic::from_utf8(inner).ok().map(Value::from);
+        }
+        [b'-' | b'0'..=b'9', ..] => {
+            let mut value = Value::Null;
+            return number::read(text, 0, |number| value = number).map(|_| value);
         }
         _ => {}
     }
@@ -113,47 +118,75 @@ pub(crate) fn locate(text: &[u8], key: &str) -> Option<Place> {
     if text.first() != Some(&b'{') {
         return None;
     }
-    let mut behind = 1;
-    let mut at = solid(text, behind);
-    while text.get(at) == Some(&b'"') {
-        let (end, _) = string_end(text, at + 1)?;
-        let is_meant = text.get(at + 1..end)? == key.as_bytes();
-        let start = solid(text, solid(text, end + 1) + 1);
-        behind = value_end(text, start)?;
-        if is_meant {
-            return Some(Place::At(start, behind));
+    let mut outline = Outline::new(text, 1);
+    let mut depth = 0_usize;
+    let mut is_first = true;
+    loop {
+        for mark in outline.next()? {
+            match text.get(mark)? {
+                b':' if depth == 0 => {
+                    is_first = false;
+                    if is_key(text, mark, key.as_bytes()) {
+                        let start = solid(text, mark + 1);
+                        return Some(Place::At(start, value_end(text, start)?));
+                    }
+                }
+                b':' => {}
+                b'{' | b'[' => depth += 1,
+                _ if depth == 0 => {
+                    return Some(Place::Missing { behind: trimmed(text.get(..mark)?).len(), is_first });
+                }
+                _ => depth -= 1,
+            }
         }
-        // Behind the comma, or the end of the record.
-        at = solid(text, solid(text, behind) + 1);
     }
-    Some(Place::Missing { behind, is_first: behind == 1 })
+}
+
+/// Whether the key in front of the colon at `colon` is this one. No key contains a quote.
+#[inline(always)]
+fn is_key(text: &[u8], colon: usize, key: &[u8]) -> bool {
+    let mut end = colon.wrapping_sub(1);
+    if text.get(end) != Some(&b'"') {
+        end = trimmed(text.get(..colon).unwrap_or_default()).len().wrapping_sub(1);
+    }
+    let start = end.wrapping_sub(key.len());
+    text.get(start.wrapping_sub(1)) == Some(&b'"') && text.get(start..end).is_some_and(|found| found == key)
+}
+
+/// Without the white space at the end.
+#[inline(always)]
+fn trimmed(mut text: &[u8]) -> &[u8] {
+    while let Some((byte, before)) = text.split_last()
+        && *byte <= b' '
+    {
+        text = before;
+    }
+    text
 }
 
 /// The end of the value that begins at `at`.
-fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
+#[inline(always)]
+fn value_end(text: &[u8], at: usize) -> Option<usize> {
     match text.get(at)? {
-        b'"' => return Some(string_end(text, at + 1)?.0 + 1),
-        b'{' | b'[' => {}
-        _ => return Some(scalar_end(text, at)),
+        b'"' => Some(string_end(text, at + 1)?.0 + 1),
+        b'{' | b'[' => nested_end(text, at),
+        _ => scalar_end(text, at),
     }
+}
+
+/// The end of the array or record that begins at `at`.
+#[inline(never)]
+fn nested_end(text: &[u8], at: usize) -> Option<usize> {
+    let mut outline = Outline::new(text, at + 1);
     let mut depth = 0_usize;
     loop {
-        let skipped = block::first(block::load(text, at).nests_or_quotes());
-        at += skipped;
-        if skipped == LEN {
-            if at > text.len() {
-                return None;
+        for mark in outline.next()? {
+            match text.get(mark)? {
+                b':' => {}
+                b'{' | b'[' => depth += 1,
+                _ if depth == 0 => return Some(mark + 1),
+                _ => depth -= 1,
             }
-            continue;
-        }
-        match text.get(at)? {
-            b'"' => at = string_end(text, at + 1)?.0,
-            b'{' | b'[' => depth += 1,
-            _ => depth = depth.saturating_sub(1),
-        }
-        at += 1;
-        if depth == 0 {
-            return Some(at);
         }
     }
 }
@@ -179,15 +212,25 @@ pub(super) fn string_end(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
 }
 
 /// The end of the number or word that begins at `at`.
-fn scalar_end(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}') || is_white(*byte);
-    at + rest.iter().position(ends).unwrap_or(rest.len())
+#[inline(always)]
+fn scalar_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let inner = block::first(block::load(text, at).ends_scalar());
+        at += inner;
+        if inner < LEN {
+            return Some(at);
+        }
+        if at > text.len() {
+            return None;
+        }
+    }
 }
 
 /// The place of the next byte that is no white space.
+#[inline(always)]
 fn solid(text: &[u8], mut at: usize) -> usize {
-    while text.get(at).is_some_and(|byte| is_white(*byte)) {
+    // Nothing else below the space stands between tokens.
+    while text.get(at).is_some_and(|byte| *byte <= b' ') {
         at += 1;
     }
     at

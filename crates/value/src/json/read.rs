@@ -157,7 +157,7 @@ impl Walk<'_> {
                 self.at += 4;
                 put(Value::Null);
             }
-            _ => self.at = number::read(self.text, self.at, put)?,
+            _ => self.at = number::read(self.text.as_bytes(), self.at, put)?,
         }
         Some(())
     }

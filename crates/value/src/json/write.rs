@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::block::{self, LEN};
 use crate::{Record, Str, Value};
 
 /// Levels written by plain recursion; deeper ones are written with an explicit stack.
@@ -101,7 +102,7 @@ fn write_level(value: &Value, depth: u32, out: &mut Vec<u8>) {
     }
 }
 
-fn write_scalar(value: &Value, out: &mut Vec<u8>) {
+pub(crate) fn write_scalar(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
@@ -183,22 +184,23 @@ fn write_deep(value: &Value, sorted: bool, out: &mut Vec<u8>) {
     }
 }
 
-fn needs_escape(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+/// `true` if there is something in a string that is written as an escape.
+pub(crate) fn needs_escapes(text: &str) -> bool {
+    find_escape(text.as_bytes()).is_some()
 }
 
 /// Place of the first byte that needs an escape.
+#[inline(always)]
 fn find_escape(text: &[u8]) -> Option<usize> {
-    // Whole blocks are tested without branches, which the compiler turns into vector instructions.
-    let mut clean = 0;
-    for block in text.as_chunks::<16>().0 {
-        if block.iter().fold(false, |found, byte| found | needs_escape(*byte)) {
-            break;
+    let mut at = 0;
+    while at < text.len() {
+        let clean = block::first(block::load(text, at).ends_plain_text());
+        at += clean;
+        if clean < LEN {
+            return (at < text.len()).then_some(at);
         }
-        clean += block.len();
     }
-    let rest = text.get(clean..)?;
-    rest.iter().position(|byte| needs_escape(*byte)).map(|at| clean + at)
+    None
 }
 
 #[cold]
