@@ -36,8 +36,11 @@ impl State {
         if self.ended {
             return Some(Readiness::Ended);
         }
-        let open = !self.paused && self.has_sinks && self.closed_sinks.is_empty();
-        open.then_some(Readiness::Ready)
+        self.is_open().then_some(Readiness::Ready)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.paused && self.has_sinks && self.closed_sinks.is_empty()
     }
 }
 
@@ -130,6 +133,16 @@ impl GateWatch {
     /// As [`Gate::ended`].
     pub(crate) async fn ended(&mut self) {
         wait_for(&mut self.0, |state| state.ended.then_some(())).await;
+    }
+
+    /// Whether there is neither a pause nor a closed sink, also when reading has ended.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.borrow().is_open()
+    }
+
+    /// Waits for that. Cancel safe.
+    pub(crate) async fn open(&mut self) {
+        wait_for(&mut self.0, |state| state.is_open().then_some(())).await;
     }
 
     /// Whether there is something to look at; no lock is taken.

@@ -38,15 +38,27 @@ pub(crate) async fn run(
 async fn read(source: &mut Box<dyn Source>, inlet: &mut Inlet, alias: &str) -> SourceEnd {
     let mut intake = Intake::default();
     let mut error_wait = FIRST_ERROR_WAIT;
-    let finishes = source.on_drain() == OnDrain::Finish;
+    let on_drain = source.on_drain();
     let (mut gate, mut end) = (inlet.gate().watch(), inlet.gate().watch());
+    let mut ending = false;
     loop {
-        // A source that reads to its end does so for those behind it; without any there is nothing to do.
-        if gate.ready().await == Readiness::Ended && !inlet.gate().has_sinks() {
-            return SourceEnd::Told;
+        if gate.ready().await == Readiness::Ended {
+            let goes_on = match on_drain {
+                OnDrain::Stop => false,
+                OnDrain::ReadToEnd => ending || gate.is_open(),
+                OnDrain::GiveAll => inlet.gate().has_sinks(),
+            };
+            if !goes_on {
+                inlet.end().await;
+                return SourceEnd::Told;
+            }
+            ending = true;
+            if on_drain == OnDrain::ReadToEnd {
+                gate.open().await;
+            }
         }
         let told = async {
-            if finishes {
+            if on_drain != OnDrain::Stop {
                 pending::<()>().await;
             }
             end.ended().await;

@@ -122,8 +122,10 @@ pub enum Pulled {
 pub enum OnDrain {
     /// Stops reading at once; a pull that is under way is dropped.
     Stop,
-    /// Reads on until it is finished.
-    Finish,
+    /// Reads on until it is finished, if nothing held it back when the drain began.
+    ReadToEnd,
+    /// Gives what it holds, whatever held it back: it was taken in before the drain.
+    GiveAll,
 }
 
 /// A pull that failed.

@@ -98,7 +98,7 @@ impl Source for Back {
     }
 
     fn on_drain(&self) -> OnDrain {
-        OnDrain::Finish
+        OnDrain::GiveAll
     }
 }
 

@@ -13,8 +13,8 @@ use std::{
 use tokio::{sync::mpsc, time::timeout};
 use tremor_connector::{
     Addressing, Built, CodecUse, ConnectError, Connected, Connector, Definition, Deliver, Dials, DrainBoard,
-    Environment, EventSink, ExitSwitch, Gate, Handed, Handle, Instance, Intake, OpenRoute, Pulled, Registry,
-    Route, SendQueue, Sink, SinkError, SinkUse, Source, SourceError, Spec, State, WhenFull,
+    Environment, EventSink, ExitSwitch, Gate, Handed, Handle, Instance, Intake, OnDrain, OpenRoute, Pulled,
+    Registry, Route, SendQueue, Sink, SinkError, SinkUse, Source, SourceError, Spec, State, WhenFull,
     config::{ConfigError, Reader},
 };
 use tremor_event::{Breaker, Event, EventBatch, EventId, IdGenerator, OriginUri, Signal};
@@ -261,6 +261,20 @@ impl Source for Scripted {
     }
 }
 
+/// As [`Scripted`], and reads on when the flow drains, as a file does.
+struct ReadingOn(Scripted);
+
+#[async_trait]
+impl Source for ReadingOn {
+    async fn pull(&mut self, intake: &mut Intake) -> Result<Pulled, SourceError> {
+        self.0.pull(intake).await
+    }
+
+    fn on_drain(&self) -> OnDrain {
+        OnDrain::ReadToEnd
+    }
+}
+
 /// Notes what it gets; panics at 13 and loses its connection at 666.
 pub(crate) struct Noting(pub(crate) mpsc::UnboundedSender<u64>);
 
@@ -305,6 +319,16 @@ impl Ends {
             source: Some((Box::new(Scripted(steps.clone())), Arc::new(OriginUri::default()))),
             sink: Some(Sink::Events(Box::new(Noting(notes.clone())))),
         }
+    }
+
+    /// Attempts that all give a source that reads on when the flow drains.
+    pub(crate) fn reading_on(&self) -> Attempts {
+        let steps = self.steps_out.clone();
+        Box::new(move |_| {
+            let source: Box<dyn Source> = Box::new(ReadingOn(Scripted(steps.clone())));
+            let connected = Connected::Halves { source: Some((source, Arc::default())), sink: None };
+            Box::pin(async { Ok(connected) })
+        })
     }
 
     /// Attempts that all succeed.

@@ -50,6 +50,42 @@ async fn what_a_pending_pull_gave_arrives_before_the_mark_of_a_drain() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_being_read_when_the_drain_begins_is_read_to_its_end() {
+    let ends = Ends::new();
+    let mut subject = Subject::halves(NONE, ends.reading_on());
+    within(subject.handle.start()).await.unwrap();
+    ends.steps.send(Step::Give(1)).unwrap();
+    assert_eq!(subject.next().await, Seen::Event("out", "1".to_owned()));
+    subject.front_is_done().await;
+    assert!(timeout(Duration::from_secs(60), subject.handle.drain()).await.is_err());
+    ends.steps.send(Step::Give(2)).unwrap();
+    assert_eq!(subject.next().await, Seen::Event("out", "2".to_owned()));
+    ends.steps.send(Step::Finish).unwrap();
+    within(subject.handle.drain()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_held_back_when_the_drain_begins_is_not_read() {
+    let ends = Ends::new();
+    let mut subject = Subject::halves(NONE, ends.reading_on());
+    within(subject.handle.start()).await.unwrap();
+    subject.handle.pause();
+    subject.reaches(State::Paused).await;
+    for number in 1..10 {
+        ends.steps.send(Step::Give(number)).unwrap();
+    }
+    subject.front_is_done().await;
+    within(subject.handle.drain()).await;
+    let mut seen = Vec::new();
+    while let Ok(event) = subject.seen.try_recv() {
+        seen.push(event);
+    }
+    // The pull that was pending when the pause came gives what it has.
+    assert!(seen.len() <= 3, "{seen:?}");
+    assert!(!seen.contains(&Seen::Event("out", "2".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_finished_source_is_drained_and_its_sink_goes_on() {
     let mut ends = Ends::new();
     let mut subject = Subject::halves(NONE, ends.always());

@@ -185,6 +185,6 @@ impl Source for FileSource {
 
     fn on_drain(&self) -> OnDrain {
         // Nobody knows when the writer of a pipe will be done.
-        if self.blocks.is_regular { OnDrain::Finish } else { OnDrain::Stop }
+        if self.blocks.is_regular { OnDrain::ReadToEnd } else { OnDrain::Stop }
     }
 }
