@@ -356,7 +356,11 @@ impl Document {
     #[inline(always)]
     fn is_named(&self, member: &Member, name: &str) -> bool {
         match member.form {
-            Form::Text | Form::Edited => self.key(member) == name.as_bytes(),
+            Form::Text | Form::Edited => {
+                // The first byte settles most cases.
+                self.text.get(member.key as usize) == name.as_bytes().first().or(Some(&b'"'))
+                    && self.key(member) == name.as_bytes()
+            }
             Form::Written => self.written(member).is_some_and(|(key, _)| key == name),
         }
     }

@@ -22,8 +22,8 @@ mod write;
 
 pub use error::{JsonError, Problem};
 pub use parse::Parser;
-pub(crate) use write::{needs_escapes, write_scalar};
 pub use write::{to_string, write, write_float, write_integer, write_sorted, write_string};
+pub(crate) use write::{write_plain_key, write_scalar};
 
 /// Arrays and records may be nested this deep in a document.
 pub const MAX_DEPTH: usize = 512;

@@ -50,7 +50,8 @@ impl Document {
         let len = text.len();
         let start = self.edits.len();
         if self.edits.capacity() == 0 {
-            self.edits.reserve(len.saturating_add(ROOM));
+            // Enough for a few of the members.
+            self.edits.reserve(self.text.len().min(LONGEST_MEMBER) + ROOM);
         }
         let old = match member.form {
             Form::Text => Old::Text(self.text.get(member.start as usize..member.end as usize)?),
@@ -146,24 +147,15 @@ impl<'k, I: Iterator<Item = &'k str>> Spot<'k, I> {
                     out.push(b'{');
                 }
                 added += 1;
-                write_key(key, out)?;
+                if !json::write_plain_key(key, out) {
+                    return None;
+                }
             }
         }
         json::write_scalar(value, out);
         out.resize(out.len() + added.max(1) - 1, b'}');
         (added <= MOST_NEW_KEYS).then_some(())
     }
-}
-
-/// Appends a key and its colon; `None` if the key had to be escaped.
-fn write_key(key: &str, out: &mut Vec<u8>) -> Option<()> {
-    if json::needs_escapes(key) {
-        return None;
-    }
-    out.push(b'"');
-    out.extend_from_slice(key.as_bytes());
-    out.extend_from_slice(b"\":");
-    Some(())
 }
 
 #[cfg(test)]

@@ -53,11 +53,16 @@ mod vector {
             mask(equal(self.0, b'\\'))
         }
 
-        /// A bracket or a colon.
+        /// A bracket or a colon; also `Y`, `_`, `y` and delete, which stand only in strings.
         #[inline(always)]
         pub(in crate::json) fn nests_or_divides(self) -> u32 {
-            let folded = self.0 | all(0x20);
-            mask(equal(folded, b'{') | equal(folded, b'}') | equal(self.0, b':'))
+            mask(equal(self.0 | all(0x26), 0x7f) | equal(self.0, b':'))
+        }
+
+        #[inline(always)]
+        pub(in crate::json) fn have_backslash(blocks: &[Self; 4]) -> bool {
+            let [a, b, c, d] = blocks.map(|block| equal(block.0, b'\\'));
+            mask(a | b | (c | d)) != 0
         }
 
         /// A comma, a closing bracket or white space.
@@ -128,7 +133,11 @@ mod portable {
         }
 
         pub(in crate::json) fn nests_or_divides(self) -> u32 {
-            self.mask(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b':'))
+            self.mask(|byte| byte | 0x26 == 0x7f || byte == b':')
+        }
+
+        pub(in crate::json) fn have_backslash(blocks: &[Self; 4]) -> bool {
+            blocks.iter().any(|block| block.is_backslash() != 0)
         }
 
         pub(in crate::json) fn ends_scalar(self) -> u32 {
@@ -159,10 +168,14 @@ pub(super) fn load(text: &[u8], at: usize) -> Block {
 
 /// The blocks of 64 bytes.
 #[inline(always)]
-pub(super) fn blocks(bytes: &[u8; 4 * LEN]) -> impl Iterator<Item = Block> {
+pub(super) fn blocks(bytes: &[u8; 4 * LEN]) -> [Block; 4] {
     #[cfg(test)]
     super::work::count();
-    bytes.as_chunks::<LEN>().0.iter().map(|block| Block::new(*block))
+    let mut blocks = [Block::new([0; LEN]); 4];
+    for (block, bytes) in blocks.iter_mut().zip(bytes.as_chunks::<LEN>().0) {
+        *block = Block::new(*bytes);
+    }
+    blocks
 }
 
 #[inline(never)]
@@ -216,6 +229,12 @@ mod tests {
                 assert_eq!(vector.is_digit(), portable.is_digit());
                 assert_eq!(vector.nests_or_divides(), portable.nests_or_divides(), "{byte}");
                 assert_eq!(vector.is_backslash(), portable.is_backslash());
+                for place in 0..4 {
+                    let (mut vectors, mut portables) =
+                        ([Block::new([b'a'; LEN]); 4], [portable::Block::new([b'a'; LEN]); 4]);
+                    (vectors[place], portables[place]) = (vector, portable);
+                    assert_eq!(Block::have_backslash(&vectors), portable::Block::have_backslash(&portables));
+                }
                 assert_eq!(vector.is_quote(), portable.is_quote());
                 assert_eq!(vector.ends_scalar(), portable.ends_scalar(), "{byte}");
             }

@@ -33,18 +33,14 @@ impl<'t> Outline<'t> {
     #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Marks> {
         let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let (mut quotes, mut backslashes, mut bits) = (0, 0, 0);
-        let mut look = |number: u32, block: Block| {
-            quotes |= u64::from(block.is_quote()) << (16 * number);
-            backslashes |= u64::from(block.is_backslash()) << (16 * number);
-            bits |= u64::from(block.nests_or_divides()) << (16 * number);
+        let blocks = match rest.first_chunk() {
+            Some(bytes) => block::blocks(bytes),
+            None => block::blocks(&padded(rest)),
         };
-        match rest.first_chunk::<WIDTH>() {
-            Some(bytes) => (0..).zip(block::blocks(bytes)).for_each(|(number, block)| look(number, block)),
-            None => (0..).zip(block::blocks(&padded(rest))).for_each(|(number, block)| look(number, block)),
-        }
-        if backslashes | self.escaped != 0 {
-            quotes &= !self.find_escaped(backslashes);
+        let mut quotes = mask(&blocks, Block::is_quote);
+        let bits = mask(&blocks, Block::nests_or_divides);
+        if self.escaped != 0 || Block::have_backslash(&blocks) {
+            quotes &= !self.find_escaped(mask(&blocks, Block::is_backslash));
         }
         let in_string = until_even(quotes) ^ self.in_string;
         // The sign is that of the last byte.
@@ -84,6 +80,13 @@ impl Iterator for Marks {
         self.bits &= self.bits - 1;
         Some(place)
     }
+}
+
+/// The masks of four blocks as one.
+#[inline(always)]
+fn mask(blocks: &[Block; 4], is_meant: impl Fn(Block) -> u32) -> u64 {
+    let [a, b, c, d] = blocks.map(|block| u64::from(is_meant(block)));
+    (a | b << 16) | (c | d << 16) << 32
 }
 
 #[inline(never)]

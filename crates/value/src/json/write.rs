@@ -49,16 +49,25 @@ pub fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = find_escape(rest) {
-        let (clean, from) = rest.split_at(at);
-        out.extend_from_slice(clean);
-        let Some((byte, behind)) = from.split_first() else { break };
-        write_escape(*byte, out);
-        rest = behind;
+    let start = out.len();
+    out.extend_from_slice(text.as_bytes());
+    // Where it stands now there is mostly enough of it for a whole block.
+    if let Some(first) = find_escape(out, start) {
+        out.truncate(first);
+        write_escaped(text.as_bytes().get(first - start..).unwrap_or_default(), out);
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Appends the content of a string that begins with what needs an escape.
+#[cold]
+fn write_escaped(mut rest: &[u8], out: &mut Vec<u8>) {
+    while let Some((byte, behind)) = rest.split_first() {
+        write_escape(*byte, out);
+        let clean = find_escape(behind, 0).unwrap_or(behind.len());
+        out.extend_from_slice(behind.get(..clean).unwrap_or_default());
+        rest = behind.get(clean..).unwrap_or_default();
+    }
 }
 
 /// Appends bytes as a base64 string in quotes.
@@ -184,15 +193,20 @@ fn write_deep(value: &Value, sorted: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// `true` if there is something in a string that is written as an escape.
-pub(crate) fn needs_escapes(text: &str) -> bool {
-    find_escape(text.as_bytes()).is_some()
+/// Appends a key and its colon; `false` if it had to be escaped.
+pub(crate) fn write_plain_key(key: &str, out: &mut Vec<u8>) -> bool {
+    out.reserve(key.len() + 3);
+    out.push(b'"');
+    let start = out.len();
+    out.extend_from_slice(key.as_bytes());
+    let is_plain = find_escape(out, start).is_none();
+    out.extend_from_slice(b"\":");
+    is_plain
 }
 
-/// Place of the first byte that needs an escape.
+/// Place of the first byte from `at` on that needs an escape.
 #[inline(always)]
-fn find_escape(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
+fn find_escape(text: &[u8], mut at: usize) -> Option<usize> {
     while at < text.len() {
         let clean = block::first(block::load(text, at).ends_plain_text());
         at += clean;
