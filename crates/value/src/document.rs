@@ -281,6 +281,7 @@ impl Document {
     }
 
     /// Puts a value in the place of the member at `position`, which is text or new.
+    #[inline(always)]
     fn write(&mut self, position: usize, key: Str, value: Value) -> Option<&mut Value> {
         let member = self.members.get_mut(position)?;
         member.form = Form::Written;
@@ -348,20 +349,26 @@ impl Document {
         }
     }
 
+    #[inline(always)]
     fn position(&self, key: &str) -> Option<usize> {
         let len = u32::try_from(key.len()).unwrap_or(u32::MAX);
-        self.members.iter().position(|member| member.key_len == len && self.is_named(member, key))
+        let mut members = self.members.iter();
+        // Most of them differ in length, so that nothing else is done here.
+        while let Some(member) = members.find(|member| member.key_len == len) {
+            if self.is_named(member, key) {
+                return Some(self.members.len() - members.as_slice().len() - 1);
+            }
+        }
+        None
     }
 
     #[inline(always)]
     fn is_named(&self, member: &Member, name: &str) -> bool {
         match member.form {
-            Form::Text | Form::Edited => {
-                // The first byte settles most cases.
-                self.text.get(member.key as usize) == name.as_bytes().first().or(Some(&b'"'))
-                    && self.key(member) == name.as_bytes()
+            Form::Text | Form::Edited => raw::is_same(self.key(member), name.as_bytes()),
+            Form::Written => {
+                self.written(member).is_some_and(|(key, _)| raw::is_same(key.as_bytes(), name.as_bytes()))
             }
-            Form::Written => self.written(member).is_some_and(|(key, _)| key == name),
         }
     }
 

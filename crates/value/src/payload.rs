@@ -181,6 +181,7 @@ impl Payload {
     }
 
     /// What a change is made to: the document, as long as that is cheaper than a tree.
+    #[inline(always)]
     fn changeable(&mut self) -> Changeable<'_> {
         let is_kept = matches!(&self.form, Form::Document(document) if document.is_changeable());
         if !is_kept {

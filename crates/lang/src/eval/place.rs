@@ -1,6 +1,6 @@
 //! Assigning to paths (`spec/language-script.md` section 5).
 
-use super::{Env, Operand, eval};
+use super::{Env, eval};
 use crate::{
     error::{ErrorKind, RuntimeError},
     ir::{Segment, SegmentKind},
@@ -30,7 +30,7 @@ impl Keys<'_> {
     }
 
     /// What the error that segment `index` needs a record looks like.
-    fn needs_record(&self, index: usize, found: &Value) -> RuntimeError {
+    pub(super) fn needs_record(&self, index: usize, found: &Value) -> RuntimeError {
         let kind = ErrorKind::NeedsRecord { found: found.type_name() };
         RuntimeError::new(
             kind,
@@ -56,17 +56,10 @@ pub(super) fn keys<'s>(
     whole: Span,
     env: &Env<'_>,
 ) -> Result<Keys<'s>, RuntimeError> {
-    match known_keys(segments, whole) {
-        Some(keys) => Ok(keys),
-        None => computed_keys(segments, whole, env),
+    if segments.iter().all(|segment| segment.key().is_some()) {
+        return Ok(Keys { segments, computed: None, whole });
     }
-}
-
-/// The keys, if all of them are constant; `whole` is the assignment.
-#[inline(always)]
-pub(super) fn known_keys(segments: &[Segment], whole: Span) -> Option<Keys<'_>> {
-    let are_known = segments.iter().all(|segment| segment.key().is_some());
-    are_known.then_some(Keys { segments, computed: None, whole })
+    computed_keys(segments, whole, env)
 }
 
 fn computed_keys<'s>(segments: &'s [Segment], whole: Span, env: &Env<'_>) -> Result<Keys<'s>, RuntimeError> {
@@ -122,27 +115,22 @@ fn assign_from(
 }
 
 /// As [`assign`], for the event; of one that is not built, only the member that is written to is built.
-#[inline]
-pub(super) fn assign_event(
-    event: &mut Payload,
-    keys: &Keys<'_>,
-    value: Operand<'_>,
-) -> Result<(), RuntimeError> {
+pub(super) fn assign_event(event: &mut Payload, keys: &Keys<'_>, value: Value) -> Result<(), RuntimeError> {
     let Some(key) = keys.get(0) else {
-        *event = Payload::from(value.into_value());
+        *event = Payload::from(value);
         return Ok(());
     };
     if event.is_built() {
-        return assign(event.value_mut(), keys, value.into_value());
+        return assign(event.value_mut(), keys, value);
     }
     let inserted = if keys.segments.len() == 1 {
-        event.insert(key.clone(), value.into_value())
+        event.insert(key.clone(), value)
     } else if event.insert_nested(key, keys.after_first(), &value) {
         true
     } else {
         match event.member_mut(key) {
-            Some(member) => return assign_from(1, member, keys, value.into_value()),
-            None => event.insert(key.clone(), keys.wrap(1, value.into_value())),
+            Some(member) => return assign_from(1, member, keys, value),
+            None => event.insert(key.clone(), keys.wrap(1, value)),
         }
     };
     if inserted { Ok(()) } else { Err(keys.needs_record(0, event.value())) }

@@ -4,7 +4,7 @@ use super::{Bound, Env, NULL, Operand, eval, expr, fold, pattern, place, record,
 use crate::{
     error::{ErrorKind, RuntimeError},
     function::Context,
-    ir::{Block, Body, Case, Emit, Expr, Function, Let, Match, Place, Segment, Stmt},
+    ir::{Block, Body, Case, Emit, Expr, Function, Let, Match, Place, Segment, SegmentKind, Stmt},
 };
 use smallvec::SmallVec;
 use std::sync::LazyLock;
@@ -124,11 +124,24 @@ fn let_in_event(
         Expr::Const(value) if !value.is_container() => Operand::Ref(value),
         _ => Operand::Owned(assigned(let_, (expr, span), frame)?),
     };
-    let keys = match place::known_keys(segments, let_.span) {
-        Some(keys) => keys,
-        None => place::keys(segments, let_.span, &frame.env())?,
-    };
-    place::assign_event(frame.event, &keys, value)
+    match segments {
+        [Segment { kind: SegmentKind::Key(key), .. }] => {
+            if frame.event.insert(key.clone(), value.into_value()) {
+                return Ok(());
+            }
+            Err(place::keys(segments, let_.span, &frame.env())?.needs_record(0, frame.event.value()))
+        }
+        [Segment { kind: SegmentKind::Key(first), .. }, rest @ ..]
+            if rest.iter().all(|segment| segment.key().is_some())
+                && frame.event.insert_nested(first, rest.iter().filter_map(Segment::key), &value) =>
+        {
+            Ok(())
+        }
+        _ => {
+            let keys = place::keys(segments, let_.span, &frame.env())?;
+            place::assign_event(frame.event, &keys, value.into_value())
+        }
+    }
 }
 
 /// Puts what an expression makes of an event that is not built in its place; `false`, and nothing is done, if it is
@@ -238,7 +251,7 @@ fn store(let_: &Let, value: Value, frame: &mut Frame<'_>) -> Result<(), RuntimeE
         }
         Place::Event(segments) => {
             let keys = place::keys(segments, whole, &frame.env())?;
-            place::assign_event(frame.event, &keys, value.into())
+            place::assign_event(frame.event, &keys, value)
         }
         Place::Meta(segments) => {
             let keys = place::keys(segments, whole, &frame.env())?;

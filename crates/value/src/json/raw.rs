@@ -11,6 +11,9 @@ use super::skim;
 use super::write::{write_float, write_integer, write_string};
 use crate::Value;
 
+/// Text below this length is checked byte by byte at less cost.
+const SHORT: usize = 64;
+
 /// Builds the value of `text`.
 pub(crate) fn read(text: &[u8]) -> Option<Value> {
     // What is read most often, member by member, in short ways.
@@ -19,7 +22,7 @@ pub(crate) fn read(text: &[u8]) -> Option<Value> {
         [b'f', ..] => return Some(Value::Bool(false)),
         [b'n', ..] => return Some(Value::Null),
         [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
-            return simdutf8::basic::from_utf8(inner).ok().map(Value::from);
+            return utf8(inner).map(Value::from);
         }
         [b'-' | b'0'..=b'9', ..] => {
             let mut value = Value::Null;
@@ -28,6 +31,13 @@ pub(crate) fn read(text: &[u8]) -> Option<Value> {
         _ => {}
     }
     Reader::default().read(simdutf8::basic::from_utf8(text).ok()?, Keys::Plain)
+}
+
+fn utf8(text: &[u8]) -> Option<&str> {
+    if text.len() < SHORT {
+        return std::str::from_utf8(text).ok();
+    }
+    simdutf8::basic::from_utf8(text).ok()
 }
 
 /// Appends `text` as this crate writes its value.
@@ -150,7 +160,20 @@ fn is_key(text: &[u8], colon: usize, key: &[u8]) -> bool {
         end = trimmed(text.get(..colon).unwrap_or_default()).len().wrapping_sub(1);
     }
     let start = end.wrapping_sub(key.len());
-    text.get(start.wrapping_sub(1)) == Some(&b'"') && text.get(start..end).is_some_and(|found| found == key)
+    text.get(start.wrapping_sub(1)) == Some(&b'"')
+        && text.get(start..end).is_some_and(|found| is_same(found, key))
+}
+
+/// Whether two keys of the same length are the same. Most are short, and are compared without a call.
+#[inline(always)]
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    match one.len() {
+        4..8 => (one.first_chunk::<4>(), one.last_chunk::<4>()) == (other.first_chunk(), other.last_chunk()),
+        8..=16 => {
+            (one.first_chunk::<8>(), one.last_chunk::<8>()) == (other.first_chunk(), other.last_chunk())
+        }
+        _ => one == other,
+    }
 }
 
 /// Without the white space at the end.
