@@ -70,7 +70,16 @@ pub(crate) enum Piece {
 pub(crate) struct Path {
     pub(crate) root: Root,
     pub(crate) segments: Box<[Segment]>,
+    /// Number of segments at the front that are constant keys.
+    pub(crate) keys: usize,
     pub(crate) span: Span,
+}
+
+impl Path {
+    pub(crate) fn new(root: Root, segments: Box<[Segment]>, span: Span) -> Self {
+        let keys = segments.iter().take_while(|segment| segment.key().is_some()).count();
+        Self { root, segments, keys, span }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -208,7 +208,7 @@ impl<'l, 'a> Lower<'l, 'a> {
 /// What stands in for an expression that was reported: it is never run.
 fn broken(span: Span) -> Expr {
     let root = Root::Unknown(Arc::default());
-    Expr::Path(Box::new(Path { root, segments: Box::default(), span }))
+    Expr::Path(Box::new(Path::new(root, Box::default(), span)))
 }
 
 /// Evaluates an expression that depends on nothing but constants and `args`.

@@ -254,16 +254,11 @@ impl Document {
                 Some(place)
             }
             None => {
-                let position = self.members.len();
-                self.members.push(Member {
-                    key: 0,
-                    key_len: u32::try_from(key.len()).unwrap_or(u32::MAX),
-                    start: 0,
-                    end: 0,
-                    is_canonical: false,
-                    form: Form::Written,
-                });
-                self.write(position, key, value)
+                let start = u32::try_from(self.written.len()).ok()?;
+                let key_len = u32::try_from(key.len()).unwrap_or(u32::MAX);
+                let form = Form::Written;
+                self.members.push(Member { key: 0, key_len, start, end: 0, is_canonical: false, form });
+                self.push_written(key, value)
             }
         }
     }
@@ -280,12 +275,17 @@ impl Document {
         true
     }
 
-    /// Puts a value in the place of the member at `position`, which is text or new.
+    /// Puts a value in the place of the member at `position`, which is text.
     #[inline(always)]
     fn write(&mut self, position: usize, key: Str, value: Value) -> Option<&mut Value> {
         let member = self.members.get_mut(position)?;
         member.form = Form::Written;
         member.start = u32::try_from(self.written.len()).ok()?;
+        self.push_written(key, value)
+    }
+
+    #[inline(always)]
+    fn push_written(&mut self, key: Str, value: Value) -> Option<&mut Value> {
         self.is_changed = true;
         if self.written.capacity() == 0 {
             self.written.reserve(FIRST_WRITTEN);

@@ -36,6 +36,15 @@ enum Look<'e> {
 /// # Errors
 /// E-P0 to E-P6, and what computed parts give.
 pub(super) fn resolve<'e>(path: &'e Path, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+    // What most paths are, and where most of them lead.
+    if let Root::Event = path.root
+        && !env.event.is_built()
+        && path.keys == path.segments.len()
+        && path.keys > 0
+        && let Some(value) = event_member(keys_of(&path.segments), path.keys, env)
+    {
+        return Ok(value);
+    }
     let found = match look(path, env)? {
         Look::At(value, []) => return Ok(value),
         Look::At(value, rest) => follow(value, rest, path, env),
@@ -55,7 +64,7 @@ pub(super) fn resolve<'e>(path: &'e Path, env: &Env<'e>) -> Result<Operand<'e>, 
 pub(super) fn is_present<'e>(path: &'e Path, env: &Env<'e>) -> Result<bool, RuntimeError> {
     if let Root::Event = path.root
         && !path.segments.is_empty()
-        && path.segments.iter().all(|segment| segment.key().is_some())
+        && path.keys == path.segments.len()
     {
         return Ok(event_has(keys_of(&path.segments), path.segments.len(), env));
     }

@@ -42,7 +42,13 @@ pub(super) fn select<'p, Arm>(
             && let Some(candidates) = candidates(jump, &target)
         {
             for clause in candidates.iter().filter_map(|index| match_.clauses.get(*index)) {
-                if let Some(value) = applies(clause, &target, env, match_.span)? {
+                // The target was found by what they compare with.
+                let value = if clause.binds.is_none() {
+                    guard(clause.guard.as_ref(), env, match_.span)?.then_some(None)
+                } else {
+                    applies(clause, &target, env, match_.span)?
+                };
+                if let Some(value) = value {
                     return Ok((clause, value));
                 }
             }

@@ -37,7 +37,7 @@ impl Lower<'_, '_> {
             ast::PathRoot::Expr(expr) => Root::Expr(self.expr(expr)),
         };
         let segments = path.segments.iter().map(|segment| self.segment(segment, path)).collect();
-        Some(Path { root, segments, span: path.span })
+        Some(Path::new(root, segments, path.span))
     }
 
     fn context_root(&mut self, root: Root, path: &ast::Path) -> Root {

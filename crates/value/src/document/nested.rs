@@ -153,7 +153,9 @@ impl<'k, I: Iterator<Item = &'k str>> Spot<'k, I> {
             }
         }
         json::write_scalar(value, out);
-        out.resize(out.len() + added.max(1) - 1, b'}');
+        for _ in 1..added {
+            out.push(b'}');
+        }
         (added <= MOST_NEW_KEYS).then_some(())
     }
 }

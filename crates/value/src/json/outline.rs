@@ -33,14 +33,16 @@ impl<'t> Outline<'t> {
     #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Marks> {
         let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let blocks = match rest.first_chunk() {
-            Some(bytes) => block::blocks(bytes),
-            None => block::blocks(&padded(rest)),
+        // At the end what lies in front of `at` is looked at again, and left out.
+        let (blocks, known) = match (rest.first_chunk(), self.text.last_chunk()) {
+            (Some(bytes), _) => (block::blocks(bytes), 0),
+            (None, Some(bytes)) => (block::blocks(bytes), WIDTH - rest.len()),
+            (None, None) => (block::blocks(&padded(rest)), 0),
         };
-        let mut quotes = mask(&blocks, Block::is_quote);
-        let bits = mask(&blocks, Block::nests_or_divides);
+        let mut quotes = mask(&blocks, Block::is_quote) >> known;
+        let bits = mask(&blocks, Block::nests_or_divides) >> known;
         if self.escaped != 0 || Block::have_backslash(&blocks) {
-            quotes &= !self.find_escaped(mask(&blocks, Block::is_backslash));
+            quotes &= !self.find_escaped(mask(&blocks, Block::is_backslash) >> known);
         }
         let in_string = until_even(quotes) ^ self.in_string;
         // The sign is that of the last byte.
