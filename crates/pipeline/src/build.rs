@@ -223,7 +223,7 @@ impl Builder {
         prefix: &str,
         depth: usize,
     ) {
-        let mut body = Body { args, ports, prefix, depth, names: HashMap::new() };
+        let mut body = Body { definition, args, ports, prefix, depth, names: HashMap::new() };
         for statement in &definition.statements {
             if self.nodes.len() > NODES {
                 let message = format!("This pipeline has more than {NODES} nodes");
@@ -232,11 +232,7 @@ impl Builder {
             }
             match statement {
                 Statement::Stream { name, span } => {
-                    let taken = body.is_taken(&name.name);
-                    if taken {
-                        let message = format!("There is something called `{}` already", name.name);
-                        self.diagnostics.push(Diagnostic::error(codes::DUPLICATE_NODE, *span, message));
-                    } else {
+                    if !self.is_duplicate(name, *span, &body) {
                         let node = self.node(NodeKind::Stream, body.label(&name.name), false);
                         body.names.insert(name.name.clone(), Entry::Stream(node));
                     }
@@ -254,12 +250,13 @@ impl Builder {
 
     /// Reports a name that is taken.
     fn is_duplicate(&mut self, name: &Named, span: Span, body: &Body<'_>) -> bool {
-        let taken = body.is_taken(&name.name);
-        if taken {
-            let message = format!("There is something called `{}` already", name.name);
-            self.error_around(codes::DUPLICATE_NODE, span, message, None);
+        let taken = body.taken(&name.name, &self.sources);
+        if let Some(by) = &taken {
+            let hint =
+                "Choose another name: what a pipeline creates and its ports may not share one".to_owned();
+            self.error_around(codes::DUPLICATE_NODE, span, format!("There is already {by}"), Some(hint));
         }
-        taken
+        taken.is_some()
     }
 
     fn script(&mut self, create: &Create<ScriptDefinition>, body: &mut Body<'_>) {

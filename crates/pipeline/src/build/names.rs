@@ -2,8 +2,8 @@
 
 use super::Builder;
 use std::{collections::HashMap, sync::Arc};
-use tremor_diagnostic::{Span, closest, codes};
-use tremor_lang::Channel;
+use tremor_diagnostic::{SourceMap, Span, closest, codes};
+use tremor_lang::{Channel, Named, PipelineDefinition, Statement};
 use tremor_value::Value;
 
 /// What a name in a pipeline body stands for.
@@ -42,6 +42,7 @@ impl OutPorts {
 
 /// The names of one pipeline body while it is read from top to bottom.
 pub(super) struct Body<'b> {
+    pub(super) definition: &'b PipelineDefinition,
     pub(super) args: &'b Arc<Value>,
     pub(super) ports: &'b Ports,
     pub(super) prefix: &'b str,
@@ -54,10 +55,44 @@ impl Body<'_> {
         format!("{}{name}", self.prefix)
     }
 
-    pub(super) fn is_taken(&self, name: &str) -> bool {
-        self.names.contains_key(name)
-            || self.ports.inputs.contains_key(name)
-            || self.ports.outputs.contains_key(name)
+    /// What has this name already, and where it got it, as far as that is to be seen in the text.
+    pub(super) fn taken(&self, name: &str, sources: &SourceMap) -> Option<String> {
+        let place = |span: Span| {
+            let at = sources.position(span);
+            at.map_or(String::new(), |at| format!("{}:{}", at.line, at.column))
+        };
+        if self.names.contains_key(name) {
+            let mut created = self.definition.statements.iter().filter_map(created);
+            let (sort, first) = created.find(|(_, first)| first.name == name)?;
+            return Some(format!("{sort} `{name}`, created at {}", place(first.span)));
+        }
+        let inputs = (&self.ports.inputs, &self.definition.inputs, "an input port", "from");
+        let outputs = (&self.ports.outputs, &self.definition.outputs, "an output port", "into");
+        let (_, declared, sort, keyword) =
+            [inputs, outputs].into_iter().find(|(ports, ..)| ports.contains_key(name))?;
+        let declared = declared.iter().find(|port| port.name == name);
+        let how = match declared {
+            // Ports that nobody declared stand for the whole definition.
+            Some(port) if sources.text(port.span).trim_matches('`') == name => {
+                format!(", declared at {}", place(port.span))
+            }
+            Some(_) if self.definition.arguments.is_some() => {
+                format!(", as in every pipeline without `{keyword}`")
+            }
+            Some(_) | None => String::new(),
+        };
+        Some(format!("{sort} `{name}`{how}"))
+    }
+}
+
+/// What a statement creates, in words, and its name.
+fn created(statement: &Statement) -> Option<(&'static str, &Named)> {
+    match statement {
+        Statement::Stream { name, .. } => Some(("a stream", name)),
+        Statement::Operator(create) => Some(("an operator", &create.name)),
+        Statement::Script(create) => Some(("a script", &create.name)),
+        Statement::Pipeline(create) => Some(("a pipeline", &create.name)),
+        Statement::Select(_) => None,
     }
 }
 

@@ -74,7 +74,7 @@ fn prepare(settings: &Settings<'_>) -> Result<Maker, Vec<Problem>> {
         (Some(ms), Some(last)) if ms <= *last => Err(format!("steps ascend, so above {last} is needed")),
         (Some(ms), _) => Ok(ms),
     };
-    let steps = settings.list("steps", "a list of integers that is not empty, times in milliseconds", step);
+    let steps = settings.list("steps", "a list of integers that is not empty, times in milliseconds,", step);
     let (timeout_ns, steps, method) = all(settings.ns("timeout"), steps, settings.word("method", &METHODS))?;
     let steps = steps.unwrap_or_else(|| DEFAULT_STEPS_MS.to_vec());
     let steps_ns: Arc<[u64]> = steps.iter().map(|ms| ms.saturating_mul(1_000_000)).collect();
@@ -349,28 +349,31 @@ mod tests {
             (None, "the configuration is missing"),
             (
                 Some(r#"{"timeout": "1"}"#),
-                "`timeout`: expected integer, a time in nanoseconds but got string \"1\"",
+                "`timeout`: expected a time in nanoseconds, an integer of 0 or more, but got string \"1\"",
             ),
-            (Some(r#"{"steps": [1]}"#), "`timeout` is missing (integer, a time in nanoseconds)"),
+            (
+                Some(r#"{"steps": [1]}"#),
+                "`timeout` is missing (a time in nanoseconds, an integer of 0 or more)",
+            ),
             (
                 Some(r#"{"timeout": 1, "steps": []}"#),
-                "`steps`: expected a list of integers that is not empty, times in milliseconds but got array",
+                "`steps`: expected a list of integers that is not empty, times in milliseconds, but got an empty array",
             ),
             (
                 Some(r#"{"timeout": 1, "steps": [0]}"#),
-                "`steps`: element 1 is integer 0; an integer above 0 is needed, a time in milliseconds",
+                "`steps`: element 1 cannot be integer 0: an integer above 0 is needed, a time in milliseconds",
             ),
             (
                 Some(r#"{"timeout": 1, "steps": [50, 1000, 100]}"#),
-                "`steps`: element 3 is integer 100; steps ascend, so above 1000 is needed",
+                "`steps`: element 3 cannot be integer 100: steps ascend, so above 1000 is needed",
             ),
             (
                 Some(r#"{"steps": [-1]}"#),
-                "`timeout` is missing (integer, a time in nanoseconds)\n`steps`: element 1 is integer -1; ",
+                "`timeout` is missing (a time in nanoseconds, an integer of 0 or more)\n`steps`: element 1 cannot be integer -1: ",
             ),
             (
                 Some(r#"{"steps": [-1], "tiemout": 1}"#),
-                "The operator has no setting `tiemout`\n`steps`: element 1 is integer -1; ",
+                "The operator has no setting `tiemout`\n`steps`: element 1 cannot be integer -1: ",
             ),
             (
                 Some(r#"{"timeout": 1, "method": "drop"}"#),

@@ -205,11 +205,14 @@ mod tests {
             Bench::refused("qos::roundrobin", config);
         }
         for (outputs, expected) in [
-            (r#"["a", 1]"#, "`outputs`: element 2 is integer 1; the name of a port is needed"),
-            (r#"[""]"#, "`outputs`: element 1 is string \"\"; the name of a port is needed"),
-            (r#"["overflow"]"#, "element 1 is string \"overflow\"; that is the port for what has no turn"),
+            (r#"["a", 1]"#, "`outputs`: element 2 cannot be integer 1: the name of a port is needed"),
+            (r#"[""]"#, "`outputs`: element 1 cannot be string \"\": the name of a port is needed"),
+            (
+                r#"["overflow"]"#,
+                "element 1 cannot be string \"overflow\": that is the port for what has no turn",
+            ),
             (r#"["a`b"]"#, "no query can read it: a name has no backticks and line breaks"),
-            (r#"["a", "b", "a"]"#, "element 3 is string \"a\"; each port is named once"),
+            (r#"["a", "b", "a"]"#, "element 3 cannot be string \"a\": each port is named once"),
         ] {
             let message = Bench::refused("qos::roundrobin", Some(&format!(r#"{{"outputs": {outputs}}}"#)));
             assert!(message.contains(expected), "{message}");

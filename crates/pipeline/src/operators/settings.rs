@@ -36,7 +36,7 @@ pub(crate) fn all<A, B, C>(
 impl Problem {
     /// Element number `index` of list `key` is `got`, which is no good; `right` says what would be.
     pub(crate) fn element(key: &str, index: usize, got: &Value, right: &str) -> Self {
-        let message = format!("`{key}`: element {} is {}; {right}", index + 1, shown(got));
+        let message = format!("`{key}`: element {} cannot be {}: {right}", index + 1, shown(got));
         Self { key: Some(key.to_owned()), message, hint: None }
     }
 
@@ -44,6 +44,9 @@ impl Problem {
         Self { key: None, message, hint: None }
     }
 }
+
+/// What is expected of a time.
+const NANOSECONDS: &str = "a time in nanoseconds, an integer of 0 or more,";
 
 /// The settings of one operator. A setting that is null counts as absent.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +127,9 @@ impl<'s> Settings<'s> {
     }
 
     fn needed<T>(key: &str, expected: &str, found: Option<T>) -> Result<T, Problem> {
-        found.ok_or_else(|| Problem::missing(format!("`{key}` is missing ({expected})")))
+        found.ok_or_else(|| {
+            Problem::missing(format!("`{key}` is missing ({})", expected.trim_end_matches(',')))
+        })
     }
 
     /// A required integer above 0.
@@ -136,12 +141,12 @@ impl<'s> Settings<'s> {
 
     /// A time in nanoseconds, if it is there.
     pub(crate) fn optional_ns(&self, key: &str) -> Result<Option<u64>, Problem> {
-        self.read(key, "integer, a time in nanoseconds", Value::as_u64)
+        self.read(key, NANOSECONDS, Value::as_u64)
     }
 
     /// A required time in nanoseconds.
     pub(crate) fn ns(&self, key: &str) -> Result<u64, Problem> {
-        Self::needed(key, "integer, a time in nanoseconds", self.optional_ns(key)?)
+        Self::needed(key, NANOSECONDS, self.optional_ns(key)?)
     }
 
     /// A number from 0 to 1, or `default`.
@@ -211,6 +216,7 @@ fn unknown_key(key: &str, fields: &[Field]) -> Problem {
 fn shown(value: &Value) -> String {
     let kind = value.type_name();
     match value {
+        Value::Array(list) if list.is_empty() => format!("an empty {kind}"),
         Value::Null | Value::Bytes(_) | Value::Array(_) | Value::Record(_) => kind.to_owned(),
         Value::String(text) if text.chars().count() > 40 => kind.to_owned(),
         value => format!("{kind} {value}"),

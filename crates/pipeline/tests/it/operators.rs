@@ -265,8 +265,8 @@ fn every_mistake_in_the_settings_of_an_operator_is_told() {
         told,
         [
             "The operator has no setting `mehtod`",
-            "`timeout`: expected integer, a time in nanoseconds but got integer -1",
-            "`steps`: element 2 is integer 2; steps ascend, so above 3 is needed",
+            "`timeout`: expected a time in nanoseconds, an integer of 0 or more, but got integer -1",
+            "`steps`: element 2 cannot be integer 2: steps ascend, so above 3 is needed",
         ]
     );
 }
