@@ -54,6 +54,8 @@ struct Upstream {
     is_held: bool,
     /// What the breakers know.
     is_open: bool,
+    /// Why there is no connection, once that is known.
+    absence: Option<String>,
 }
 
 impl Upstream {
@@ -108,6 +110,7 @@ impl SinkShared {
         let mut upstream = self.upstream();
         if upstream.concerns(connection) {
             upstream.is_connected = true;
+            upstream.absence = None;
             upstream.tell(self.id);
         }
     }
@@ -117,6 +120,19 @@ impl SinkShared {
         let mut upstream = self.upstream();
         upstream.is_connected = false;
         upstream.tell(self.id);
+    }
+
+    /// Notes why there is no connection, until there is one: events that fail meanwhile are told.
+    pub(crate) fn note_absence(&self, cause: &str) {
+        self.upstream().absence = Some(cause.to_owned());
+    }
+
+    /// `what` and, behind a colon, why there is no connection, as far as that is known.
+    pub(crate) fn explained(&self, what: &str) -> String {
+        match &self.upstream().absence {
+            Some(cause) => format!("{what}: {cause}"),
+            None => what.to_owned(),
+        }
     }
 
     /// The sink of connection number `connection` itself wants nothing, or wants to go on.
@@ -140,7 +156,8 @@ impl SinkShared {
 
     /// Logs events that nobody will ever read.
     pub(crate) fn log_gone(&self, events: u64, cause: &str) {
-        tracing::debug!(target: TARGET, "[Sink::{}] {events} events went nowhere: {cause}", self.alias);
+        let s = if events == 1 { "" } else { "s" };
+        tracing::debug!(target: TARGET, "[Sink::{}] {events} event{s} went nowhere: {cause}", self.alias);
     }
 
     /// Counts events that will never be written and logs them, unless there were many such lines just now.
@@ -176,7 +193,8 @@ impl SinkShared {
     pub(crate) fn log_left_out(&self) {
         let left_out = self.failures().take_left_out();
         if left_out > 0 {
-            tracing::error!(target: TARGET, "[Sink::{}] {left_out} more events failed like that", self.alias);
+            let s = if left_out == 1 { "" } else { "s" };
+            tracing::error!(target: TARGET, "[Sink::{}] {left_out} more event{s} failed like that", self.alias);
         }
     }
 

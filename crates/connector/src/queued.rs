@@ -176,6 +176,7 @@ impl SinkTask {
             done => done,
         };
         if let Err(lost) = done {
+            self.shared.note_absence(&lost);
             self.shared.close();
             self.active = Active::None;
             let connection = self.connection;
@@ -201,7 +202,7 @@ impl SinkTask {
             Active::None => {
                 let elements = batch.events.iter().map(|event| event.elements().count() as u64).sum();
                 shared.counters.received(elements);
-                shared.fail(elements, "it is not connected");
+                shared.fail(elements, &shared.explained("it is not connected"));
                 batch.settle(Outcome::Failed);
                 Ok(())
             }

@@ -4,12 +4,13 @@ use crate::{
     ConnectError, Connected, Connector, DrainBoard, Sink, SinkShared,
     beacon::Beacon,
     connection::{Alive, Connection, Ended, Unwritten},
-    duplex::Duplex,
+    duplex::{Address, Duplex},
     half::{self, SourceEnd},
     inlet::{Inlet, SourceShared},
     listening,
     queued::Command,
     reconnect::{Backoff, Decision, Policy},
+    socket::Target,
     status::{Control, Report, State, Status},
     streams::Streams,
 };
@@ -81,6 +82,8 @@ pub(crate) struct Parts {
     tasks: JoinSet<()>,
     attempt: Option<Attempt>,
     retry: Option<Instant>,
+    /// The peer of the one connection there is.
+    peer: Option<String>,
     /// When the connection was made.
     since: Option<Instant>,
     starting: Option<oneshot::Sender<Result<(), String>>>,
@@ -226,6 +229,7 @@ impl Task {
     }
 
     fn attempt_failed(&mut self, error: &ConnectError) {
+        self.note_absence(&error.to_string());
         let state = self.state();
         if !matches!(state, State::Running | State::Paused) {
             warn!(target: TARGET, "[Connector::{}] {error}", self.alias);
@@ -280,10 +284,16 @@ impl Task {
         });
     }
 
+    /// Events that the sink half cannot write are told why from now on.
+    fn note_absence(&self, cause: &str) {
+        self.sink.iter().for_each(|sink| sink.shared().note_absence(cause));
+    }
+
     /// There is no connection and will be none: what waits for one fails.
     fn no_more_attempts(&self) {
-        if let Some(SinkHalf::Connections { streams, .. }) = &self.sink {
-            streams.give_up("there is no connection and there will be none");
+        if let Some(SinkHalf::Connections { streams, shared }) = &self.sink {
+            let cause = shared.explained("no socket, and there will be none");
+            streams.give_up(&cause);
         }
     }
 
@@ -353,9 +363,12 @@ impl Task {
             return;
         };
         let Some(outbox) = streams.single() else { return };
+        let Address { host, port, .. } = duplex.address.clone();
+        let peer = Target { host, port }.to_string();
         let inlet = Inlet::open(source, 0, duplex.origin.clone(), duplex.meta.clone());
         let at_work = Connection::new(duplex, inlet, outbox, Unwritten::Keep, &self.parts.beacon, alive);
         let connection = self.parts.connection;
+        self.parts.peer = Some(peer);
         self.parts.tasks.spawn(async move {
             let Ended { cause, clean, .. } = at_work.run().await;
             let _connector_has_ended = report_to.send(Report::Lost { connection, cause, clean });
@@ -384,8 +397,12 @@ impl Task {
         // The other half of the connection ends too.
         self.parts.beacon.stop();
         self.disconnected();
-        let how = if clean { "Connection ended" } else { "Connection lost" };
-        let cause = format!("{how}: {cause}");
+        let how = if clean { "ended" } else { "lost" };
+        let cause = match self.parts.peer.take() {
+            Some(peer) => format!("Connection to {peer} {how}: {cause}"),
+            None => format!("Connection {how}: {cause}"),
+        };
+        self.note_absence(&cause);
         if !matches!(self.state(), State::Running | State::Paused) {
             warn!(target: TARGET, "[Connector::{}] {cause}", self.alias);
             return self.no_more_attempts();
@@ -478,7 +495,10 @@ impl Task {
             self.parts.tasks.shutdown().await;
         }
         match &self.sink {
-            Some(SinkHalf::Connections { streams, .. }) => streams.give_up("the connector has stopped"),
+            Some(SinkHalf::Connections { streams, shared }) => {
+                shared.note_absence("the connector has stopped");
+                streams.give_up("the connector has stopped");
+            }
             Some(SinkHalf::Queued { commands, .. }) => {
                 let (reply, stopped) = oneshot::channel();
                 if commands.send(Command::Stop(reply)).is_ok() {
