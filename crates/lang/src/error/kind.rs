@@ -208,6 +208,7 @@ impl ErrorKind {
             Self::MergeConflict { key: None, found } => {
                 format!("Merging needs two records, but found `{found}`")
             }
+            Self::Recursion { limit: 1 } => "The function called itself more than once".to_owned(),
             Self::Recursion { limit } => format!("The function called itself more than {limit} times"),
             Self::NotRecord { what, found } => {
                 format!("The {what} has to be a `record`, but this one is `{found}`")
@@ -218,7 +219,8 @@ impl ErrorKind {
                 format!("This part of the bytes needs {expected}, but found `{found}`")
             }
             Self::BytesShort { wanted, have } => {
-                format!("This part should take {wanted} bytes, but the value has only {have}")
+                let s = if *wanted == 1 { "" } else { "s" };
+                format!("This part should take {wanted} byte{s}, but the value has only {have}")
             }
             Self::TooDeep => "This value is nested too deeply".to_owned(),
             Self::TooMuch => {

@@ -4,7 +4,7 @@ use super::{Bound, Env, NULL, Operand, eval, expr, fold, pattern, place, record,
 use crate::{
     error::{ErrorKind, RuntimeError},
     function::Context,
-    ir::{Block, Body, Case, Emit, Expr, Function, Let, Match, Place, Segment, SegmentKind, Stmt},
+    ir::{Block, Body, Case, Clause, Emit, Expr, Function, Let, Match, Place, Segment, SegmentKind, Stmt},
 };
 use smallvec::SmallVec;
 use std::sync::LazyLock;
@@ -104,12 +104,36 @@ fn run_all(stmts: &[Stmt], frame: &mut Frame<'_>) -> Result<Option<Flow>, Runtim
             }
             continue;
         }
+        if let Stmt::Let(let_) = stmt
+            && let Stmt::Match(match_) = &let_.value
+        {
+            if let Some(end) = let_match(let_, match_, frame)? {
+                return Ok(Some(end));
+            }
+            continue;
+        }
         match run(stmt, frame, false)? {
             Flow::Value(_) | Flow::Event => {}
             end => return Ok(Some(end)),
         }
     }
     Ok(None)
+}
+
+/// Assigns what a `match` gives; gives what ended the script early.
+fn let_match(let_: &Let, match_: &Match<Block>, frame: &mut Frame<'_>) -> Result<Option<Flow>, RuntimeError> {
+    let (clause, value) = pattern::select(match_, &frame.env()).map_err(|error| error.placed(match_.span))?;
+    if let (None, [Stmt::Expr(expr, span)]) = (clause.binds, &*clause.arm)
+        && let Place::Event(segments) = &let_.place
+        && !segments.is_empty()
+    {
+        return let_in_event(let_, segments, (expr, *span), frame).map(|()| None);
+    }
+    let flow = run_arm(clause, value, frame, true).map_err(|error| error.placed(let_.span))?;
+    match given(let_, flow, frame)? {
+        Ok(value) => store(let_, value, frame).map(|()| None),
+        Err(end) => Ok(Some(end)),
+    }
 }
 
 /// Assigns to a member of the event.
@@ -195,6 +219,16 @@ fn run_emit(emit: &Emit, frame: &mut Frame<'_>) -> Result<Flow, RuntimeError> {
 
 fn run_match(match_: &Match<Block>, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
     let (clause, value) = pattern::select(match_, &frame.env()).map_err(|error| error.placed(match_.span))?;
+    run_arm(clause, value, frame, wanted)
+}
+
+/// Runs the arm of a clause, for which its pattern gave `value`.
+fn run_arm(
+    clause: &Clause<Block>,
+    value: Option<Value>,
+    frame: &mut Frame<'_>,
+    wanted: bool,
+) -> Result<Flow, RuntimeError> {
     let Some(slot) = clause.binds else { return run_block(&clause.arm, frame, wanted) };
     frame.set_local(slot, value);
     let flow = run_block(&clause.arm, frame, wanted);
@@ -209,15 +243,26 @@ fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, Runti
             return Ok(Flow::Event);
         }
         Stmt::Expr(expr, span) => assigned(let_, (expr, *span), frame)?,
-        stmt => match run(stmt, frame, true).map_err(|error| error.placed(let_.span))? {
-            Flow::Value(value) => taken_over(let_, Operand::Owned(value), frame)?,
-            Flow::Event => taken_over(let_, Operand::Ref(frame.event.value()), frame)?,
-            end => return Ok(end),
-        },
+        stmt => {
+            let flow = run(stmt, frame, true).map_err(|error| error.placed(let_.span))?;
+            match given(let_, flow, frame)? {
+                Ok(value) => value,
+                Err(end) => return Ok(end),
+            }
+        }
     };
     let result = if wanted { value.clone() } else { Value::Null };
     store(let_, value, frame)?;
     Ok(Flow::Value(result))
+}
+
+/// The value that is assigned, if a statement gives it; otherwise what ended the script.
+fn given(let_: &Let, flow: Flow, frame: &Frame<'_>) -> Result<Result<Value, Flow>, RuntimeError> {
+    match flow {
+        Flow::Value(value) => taken_over(let_, Operand::Owned(value), frame).map(Ok),
+        Flow::Event => taken_over(let_, Operand::Ref(frame.event.value()), frame).map(Ok),
+        end => Ok(Err(end)),
+    }
 }
 
 /// The value that is assigned, if an expression gives it.

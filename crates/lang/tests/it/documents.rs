@@ -128,6 +128,13 @@ const WRITES: &[&str] = &[
     "let event[0] = 1;",
     "match event.k of case \"a\" => let event.a.b = 2; let $m = 1 case _ => let event.z = 3 end;",
     "for event.a of case (k, v) => let event.seen = v end;",
+    "let event.a.b = 1; let event.k = \"k\"; let event.a.c = null; let event.a.b = event.a.b + 1; let event.a.x = 0.5;",
+    "let event.m = match event.k of case \"a\" => event.n case x = \"n\" => [x] case _ => event end;",
+    "let event.a.m = match event.k of case \"a\" => event case \"n\" => let $m = 1; event.a case _ => drop end;",
+    "let event[0] = match event.n of case 7 => 1 case x = _ => emit x => \"p\" end;",
+    "let event.m.x = match event.n of case 7 when event.a.b => 1 case _ => event.nope end;",
+    "let event = match event.k of case \"a\" => event.a case _ => event end;",
+    "let m = match event.k of case \"a\" => event case _ => event.n end; let m.x = 1; let event.m = m;",
 ];
 
 #[test]

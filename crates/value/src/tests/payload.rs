@@ -67,6 +67,38 @@ fn one_member_is_read_without_the_others() {
 }
 
 #[test]
+fn members_are_found_beside_text_that_looks_like_them() {
+    let lures = [
+        r#""\"a\":1,\"b\":{""#,
+        r#""{\\""#,
+        r#""[\\\"a\":""#,
+        r#"{"a":7,"b":{"a":[]}}"#,
+        r#"[{"a":{"b":8}},["a",":"]]"#,
+        r#""a""#,
+        "-1.5e3",
+        "[]",
+    ];
+    for lure in lures {
+        for shift in (0..70).chain([127, 128, 129]) {
+            let pad = "x".repeat(shift);
+            for given in [
+                format!(
+                    r#"{{"{pad}]":{lure},"in":{{"{pad}":{lure},"a":{{"x{{":{lure},"b":1}},"aa":{lure}}}}}"#
+                ),
+                format!(
+                    "{{\"in\" : {{\"{pad}\":{lure} ,\n\"a\"\t: {{ \"b\" : {lure} }} }} , \"z\": {lure} }}"
+                ),
+                format!(r#"{{"in":{{"ba":{lure},"{pad}a":{lure},"":{{"b":{lure}}}}},"a":{lure}}}"#),
+            ] {
+                assert!(Parser::new().parse(given.as_bytes()).is_ok(), "{given}");
+                // Places of nested members are among what is changed by these.
+                changes_agree(given.as_bytes(), &[8, 7, 9, 8, 8, 9, 0, 1, 10, 7, 8, 10, 6, 0, 9, 11, 10, 12]);
+            }
+        }
+    }
+}
+
+#[test]
 fn members_are_written_one_by_one() {
     let mut payload = document(r#"{"a":1, "b":{"x":[1]},"c":"é"}"#);
     assert!(payload.insert("a", 2_i64));
