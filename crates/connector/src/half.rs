@@ -71,6 +71,7 @@ async fn read(source: &mut Box<dyn Source>, inlet: &mut Inlet, alias: &str) -> S
             }
             pulled = source.pull(&mut intake) => pulled,
         };
+        inlet.listen_anew(|| source.listener());
         if !intake.is_empty() {
             // A pause, or a sink that closed, may have come while the pull was pending.
             gate.ready().await;

@@ -164,6 +164,13 @@ impl Inlet {
         Self { listener, ..self }
     }
 
+    /// Who hears of what comes next, if anybody listens at all.
+    pub(crate) fn listen_anew(&mut self, who: impl FnOnce() -> Option<Arc<dyn Listener>>) {
+        if self.listener.is_some() {
+            self.listener = who();
+        }
+    }
+
     /// The conditions under which this stream is read.
     #[must_use]
     pub(crate) fn gate(&self) -> &Arc<Gate> {

@@ -167,7 +167,8 @@ pub enum SourceError {
 /// Events of a source without a listener carry no receipts and cost nothing of this.
 #[async_trait]
 pub trait Source: Send {
-    /// Who hears what becomes of what this source gives; asked once, before the first pull. `None`: nobody.
+    /// Who hears what becomes of what this source gives. Asked before the first pull: `None` means that nobody ever
+    /// listens. Otherwise asked again behind every pull, for what it gave: a source may want to tell its pulls apart.
     fn listener(&self) -> Option<Arc<dyn Listener>> {
         None
     }

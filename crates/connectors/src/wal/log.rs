@@ -4,6 +4,7 @@
 //!
 //! * a segment is synced before the next one is begun, so only the last one can have a torn end;
 //! * the head of a segment is synced before anything follows it;
+//! * the end of a segment that was cut off is synced before anything follows it;
 //! * the name of a segment is synced before an entry in it counts as safe;
 //! * the position is synced before segments are removed of which it says that they are confirmed, so that a gap never
 //!   looks like a loss.
@@ -14,7 +15,7 @@ use super::{
     format::{RecordHead, SegmentHead, segment_name},
     opening::{Found, Opening, There},
     position::{Kept, MOST_KEPT_RUNS, POSITION, PositionFile},
-    segments::{Limits, Place, Segment, Segments},
+    segments::{Limits, NoRoom, Place, Segment, Segments},
 };
 use std::{fmt::Display, io, mem, sync::Arc};
 
@@ -62,17 +63,14 @@ impl Batch {
         &mut self,
         is_batch: bool,
         write: impl FnOnce(&mut Vec<u8>),
-        place: impl FnOnce(usize) -> Option<Place>,
-    ) -> bool {
+        place: impl FnOnce(usize) -> Result<Place, NoRoom>,
+    ) -> Result<(), NoRoom> {
         let start = self.bodies.len();
         write(&mut self.bodies);
         let end = self.bodies.len();
-        let place = place(end - start);
-        match place {
-            Some(place) => self.entries.push(NewEntry { place, is_batch, end }),
-            None => self.bodies.truncate(start),
-        }
-        place.is_some()
+        let place = place(end - start).inspect_err(|_| self.bodies.truncate(start))?;
+        self.entries.push(NewEntry { place, is_batch, end });
+        Ok(())
     }
 }
 
@@ -106,6 +104,24 @@ struct Active {
     synced: u64,
 }
 
+/// Segments that were left for others while one batch was written.
+#[derive(Default)]
+struct Left {
+    /// The first of them, in which the batch begins.
+    before: Option<Active>,
+    /// The first entries of those that were begun for the batch. They are not kept open: a large batch may fill many.
+    begun: Vec<u64>,
+}
+
+impl Left {
+    fn add(&mut self, left: Active) {
+        match self.before {
+            Some(_) => self.begun.push(left.head.first),
+            None => self.before = Some(left),
+        }
+    }
+}
+
 /// A log that was opened.
 pub(super) struct Opened {
     pub(super) log: Log,
@@ -125,7 +141,7 @@ impl Log {
             // Whoever used the log before may have ended between making a file and making its name last.
             files.sync_names().map_err(|error| failed(&*files, "", "syncing", &error))?;
         }
-        let mut opening = Opening { files: &*files, durability, firsts: Vec::new() };
+        let mut opening = Opening::of(&*files, durability);
         let There { position, confirmed, mut found } = opening.scan()?;
         let next = found.last().map_or(0, |found| found.segment.next);
         let top = confirmed.end().max(position.kept.end).max(next);
@@ -143,14 +159,32 @@ impl Log {
         }
         let mut all = Vec::new();
         let mut last = None;
-        for Found { file, head, segment } in found {
+        for Found { head, segment } in found {
             all.push(segment);
-            last = Some(Active { file, head, synced: 0 });
+            last = Some(head);
         }
         all.extend(active.is_some().then(|| Segment::new(top)));
-        let Some(active) = active.or(last) else { return Err("the log has no segments".to_owned()) };
+        let active = match (active, last) {
+            (Some(active), _) => active,
+            (None, Some(head)) => {
+                let name = segment_name(head.first);
+                let mut file =
+                    files.open(&name).map_err(|error| failed(&*files, &name, "opening", &error))?;
+                if durability != Durability::Never {
+                    // Whoever made it may have ended before its head was safe.
+                    file.sync().map_err(|error| failed(&*files, &name, "syncing", &error))?;
+                }
+                Active { head, synced: if durability == Durability::Never { 0 } else { file.size() }, file }
+            }
+            (None, None) => return Err("the log has no segments".to_owned()),
+        };
         let (safe, leftover) = (position.kept.end, Vec::new());
-        let log = Self { files: files.clone(), durability, active, next: top, safe, position, leftover };
+        let knows_all = opening.knows_all;
+        let mut log = Self { files: files.clone(), durability, active, next: top, safe, position, leftover };
+        if !knows_all {
+            // What may be missing is not to be missed the next time.
+            log.persist(&confirmed, true)?;
+        }
         Ok(Opened { log, segments: Segments::new(limits, all, &confirmed), confirmed })
     }
 
@@ -169,7 +203,7 @@ impl Log {
             )));
         }
         let size = self.active.file.size();
-        let mut left = Vec::new();
+        let mut left = Left::default();
         match self.append(batch, &mut left) {
             Ok(()) => {
                 self.next = first + batch.entries.len() as u64;
@@ -188,7 +222,7 @@ impl Log {
     }
 
     /// Appends the records of `batch`. The segments that it leaves for new ones go to `left`.
-    fn append(&mut self, batch: &Batch, left: &mut Vec<Active>) -> Result<(), WriteError> {
+    fn append(&mut self, batch: &Batch, left: &mut Left) -> Result<(), WriteError> {
         let mut records = Vec::with_capacity(batch.bodies.len() + batch.entries.len() * 32);
         let mut start = 0;
         for entry in &batch.entries {
@@ -196,7 +230,7 @@ impl Log {
                 self.append_records(&mut records)?;
                 self.sync_active().map_err(WriteError::Broken)?;
                 let begun = begin_segment(&*self.files, self.durability, entry.place.index);
-                left.push(mem::replace(&mut self.active, begun?));
+                left.add(mem::replace(&mut self.active, begun?));
             }
             let body = batch.bodies.get(start..entry.end).unwrap_or_default();
             start = entry.end;
@@ -215,18 +249,22 @@ impl Log {
     }
 
     /// Goes back to the first of the segments that were left, which had `size` bytes.
-    fn take_back(&mut self, left: Vec<Active>, size: u64) -> Result<(), String> {
-        let has_left = !left.is_empty();
-        let mut left = left.into_iter();
-        if let Some(before) = left.next() {
+    fn take_back(&mut self, left: Left, size: u64) -> Result<(), String> {
+        let has_left = left.before.is_some();
+        if let Some(before) = left.before {
             let begun = mem::replace(&mut self.active, before);
-            for begun in left.chain([begun]) {
-                let name = segment_name(begun.head.first);
+            for first in left.begun.into_iter().chain([begun.head.first]) {
+                let name = segment_name(first);
                 self.files.remove(&name).map_err(|error| failed(&*self.files, &name, "removing", &error))?;
             }
         }
         self.active.file.cut(size).map_err(|error| self.failed_active("cutting", &error))?;
         self.active.synced = self.active.synced.min(size);
+        if self.durability != Durability::Never {
+            // As at opening: before anything is written there.
+            self.active.file.sync().map_err(|error| self.failed_active("syncing", &error))?;
+            self.active.synced = size;
+        }
         if has_left && self.durability != Durability::Never {
             self.files.sync_names().map_err(|error| failed(&*self.files, "", "syncing", &error))?;
         }

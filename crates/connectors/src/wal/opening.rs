@@ -5,14 +5,14 @@ use super::{
     files::{Files, Stored},
     format::{Broken, FileError, Next, Records, SEGMENT_HEAD, SegmentHead, first_of_segment, segment_name},
     log::{Durability, TARGET, failed},
-    position::{Kept, POSITION, PositionFile},
+    position::{Kept, MOST_KEPT_RUNS, POSITION, PositionFile},
     segments::Segment,
 };
 use std::io;
 
-/// A segment that was found and is whole.
+/// A segment that was found and is whole. Its file is closed again: there may be more of them than a process can have
+/// open.
 pub(super) struct Found {
-    pub(super) file: Box<dyn Stored>,
     pub(super) head: SegmentHead,
     pub(super) segment: Segment,
 }
@@ -27,13 +27,21 @@ pub(super) struct There {
 
 /// Looks at what is there.
 pub(super) struct Opening<'a> {
-    pub(super) files: &'a dyn Files,
-    pub(super) durability: Durability,
+    files: &'a dyn Files,
+    durability: Durability,
     /// The segments that are kept, by their first entries.
-    pub(super) firsts: Vec<u64>,
+    firsts: Vec<u64>,
+    /// It is known what has to be there, because the position is whole.
+    pub(super) knows_all: bool,
+    /// What may be missing or not, if that is not known.
+    gaps: Vec<(u64, u64)>,
 }
 
-impl Opening<'_> {
+impl<'a> Opening<'a> {
+    pub(super) fn of(files: &'a dyn Files, durability: Durability) -> Self {
+        Self { files, durability, firsts: Vec::new(), knows_all: false, gaps: Vec::new() }
+    }
+
     /// Checks that everything is there that should be.
     pub(super) fn scan(&mut self) -> Result<There, String> {
         let names = self.files.names().map_err(|error| failed(self.files, "", "reading", &error))?;
@@ -46,25 +54,37 @@ impl Opening<'_> {
         self.drop_confirmed(&confirmed)?;
         self.drop_unfinished(kept.end)?;
         let found = self.segments(&confirmed, kept.end)?;
+        if !self.gaps.is_empty() {
+            if confirmed.runs() + self.gaps.len() > MOST_KEPT_RUNS {
+                // The gaps have to be kept, or they will count as missing the next time.
+                confirmed = Confirmed::up_to(kept.position);
+            }
+            self.gaps.iter().for_each(|(first, last)| confirmed.add(*first, *last));
+        }
         Ok(There { position, confirmed, found })
     }
 
     /// The position on disk; what is there begins anew if there is none.
-    fn position(&self, exists: bool) -> Result<PositionFile, String> {
+    fn position(&mut self, exists: bool) -> Result<PositionFile, String> {
         let opened = if exists { PositionFile::open(self.files) } else { Ok(None) };
-        if let Some(position) = opened.map_err(|error| self.refused(POSITION, &error))? {
-            return Ok(position);
-        }
+        let opened = opened.map_err(|error| self.refused(POSITION, &error))?;
         let first = self.firsts.first().copied();
-        if exists || first.is_some() {
+        self.knows_all = !exists && first.is_none() || opened.as_ref().is_some_and(|file| !file.is_doubtful);
+        if !self.knows_all {
             tracing::warn!(
                 target: TARGET,
-                "`{}` {}: nothing is known of what was confirmed. All entries that are there are delivered, from entry \
-                 {} on, and whether any are missing in front of them or at the end cannot be told",
+                "`{}` {}. Entries that are there are delivered again unless they are known to be confirmed, and \
+                 whether any are missing in front of them, between them or at the end cannot be told",
                 self.files.shown(POSITION),
-                if exists { "is damaged" } else { "is missing" },
-                first.unwrap_or_default(),
+                match (exists, opened.is_some()) {
+                    (_, true) => "is damaged in part: only something older is known of what was confirmed",
+                    (true, false) => "is damaged: nothing is known of what was confirmed",
+                    (false, false) => "is missing: nothing is known of what was confirmed",
+                },
             );
+        }
+        if let Some(position) = opened {
+            return Ok(position);
         }
         let kept = Kept { position: first.unwrap_or_default(), ..Kept::default() };
         PositionFile::create(self.files, kept).map_err(|error| failed(self.files, POSITION, "making", &error))
@@ -98,9 +118,9 @@ impl Opening<'_> {
     }
 
     /// Reads all segments. What is neither in one of them nor confirmed must not lie between them, and not in front of
-    /// `end` either.
-    fn segments(&self, confirmed: &Confirmed, end: u64) -> Result<Vec<Found>, String> {
-        let mut found: Vec<Found> = Vec::new();
+    /// `end` either; unless nobody knows: then it is a gap.
+    fn segments(&mut self, confirmed: &Confirmed, end: u64) -> Result<Vec<Found>, String> {
+        let (mut found, mut gaps): (Vec<Found>, _) = (Vec::new(), Vec::new());
         let mut next = confirmed.position();
         for (at, first) in self.firsts.iter().enumerate() {
             let previous = found.last().map(|previous| &previous.segment);
@@ -114,19 +134,24 @@ impl Opening<'_> {
                     previous.next,
                 ));
             }
-            if !confirmed.covers(next, *first) {
-                let last = first.saturating_sub(1);
+            let last = first.saturating_sub(1);
+            if !confirmed.covers(next, *first) && !self.knows_all {
+                gaps.push((next, last));
+            } else if !confirmed.covers(next, *first) {
                 return Err(self.missing((confirmed.next_open(next), last), previous, Some(*first)));
             }
             let segment = self.segment(*first, at + 1 == self.firsts.len(), end)?;
             next = next.max(segment.segment.next);
             found.push(segment);
         }
-        if confirmed.covers(next, end) {
-            return Ok(found);
+        if !confirmed.covers(next, end) && !self.knows_all {
+            gaps.push((next, end - 1));
+        } else if !confirmed.covers(next, end) {
+            let previous = found.last().map(|previous| &previous.segment);
+            return Err(self.missing((confirmed.next_open(next), end - 1), previous, None));
         }
-        let previous = found.last().map(|previous| &previous.segment);
-        Err(self.missing((confirmed.next_open(next), end.saturating_sub(1)), previous, None))
+        self.gaps = gaps;
+        Ok(found)
     }
 
     fn missing(
@@ -200,9 +225,9 @@ impl Opening<'_> {
             }
             let mut file = records.into_file();
             self.cut(&name, &mut *file, broken)?;
-            return Ok(Found { file, head, segment });
+            return Ok(Found { head, segment });
         }
-        Ok(Found { file: records.into_file(), head, segment })
+        Ok(Found { head, segment })
     }
 
     /// Cuts off the end of a segment from `broken` on, and keeps a copy of it beside.
@@ -228,7 +253,9 @@ impl Opening<'_> {
              {kept}. {meaning}",
             self.files.shown(name),
         );
-        file.cut(at).map_err(|error| failed(self.files, name, "cutting", &error))
+        file.cut(at).map_err(|error| failed(self.files, name, "cutting", &error))?;
+        // Before anything is written there: rests of this in front of that would look like damage.
+        file.sync().map_err(|error| failed(self.files, name, "syncing", &error))
     }
 
     fn copy(&self, file: &dyn Stored, from: u64, aside: &str) -> io::Result<()> {

@@ -7,6 +7,9 @@
 //!
 //! Numbers have the lowest byte first. The slots are written in turn, in place: the one with the higher sequence counts,
 //! a write that breaks off leaves the other, and nothing of this needs room on a full disk.
+//!
+//! If one slot is damaged it cannot be told which one of them that is, nor whether it said more than the other: what
+//! is whole then says what is confirmed, but not what has to be there, because segments may have been removed since.
 
 use super::{
     files::{Files, Stored},
@@ -70,12 +73,44 @@ impl Kept {
     }
 }
 
+/// What a slot says.
+enum Slot {
+    Blank,
+    Damaged,
+    Whole(u64, Kept),
+}
+
+impl Slot {
+    /// Reads a slot. An error is one that another version wrote.
+    fn read(slot: &[u8]) -> Result<Self, FileError> {
+        if slot.iter().all(|byte| *byte == 0) {
+            return Ok(Self::Blank);
+        }
+        if !slot.starts_with(&MAGIC) {
+            return Ok(Self::Damaged);
+        }
+        if let Err(error) = check_kind(slot, (MAGIC, VERSION), "the position in a log") {
+            // With nothing but its version changed it would be whole: then it is the version that is damaged.
+            let mut own = slot.to_vec();
+            own.splice(MAGIC.len()..MAGIC.len() + 4, VERSION.to_le_bytes());
+            return if Kept::from_slot(&own).is_some() { Ok(Self::Damaged) } else { Err(error) };
+        }
+        Ok(Kept::from_slot(slot).map_or(Self::Damaged, |(sequence, kept)| Self::Whole(sequence, kept)))
+    }
+
+    fn whole(self) -> Option<(u64, Kept)> {
+        if let Self::Whole(sequence, kept) = self { Some((sequence, kept)) } else { None }
+    }
+}
+
 /// The open file.
 pub(super) struct PositionFile {
     file: Box<dyn Stored>,
     sequence: u64,
     /// What it says.
     pub(super) kept: Kept,
+    /// It may have said more than that: a part of it is damaged.
+    pub(super) is_doubtful: bool,
     /// What it says survives a loss of power.
     lasts: bool,
 }
@@ -88,16 +123,20 @@ impl PositionFile {
         file.sync()?;
         let mut bytes = vec![0; SLOT * 2];
         let read = read_full(&*file, 0, &mut bytes)?;
-        let mut newest: Option<(u64, Kept)> = None;
+        let mut slots = Vec::with_capacity(2);
         for slot in bytes.chunks(SLOT) {
-            if slot.starts_with(&MAGIC) {
-                check_kind(slot, (MAGIC, VERSION), "the position in a log")?;
-                let found = Kept::from_slot(slot);
-                newest = newest.into_iter().chain(found).max_by_key(|(sequence, _)| *sequence);
-            }
+            slots.push(Slot::read(slot)?);
         }
+        let is_damaged = slots.iter().any(|slot| matches!(slot, Slot::Damaged));
+        let has_blank = slots.iter().any(|slot| matches!(slot, Slot::Blank));
+        let whole = slots.into_iter().filter_map(Slot::whole);
+        let newest = whole.max_by_key(|(sequence, _)| *sequence);
         let newest = newest.filter(|_| read == bytes.len() && file.size() == read as u64);
-        Ok(newest.map(|(sequence, kept)| Self { file, sequence, kept, lasts: true }))
+        Ok(newest.map(|(sequence, kept)| {
+            // From the second time on that something is kept, both slots have been written.
+            let is_doubtful = is_damaged || has_blank && sequence > 0;
+            Self { file, sequence, kept, is_doubtful, lasts: true }
+        }))
     }
 
     /// Makes the file, in the place of one that may be there. It lasts when this returns.
@@ -109,7 +148,7 @@ impl PositionFile {
         file.sync()?;
         files.rename(NEW_POSITION, POSITION)?;
         files.sync_names()?;
-        Ok(Self { file, sequence: 0, kept, lasts: true })
+        Ok(Self { file, sequence: 0, kept, is_doubtful: false, lasts: true })
     }
 
     /// Keeps this from now on; with `lasting`, it survives a loss of power when this returns. After an error what was

@@ -13,7 +13,7 @@ use std::{
 const MARK_EVERY: u64 = 64 * 1024;
 
 /// How large a log may grow.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Bytes of one segment. A larger entry gets a segment of its own, which counts as several.
     pub(super) chunk_size: u64,
@@ -64,8 +64,9 @@ pub(super) struct Segments {
     limits: Limits,
     /// By their first entries.
     all: BTreeMap<u64, Segment>,
-    /// What the others than the active one count for, those that are done with excluded.
+    /// What the others than the active one count for, those that are done with excluded, and their bytes.
     used: u64,
+    used_bytes: u64,
     /// Those behind which another one was begun and of which everything is confirmed.
     done: BTreeSet<u64>,
     /// One was done with since this was last asked.
@@ -82,6 +83,26 @@ pub(super) struct Place {
     pub(super) index: u64,
     /// It is the first of a segment that is to be made for it.
     pub(super) begins_segment: bool,
+}
+
+/// Why there is no place for an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoRoom {
+    /// Bytes that it takes in a file.
+    pub(super) bytes: u64,
+    /// Files with something that is not confirmed, and their bytes.
+    pub(super) files: u64,
+    pub(super) used_bytes: u64,
+    /// What they count for: a file that is larger than it should be counts as several.
+    pub(super) chunks: u64,
+    pub(super) limits: Limits,
+}
+
+impl NoRoom {
+    /// It would not even fit into an empty log.
+    pub(super) fn is_for_good(&self) -> bool {
+        self.limits.chunks(SEGMENT_HEAD + self.bytes) > self.limits.max_chunks
+    }
 }
 
 /// Where to begin to look for an entry.
@@ -101,8 +122,8 @@ impl Segments {
     /// Segments that lie on disk.
     pub(super) fn new(limits: Limits, found: Vec<Segment>, confirmed: &Confirmed) -> Self {
         let all = found.into_iter().map(|segment| (segment.first, segment)).collect();
-        let (done, used, written) = (BTreeSet::new(), 0, (0, 0, 0));
-        let mut segments = Self { limits, all, used, done, is_news: false, written };
+        let (done, written) = (BTreeSet::new(), (0, 0, 0));
+        let mut segments = Self { limits, all, used: 0, used_bytes: 0, done, is_news: false, written };
         let active = segments.active();
         for segment in segments.all.range(..active).map(|(_, segment)| segment) {
             if confirmed.covers(segment.first, segment.next) {
@@ -110,6 +131,7 @@ impl Segments {
                 segments.is_news = true;
             } else {
                 segments.used += limits.chunks(segment.size);
+                segments.used_bytes += segment.size;
             }
         }
         segments.all_written();
@@ -126,14 +148,18 @@ impl Segments {
         self.all.last_key_value().map_or(0, |(_, segment)| segment.next)
     }
 
-    /// How many segments count, of how many there may be, and bytes of one.
-    pub(super) fn usage(&self) -> (u64, Limits) {
-        let active = self.all.last_key_value().map_or(0, |(_, active)| self.limits.chunks(active.size));
-        (self.used + active, self.limits)
+    /// Finds a place for an entry whose body has `body` bytes, unless there is no room. What is confirmed takes none.
+    pub(super) fn add(&mut self, body: usize, confirmed: &Confirmed) -> Result<Place, NoRoom> {
+        self.find(body, confirmed).ok_or_else(|| {
+            let (bytes, limits) = (RECORD_HEAD + body as u64, self.limits);
+            let files = (self.all.len() - self.done.len()) as u64;
+            let active = self.all.last_key_value().map_or(0, |(_, active)| active.size);
+            let (used_bytes, chunks) = (self.used_bytes + active, self.used + limits.chunks(active));
+            NoRoom { bytes, files, used_bytes, chunks, limits }
+        })
     }
 
-    /// Finds a place for an entry whose body has `body` bytes. `None`: there is no room. What is confirmed takes none.
-    pub(super) fn add(&mut self, body: usize, confirmed: &Confirmed) -> Option<Place> {
+    fn find(&mut self, body: usize, confirmed: &Confirmed) -> Option<Place> {
         let bytes = RECORD_HEAD + body as u64;
         let limits = self.limits;
         let mut last = self.all.last_entry()?;
@@ -142,7 +168,8 @@ impl Segments {
         let fits = active.size + bytes <= limits.chunk_size;
         let begins_segment = is_begun && !fits;
         let is_done = begins_segment && confirmed.covers(active.first, active.next);
-        let left = if begins_segment && !is_done { limits.chunks(active.size) } else { 0 };
+        let left_bytes = if begins_segment && !is_done { active.size } else { 0 };
+        let left = if left_bytes > 0 { limits.chunks(left_bytes) } else { 0 };
         if !(is_begun && fits) {
             let size = if begins_segment { SEGMENT_HEAD } else { active.size };
             if self.used + left + limits.chunks(size + bytes) > limits.max_chunks {
@@ -155,6 +182,7 @@ impl Segments {
                 self.is_news = true;
             }
             self.used += left;
+            self.used_bytes += left_bytes;
             let mut segment = Segment::new(index);
             segment.add(bytes);
             self.all.insert(index, segment);
@@ -180,6 +208,7 @@ impl Segments {
         for left in self.all.range(segment..active).map(|(_, left)| left) {
             if !self.done.remove(&left.first) {
                 self.used -= self.limits.chunks(left.size);
+                self.used_bytes -= left.size;
             }
         }
         self.all.split_off(&(segment + 1));
@@ -204,6 +233,12 @@ impl Segments {
         Some(Way { segment: segment.first, index, at, size: segment.written })
     }
 
+    /// The first entry that is there behind `index`, if any.
+    pub(super) fn behind(&self, index: u64) -> Option<u64> {
+        let (first, segment) = self.all.range(index + 1..).next()?;
+        (segment.next > *first).then_some(*first)
+    }
+
     /// The entry behind the last one of the segment whose first entry is `first`.
     pub(super) fn end_of(&self, first: u64) -> u64 {
         self.all.get(&first).map_or(first, |segment| segment.next)
@@ -217,6 +252,7 @@ impl Segments {
         for segment in touched.map(|(_, segment)| segment) {
             if confirmed.covers(segment.first, segment.next) && self.done.insert(segment.first) {
                 self.used -= self.limits.chunks(segment.size);
+                self.used_bytes -= segment.size;
                 self.is_news = true;
             }
         }
@@ -258,7 +294,7 @@ mod tests {
 
     /// Adds an entry and writes it; says whether a segment was begun for it.
     fn add(segments: &mut Segments, body: usize, position: u64) -> Option<bool> {
-        let place = segments.add(body, &Confirmed::up_to(position))?;
+        let place = segments.add(body, &Confirmed::up_to(position)).ok()?;
         segments.all_written();
         Some(place.begins_segment)
     }
@@ -275,7 +311,13 @@ mod tests {
         let mut segments = segments(228, 2);
         let seen: Vec<_> = (0..5).map(|_| add(&mut segments, 71, 0)).collect();
         assert_eq!(seen, [Some(false), Some(false), Some(true), Some(false), None]);
-        assert_eq!((segments.next(), segments.usage().0), (4, 2));
+        let full = segments.add(71, &Confirmed::up_to(0)).unwrap_err();
+        assert_eq!((segments.next(), full.files, full.used_bytes, full.chunks), (4, 2, 456, 2));
+        assert!(!full.is_for_good() && !segments.add(399, &Confirmed::up_to(0)).unwrap_err().is_for_good());
+        assert!(
+            segments.add(400, &Confirmed::up_to(0)).unwrap_err().is_for_good(),
+            "457 bytes with both heads"
+        );
         assert_eq!(confirm(&mut segments, 0, 2), [segment_name(0)]);
         assert_eq!(add(&mut segments, 71, 2), Some(true), "the first two are confirmed");
         assert_eq!(confirm(&mut segments, 0, 3), [""; 0]);
@@ -289,7 +331,7 @@ mod tests {
         assert_eq!(add(&mut segments, 71, 0), Some(false));
         assert_eq!(add(&mut segments, 71, 0), None);
         assert_eq!(confirm(&mut segments, 0, 1), [""; 0], "it is the one that is written");
-        assert!(segments.add(71, &Confirmed::up_to(1)).is_some_and(|place| place.begins_segment));
+        assert!(segments.add(71, &Confirmed::up_to(1)).is_ok_and(|place| place.begins_segment));
         assert_eq!(confirm(&mut segments, 0, 1), [""; 0], "it is to be left first");
         segments.all_written();
         assert_eq!(confirm(&mut segments, 0, 1), [segment_name(0)]);
@@ -300,7 +342,7 @@ mod tests {
         let mut segments = segments(228, 4);
         (0..8).for_each(|_| assert!(add(&mut segments, 71, 0).is_some()));
         assert_eq!(confirm(&mut segments, 1, 6), [segment_name(2), segment_name(4)]);
-        assert_eq!(segments.usage().0, 2);
+        assert_eq!(segments.add(1_000, &Confirmed::up_to(0)).unwrap_err().files, 2);
         assert!(segments.way_to(0).is_some() && segments.way_to(3).is_none() && segments.way_to(7).is_some());
         assert!(segments.has_news() && segments.take_news() && !segments.has_news());
         (0..4).for_each(|_| assert!(add(&mut segments, 71, 0).is_some()));
@@ -312,7 +354,7 @@ mod tests {
         let mut segments = segments(328, 10);
         (0..2).for_each(|_| assert!(add(&mut segments, 71, 0).is_some()));
         let before = format!("{segments:?}");
-        (0..9).for_each(|_| assert!(segments.add(71, &Confirmed::up_to(0)).is_some()));
+        (0..9).for_each(|_| assert!(segments.add(71, &Confirmed::up_to(0)).is_ok()));
         segments.not_written();
         assert_eq!(format!("{segments:?}"), before);
         (0..28).for_each(|_| assert!(add(&mut segments, 71, 0).is_some()));

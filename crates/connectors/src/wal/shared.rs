@@ -3,21 +3,21 @@
 use super::{
     confirmed::Confirmed,
     log::TARGET,
-    segments::{Limits, Place, Segments, Way},
-    turn::{Step, Turn},
+    segments::{NoRoom, Place, Segments, Way},
+    turn::{Step, Stuck, Turn},
     worker::Job,
 };
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
-use tremor_event::{Listener, Outcome, Settlement};
+use tremor_event::{Listener, Outcome, PullRange, Settlement};
 
 /// Confirmations after which the position is kept without waiting any longer.
 const MANY_CONFIRMATIONS: u64 = 4096;
-/// Failures of one entry of which the user is told, and how often at most.
-const MANY_FAILURES: u32 = 3;
+/// How often reading goes back to one entry before the user is told, and how often that is done at most.
+const MANY_TIMES: u32 = 3;
 const COMPLAINTS_APART: Duration = Duration::from_secs(10);
 
 /// The state of an open log.
@@ -54,10 +54,20 @@ enum Told {
 
 /// What the source half may do.
 pub(super) enum Task {
-    /// Read these entries, all of one segment, and the way to the first.
-    Read(Way, Vec<u64>),
+    /// Read this.
+    Read(Reading),
     /// Wait for news; with a time, until then at most.
     Wait(Option<Instant>),
+}
+
+/// Entries to read.
+pub(super) struct Reading {
+    /// The way to the first.
+    pub(super) way: Way,
+    /// Which ones, in ascending order, all of one segment; never empty.
+    pub(super) wanted: Vec<u64>,
+    /// The generation of deliveries that they belong to.
+    pub(super) generation: u64,
 }
 
 impl Shared {
@@ -102,14 +112,9 @@ impl Shared {
     }
 
     /// A place for an entry of `body` bytes, if there is room.
-    pub(super) fn place(&self, body: usize) -> Option<Place> {
+    pub(super) fn place(&self, body: usize) -> Result<Place, NoRoom> {
         let state = &mut *self.state();
         state.segments.add(body, &state.confirmed)
-    }
-
-    /// How many segments count, of how many there may be, and bytes of one.
-    pub(super) fn usage(&self) -> (u64, Limits) {
-        self.state().segments.usage()
     }
 
     /// What was given a place since everything had last been written could not be written.
@@ -139,34 +144,41 @@ impl Shared {
     /// What the source half may do now: read up to `most` entries, or wait.
     pub(super) fn task(&self, most: usize, now: Instant) -> Task {
         let state = &mut *self.state();
-        let (from, is_again) = match state.turn.step(&state.confirmed, state.visible, now) {
-            Step::Again(from) => (from, true),
-            Step::Read(from) => (from, false),
-            Step::Wait(until) => return Task::Wait(until),
-        };
-        let Some(way) = state.segments.way_to(from) else { return Task::Wait(None) };
-        let end = state.segments.end_of(way.segment).min(state.visible);
-        if is_again {
-            let end = end.min(from.saturating_add(MOST_SKIPPED));
-            return Task::Read(way, state.turn.again(from, end, now).take(most).collect());
+        loop {
+            let (step, stuck) = state.turn.step(&state.confirmed, state.visible, now);
+            stuck.into_iter().for_each(|stuck| state.complain(&stuck, now));
+            let (from, most) = match step {
+                Step::Read(from) => (from, most),
+                Step::ReadAlone(entry) => (entry, 1),
+                Step::Wait(until) => return Task::Wait(until),
+            };
+            if let Some(way) = state.segments.way_to(from) {
+                let (wanted, generation) = (state.wanted(from, way, most), state.turn.generation());
+                return Task::Read(Reading { way, wanted, generation });
+            }
+            // Its segment is done with: it was confirmed and is given again no more, if that was to be.
+            match (step, state.segments.behind(from)) {
+                (Step::Read(_), Some(next)) => state.turn.skip_to(next),
+                _ => return Task::Wait(None),
+            }
         }
-        let mut wanted = Vec::new();
-        let mut next = from;
-        while wanted.len() < most && next < end && next - from < MOST_SKIPPED {
-            wanted.push(next);
-            next = state.confirmed.next_open(next + 1);
-        }
-        Task::Read(way, wanted)
     }
 
-    /// These entries are on their way; the source half goes on behind the last of them.
-    pub(super) fn under_way(&self, entries: &[u64]) {
-        self.state().turn.gave(entries);
+    /// The entries up to and with `last` are on their way, in deliveries of that generation. `false`, and nothing is
+    /// done, if something has failed meanwhile: they have to wait.
+    pub(super) fn under_way(&self, last: u64, generation: u64) -> bool {
+        self.state().turn.gave(last, generation)
     }
 
     /// Whether `entry` is confirmed.
+    #[cfg(test)]
     pub(super) fn is_confirmed(&self, entry: u64) -> bool {
         self.state().confirmed.covers(entry, entry + 1)
+    }
+
+    /// Whether the segment with `entry` is done with.
+    pub(super) fn is_gone(&self, entry: u64) -> bool {
+        self.state().segments.way_to(entry).is_none()
     }
 
     /// What is confirmed, to be kept; and whether segments are done with since this was last asked.
@@ -186,43 +198,63 @@ impl Shared {
 const MOST_SKIPPED: u64 = 4096;
 
 impl State {
-    /// The entries from `first` to `last`, as far as they are not confirmed, failed.
-    fn failed(&mut self, first: u64, last: u64) {
-        let now = Instant::now();
-        let mut entry = self.confirmed.next_open(first);
-        while entry <= last {
-            let failures = self.turn.failed(entry, now);
-            let is_quiet = self.complained.is_none_or(|last| now.duration_since(last) >= COMPLAINTS_APART);
-            if failures >= MANY_FAILURES && is_quiet {
-                self.complained = Some(now);
-                tracing::warn!(
-                    target: TARGET,
-                    "entry {entry} of the log `{}` failed {failures} times and will be delivered again and again: \
-                     until it is confirmed, the file that it lies in stays. Entries like this one: {}",
-                    self.shown,
-                    self.turn.open_retries(),
-                );
+    /// The entries to give from `from` on, which lies in the segment at the end of `way`.
+    fn wanted(&self, from: u64, way: Way, most: usize) -> Vec<u64> {
+        let end = self.segments.end_of(way.segment).min(self.visible);
+        let (mut wanted, mut next) = (Vec::new(), from);
+        while wanted.len() < most && next < end && next - from < MOST_SKIPPED {
+            wanted.push(next);
+            next = self.turn.behind(next, &self.confirmed);
+        }
+        wanted
+    }
+
+    /// Tells the user of what fails and fails, now and then.
+    fn complain(&mut self, Stuck { entry, times }: &Stuck, now: Instant) {
+        let is_quiet = self.complained.is_none_or(|last| now.duration_since(last) >= COMPLAINTS_APART);
+        if *times >= MANY_TIMES && is_quiet {
+            self.complained = Some(now);
+            tracing::warn!(
+                target: TARGET,
+                "entry {entry} of the log `{}` failed, {times} times in a row without getting any further: until it is \
+                 confirmed, nothing behind it is delivered. If it can never be handled, let a script send what is like \
+                 it somewhere else",
+                self.shown,
+            );
+        }
+    }
+
+    /// What became of some entries, in deliveries of that generation.
+    fn settled(&mut self, PullRange { first, last }: PullRange, outcome: Outcome, generation: u64) {
+        match outcome {
+            Outcome::Delivered { .. } | Outcome::Discarded => {
+                self.confirmed.add(first, last);
+                self.segments.settled(first, last, &self.confirmed);
+                self.untidied += last - first + 1;
             }
-            entry = self.confirmed.next_open(entry + 1);
+            Outcome::Failed => {
+                let open = self.confirmed.next_open(first);
+                if open <= last {
+                    self.turn.failed(open, generation, Instant::now());
+                }
+            }
+            Outcome::Withheld => self.turn.withheld(first, last, generation),
         }
     }
 }
 
-impl Listener for Shared {
+/// Hears what becomes of the deliveries of one generation.
+pub(super) struct Hearing {
+    pub(super) shared: Arc<Shared>,
+    pub(super) generation: u64,
+}
+
+impl Listener for Hearing {
     fn settled(&self, settlement: Settlement<'_>) {
-        let mut guard = self.state();
+        let mut guard = self.shared.state();
         let state = &mut *guard;
         for pulls in settlement.pulls {
-            match settlement.outcome {
-                Outcome::Delivered { .. } | Outcome::Discarded => {
-                    state.confirmed.add(pulls.first, pulls.last);
-                    state.turn.confirmed(pulls.first, pulls.last);
-                    state.segments.settled(pulls.first, pulls.last, &state.confirmed);
-                    state.untidied += pulls.last - pulls.first + 1;
-                }
-                Outcome::Failed => state.failed(pulls.first, pulls.last),
-                Outcome::Withheld => {}
-            }
+            state.settled(*pulls, settlement.outcome, self.generation);
         }
         let tell = match state.untidied {
             0 => Told::Nothing,
@@ -238,8 +270,8 @@ impl Listener for Shared {
         drop(guard);
         if let Some(job) = job {
             // A worker that has ended kept the position that it knew; the rest is delivered again.
-            let _has_ended = !self.send(job);
+            let _has_ended = !self.shared.send(job);
         }
-        self.news.notify_one();
+        self.shared.news.notify_one();
     }
 }

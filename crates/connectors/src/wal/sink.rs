@@ -3,7 +3,7 @@
 use super::{
     entry,
     log::{Batch, WriteError},
-    segments::Limits,
+    segments::{Limits, NoRoom},
     worker::Worker,
 };
 use async_trait::async_trait;
@@ -29,6 +29,30 @@ pub(super) struct WalSink {
 impl WalSink {
     pub(super) fn new(worker: Arc<Worker>, shown: String) -> Self {
         Self { worker, shown, batch: Batch::default(), receipts: Vec::new(), since: None }
+    }
+
+    /// The message for an event that finds no room.
+    fn exceeded(&self, no_room: NoRoom) -> String {
+        let NoRoom { bytes, files, used_bytes, chunks, limits: Limits { chunk_size, max_chunks } } = no_room;
+        let most = chunk_size.saturating_mul(max_chunks);
+        let allowed = format!("`chunk_size` {chunk_size} * `max_chunks` {max_chunks} = {most} bytes");
+        let in_use = format!("{files} files with {used_bytes} bytes are not confirmed");
+        let what = if no_room.is_for_good() {
+            format!(
+                "an entry of {bytes} bytes never fits into it, not even when it is empty: {allowed}. Raise one of them"
+            )
+        } else if chunks > max_chunks {
+            format!(
+                "it has more than it may: {in_use}, allowed are {allowed}. These were larger when the files were written; \
+                 raise one of them, or wait until enough is confirmed"
+            )
+        } else {
+            format!(
+                "no room for another entry of {bytes} bytes: {in_use}, allowed are {allowed}. Look why what stands behind \
+                 the log does not confirm, or raise `max_chunks`"
+            )
+        };
+        format!("WAL Size Exceeded in `{}`: {what}", self.shown)
     }
 
     async fn write(&mut self) -> Result<(), SinkError> {
@@ -62,16 +86,8 @@ impl EventSink for WalSink {
         }
         let shared = &self.worker.shared;
         let write = |body: &mut Vec<u8>| entry::encode(&event, body);
-        if !self.batch.add(event.is_batch, write, |length| shared.place(length)) {
-            let (used, limits) = shared.usage();
-            let Limits { chunk_size, max_chunks } = limits;
-            return Err(SinkError::Failed(format!(
-                "WAL Size Exceeded: no room for another entry in `{}`: {used} of {max_chunks} files (`max_chunks`) of \
-                 {chunk_size} bytes (`chunk_size`) are in use. Look why what stands behind the log does not confirm, or \
-                 raise `max_chunks`",
-                self.shown
-            )));
-        }
+        let added = self.batch.add(event.is_batch, write, |length| shared.place(length));
+        added.map_err(|no_room| SinkError::Failed(self.exceeded(no_room)))?;
         if let Some(receipt) = receipt {
             self.since.get_or_insert_with(Instant::now);
             self.receipts.push(receipt);

@@ -5,7 +5,7 @@ use super::{
     files::Files,
     format::{Broken, Next, Records, SegmentHead, segment_name},
     segments::Way,
-    shared::Task,
+    shared::{Hearing, Reading, Task},
     worker::Worker,
 };
 use async_trait::async_trait;
@@ -21,16 +21,19 @@ const ENOUGH_BYTES: usize = 256 * 1024;
 pub(super) struct WalSource {
     worker: Arc<Worker>,
     reader: Option<Reader>,
+    /// Hears of what was given last.
+    hearing: Arc<Hearing>,
     /// The first entry that this process wrote: the ids that are stored in earlier ones mean nothing any more.
     born: u64,
 }
 
 impl WalSource {
     pub(super) fn new(worker: Arc<Worker>, files: Arc<dyn Files>, born: u64) -> Self {
-        Self { worker, reader: Some(Reader::new(files)), born }
+        let hearing = Arc::new(Hearing { shared: worker.shared.clone(), generation: 0 });
+        Self { worker, reader: Some(Reader::new(files)), hearing, born }
     }
 
-    /// Reads these entries, or those of them that are enough for once. `None`: they were confirmed meanwhile.
+    /// Reads these entries, or those of them that are enough for once. `None`: their segment is done with and gone.
     async fn read(&mut self, way: Way, wanted: Vec<u64>) -> Result<Option<Vec<(u64, Event)>>, String> {
         let Some(mut reader) = self.reader.take() else { return Err("reading was given up".to_owned()) };
         let first = wanted.first().copied();
@@ -42,8 +45,7 @@ impl WalSource {
         self.reader = Some(reader);
         match read {
             Ok(entries) => Ok(Some(entries)),
-            // Its segment may have been removed, but only because nobody needs it.
-            Err(_) if first.is_some_and(|first| self.worker.shared.is_confirmed(first)) => Ok(None),
+            Err(_) if first.is_some_and(|first| self.worker.shared.is_gone(first)) => Ok(None),
             Err(cause) => Err(cause),
         }
     }
@@ -52,7 +54,7 @@ impl WalSource {
 #[async_trait]
 impl Source for WalSource {
     fn listener(&self) -> Option<Arc<dyn Listener>> {
-        Some(self.worker.shared.clone())
+        Some(self.hearing.clone())
     }
 
     async fn pull(&mut self, intake: &mut Intake) -> Result<Pulled, SourceError> {
@@ -62,8 +64,9 @@ impl Source for WalSource {
             if let Some(failure) = shared.failure() {
                 return Err(lost(failure));
             }
-            let (way, wanted) = match shared.task(MAX_ENTRIES_PER_PULL, Instant::now()) {
-                Task::Read(way, wanted) => (way, wanted),
+            let Reading { way, wanted, generation } = match shared.task(MAX_ENTRIES_PER_PULL, Instant::now())
+            {
+                Task::Read(reading) => reading,
                 Task::Wait(None) => {
                     shared.news.notified().await;
                     continue;
@@ -76,7 +79,13 @@ impl Source for WalSource {
                 }
             };
             let Some(entries) = self.read(way, wanted).await.map_err(lost)? else { continue };
-            shared.under_way(&entries.iter().map(|(index, _)| *index).collect::<Vec<_>>());
+            let Some((last, _)) = entries.last() else { continue };
+            if !shared.under_way(*last, generation) {
+                continue;
+            }
+            if self.hearing.generation != generation {
+                self.hearing = Arc::new(Hearing { shared, generation });
+            }
             for (index, event) in entries {
                 let made = Made {
                     from: (index >= self.born).then_some(event.id),

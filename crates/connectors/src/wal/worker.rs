@@ -124,8 +124,7 @@ impl AtWork {
                     self.tidy()?;
                 }
                 Ok(Job::Stop(stopped)) => {
-                    self.log.finish()?;
-                    self.tidy()?;
+                    self.finish()?;
                     return Ok(stopped);
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(None),
@@ -150,6 +149,12 @@ impl AtWork {
         Ok(())
     }
 
+    /// Ends in good order: everything is safe when this returns, and what is confirmed too. See [`Self::tidy`].
+    pub(super) fn finish(&mut self) -> Result<bool, String> {
+        self.log.finish()?;
+        self.keep(true)
+    }
+
     fn tidy_soon(&mut self) {
         let interval = self.interval;
         self.due.get_or_insert_with(|| Instant::now() + interval);
@@ -158,10 +163,15 @@ impl AtWork {
     /// Makes everything last, and removes what nobody needs. An error makes the log unusable; `false` is for what can
     /// be tried again and harms nobody meanwhile.
     pub(super) fn tidy(&mut self) -> Result<bool, String> {
+        self.keep(false)
+    }
+
+    /// The same; with `lasting`, what is confirmed is safe when this returns, whatever the durability.
+    fn keep(&mut self, lasting: bool) -> Result<bool, String> {
         self.due = None;
         self.log.sync()?;
         let (confirmed, has_news) = self.shared.to_keep();
-        let kept = self.log.persist(&confirmed, has_news);
+        let kept = self.log.persist(&confirmed, has_news || lasting);
         let done = kept.and_then(|kept| self.log.remove(self.shared.take_done(&kept)));
         if let Err(cause) = &done {
             if !self.has_warned {

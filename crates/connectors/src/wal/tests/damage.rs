@@ -1,11 +1,11 @@
 //! Files that something happened to.
 
-use super::disk::{Chance, Disk};
+use super::disk::{Chance, Disk, Sync};
 use crate::wal::{
     confirmed::Confirmed,
     entry,
     files::Files,
-    format::{RECORD_HEAD, SEGMENT_HEAD, SegmentHead, segment_name},
+    format::{RECORD_HEAD, SEGMENT_HEAD, SegmentHead, checksum, segment_name},
     log::{Batch, Durability, Log, Opened},
     position::{Kept, PositionFile},
     segments::Limits,
@@ -41,7 +41,7 @@ fn append(opened: Opened, numbers: std::ops::Range<u64>, together: bool) -> (Log
             is_batch: false,
             receipt: None,
         };
-        assert!(batch.add(false, |body| entry::encode(&event, body), |length| shared.place(length)));
+        batch.add(false, |body| entry::encode(&event, body), |length| shared.place(length)).unwrap();
         if !together {
             log.write(&std::mem::take(&mut batch)).unwrap();
         }
@@ -176,10 +176,54 @@ fn a_broken_position_repeats_and_loses_nothing() {
         assert_eq!(open(&disk).unwrap().confirmed.position(), 0);
     }
     let mut newer = content;
-    newer[8] = 9;
+    newer[4096 + 8] = 9;
+    let sum = checksum(0, &newer[4096..4096 + 40]).to_le_bytes();
+    newer[4096 + 40..4096 + 44].copy_from_slice(&sum);
     disk.set_content("position", newer);
     let error = next(&disk).unwrap_err();
     assert!(error.contains("disk/position") && error.contains("version 9"), "{error}");
+}
+
+/// Between what the two slots say, segments were removed. If one of the slots is damaged, the other is not the truth.
+#[test]
+fn any_damage_to_a_position_repeats_entries_and_claims_no_loss() {
+    for removed in [&[0][..], &[1], &[0, 1]] {
+        let disk = Disk::forgetting(None);
+        let (mut log, _) = append(open(&disk).unwrap(), 0..30, true);
+        log.finish().unwrap();
+        log.sync().unwrap();
+        let names: Vec<_> = [0, 10, 20].map(segment_name).into();
+        let mut confirmed = Confirmed::up_to(0);
+        confirmed.add(12, 12);
+        log.persist(&confirmed, true).unwrap();
+        removed.iter().for_each(|segment| confirmed.add(segment * 10, segment * 10 + 9));
+        log.persist(&confirmed, true).unwrap();
+        drop(log);
+        for segment in removed {
+            Files::remove(&disk, &names[usize::try_from(*segment).unwrap()]).unwrap();
+        }
+        let whole = disk.content("position");
+        let there = |entry: u64| !removed.contains(&(entry / 10));
+        for slot in [0, 4096] {
+            for at in 0..44 + 16 {
+                let mut flipped = whole.clone();
+                flipped[slot + at] ^= 1;
+                disk.set_content("position", flipped);
+                let opened = open(&disk).unwrap_or_else(|error| panic!("{removed:?} byte {at}: {error}"));
+                assert_eq!(opened.segments.next(), 30);
+                for entry in 0..30 {
+                    let comes = opened.confirmed.next_open(entry) == entry;
+                    assert_eq!(comes, there(entry) && entry != 12, "{removed:?} {at}: {entry}");
+                }
+            }
+        }
+        disk.set_content("position", vec![0; 8192]);
+        let opened = open(&disk).unwrap();
+        assert!((0..30).all(|entry| (opened.confirmed.next_open(entry) == entry) == there(entry)));
+        let written = disk.content("position");
+        assert_eq!(open(&disk).unwrap().confirmed.position(), opened.confirmed.position());
+        assert_eq!(written.len(), 8192);
+    }
 }
 
 #[test]
@@ -362,4 +406,24 @@ fn without_a_position_everything_that_is_there_comes() {
     Files::remove(&disk, &segment_name(0)).unwrap();
     let opened = open(&disk).unwrap();
     assert_eq!((opened.confirmed.position(), opened.segments.next()), (10, 30));
+}
+
+/// A position that had to be made anew is not gone after the next loss of power.
+#[test]
+fn a_position_that_was_made_anew_lasts() {
+    let comes_again = |forgets: Option<Sync>, seed: u64| {
+        let disk = Disk::forgetting(forgets);
+        let (log, _) = append(open(&disk).unwrap(), 0..5, true);
+        close(log, &Confirmed::up_to(0));
+        Files::remove(&disk, "position").unwrap();
+        Files::sync_names(&disk).unwrap();
+        open(&disk).unwrap().log.persist(&Confirmed::up_to(3), true).unwrap();
+        disk.lose_power(&mut Chance(seed));
+        open(&disk).unwrap().confirmed.position() == 0
+    };
+    assert!((0..50).all(|seed| !comes_again(None, seed)));
+    assert!(
+        (0..50).any(|seed| comes_again(Some(Sync::NamesAfterRename), seed)),
+        "this sync is there for something"
+    );
 }

@@ -28,6 +28,8 @@ pub(super) enum Sync {
     SegmentHead,
     /// Of a segment behind which the next one is begun.
     SegmentBeforeNext,
+    /// Of a segment of which the end was cut off.
+    SegmentAfterCut,
     /// Of a segment at any other time.
     SegmentContent,
     PositionContent,
@@ -59,6 +61,9 @@ struct State {
     synced: Option<usize>,
     /// There is no room for files to grow.
     is_full: bool,
+    /// Files that are open, and how many were at most.
+    open: usize,
+    most_open: usize,
     /// Operations until the machine stops, in the middle of whatever it does.
     fuse: Option<usize>,
 }
@@ -171,6 +176,18 @@ impl Disk {
         self.state().is_opening = true;
     }
 
+    /// How many files were open at the same time, at most.
+    pub(super) fn most_open(&self) -> usize {
+        self.state().most_open
+    }
+
+    fn handle(self: &Arc<Self>, inode: usize, name: &str) -> Box<dyn Stored> {
+        let mut state = self.state();
+        state.open += 1;
+        state.most_open = state.most_open.max(state.open);
+        Box::new(Handle { disk: self.clone(), inode, is_segment: name.ends_with(".wal") })
+    }
+
     pub(super) fn content(&self, name: &str) -> Vec<u8> {
         let state = self.state();
         state.inodes[state.names[name]].content.clone()
@@ -243,12 +260,13 @@ impl Files for Arc<Disk> {
                 inode
             }
         };
-        Ok(Box::new(Handle { disk: self.clone(), inode, is_segment: name.ends_with(".wal") }))
+        drop(state);
+        Ok(self.handle(inode, name))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Stored>> {
         let inode = self.state().names.get(name).copied().ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(Handle { disk: self.clone(), inode, is_segment: name.ends_with(".wal") }))
+        Ok(self.handle(inode, name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -297,6 +315,12 @@ struct Handle {
     disk: Arc<Disk>,
     inode: usize,
     is_segment: bool,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.disk.state().open -= 1;
+    }
 }
 
 impl Handle {
@@ -353,7 +377,10 @@ impl Stored for Handle {
         let mut state = self.disk.state();
         state.operation()?;
         let is_head = state.inodes[self.inode].content.len() as u64 == SEGMENT_HEAD;
+        let is_cut = matches!(state.inodes[self.inode].changes.last(), Some(ContentChange::Cut(_)));
         match (self.is_segment, state.forgets) {
+            (true, Some(Sync::SegmentAfterCut)) if is_cut => {}
+            (true, _) if is_cut => state.sync(self.inode),
             (true, Some(Sync::SegmentHead)) if is_head => {}
             (true, _) if !is_head => state.synced = Some(self.inode),
             (false, Some(Sync::PositionContent)) => {}

@@ -6,13 +6,12 @@ use crate::wal::{
     format::segment_name,
     log::{Batch, Durability, Log},
     segments::Limits,
-    shared::{Shared, Task},
+    shared::{Hearing, Reading, Shared, Task},
     sink::WalSink,
     source::{Reader, WalSource},
     worker::{AtWork, Worker},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
@@ -39,6 +38,11 @@ fn event(heard: &Arc<Heard>) -> Event {
         is_batch: false,
         receipt: Some(Receipt::to(heard.clone())),
     }
+}
+
+fn confirm(shared: &Arc<Shared>, pulls: &[PullRange]) {
+    let hearing = Hearing { shared: shared.clone(), generation: 0 };
+    hearing.settled(Settlement { stream: 0, pulls, outcome: Outcome::Discarded });
 }
 
 #[tokio::test]
@@ -71,10 +75,11 @@ async fn what_the_disk_refuses_fails_and_both_halves_are_lost() {
     assert!(matches!(pulled, Err(SourceError::Lost { cause, .. }) if cause.contains("syncing")));
 }
 
-/// Two of many entries always fail: all others are delivered all the same, from segments of their own too.
+/// An entry fails and fails and is confirmed at last. Until then nothing else comes but what was on its way.
 #[tokio::test]
-async fn what_always_fails_holds_up_nobody_else() {
+async fn what_fails_and_fails_holds_up_those_behind_it_and_comes_alone() {
     const ENTRIES: u64 = 400;
+    const FAILS: usize = 30;
     let disk = Disk::forgetting(None);
     let files: Arc<dyn Files> = Arc::new(disk.clone());
     let limits = Limits { chunk_size: 1_000, max_chunks: 1_000 };
@@ -88,28 +93,35 @@ async fn what_always_fails_holds_up_nobody_else() {
 
     let shared = &worker.shared;
     let mut reader = Reader::new(files);
-    let (mut delivered, mut failed) = (BTreeSet::new(), BTreeMap::new());
-    for pull in 0..200 {
-        // Every other time it is long after the last.
-        let now = Instant::now() + Duration::from_secs(10 * (pull % 2));
-        let Task::Read(way, wanted) = shared.task(128, now) else { continue };
-        let entries = reader.read(way, &wanted).unwrap();
-        shared.under_way(&entries.iter().map(|(index, _)| *index).collect::<Vec<_>>());
-        for (index, _) in entries {
-            let fails = index == 5 || index == 100;
-            if fails {
-                *failed.entry(index).or_insert(0) += 1;
-            } else {
-                assert!(delivered.insert(index), "{index} comes once");
+    let (mut given, mut fails, mut now) = (Vec::new(), 0, Instant::now());
+    while shared.position() < ENTRIES {
+        let Reading { way, wanted, generation } = match shared.task(128, now) {
+            Task::Read(reading) => reading,
+            Task::Wait(Some(until)) => {
+                now = until;
+                continue;
             }
-            let outcome = if fails { Outcome::Failed } else { Outcome::Delivered { took_ns: 1 } };
+            Task::Wait(None) => panic!("nothing is under way: {given:?}"),
+        };
+        // What was confirmed may be gone before it could be given again.
+        let Ok(entries) = reader.read(way, &wanted) else { continue };
+        assert!(shared.under_way(entries.last().unwrap().0, generation));
+        let hearing = Hearing { shared: shared.clone(), generation };
+        for (index, _) in entries {
+            given.push(index);
+            let fails_now = index == 5 && fails < FAILS;
+            fails += usize::from(fails_now);
+            let outcome = if fails_now { Outcome::Failed } else { Outcome::Delivered { took_ns: 1 } };
             let pulls = &[PullRange { first: index, last: index }];
-            shared.settled(Settlement { stream: 0, pulls, outcome });
+            hearing.settled(Settlement { stream: 0, pulls, outcome });
         }
     }
-    assert_eq!(delivered.len() as u64, ENTRIES - 2);
-    assert!(failed[&5] > 10 && failed.contains_key(&100), "{failed:?}");
-    assert_eq!(shared.position(), 5);
+    let fifth: Vec<_> = (0..given.len()).filter(|at| given[*at] == 5).collect();
+    assert_eq!(fifth.len(), FAILS + 1);
+    assert_eq!(fifth[28] - fifth[2], 26, "it came alone");
+    let last = fifth[fifth.len() - 1];
+    assert!(given[last..].is_sorted() && given[last..].ends_with(&[ENTRIES - 1]), "{:?}", &given[last..]);
+    assert!(given.len() as u64 <= ENTRIES + FAILS as u64 + 40, "{}", given.len());
 }
 
 /// Gives `count` events to a sink; they are not written yet.
@@ -148,7 +160,7 @@ async fn a_full_disk_fails_events_and_frees_what_is_confirmed() {
 
     // All but the first and the last are confirmed: the segments between go, though the disk is full.
     let pulls = &[PullRange { first: 1, last: end - 2 }];
-    worker.shared.settled(Settlement { stream: 0, pulls, outcome: Outcome::Discarded });
+    confirm(&worker.shared, pulls);
     let deadline = Instant::now() + Duration::from_secs(10);
     while Files::names(&disk).unwrap().iter().filter(|name| name.ends_with(".wal")).count() > 2 {
         assert!(Instant::now() < deadline, "{:?}", Files::names(&disk));
@@ -180,13 +192,87 @@ async fn a_position_that_cannot_be_kept_is_tried_again() {
         Arc::new(Shared::new(opened.segments, opened.confirmed, "disk".to_owned(), mpsc::channel().0));
     let mut at_work = AtWork::new(opened.log, shared.clone(), Durability::Always, Duration::ZERO);
     let mut batch = Batch::default();
-    assert!(batch.add(false, |body| body.push(0), |length| shared.place(length)));
+    batch.add(false, |body| body.push(0), |length| shared.place(length)).unwrap();
     at_work.write(&batch).unwrap();
     let pulls = &[PullRange { first: 0, last: 0 }];
-    shared.settled(Settlement { stream: 0, pulls, outcome: Outcome::Discarded });
+    confirm(&shared, pulls);
     disk.set_fuse(Some(0));
     assert_eq!(at_work.tidy(), Ok(false));
     disk.set_fuse(None);
     assert_eq!(at_work.tidy(), Ok(true));
     assert_eq!(Log::open(files, Durability::Always, limits).unwrap().confirmed.position(), 1);
+}
+
+/// What the sink says of an event with a text of that length.
+async fn refusal(sink: &mut WalSink, length: usize) -> String {
+    let large = Event { payload: Value::from("x".repeat(length)).into(), ..event(&Arc::default()) };
+    match sink.event(large).await {
+        Err(SinkError::Failed(cause)) => cause,
+        other => panic!("it finds room: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_told_why() {
+    let disk = Disk::forgetting(None);
+    let files: Arc<dyn Files> = Arc::new(disk.clone());
+    let begin = |chunk_size, max_chunks| {
+        let limits = Limits { chunk_size, max_chunks };
+        let opened = Log::open(files.clone(), Durability::Always, limits).unwrap();
+        let worker = Arc::new(Worker::start(opened, Durability::Always, Duration::from_secs(1)).unwrap());
+        (WalSink::new(worker.clone(), "disk".to_owned()), worker)
+    };
+    let (mut sink, worker) = begin(1_000, 5);
+    let cause = refusal(&mut sink, 5_000).await;
+    assert!(
+        cause.contains("an entry of 5040 bytes never fits into it, not even when it is empty")
+            && cause.contains("`chunk_size` 1000 * `max_chunks` 5 = 5000 bytes. Raise"),
+        "{cause}"
+    );
+    while sink
+        .event(Event { payload: Value::from("x".repeat(500)).into(), ..event(&Arc::default()) })
+        .await
+        .is_ok()
+    {}
+    let cause = refusal(&mut sink, 500).await;
+    assert!(
+        cause.contains("no room for another entry of 540 bytes: 5 files with 2840 bytes are not confirmed")
+            && cause.contains("Look why"),
+        "{cause}"
+    );
+    sink.flush().await.unwrap();
+    sink.stop().await.unwrap();
+    drop((sink, worker));
+
+    let (mut sink, _worker) = begin(1_000, 2);
+    let cause = refusal(&mut sink, 500).await;
+    assert!(
+        cause.contains("it has more than it may: 5 files with 2840 bytes are not confirmed, allowed are")
+            && cause.contains("`max_chunks` 2 = 2000 bytes. These were larger"),
+        "{cause}"
+    );
+}
+
+/// However many files there are, and however many a batch fills.
+#[tokio::test]
+async fn few_files_are_open_at_a_time() {
+    const ENTRIES: u64 = 2_000;
+    let disk = Disk::forgetting(None);
+    let files: Arc<dyn Files> = Arc::new(disk.clone());
+    let limits = Limits { chunk_size: 100, max_chunks: 10_000 };
+    let opened = Log::open(files.clone(), Durability::Always, limits).unwrap();
+    let worker = Arc::new(Worker::start(opened, Durability::Always, Duration::from_secs(1)).unwrap());
+    let mut sink = WalSink::new(worker.clone(), "disk".to_owned());
+    take(&mut sink, ENTRIES).await;
+    sink.flush().await.unwrap();
+    worker.stop().await;
+    let names = Files::names(&disk).unwrap();
+    assert!(
+        names.iter().filter(|name| name.ends_with(".wal")).count() as u64 > ENTRIES / 2,
+        "{}",
+        names.len()
+    );
+    let opened = Log::open(files, Durability::Always, limits).unwrap();
+    assert_eq!(opened.segments.next(), ENTRIES);
+    assert!(disk.most_open() <= 4, "{} files were open", disk.most_open());
 }
