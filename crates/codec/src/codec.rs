@@ -22,6 +22,12 @@ pub trait Codec: Send {
     /// If the format cannot hold the value. What was appended by then is removed by the caller.
     fn encode(&mut self, content: Content<'_>, meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError>;
 
+    /// `true` if what [`Codec::encode`] appends depends on its arguments and on nothing else: then the encoded form of
+    /// an event may be sent on many connections, though each of them has a codec of its own.
+    fn is_stateless(&self) -> bool {
+        false
+    }
+
     /// Gives scratch memory back, while the stream is idle. Changes nothing else.
     fn rest(&mut self) {}
 }

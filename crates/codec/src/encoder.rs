@@ -99,6 +99,13 @@ impl Encoder {
         self.stages.iter().any(|stage| stage.is_streaming())
     }
 
+    /// `true` if what comes of an event depends on the event alone: encoders of the same definition give the same for it,
+    /// whatever they were given before.
+    #[must_use]
+    pub fn is_stateless(&self) -> bool {
+        self.codec.is_stateless() && self.stages.iter().all(|stage| stage.is_stateless())
+    }
+
     fn clear_between_stages(&mut self) {
         for chunks in [&mut self.ready, &mut self.next] {
             chunks.clear();

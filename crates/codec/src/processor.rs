@@ -50,6 +50,12 @@ pub trait Postprocessor: Send {
         false
     }
 
+    /// `true` if what [`Postprocessor::process`] adds depends on its arguments and on nothing else, and nothing is ever held
+    /// back: then what comes of an event may be sent on many connections, though each of them has a stage of its own.
+    fn is_stateless(&self) -> bool {
+        false
+    }
+
     /// The bytes that this stage appends to every chunk, if that is all it does. The encoder then appends
     /// them itself and spares a copy.
     fn suffix(&self) -> Option<&[u8]> {

@@ -37,6 +37,41 @@ fn every_part_conforms() {
     testing::conformance(&Registry::standard());
 }
 
+/// What is encoded once may be sent on many connections: their encoders would have given the same, whatever they had
+/// been given before.
+#[test]
+fn stateless_parts_give_the_same_whatever_came_before() {
+    let registry = Registry::standard();
+    let stages = registry.postprocessors().iter().map(|spec| vec![spec.name]);
+    let chains: Vec<_> = stages.chain([vec![], vec!["base64", "length-prefixed"]]).collect();
+    let values =
+        [value("[1]"), Value::from("text"), Value::Bytes(Bytes::from_static(b"\xff\n")), Value::Null];
+    for codec in registry.codecs() {
+        for chain in &chains {
+            let mut used = encoder(codec.name, chain);
+            assert!(used.is_stateless(), "every part up to now is: {} {chain:?}", codec.name);
+            for value in values.iter().chain(values.iter().rev()) {
+                let encode = |encoder: &mut Encoder| {
+                    let mut out = Chunks::new();
+                    let done = encoder.encode(value, INGEST_NS, &Value::record(), &mut out);
+                    (
+                        done.map_err(|error| error.to_string()),
+                        out.iter().map(<[u8]>::to_vec).collect::<Vec<_>>(),
+                    )
+                };
+                assert_eq!(
+                    encode(&mut used),
+                    encode(&mut encoder(codec.name, chain)),
+                    "{} {chain:?}",
+                    codec.name
+                );
+            }
+        }
+    }
+    let holding = Encoder::new(Box::new(Picky), vec![Box::new(Holding::default())]);
+    assert!(!holding.is_stateless() && !Encoder::new(Box::new(Picky), vec![]).is_stateless());
+}
+
 #[test]
 fn lines_of_json_become_events() {
     let mut decoder = decoder("json", &["separate"]);

@@ -37,4 +37,8 @@ impl Codec for Binary {
         }
         Ok(())
     }
+
+    fn is_stateless(&self) -> bool {
+        true
+    }
 }

@@ -69,4 +69,8 @@ impl Codec for Json {
     fn rest(&mut self) {
         self.parser = json::Parser::new();
     }
+
+    fn is_stateless(&self) -> bool {
+        true
+    }
 }

@@ -27,4 +27,8 @@ impl Codec for Null {
     fn encode(&mut self, _content: Content<'_>, _meta: &Value, _out: &mut Vec<u8>) -> Result<(), CodecError> {
         Ok(())
     }
+
+    fn is_stateless(&self) -> bool {
+        true
+    }
 }

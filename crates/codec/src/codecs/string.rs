@@ -41,4 +41,8 @@ impl Codec for Utf8 {
         }
         Ok(())
     }
+
+    fn is_stateless(&self) -> bool {
+        true
+    }
 }

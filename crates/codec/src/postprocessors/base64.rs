@@ -32,4 +32,8 @@ impl Postprocessor for Base64 {
         out.end_chunk();
         Ok(())
     }
+
+    fn is_stateless(&self) -> bool {
+        true
+    }
 }

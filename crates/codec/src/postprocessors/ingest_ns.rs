@@ -22,4 +22,8 @@ impl Postprocessor for IngestNs {
         out.push(chunk);
         Ok(())
     }
+
+    fn is_stateless(&self) -> bool {
+        true
+    }
 }

@@ -23,4 +23,8 @@ impl Postprocessor for LengthPrefixed {
         out.push(chunk);
         Ok(())
     }
+
+    fn is_stateless(&self) -> bool {
+        true
+    }
 }

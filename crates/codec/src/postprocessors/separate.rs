@@ -47,4 +47,8 @@ impl Postprocessor for Separate {
     fn suffix(&self) -> Option<&[u8]> {
         Some(&self.separator)
     }
+
+    fn is_stateless(&self) -> bool {
+        true
+    }
 }
