@@ -266,8 +266,19 @@ fn refused(flow: &Flow, problems: &[Diagnostic]) -> String {
 /// The beginning of a message, up to its advice.
 fn gist(message: &str) -> &str {
     let line = message.lines().next().unwrap_or_default();
-    let ends = ["; ", ". ", "? ", " ("].into_iter().filter_map(|end| line.find(end));
-    ends.min().and_then(|end| line.get(..end)).unwrap_or(line)
+    let mut quote = None;
+    let end = line.char_indices().find(|(at, c)| {
+        match quote {
+            Some(open) if open == *c => quote = None,
+            // What the user wrote may look like the end of a sentence.
+            Some(_) => return false,
+            None if matches!(c, '`' | '"') => quote = Some(*c),
+            None => {}
+        }
+        let rest = line.get(*at..).unwrap_or_default();
+        ["; ", ". ", "? ", " ("].into_iter().any(|end| rest.starts_with(end))
+    });
+    end.and_then(|(end, _)| line.get(..end)).unwrap_or(line)
 }
 
 /// Prints the reports about a file; those without a place in it name it in their text.
@@ -302,6 +313,9 @@ mod tests {
             ("Codec \"jsn\" not found. Did you mean `json`?", "Codec \"jsn\" not found"),
             ("config.url: missing (a string)", "config.url: missing"),
             ("two\nlines", "two"),
+            ("Unknown codec \"a; b\"; did you mean `c`?", "Unknown codec \"a; b\""),
+            ("`a. b` is no port (see above)", "`a. b` is no port"),
+            ("one \" alone; it is not closed", "one \" alone; it is not closed"),
             ("", ""),
             ("plain.", "plain."),
         ] {

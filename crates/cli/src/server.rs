@@ -2,6 +2,7 @@
 
 mod ending;
 mod loading;
+mod open_files;
 
 use crate::{
     ALLOCATOR, CliError, Interrupts, api, api_state::RuntimeState, args::ServerRunOptions, engine, output,
@@ -23,6 +24,7 @@ const TARGET: &str = "tremor";
 /// If the flows do not stop in time, or the system refuses what every server needs.
 pub fn run(instance: &str, logs_elsewhere: bool, options: &ServerRunOptions) -> Result<ExitCode, CliError> {
     let say = Say { logs_elsewhere };
+    open_files::raise_limit();
     output::stderr_line(&format!("tremor version: {}", long_version()));
     output::stderr_line(&format!("tremor instance: {instance}"));
     info!(target: TARGET, "tremor version: {}", long_version());

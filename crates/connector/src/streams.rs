@@ -202,7 +202,7 @@ impl Streams {
             match outcome {
                 Put::All => left.at += 1,
                 Put::Full => return Some(target),
-                Put::Closed => left.fail_run(items, "no socket"),
+                Put::Closed => left.fail_run(items, &self.shared.explained("no socket")),
             }
         }
         None

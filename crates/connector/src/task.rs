@@ -137,7 +137,6 @@ impl Task {
                 }
                 Turn::Report(Report::Panicked) => {
                     let cause = format!("{} failed: an internal error ended one of its parts", self.alias);
-                    error!(target: TARGET, "[Connector::{}] {cause}", self.alias);
                     self.fail(cause);
                 }
                 Turn::Marked => self.parts.marking = None,
@@ -262,12 +261,14 @@ impl Task {
         if self.backoff.policy() != &Policy::None {
             warn!(target: TARGET, "[Connector::{}] Not reconnecting: Max retries exceeded: {attempts}", self.alias);
         }
-        error!(target: TARGET, "[Connector::{}] {cause}", self.alias);
         self.fail(cause);
     }
 
     /// The connector does nothing from here on but drain and stop.
     fn fail(&mut self, cause: String) {
+        // Whether a flow whose start fails goes on is for others to say.
+        let and_now = if self.parts.starting.is_some() { "" } else { "; the flow goes on without it" };
+        error!(target: TARGET, "[Connector::{}] {cause}{and_now}", self.alias);
         self.parts.retry = None;
         self.parts.attempt = None;
         self.parts.beacon.stop();

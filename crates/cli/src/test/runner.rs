@@ -102,6 +102,13 @@ impl Runner {
             .path
             .canonicalize()
             .map_err(|error| Stop::failed(format!("Failed to canonicalize path `{path}`: {error}")))?;
+        if !base.is_dir() {
+            let folder = options.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).display();
+            return Err(Stop::failed(format!(
+                "`{path}` is a file; name the folder that it is in: `{folder}`"
+            )));
+        }
         if base.to_str().is_none() {
             return Err(Stop::failed(format!("The path `{path}` is not valid UTF-8")));
         }

@@ -86,4 +86,7 @@ fn a_folder_can_be_run_alone() {
     tree.run(&["bench", "one"]).expect(0).shows(&["  Benchmark: Running one", "       | one\n"]);
     tree.run(&["bench", "one", "-e", "slow"]).expect(1).says(&["is excluded from running"]);
     tree.run(&["bench", "."]).expect(1).says(&["does not contain a runnable test"]);
+    let named = tree.run(&["bench", "one/config.troy"]).expect(1);
+    let told = "error: `one/config.troy` is a file; name the folder that it is in: `one`\n";
+    assert_eq!((named.out.as_str(), named.err.as_str()), ("", told));
 }

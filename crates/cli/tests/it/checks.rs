@@ -131,6 +131,90 @@ fn what_is_linked_to_nothing_is_warned_about() {
 }
 
 #[test]
+fn a_source_without_a_sink_is_never_read_and_loses_nothing() {
+    let flow = TICK
+        .replace(
+            "  create connector tick;",
+            "  define pipeline two into out, more pipeline\n    select event from in into out;\n    \
+             select event from in into more;\n  end;\n  create connector tick;\n  create connector tock from tick;\n  \
+             create pipeline first from two;\n  create pipeline last from two;",
+        )
+        .replace(
+            "  connect /connector/tick",
+            "  connect /connector/tock to /pipeline/first;\n  connect /pipeline/first/more to /pipeline/last;\n  \
+             connect /connector/tick",
+        );
+    let folder = Folder::new(&[("a.troy", &flow)]);
+    let ran = folder.run(&["check", "a.troy"]).expect(0).says(&[
+        "Warning(behaviour) in a.troy:12:20 ",
+        "No sink stands behind connector `tock`, so it is never read\n",
+        "NOTE: Link one with `connect /pipeline/first to /connector/...`",
+    ]);
+    assert_eq!(ran.err.matches("Warning").count(), 1, "{}", ran.err);
+    // One of its ports leads to a sink: now it is read, and what the other ones send is lost.
+    let flow = flow.replace("deploy", "# deploy").replace(
+        "  connect /connector/tick",
+        "  connect /pipeline/last to /connector/console;\n  connect /connector/tick",
+    );
+    folder.write("a.troy", &flow);
+    let ran = folder.run(&["check", "a.troy"]).expect(0).says(&[
+        "Port `out` of pipeline `first` leads nowhere: its events are lost\n",
+        "Port `more` of pipeline `last` leads nowhere: its events are lost\n",
+    ]);
+    assert_eq!(ran.err.matches("Warning").count(), 2, "{}", ran.err);
+}
+
+#[test]
+fn a_name_that_is_taken_is_told_by_what_and_since_where() {
+    let query = "define script s script event end;\ncreate script b from s;\ncreate stream b;\n\
+                 create script in from s;\nselect event from in into b;\nselect event from b into out;\n";
+    let flow = "define flow main\nflow\n  define pipeline p\n  from in, side\n  into out\n  pipeline\n    \
+                define script s script event end;\n    create script side from s;\n    create script out from s;\n    \
+                select event from in into out;\n  end;\n  define pipeline q\n  pipeline\n    \
+                define script s script event end;\n    create script err from s;\n    select event from in into out;\n  \
+                end;\n  create pipeline p;\n  create pipeline q;\nend;\ndeploy flow main;\n";
+    let folder = Folder::new(&[("q.trickle", query), ("a.troy", flow)]);
+    folder.run(&["check", "q.trickle"]).expect(1).says(&[
+        "Error in q.trickle:3:1 ",
+        "There is already a script `b`, created at 2:15\n",
+        "Error in q.trickle:4:1 ",
+        "There is already an input port `in`\n",
+    ]);
+    folder.run(&["check", "a.troy"]).expect(1).says(&[
+        "Error in a.troy:8:5 ",
+        "There is already an input port `side`, declared at 4:12\n",
+        "There is already an output port `out`, declared at 5:8\n",
+        "There is already an output port `err`, as in every pipeline without `into`\n",
+    ]);
+}
+
+#[test]
+fn the_summary_of_a_bad_operator_says_what_is_wrong_with_it() {
+    let flow = TICK.replace(
+        "  create pipeline pass from pipelines::passthrough;",
+        "  define pipeline pass pipeline\n    define operator o from qos::backpressure with timeout = TIMEOUT, steps = STEPS end;\n    \
+         create operator o;\n    select event from in into o;\n    select event from o into out;\n  end;\n  create pipeline pass;",
+    );
+    for (timeout, steps, told) in [
+        (
+            "-1",
+            "[1]",
+            "`timeout`: expected a time in nanoseconds, an integer of 0 or more, but got integer -1",
+        ),
+        ("1", "[100, 50]", "`steps`: element 2 cannot be integer 50: steps ascend, so above 100 is needed"),
+        (
+            "1",
+            "[\"a; b. c\"]",
+            "`steps`: element 1 cannot be string \"a; b. c\": an integer above 0 is needed",
+        ),
+    ] {
+        let folder = Folder::new(&[("a.troy", &flow.replace("TIMEOUT", timeout).replace("STEPS", steps))]);
+        let ran = folder.run(&["server", "run", "-n", "a.troy"]).expect(1);
+        ran.says(&[&format!("a.troy`: Error deploying Flow main: {told}"), "Error in a.troy:"]);
+    }
+}
+
+#[test]
 fn kinds_that_a_server_knows_only_when_asked_are_pointed_out() {
     let flow = TICK.replace(
         "from metronome with config = {\"interval\": 1000000}",

@@ -10,6 +10,8 @@ mod kills;
 mod live;
 mod measuring;
 mod oneshot;
+mod open_files;
+mod outages;
 mod runs;
 mod servers;
 mod tree;

@@ -30,7 +30,7 @@ fn measured(lines: &str, more: &str) -> Ran {
 fn lines_that_nobody_can_decode_are_counted_on_the_log() {
     let ran = measured("1\n{\n2\n", "").expect(0);
     assert!(ran.out.contains("Total count    =            4]"), "{}", ran.out);
-    ran.says(&["WARN", "[Sink::main::bench] what it replayed could not all be decoded: 2 times"]);
+    ran.says(&["WARN", "[Sink::main::bench] what it replayed could not all be decoded: 2 errors"]);
     let ran = measured("1\n2\n", "").expect(0);
     assert!(!ran.err.contains("decoded") && !ran.err.contains("measured"), "{}", ran.err);
 }
@@ -39,7 +39,7 @@ fn lines_that_nobody_can_decode_are_counted_on_the_log() {
 fn a_run_that_measured_nothing_says_so_and_fails() {
     let nothing = "[Sink::main::bench] not a single event was measured";
     measured("\n\n\n", "").expect(1).says(&["ERROR", nothing]);
-    measured("{\n", "").expect(1).says(&[nothing, "could not all be decoded: 2 times"]);
+    measured("{\n", "").expect(1).says(&[nothing, "could not all be decoded: 2 errors"]);
     measured("1\n", r#", "warmup_secs": 3600"#)
         .expect(1)
         .says(&[&format!("{nothing}: the run was over before its `warmup_secs` were")]);

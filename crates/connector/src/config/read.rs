@@ -34,7 +34,11 @@ macro_rules! unsigned {
                     return Err(entry.mismatch(Self::EXPECTED));
                 }
                 let number = entry.value().as_u64().and_then(|number| Self::try_from(number).ok());
-                number.ok_or_else(|| entry.mismatch(&format!("integer from 0 to {}", Self::MAX)))
+                number.ok_or_else(|| match u64::try_from(Self::MAX) {
+                    // All that a configuration can say.
+                    Ok(u64::MAX) => entry.mismatch("integer of 0 or more"),
+                    _ => entry.mismatch(&format!("integer from 0 to {}", Self::MAX)),
+                })
             }
         }
     )*};
@@ -48,6 +52,9 @@ macro_rules! non_zero {
             const EXPECTED: &'static str = "integer above 0";
 
             fn from_config(entry: &Entry<'a>) -> Result<Self, ConfigError> {
+                if entry.value().as_i64().is_some_and(|number| number < 0) {
+                    return Err(entry.mismatch(Self::EXPECTED));
+                }
                 Self::new(entry.read::<$plain>()?).ok_or_else(|| entry.mismatch(Self::EXPECTED))
             }
         }
@@ -114,7 +121,7 @@ impl<'a> FromConfig<'a> for Str {
 
 /// Reads a string that is neither empty nor has a zero byte in it.
 impl<'a> FromConfig<'a> for PathBuf {
-    const EXPECTED: &'static str = "path of a file (string)";
+    const EXPECTED: &'static str = "path in a string";
 
     fn from_config(entry: &Entry<'a>) -> Result<Self, ConfigError> {
         let text = entry.value().as_str().ok_or_else(|| entry.mismatch(Self::EXPECTED))?;

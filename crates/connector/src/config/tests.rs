@@ -36,7 +36,7 @@ fn every_type_is_read() -> Result<(), ConfigError> {
 
 #[test]
 fn wrong_types_name_path_and_value() {
-    let cases: [(ConfigError, &str); 9] = [
+    let cases: [(ConfigError, &str); 11] = [
         (one::<u32>(&key("x")).unwrap_err(), r#"config.key: expected integer but got string "x""#),
         (one::<u32>(&key(1.0)).unwrap_err(), "config.key: expected integer but got float 1.0"),
         (
@@ -51,6 +51,14 @@ fn wrong_types_name_path_and_value() {
             one::<NonZeroUsize>(&key(0_i64)).unwrap_err(),
             "config.key: expected integer above 0 but got integer 0",
         ),
+        (
+            one::<NonZeroUsize>(&key(-1_i64)).unwrap_err(),
+            "config.key: expected integer above 0 but got integer -1",
+        ),
+        (
+            one::<u64>(&key(-1_i64)).unwrap_err(),
+            "config.key: expected integer of 0 or more but got integer -1",
+        ),
         (one::<f64>(&key(f64::NAN)).unwrap_err(), "config.key: expected number but got float NaN"),
         (one::<String>(&key(Value::record())).unwrap_err(), "config.key: expected string but got record"),
         (
@@ -59,7 +67,7 @@ fn wrong_types_name_path_and_value() {
         ),
         (
             one::<PathBuf>(&key("")).unwrap_err(),
-            r#"config.key: expected path of a file (string) but got string """#,
+            r#"config.key: expected path in a string but got string """#,
         ),
     ];
     for (error, text) in cases {

@@ -31,6 +31,8 @@ pub(super) fn build(
         None => Value::record(),
     };
     let mut found: Vec<ConfigError> = Vec::new();
+    // What was put right all the same, so it may be missing later.
+    let mut unsure: Vec<ConfigError> = Vec::new();
     let (mut last, mut stood_in) = (None, Vec::new());
     for _ in 0..MAX_MISTAKES {
         let built = Reader::new(&config, "config").and_then(|reader| (spec.build)(reader, environment));
@@ -46,7 +48,9 @@ pub(super) fn build(
         let goes_on =
             last.as_ref() != Some(&error) && repair(&mut config, &error, spec.fields, &mut stood_in);
         last = Some(error.clone());
-        if is_sure && !found.iter().any(|earlier| is_consequence(&error, earlier)) {
+        if !is_sure {
+            unsure.push(error);
+        } else if !found.iter().chain(&unsure).any(|earlier| is_consequence(&error, earlier)) {
             found.push(error);
         }
         if !goes_on {
@@ -365,6 +369,11 @@ mod tests {
         assert_eq!(of_config(&format!("{{{rest}}}")), ["config.tls: missing (record)"]);
         assert_eq!(of_config(&format!(r#"{{{rest}, "tls": {{"cert": "c", "key": ""}}}}"#)), [""; 0]);
         assert_eq!(of_config(r#"{"path": "", "mode": "read", "count": 1}"#), ["config.count: at least 2"]);
+        assert_eq!(
+            of_config(r#"{"path": "", "mode": "read", "count": 1, "size": "x"}"#),
+            [r#"config.size: expected integer but got string "x""#],
+            "and not that `count` is missing, which was taken out",
+        );
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn mistakes_are_named() {
         (retry(Value::record()), "reconnect.retry.interval_ms: missing (milliseconds, an integer)"),
         (
             retry(record([("interval_ms", (-1_i64).into())])),
-            "reconnect.retry.interval_ms: expected integer from 0",
+            "reconnect.retry.interval_ms: expected integer of 0 or more",
         ),
         (
             retry(record([interval.clone(), ("max_retry", 1_i64.into())])),

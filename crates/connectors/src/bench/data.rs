@@ -130,7 +130,15 @@ mod tests {
         io::Write::write_all(&mut encoder, b"1\n2\n").unwrap();
         encoder.finish().unwrap();
         assert_eq!(load(&packed).unwrap(), "1\n2\n");
-        fs::write(&packed, "no xz").unwrap();
-        load(&packed).unwrap_err();
+        let whole = fs::read(&packed).unwrap();
+        let cut = whole.get(..whole.len() - 4).unwrap();
+        for broken in [b"no xz", cut, b""] {
+            fs::write(&packed, broken).unwrap();
+            let told = load(&packed).unwrap_err().to_string();
+            assert!(told.starts_with("it is no complete xz file: "), "{told}");
+        }
+        fs::write(&packed, "this is text and no xz file at all").unwrap();
+        let told = load(&packed).unwrap_err().to_string();
+        assert!(told.starts_with("it cannot be read as xz: "), "{told}");
     }
 }

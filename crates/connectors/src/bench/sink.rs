@@ -65,10 +65,10 @@ impl Run {
         let alias = &self.alias;
         let undecoded = self.given.as_ref().map_or(0, Given::undecoded);
         if undecoded > 0 {
+            let errors = errors(undecoded);
             tracing::warn!(
                 target: "tremor_runtime",
-                "[Sink::{alias}] what it replayed could not all be decoded: {undecoded} times there was an error in place \
-                 of an event",
+                "[Sink::{alias}] what it replayed could not all be decoded: {errors}",
             );
         }
         if !measured.latencies.is_empty() {
@@ -77,6 +77,14 @@ impl Run {
         let why = if measured.is_cold { ": the run was over before its `warmup_secs` were" } else { "" };
         tracing::error!(target: "tremor_runtime", "[Sink::{alias}] not a single event was measured{why}");
         false
+    }
+}
+
+/// A number of errors in words.
+fn errors(count: u64) -> String {
+    match count {
+        1 => "1 error came in place of an event".to_owned(),
+        count => format!("{count} errors came in place of events"),
     }
 }
 
@@ -125,5 +133,16 @@ impl EventSink for Gauge {
         if let Some(run) = &self.run {
             run.conclude().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_error_is_no_errors() {
+        assert_eq!(errors(1), "1 error came in place of an event");
+        assert_eq!(errors(2), "2 errors came in place of events");
     }
 }

@@ -100,12 +100,34 @@ pub(crate) fn unpacked(path: &Path, file: File) -> io::Result<Box<dyn Read>> {
     Ok(match path.extension().and_then(OsStr::to_str) {
         Some("xz") => {
             let decoder = stream::Stream::new_stream_decoder(MAX_XZ_BYTES, stream::CONCATENATED)?;
-            Box::new(XzDecoder::new_stream(file, decoder))
+            Box::new(Packed { format: "xz", decoder: XzDecoder::new_stream(file, decoder) })
         }
-        Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(file)),
-        Some("zst") => Box::new(zstd::stream::read::Decoder::new(file)?),
+        Some("gz") => Box::new(Packed { format: "gzip", decoder: flate2::read::MultiGzDecoder::new(file) }),
+        Some("zst") => Box::new(Packed { format: "zstd", decoder: zstd::stream::read::Decoder::new(file)? }),
         _ => Box::new(file),
     })
+}
+
+/// Says of errors that come from what is in the file, and not from the system, in which format it should be.
+struct Packed<R> {
+    format: &'static str,
+    decoder: R,
+}
+
+impl<R: Read> Read for Packed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.decoder.read(into).map_err(|error| {
+            if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted {
+                return error;
+            }
+            let format = self.format;
+            let what = match error.kind() {
+                io::ErrorKind::UnexpectedEof => format!("it is no complete {format} file: {error}"),
+                _ => format!("it cannot be read as {format}: {error}"),
+            };
+            io::Error::new(error.kind(), what)
+        })
+    }
 }
 
 /// Reads blocks of as many whole chunks as fit, so that only the last chunk of the file may be short.

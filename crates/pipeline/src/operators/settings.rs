@@ -217,8 +217,10 @@ fn shown(value: &Value) -> String {
     let kind = value.type_name();
     match value {
         Value::Array(list) if list.is_empty() => format!("an empty {kind}"),
-        Value::Null | Value::Bytes(_) | Value::Array(_) | Value::Record(_) => kind.to_owned(),
-        Value::String(text) if text.chars().count() > 40 => kind.to_owned(),
+        Value::Null | Value::Bytes(_) => kind.to_owned(),
+        Value::Array(_) => format!("an {kind}"),
+        Value::Record(_) => format!("a {kind}"),
+        Value::String(text) if text.chars().count() > 40 => format!("a {kind}"),
         value => format!("{kind} {value}"),
     }
 }
