@@ -52,7 +52,10 @@ impl Script {
         args: &Value,
         context: &Context<'_>,
     ) -> Result<Outcome, RuntimeError> {
-        let locals = Locals::from_elem(None, self.locals);
+        let mut locals = Locals::new();
+        if self.locals > 0 {
+            locals.resize(self.locals, None);
+        }
         let mut frame = Frame { event, meta, state, args, locals, context };
         Ok(match run_script(&self.body, &mut frame)? {
             Flow::Value(value) => Outcome::Emit { port: None, value },

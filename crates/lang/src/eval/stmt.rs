@@ -121,6 +121,7 @@ fn run_all(stmts: &[Stmt], frame: &mut Frame<'_>) -> Result<Option<Flow>, Runtim
 }
 
 /// Assigns what a `match` gives; gives what ended the script early.
+#[inline(never)]
 fn let_match(let_: &Let, match_: &Match<Block>, frame: &mut Frame<'_>) -> Result<Option<Flow>, RuntimeError> {
     let (clause, value) = pattern::select(match_, &frame.env()).map_err(|error| error.placed(match_.span))?;
     if let (None, [Stmt::Expr(expr, span)]) = (clause.binds, &*clause.arm)
@@ -137,6 +138,7 @@ fn let_match(let_: &Let, match_: &Match<Block>, frame: &mut Frame<'_>) -> Result
 }
 
 /// Assigns to a member of the event.
+#[inline(always)]
 fn let_in_event(
     let_: &Let,
     segments: &[Segment],

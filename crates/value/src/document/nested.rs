@@ -74,7 +74,9 @@ impl Document {
         };
         member.end = u32::try_from(self.edits.len()).ok()?;
         member.form = Form::Edited;
-        *self.members.get_mut(position)? = member;
+        if let Some(place) = self.members.get_mut(position) {
+            *place = member;
+        }
         self.is_changed = true;
         Some(())
     }

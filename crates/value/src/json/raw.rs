@@ -18,19 +18,26 @@ const SHORT: usize = 64;
 pub(crate) fn read(text: &[u8]) -> Option<Value> {
     // What is read most often, member by member, in short ways.
     match text {
-        [b't', ..] => return Some(Value::Bool(true)),
-        [b'f', ..] => return Some(Value::Bool(false)),
-        [b'n', ..] => return Some(Value::Null),
-        [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => {
+        [b'"', inner @ .., b'"'] if !has_escapes(inner) => {
             return utf8(inner).map(Value::from);
         }
         [b'-' | b'0'..=b'9', ..] => {
             let mut value = Value::Null;
             return number::read(text, 0, |number| value = number).map(|_| value);
         }
+        [b't', ..] => return Some(Value::Bool(true)),
+        [b'f', ..] => return Some(Value::Bool(false)),
+        [b'n', ..] => return Some(Value::Null),
         _ => {}
     }
     Reader::default().read(simdutf8::basic::from_utf8(text).ok()?, Keys::Plain)
+}
+
+fn has_escapes(text: &[u8]) -> bool {
+    if text.len() <= LEN {
+        return block::load(text, 0).is_backslash() != 0;
+    }
+    memchr::memchr(b'\\', text).is_some()
 }
 
 fn utf8(text: &[u8]) -> Option<&str> {

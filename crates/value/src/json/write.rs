@@ -194,6 +194,7 @@ fn write_deep(value: &Value, sorted: bool, out: &mut Vec<u8>) {
 }
 
 /// Appends a key and its colon; `false` if it had to be escaped.
+#[inline]
 pub(crate) fn write_plain_key(key: &str, out: &mut Vec<u8>) -> bool {
     out.reserve(key.len() + 3);
     out.push(b'"');
