@@ -4,7 +4,7 @@
 //! way.
 //!
 //! `skim` checks a text in one pass and lists its members; `read` builds values of a text that was checked, and `raw` finds
-//! and rewrites parts of it. [`Parser::document`] only skims (see `docs/decisions/0006-json-payloads-stay-text.md`). What
+//! and rewrites parts of it, by its `outline`. [`Parser::document`] only skims (see `docs/decisions/0006-json-payloads-stay-text.md`). What
 //! `skim` does not accept goes to `check`, which says why a document is refused, and where.
 
 mod block;
