@@ -86,7 +86,8 @@ impl SourceShared {
     pub(crate) fn log_left_out(&self) {
         let left_out = self.unread().take_left_out();
         if left_out > 0 {
-            tracing::warn!(target: TARGET, "[Source::{}] {left_out} more errors like that", self.alias);
+            let s = if left_out == 1 { "" } else { "s" };
+            tracing::warn!(target: TARGET, "[Source::{}] {left_out} more error{s} like that", self.alias);
         }
     }
 

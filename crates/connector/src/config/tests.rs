@@ -65,10 +65,7 @@ fn wrong_types_name_path_and_value() {
             one::<Vec<String>>(&key(vec![Value::from("x"), Value::from(true)])).unwrap_err(),
             "config.key[1]: expected string but got bool true",
         ),
-        (
-            one::<PathBuf>(&key("")).unwrap_err(),
-            r#"config.key: expected path in a string but got string """#,
-        ),
+        (one::<PathBuf>(&key("")).unwrap_err(), r#"config.key: expected path in a string but got string """#),
     ];
     for (error, text) in cases {
         assert_eq!(error.to_string(), text);
