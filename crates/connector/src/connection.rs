@@ -95,6 +95,8 @@ pub(crate) struct Connection {
     task: Option<Waker>,
     /// Something moved since the last look.
     busy: bool,
+    /// Something was read since memory was last given back.
+    has_read: bool,
     /// When to look whether anything moved; `None` while resting.
     rest_at: Option<Pin<Box<Sleep>>>,
     /// Until this connection will not give events any more.
@@ -136,6 +138,7 @@ impl Connection {
             turn_bytes: TURN_BYTES,
             task: None,
             busy: true,
+            has_read: true,
             rest_at: None,
             alive: Some(alive),
         })
@@ -233,8 +236,11 @@ impl Connection {
     /// that is of: so only connections at work have it, however many are open. All of it was taken by the thread that
     /// gives it back, which is what allocators like best.
     fn trim(&mut self) {
-        self.buffer.trim();
-        self.intake = Intake::default();
+        if mem::take(&mut self.has_read) {
+            self.buffer.trim();
+            self.intake = Intake::default();
+            self.pump.trim_read();
+        }
         self.pump.trim();
     }
 
@@ -253,6 +259,7 @@ impl Connection {
 
     /// Takes what the input holds and sends it on, while writing goes on. `read` bytes of it are new.
     async fn take_input(&mut self, read: usize) -> Option<Ended> {
+        self.has_read = true;
         self.turn_bytes = self.turn_bytes.saturating_sub(read);
         let flow = self.pump.read(self.buffer.bytes(), &mut self.intake);
         if self.drains {
@@ -331,7 +338,7 @@ mod tests {
     /// Most of what an idle connection takes are these two; queue, protocol and codec state come on top.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 1024, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 960, "{}", size_of::<Connection>());
         assert!(size_of_result(Connection::run) <= 256, "{}", size_of_result(Connection::run));
     }
 }

@@ -141,6 +141,12 @@ pub trait Protocol: Send {
         self.write(chunk, binary, out).map(|()| false)
     }
 
+    /// `true` while what [`Protocol::write`] appends depends on its arguments and on nothing else, and is the same for all
+    /// connections of the connector of which this is true: then one of them writes a chunk that all are sent.
+    fn shares_frames(&self) -> bool {
+        false
+    }
+
     /// Appends our goodbye to `out`. `true` if the peer is expected to answer it.
     fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool;
 

@@ -1,11 +1,13 @@
 //! What waits to be written on one connection.
 
 mod messages;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 use crate::{bell::Bell, counters::SinkCounters};
-pub(crate) use messages::{Answers, Messages};
+pub(crate) use messages::{Answers, Message, Messages};
+pub(crate) use shared::Shared;
 use std::{
     mem,
     sync::{
@@ -98,6 +100,8 @@ struct State {
     waiting: Messages,
     /// Messages and payload bytes that were taken to be written and are not written yet.
     under_way: (usize, usize),
+    /// Somebody found it full and waits.
+    room_is_wanted: bool,
     closed: bool,
 }
 
@@ -111,7 +115,13 @@ impl Outbox {
         counters: Arc<SinkCounters>,
     ) -> Self {
         let finish_events = finish_events && encoder.is_streaming();
-        let state = State { encoder, waiting: Messages::default(), under_way: (0, 0), closed: false };
+        let state = State {
+            encoder,
+            waiting: Messages::default(),
+            under_way: (0, 0),
+            room_is_wanted: false,
+            closed: false,
+        };
         Self {
             state: Mutex::new(state),
             limits,
@@ -140,8 +150,14 @@ impl Outbox {
     }
 
     /// Encodes `items` behind what is waiting, as many as there is room for; gives how many were taken. Those
-    /// that cannot be encoded are taken too, and `refused` hears of each.
-    pub(crate) fn put(&self, items: &[Item<'_>], refused: &mut dyn FnMut(String)) -> (usize, Put) {
+    /// that cannot be encoded are taken too, and `refused` hears of each. `shared` holds, at their places among `items`,
+    /// those that were encoded already.
+    pub(crate) fn put(
+        &self,
+        items: &[Item<'_>],
+        shared: &[Option<Arc<Shared>>],
+        refused: &mut dyn FnMut(String),
+    ) -> (usize, Put) {
         let mut guard = self.lock();
         let (mut taken, mut queued, mut silent) = (0, false, 0);
         let mut outcome = Put::All;
@@ -149,27 +165,34 @@ impl Outbox {
         // Most events of a connection share their metadata, so what it says is looked up once.
         let (mut known_meta, mut binary) = (self.own_meta.as_ref(), self.own_binary);
         guard.waiting.reserve(items.len().min(self.limits.messages));
-        for item in items {
-            let State { encoder, waiting, under_way, closed } = &mut *guard;
+        for (number, item) in items.iter().enumerate() {
+            let State { encoder, waiting, under_way, room_is_wanted, closed } = &mut *guard;
             if *closed {
                 outcome = Put::Closed;
                 break;
             }
             let (messages, bytes) = (waiting.len() + under_way.0, waiting.bytes() + under_way.1);
             if messages >= self.limits.messages || bytes >= self.limits.bytes {
+                *room_is_wanted = true;
                 outcome = Put::Full;
                 break;
             }
             taken += 1;
-            let meta = item.element.meta;
-            let mut encoded = encoder.encode(item.element.content, item.ingest_ns, meta, waiting.chunks());
-            if self.finish_events && item.ends_event {
-                encoded = encoded.and(encoder.finish(waiting.chunks()));
-            }
-            if !known_meta.is_some_and(|known| is_shared(known, meta)) {
-                (known_meta, binary) = (Some(meta), wants_binary(meta));
-            }
-            let new = waiting.flag_new(binary, encoded.is_ok());
+            let (encoded, new) = if let Some(Some(shared)) = shared.get(number) {
+                (shared.encoded(), waiting.push_shared(shared))
+            } else {
+                let meta = item.element.meta;
+                let mut encoded =
+                    encoder.encode(item.element.content, item.ingest_ns, meta, waiting.chunks());
+                if self.finish_events && item.ends_event {
+                    encoded = encoded.and(encoder.finish(waiting.chunks()));
+                }
+                if !known_meta.is_some_and(|known| is_shared(known, meta)) {
+                    (known_meta, binary) = (Some(meta), wants_binary(meta));
+                }
+                let new = waiting.flag_new(binary, encoded.is_ok());
+                (encoded.map_err(|error| error.to_string()), new)
+            };
             queued |= new > 0;
             if let Some(receipt) = item.receipt {
                 match (&encoded, new) {
@@ -182,7 +205,7 @@ impl Outbox {
             }
             match encoded {
                 Ok(()) => silent += u64::from(new == 0),
-                Err(error) => refused(error.to_string()),
+                Err(error) => refused(error),
             }
         }
         drop(guard);
@@ -194,7 +217,8 @@ impl Outbox {
         (taken, outcome)
     }
 
-    /// Completes when messages were taken, or the outbox closed, after it was enabled.
+    /// Completes when messages were written, or the outbox closed, after it was enabled. Only who finds the outbox full
+    /// behind that hears of it.
     pub(crate) fn room(&self) -> Notified<'_> {
         self.room.notified()
     }
@@ -217,8 +241,11 @@ impl Outbox {
         let mut state = self.lock();
         let under_way = &mut state.under_way;
         *under_way = (under_way.0.saturating_sub(messages), under_way.1.saturating_sub(bytes));
+        let room_is_wanted = mem::take(&mut state.room_is_wanted);
         drop(state);
-        self.room.notify_waiters();
+        if room_is_wanted {
+            self.room.notify_waiters();
+        }
     }
 
     /// Puts the messages from number `from` on back in front, for the next connection. In a closed outbox they

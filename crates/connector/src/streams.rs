@@ -3,7 +3,7 @@
 use crate::{
     Deliver, Handed, SinkShared,
     duplex::Address,
-    outbox::{Item, Outbox, Put, SendQueue, WhenFull, is_shared},
+    outbox::{Item, Outbox, Put, SendQueue, Shared, WhenFull, is_shared},
 };
 use async_trait::async_trait;
 use foldhash::fast::RandomState;
@@ -12,9 +12,9 @@ use std::{
     collections::{HashMap, HashSet},
     ops::Range,
     pin::pin,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
-use tremor_codec::Resolver;
+use tremor_codec::{Encoder, Resolver};
 use tremor_event::{EventBatch, Outcome, Signal, settle_all};
 use tremor_value::Value;
 
@@ -39,13 +39,15 @@ pub(crate) struct Streams {
     addressing: Addressing,
     limits: SendQueue,
     coding: Resolver,
+    /// Encodes what several connections are sent, if their encoders would all give the same.
+    common: Option<Mutex<Encoder>>,
     table: RwLock<Table>,
 }
 
 #[derive(Default)]
 struct Table {
     by_stream: HashMap<u64, Arc<Outbox>, RandomState>,
-    by_conn: HashMap<u64, u64, RandomState>,
+    by_conn: HashMap<u64, Arc<Outbox>, RandomState>,
     by_peer: HashMap<String, HashMap<u16, u64>>,
 }
 
@@ -57,7 +59,9 @@ impl Streams {
         limits: SendQueue,
         coding: Resolver,
     ) -> Self {
-        let streams = Self { shared, source, addressing, limits, coding, table: RwLock::default() };
+        let common = (addressing != Addressing::Single).then(|| coding.encoder());
+        let common = common.filter(Encoder::is_stateless).map(Mutex::new);
+        let streams = Self { shared, source, addressing, limits, coding, common, table: RwLock::default() };
         if addressing == Addressing::Single {
             let outbox = Arc::new(streams.new_outbox(None));
             streams.write().by_stream.insert(0, outbox);
@@ -77,7 +81,7 @@ impl Streams {
         let outbox = Arc::new(self.new_outbox(leads_back.then(|| meta.clone())));
         let mut table = self.write();
         table.by_stream.insert(stream, outbox.clone());
-        table.by_conn.insert(address.conn, stream);
+        table.by_conn.insert(address.conn, outbox.clone());
         table.by_peer.entry(address.host.clone()).or_default().insert(address.port, stream);
         outbox
     }
@@ -140,6 +144,7 @@ impl Streams {
         let mut runs: Runs = SmallVec::new();
         // What led to the target of the last run: further elements like this one need no search.
         let mut way: Option<&Item<'_>> = None;
+        let mut is_for_several: Vec<bool> = Vec::new();
         for (number, item) in items.iter().enumerate() {
             let own = number..number + 1;
             if way.is_some_and(|way| leads_on(way, item))
@@ -150,6 +155,10 @@ impl Streams {
             }
             let targets = self.targets(&table, item);
             way = (targets.len() == 1).then_some(item);
+            if targets.len() > 1 && self.common.is_some() {
+                is_for_several.resize(items.len(), false);
+                is_for_several.get_mut(number).into_iter().for_each(|is_so| *is_so = true);
+            }
             if targets.is_empty() {
                 runs.push(Run { target: None, items: own.clone() });
             }
@@ -161,7 +170,19 @@ impl Streams {
             }
         }
         drop(table);
-        Left::new(&self.shared, runs)
+        Left::new(&self.shared, runs, self.encode(items, &is_for_several))
+    }
+
+    /// Encodes those of `items` that `is_wanted`.
+    fn encode(&self, items: &[Item<'_>], is_wanted: &[bool]) -> Vec<Option<Arc<Shared>>> {
+        let Some(common) = self.common.as_ref().filter(|_| !is_wanted.is_empty()) else { return Vec::new() };
+        let mut encoder = common.lock().unwrap_or_else(PoisonError::into_inner);
+        let encode = |(item, is_wanted): (&Item<'_>, &bool)| {
+            is_wanted.then(|| Arc::new(Shared::new(&mut encoder, item)))
+        };
+        let encoded = items.iter().zip(is_wanted).map(encode).collect();
+        encoder.rest();
+        encoded
     }
 
     /// The outboxes that an element is for (`spec/websocket.md` 6.4).
@@ -190,18 +211,23 @@ impl Streams {
 
     /// Puts what is left into the outboxes, in order; gives the first one that has no room.
     fn put(&self, items: &[Item<'_>], left: &mut Left<'_>) -> Option<Arc<Outbox>> {
-        while let Some(run) = left.runs.get(left.at) {
-            let Some(target) = run.target.clone() else {
+        while let Some(run) = left.runs.get_mut(left.at) {
+            // Taken out, so that it is let go where it is at hand and not behind all the others.
+            let Some(target) = run.target.take() else {
                 // An answer to this one event; the sources in front go on (`spec/runtime.md` 10.1).
                 left.fail_run(items, "there is no open connection it could go to");
                 continue;
             };
             let of_run = items.get(run.items.clone()).unwrap_or_default();
-            let (taken, outcome) = target.put(of_run, &mut |cause| self.shared.fail(1, &cause));
+            let common = left.common.get(run.items.clone()).unwrap_or_default();
+            let (taken, outcome) = target.put(of_run, common, &mut |cause| self.shared.fail(1, &cause));
             left.took(taken);
             match outcome {
                 Put::All => left.at += 1,
-                Put::Full => return Some(target),
+                Put::Full => {
+                    left.goes_on_with(target.clone());
+                    return Some(target);
+                }
                 Put::Closed => left.fail_run(items, &self.shared.explained("no socket")),
             }
         }
@@ -242,7 +268,7 @@ async fn wait(when_full: WhenFull, room: impl Future<Output = ()>) -> bool {
 
 /// Elements in a row that are for the same connection: they are encoded under one lock.
 struct Run {
-    /// `None`: there is no such connection.
+    /// `None`: there is no such connection, or this run is behind us.
     target: Option<Arc<Outbox>>,
     /// Their numbers in the batch.
     items: Range<usize>,
@@ -262,6 +288,8 @@ type Runs = SmallVec<[Run; 1]>;
 struct Left<'a> {
     shared: &'a SinkShared,
     runs: Runs,
+    /// At the places of elements that are for several connections: what those are sent. Empty if there are none.
+    common: Vec<Option<Arc<Shared>>>,
     /// The run at hand.
     at: usize,
     /// Elements, once for each of their targets.
@@ -269,10 +297,10 @@ struct Left<'a> {
 }
 
 impl<'a> Left<'a> {
-    fn new(shared: &'a SinkShared, runs: Runs) -> Self {
+    fn new(shared: &'a SinkShared, runs: Runs, common: Vec<Option<Arc<Shared>>>) -> Self {
         let elements = runs.iter().map(|run| run.items.len()).sum();
         shared.counters.received(elements as u64);
-        Self { shared, runs, at: 0, elements }
+        Self { shared, runs, common, at: 0, elements }
     }
 
     /// So many elements of the run at hand are in an outbox.
@@ -280,6 +308,13 @@ impl<'a> Left<'a> {
         self.elements = self.elements.saturating_sub(elements);
         if let Some(run) = self.runs.get_mut(self.at) {
             run.items.start += elements;
+        }
+    }
+
+    /// What is left of the run at hand is for `target`.
+    fn goes_on_with(&mut self, target: Arc<Outbox>) {
+        if let Some(run) = self.runs.get_mut(self.at) {
+            run.target = Some(target);
         }
     }
 
@@ -363,19 +398,32 @@ type Targets = SmallVec<[Arc<Outbox>; 1]>;
 impl Table {
     fn addressed(&self, instructions: &Value) -> Option<Arc<Outbox>> {
         let conn = instructions.get("conn").and_then(Value::as_u64);
-        let stream = conn.and_then(|conn| self.by_conn.get(&conn)).or_else(|| {
-            let peer = instructions.get("peer")?;
-            let port = u16::try_from(peer.get("port")?.as_u64()?).ok()?;
-            self.by_peer.get(peer.get("host")?.as_str()?)?.get(&port)
-        });
-        self.by_stream.get(stream?).cloned()
+        if let Some(outbox) = conn.and_then(|conn| self.by_conn.get(&conn)) {
+            return Some(outbox.clone());
+        }
+        let peer = instructions.get("peer")?;
+        let port = u16::try_from(peer.get("port")?.as_u64()?).ok()?;
+        let stream = self.by_peer.get(peer.get("host")?.as_str()?)?.get(&port)?;
+        self.by_stream.get(stream).cloned()
     }
 
     /// Each connection once, in the order in which they are named.
     fn of_conns(&self, to: &Value) -> Targets {
-        let conns = to.as_array().unwrap_or(std::slice::from_ref(to)).iter().filter_map(Value::as_u64);
-        let mut seen = HashSet::new();
-        let streams = conns.filter_map(|conn| self.by_conn.get(&conn)).filter(|stream| seen.insert(**stream));
-        streams.filter_map(|stream| self.by_stream.get(stream).cloned()).collect()
+        let named = to.as_array().unwrap_or(std::slice::from_ref(to));
+        let mut targets = Targets::with_capacity(named.len());
+        // Most lists are in the order in which their connections came: then none can be in there twice.
+        let (mut last, mut is_ascending) = (None, true);
+        for conn in named.iter().filter_map(Value::as_u64) {
+            is_ascending &= last < Some(conn);
+            last = Some(conn);
+            if let Some(target) = self.by_conn.get(&conn) {
+                targets.push(target.clone());
+            }
+        }
+        if !is_ascending {
+            let mut seen = HashSet::with_capacity_and_hasher(targets.len(), RandomState::default());
+            targets.retain(|target| seen.insert(Arc::as_ptr(target)));
+        }
+        targets
     }
 }

@@ -3,7 +3,7 @@
 use crate::outbox::Messages;
 use std::io::IoSlice;
 
-/// Payloads from that size on are written from where they are.
+/// Payloads and shared frames from that size on are written from where they are.
 pub(super) const LOOSE_BYTES: usize = 32 * 1024;
 
 /// Framed bytes, and between them large payloads of messages, which are not copied.
@@ -19,13 +19,15 @@ pub(super) struct Framed {
     written: usize,
 }
 
-/// A payload that belongs in front of `bytes[before..]`.
+/// A payload, or a whole frame, that belongs in front of `bytes[before..]`.
 #[derive(Clone, Copy)]
 struct Loose {
     before: usize,
     /// Number of the message.
     message: usize,
     len: usize,
+    /// It is the frame that is shared with other connections, not the payload alone.
+    is_frame: bool,
 }
 
 impl Framed {
@@ -49,7 +51,16 @@ impl Framed {
 
     /// Appends the payload of a message, `len` bytes, without its bytes.
     pub(super) fn push_loose(&mut self, message: usize, len: usize) {
-        self.loose.push(Loose { before: self.bytes.len(), message, len });
+        self.push(message, len, false);
+    }
+
+    /// Appends the frame of a message, `len` bytes, that it shares with other connections; without its bytes.
+    pub(super) fn push_loose_frame(&mut self, message: usize, len: usize) {
+        self.push(message, len, true);
+    }
+
+    fn push(&mut self, message: usize, len: usize, is_frame: bool) {
+        self.loose.push(Loose { before: self.bytes.len(), message, len, is_frame });
         self.loose_bytes += len;
     }
 
@@ -61,7 +72,10 @@ impl Framed {
             if self.written < start + loose.len {
                 let framed =
                     self.bytes.get(self.written.saturating_sub(passed).min(loose.before)..loose.before);
-                let payload = messages.iter().nth(loose.message).map(|message| message.payload);
+                let payload = messages.iter().nth(loose.message).and_then(|message| match loose.is_frame {
+                    true => message.shared.and_then(|shared| shared.framed()),
+                    false => Some(message.payload),
+                });
                 let rest = payload.and_then(|payload| payload.get(self.written.saturating_sub(start)..));
                 return [framed, rest].map(|slice| IoSlice::new(slice.unwrap_or_default()));
             }

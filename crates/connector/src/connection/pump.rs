@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Limits, Protocol, ProtocolError, Stream},
-    outbox::{Answers, Messages, Outbox},
+    outbox::{Answers, Message, Messages, Outbox, Shared},
     quota::{Quota, more_before},
     task::TARGET,
     tls::explain,
@@ -41,9 +41,6 @@ pub(super) struct Pump {
     outbox: Arc<Outbox>,
     /// The outbox may hold something.
     may_take: bool,
-    unwritten: Unwritten,
-    /// `<flow>::<connector>`.
-    alias: Arc<str>,
     /// What was last taken from the outbox. Payloads of them may still be needed for `framed`.
     messages: Messages,
     /// Where each of `messages` ends in `framed`.
@@ -54,11 +51,20 @@ pub(super) struct Pump {
     element_error: Option<String>,
     framed: Framed,
     reply_bytes: usize,
-    limits: Limits,
     /// Runs while a write waits: how long it may.
     stall: Option<Pin<Box<Sleep>>>,
     /// Messages and payload bytes that were written.
     sent: (u64, u64),
+    /// Boxed: what is used for every message should lie close together.
+    rare: Box<Rare>,
+}
+
+/// What is seldom looked at.
+struct Rare {
+    unwritten: Unwritten,
+    /// `<flow>::<connector>`.
+    alias: Arc<str>,
+    limits: Limits,
     failures: Quota,
 }
 
@@ -82,24 +88,21 @@ impl Pump {
             protocol,
             outbox,
             may_take: true,
-            unwritten,
-            alias,
             messages: Messages::default(),
             ends: Vec::new(),
             settled: 0,
             element_error: None,
             framed: Framed::default(),
             reply_bytes: 0,
-            limits,
             stall: None,
             sent: (0, 0),
-            failures: Quota::default(),
+            rare: Box::new(Rare { unwritten, alias, limits, failures: Quota::default() }),
         }
     }
 
     /// Time limits of the connection.
     pub(super) fn limits(&self) -> Limits {
-        self.limits
+        self.rare.limits
     }
 
     pub(super) fn outbox(&self) -> &Outbox {
@@ -197,12 +200,16 @@ impl Pump {
     /// Ends our direction of the byte stream.
     pub(super) async fn shutdown(&mut self, stream: &mut Box<dyn Stream>) {
         // The peer may be gone already; there is nobody to tell.
-        let _gone_or_not = timeout(self.limits.close, stream.shutdown()).await;
+        let _gone_or_not = timeout(self.rare.limits.close, stream.shutdown()).await;
+    }
+
+    /// Gives back what large reads took.
+    pub(super) fn trim_read(&mut self) {
+        self.protocol.rest();
     }
 
     /// Gives back what large batches took, if nothing is under way.
     pub(super) fn trim(&mut self) {
-        self.protocol.rest();
         self.framed.trim(KEPT_BYTES);
         if self.ends.is_empty() && self.ends.capacity() > KEPT_MESSAGES {
             self.ends = Vec::new();
@@ -239,25 +246,23 @@ impl Pump {
         // What rings from here on has not been taken.
         self.outbox.bell().hear();
         self.outbox.take(&mut self.messages);
+        if self.messages.is_empty() {
+            return false;
+        }
+        let shares_frames = self.protocol.shares_frames();
         for (number, message) in self.messages.iter().enumerate() {
-            let (payload, out) = (message.payload, self.framed.bytes());
-            let sent = if payload.len() < LOOSE_BYTES {
-                self.protocol.write(payload, message.binary, out)
-            } else {
-                self.protocol.write_head(payload, message.binary, out).map(|is_head| {
-                    if is_head {
-                        self.framed.push_loose(number, payload.len());
-                    }
-                })
+            let error = match message.shared.filter(|_| shares_frames) {
+                Some(shared) => share(shared, number, message, self.protocol.as_mut(), &mut self.framed),
+                None => frame(number, message, self.protocol.as_mut(), &mut self.framed),
             };
             self.ends.push(End {
                 at: self.framed.len(),
                 payload_bytes: message.payload.len(),
                 is_last: message.is_last,
-                error: sent.err().map(|error| error.to_string()),
+                error,
             });
         }
-        !self.messages.is_empty()
+        true
     }
 
     /// Gives up the messages of which no byte was written: they fail.
@@ -317,7 +322,7 @@ impl Pump {
 
     /// A write waits; it may not do so for ever.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        let limit = self.limits.write;
+        let limit = self.rare.limits.write;
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(stall.as_mut().poll(cx));
         let cause = "the peer does not read what it is sent";
@@ -367,11 +372,47 @@ impl Pump {
     }
 
     fn log_failed(&mut self, events: u64, cause: &str) {
-        if let Some(left_out) = self.failures.may_log(events, Instant::now()) {
+        if let Some(left_out) = self.rare.failures.may_log(events, Instant::now()) {
             let (s, more) = (if events == 1 { "" } else { "s" }, more_before(left_out));
-            tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}{more}", self.alias);
+            tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}{more}", self.rare.alias);
         }
     }
+}
+
+/// Frames `message`, which is number `number` of those at hand; gives why it cannot be sent.
+fn frame(
+    number: usize,
+    message: Message<'_>,
+    protocol: &mut dyn Protocol,
+    framed: &mut Framed,
+) -> Option<String> {
+    let payload = message.payload;
+    let sent = if payload.len() < LOOSE_BYTES {
+        protocol.write(payload, message.binary, framed.bytes())
+    } else {
+        protocol.write_head(payload, message.binary, framed.bytes()).map(|is_head| {
+            if is_head {
+                framed.push_loose(number, payload.len());
+            }
+        })
+    };
+    sent.err().map(|error| error.to_string())
+}
+
+/// The same for a message that other connections are sent, too: the first of them has framed it for all.
+fn share(
+    shared: &Shared,
+    number: usize,
+    message: Message<'_>,
+    protocol: &mut dyn Protocol,
+    framed: &mut Framed,
+) -> Option<String> {
+    match shared.frame(|out| protocol.write(message.payload, message.binary, out)) {
+        Ok(frame) if frame.len() < LOOSE_BYTES => framed.bytes().extend_from_slice(frame),
+        Ok(frame) => framed.push_loose_frame(number, frame.len()),
+        Err(cause) => return Some(cause.to_owned()),
+    }
+    None
 }
 
 /// Writing failed.
@@ -381,15 +422,15 @@ fn broken(error: &io::Error) -> Ended {
 
 impl Drop for Pump {
     fn drop(&mut self) {
-        match self.unwritten {
+        match self.rare.unwritten {
             Unwritten::Keep => self.outbox.put_back(&mut self.messages, self.settled),
             Unwritten::Fail => {
                 self.outbox.fail(&mut self.messages, self.settled);
             }
         }
-        let left_out = self.failures.take_left_out();
+        let left_out = self.rare.failures.take_left_out();
         if left_out > 0 {
-            tracing::error!(target: TARGET, "[Sink::{}] {left_out} more events failed like that", self.alias);
+            tracing::error!(target: TARGET, "[Sink::{}] {left_out} more events failed like that", self.rare.alias);
         }
     }
 }
@@ -397,9 +438,102 @@ impl Drop for Pump {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SendQueue, duplex::Unsendable};
+    use crate::{SendQueue, duplex::Unsendable, outbox::Item};
     use tokio::io::AsyncReadExt;
     use tremor_codec::{Definition, NameAndConfig, Registry};
+    use tremor_event::{Element, EventId};
+    use tremor_value::Value;
+
+    /// Sends chunks as they are, or a number in front of them that counts up, or of which all connections have the same.
+    struct Numbered {
+        written: u8,
+        shares: bool,
+    }
+
+    impl Protocol for Numbered {
+        fn read(&mut self, _: &mut BytesMut, _: &mut Intake, _: &mut Vec<u8>) -> Result<Flow, ProtocolError> {
+            Ok(Flow::Open)
+        }
+
+        fn write(&mut self, chunk: &[u8], _binary: bool, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+            if chunk == b"unsendable" {
+                return Err(Unsendable("the test says so".to_owned()));
+            }
+            self.written += 1;
+            out.push(self.written);
+            out.extend_from_slice(chunk);
+            Ok(())
+        }
+
+        fn shares_frames(&self) -> bool {
+            self.shares
+        }
+
+        fn end(&mut self, _: Ending, _: &mut Vec<u8>) -> bool {
+            false
+        }
+
+        fn closed(&mut self, _: Cut) -> Closed {
+            Closed { code: 1000, reason: String::new(), clean: true, by: "local" }
+        }
+    }
+
+    /// What two connections write that are sent the same, and what they count as written and failed. The first one counts
+    /// its frames from 1, the second from 101.
+    async fn write_to_two(shares: bool, payloads: &[&str]) -> [(Vec<u8>, (u64, u64)); 2] {
+        let definition = Definition::of_codec(NameAndConfig::from_value(&"string".into()).unwrap());
+        let mut encoder = Registry::standard().resolver(&definition).unwrap().encoder();
+        let (meta, id) = (Value::record(), EventId::default());
+        let values: Vec<Value> = payloads.iter().map(|payload| Value::from(*payload)).collect();
+        let items: Vec<_> = values
+            .iter()
+            .map(|value| Item {
+                element: Element { content: value.into(), meta: &meta },
+                id: &id,
+                ingest_ns: 0,
+                ends_event: true,
+                receipt: None,
+            })
+            .collect();
+        let shared: Vec<_> =
+            items.iter().map(|item| Some(Arc::new(Shared::new(&mut encoder, item)))).collect();
+        let mut written = Vec::new();
+        for before in [0, 100] {
+            let mut pump = pump_of(Box::new(Numbered { written: before, shares }), &[]);
+            pump.outbox.put(&items, &shared, &mut |refused| panic!("{refused}"));
+            let (near, mut far) = tokio::io::duplex(1000);
+            let mut stream: Box<dyn Stream> = Box::new(near);
+            let write = async {
+                assert!(poll_fn(|cx| pump.poll(cx, &mut stream)).await.is_none());
+                assert!(
+                    !shares || pump.framed.bytes().capacity() < LOOSE_BYTES,
+                    "large frames are not copied"
+                );
+                drop(stream);
+                let totals = pump.outbox.counters().totals();
+                (totals.written, totals.failed)
+            };
+            let mut received = Vec::new();
+            let (counted, read) = tokio::join!(write, far.read_to_end(&mut received));
+            read.unwrap();
+            written.push((received, counted));
+        }
+        written.try_into().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_two_connections_are_sent_is_framed_once_where_the_protocol_allows_it() {
+        let large = "x".repeat(2 * LOOSE_BYTES);
+        let payloads = ["a", &large, "unsendable", "b"];
+        let framed = |numbers: [u8; 3]| -> Vec<u8> {
+            let frames = numbers.into_iter().zip(["a", &large, "b"]);
+            frames.flat_map(|(number, payload)| [&[number], payload.as_bytes()].concat()).collect()
+        };
+        let [one, other] = write_to_two(true, &payloads).await;
+        assert!(one == other && one == (framed([1, 2, 3]), (3, 1)), "the second one has framed nothing");
+        let [one, other] = write_to_two(false, &payloads).await;
+        assert!(one == (framed([1, 2, 3]), (3, 1)) && other == (framed([101, 102, 103]), (3, 1)));
+    }
 
     /// Sends chunks as they are.
     struct Raw;
@@ -428,11 +562,15 @@ mod tests {
     }
 
     fn pump_with(payloads: &[Vec<u8>]) -> Pump {
+        pump_of(Box::new(Raw), payloads)
+    }
+
+    fn pump_of(protocol: Box<dyn Protocol>, payloads: &[Vec<u8>]) -> Pump {
         let definition = Definition::of_codec(NameAndConfig::from_value(&"json".into()).unwrap());
         let encoder = Registry::standard().resolver(&definition).unwrap().encoder();
         let outbox = Outbox::new(encoder, SendQueue::default(), false, None, Arc::default());
         outbox.put_back(&mut Messages::of(payloads.iter().map(Vec::as_slice)), 0);
-        Pump::new(Box::new(Raw), Arc::new(outbox), (Unwritten::Fail, "test".into()), Limits::default())
+        Pump::new(protocol, Arc::new(outbox), (Unwritten::Fail, "test".into()), Limits::default())
     }
 
     #[tokio::test]

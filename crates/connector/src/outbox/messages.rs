@@ -1,7 +1,8 @@
 //! Encoded messages, and who waits to hear of them.
 
+use super::Shared;
 use crate::clock::nanos;
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 use tremor_codec::Chunks;
 use tremor_event::{Outcome, Receipt, settle_all};
 
@@ -11,8 +12,13 @@ const KEEP_BYTES: usize = 64 * 1024;
 /// Encoded messages in order.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
+    /// Empty for those that are shared.
     chunks: Chunks,
     flags: Vec<Flags>,
+    /// The shared ones, in order.
+    shared: Vec<Arc<Shared>>,
+    /// Bytes of payload in those.
+    shared_bytes: usize,
     /// Of elements that somebody waits for, in order; empty, and without memory, if nobody does.
     receipts: VecDeque<Attached>,
 }
@@ -21,6 +27,7 @@ pub(crate) struct Messages {
 struct Flags {
     binary: bool,
     is_last: bool,
+    is_shared: bool,
 }
 
 /// A receipt that is settled when a message has been written.
@@ -39,15 +46,17 @@ pub(crate) struct Message<'a> {
     pub(crate) binary: bool,
     /// The last message of an element; elements are what counters count.
     pub(crate) is_last: bool,
+    /// Other connections are sent the same.
+    pub(crate) shared: Option<&'a Arc<Shared>>,
 }
 
 impl Messages {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Message<'_>> {
-        let flags = self.flags.iter();
-        self.chunks.iter().zip(flags).map(|(payload, flags)| Message {
-            payload,
-            binary: flags.binary,
-            is_last: flags.is_last,
+        let (flags, mut shared) = (self.flags.iter(), self.shared.iter());
+        self.chunks.iter().zip(flags).map(move |(chunk, flags)| {
+            let shared = if flags.is_shared { shared.next() } else { None };
+            let payload = shared.map_or(chunk, |shared| shared.payload());
+            Message { payload, binary: flags.binary, is_last: flags.is_last, shared }
         })
     }
 
@@ -60,6 +69,8 @@ impl Messages {
         self.chunks.clear();
         self.chunks.trim(KEEP_BYTES);
         self.flags.clear();
+        self.shared.clear();
+        self.shared_bytes = 0;
         self.fail_from(0);
     }
 
@@ -81,7 +92,7 @@ impl Messages {
 
     /// Bytes of payload.
     pub(super) fn bytes(&self) -> usize {
-        self.chunks.as_bytes().len()
+        self.chunks.as_bytes().len() + self.shared_bytes
     }
 
     /// Where chunks are encoded to; [`Messages::flag_new`] makes messages of them.
@@ -93,11 +104,29 @@ impl Messages {
     /// many those were.
     pub(super) fn flag_new(&mut self, binary: bool, counts: bool) -> usize {
         let new = self.chunks.len() - self.flags.len();
-        self.flags.resize(self.chunks.len(), Flags { binary, is_last: false });
+        self.flags.resize(self.chunks.len(), Flags { binary, is_last: false, is_shared: false });
         if let Some(last) = self.flags.last_mut().filter(|_| new > 0) {
             last.is_last = counts;
         }
         new
+    }
+
+    /// Appends what `shared` is; gives the number of messages that makes.
+    pub(super) fn push_shared(&mut self, shared: &Arc<Shared>) -> usize {
+        let chunks = shared.chunks();
+        if chunks.len() != 1 {
+            chunks.iter().for_each(|chunk| self.chunks.push(chunk));
+            return self.flag_new(shared.binary(), true);
+        }
+        self.push_one_shared(shared, Flags { binary: shared.binary(), is_last: true, is_shared: true });
+        1
+    }
+
+    fn push_one_shared(&mut self, shared: &Arc<Shared>, flags: Flags) {
+        self.chunks.end_chunk();
+        self.flags.push(flags);
+        self.shared_bytes += shared.payload().len();
+        self.shared.push(shared.clone());
     }
 
     /// `receipt` is settled when the message that is now the last one has been written.
@@ -110,8 +139,15 @@ impl Messages {
     pub(super) fn append_from(&mut self, other: &mut Self, from: usize) {
         let before = self.flags.len();
         for message in other.iter().skip(from) {
-            self.chunks.push(message.payload);
-            self.flags.push(Flags { binary: message.binary, is_last: message.is_last });
+            let is_shared = message.shared.is_some();
+            let flags = Flags { binary: message.binary, is_last: message.is_last, is_shared };
+            match message.shared {
+                Some(shared) => self.push_one_shared(shared, flags),
+                None => {
+                    self.chunks.push(message.payload);
+                    self.flags.push(flags);
+                }
+            }
         }
         self.receipts.extend(other.receipts.drain(..).map(|attached| Attached {
             message: before + attached.message.saturating_sub(from),

@@ -22,7 +22,7 @@ fn put(outbox: &Outbox, numbers: std::ops::Range<u64>) -> (usize, Put) {
             receipt: None,
         })
         .collect();
-    let (taken, outcome) = outbox.put(&items, &mut |refused| panic!("{refused}"));
+    let (taken, outcome) = outbox.put(&items, &[], &mut |refused| panic!("{refused}"));
     outbox.counters().received(taken as u64);
     (taken, outcome)
 }
@@ -67,6 +67,42 @@ async fn what_was_not_written_comes_first_again() {
     outbox.take(&mut again);
     assert_eq!(texts(&again), ["1", "2", "3", "4"]);
     assert_eq!(again.elements_from(0), 4);
+}
+
+/// Puts a message of this many bytes that other connections are sent, too.
+fn put_shared(outbox: &Outbox, bytes: usize) -> (Arc<Shared>, Put) {
+    let definition = Definition::of_codec(NameAndConfig::from_value(&"string".into()).unwrap());
+    let mut encoder = Registry::standard().resolver(&definition).unwrap().encoder();
+    let (meta, id, value) = (Value::record(), EventId::default(), Value::from("s".repeat(bytes)));
+    let element = Element { content: (&value).into(), meta: &meta };
+    let item = Item { element, id: &id, ingest_ns: 0, ends_event: true, receipt: None };
+    let shared = Arc::new(Shared::new(&mut encoder, &item));
+    let (taken, put) = outbox.put(&[item], &[Some(shared.clone())], &mut |refused| panic!("{refused}"));
+    outbox.counters().received(taken as u64);
+    (shared, put)
+}
+
+#[tokio::test]
+async fn what_is_shared_keeps_its_place_and_takes_room_like_all_else() {
+    let outbox = outbox(SendQueue { bytes: 8, ..SendQueue::default() });
+    put(&outbox, 0..1);
+    let (shared, _) = put_shared(&outbox, 3);
+    put(&outbox, 1..2);
+    put_shared(&outbox, 2);
+    assert_eq!(outbox.held(), 4);
+    assert_eq!(outbox.lock().waiting.bytes(), 7);
+    let mut taken = Messages::default();
+    outbox.take(&mut taken);
+    assert_eq!(texts(&taken), ["0", "sss", "1", "ss"]);
+    put(&outbox, 2..3);
+    assert_eq!(put_shared(&outbox, 1).1, Put::Full, "what is shared and being written counts");
+    for kept in [3, 2, 1] {
+        outbox.put_back(&mut taken, 1);
+        taken.clear();
+        outbox.take(&mut taken);
+        assert_eq!(texts(&taken), ["sss", "1", "ss", "2"][3 - kept..]);
+    }
+    assert_eq!((taken.elements_from(0), Arc::strong_count(&shared)), (2, 1), "and it is let go");
 }
 
 #[tokio::test]
@@ -119,7 +155,7 @@ async fn receipts_move_with_their_messages_and_cost_nothing_where_there_are_none
     let element = Element { content: (&value).into(), meta: &meta };
     let id = EventId::default();
     let item = Item { element, id: &id, ingest_ns: 0, ends_event: true, receipt: Some(&receipt) };
-    outbox.put(&[item], &mut |refused| panic!("{refused}"));
+    outbox.put(&[item], &[], &mut |refused| panic!("{refused}"));
     receipt.settle(Outcome::Discarded);
     let mut taken = Messages::default();
     outbox.take(&mut taken);

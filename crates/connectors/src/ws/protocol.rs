@@ -13,6 +13,8 @@ pub(super) struct WebSocket<Slot> {
     role: Role,
     decoder: Decoder,
     encoder: Encoder,
+    /// Masks differ from frame to frame.
+    masks: bool,
     closing: Closing,
     incoming: Vec<Incoming>,
     metadata: Metadata,
@@ -27,8 +29,13 @@ impl<Slot> WebSocket<Slot> {
     pub(super) fn new(role: Role, wire: &Wire, metadata: Metadata, slot: Slot) -> Self {
         let timeouts =
             CloseTimeouts { handshake: Some(wire.times.close), server_drop: Some(wire.times.drop) };
+        let masks = match role {
+            Role::Client => wire.options.mask_client_frames,
+            Role::Server => wire.options.mask_server_frames,
+        };
         Self {
             role,
+            masks,
             decoder: Decoder::new(role, wire.limits, wire.options),
             encoder: Encoder::new(role, wire.options),
             closing: Closing::new(role, &wire.options, timeouts),
@@ -97,6 +104,10 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         self.encoder.message_head(chunk, binary, out).map_err(|error| Unsendable(error.to_string()))
     }
 
+    fn shares_frames(&self) -> bool {
+        !self.masks && !self.encoder.is_closed()
+    }
+
     fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool {
         let (code, reason) = match (ending, self.role) {
             (Ending::SlowConsumer, _) => (1008, "slow consumer"),
@@ -128,5 +139,44 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 
     fn rest(&mut self) {
         self.incoming = Vec::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tremor_connector::duplex;
+    use tremor_value::Record;
+    use tremor_ws::Limits;
+
+    fn protocol(role: Role, options: Options) -> WebSocket<()> {
+        let wire = Wire {
+            limits: Limits::default(),
+            options,
+            times: duplex::Limits::default(),
+            open_handshake: None,
+        };
+        WebSocket::new(role, &wire, Metadata::new("ws_server", Record::default()), ())
+    }
+
+    fn framed(protocol: &mut WebSocket<()>) -> Vec<u8> {
+        let mut out = Vec::new();
+        protocol.write(b"text", false, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn connections_share_frames_that_are_the_same_for_all_and_none_behind_a_goodbye() {
+        let plain = || protocol(Role::Server, Options::default());
+        let (mut one, mut other) = (plain(), plain());
+        framed(&mut other);
+        assert!(one.shares_frames() && framed(&mut one) == framed(&mut other));
+        one.end(Ending::GoingAway, &mut Vec::new());
+        assert!(!one.shares_frames() && one.write(b"text", false, &mut Vec::new()).is_err());
+
+        let masks = Options { mask_server_frames: true, ..Options::default() };
+        let (mut one, mut other) = (protocol(Role::Server, masks), protocol(Role::Server, masks));
+        assert!(!one.shares_frames() && framed(&mut one) != framed(&mut other));
+        assert!(!protocol(Role::Client, Options::default()).shares_frames());
     }
 }

@@ -1,0 +1,66 @@
+//! An element that several connections are sent: encoded once, and framed once where the protocol allows it.
+
+use super::{Item, wants_binary};
+use crate::duplex::Unsendable;
+use std::sync::OnceLock;
+use tremor_codec::{Chunks, Encoder};
+
+/// What an element came to. Every connection that it is for holds it until it has written it, so memory is taken once,
+/// however many those are.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    chunks: Chunks,
+    binary: bool,
+    /// Why it cannot be encoded.
+    error: Option<String>,
+    /// Its only chunk as it is sent, or why it cannot be; known when the first connection has got that far.
+    frame: OnceLock<Result<Vec<u8>, String>>,
+}
+
+impl Shared {
+    /// `encoder` has to be one that keeps no state ([`Encoder::is_stateless`]).
+    pub(crate) fn new(encoder: &mut Encoder, item: &Item<'_>) -> Self {
+        let meta = item.element.meta;
+        let mut chunks = Chunks::default();
+        let encoded = encoder.encode(item.element.content, item.ingest_ns, meta, &mut chunks);
+        let error = encoded.err().map(|error| error.to_string());
+        Self { chunks, binary: wants_binary(meta), error, frame: OnceLock::new() }
+    }
+
+    pub(super) fn encoded(&self) -> Result<(), String> {
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn chunks(&self) -> &Chunks {
+        &self.chunks
+    }
+
+    pub(super) fn binary(&self) -> bool {
+        self.binary
+    }
+
+    /// The message, if it is one.
+    pub(super) fn payload(&self) -> &[u8] {
+        self.chunks.as_bytes()
+    }
+
+    /// The message as it is sent; `make` appends that, if nobody has asked before.
+    ///
+    /// # Errors
+    /// Why it cannot be sent.
+    pub(crate) fn frame(
+        &self,
+        make: impl FnOnce(&mut Vec<u8>) -> Result<(), Unsendable>,
+    ) -> Result<&[u8], &str> {
+        let frame = self.frame.get_or_init(|| {
+            let mut frame = Vec::new();
+            make(&mut frame).map(|()| frame).map_err(|error| error.to_string())
+        });
+        frame.as_deref().map_err(String::as_str)
+    }
+
+    /// The message as it is sent, if that is known.
+    pub(crate) fn framed(&self) -> Option<&[u8]> {
+        self.frame.get()?.as_deref().ok()
+    }
+}
