@@ -184,9 +184,13 @@ impl SinkShared {
         }
     }
 
-    /// Logs that what the sink had collected could not be brought to its end.
-    pub(crate) fn log_unflushed(&self, cause: &str) {
-        tracing::error!(target: TARGET, "[Sink::{}] {cause}", self.alias);
+    /// Logs that what the sink had collected could not be brought to its end, and how many events failed by that, if
+    /// that is known.
+    pub(crate) fn log_unflushed(&self, events: u64, cause: &str) {
+        match events {
+            0 => tracing::error!(target: TARGET, "[Sink::{}] {cause}", self.alias),
+            _ => self.log_failure(events, cause),
+        }
     }
 
     /// Says how many events failed of which no line has told so far.

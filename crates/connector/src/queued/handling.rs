@@ -51,11 +51,17 @@ impl Handling {
     /// Gives the sink events whose receipts it settles, and which are counted when it does.
     async fn hand_over(&mut self, batch: EventBatch, shared: &SinkShared) -> Result<(), String> {
         let mut events = batch.events.into_iter();
+        let mut failed = shared.counters.totals().failed;
         while let Some(event) = events.next() {
             let elements = count(&event);
             match self.sink.event(event).await {
                 Ok(()) => {}
-                Err(SinkError::Failed(cause)) => shared.log_failure(elements, &cause),
+                Err(SinkError::Failed(cause)) => {
+                    // Maybe with others that the sink had collected.
+                    let so_far = shared.counters.totals().failed;
+                    shared.log_failure(so_far.saturating_sub(failed).max(elements), &cause);
+                    failed = so_far;
+                }
                 Err(SinkError::Gone(cause)) => shared.log_gone(elements, &cause),
                 Err(SinkError::Lost(cause)) => {
                     let rest: Vec<Event> = events.collect();
@@ -105,12 +111,18 @@ impl Handling {
         if mem::take(&mut self.unflushed) == 0 {
             return Ok(());
         }
-        match self.sink.flush().await {
+        let before = shared.counters.totals().failed;
+        let flushed = self.sink.flush().await;
+        // The sink has told whoever waits, and what it settled is counted.
+        let failed = shared.counters.totals().failed.saturating_sub(before);
+        match flushed {
             Ok(()) => Ok(()),
-            Err(SinkError::Lost(cause)) => Err(cause),
-            // The sink has told whoever waits, and what it settled is counted.
+            Err(SinkError::Lost(cause)) => {
+                shared.log_failure(failed, &cause);
+                Err(cause)
+            }
             Err(SinkError::Failed(cause) | SinkError::Gone(cause)) => {
-                shared.log_unflushed(&cause);
+                shared.log_unflushed(failed, &cause);
                 Ok(())
             }
         }

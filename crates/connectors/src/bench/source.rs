@@ -22,7 +22,7 @@ pub(super) struct Blaster {
     passes_left: Option<u64>,
     interval: Option<Duration>,
     end: Option<Instant>,
-    is_transactional: bool,
+    listener: Option<Arc<dyn Listener>>,
 }
 
 impl Blaster {
@@ -35,7 +35,8 @@ impl Blaster {
         is_transactional: bool,
     ) -> Self {
         let passes_left = passes.map(NonZeroU64::get);
-        Self { pieces, next: 0, passes_left, interval, end, is_transactional }
+        let listener = is_transactional.then(|| Arc::new(Deaf) as Arc<dyn Listener>);
+        Self { pieces, next: 0, passes_left, interval, end, listener }
     }
 
     /// The next piece; the last one of the last pass says that it is.
@@ -88,7 +89,7 @@ impl Source for Blaster {
     }
 
     fn listener(&self) -> Option<Arc<dyn Listener>> {
-        self.is_transactional.then(|| Arc::new(Deaf) as Arc<dyn Listener>)
+        self.listener.clone()
     }
 }
 

@@ -36,19 +36,19 @@ impl WalSink {
         let NoRoom { bytes, files, used_bytes, chunks, limits: Limits { chunk_size, max_chunks } } = no_room;
         let most = chunk_size.saturating_mul(max_chunks);
         let allowed = format!("`chunk_size` {chunk_size} * `max_chunks` {max_chunks} = {most} bytes");
-        let in_use = format!("{files} files with {used_bytes} bytes are not confirmed");
+        let in_use = format!("{used_bytes} bytes in files that are not confirmed completely ({files})");
         let what = if no_room.is_for_good() {
             format!(
                 "an entry of {bytes} bytes never fits into it, not even when it is empty: {allowed}. Raise one of them"
             )
         } else if chunks > max_chunks {
             format!(
-                "it has more than it may: {in_use}, allowed are {allowed}. These were larger when the files were written; \
+                "it has more than it may: {in_use}; {allowed} are allowed. These were larger when the files were written; \
                  raise one of them, or wait until enough is confirmed"
             )
         } else {
             format!(
-                "no room for another entry of {bytes} bytes: {in_use}, allowed are {allowed}. Look why what stands behind \
+                "no room for another entry of {bytes} bytes: {in_use}; {allowed} are allowed. Look why what stands behind \
                  the log does not confirm, or raise `max_chunks`"
             )
         };

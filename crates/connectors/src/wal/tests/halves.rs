@@ -236,7 +236,7 @@ async fn what_finds_no_room_is_told_why() {
     {}
     let cause = refusal(&mut sink, 500).await;
     assert!(
-        cause.contains("no room for another entry of 540 bytes: 5 files with 2840 bytes are not confirmed")
+        cause.contains("no room for another entry of 540 bytes: 2840 bytes in files that are not confirmed completely (5)")
             && cause.contains("Look why"),
         "{cause}"
     );
@@ -247,8 +247,8 @@ async fn what_finds_no_room_is_told_why() {
     let (mut sink, _worker) = begin(1_000, 2);
     let cause = refusal(&mut sink, 500).await;
     assert!(
-        cause.contains("it has more than it may: 5 files with 2840 bytes are not confirmed, allowed are")
-            && cause.contains("`max_chunks` 2 = 2000 bytes. These were larger"),
+        cause.contains("it has more than it may: 2840 bytes in files that are not confirmed completely (5); `chunk_size` 1000")
+            && cause.contains("`max_chunks` 2 = 2000 bytes are allowed. These were larger"),
         "{cause}"
     );
 }
