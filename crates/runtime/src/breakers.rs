@@ -3,7 +3,7 @@
 //! A source has to know whether the sinks behind it take events. Some operators stand between: they hear of what is
 //! behind them, and the source hears of them (`spec/runtime.md` 4.2, 11.6).
 
-use crate::{graph::Node as Part, pipelines::Node};
+use crate::{graph::Node as Part, pipelines::Node, unlinked::ERR};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -34,6 +34,8 @@ impl End {
 #[derive(Debug, Default)]
 pub(crate) struct Wires {
     sources: BTreeMap<usize, BTreeSet<End>>,
+    /// Sources of which more is linked than the port for errors.
+    read: BTreeSet<usize>,
     outputs: BTreeMap<(usize, PortId), BTreeSet<End>>,
 }
 
@@ -48,8 +50,12 @@ struct Next {
 }
 
 impl Wires {
-    pub(crate) fn add_source(&mut self, source: usize, to: End) {
+    /// `port` of `source` leads to `to`.
+    pub(crate) fn add_source(&mut self, source: usize, port: &str, to: End) {
         self.sources.entry(source).or_default().insert(to);
+        if port != ERR {
+            self.read.insert(source);
+        }
     }
 
     pub(crate) fn add_pipeline(&mut self, pipeline: usize, port: PortId, to: End) {
@@ -68,7 +74,7 @@ impl Wires {
         }
     }
 
-    /// Links `gate` of `source` with what is behind it. Of `sinks`, which can be reached along links, those count as well
+    /// Links `gate` of `source` with what is behind it; without a port for data linked it stays alone. Of `sinks`, which can be reached along links, those count as well
     /// that no way within the pipelines leads to.
     pub(crate) fn link_source(
         &self,
@@ -77,6 +83,9 @@ impl Wires {
         sinks: impl Iterator<Item = usize>,
         parts: &Parts<'_>,
     ) {
+        if !self.read.contains(&source) {
+            return;
+        }
         let ends = self.sources.get(&source).into_iter().flatten().copied().collect();
         let mut next = self.next(ends, parts);
         let mut all = next.sinks.clone();

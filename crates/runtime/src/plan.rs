@@ -215,7 +215,7 @@ impl Linker<'_> {
                     instance.link_output(port, route);
                 }
                 self.graph.link(graph::Node::Source(index), to.part());
-                self.wires.add_source(index, to);
+                self.wires.add_source(index, &link.from.port.name, to);
             }
             EndpointKind::Pipeline => {
                 let index = self.pipeline(&link.from)?;

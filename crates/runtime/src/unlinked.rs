@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tremor_diagnostic::{Diagnostic, SourceMap, Span, WarningClass, codes};
 use tremor_lang::{Endpoint, EndpointKind, Flow, Named, PipelineInstance, Statement};
 
-/// Port that may stay unlinked: what arrives there is logged by the part that failed.
-const ERR: &str = "err";
+/// Port that may stay unlinked: what arrives there is logged by the part that failed. A connector of which nothing else
+/// is linked is not read (`spec/runtime.md` 4.2).
+pub(crate) const ERR: &str = "err";
 
 /// A warning for each connector and pipeline that takes part in nothing, for each source that is never read, for each
 /// pipeline that gets no events, and for each port that a pipeline sends events to although they end there.
@@ -32,7 +33,11 @@ pub fn unlinked(flow: &Flow, sources: &SourceMap) -> Vec<Diagnostic> {
             let message = format!("Connector `{name}` is linked to nothing, so it is never started");
             let hint = format!("Link it with `connect /connector/{name} to /pipeline/...`, or back");
             warn(*span, message, hint);
-        } else if flow.links.iter().any(|link| end(&link.from) == own) && !leads_to_sink(flow, own) {
+        } else if is_linked(flow, own) && !gives_data(flow, own) {
+            let message = format!("Only port `{ERR}` of connector `{name}` is linked, so it is never read");
+            let hint = format!("Link what it gives with `connect /connector/{name} to /pipeline/...`");
+            warn(*span, message, hint);
+        } else if is_linked(flow, own) && !leads_to_sink(flow, own) {
             let message = format!("No sink stands behind connector `{name}`, so it is never read");
             warn(*span, message, sink_hint(flow, own));
         }
@@ -102,7 +107,16 @@ fn fed(flow: &Flow) -> BTreeMap<&str, Fed> {
 
 /// Whether a source is read (`spec/runtime.md` 4.2).
 fn leads_to_sink(flow: &Flow, source: Part<'_>) -> bool {
-    behind(flow, source).iter().any(|(is_connector, _)| *is_connector)
+    gives_data(flow, source) && behind(flow, source).iter().any(|(is_connector, _)| *is_connector)
+}
+
+fn is_linked(flow: &Flow, source: Part<'_>) -> bool {
+    flow.links.iter().any(|link| end(&link.from) == source)
+}
+
+/// Whether a port of `source` is linked that events leave by which did not fail.
+fn gives_data(flow: &Flow, source: Part<'_>) -> bool {
+    flow.links.iter().any(|link| end(&link.from) == source && link.from.port.name != ERR)
 }
 
 /// All that can be reached from `part` along links; events do not pass connectors.

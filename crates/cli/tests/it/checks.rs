@@ -151,6 +151,12 @@ fn a_source_without_a_sink_is_never_read_and_loses_nothing() {
         "NOTE: Link one with `connect /pipeline/first to /connector/...`",
     ]);
     assert_eq!(ran.err.matches("Warning").count(), 1, "{}", ran.err);
+    // What fails is not what it gives.
+    folder.write("b.troy", &flow.replace("connect /connector/tock to", "connect /connector/tock/err to"));
+    folder.run(&["check", "b.troy"]).expect(0).says(&[
+        "Only port `err` of connector `tock` is linked, so it is never read\n",
+        "NOTE: Link what it gives with `connect /connector/tock to /pipeline/...`",
+    ]);
     // One of its ports leads to a sink: now it is read, and what the other ones send is lost.
     let flow = flow.replace("deploy", "# deploy").replace(
         "  connect /connector/tick",

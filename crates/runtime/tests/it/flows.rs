@@ -23,6 +23,28 @@ async fn a_source_is_read_to_its_end_in_order_and_the_flow_drains() {
 }
 
 #[tokio::test]
+async fn a_source_of_which_only_err_is_linked_is_not_read() {
+    let sink = fresh();
+    let world = World::with(&format!(
+        "{}{}
+        create pipeline pass from pipelines::passthrough;
+        connect /connector/other/err to /pipeline/pass;
+        connect /connector/numbers to /pipeline/pass;
+        connect /pipeline/pass to /connector/sink;",
+        from_numbers(1000, &sink),
+        connector("other", "numbers", r#"{"count": 1, "panic": 0}"#)
+    ));
+    world.collects(&sink, 1000).await;
+    let failures = || {
+        let of_flow = world.runtime.connectors("main").unwrap();
+        of_flow.into_iter().filter_map(|connector| connector.failure).collect::<Vec<_>>()
+    };
+    assert_eq!(failures(), Vec::<String>::new(), "it panics when it is read");
+    world.end().await;
+    assert_eq!(failures(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_pipeline_with_state_keeps_the_order_behind_its_queue() {
     let sink = fresh();
     let world = World::with(&format!(
