@@ -49,7 +49,10 @@ async fn read(source: &mut Box<dyn Source>, inlet: &mut Inlet, alias: &str) -> S
                 OnDrain::GiveAll => inlet.gate().has_sinks(),
             };
             if !goes_on {
-                inlet.end().await;
+                // The rest of what a stage holds the beginning of is there to be read: it is no event.
+                if on_drain == OnDrain::Stop {
+                    inlet.end().await;
+                }
                 return SourceEnd::Told;
             }
             ending = true;
