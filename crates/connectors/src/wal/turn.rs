@@ -9,8 +9,8 @@
 //! was confirmed, which no later failure makes untrue. And hence few repeats: an entry that failed brings everything
 //! behind it once more, but what was confirmed does not bring anything once more, whatever becomes of its repetition.
 //! If confirmations were void after a failure, a sink that fails one of three events at random would get on by three
-//! events each time; like this, what is left shrinks to a third each time. The price: where a sink confirms an entry and fails
-//! its repetition, what it has handled last is an older entry.
+//! events each time; like this, what is left shrinks to a third each time. The price: where a sink confirms an entry
+//! and fails its repetition, what it has handled last is an older entry.
 //!
 //! *Generations.* Each time reading goes back, a new generation of deliveries begins. A failure counts only in its own
 //! generation: when a hundred entries on their way fail together, reading goes back once. Nothing is forgotten by that,
