@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use rustls::{InconsistentKeys, ServerConfig, pki_types::CertificateDer, pki_types::PrivateKeyDer};
+use rustls::{
+    InconsistentKeys, ServerConfig, crypto::ring::Ticketer, pki_types::CertificateDer,
+    pki_types::PrivateKeyDer,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -45,6 +48,10 @@ impl ServerTls {
             .with_single_cert(certificates, private_key)
             .map_err(|error| mismatch(&cert, &key, &error))?;
         config.alpn_protocols = protocols;
+        // A session lives in its ticket, with the client, so that all can be resumed, however many there are. One ticket
+        // is enough for a peer that has one connection.
+        config.ticketer = Ticketer::new().map_err(|error| cert.invalid(error.to_string()))?;
+        config.send_tls13_tickets = 1;
         Ok(Self { config: Arc::new(config), ignores_dhparam })
     }
 

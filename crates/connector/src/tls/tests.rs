@@ -163,6 +163,35 @@ async fn both_protocol_versions_verify_the_signature() -> TestResult {
     Ok(())
 }
 
+/// More clients than a server would keep sessions of come back, each with what it remembers.
+#[tokio::test]
+async fn sessions_are_resumed_however_many_there_are() -> TestResult {
+    let files = Files::new();
+    let pair = files.self_signed("ca", ca(params(&["localhost"])));
+    let server = pair.server();
+    let clients: Vec<ClientTls> = (0..300).map(|_| pair.client()).collect();
+    for kind in [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed] {
+        for client in &clients {
+            let (near, far) = duplex(16 * 1024);
+            let serve = async {
+                let mut stream = server.accept(far).await?;
+                stream.write_u8(1).await?;
+                Ok::<_, Box<dyn std::error::Error>>(stream.flush().await?)
+            };
+            let connector = tokio_rustls::TlsConnector::from(client.config().clone());
+            let ask = async {
+                let mut stream = connector.connect("localhost".try_into()?, near).await?;
+                stream.read_u8().await?;
+                Ok::<_, Box<dyn std::error::Error>>(stream.get_ref().1.handshake_kind())
+            };
+            let (served, asked) = tokio::join!(serve, ask);
+            served?;
+            assert_eq!(asked?, Some(kind));
+        }
+    }
+    Ok(())
+}
+
 /// Somebody presents the named certificate without having its key.
 #[tokio::test]
 async fn a_named_certificate_needs_its_key() -> TestResult {
