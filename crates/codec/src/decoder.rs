@@ -5,21 +5,57 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tremor_value::{Payload, Record};
 
-use crate::{Codec, DecodeError, Decoded, Decoding, Pieces, Preprocessor, ProcessError, pieces::Piece};
-
-/// Longer inputs are fed part by part to a first stage that takes any cut.
-const WINDOW_BYTES: usize = 64 * 1024;
+use crate::{
+    Codec, DecodeError, Decoded, Decoding, Pieces, Preprocessor, ProcessError,
+    pieces::{MOST_PIECES, Piece},
+};
 
 /// Pieces that the lists between the stages keep room for.
-const KEEP_PIECES: usize = 4096;
+const KEEP_PIECES: usize = MOST_PIECES;
 
 /// Preprocessors and a codec, with the state of one stream.
 pub struct Decoder {
-    stages: Vec<Box<dyn Preprocessor>>,
+    stages: Vec<Stage>,
     codec: Box<dyn Codec>,
-    /// What the last stage gave, and what the present one gives.
-    ready: Pieces,
+    /// What the last stage gave, in order.
+    ready: Vec<Piece>,
+    /// What the present stage gives.
     next: Pieces,
+    /// When the stream ended, if the stages are being finished.
+    finish_ns: u64,
+}
+
+/// A preprocessor and what it still has to do.
+struct Stage {
+    part: Box<dyn Preprocessor>,
+    /// What it has not processed yet, the next one last.
+    waiting: Vec<Piece>,
+    /// It is finished behind that.
+    finishes: bool,
+}
+
+/// How much may come of one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Pieces that the codec gets; each gives one event or error, or nothing.
+    pub pieces: usize,
+    /// Bytes of those; the last piece may pass it.
+    pub bytes: usize,
+}
+
+impl Room {
+    /// All that comes.
+    pub const UNBOUNDED: Self = Self { pieces: usize::MAX, bytes: usize::MAX };
+}
+
+/// What one call came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Step {
+    /// Bytes of the pieces that the codec got.
+    pub bytes: usize,
+    /// Nothing is left of the input.
+    pub is_last: bool,
 }
 
 /// What becomes an event.
@@ -37,114 +73,183 @@ impl Decoder {
     /// From its parts.
     #[must_use]
     pub fn new(stages: Vec<Box<dyn Preprocessor>>, codec: Box<dyn Codec>) -> Self {
-        Self { stages, codec, ready: Pieces::default(), next: Pieces::default() }
+        let stage = |part| Stage { part, waiting: Vec::new(), finishes: false };
+        let stages = stages.into_iter().map(stage).collect();
+        Self { stages, codec, ready: Vec::new(), next: Pieces::default(), finish_ns: 0 }
     }
 
     /// The same, whose log lines name `owner`.
-    pub(crate) fn owned_by(mut self, owner: Option<Arc<str>>) -> Self {
-        self.ready = Pieces::owned_by(owner.clone());
-        self.next = Pieces::owned_by(owner);
-        self
+    pub(crate) fn owned_by(self, owner: Option<Arc<str>>) -> Self {
+        Self { next: Pieces::owned_by(owner), ..self }
     }
 
     /// Decodes what one read gave, and hands every event and every error to `sink`, in order.
     ///
-    /// If a preprocessor fails, that error is all that comes of this input (`spec/runtime.md` 7.2), except
-    /// that the parts of an input above 64 KiB which were decoded before count as inputs of their own. Faults
-    /// of single pieces and errors of the codec cost only their own event.
+    /// If a preprocessor fails, that error is all that comes of this input (`spec/runtime.md` 7.2), except that of an
+    /// input of which a stage makes more than 4 096 pieces, so many at a time count as inputs of their own. Faults of
+    /// single pieces and errors of the codec cost only their own event.
     pub fn decode(
         &mut self,
         bytes: Bytes,
         ingest_ns: u64,
         sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>),
     ) {
-        let Some(first) = self.stages.first() else {
-            decode_chunk(self.codec.as_mut(), bytes, ingest_ns, sink);
-            return;
-        };
-        let mut rest = bytes;
-        if first.takes_any_cut() {
-            while rest.len() > WINDOW_BYTES {
-                if !self.decode_part(rest.split_to(WINDOW_BYTES), ingest_ns, sink) {
-                    return;
-                }
-            }
+        let mut step = self.begin(bytes, ingest_ns, Room::UNBOUNDED, sink);
+        while !step.is_last {
+            step = self.go_on(Room::UNBOUNDED, sink);
         }
-        self.decode_part(rest, ingest_ns, sink);
     }
 
     /// Decodes what the preprocessors still hold, at the end of the stream (`spec/codecs.md` B.2). Every
     /// stage gets what comes from the stages before it and is then finished, exactly once. Afterwards the
     /// decoder is as new.
     pub fn finish(&mut self, ingest_ns: u64, sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>)) {
-        for stage in &mut self.stages {
-            for Piece { bytes, ingest_ns } in self.ready.drain() {
-                self.next.set_ingest_ns(ingest_ns);
-                // What else is held is still good, so an error costs its own chunk only.
-                let processed = match bytes {
-                    Ok(bytes) => stage.process(bytes, &mut self.next),
-                    Err(fault) => Err(*fault),
-                };
-                processed.unwrap_or_else(|error| self.next.fault(error));
-            }
-            self.next.set_ingest_ns(ingest_ns);
-            stage.finish(&mut self.next).unwrap_or_else(|error| self.next.fault(error));
-            std::mem::swap(&mut self.ready, &mut self.next);
+        let mut step = self.begin_finish(ingest_ns, Room::UNBOUNDED, sink);
+        while !step.is_last {
+            step = self.go_on(Room::UNBOUNDED, sink);
         }
-        self.decode_ready(sink);
+    }
+
+    /// As [`Decoder::decode`], but stops where `room` ends: [`Decoder::go_on`] until that was the last step. An input
+    /// that begins before that comes behind what is left.
+    pub fn begin(
+        &mut self,
+        bytes: Bytes,
+        ingest_ns: u64,
+        room: Room,
+        sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>),
+    ) -> Step {
+        let Some(first) = self.stages.first_mut() else {
+            let step = Step { bytes: bytes.len(), is_last: true };
+            decode_chunk(self.codec.as_mut(), bytes, ingest_ns, sink);
+            return step;
+        };
+        first.waiting.insert(0, Piece { bytes: Ok(bytes), ingest_ns });
+        self.go_on(room, sink)
+    }
+
+    /// As [`Decoder::finish`], in steps as by [`Decoder::begin`].
+    pub fn begin_finish(
+        &mut self,
+        ingest_ns: u64,
+        room: Room,
+        sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>),
+    ) -> Step {
+        self.finish_ns = ingest_ns;
+        self.stages.iter_mut().for_each(|stage| stage.finishes = true);
+        self.go_on(room, sink)
+    }
+
+    /// Goes on where the last step stopped. A step does a bounded amount of work: it may be that nothing comes of it and
+    /// that there is more nevertheless.
+    pub fn go_on(&mut self, room: Room, sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>)) -> Step {
+        if self.ready.is_empty()
+            && let Err(error) = self.run_stages()
+        {
+            self.forget_input();
+            sink(Err(error.into()));
+            return Step { bytes: 0, is_last: true };
+        }
+        let mut bytes = 0;
+        for Piece { bytes: piece, ingest_ns } in self.ready.drain(..fitting(&self.ready, room)) {
+            match piece {
+                Ok(piece) => {
+                    bytes += piece.len();
+                    decode_chunk(self.codec.as_mut(), piece, ingest_ns, sink);
+                }
+                Err(fault) => sink(Err((*fault).into())),
+            }
+        }
+        if self.ready.is_empty() {
+            self.trim(KEEP_PIECES);
+        }
+        Step { bytes, is_last: self.ready.is_empty() && self.stages.iter().all(Stage::is_done) }
     }
 
     /// Gives scratch memory back, for a stream that is idle: a parser's buffers are several times as large as
     /// the documents it has seen. Nothing that is held of the stream is lost.
     pub fn rest(&mut self) {
         self.codec.rest();
-        self.ready.trim(0);
-        self.next.trim(0);
+        self.stages.iter_mut().for_each(|stage| stage.part.rest());
+        self.trim(0);
     }
 
-    /// `false` if a preprocessor failed.
-    fn decode_part(
-        &mut self,
-        bytes: Bytes,
-        ingest_ns: u64,
-        sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>),
-    ) -> bool {
-        self.ready.set_ingest_ns(ingest_ns);
-        self.ready.push(bytes);
-        if let Err(error) = self.run_stages() {
-            self.ready.clear();
-            self.next.clear();
-            sink(Err(error.into()));
-            return false;
-        }
-        self.decode_ready(sink);
-        true
-    }
-
+    /// Runs what waits deepest through the stages from there on, as far as there is room, so that no list between the
+    /// stages gets long. Nothing is ready before.
     fn run_stages(&mut self) -> Result<(), ProcessError> {
-        for stage in &mut self.stages {
-            for Piece { bytes, ingest_ns } in self.ready.drain() {
-                self.next.set_ingest_ns(ingest_ns);
-                match bytes {
-                    Ok(bytes) => stage.process(bytes, &mut self.next)?,
-                    Err(fault) => self.next.fault(*fault),
+        let deepest = self.stages.iter().rposition(|stage| !stage.waiting.is_empty());
+        let next = deepest.or_else(|| self.stages.iter().position(|stage| stage.finishes));
+        let Some(first) = next else { return Ok(()) };
+        let mut has_all = self.stages.iter().take(first).all(Stage::is_done);
+        let mut stages = self.stages.iter_mut().skip(first).peekable();
+        while let Some(stage) = stages.next() {
+            stage.run(&mut self.next, has_all.then_some(self.finish_ns))?;
+            has_all &= stage.is_done();
+            match stages.peek_mut() {
+                Some(following) => {
+                    self.next.move_to(&mut following.waiting);
+                    following.waiting.reverse();
                 }
+                None => self.next.move_to(&mut self.ready),
             }
-            std::mem::swap(&mut self.ready, &mut self.next);
         }
         Ok(())
     }
 
-    fn decode_ready(&mut self, sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>)) {
-        for Piece { bytes, ingest_ns } in self.ready.drain() {
-            match bytes {
-                Ok(bytes) => decode_chunk(self.codec.as_mut(), bytes, ingest_ns, sink),
-                Err(fault) => sink(Err((*fault).into())),
+    /// Nothing more comes of the input.
+    fn forget_input(&mut self) {
+        self.next.clear();
+        self.stages.iter_mut().for_each(|stage| stage.waiting.clear());
+    }
+
+    fn trim(&mut self, keep: usize) {
+        self.next.trim(keep);
+        self.ready.shrink_to(keep);
+        self.stages.iter_mut().for_each(|stage| stage.waiting.shrink_to(keep));
+    }
+}
+
+impl Stage {
+    fn is_done(&self) -> bool {
+        self.waiting.is_empty() && !self.finishes
+    }
+
+    /// Processes what waits while there is room in `out`, and finishes behind it at `finish_ns`, if it has to and all has
+    /// come that will.
+    fn run(&mut self, out: &mut Pieces, finish_ns: Option<u64>) -> Result<(), ProcessError> {
+        while !out.is_full()
+            && let Some(Piece { bytes, ingest_ns }) = self.waiting.pop()
+        {
+            out.set_ingest_ns(ingest_ns);
+            match bytes.map(|bytes| self.part.process(bytes, out)) {
+                Ok(Ok(())) => {}
+                // What else is held is still good, so an error costs its own chunk only.
+                Ok(Err(error)) if self.finishes => out.fault(error),
+                Ok(Err(error)) => return Err(error),
+                Err(fault) => out.fault(*fault),
+            }
+            if let Some(rest) = out.take_left() {
+                self.waiting.push(Piece { bytes: Ok(rest), ingest_ns });
             }
         }
-        self.ready.trim(KEEP_PIECES);
-        self.next.trim(KEEP_PIECES);
+        if let Some(finish_ns) = finish_ns.filter(|_| self.finishes && self.waiting.is_empty()) {
+            self.finishes = false;
+            out.set_ingest_ns(finish_ns);
+            self.part.finish(out).unwrap_or_else(|error| out.fault(error));
+        }
+        Ok(())
     }
+}
+
+/// How many of the pieces there is room for.
+fn fitting(pieces: &[Piece], room: Room) -> usize {
+    let mut left = room.bytes;
+    let fits = pieces.iter().take(room.pieces).take_while(|piece| {
+        let fits = left > 0;
+        left = left.saturating_sub(piece.len());
+        fits
+    });
+    fits.count()
 }
 
 fn decode_chunk(
@@ -167,5 +272,114 @@ fn decode_chunk(
 impl std::fmt::Debug for Decoder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Decoder").field("stages", &self.stages.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{part, resolver};
+
+    fn decoder(stages: &[(&str, &str)]) -> Decoder {
+        let stages = stages.iter().map(|(name, config)| part(name, config)).collect();
+        resolver("string".into(), stages, vec![]).decoder()
+    }
+
+    /// All that comes of `wire` and of the end of the stream, and the most of one step.
+    fn in_steps(
+        decoder: &mut Decoder,
+        wire: &[u8],
+        room: Room,
+    ) -> (Vec<Result<DecodedEvent, DecodeError>>, usize) {
+        let (mut all, mut most, mut bytes) = (Vec::new(), 0, 0);
+        let chunk = Bytes::copy_from_slice(wire);
+        for is_end in [false, true] {
+            let before = all.len();
+            let mut sink = |event| all.push(event);
+            let mut step = match is_end {
+                false => decoder.begin(chunk.clone(), 1, room, &mut sink),
+                true => decoder.begin_finish(2, room, &mut sink),
+            };
+            most = most.max(all.len() - before);
+            bytes += step.bytes;
+            while !step.is_last {
+                let before = all.len();
+                step = decoder.go_on(room, &mut |event| all.push(event));
+                most = most.max(all.len() - before);
+                bytes += step.bytes;
+            }
+        }
+        let told: usize =
+            all.iter().flatten().filter_map(|event| event.payload.value().as_str()).map(str::len).sum();
+        assert_eq!(bytes, told, "the bytes of the pieces are counted");
+        (all, most)
+    }
+
+    #[test]
+    fn what_comes_of_one_input_never_waits_all_at_once() {
+        const PIECES: usize = 300_000;
+        let frames = vec![0; 8 * PIECES];
+        let lines = vec![b'\n'; PIECES];
+        let bars = vec![b'|'; PIECES];
+        let cases: [(&[(&str, &str)], &[u8], usize); 6] = [
+            (&[("separate", "")], &lines, PIECES),
+            (&[("separate", r#"{"buffered": false}"#)], &lines, PIECES + 1),
+            (&[("length-prefixed", "")], &frames, PIECES),
+            (&[("separate", "{}"), ("remove-empty", "")], &lines, 0),
+            // Everything comes at the end of the stream.
+            (
+                &[("separate", "{}"), ("separate", r#"{"separator": "|", "buffered": false}"#)],
+                &bars,
+                PIECES + 1,
+            ),
+            (&[("separate", "{}"), ("separate", r#"{"separator": "|"}"#), ("base64", "")], &bars, PIECES),
+        ];
+        for (stages, wire, expected) in cases {
+            let mut decoder = decoder(stages);
+            let (all, most) = in_steps(&mut decoder, wire, Room { pieces: 1000, bytes: usize::MAX });
+            assert_eq!((all.len(), most <= 1000), (expected, true), "{stages:?}");
+            let mut lists: Vec<usize> = decoder.stages.iter().map(|stage| stage.waiting.capacity()).collect();
+            lists.extend([decoder.ready.capacity()]);
+            assert!(lists.iter().all(|room| *room <= 2 * MOST_PIECES), "{stages:?}: {lists:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_ends_where_its_bytes_do_and_one_long_piece_passes() {
+        let mut decoder = decoder(&[("separate", "")]);
+        let wire = b"1234\n1234\n1234\n1234567890\n1\n";
+        let mut sizes = Vec::new();
+        let room = Room { pieces: 10, bytes: 8 };
+        let mut step = decoder.begin(Bytes::from_static(wire), 1, room, &mut |_| {});
+        loop {
+            sizes.push(step.bytes);
+            if step.is_last {
+                break;
+            }
+            step = decoder.go_on(room, &mut |_| {});
+        }
+        assert_eq!(sizes, [8, 14, 1]);
+    }
+
+    #[test]
+    fn steps_give_what_one_call_gives() {
+        let stages = [("separate", ""), ("base64", ""), ("separate", r#"{"separator": "|"}"#)];
+        let wire = b"YXxifGM=\nfHx8\nZA==\nIQ==";
+        let (whole, _) = in_steps(&mut decoder(&stages), wire, Room::UNBOUNDED);
+        assert_eq!(whole.len(), 6, "{whole:?}");
+        for pieces in 1..4 {
+            let (steps, most) = in_steps(&mut decoder(&stages), wire, Room { pieces, bytes: usize::MAX });
+            assert!(steps == whole && most == pieces, "{pieces}: {steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_in_the_midst_of_a_long_input_ends_it() {
+        let mut decoder = decoder(&[("separate", ""), ("base64", "")]);
+        let good = "aGk=\n".repeat(MOST_PIECES);
+        let (all, _) = in_steps(&mut decoder, format!("{good}!\n{good}").as_bytes(), Room::UNBOUNDED);
+        assert_eq!(all.len(), MOST_PIECES + 1, "what came before as an input of its own is good");
+        assert!(all.last().is_some_and(Result::is_err));
+        assert!(decoder.stages.iter().all(Stage::is_done));
     }
 }

@@ -89,6 +89,7 @@ impl Encoder {
     /// Gives scratch memory back, for a stream that is idle. Nothing that is held of the stream is lost.
     pub fn rest(&mut self) {
         self.codec.rest();
+        self.stages.iter_mut().for_each(|stage| stage.rest());
         self.ready = Chunks::new();
         self.next = Chunks::new();
     }

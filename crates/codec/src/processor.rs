@@ -6,7 +6,8 @@ use crate::{Chunks, Pieces, ProcessError};
 
 /// Turns chunks from outside into chunks for the next stage (`spec/codecs.md` part C). State is per stream.
 pub trait Preprocessor: Send {
-    /// Processes one chunk and adds what comes of it to `out`, as slices of `chunk` where possible.
+    /// Processes one chunk and adds what comes of it to `out`, as slices of `chunk` where possible. A stage that makes
+    /// many pieces of a chunk stops when [`Pieces::is_full`], and leaves the rest of it there.
     ///
     /// # Errors
     /// Ends the processing of this input: nothing else of it becomes an event. An error that shall cost one
@@ -21,11 +22,8 @@ pub trait Preprocessor: Send {
         Ok(())
     }
 
-    /// `true` if the stage gives the same chunks however its input is cut. Large inputs are then fed to it
-    /// part by part, so that a hostile one (only separators) does not need a multiple of its size at once.
-    fn takes_any_cut(&self) -> bool {
-        false
-    }
+    /// Gives memory back that is not needed to go on, while the stream is idle. Changes nothing else.
+    fn rest(&mut self) {}
 }
 
 /// Turns encoded chunks into chunks for the transport (`spec/codecs.md` part D). State is per stream.
@@ -55,6 +53,9 @@ pub trait Postprocessor: Send {
     fn is_stateless(&self) -> bool {
         false
     }
+
+    /// Gives memory back that is not needed to go on, while the stream is idle. Changes nothing else.
+    fn rest(&mut self) {}
 
     /// The bytes that this stage appends to every chunk, if that is all it does. The encoder then appends
     /// them itself and spares a copy.

@@ -49,18 +49,36 @@ pub fn postprocessor(name: &str, config: &str) -> impl Fn() -> Box<dyn Postproce
     move || make()
 }
 
-/// What a new preprocessor gives for the chunks and the end of the stream behind them.
+/// What a new preprocessor gives for the chunks and the end of the stream behind them. It is the same wherever the
+/// stage has to stop because there is no room for more pieces.
 pub fn results_of(make: &impl Fn() -> Box<dyn Preprocessor>, chunks: &[&[u8]]) -> Results {
+    let results = results_with_room(make, chunks, Pieces::default());
+    for most in [1, 2, 3] {
+        let narrow = results_with_room(make, chunks, Pieces::of_at_most(most));
+        assert_eq!(narrow, results, "with room for {most}");
+    }
+    results
+}
+
+fn results_with_room(
+    make: &impl Fn() -> Box<dyn Preprocessor>,
+    chunks: &[&[u8]],
+    mut out: Pieces,
+) -> Results {
     let mut stage = make();
-    let mut out = Pieces::default();
     let mut results = Vec::new();
     for chunk in chunks {
         out.set_ingest_ns(INGEST_NS);
-        if let Err(error) = stage.process(Bytes::copy_from_slice(chunk), &mut out) {
-            out.clear();
-            out.fault(error);
+        let mut rest = Some(Bytes::copy_from_slice(chunk));
+        while let Some(chunk) = rest.take() {
+            if let Err(error) = stage.process(chunk, &mut out) {
+                out.clear();
+                out.fault(error);
+            }
+            rest = out.take_left();
+            collect(&mut out, &mut results);
         }
-        collect(&mut out, &mut results);
+        stage.rest();
     }
     if let Err(error) = stage.finish(&mut out) {
         out.fault(error);
@@ -110,7 +128,6 @@ pub fn framing(make: impl Fn() -> Box<dyn Preprocessor>, wire: &[u8], expected: 
             assert!(fits, "cut short at byte {at}: {short:?}");
         }
     }
-    assert!(make().takes_any_cut(), "a stage that cuts a stream says so");
 }
 
 /// Feeds bytes that nobody in their right mind sends, cut in many ways: no panic, and not more comes out than

@@ -5,6 +5,7 @@ use crate::{
     task::TARGET,
 };
 use std::{future::pending, time::Duration};
+use tokio::task::yield_now;
 
 /// Wait after the first of several failing pulls; it doubles from one to the next.
 const FIRST_ERROR_WAIT: Duration = Duration::from_millis(100);
@@ -75,10 +76,13 @@ async fn read(source: &mut Box<dyn Source>, inlet: &mut Inlet, alias: &str) -> S
             pulled = source.pull(&mut intake) => pulled,
         };
         inlet.listen_anew(|| source.listener());
-        if !intake.is_empty() {
-            // A pause, or a sink that closed, may have come while the pull was pending.
+        while !intake.is_empty() {
+            // A pause, or a sink that closed, may have come while the pull was pending, or the batch before was sent.
             gate.ready().await;
             inlet.push(&mut intake).await;
+            if !intake.is_empty() {
+                yield_now().await;
+            }
         }
         match pulled {
             Ok(Pulled::More) => error_wait = FIRST_ERROR_WAIT,

@@ -13,15 +13,16 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
-use tokio::time::Instant;
-use tremor_codec::{DecodeError, DecodedEvent, Decoder, Resolver};
+use tokio::{task::yield_now, time::Instant};
+use tremor_codec::{DecodeError, DecodedEvent, Decoder, Resolver, Room};
 use tremor_event::{Event, EventBatch, EventId, Issuer, Listener, OriginUri};
-use tremor_value::{Bytes, Payload, Record, Value};
+use tremor_value::{Payload, Record, Value};
 
 /// What all streams of one source share.
 pub(crate) struct SourceShared {
@@ -105,14 +106,22 @@ pub(crate) struct Inlet {
     others: BTreeMap<u64, Stream>,
     /// Hears what becomes of the events.
     listener: Option<Arc<dyn Listener>>,
-    out: Outlet,
-    err: Outlet,
+    ports: Ports,
     /// Bytes and events of the last push.
     last: (usize, usize),
+    /// The pull of which the last push left something in the intake.
+    begun: Option<Box<Pull>>,
 }
 
 /// Events that room is made for ahead, at most; a read of usual size has fewer.
 const MOST_EXPECTED: usize = 512;
+/// Events of one batch, those on `out` and those on `err` together. What an intake gives beyond is decoded when the batch
+/// before it was handed on.
+const MOST_EVENTS: usize = 1024;
+/// Bytes that a batch is made of, but for the last item or piece. No source gives so many at once unless they hang together.
+const MOST_BYTES: usize = 1024 * 1024;
+/// Roughly what an event on `err` holds besides its text: two records.
+const ERROR_BYTES: usize = 512;
 
 struct Stream {
     position: Position,
@@ -153,9 +162,9 @@ impl Inlet {
             own: Stream::open(shared, stream, origin, meta),
             others: BTreeMap::new(),
             listener: None,
-            out: shared.links().open("out"),
-            err: shared.links().open("err"),
+            ports: Ports { out: shared.links().open("out"), err: shared.links().open("err") },
             last: (1, 1),
+            begun: None,
         }
     }
 
@@ -178,31 +187,49 @@ impl Inlet {
         &self.shared.gate
     }
 
-    /// Decodes everything in `intake` as one pull and sends the events on; leaves it empty.
+    /// Decodes what is in `intake`, which is one pull, and sends the events on: so many that they are one batch. What does
+    /// not fit stays in `intake`, which may get nothing more then: push again, and see to it that others have their turn
+    /// in between.
     pub(crate) fn push<'a>(&'a mut self, intake: &mut Intake) -> Handed<'a> {
-        let mut batches = Batches::new(&self.shared);
+        let begun = self.begun.take();
+        let is_new = begun.is_none();
+        let mut batches = Batches::new(&self.shared, begun.map(|begun| *begun));
         batches.out.events.reserve(self.expected(intake));
-        if let Some(listener) = &self.listener {
-            let issuing = Issuing::of(listener, &intake.items, self.own.position.id, batches.pull);
-            batches.issuing = Some(issuing);
+        if let Some(listener) = self.listener.as_ref().filter(|_| is_new) {
+            let issuing = Issuing::of(listener, &intake.items, self.own.position.id, batches.pull.number);
+            batches.pull.issuing = Some(issuing);
         }
-        for item in intake.items.drain(..) {
+        while batches.has_room()
+            && let Some(mut item) = intake.items.pop_front()
+        {
             let named = item.at.stream.filter(|named| *named != self.own.position.id);
-            let Some(stream) = named else {
-                batches.take(&mut self.own, item);
-                continue;
+            let stream = match named {
+                None => &mut self.own,
+                Some(stream) => {
+                    let fresh = || self.own.anew(&self.shared, stream);
+                    self.others.entry(stream).or_insert_with(fresh)
+                }
             };
-            let is_end = matches!(item.content, Content::End);
-            let fresh = || self.own.anew(&self.shared, stream);
-            batches.take(self.others.entry(stream).or_insert_with(fresh), item);
-            if is_end {
+            let taken = batches.take(stream, &mut item);
+            if !taken.is_whole {
+                // The others of the thread have their turn also if nothing has come of it so far.
+                intake.items.push_front(item);
+                break;
+            }
+            if taken.is_end
+                && let Some(stream) = named
+            {
                 self.others.remove(&stream);
             }
         }
-        let (out, err) = batches.done();
+        let Batches { out, err, mut pull, .. } = batches;
+        if !intake.is_empty() {
+            pull.is_unfinished = true;
+            self.begun = Some(Box::new(pull));
+        }
         self.shared.tell_unread(&err);
         self.last = (out.bytes.max(1), out.len());
-        self.send(out, err)
+        self.ports.send(&self.shared, out, err)
     }
 
     /// How many events `intake` may hold, if they are as long as the last ones were: several to a chunk where the
@@ -216,32 +243,51 @@ impl Inlet {
         (if likely > items { likely + 1 } else { items }).min(MOST_EXPECTED)
     }
 
-    /// Ends all streams in good order: what the preprocessors hold is sent on.
+    /// Ends all streams in good order: what the preprocessors hold is sent on. Streams that end in the midst of a pull
+    /// are cut off, and what is left of it fails.
     pub(crate) async fn end(&mut self) {
-        let mut batches = Batches::new(&self.shared);
-        let counted = batches.pull;
-        for stream in std::mem::take(&mut self.others).values_mut().chain([&mut self.own]) {
+        let Self { shared, own, others, listener, ports, begun, .. } = self;
+        if begun.take().is_some() {
+            return;
+        }
+        let mut batches = Batches::new(shared, None);
+        let counted = batches.pull.number;
+        for stream in mem::take(others).values_mut().chain([own]) {
             // A source that counts for itself did not pull this.
             let numbered = stream.position.last_pull;
-            batches.pull = numbered.unwrap_or(counted);
-            let before = (batches.out.len(), batches.err.len());
-            batches.end(stream);
-            if let Some(listener) = self.listener.as_ref().filter(|_| numbered.is_none()) {
-                batches.add_receipts(before, listener, stream.position.id);
+            batches.pull.number = numbered.unwrap_or(counted);
+            let listener = listener.as_ref().filter(|_| numbered.is_none());
+            let mut issuer = None;
+            let mut item = Item { content: Content::End, at: At::default(), meta: None };
+            loop {
+                let before = (batches.out.len(), batches.err.len());
+                let Taken { is_whole, .. } = batches.take_content(stream, &mut item);
+                if let Some(listener) = listener {
+                    batches.add_receipts(before, &mut issuer, listener, stream.position.id);
+                }
+                if !is_whole || !batches.has_room() {
+                    let (out, err) = batches.take_batches();
+                    shared.tell_unread(&err);
+                    ports.send(shared, out, err).await;
+                    yield_now().await;
+                }
+                if is_whole {
+                    break;
+                }
             }
         }
-        let (out, err) = batches.done();
-        self.shared.tell_unread(&err);
-        self.send(out, err).await;
+        let (out, err) = batches.take_batches();
+        shared.tell_unread(&err);
+        ports.send(shared, out, err).await;
     }
 
     /// Tells on `err` that the connection of this stream ended badly (`spec/websocket.md` 11): nobody pulled that.
     pub(crate) async fn closed(&mut self, cause: &str, closed: Value) {
-        let mut batches = Batches::new(&self.shared);
+        let mut batches = Batches::new(&self.shared, None);
         let more = [("pull_id", Value::Null), ("closed", closed)];
         batches.failed(&mut self.own.position, None, cause, more);
-        let (out, err) = batches.done();
-        self.send(out, err).await;
+        let (out, err) = batches.take_batches();
+        self.ports.send(&self.shared, out, err).await;
     }
 
     /// `<flow>::<connector>`.
@@ -255,98 +301,167 @@ impl Inlet {
             stream.decoder.iter_mut().for_each(Decoder::rest);
         }
     }
+}
 
-    fn send(&mut self, out: EventBatch, err: EventBatch) -> Handed<'_> {
-        self.shared.counters.out.fetch_add(out.len() as u64, Relaxed);
+/// The opened ways of both ports.
+struct Ports {
+    out: Outlet,
+    err: Outlet,
+}
+
+impl Ports {
+    fn send(&mut self, shared: &SourceShared, out: EventBatch, err: EventBatch) -> Handed<'_> {
+        shared.counters.out.fetch_add(out.len() as u64, Relaxed);
         if !err.is_empty() {
-            self.shared.counters.err.fetch_add(err.len() as u64, Relaxed);
+            shared.counters.err.fetch_add(err.len() as u64, Relaxed);
         }
         let outlets = [(&mut self.out, out), (&mut self.err, err)];
         Handed::in_turn(outlets.into_iter().map(|(outlet, batch)| outlet.send(batch)))
     }
 }
 
-/// What one intake became.
-struct Batches<'a> {
-    source: u64,
-    alias: &'a str,
+/// One pull, of which there may be several batches.
+struct Pull {
     /// The pull that the item at hand is of.
-    pull: u64,
+    number: u64,
     now_ns: u64,
     /// There if somebody listens.
     issuing: Option<Issuing>,
+    /// Something is left of it.
+    is_unfinished: bool,
+}
+
+impl Drop for Pull {
+    fn drop(&mut self) {
+        if let Some(issuing) = self.issuing.as_ref().filter(|_| self.is_unfinished) {
+            issuing.fail();
+        }
+    }
+}
+
+/// One batch for each port.
+struct Batches<'a> {
+    source: u64,
+    alias: &'a str,
+    pull: Pull,
     out: EventBatch,
     err: EventBatch,
 }
 
+/// How far an item was taken.
+struct Taken {
+    /// Nothing is left of it.
+    is_whole: bool,
+    /// It is the end of a stream.
+    is_end: bool,
+}
+
 impl<'a> Batches<'a> {
-    fn new(shared: &'a SourceShared) -> Self {
+    /// For a new pull, or for what is left of `begun`.
+    fn new(shared: &'a SourceShared, begun: Option<Pull>) -> Self {
+        let pull = match begun {
+            Some(mut begun) => {
+                begun.is_unfinished = false;
+                begun
+            }
+            None => Pull {
+                number: shared.pulls.fetch_add(1, Relaxed),
+                now_ns: now_ns(),
+                issuing: None,
+                is_unfinished: false,
+            },
+        };
         Self {
             source: shared.id,
             alias: &shared.alias,
-            pull: shared.pulls.fetch_add(1, Relaxed),
-            now_ns: now_ns(),
-            issuing: None,
+            pull,
             out: EventBatch::default(),
             err: EventBatch::default(),
         }
     }
 
-    /// The events on `out` and on `err`. Their pulls can be settled from now on.
-    fn done(self) -> (EventBatch, EventBatch) {
-        (self.out, self.err)
+    /// The events on `out` and on `err` so far.
+    fn take_batches(&mut self) -> (EventBatch, EventBatch) {
+        (mem::take(&mut self.out), mem::take(&mut self.err))
     }
 
-    /// Takes one item of `stream`.
-    fn take(&mut self, stream: &mut Stream, item: Item) {
-        let At { pull: numbered, .. } = item.at;
-        let counted = numbered.map(|numbered| std::mem::replace(&mut self.pull, numbered));
+    fn room(&self) -> Room {
+        Room {
+            pieces: MOST_EVENTS.saturating_sub(self.out.len() + self.err.len()),
+            bytes: MOST_BYTES.saturating_sub(self.out.bytes + self.err.bytes),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let Room { pieces, bytes } = self.room();
+        pieces > 0 && bytes > 0
+    }
+
+    /// Takes one item of `stream`, as far as there is room; what is left of it is the item then.
+    fn take(&mut self, stream: &mut Stream, item: &mut Item) -> Taken {
+        let numbered = item.at.pull;
+        let counted = numbered.map(|numbered| mem::replace(&mut self.pull.number, numbered));
         stream.position.last_pull = numbered;
-        if let Some(issuing) = &mut self.issuing {
-            issuing.turn_to(stream.position.id, self.pull);
+        if let Some(issuing) = &mut self.pull.issuing {
+            issuing.turn_to(stream.position.id, self.pull.number);
         }
-        let meta = item.meta.as_ref();
-        match item.content {
-            Content::Bytes(data) => self.decode(stream, meta, data),
-            Content::Value(made) => self.made(&mut stream.position, meta, *made),
-            Content::End => self.end(stream),
-        }
+        let taken = self.take_content(stream, item);
         if let Some(counted) = counted {
-            self.pull = counted;
+            self.pull.number = counted;
         }
+        taken
     }
 
-    fn decode(&mut self, stream: &mut Stream, meta: Option<&Value>, data: Bytes) {
+    fn take_content(&mut self, stream: &mut Stream, item: &mut Item) -> Taken {
         let Stream { position, decoder } = stream;
-        self.out.bytes += data.len();
-        if let Some(meta) = meta {
-            position.last_meta = Some(meta.clone());
-        }
-        match decoder {
-            Some(decoder) => {
-                decoder.decode(data, self.now_ns, &mut |decoded| self.decoded(position, meta, decoded));
+        let is_end = matches!(item.content, Content::End | Content::Rest { is_end: true });
+        let content = mem::replace(&mut item.content, Content::Rest { is_end });
+        let (room, now_ns) = (self.room(), self.pull.now_ns);
+        let step = match (content, decoder) {
+            (Content::Value(made), _) => {
+                self.made(position, item.meta.as_ref(), *made);
+                None
+            }
+            (Content::Bytes(data), Some(decoder)) => {
+                let meta = item.meta.as_ref();
+                if let Some(meta) = meta {
+                    position.last_meta = Some(meta.clone());
+                }
+                Some(decoder.begin(data, now_ns, room, &mut |decoded| self.decoded(position, meta, decoded)))
             }
             // A kind that gives bytes requires a codec, so its definition was refused before.
-            None => self.made(position, meta, Value::Bytes(data).into()),
-        }
-    }
-
-    /// Takes what the preprocessors of `stream` hold, which is as new afterwards.
-    fn end(&mut self, stream: &mut Stream) {
-        let Stream { position, decoder } = stream;
-        let last_meta = position.last_meta.take();
-        if let Some(decoder) = decoder {
-            let meta = last_meta.as_ref();
-            decoder.finish(self.now_ns, &mut |decoded| self.decoded(position, meta, decoded));
-        }
+            (Content::Bytes(data), None) => {
+                self.made(position, item.meta.as_ref(), Value::Bytes(data).into());
+                None
+            }
+            // What the preprocessors hold; the stream is as new behind it.
+            (Content::End, Some(decoder)) => {
+                item.meta = position.last_meta.take();
+                let meta = item.meta.as_ref();
+                Some(decoder.begin_finish(now_ns, room, &mut |decoded| self.decoded(position, meta, decoded)))
+            }
+            (Content::Rest { .. }, Some(decoder)) => {
+                let meta = item.meta.as_ref();
+                Some(decoder.go_on(room, &mut |decoded| self.decoded(position, meta, decoded)))
+            }
+            (Content::End | Content::Rest { .. }, None) => None,
+        };
+        self.out.bytes += step.map_or(0, |step| step.bytes);
+        Taken { is_whole: step.is_none_or(|step| step.is_last), is_end }
     }
 
     /// Gives receipts to the events behind number `from` on `out` and on `err`, if there are any.
-    fn add_receipts(&mut self, from: (usize, usize), listener: &Arc<dyn Listener>, stream: u64) {
+    fn add_receipts(
+        &mut self,
+        from: (usize, usize),
+        issuer: &mut Option<Issuer>,
+        listener: &Arc<dyn Listener>,
+        stream: u64,
+    ) {
         let events = self.out.events.iter_mut().skip(from.0).chain(self.err.events.iter_mut().skip(from.1));
-        let mut issuer = None;
         for event in events {
-            let issuer = issuer.get_or_insert_with(|| Issuer::new(listener.clone(), stream, self.pull, 1));
+            let pull = self.pull.number;
+            let issuer = issuer.get_or_insert_with(|| Issuer::new(listener.clone(), stream, pull, 1));
             event.receipt = issuer.receipt(0);
         }
     }
@@ -371,15 +486,15 @@ impl<'a> Batches<'a> {
                 self.out.events.push(event);
             }
             Err(error) => {
-                let pull = Value::from(self.pull);
+                let pull = Value::from(self.pull.number);
                 self.failed(stream, meta, &error.to_string(), [("pull_id", pull)]);
             }
         }
     }
 
     fn made(&mut self, stream: &mut Position, meta: Option<&Value>, made: Made) {
-        let ingest_ns = made.ingest_ns.unwrap_or(self.now_ns);
-        self.out.bytes += size_of::<Event>() + weight(&made.value);
+        let ingest_ns = made.ingest_ns.unwrap_or(self.pull.now_ns);
+        self.out.bytes += weight(&made.value);
         let mut event = self.event(stream, meta, made.value.into(), ingest_ns);
         if let Some(from) = &made.from {
             event.id.track(from);
@@ -405,15 +520,16 @@ impl<'a> Batches<'a> {
             ("stream_id", Value::from(stream.id)),
         ];
         let payload: Record = members.into_iter().chain(more).collect();
-        let mut event = self.event(stream, meta, Value::from(payload).into(), self.now_ns);
+        let mut event = self.event(stream, meta, Value::from(payload).into(), self.pull.now_ns);
         if let Some(meta) = event.meta.as_record_mut() {
             meta.insert("error", message);
         }
+        self.err.bytes += ERROR_BYTES + 2 * message.len();
         self.err.events.push(event);
     }
 
     fn event(&self, stream: &mut Position, meta: Option<&Value>, payload: Payload, ingest_ns: u64) -> Event {
-        let id = EventId::new(self.source, stream.id, stream.next_event, self.pull);
+        let id = EventId::new(self.source, stream.id, stream.next_event, self.pull.number);
         stream.next_event += 1;
         Event {
             id,
@@ -422,7 +538,7 @@ impl<'a> Batches<'a> {
             ingest_ns,
             origin: Some(stream.origin.clone()),
             is_batch: false,
-            receipt: self.issuing.as_ref().and_then(Issuing::receipt),
+            receipt: self.pull.issuing.as_ref().and_then(Issuing::receipt),
         }
     }
 }
@@ -430,6 +546,7 @@ impl<'a> Batches<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tremor_value::Bytes;
 
     #[test]
     fn room_is_made_for_as_many_events_as_the_last_read_had_per_byte_and_not_for_more_than_a_read_has() {

@@ -30,9 +30,14 @@ impl Run {
 
 impl Issuing {
     /// For `items`, where those that do not say it are of `stream` and `pull`.
-    pub(crate) fn of(listener: &Arc<dyn Listener>, items: &[Item], stream: u64, pull: u64) -> Self {
+    pub(crate) fn of<'a>(
+        listener: &Arc<dyn Listener>,
+        items: impl IntoIterator<Item = &'a Item>,
+        stream: u64,
+        pull: u64,
+    ) -> Self {
         let mut issuing = Self { runs: SmallVec::new(), current: None };
-        for At { stream: named, pull: numbered } in items.iter().map(|item| item.at) {
+        for At { stream: named, pull: numbered } in items.into_iter().map(|item| item.at) {
             issuing.cover(named.unwrap_or(stream), numbered.unwrap_or(pull));
         }
         for run in &mut issuing.runs {
@@ -59,6 +64,16 @@ impl Issuing {
         self.current = numbers
             .filter_map(|number| Some((number, self.runs.get(number)?.index_of(stream, pull)?)))
             .next();
+    }
+
+    /// The rest of the items will never become events: the pulls that they are of have failed.
+    pub(crate) fn fail(&self) {
+        for (number, run) in self.runs.iter().enumerate() {
+            // Within a stream pulls ascend, so those before the one at hand were given whole.
+            let given = self.current.filter(|(current, _)| *current == number).map_or(0, |(_, index)| index);
+            let left = given..run.count;
+            drop(left.filter_map(|index| run.issuer.as_ref()?.receipt(index)).collect::<Vec<_>>());
+        }
     }
 
     /// A receipt for one more event of the item at hand.

@@ -41,7 +41,7 @@ pub(crate) struct QueuedSink {
 #[async_trait]
 impl Deliver for QueuedSink {
     fn deliver(&self, port: usize, batch: EventBatch) -> Handed<'_> {
-        let bytes = batch.bytes;
+        let bytes = batch.weight();
         self.queue.hand(Message::Batch { port, batch }, bytes, |refused| {
             if let Message::Batch { batch, .. } = refused {
                 let events = batch.len() as u64;

@@ -1,7 +1,7 @@
 //! The contract of sources.
 
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use thiserror::Error;
 use tremor_event::{EventId, Listener, OriginUri};
 use tremor_value::{Bytes, Value};
@@ -9,7 +9,7 @@ use tremor_value::{Bytes, Value};
 /// What one call of [`Source::pull`] gave, in order.
 #[derive(Debug, Default)]
 pub struct Intake {
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: VecDeque<Item>,
 }
 
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) enum Content {
     Value(Box<Made>),
     /// The stream has ended in good order.
     End,
+    /// What is left in the decoder of a chunk, or of the end of the stream (`is_end`).
+    Rest { is_end: bool },
 }
 
 /// Where in its source something was read, for sources that do not leave that to the caller.
@@ -77,26 +79,26 @@ impl Intake {
 
     /// Adds a chunk of bytes of a certain stream or pull, with the stream's metadata unless it has its own.
     pub fn bytes_at(&mut self, at: At, data: Bytes, meta: Option<Value>) {
-        self.items.push(Item { content: Content::Bytes(data), at, meta });
+        self.items.push_back(Item { content: Content::Bytes(data), at, meta });
     }
 
     /// Ends a stream in good order: what its preprocessors hold is sent on, as part of this pull.
     pub fn end_of(&mut self, at: At) {
-        self.items.push(Item { content: Content::End, at, meta: None });
+        self.items.push_back(Item { content: Content::End, at, meta: None });
     }
 
     /// Adds a finished value, with the stream's metadata unless it has its own.
     pub fn value(&mut self, made: impl Into<Made>, meta: Option<Value>) {
         let made = made.into();
         let at = At { stream: None, pull: made.pull };
-        self.items.push(Item { content: Content::Value(Box::new(made)), at, meta });
+        self.items.push_back(Item { content: Content::Value(Box::new(made)), at, meta });
     }
 
     /// How many items there are, and how many bytes those of bytes hold.
     pub(crate) fn size(&self) -> (u64, u64) {
         let bytes = self.items.iter().map(|item| match &item.content {
             Content::Bytes(data) => data.len() as u64,
-            Content::Value(_) | Content::End => 0,
+            Content::Value(_) | Content::End | Content::Rest { .. } => 0,
         });
         (self.items.len() as u64, bytes.sum())
     }

@@ -10,9 +10,12 @@ use tremor_value::{Content, Value};
 pub struct EventBatch {
     /// The events, in order.
     pub events: Vec<Event>,
-    /// Size of the input they came from in bytes; what queues are bounded by.
+    /// Roughly the bytes that their payloads hold; most often the size of the input they came from.
     pub bytes: usize,
 }
+
+/// Roughly what an event takes whatever is in it: itself and what its payload needs on the heap.
+const EVENT_BYTES: usize = size_of::<Event>() + 80;
 
 impl EventBatch {
     /// Number of events.
@@ -25,6 +28,13 @@ impl EventBatch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// Roughly the memory that it takes, in bytes; what queues are bounded by. However small events are, many of them are
+    /// much.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.len().saturating_mul(EVENT_BYTES).saturating_add(self.bytes)
     }
 
     /// Ends the way of all events in it.

@@ -272,7 +272,7 @@ struct Queued {
 #[async_trait]
 impl Route for Queued {
     fn send(&mut self, batch: EventBatch) -> Handed<'_> {
-        let bytes = batch.bytes;
+        let bytes = batch.weight();
         // A pipeline's task ends with its flow only; nothing is left to tell then.
         self.queue.hand(Message::Batch(self.port, batch), bytes, drop)
     }

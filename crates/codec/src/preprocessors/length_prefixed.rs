@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::{shrink, take_all};
 use crate::config::frame_len;
 use crate::{Case, Example, Field, FieldType, Pieces, Preprocessor, ProcessError, Spec, make_preprocessor};
 
@@ -37,9 +38,11 @@ struct LengthPrefixed {
 }
 
 impl LengthPrefixed {
-    /// Cuts frames off the front of `bytes` while they are complete.
+    /// Cuts frames off the front of `bytes` while they are complete and find room.
     fn cut(&self, bytes: &mut Bytes, out: &mut Pieces) -> Result<(), ProcessError> {
-        while let Some(len) = self.frame(bytes)? {
+        while !out.is_full()
+            && let Some(len) = self.frame(bytes)?
+        {
             bytes.advance(HEADER_BYTES);
             out.push(bytes.split_to(len));
         }
@@ -63,7 +66,7 @@ impl LengthPrefixed {
         let is_complete = missing <= chunk.len();
         self.pending.extend_from_slice(&chunk.split_to(missing.min(chunk.len())));
         if is_complete {
-            let mut frame = self.pending.split().freeze();
+            let mut frame = take_all(&mut self.pending);
             frame.advance(HEADER_BYTES);
             out.push(frame);
         }
@@ -75,7 +78,11 @@ impl LengthPrefixed {
             self.complete(&mut chunk, out)?;
         }
         self.cut(&mut chunk, out)?;
-        self.pending.extend_from_slice(&chunk);
+        if out.is_full() {
+            out.leave(chunk);
+        } else {
+            self.pending.extend_from_slice(&chunk);
+        }
         Ok(())
     }
 }
@@ -84,7 +91,7 @@ impl Preprocessor for LengthPrefixed {
     fn process(&mut self, chunk: Bytes, out: &mut Pieces) -> Result<(), ProcessError> {
         if let Err(error) = self.process_all(chunk, out) {
             // Where the next frame begins is unknown; the frames before are good.
-            self.pending.clear();
+            self.pending = BytesMut::new();
             out.fault(error);
         }
         Ok(())
@@ -96,13 +103,13 @@ impl Preprocessor for LengthPrefixed {
             out.warn(format_args!(
                 "dropped an unfinished frame at the end of a stream: {held} bytes of it had come"
             ));
-            self.pending.clear();
+            self.pending = BytesMut::new();
         }
         Ok(())
     }
 
-    fn takes_any_cut(&self) -> bool {
-        true
+    fn rest(&mut self) {
+        shrink(&mut self.pending);
     }
 }
 
@@ -142,5 +149,26 @@ mod tests {
         let header = Bytes::copy_from_slice(&(1_u64 << 60).to_be_bytes());
         stage.process(header, &mut Pieces::default()).unwrap();
         assert!(stage.pending.capacity() < 1024);
+    }
+
+    #[test]
+    fn no_memory_of_a_long_frame_is_kept_behind_it() {
+        let mut stage = LengthPrefixed { max: 1 << 20, pending: BytesMut::new() };
+        let mut out = Pieces::default();
+        let mut give = |stage: &mut LengthPrefixed, bytes: Vec<u8>| {
+            stage.process(bytes.into(), &mut out).unwrap();
+            stage.pending.capacity()
+        };
+        let frame = [&(1_u64 << 19).to_be_bytes()[..], &vec![b'x'; (1 << 19) - 1]].concat();
+        assert!(give(&mut stage, frame.clone()) >= 1 << 19);
+        let room = give(&mut stage, b"x\0".to_vec());
+        assert!(room < 1024, "behind a long frame: {room}");
+        give(&mut stage, frame[1..].to_vec());
+        stage.pending.reserve(4 << 20);
+        stage.rest();
+        assert_eq!(stage.pending.len(), frame.len(), "what is held is not lost");
+        assert!(stage.pending.capacity() <= 2 * frame.len(), "while the stream is idle");
+        give(&mut stage, b"x".to_vec());
+        assert_eq!(give(&mut stage, vec![0xff; 8]), 0, "behind one that was too long");
     }
 }

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr, memchr_iter};
 
+use super::{shrink, take_all};
 use crate::{Case, Example, Field, FieldType, Pieces, Preprocessor, ProcessError, Spec, make_preprocessor};
 
 /// Limit if only the name is given.
@@ -93,7 +94,7 @@ impl Buffered {
             let total = self.pending.len() + piece.len();
             if total > self.max {
                 out.fault(ProcessError::PieceTooLong { new: piece.len(), total, max: self.max });
-                self.pending.clear();
+                self.pending = BytesMut::new();
                 self.is_skipping = true;
             } else {
                 self.pending.extend_from_slice(&piece);
@@ -101,7 +102,7 @@ impl Buffered {
         }
         end?;
         if !std::mem::take(&mut self.is_skipping) {
-            out.push(self.pending.split().freeze());
+            out.push(take_all(&mut self.pending));
         }
         // Without its separator.
         Some(chunk.split_off(1))
@@ -119,6 +120,10 @@ impl Preprocessor for Buffered {
                 self.dropped.one(end - start, self.max, out);
             }
             start = end + 1;
+            if out.is_full() {
+                out.leave(chunk.slice(start..));
+                return Ok(());
+            }
         }
         let rest = chunk.get(start..).unwrap_or_default();
         if rest.len() > self.max {
@@ -139,8 +144,8 @@ impl Preprocessor for Buffered {
         Ok(())
     }
 
-    fn takes_any_cut(&self) -> bool {
-        true
+    fn rest(&mut self) {
+        shrink(&mut self.pending);
     }
 }
 
@@ -161,6 +166,10 @@ impl Preprocessor for Unbuffered {
                 self.dropped.one(end - start, self.max, out);
             }
             start = end + 1;
+            if out.is_full() {
+                out.leave(chunk.slice(start..));
+                return Ok(());
+            }
         }
         // The last one passes whatever its length.
         out.push(chunk.slice(start..));
@@ -259,5 +268,36 @@ mod tests {
         separate("")().process(chunk.clone(), &mut out).unwrap();
         let second = out.drain().nth(1).unwrap().bytes.unwrap();
         assert_eq!(second.as_ptr(), chunk.slice(4..).as_ptr());
+    }
+
+    #[test]
+    fn no_memory_of_a_long_line_is_kept_behind_it() {
+        let mut stage = Buffered {
+            separator: b'\n',
+            max: 1 << 20,
+            pending: BytesMut::new(),
+            is_skipping: false,
+            dropped: Dropped::default(),
+        };
+        let mut out = Pieces::default();
+        let mut give = |stage: &mut Buffered, bytes: Vec<u8>| {
+            stage.process(bytes.into(), &mut out).unwrap();
+            out.clear();
+            stage.pending.capacity()
+        };
+        assert!(give(&mut stage, vec![b'x'; 1 << 19]) >= 1 << 19);
+        stage.rest();
+        assert_eq!(stage.pending.len(), 1 << 19, "what is held is not lost");
+        let room = give(&mut stage, b"\nrest".to_vec());
+        assert!(room < 1024, "behind a long line: {room}");
+        give(&mut stage, vec![b'x'; 1 << 20]);
+        let room = give(&mut stage, vec![b'x'; 1 << 20]);
+        assert_eq!((room, stage.is_skipping), (0, true), "behind one that was too long");
+        give(&mut stage, b"\n".to_vec());
+        give(&mut stage, vec![b'x'; 30_000]);
+        assert!(give(&mut stage, b"\n".to_vec()) + 30_000 >= 30_000);
+        stage.pending.reserve(30_000);
+        stage.rest();
+        assert!(stage.pending.capacity() < 100, "while the stream is idle");
     }
 }
