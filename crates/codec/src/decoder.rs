@@ -15,8 +15,14 @@ const KEEP_PIECES: usize = MOST_PIECES;
 
 /// Preprocessors and a codec, with the state of one stream.
 pub struct Decoder {
-    stages: Vec<Stage>,
     codec: Box<dyn Codec>,
+    /// `None` without preprocessors. Boxed, since most connections have none.
+    chain: Option<Box<Chain>>,
+}
+
+/// The preprocessors.
+struct Chain {
+    stages: Vec<Stage>,
     /// What the last stage gave, in order.
     ready: Vec<Piece>,
     /// What the present stage gives.
@@ -74,13 +80,17 @@ impl Decoder {
     #[must_use]
     pub fn new(stages: Vec<Box<dyn Preprocessor>>, codec: Box<dyn Codec>) -> Self {
         let stage = |part| Stage { part, waiting: Vec::new(), finishes: false };
-        let stages = stages.into_iter().map(stage).collect();
-        Self { stages, codec, ready: Vec::new(), next: Pieces::default(), finish_ns: 0 }
+        let stages: Vec<Stage> = stages.into_iter().map(stage).collect();
+        let chain = Chain { stages, ready: Vec::new(), next: Pieces::default(), finish_ns: 0 };
+        Self { codec, chain: (!chain.stages.is_empty()).then(|| Box::new(chain)) }
     }
 
     /// The same, whose log lines name `owner`.
-    pub(crate) fn owned_by(self, owner: Option<Arc<str>>) -> Self {
-        Self { next: Pieces::owned_by(owner), ..self }
+    pub(crate) fn owned_by(mut self, owner: Option<Arc<str>>) -> Self {
+        if let Some(chain) = &mut self.chain {
+            chain.next = Pieces::owned_by(owner);
+        }
+        self
     }
 
     /// Decodes what one read gave, and hands every event and every error to `sink`, in order.
@@ -119,13 +129,15 @@ impl Decoder {
         room: Room,
         sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>),
     ) -> Step {
-        let Some(first) = self.stages.first_mut() else {
+        let Some(chain) = &mut self.chain else {
             let step = Step { bytes: bytes.len(), is_last: true };
             decode_chunk(self.codec.as_mut(), bytes, ingest_ns, sink);
             return step;
         };
-        first.waiting.insert(0, Piece { bytes: Ok(bytes), ingest_ns });
-        self.go_on(room, sink)
+        if let Some(first) = chain.stages.first_mut() {
+            first.waiting.insert(0, Piece { bytes: Ok(bytes), ingest_ns });
+        }
+        chain.step(self.codec.as_mut(), room, sink)
     }
 
     /// As [`Decoder::finish`], in steps as by [`Decoder::begin`].
@@ -135,14 +147,40 @@ impl Decoder {
         room: Room,
         sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>),
     ) -> Step {
-        self.finish_ns = ingest_ns;
-        self.stages.iter_mut().for_each(|stage| stage.finishes = true);
+        if let Some(chain) = &mut self.chain {
+            chain.finish_ns = ingest_ns;
+            chain.stages.iter_mut().for_each(|stage| stage.finishes = true);
+        }
         self.go_on(room, sink)
     }
 
     /// Goes on where the last step stopped. A step does a bounded amount of work: it may be that nothing comes of it and
     /// that there is more nevertheless.
     pub fn go_on(&mut self, room: Room, sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>)) -> Step {
+        match &mut self.chain {
+            Some(chain) => chain.step(self.codec.as_mut(), room, sink),
+            None => Step { bytes: 0, is_last: true },
+        }
+    }
+
+    /// Gives scratch memory back, for a stream that is idle: a parser's buffers are several times as large as
+    /// the documents it has seen. Nothing that is held of the stream is lost.
+    pub fn rest(&mut self) {
+        self.codec.rest();
+        if let Some(chain) = &mut self.chain {
+            chain.stages.iter_mut().for_each(|stage| stage.part.rest());
+            chain.trim(0);
+        }
+    }
+}
+
+impl Chain {
+    fn step(
+        &mut self,
+        codec: &mut dyn Codec,
+        room: Room,
+        sink: &mut impl FnMut(Result<DecodedEvent, DecodeError>),
+    ) -> Step {
         if self.ready.is_empty()
             && let Err(error) = self.run_stages()
         {
@@ -155,7 +193,7 @@ impl Decoder {
             match piece {
                 Ok(piece) => {
                     bytes += piece.len();
-                    decode_chunk(self.codec.as_mut(), piece, ingest_ns, sink);
+                    decode_chunk(codec, piece, ingest_ns, sink);
                 }
                 Err(fault) => sink(Err((*fault).into())),
             }
@@ -164,14 +202,6 @@ impl Decoder {
             self.trim(KEEP_PIECES);
         }
         Step { bytes, is_last: self.ready.is_empty() && self.stages.iter().all(Stage::is_done) }
-    }
-
-    /// Gives scratch memory back, for a stream that is idle: a parser's buffers are several times as large as
-    /// the documents it has seen. Nothing that is held of the stream is lost.
-    pub fn rest(&mut self) {
-        self.codec.rest();
-        self.stages.iter_mut().for_each(|stage| stage.part.rest());
-        self.trim(0);
     }
 
     /// Runs what waits deepest through the stages from there on, as far as there is room, so that no list between the
@@ -271,7 +301,10 @@ fn decode_chunk(
 
 impl std::fmt::Debug for Decoder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Decoder").field("stages", &self.stages.len()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Decoder")
+            .field("stages", &self.chain.as_ref().map_or(0, |chain| chain.stages.len()))
+            .finish_non_exhaustive()
     }
 }
 
@@ -338,8 +371,9 @@ mod tests {
             let mut decoder = decoder(stages);
             let (all, most) = in_steps(&mut decoder, wire, Room { pieces: 1000, bytes: usize::MAX });
             assert_eq!((all.len(), most <= 1000), (expected, true), "{stages:?}");
-            let mut lists: Vec<usize> = decoder.stages.iter().map(|stage| stage.waiting.capacity()).collect();
-            lists.extend([decoder.ready.capacity()]);
+            let chain = decoder.chain.unwrap();
+            let mut lists: Vec<usize> = chain.stages.iter().map(|stage| stage.waiting.capacity()).collect();
+            lists.extend([chain.ready.capacity()]);
             assert!(lists.iter().all(|room| *room <= 2 * MOST_PIECES), "{stages:?}: {lists:?}");
         }
     }
@@ -380,6 +414,6 @@ mod tests {
         let (all, _) = in_steps(&mut decoder, format!("{good}!\n{good}").as_bytes(), Room::UNBOUNDED);
         assert_eq!(all.len(), MOST_PIECES + 1, "what came before as an input of its own is good");
         assert!(all.last().is_some_and(Result::is_err));
-        assert!(decoder.stages.iter().all(Stage::is_done));
+        assert!(decoder.chain.unwrap().stages.iter().all(Stage::is_done));
     }
 }

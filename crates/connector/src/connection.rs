@@ -272,22 +272,28 @@ impl Connection {
         if self.discards {
             self.intake = Intake::default();
         }
+        let answers = !matches!(flow, Ok(Flow::Open)) && self.pump.may_answer(&self.intake);
         if !self.intake.is_empty()
             && let Some(ended) = self.push().await
         {
             return Some(ended);
         }
+        if !self.intake.is_empty()
+            && let Some(ended) = Box::pin(self.push_rest()).await
+        {
+            return Some(ended);
+        }
         match flow {
             Ok(Flow::Open) => None,
-            Ok(Flow::Closed { we_drop }) => Some(Box::pin(self.part(we_drop)).await),
+            Ok(Flow::Closed { we_drop }) => Some(Box::pin(self.part(we_drop, answers)).await),
             Err(error) => {
-                Box::pin(self.part(true)).await;
+                Box::pin(self.part(true, answers)).await;
                 Some(Ended::broken(Cut::Peer, error))
             }
         }
     }
 
-    /// Sends on what was taken.
+    /// Sends on what was taken, as much as is one batch.
     async fn push(&mut self) -> Option<Ended> {
         self.pump.is_awake();
         let Self { inlet, intake, pump, stream, signals, .. } = self;
@@ -297,6 +303,36 @@ impl Connection {
         }
         // Boxed, for the sake of all the connections that have nothing that waits right now.
         Box::pin(wait_while_writing(handed, pump, stream, signals)).await
+    }
+
+    /// Sends on what one batch had no room for, batch by batch. In between the others of the thread have their turn, what
+    /// there is gets written, and a pause or a stop is obeyed: what was taken from the peer is bounded, but not what can
+    /// be made of it.
+    async fn push_rest(&mut self) -> Option<Ended> {
+        let mut broken = None;
+        while !self.intake.is_empty() {
+            yield_now().await;
+            let goes_on = poll_fn(|cx| {
+                self.signals.listen(cx);
+                if self.signals.is_stopped() {
+                    return Poll::Ready(false);
+                }
+                // What was read before the connection broke is still good.
+                while broken.is_none()
+                    && let Poll::Ready(ended) = self.pump.poll(cx, &mut self.stream)
+                {
+                    broken = ended;
+                }
+                if self.signals.readiness().is_some() { Poll::Ready(true) } else { Poll::Pending }
+            });
+            if !goes_on.await {
+                self.intake = Intake::default();
+                return broken;
+            }
+            let ended = self.push().await;
+            broken = broken.or(ended);
+        }
+        broken
     }
 }
 

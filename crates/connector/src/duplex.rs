@@ -115,7 +115,8 @@ pub struct Unsendable(pub String);
 /// The sans-IO side of a connection: knows frames, not sockets and clocks.
 pub trait Protocol: Send {
     /// Takes all complete frames out of `input` into `intake`; what has to be answered at once is
-    /// appended to `reply`.
+    /// appended to `reply`. The answer to a goodbye is not: [`Protocol::take_leave`] gives it when what came before it has
+    /// been answered.
     ///
     /// # Errors
     /// The connection has to end; what `intake` and `reply` got is used before.
@@ -145,6 +146,12 @@ pub trait Protocol: Send {
     /// connections of the connector of which this is true: then one of them writes a chunk that all are sent.
     fn shares_frames(&self) -> bool {
         false
+    }
+
+    /// Appends what the peer has to be told last, behind a read that gave [`Flow::Closed`] or failed. Called at most once;
+    /// nothing is written afterwards.
+    fn take_leave(&mut self, _out: &mut Vec<u8>) {
+        // Many protocols end without a word.
     }
 
     /// Appends our goodbye to `out`. `true` if the peer is expected to answer it.

@@ -325,6 +325,11 @@ impl Outbox {
         }
     }
 
+    /// Whether nothing waits to be taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
     /// Messages that are really here: waiting, or taken and not written yet.
     pub(crate) fn held(&self) -> usize {
         let state = self.lock();

@@ -37,12 +37,14 @@ impl Connection {
         }
     }
 
-    /// Ends the byte stream behind the last frames of a closing handshake.
-    pub(super) async fn part(&mut self, we_drop: bool) -> Ended {
+    /// Ends the byte stream behind the last frames of a closing handshake. With `answers`, what waits to be sent goes in
+    /// front of them: what was read before the peer's goodbye has been handed on, and pipelines that work in place have
+    /// answered it. Answers of others come too late.
+    pub(super) async fn part(&mut self, we_drop: bool, answers: bool) -> Ended {
         let Self { pump, buffer, stream, signals, .. } = self;
         let limits = pump.limits();
         let part = async {
-            let _sent_or_not = timeout(limits.close, pump.flush(stream)).await;
+            let _sent_or_not = timeout(limits.close, pump.take_leave(stream, answers)).await;
             if we_drop {
                 pump.shutdown(stream).await;
             }

@@ -171,8 +171,23 @@ impl Pump {
         }
     }
 
-    /// Writes what is framed. What waits in the outbox stays there: it cannot be sent behind a goodbye.
-    pub(super) async fn flush(&mut self, stream: &mut Box<dyn Stream>) {
+    /// Whether what waits in the outbox once `intake` was handed on may be sent in front of the last goodbye: not what
+    /// would go over the next connection instead, unless that are answers to what was just read. A peer that has said
+    /// goodbye is not interested in anything else.
+    pub(super) fn may_answer(&self, intake: &Intake) -> bool {
+        self.rare.unwritten == Unwritten::Fail || !intake.is_empty() && self.outbox.is_empty()
+    }
+
+    /// Writes what is framed, with `answers` also what waits in the outbox, and behind that the goodbye that the peer is
+    /// owed. What waits then stays there: it cannot be sent behind a goodbye.
+    pub(super) async fn take_leave(&mut self, stream: &mut Box<dyn Stream>, answers: bool) {
+        if self.write_framed(stream).await.is_err() {
+            return;
+        }
+        if answers {
+            self.take_messages();
+        }
+        self.protocol.take_leave(self.framed.bytes());
         let _broken_or_not = self.write_framed(stream).await.is_err();
     }
 

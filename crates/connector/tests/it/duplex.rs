@@ -48,10 +48,7 @@ impl Protocol for Lines {
             let line = input.split_to(end + 1).freeze().slice(..end);
             match line.as_ref() {
                 b"?" => reply.extend_from_slice(b"!\n"),
-                b"bye" => {
-                    self.closed = true;
-                    return Ok(Flow::Closed { we_drop: true });
-                }
+                b"bye" => return Ok(Flow::Closed { we_drop: true }),
                 b"nonsense" => return Err(ProtocolError("that is nonsense".to_owned())),
                 _ => intake.bytes(line, None),
             }
@@ -69,6 +66,11 @@ impl Protocol for Lines {
         out.extend_from_slice(chunk);
         out.push(b'\n');
         Ok(())
+    }
+
+    fn take_leave(&mut self, out: &mut Vec<u8>) {
+        self.closed = true;
+        out.extend_from_slice(b"so long\n");
     }
 
     fn end(&mut self, _ending: Ending, out: &mut Vec<u8>) -> bool {
@@ -228,7 +230,8 @@ async fn goodbye_while_messages_wait() {
     drop(first);
     subject.give(200..210).await;
     let mut second = peers.remove(0);
-    for expected in 101 + read.lines().count()..210 {
+    assert!(read.ends_with("so long\n"));
+    for expected in 101 + read.lines().count() - 1..210 {
         assert_eq!(line(&mut second).await, expected.to_string());
     }
     let taken = subject.handle.taken();

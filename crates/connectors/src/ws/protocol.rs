@@ -20,6 +20,8 @@ pub(super) struct WebSocket<Slot> {
     metadata: Metadata,
     /// Code and reason of the goodbye that was ours.
     said: Option<(u16, &'static str)>,
+    /// What the peer is told last; boxed, since only a connection that ends has it.
+    leave: Option<Box<CloseAnswer>>,
     /// Held as long as the connection lives.
     _slot: Slot,
 }
@@ -42,6 +44,7 @@ impl<Slot> WebSocket<Slot> {
             incoming: Vec::new(),
             metadata,
             said: None,
+            leave: None,
             _slot: slot,
         }
     }
@@ -76,8 +79,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
                 Incoming::Ping(payload) => ping = Some(payload),
                 Incoming::Pong(_) => {}
                 Incoming::Close { code, reason } => {
-                    let answer = self.closing.received(code, &reason);
-                    self.say(answer, reply);
+                    self.leave = Some(Box::new(self.closing.received(code, &reason)));
                     flow = Flow::Closed { we_drop: self.role == Role::Server };
                 }
             }
@@ -89,8 +91,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         match decoded {
             Ok(()) => Ok(flow),
             Err(error) => {
-                let answer = self.closing.failed(&error);
-                self.say(answer, reply);
+                self.leave = Some(Box::new(self.closing.failed(&error)));
                 Err(ProtocolError(error.to_string()))
             }
         }
@@ -106,6 +107,12 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 
     fn shares_frames(&self) -> bool {
         !self.masks && !self.encoder.is_closed()
+    }
+
+    fn take_leave(&mut self, out: &mut Vec<u8>) {
+        if let Some(answer) = self.leave.take() {
+            self.say(*answer, out);
+        }
     }
 
     fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool {
