@@ -11,6 +11,7 @@ use crate::{
     task::TARGET,
 };
 use std::{
+    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -22,6 +23,9 @@ use tracing::{debug, error, info};
 
 /// Wait after the system could not accept, for example because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// How often it is said again that nothing can be accepted.
+const REMINDER: Duration = Duration::from_secs(60);
 
 /// What the connections of one listener share.
 #[derive(Clone)]
@@ -49,6 +53,7 @@ impl Listening {
 
     async fn accept(&self, listener: &mut dyn Listener, connections: &mut JoinSet<()>, alive: &Alive) {
         let gate = self.source.gate.clone();
+        let mut failures = Failures::default();
         loop {
             tokio::select! {
                 biased;
@@ -58,10 +63,15 @@ impl Listening {
                 Some(ended) = connections.join_next() => self.look_at(ended),
                 accepted = listener.accept() => match accepted {
                     Ok(handshake) => {
+                        if let Some(line) = failures.are_over() {
+                            info!(target: TARGET, "[Connector::{}] {line}", self.alias);
+                        }
                         connections.spawn(self.clone().serve(handshake, alive.clone()));
                     }
                     Err(error) => {
-                        error!(target: TARGET, "[Connector::{}] cannot accept: {error}", self.alias);
+                        if let Some(line) = failures.one_more(&error, time::Instant::now()) {
+                            error!(target: TARGET, "[Connector::{}] {line}", self.alias);
+                        }
                         time::sleep(ACCEPT_RETRY).await;
                     }
                 },
@@ -120,6 +130,35 @@ impl Listening {
     }
 }
 
+/// Attempts to accept that failed in a row. They are told of when that begins, now and then while it lasts, and when it
+/// is over; all of it not too often, since it may begin and be over with every connection.
+#[derive(Default)]
+struct Failures {
+    count: u64,
+    said: Option<time::Instant>,
+    quota: Quota,
+}
+
+impl Failures {
+    /// What to say about one more.
+    fn one_more(&mut self, error: &io::Error, now: time::Instant) -> Option<String> {
+        self.count += 1;
+        if self.said.is_some_and(|said| now.duration_since(said) < REMINDER) {
+            return None;
+        }
+        let more = more_before(self.quota.may_log(1, now)?);
+        let still = if self.said.replace(now).is_some() { "still " } else { "" };
+        Some(format!("{still}cannot accept: {error}{more}"))
+    }
+
+    /// One was accepted: what to say about that.
+    fn are_over(&mut self) -> Option<String> {
+        let count = std::mem::take(&mut self.count);
+        let s = if count == 1 { "" } else { "s" };
+        self.said.take().map(|_| format!("accepts again, after {count} attempt{s} that failed"))
+    }
+}
+
 /// Takes a connection off the table however it ends.
 struct Registered {
     streams: Arc<Streams>,
@@ -130,5 +169,35 @@ struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.streams.close(self.stream, &self.address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_fail_are_told_when_that_begins_now_and_then_and_when_it_is_over() {
+        let error = io::Error::other("too many open files");
+        let mut failures = Failures::default();
+        assert_eq!(failures.are_over(), None);
+        let mut said = Vec::new();
+        for _ in 0..1500 {
+            said.extend(failures.one_more(&error, time::Instant::now()));
+            time::advance(ACCEPT_RETRY).await;
+        }
+        let again = "still cannot accept: too many open files";
+        assert_eq!(said, ["cannot accept: too many open files", again, again]);
+        assert_eq!(failures.are_over().unwrap(), "accepts again, after 1500 attempts that failed");
+        assert_eq!(failures.are_over(), None);
+        let flapping = (0..1000).map(|_| {
+            let lines = (failures.one_more(&error, time::Instant::now()), failures.are_over());
+            usize::from(lines.0.is_some()) + usize::from(lines.1.is_some())
+        });
+        assert_eq!(flapping.sum::<usize>(), 20, "as it begins and ends all the time");
+        time::advance(Duration::from_secs(1)).await;
+        let line = failures.one_more(&error, time::Instant::now());
+        assert_eq!(line.unwrap(), "cannot accept: too many open files (and 990 more before)");
+        assert_eq!(failures.are_over().unwrap(), "accepts again, after 1 attempt that failed");
     }
 }

@@ -26,7 +26,7 @@ fn member(number: u64) -> Value {
 }
 
 /// Lets everything happen that does not wait for the test.
-async fn all_is_quiet() {
+pub(crate) async fn all_is_quiet() {
     sleep(Duration::from_secs(2)).await;
 }
 
@@ -112,7 +112,7 @@ async fn what_waits_fails_when_there_will_be_no_connection() {
 
 // Many connections.
 
-struct Door(Vec<Duplex>);
+pub(crate) struct Door(pub(crate) Vec<Duplex>);
 
 #[async_trait]
 impl Listener for Door {

@@ -1,6 +1,8 @@
 //! Connectors of made-up kinds, whose every attempt and every end the tests decide.
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod connections;
 #[cfg(test)]
 mod delivery;
