@@ -348,13 +348,16 @@ mod tests {
         (all, most)
     }
 
+    /// Preprocessors with their configs, what they are fed, and how many events that is.
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], usize);
+
     #[test]
     fn what_comes_of_one_input_never_waits_all_at_once() {
         const PIECES: usize = 300_000;
         let frames = vec![0; 8 * PIECES];
         let lines = vec![b'\n'; PIECES];
         let bars = vec![b'|'; PIECES];
-        let cases: [(&[(&str, &str)], &[u8], usize); 6] = [
+        let cases: [Case<'_>; 6] = [
             (&[("separate", "")], &lines, PIECES),
             (&[("separate", r#"{"buffered": false}"#)], &lines, PIECES + 1),
             (&[("length-prefixed", "")], &frames, PIECES),
