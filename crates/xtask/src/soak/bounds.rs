@@ -64,12 +64,20 @@ const MISDEEDS: &[Misdeed] = &[
     Misdeed { name: "a message of 64 MiB in frames of 16 MiB", said: None, act: large_message },
     Misdeed { name: "a message of more than 64 MiB", said: None, act: too_large_message },
     Misdeed { name: "a line of 1 GiB", said: None, act: endless_line },
+    Misdeed { name: "a message of 16 MiB of lines of one digit", said: None, act: tiny_lines },
+    Misdeed {
+        name: "a message of 16 MiB of empty lines",
+        said: Some("errors on port `err`, which nothing reads"),
+        act: empty_lines,
+    },
     Misdeed { name: "a client that never reads", said: Some("slow consumer"), act: deaf_client },
 ];
 
-/// Where it happens: a WebSocket echo, and lines from a pipe into a file, their errors into another one.
+/// Where it happens: a WebSocket echo, another one of lines, and lines from a pipe into a file, their errors into another
+/// one.
 struct Scene {
     address: SocketAddr,
+    lines: SocketAddr,
     input: PathBuf,
     output: PathBuf,
     errors: PathBuf,
@@ -94,13 +102,19 @@ pub(super) fn run(bench: &Bench) -> bool {
 fn watched(bench: &Bench, misdeed: &Misdeed) -> Result<String> {
     let folder = tempfile::tempdir_in(bench.folder.path()).doing(|| "make a temporary folder".to_owned())?;
     let path = |name| folder.path().join(name);
-    let scene =
-        Scene { address: free_address()?, input: path("in"), output: path("out"), errors: path("err") };
+    let scene = Scene {
+        address: free_address()?,
+        lines: free_address()?,
+        input: path("in"),
+        output: path("out"),
+        errors: path("err"),
+    };
     pipe::make(&scene.input)?;
     fs::write(path("flow.troy"), scene.flow()).doing(|| "write a flow".to_owned())?;
     let mut server =
         bench.children.spawn("the flow of `bounds`", &mut bench.program.server(&path("flow.troy")))?;
     wait_for_accept(&mut server, scene.address)?;
+    wait_for_accept(&mut server, scene.lines)?;
 
     let (over, start, mut series) = (AtomicBool::new(false), Instant::now(), Series::default());
     series.look(start, &server)?;
@@ -221,6 +235,26 @@ fn endless_line(scene: &Scene) -> Result<String> {
     }
 }
 
+/// As many events as possible at once: all of them have to be answered.
+fn tiny_lines(scene: &Scene) -> Result<String> {
+    let mut client = RawClient::open(scene.lines)?;
+    let start = Instant::now();
+    client.send_lines(b"1\n", MAX_FRAME / 2).doing(|| "send 16 MiB of lines".to_owned())?;
+    // A text frame without a mask that holds the digit.
+    client.expect(&[0x81, 1, b'1'], MAX_FRAME / 2)?;
+    Ok(format!("all {} lines came back within {:.1?}", MAX_FRAME / 2, start.elapsed()))
+}
+
+/// As many errors as possible at once: what comes behind them has to be answered.
+fn empty_lines(scene: &Scene) -> Result<String> {
+    let mut client = RawClient::open(scene.lines)?;
+    let start = Instant::now();
+    client.send_lines(b"\n", MAX_FRAME).doing(|| "send 16 MiB of empty lines".to_owned())?;
+    client.send_lines(b"1\n", 1).doing(|| "send a line".to_owned())?;
+    client.expect(&[0x81, 1, b'1'], 1)?;
+    Ok(format!("what came behind them was answered after {:.1?}", start.elapsed()))
+}
+
 /// The server has to lose patience.
 fn deaf_client(scene: &Scene) -> Result<String> {
     let mut client = RawClient::open(scene.address)?;
@@ -243,6 +277,8 @@ impl Scene {
     fn flow(&self) -> String {
         let connectors = [
             flow_text::ws_server("echo", self.address, None),
+            flow_text::ws_server("lines", self.lines, None)
+                .replace("codec = \"json\",", "codec = \"json\", preprocessors = [\"separate\"],"),
             // With an empty configuration the longest line has 64 MiB, by its name alone 8 KiB.
             flow_text::file_source("input", &self.input, r#"{"name": "separate", "config": {}}"#),
             flow_text::file_sink("output", &self.output),
@@ -251,12 +287,15 @@ impl Scene {
         flow_text::flow(&format!(
             "  use tremor::pipelines;
 {connectors}  create pipeline talk from pipelines::passthrough;
-  create pipeline lines from pipelines::passthrough;
+  create pipeline each from pipelines::passthrough;
+  create pipeline copy from pipelines::passthrough;
   create pipeline faults from pipelines::passthrough;
   connect /connector/echo to /pipeline/talk;
   connect /pipeline/talk to /connector/echo;
-  connect /connector/input to /pipeline/lines;
-  connect /pipeline/lines to /connector/output;
+  connect /connector/lines to /pipeline/each;
+  connect /pipeline/each to /connector/lines;
+  connect /connector/input to /pipeline/copy;
+  connect /pipeline/copy to /connector/output;
   connect /connector/input/err to /pipeline/faults;
   connect /pipeline/faults to /connector/errors;
 ",

@@ -80,6 +80,36 @@ impl RawClient {
         Ok(())
     }
 
+    /// Sends one text frame of `line` so many times.
+    ///
+    /// # Errors
+    /// As for [`RawClient::send`].
+    pub(super) fn send_lines(&mut self, line: &[u8], count: u64) -> io::Result<()> {
+        self.send_header(TEXT, true, line.len() as u64 * count)?;
+        let mut left = count;
+        while left > 0 {
+            let lines = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+            self.stream.write_all(&line.repeat(lines))?;
+            left -= lines as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads `frame` so many times, and nothing else.
+    pub(super) fn expect(&mut self, frame: &[u8], count: u64) -> Result<()> {
+        let (mut left, mut read) = (count, Vec::new());
+        while left > 0 {
+            let frames = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+            read.resize(frame.len() * frames, 0);
+            self.stream.read_exact(&mut read).doing(|| format!("read the last {left} answers of {count}"))?;
+            if !read.chunks(frame.len()).all(|one| one == frame) {
+                return Err(wrong(format!("one of the last {left} answers of {count} is another one")));
+            }
+            left -= frames as u64;
+        }
+        Ok(())
+    }
+
     /// Sends nothing but the announcement of a frame.
     pub(super) fn send_header(&mut self, opcode: u8, is_last: bool, length: u64) -> io::Result<()> {
         let first = if is_last { FIN | opcode } else { opcode };
