@@ -358,7 +358,8 @@ async fn wait_while_writing(
         {
             broken = ended;
         }
-        Poll::Pending
+        // Nothing will be taken from our outbox as long as we are here: what waits for room in it would wait for ever.
+        if broken.is_some() && pump.outbox().is_full() { Poll::Ready(broken.take()) } else { Poll::Pending }
     })
     .await
 }

@@ -19,10 +19,11 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     sync::Semaphore,
     task::yield_now,
+    time::sleep,
 };
 use tremor_connector::{
     Connected, Definition, Deliver, DrainBoard, EventSink, Handed, Handle, Made, OpenRoute, Pulled, Route,
-    Sink, SinkError,
+    Sink, SinkError, State,
 };
 use tremor_event::{Event, EventBatch, Signal};
 use tremor_value::Value;
@@ -147,7 +148,7 @@ async fn a_stop_in_the_midst_of_an_input_fails_what_did_not_become_events() {
     });
     // The second batch is on its way.
     while flow.source.given().0 <= 1024 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        sleep(Duration::from_millis(100)).await;
     }
     within(flow.source.stop()).await;
     let told = flow.ledger.heard(5_000).await;
@@ -229,6 +230,23 @@ async fn what_came_before_a_goodbye_is_answered_in_front_of_ours() {
             }
         }
     }
+}
+
+/// Nobody makes room for the answers any more.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_while_its_answers_wait_for_room_ends() {
+    let plain = Definition { codec: Some(Value::from("json")), ..definition("single", r#""none""#) };
+    let (handle, mut peer, _) = echo(&plain, 1 << 16).await;
+    peer.write_all("5\n".repeat(20_000).as_bytes()).await.unwrap();
+    drop(peer);
+    within(async {
+        while handle.status().state == State::Running {
+            sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+    let taken = handle.taken();
+    assert_eq!((taken.waiting, taken.written + taken.failed), (0, taken.received), "{taken:?}");
 }
 
 #[tokio::test(start_paused = true)]
