@@ -176,7 +176,7 @@ fn a_long_input_does_not_pile_up() {
     let line = format!("{{\"text\":\"{}\"}}\n", "x".repeat(1000));
     let mut stdin = run.stdin.take().unwrap();
     let mut stdout = run.stdout.take().unwrap();
-    let status = format!("/proc/{}/status", run.id());
+    let process = run.id();
     let megabytes = |count: usize| line.repeat(count * 1_000_000 / line.len());
     let (few, many) = (megabytes(2), megabytes(24));
     let expected = few.len() + many.len();
@@ -184,11 +184,11 @@ fn a_long_input_does_not_pile_up() {
         let mut seen = vec![0; few.len()];
         stdout.read_exact(&mut seen).unwrap();
         assert!(seen == few.as_bytes());
-        let before = peak_kb(&status);
+        let before = peak_kb(process);
         let mut seen = vec![0; many.len()];
         stdout.read_exact(&mut seen).unwrap();
         assert!(seen == many.as_bytes());
-        (before, peak_kb(&status))
+        (before, peak_kb(process))
     });
     for _ in 0..expected / line.len() {
         stdin.write_all(line.as_bytes()).unwrap();
@@ -199,8 +199,9 @@ fn a_long_input_does_not_pile_up() {
     run.end().expect(0);
 }
 
-fn peak_kb(status: &str) -> u64 {
-    let text = std::fs::read_to_string(status).unwrap();
+/// The most memory that a process had so far.
+pub(crate) fn peak_kb(process: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     live::{EXIT, Folder, Live, TICK},
+    oneshot::peak_kb,
     tree::wait_until,
 };
 use serde_json::json;
@@ -148,6 +149,48 @@ fn a_reader_that_goes_away_ends_the_server_quietly() {
     for word in ["panicked", "ERROR", "rror:", "roken pipe"] {
         assert!(!ran.err.contains(word), "{}", ran.err);
     }
+}
+
+/// Each of them is an error of several hundred bytes.
+#[test]
+fn a_file_of_empty_lines_takes_little_memory() {
+    const LINES: usize = 256 * 1024;
+    let flow = r#"
+define flow main
+flow
+  use tremor::{pipelines, connectors};
+  define connector lines from file
+  with
+    codec = "json",
+    preprocessors = ["separate"],
+    config = {"path": "in", "mode": "read"}
+  end;
+  define connector told from file
+  with
+    codec = "json",
+    postprocessors = ["separate"],
+    config = {"path": "out", "mode": "truncate"}
+  end;
+  create connector lines;
+  create connector told;
+  create pipeline pass from pipelines::passthrough;
+  connect /connector/lines to /pipeline/pass;
+  connect /connector/lines/err to /pipeline/pass;
+  connect /pipeline/pass to /connector/told;
+end;
+deploy flow main;
+"#;
+    let folder = Folder::new(&[("lines.troy", flow), ("in", &("\n".repeat(LINES) + "\"the end\"\n"))]);
+    let server = folder.serve(&["-n", "lines.troy"]);
+    wait_until("all has come out", || {
+        folder.names().contains(&"out".to_owned()) && folder.read("out").ends_with("\"the end\"\n")
+    });
+    let peak = peak_kb(server.id());
+    assert_eq!(folder.read("out").matches("the document is empty").count(), LINES);
+    // All of the errors at once would be more than that alone.
+    assert!(peak < 100_000, "{peak} kB");
+    server.signal("TERM");
+    server.end().expect(0);
 }
 
 #[test]
