@@ -287,15 +287,15 @@ impl Scene {
         flow_text::flow(&format!(
             "  use tremor::pipelines;
 {connectors}  create pipeline talk from pipelines::passthrough;
-  create pipeline each from pipelines::passthrough;
-  create pipeline copy from pipelines::passthrough;
+  create pipeline digits from pipelines::passthrough;
+  create pipeline lines from pipelines::passthrough;
   create pipeline faults from pipelines::passthrough;
   connect /connector/echo to /pipeline/talk;
   connect /pipeline/talk to /connector/echo;
-  connect /connector/lines to /pipeline/each;
-  connect /pipeline/each to /connector/lines;
-  connect /connector/input to /pipeline/copy;
-  connect /pipeline/copy to /connector/output;
+  connect /connector/lines to /pipeline/digits;
+  connect /pipeline/digits to /connector/lines;
+  connect /connector/input to /pipeline/lines;
+  connect /pipeline/lines to /connector/output;
   connect /connector/input/err to /pipeline/faults;
   connect /pipeline/faults to /connector/errors;
 ",
