@@ -91,6 +91,8 @@ fn main() {
         ("records", documents(record)),
         ("messages", documents(message)),
         ("spaced", documents(|random| spaced(&record(random)))),
+        ("escaped keys", documents(|random| record(random).replace("\"zone\"", "\"gr\\u00fc\\u00dfe\""))),
+        ("repeated keys", documents(|random| record(random).replacen('{', "{\"id\":0,", 1))),
         ("strings", documents(|random| format!("[\"{}\"]", "word ".repeat(1 + random.below(300) as usize)))),
         ("numbers", documents(numbers)),
         ("deep", documents(|_| format!("{}1{}", r#"{"a":["#.repeat(250), "]}".repeat(250)))),

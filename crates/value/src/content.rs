@@ -28,6 +28,23 @@ impl<'a> Content<'a> {
             Self::Value(value) => json::write(value, out),
         }
     }
+
+    /// Appends what [`json::write_sorted`] gives for the value. Builds nothing.
+    pub fn write_sorted_json(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Payload(payload) => payload.write_sorted_json(out),
+            Self::Value(value) => json::write_sorted(value, out),
+        }
+    }
+
+    /// The value if it is no document: that is always the case if it is neither array nor record. Builds nothing.
+    #[must_use]
+    pub fn as_value(self) -> Option<&'a Value> {
+        match self {
+            Self::Payload(payload) => payload.as_value(),
+            Self::Value(value) => Some(value),
+        }
+    }
 }
 
 impl<'a> From<&'a Payload> for Content<'a> {

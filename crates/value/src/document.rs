@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
-use crate::json;
-use crate::json::raw;
+use crate::json::raw::{self, Written};
 use crate::json::skim::{self, Kind, Skimmed};
+use crate::json::{self, arrange};
 use crate::{Bytes, Record, Str, Value, teardown};
 
 /// Members that need no memory beside the document itself.
@@ -25,7 +25,7 @@ const MOST_WRITTEN: usize = 2 * skim::MAX_INDEXED;
 /// Members that are looked for in a text without a list before it is built.
 const MOST_WALKS: u8 = 2;
 
-/// A valid array or record as text, of which no key has an escape and no record has a key twice.
+/// A valid array or record as text, of which no record has a key twice, and keys have escapes only as this crate writes them.
 ///
 /// The members of a record (of up to [`skim::MAX_INDEXED`]) can be read, replaced, added and removed one by one. The
 /// text is a part of the buffer that it came in, which it keeps alive.
@@ -34,6 +34,7 @@ pub(crate) struct Document {
     text: Bytes,
     /// The text is what the writer of this crate would make of it.
     is_canonical: bool,
+    keys: Written,
     kind: Kind,
     /// The members of a [`Kind::Record`] in their order.
     members: SmallVec<[Member; INLINE_MEMBERS]>,
@@ -101,7 +102,7 @@ enum Form {
 }
 
 impl Document {
-    /// What `skimmed` says of `text`, with its members.
+    /// What `skimmed` says of `text`, with its members. Keys must not be odd or repeated.
     ///
     /// Documents are large for something that is made per event: it is made where it stays.
     #[inline(always)]
@@ -110,6 +111,7 @@ impl Document {
         let mut document = Arc::new(Self {
             text: if is_whole { text } else { text.slice(skimmed.start..skimmed.end) },
             is_canonical: skimmed.is_canonical,
+            keys: if skimmed.keys.have_escapes { Written::Escaped } else { Written::Plain },
             kind: skimmed.kind,
             members: SmallVec::new(),
             written: Vec::new(),
@@ -171,8 +173,7 @@ impl Document {
         for member in &self.members {
             match (self.text_of(member), self.written(member)) {
                 (Some(text), _) => {
-                    let key = str::from_utf8(self.key(member)).unwrap_or_default();
-                    record.push_new(key.into(), read(text));
+                    record.push_new(self.name(member), read(text));
                 }
                 (None, Some((key, value))) => record.push_new(key.clone(), value.clone()),
                 (None, None) => {}
@@ -188,7 +189,10 @@ impl Document {
         mut rest: impl Iterator<Item = &'k str>,
     ) -> Option<Cow<'_, Value>> {
         match self.look_for(first)? {
-            Found::Text(text) => rest.try_fold(text, raw::member).map(|text| Cow::Owned(read(text))),
+            Found::Text(text) => {
+                let text = rest.try_fold(text, |text, key| raw::member(text, key, self.keys));
+                text.map(|text| Cow::Owned(read(text)))
+            }
             Found::Value(value) => rest.try_fold(value, |value, key| value.get(key)).map(Cow::Borrowed),
         }
     }
@@ -196,7 +200,9 @@ impl Document {
     /// `true` if there is something at the end of the path.
     pub(crate) fn contains_path<'k>(&self, first: &str, mut rest: impl Iterator<Item = &'k str>) -> bool {
         match self.look_for(first) {
-            Some(Found::Text(text)) => rest.try_fold(text, raw::member).is_some(),
+            Some(Found::Text(text)) => {
+                rest.try_fold(text, |text, key| raw::member(text, key, self.keys)).is_some()
+            }
             Some(Found::Value(value)) => rest.try_fold(value, |value, key| value.get(key)).is_some(),
             None => false,
         }
@@ -208,7 +214,9 @@ impl Document {
         }
         match self.kind {
             Kind::Array | Kind::Scalar => None,
-            Kind::LargeRecord if self.walks.another() => raw::member(&self.text, key).map(Found::Text),
+            Kind::LargeRecord if self.walks.another() => {
+                raw::member(&self.text, key, self.keys).map(Found::Text)
+            }
             Kind::LargeRecord => self.tree().get(key).map(Found::Value),
             Kind::Record => {
                 let member = self.members.get(self.position(key)?)?;
@@ -303,6 +311,23 @@ impl Document {
         }
     }
 
+    /// The same, with members ordered by the bytes of their keys at every level.
+    pub(crate) fn write_sorted_json(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        let mut changed = Vec::new();
+        let is_written = if self.is_changed {
+            self.write_members(&mut changed);
+            arrange::write_sorted(&changed, true, out)
+        } else {
+            arrange::write_sorted(&self.text, self.is_canonical, out)
+        };
+        // Places are kept in 32 bits, and a changed document may be longer.
+        if is_written.is_none() {
+            out.truncate(start);
+            json::write_sorted(self.tree(), out);
+        }
+    }
+
     fn write_members(&self, out: &mut Vec<u8>) {
         out.reserve(self.text.len());
         let mut separator = b'{';
@@ -351,6 +376,9 @@ impl Document {
 
     #[inline(always)]
     fn position(&self, key: &str) -> Option<usize> {
+        if self.keys == Written::Escaped {
+            return self.position_of_escaped(key);
+        }
         let len = u32::try_from(key.len()).unwrap_or(u32::MAX);
         let mut members = self.members.iter();
         // Most of them differ in length, so that nothing else is done here.
@@ -360,6 +388,15 @@ impl Document {
             }
         }
         None
+    }
+
+    #[inline(never)]
+    fn position_of_escaped(&self, key: &str) -> Option<usize> {
+        let written = raw::escaped(key);
+        self.members.iter().position(|member| match member.form {
+            Form::Text | Form::Edited => self.key(member) == written,
+            Form::Written => self.is_named(member, key),
+        })
     }
 
     #[inline(always)]
@@ -398,6 +435,18 @@ impl Document {
     fn key(&self, member: &Member) -> &[u8] {
         let start = member.key as usize;
         self.text.get(start..start + member.key_len as usize).unwrap_or_default()
+    }
+
+    /// The key of a member that is text.
+    fn name(&self, member: &Member) -> Str {
+        let written = str::from_utf8(self.key(member)).unwrap_or_default();
+        if self.keys == Written::Plain {
+            return written.into();
+        }
+        let mut name = String::new();
+        // What was accepted has no wrong escapes.
+        let _ = raw::unescape(written, &mut name);
+        name.into()
     }
 
     fn value(&self, member: &Member) -> &[u8] {

@@ -3,10 +3,12 @@
 //! [`Parser`] turns one document into a value; [`write()`], [`write_sorted`] and [`to_string`] go the other
 //! way.
 //!
-//! `skim` checks a text in one pass and lists its members; `read` builds values of a text that was checked, and `raw` finds
-//! and rewrites parts of it, by its `outline`. [`Parser::document`] only skims (see `docs/decisions/0006-json-payloads-stay-text.md`). What
-//! `skim` does not accept goes to `check`, which says why a document is refused, and where.
+//! `skim` checks a text in one pass and lists its members; `read` builds values of a text that was checked, `raw` finds
+//! and rewrites parts of it by its `outline`, and `arrange` writes it with members in another order. [`Parser::document`] only skims (see
+//! `docs/decisions/0006-json-payloads-stay-text.md`). What `skim` does not accept goes to `check`, which says why a document is
+//! refused, and where.
 
+pub(crate) mod arrange;
 mod block;
 mod check;
 mod error;

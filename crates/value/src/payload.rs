@@ -63,6 +63,16 @@ impl Payload {
         }
     }
 
+    /// The payload as a value if it is no document: that is always the case if it is neither array nor record. Never builds
+    /// anything.
+    #[must_use]
+    pub fn as_value(&self) -> Option<&Value> {
+        match &self.form {
+            Form::Tree(value) => Some(value),
+            Form::Document(_) => None,
+        }
+    }
+
     /// `true` for a record. Never builds anything.
     #[must_use]
     pub fn is_record(&self) -> bool {
@@ -166,6 +176,14 @@ impl Payload {
         match &self.form {
             Form::Tree(value) => json::write(value, out),
             Form::Document(document) => document.write_json(out),
+        }
+    }
+
+    /// Appends the payload as [`json::write_sorted`] writes its value. Builds nothing.
+    pub fn write_sorted_json(&self, out: &mut Vec<u8>) {
+        match &self.form {
+            Form::Tree(value) => json::write_sorted(value, out),
+            Form::Document(document) => document.write_sorted_json(out),
         }
     }
 

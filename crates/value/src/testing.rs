@@ -149,6 +149,10 @@ fn same(value: &Value, payload: &Payload, shown: &str) {
     let mut out = b"before".to_vec();
     payload.write_json(&mut out);
     assert_eq!(String::from_utf8_lossy(&out), format!("before{value}"), "{shown}");
+    let (mut sorted, mut expected) = (b"before".to_vec(), b"before".to_vec());
+    payload.write_sorted_json(&mut sorted);
+    json::write_sorted(value, &mut expected);
+    assert_eq!(String::from_utf8_lossy(&sorted), String::from_utf8_lossy(&expected), "{shown}");
     if payload.is_built() {
         // Text that is equal may still hide a difference between kinds.
         assert!(payload.value() == value, "{shown}");

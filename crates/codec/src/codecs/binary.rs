@@ -1,7 +1,7 @@
 //! Raw bytes (`spec/codecs.md` A.6).
 
 use bytes::Bytes;
-use tremor_value::{Content, Value, json};
+use tremor_value::{Content, Value};
 
 use crate::{Case, Codec, CodecError, Decoded, Decoding, Example, Sample, Spec, make_codec};
 
@@ -30,10 +30,9 @@ impl Codec for Binary {
     }
 
     fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        let value = content.value();
-        match value.as_text_bytes() {
+        match content.as_value().and_then(Value::as_text_bytes) {
             Some(bytes) => out.extend_from_slice(bytes),
-            None => json::write(value, out),
+            None => content.write_json(out),
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ pub(super) const SPEC: Spec<dyn Codec> = Spec {
         let default = if given.name == "json-sorted" { "sorted" } else { "unsorted" };
         let write: Write = match given.config.string("mode").unwrap_or(default) {
             "unsorted" => |content, out| content.write_json(out),
-            "sorted" => |content, out| json::write_sorted(content.value(), out),
+            "sorted" => |content, out| content.write_sorted_json(out),
             mode => {
                 return Err(format!(
                     "Unknown json codec mode: {mode}, can only be one of `sorted` or `unsorted`"

@@ -1,7 +1,7 @@
 //! UTF-8 text (`spec/codecs.md` A.5).
 
 use bytes::Bytes;
-use tremor_value::{Content, Value, json};
+use tremor_value::{Content, Value};
 
 use crate::{Case, Codec, CodecError, Decoded, Decoding, Example, Sample, Spec, make_codec};
 
@@ -35,9 +35,9 @@ impl Codec for Utf8 {
     }
 
     fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        match content.value() {
-            Value::String(text) => out.extend_from_slice(text.as_bytes()),
-            other => json::write(other, out),
+        match content.as_value().and_then(Value::as_str) {
+            Some(text) => out.extend_from_slice(text.as_bytes()),
+            None => content.write_json(out),
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use super::{Document, Form};
 use crate::Value;
-use crate::json::{self, raw};
+use crate::json;
+use crate::json::raw::{self, Written};
 
 /// Members up to this long are copied for a change; longer ones are better built.
 const LONGEST_MEMBER: usize = 1024;
@@ -45,7 +46,7 @@ impl Document {
         self.begin_change();
         let mut member = *self.members.get(position)?;
         let text = self.text_of(&member).filter(|text| is_worth_it(text, &self.edits))?;
-        let spot = find(text, rest)?;
+        let spot = find(text, rest, self.keys)?;
         let behind = spot.end;
         let len = text.len();
         let start = self.edits.len();
@@ -121,10 +122,10 @@ struct Spot<'k, I> {
 
 /// Looks for the place that `keys` lead to; `None` if a value on the way is no record.
 #[inline(always)]
-fn find<'k, I: Iterator<Item = &'k str>>(text: &[u8], mut keys: I) -> Option<Spot<'k, I>> {
+fn find<'k, I: Iterator<Item = &'k str>>(text: &[u8], mut keys: I, written: Written) -> Option<Spot<'k, I>> {
     let (mut start, mut end) = (0, text.len());
     while let Some(key) = keys.next() {
-        match raw::locate(text.get(start..end)?, key)? {
+        match raw::locate(text.get(start..end)?, key, written)? {
             raw::Place::At(from, to) => (start, end) = (start + from, start + to),
             raw::Place::Missing { behind, is_first } => {
                 let place = start + behind;

@@ -1,8 +1,8 @@
 //! Documents to values.
 
 use super::read::{Keys, Reader};
-use super::skim::{Kind, Skimmer};
-use super::{JsonError, MAX_DEPTH, Problem, check::check};
+use super::skim::{Kind, Skimmed, Skimmer};
+use super::{JsonError, MAX_DEPTH, Problem, arrange, check::check, raw};
 use crate::document::Document;
 use crate::{Bytes, Payload, Value};
 
@@ -36,9 +36,13 @@ impl Parser {
         let len = document.len();
         let payload = match self.skimmer.skim(&document) {
             Some(skimmed) if skimmed.kind != Kind::Scalar => {
-                Ok(Document::shared(document, &skimmed, &self.skimmer.members).into())
+                if skimmed.keys.are_odd | skimmed.keys.may_repeat {
+                    self.rewritten(&document, &skimmed)
+                } else {
+                    Ok(Document::shared(document, &skimmed, &self.skimmer.members).into())
+                }
             }
-            Some(_) => self.build(&document, Keys::Plain).map(Payload::from),
+            Some(_) => self.build(&document, Keys::Unique).map(Payload::from),
             None => self.build_unusual(&document).map(Payload::from),
         };
         self.trim(len);
@@ -55,14 +59,33 @@ impl Parser {
     /// for a double, halves of surrogate pairs and nesting deeper than [`MAX_DEPTH`].
     pub fn parse(&mut self, document: &[u8]) -> Result<Value, JsonError> {
         let value = match self.skimmer.skim(document) {
-            Some(_) => self.build(document, Keys::Plain),
+            Some(skimmed) if skimmed.keys.may_repeat => self.build(document, Keys::Any),
+            Some(_) => self.build(document, Keys::Unique),
             None => self.build_unusual(document),
         };
         self.trim(document.len());
         value
     }
 
-    /// What the quick check did not accept is wrong, or has unusual keys.
+    /// The payload of a document that was accepted, and has keys that are not as they should be: text in which they are.
+    #[inline(never)]
+    fn rewritten(&mut self, document: &[u8], skimmed: &Skimmed) -> Result<Payload, JsonError> {
+        let text = document.get(skimmed.start..skimmed.end).unwrap_or_default();
+        let mut rewritten = Vec::new();
+        let is_written = if skimmed.keys.may_repeat {
+            arrange::write_without_repeats(text, &mut rewritten).is_some()
+        } else {
+            raw::write_canonical(text, &mut rewritten);
+            true
+        };
+        // Numbers may be longer now, and the text too long.
+        match self.skimmer.skim(&rewritten).filter(|_| is_written) {
+            Some(skimmed) => Ok(Document::shared(rewritten.into(), &skimmed, &self.skimmer.members).into()),
+            None => self.build(document, Keys::Any).map(Payload::from),
+        }
+    }
+
+    /// What the quick check did not accept is wrong; whatever it is, this is the careful way.
     #[cold]
     pub(crate) fn build_unusual(&mut self, document: &[u8]) -> Result<Value, JsonError> {
         check(document)?;

@@ -2,6 +2,9 @@
 //!
 //! All functions take a slice of such a text that is exactly one value. What they would do with any other text is
 //! not said, except that they end, with `None` or something without meaning.
+//!
+//! Those that look for keys find them as they are written: no key is repeated, and escapes in keys are those that this crate
+//! would write.
 
 use super::block::{self, LEN};
 use super::number;
@@ -30,7 +33,7 @@ pub(crate) fn read(text: &[u8]) -> Option<Value> {
         [b'n', ..] => return Some(Value::Null),
         _ => {}
     }
-    Reader::default().read(simdutf8::basic::from_utf8(text).ok()?, Keys::Plain)
+    Reader::default().read(simdutf8::basic::from_utf8(text).ok()?, Keys::Unique)
 }
 
 fn has_escapes(text: &[u8]) -> bool {
@@ -109,8 +112,8 @@ fn string_form(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
 }
 
 /// The text of member `key` of a record.
-pub(crate) fn member<'t>(text: &'t [u8], key: &str) -> Option<&'t [u8]> {
-    match locate(text, key)? {
+pub(crate) fn member<'t>(text: &'t [u8], key: &str, keys: Written) -> Option<&'t [u8]> {
+    match locate(text, key, keys)? {
         Place::At(start, end) => text.get(start..end),
         Place::Missing { .. } => None,
     }
@@ -129,9 +132,43 @@ pub(crate) enum Place {
     },
 }
 
+/// How the keys of a text are written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Written {
+    /// As they are: none has an escape.
+    Plain,
+    /// As this crate writes them.
+    Escaped,
+}
+
+/// A key as this crate writes it, without the quotes.
+pub(crate) fn escaped(key: &str) -> Vec<u8> {
+    let mut written = Vec::new();
+    write_string(key, &mut written);
+    written.pop();
+    written.drain(..1);
+    written
+}
+
 /// Looks for member `key`; `None` if `text` is no record.
 #[inline]
-pub(crate) fn locate(text: &[u8], key: &str) -> Option<Place> {
+pub(crate) fn locate(text: &[u8], key: &str, keys: Written) -> Option<Place> {
+    match keys {
+        Written::Plain => locate_written(text, key.as_bytes(), |_| !key.contains('"')),
+        Written::Escaped => locate_escaped(text, key),
+    }
+}
+
+#[inline(never)]
+fn locate_escaped(text: &[u8], key: &str) -> Option<Place> {
+    // In front of the quote that a key begins with there is never a backslash.
+    let is_whole = |start: usize| start.checked_sub(2).is_none_or(|before| text.get(before) != Some(&b'\\'));
+    locate_written(text, &escaped(key), is_whole)
+}
+
+/// Looks for a key as it is written. Where it seems to begin may be a quote that is something else: `is_whole` is asked then.
+#[inline(always)]
+fn locate_written(text: &[u8], key: &[u8], is_whole: impl Fn(usize) -> bool) -> Option<Place> {
     if text.first() != Some(&b'{') {
         return None;
     }
@@ -143,7 +180,9 @@ pub(crate) fn locate(text: &[u8], key: &str) -> Option<Place> {
             match text.get(mark)? {
                 b':' if depth == 0 => {
                     is_first = false;
-                    if is_key(text, mark, key.as_bytes()) {
+                    if let Some(start) = find_key(text, mark, key)
+                        && is_whole(start)
+                    {
                         let start = solid(text, mark + 1);
                         return Some(Place::At(start, value_end(text, start)?));
                     }
@@ -159,16 +198,17 @@ pub(crate) fn locate(text: &[u8], key: &str) -> Option<Place> {
     }
 }
 
-/// Whether the key in front of the colon at `colon` is this one. No key contains a quote.
+/// Where this key begins, if it is the one in front of the colon at `colon`.
 #[inline(always)]
-fn is_key(text: &[u8], colon: usize, key: &[u8]) -> bool {
+fn find_key(text: &[u8], colon: usize, key: &[u8]) -> Option<usize> {
     let mut end = colon.wrapping_sub(1);
     if text.get(end) != Some(&b'"') {
         end = trimmed(text.get(..colon).unwrap_or_default()).len().wrapping_sub(1);
     }
     let start = end.wrapping_sub(key.len());
-    text.get(start.wrapping_sub(1)) == Some(&b'"')
-        && text.get(start..end).is_some_and(|found| is_same(found, key))
+    let is_this = text.get(start.wrapping_sub(1)) == Some(&b'"')
+        && text.get(start..end).is_some_and(|found| is_same(found, key));
+    is_this.then_some(start)
 }
 
 /// Whether two keys of the same length are the same. Most are short, and are compared without a call.
@@ -243,7 +283,7 @@ pub(super) fn string_end(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
 
 /// The end of the number or word that begins at `at`.
 #[inline(always)]
-fn scalar_end(text: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn scalar_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let inner = block::first(block::load(text, at).ends_scalar());
         at += inner;
@@ -258,7 +298,7 @@ fn scalar_end(text: &[u8], mut at: usize) -> Option<usize> {
 
 /// The place of the next byte that is no white space.
 #[inline(always)]
-fn solid(text: &[u8], mut at: usize) -> usize {
+pub(super) fn solid(text: &[u8], mut at: usize) -> usize {
     // Nothing else below the space stands between tokens.
     while text.get(at).is_some_and(|byte| *byte <= b' ') {
         at += 1;
@@ -266,9 +306,9 @@ fn solid(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// A string without its escapes.
-pub(super) fn unescape(text: &str) -> Option<String> {
-    let mut plain = String::with_capacity(text.len());
+/// Appends a string without its escapes.
+pub(crate) fn unescape(text: &str, plain: &mut String) -> Option<()> {
+    plain.reserve(text.len());
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
         plain.push_str(rest.get(..at)?);
@@ -293,5 +333,5 @@ pub(super) fn unescape(text: &str) -> Option<String> {
         rest = rest.get(at + len..)?;
     }
     plain.push_str(rest);
-    Some(plain)
+    Some(())
 }

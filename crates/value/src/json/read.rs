@@ -13,9 +13,9 @@ const ROOM: usize = 32;
 /// What is known of the keys in a text.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Keys {
-    /// None has an escape, and none stands twice in a record.
-    Plain,
-    /// Nothing: there may be escapes and repeated keys, of which the last value counts, in the first place.
+    /// None stands twice in a record.
+    Unique,
+    /// There may be repeated keys, of which the last value counts, in the first place.
     Any,
 }
 
@@ -116,7 +116,7 @@ impl Reader {
         }
         let members = self.members.split_off(level.first);
         match keys {
-            Keys::Plain => Record::from_unique(members).into(),
+            Keys::Unique => Record::from_unique(members).into(),
             Keys::Any => members.into_iter().collect::<Record>().into(),
         }
     }
@@ -179,7 +179,12 @@ impl Walk<'_> {
         let (end, is_plain) = string_end(self.text.as_bytes(), start)?;
         self.at = end + 1;
         let inner = self.text.get(start..end)?;
-        if is_plain { Some(inner.into()) } else { unescape(inner).map(Str::from) }
+        if is_plain {
+            return Some(inner.into());
+        }
+        let mut plain = String::new();
+        unescape(inner, &mut plain)?;
+        Some(plain.into())
     }
 
     /// The next byte that is no white space, which it goes to.

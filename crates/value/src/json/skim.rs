@@ -1,11 +1,11 @@
 //! One pass over a document that checks everything and builds nothing.
 //!
-//! What it accepts is JSON as [`check`](super::check) has it, and has properties that make the text itself a useful
-//! form: see [`Skimmed`]. What it does not accept is either no JSON or too unusual to be worth a second set of
-//! rules; it goes the way through the parser, which also says what is wrong.
+//! What it accepts is JSON as [`check`](super::check) has it, which says what is wrong with the rest. What it finds out
+//! about the text decides whether that can be used as it is: see [`Skimmed`].
 
 use super::block::{self, Block, LEN};
 use super::number;
+use super::raw;
 use super::{MAX_DEPTH, MAX_DOCUMENT_BYTES};
 
 /// A record with more members than this is kept without an index.
@@ -15,9 +15,6 @@ pub(crate) const MAX_INDEXED: usize = 64;
 const MAX_COMPARED: usize = 32;
 
 /// What is known of a document after one pass.
-///
-/// No key in it, at any level, contains a backslash, and no record has a key twice. So keys can be compared as
-/// they stand, and the order of the text is the order of the members.
 pub(crate) struct Skimmed {
     /// Where the value begins and ends, without the white space around it.
     pub(crate) start: usize,
@@ -25,6 +22,21 @@ pub(crate) struct Skimmed {
     /// The value is written exactly as this crate writes it.
     pub(crate) is_canonical: bool,
     pub(crate) kind: Kind,
+    pub(crate) keys: Keys,
+}
+
+/// What the keys of a document are like, at any level.
+///
+/// Without odd and repeated ones, keys that are the same are written the same, and the order of the text is the order of
+/// the members. Without escapes they can be compared with a name as it stands.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Keys {
+    /// One has an escape.
+    pub(crate) have_escapes: bool,
+    /// One has an escape that this crate would not write.
+    pub(crate) are_odd: bool,
+    /// A record may have a key twice: two hashes are the same.
+    pub(crate) may_repeat: bool,
 }
 
 /// What a document is.
@@ -77,6 +89,9 @@ pub(crate) struct Skimmer {
     is_odd: bool,
     /// The same for what was before the present member.
     was_odd: bool,
+    keys: Keys,
+    /// A key without its escapes.
+    unescaped: String,
 }
 
 impl Skimmer {
@@ -89,6 +104,7 @@ impl Skimmer {
         self.hashes.clear();
         self.members.clear();
         self.was_odd = false;
+        self.keys = Keys::default();
         let (start, first) = self.solid(text, 0)?;
         self.is_odd = false;
         let (end, kind) = match first {
@@ -102,7 +118,7 @@ impl Skimmer {
         }
         let is_large = self.members.len() > MAX_INDEXED;
         let kind = if is_large { Kind::LargeRecord } else { kind };
-        Some(Skimmed { start, end, is_canonical: !(self.is_odd | self.was_odd), kind })
+        Some(Skimmed { start, end, is_canonical: !(self.is_odd | self.was_odd), kind, keys: self.keys })
     }
 
     /// Gives memory back that an unusual document needed.
@@ -110,6 +126,7 @@ impl Skimmer {
         self.around.shrink_to(keep);
         self.hashes.shrink_to(keep);
         self.members.shrink_to(keep);
+        self.unescaped.shrink_to(keep);
     }
 
     /// Reads the array or record at `at`; gives its end.
@@ -179,13 +196,16 @@ impl Skimmer {
             return None;
         }
         let start = at + 1;
-        let (end, hash) = key(text, start)?;
+        let (end, hash) = match key(text, start) {
+            Some(plain) => plain,
+            None => self.escaped_key(text, start)?,
+        };
         let bit = 1 << (hash >> 58);
         if self.level.seen & bit != 0 {
             let earlier = self.hashes.get(self.level.hashes..)?;
             // The keys of larger records are compared when the record ends.
             if earlier.len() <= MAX_COMPARED && earlier.contains(&hash) {
-                return None;
+                self.keys.may_repeat = true;
             }
         }
         self.level.seen |= bit;
@@ -204,6 +224,19 @@ impl Skimmer {
         Some((value, first))
     }
 
+    /// Reads a key that may have escapes; otherwise as [`key`].
+    #[inline(never)]
+    fn escaped_key(&mut self, text: &[u8], start: usize) -> Option<(usize, u64)> {
+        let was_odd = std::mem::take(&mut self.is_odd);
+        let end = self.string(text, start)? - 1;
+        self.keys.have_escapes = true;
+        self.keys.are_odd |= self.is_odd;
+        self.is_odd |= was_odd;
+        self.unescaped.clear();
+        raw::unescape(std::str::from_utf8(text.get(start..end)?).ok()?, &mut self.unescaped)?;
+        Some((end, hash(self.unescaped.as_bytes())))
+    }
+
     /// The value of a member of the outermost record ends at `at`.
     #[inline(always)]
     fn member_ends(&mut self, at: usize) -> Option<()> {
@@ -215,7 +248,7 @@ impl Skimmer {
         Some(())
     }
 
-    /// Makes sure that the keys of a record differ.
+    /// Looks whether the keys of a record differ.
     #[inline(always)]
     fn record_ends(&mut self) -> Option<()> {
         let level = self.level;
@@ -224,7 +257,7 @@ impl Skimmer {
                 let hashes = self.hashes.get_mut(level.hashes..)?;
                 hashes.sort_unstable();
                 if hashes.windows(2).any(|pair| pair.first() == pair.last()) {
-                    return None;
+                    self.keys.may_repeat = true;
                 }
             }
             self.hashes.truncate(level.hashes);
@@ -342,6 +375,19 @@ pub(super) fn key(text: &[u8], start: usize) -> Option<(usize, u64)> {
         utf8(text, start, end)?;
     }
     Some((end, hash))
+}
+
+/// The hash that [`key`] gives for a key without escapes.
+pub(super) fn hash(key: &[u8]) -> u64 {
+    let (mut at, mut hash) = (0, 0);
+    loop {
+        let len = key.len().saturating_sub(at).min(LEN);
+        hash = mix(hash, block::load(key, at), len);
+        at += len;
+        if len < LEN {
+            return hash;
+        }
+    }
 }
 
 /// Mixes the first `len` bytes of a block into a hash.
