@@ -5,7 +5,17 @@ use crate::json::{self, JsonError, Parser};
 use crate::{Bytes, Payload, Value};
 
 /// Keys that the changes of [`changes_agree`] are made to, beside those of the document.
-const KEYS: [&str; 6] = ["a", "b", "", "é", "quo\"te", "a key that is longer than what fits in place"];
+const KEYS: [&str; 9] = [
+    "a",
+    "b",
+    "",
+    "é",
+    "quo\"te",
+    "back\\nslash",
+    "\n\u{1}",
+    "a\":1,\"b",
+    "a key that is longer than what fits in place",
+];
 
 /// Reads `document` in the careful way, with the parser and as a payload: all accept it, or refuse it for the same
 /// reason; all give the same value, the same bytes and the same members. Gives the payload, not built if it need not be.
@@ -163,12 +173,18 @@ fn same(value: &Value, payload: &Payload, shown: &str) {
 fn paths(value: &Value) -> Vec<Vec<String>> {
     let mut paths: Vec<Vec<String>> =
         vec![vec![], vec!["a".into()], vec!["a".into(), "b".into()], vec!["é".into()]];
+    paths.extend(KEYS.map(|key| vec!["a".into(), key.into()]));
     for (key, member) in value.as_record().into_iter().flat_map(crate::Record::iter).take(100) {
         paths.push(vec![key.to_string()]);
         paths.push(vec![key.to_string(), "a".into()]);
         for (inner, deepest) in member.as_record().into_iter().flat_map(crate::Record::iter).take(20) {
             paths.push(vec![key.to_string(), inner.to_string()]);
             paths.push(vec![key.to_string(), inner.to_string(), "a".into()]);
+            // What stands around a key is no part of it.
+            for odd in ["\\", "\"", ":1,\"", "\",\""] {
+                paths.push(vec![key.to_string(), format!("a{odd}{inner}")]);
+                paths.push(vec![key.to_string(), format!("{odd}{inner}")]);
+            }
             for deep in deepest.as_record().into_iter().flat_map(crate::Record::keys).take(20) {
                 paths.push(vec![key.to_string(), inner.to_string(), deep.to_string()]);
             }

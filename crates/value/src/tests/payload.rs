@@ -156,6 +156,50 @@ fn equal_keys_are_found_however_they_are_written_and_wherever() {
 }
 
 #[test]
+fn keys_with_escapes_stay_text() {
+    stays(r#"{"gr\u00fc\u00dfe":1,"b":[{"\u0061":{"\/":2}}]}"#, r#"{"grüße":1,"b":[{"a":{"/":2}}]}"#);
+    stays(r#"{"quo\"te":1 ,"b\\":{"\n\u001f":1.50}}"#, r#"{"quo\"te":1,"b\\":{"\n\u001f":1.5}}"#);
+    let payload =
+        document(r#"{"m":{"x\"a":1,"\\\"":2,"\u00e9":3,"a":{"\n":4}},"x\\":5,"\u0000":6,"a\"b":7}"#);
+    let read = |path: &[&str]| payload.get_path(path.iter().copied()).as_deref().and_then(Value::as_i64);
+    assert_eq!(read(&["m", "x\"a"]), Some(1));
+    assert_eq!(read(&["m", "\\\""]), Some(2));
+    assert_eq!(read(&["m", "é"]), Some(3));
+    assert_eq!(read(&["m", "a", "\n"]), Some(4));
+    assert_eq!((read(&["x\\"]), read(&["\0"]), read(&["a\"b"])), (Some(5), Some(6), Some(7)));
+    for wrong in ["\\u00e9", "\"", "a", "x\\\"a", "\\n", "x\":1,\"é"] {
+        assert_eq!(read(&["m", wrong]), None, "{wrong}");
+        assert_eq!(read(&["m", "a", wrong]), None, "{wrong}");
+    }
+    assert!(!payload.is_built());
+    // Not even without escapes: what seems to be a key is more than one.
+    let payload = document(r#"{"m":{"x":1,"a":2}}"#);
+    assert!(!payload.contains_path(["m", "x\":1,\"a"]));
+}
+
+#[test]
+fn repeated_keys_stay_text() {
+    stays(r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#);
+    stays(
+        r#"{"a":{"x":1},"b":2,"\u0061":{"y":[{"z":1,"z":2},{"z":3}]}}"#,
+        r#"{"a":{"y":[{"z":2},{"z":3}]},"b":2}"#,
+    );
+    stays("[{\"a\" : 1 , \"a\" : 2 , \"a\" : 3 , \"b\" : 4 , \"a\" : 5 }, 6 ]", r#"[{"a":5,"b":4},6]"#);
+    stays(
+        r#"{"a":{"a":{"a":1,"a":2},"b":0,"a":{"a":3,"c":4,"a":5}},"a":{"b":{"a":6,"a":7},"b":[8]}}"#,
+        r#"{"a":{"b":[8]}}"#,
+    );
+    stays(
+        r#"{"a":1,"b":{"c":2,"c":{"d":3,"d":4}},"a":5,"b":{"c":6,"c":{"d":7,"d":8}}}"#,
+        r#"{"a":5,"b":{"c":{"d":8}}}"#,
+    );
+    let mut payload = document(r#"{"a":1,"b":{"\"":2,"\u0022":3},"a":4}"#);
+    assert!(payload.insert_nested("b", ["\""].into_iter(), &5_i64.into()) && payload.insert("c", 6_i64));
+    assert!(!payload.is_built());
+    assert_eq!(text(&payload), r#"{"a":4,"b":{"\"":5},"c":6}"#);
+}
+
+#[test]
 fn many_members_are_not_quadratic() {
     let members: Vec<String> = (0..200_000).map(|number| format!(r#""{number}":0"#)).collect();
     let payload = document(&format!("{{{}}}", members.join(",")));
@@ -356,6 +400,61 @@ fn odd_string(text: &str, next: &mut dyn FnMut() -> u8, out: &mut String) {
     out.push('"');
 }
 
+/// Keys that are hard to tell apart.
+const HARD_KEYS: &[&str] = &[
+    "a",
+    "b",
+    "ab",
+    "",
+    "é",
+    "ü😀",
+    "quo\"te",
+    "te",
+    "\"",
+    "\\",
+    "\\\"",
+    "back\\nslash",
+    "back\nslash",
+    "\n",
+    "\u{1}",
+    "/",
+    "a\":1,\"b",
+    "sixteen bytes of",
+    "sixteen bytes of more",
+    "sixteen bytes \\f",
+];
+
+/// One of a few keys, or of many, as one of the ways to write it.
+fn hard_key() -> impl Strategy<Value = String> {
+    let few = prop::sample::select(HARD_KEYS).prop_map(str::to_owned);
+    let key = prop_oneof![3 => few, 1 => (0..50).prop_map(|number| format!("k{number}"))];
+    (key, prop::collection::vec(any::<u8>(), 1..8)).prop_map(|(key, choices)| {
+        let mut written = String::new();
+        let mut choices = choices.into_iter().cycle();
+        odd_string(&key, &mut || choices.next().unwrap_or_default(), &mut written);
+        written
+    })
+}
+
+/// Text of which the records have keys twice and in strange forms, at any level.
+fn hard_text() -> impl Strategy<Value = String> {
+    let white = || prop::sample::select(vec!["", "", "", "", " ", "\n\t"]);
+    let scalar =
+        prop::sample::select(vec!["0", "-0", "1.50", "\"text\"", r#""\u0061\/""#, "null", "{}", "[]", "{ }"]);
+    scalar.prop_map(str::to_owned).prop_recursive(5, 200, 60, move |inner| {
+        let record = move |inner: BoxedStrategy<String>, most: usize| {
+            let member = (white(), hard_key(), white(), inner, white());
+            let member = member.prop_map(|(a, key, b, value, c)| format!("{a}{key}{b}:{value}{c}"));
+            prop::collection::vec(member, 0..most).prop_map(|members| format!("{{{}}}", members.join(",")))
+        };
+        prop_oneof![
+            6 => record(inner.clone().boxed(), 6),
+            1 => record(inner.clone().boxed(), 60),
+            2 => prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{} ]", items.join(" ,"))),
+        ]
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 600, ..ProptestConfig::default() })]
 
@@ -373,6 +472,16 @@ proptest! {
         odd_text(&record.into(), &mut choices.iter().copied().cycle().take(10_000), &mut given);
         prop_assert!(Parser::new().parse(given.as_bytes()).is_ok(), "{}", given);
         changes_agree(given.as_bytes(), &choices);
+    }
+
+    #[test]
+    fn forms_agree_on_hard_keys(given in hard_text(), choices in prop::collection::vec(any::<u8>(), 0..100)) {
+        prop_assert!(Parser::new().parse(given.as_bytes()).is_ok(), "{}", given);
+        changes_agree(given.as_bytes(), &choices);
+        changes_agree(format!("{{\"a\":{given},\"b\":[{given}]}}").as_bytes(), &choices);
+        if given.starts_with(['{', '[']) {
+            prop_assert!(!document(&given).is_built(), "{}", given);
+        }
     }
 
     #[test]
