@@ -128,6 +128,15 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// The key or index, if it is constant.
+    pub(crate) fn step(&self) -> Option<tremor_value::Step<'_>> {
+        match &self.kind {
+            SegmentKind::Key(key) => Some(tremor_value::Step::Key(key)),
+            SegmentKind::Index(index) => Some(tremor_value::Step::Item(*index)),
+            SegmentKind::Dynamic(..) | SegmentKind::Range { .. } => None,
+        }
+    }
+
     /// The key, if it is constant.
     pub(crate) fn key(&self) -> Option<&str> {
         match &self.kind {

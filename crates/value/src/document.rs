@@ -3,7 +3,7 @@
 mod nested;
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::json::raw::{self, Written};
 use crate::json::skim::{self, Kind, Skimmed};
 use crate::json::{self, arrange};
-use crate::{Bytes, Record, Str, Value, teardown};
+use crate::{Bytes, Record, Step, Str, Value, teardown};
 
 /// Members that need no memory beside the document itself.
 const INLINE_MEMBERS: usize = 16;
@@ -22,8 +22,9 @@ const FIRST_WRITTEN: usize = 8;
 /// Members that are written one by one; then the tree, which finds them by an index, takes over.
 const MOST_WRITTEN: usize = 2 * skim::MAX_INDEXED;
 
-/// Members that are looked for in a text without a list before it is built.
-const MOST_WALKS: u8 = 2;
+/// How often a text without a list of members may be walked over, from front to back, before it is built. Building an array of
+/// short items takes that long, and needs many times the memory.
+const MOST_WALKS: u64 = 8;
 
 /// A valid array or record as text, of which no record has a key twice, and keys have escapes only as this crate writes them.
 ///
@@ -49,21 +50,48 @@ pub(crate) struct Document {
     walks: Walks,
 }
 
-/// How often a text without a list of members was searched.
+/// Bytes of a text without a list of members that were walked over.
 #[derive(Debug, Default)]
-struct Walks(AtomicU8);
+struct Walks(AtomicU64);
 
 impl Walks {
-    /// `true` if one more search is cheaper than building everything.
-    fn another(&self) -> bool {
-        self.0.fetch_add(1, Ordering::Relaxed) < MOST_WALKS
+    /// `true` if one more walk over `text` is cheaper than building everything.
+    fn another(&self, text: &[u8]) -> bool {
+        self.0.load(Ordering::Relaxed) < (text.len() as u64).saturating_mul(MOST_WALKS)
+    }
+
+    /// Makes one step into `text` by a walk.
+    fn walk<'t>(&self, text: &'t [u8], step: Step<'_>, keys: Written) -> Option<&'t [u8]> {
+        let place = place_of(text, step, keys);
+        let walked = place.map_or(text.len(), |(_, end)| end);
+        self.0.fetch_add(walked as u64, Ordering::Relaxed);
+        place.and_then(|(start, end)| text.get(start..end))
     }
 }
 
 impl Clone for Walks {
     fn clone(&self) -> Self {
-        Self(AtomicU8::new(self.0.load(Ordering::Relaxed)))
+        Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
     }
+}
+
+/// Where in a text the value stands that a step leads to.
+#[inline(always)]
+fn place_of(text: &[u8], step: Step<'_>, keys: Written) -> Option<(usize, usize)> {
+    match step {
+        Step::Key(key) => match raw::locate(text, key, keys)? {
+            raw::Place::At(start, end) => Some((start, end)),
+            raw::Place::Missing { .. } => None,
+        },
+        Step::Item(index) => raw::item(text, index),
+    }
+}
+
+/// The text that a step into a text leads to.
+#[inline(always)]
+fn step_into<'t>(text: &'t [u8], step: Step<'_>, keys: Written) -> Option<&'t [u8]> {
+    let (start, end) = place_of(text, step, keys)?;
+    text.get(start..end)
 }
 
 /// What a member is at present.
@@ -182,43 +210,48 @@ impl Document {
         record.into()
     }
 
-    /// What stands at the end of a path of keys, of which there is at least one.
+    /// What stands at the end of a path of at least one step.
     pub(crate) fn get_path<'k>(
         &self,
-        first: &str,
-        mut rest: impl Iterator<Item = &'k str>,
+        first: Step<'k>,
+        mut rest: impl Iterator<Item = Step<'k>>,
     ) -> Option<Cow<'_, Value>> {
         match self.look_for(first)? {
             Found::Text(text) => {
-                let text = rest.try_fold(text, |text, key| raw::member(text, key, self.keys));
+                let text = rest.try_fold(text, |text, step| step_into(text, step, self.keys));
                 text.map(|text| Cow::Owned(read(text)))
             }
-            Found::Value(value) => rest.try_fold(value, |value, key| value.get(key)).map(Cow::Borrowed),
+            Found::Value(value) => rest.try_fold(value, |value, step| step.find_in(value)).map(Cow::Borrowed),
         }
     }
 
     /// `true` if there is something at the end of the path.
-    pub(crate) fn contains_path<'k>(&self, first: &str, mut rest: impl Iterator<Item = &'k str>) -> bool {
+    pub(crate) fn contains_path<'k>(
+        &self,
+        first: Step<'k>,
+        mut rest: impl Iterator<Item = Step<'k>>,
+    ) -> bool {
         match self.look_for(first) {
             Some(Found::Text(text)) => {
-                rest.try_fold(text, |text, key| raw::member(text, key, self.keys)).is_some()
+                rest.try_fold(text, |text, step| step_into(text, step, self.keys)).is_some()
             }
-            Some(Found::Value(value)) => rest.try_fold(value, |value, key| value.get(key)).is_some(),
+            Some(Found::Value(value)) => rest.try_fold(value, |value, step| step.find_in(value)).is_some(),
             None => false,
         }
     }
 
-    fn look_for(&self, key: &str) -> Option<Found<'_>> {
+    #[inline(always)]
+    fn look_for(&self, step: Step<'_>) -> Option<Found<'_>> {
         if let Some(tree) = self.tree.get() {
-            return tree.get(key).map(Found::Value);
+            return step.find_in(tree).map(Found::Value);
         }
-        match self.kind {
-            Kind::Array | Kind::Scalar => None,
-            Kind::LargeRecord if self.walks.another() => {
-                raw::member(&self.text, key, self.keys).map(Found::Text)
-            }
-            Kind::LargeRecord => self.tree().get(key).map(Found::Value),
-            Kind::Record => {
+        match (self.kind, step) {
+            (Kind::Array, Step::Key(_)) | (Kind::Record | Kind::LargeRecord, Step::Item(_)) => None,
+            (Kind::Array | Kind::LargeRecord | Kind::Scalar, _) => match self.walks.another(&self.text) {
+                true => self.walks.walk(&self.text, step, self.keys).map(Found::Text),
+                false => step.find_in(self.tree()).map(Found::Value),
+            },
+            (Kind::Record, Step::Key(key)) => {
                 let member = self.members.get(self.position(key)?)?;
                 match self.text_of(member) {
                     Some(text) => Some(Found::Text(text)),

@@ -10,6 +10,7 @@ pub mod json;
 mod merge;
 mod payload;
 mod record;
+mod step;
 mod teardown;
 #[doc(hidden)]
 pub mod testing;
@@ -21,6 +22,7 @@ pub use content::Content;
 pub use ecow::EcoString as Str;
 pub use payload::Payload;
 pub use record::Record;
+pub use step::Step;
 
 use std::sync::Arc;
 

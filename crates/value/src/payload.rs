@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::document::Document;
-use crate::{Str, Value, json, teardown};
+use crate::{Step, Str, Value, json, teardown};
 
 /// The payload of an event.
 ///
@@ -87,18 +87,21 @@ impl Payload {
     pub fn get(&self, key: &str) -> Option<Cow<'_, Value>> {
         match &self.form {
             Form::Tree(value) => value.get(key).map(Cow::Borrowed),
-            Form::Document(document) => document.get_path(key, std::iter::empty()),
+            Form::Document(document) => document.get_path(Step::Key(key), std::iter::empty()),
         }
     }
 
-    /// What stands at the end of a path of keys; `None` if a key is missing or a value on the way is no record.
-    /// Builds what it gives, and each time anew; only after several questions to a document of very many members the whole
-    /// of it. The empty path gives the whole value.
+    /// What stands at the end of a path of keys and indexes; `None` if something on the way is missing.
+    /// Builds what it gives, and each time anew; the whole only after several questions to an array, or to a record of
+    /// very many members. The empty path gives the whole value.
     #[must_use]
-    pub fn get_path<'k>(&self, path: impl IntoIterator<Item = &'k str>) -> Option<Cow<'_, Value>> {
-        let mut path = path.into_iter();
+    pub fn get_path<'k, S: Into<Step<'k>>>(
+        &self,
+        path: impl IntoIterator<Item = S>,
+    ) -> Option<Cow<'_, Value>> {
+        let mut path = path.into_iter().map(Into::into);
         match &self.form {
-            Form::Tree(value) => path.try_fold(value, |value, key| value.get(key)).map(Cow::Borrowed),
+            Form::Tree(value) => path.try_fold(value, |value, step| step.find_in(value)).map(Cow::Borrowed),
             Form::Document(document) => match path.next() {
                 Some(first) => document.get_path(first, path),
                 None => Some(Cow::Borrowed(document.tree())),
@@ -106,13 +109,12 @@ impl Payload {
         }
     }
 
-    /// `true` if [`Payload::get_path`] would give something. Builds nothing; only after several questions to a document of
-    /// very many members the whole of it.
+    /// `true` if [`Payload::get_path`] would give something. Builds nothing; the whole only when that does.
     #[must_use]
-    pub fn contains_path<'k>(&self, path: impl IntoIterator<Item = &'k str>) -> bool {
-        let mut path = path.into_iter();
+    pub fn contains_path<'k, S: Into<Step<'k>>>(&self, path: impl IntoIterator<Item = S>) -> bool {
+        let mut path = path.into_iter().map(Into::into);
         match &self.form {
-            Form::Tree(value) => path.try_fold(value, |value, key| value.get(key)).is_some(),
+            Form::Tree(value) => path.try_fold(value, |value, step| step.find_in(value)).is_some(),
             Form::Document(document) => path.next().is_none_or(|first| document.contains_path(first, path)),
         }
     }

@@ -2,7 +2,7 @@
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 use crate::json::{self, JsonError, Parser};
-use crate::{Bytes, Payload, Value};
+use crate::{Bytes, Payload, Step, Value};
 
 /// Keys that the changes of [`changes_agree`] are made to, beside those of the document.
 const KEYS: [&str; 9] = [
@@ -45,6 +45,13 @@ pub fn forms_agree(document: &[u8]) -> Option<(Value, Payload)> {
                 let expected = keys().try_fold(&value, |value, key| value.get(key));
                 assert_eq!(payload.get_path(keys()).as_deref(), expected, "{shown} {path:?}");
                 assert_eq!(payload.contains_path(keys()), expected.is_some(), "{shown} {path:?}");
+            }
+            for path in item_paths(&value) {
+                let steps = || path.iter().copied();
+                let expected = steps().try_fold(&value, |value, step| step.find_in(value));
+                let fresh = Parser::new().document(middle.clone()).unwrap_or_default();
+                assert_eq!(fresh.get_path(steps()).as_deref(), expected, "{shown} {path:?}");
+                assert_eq!(fresh.contains_path(steps()), expected.is_some(), "{shown} {path:?}");
             }
             assert_eq!(payload.is_record(), value.as_record().is_some(), "{shown}");
             // Built, it is still the same.
@@ -167,6 +174,26 @@ fn same(value: &Value, payload: &Payload, shown: &str) {
         // Text that is equal may still hide a difference between kinds.
         assert!(payload.value() == value, "{shown}");
     }
+}
+
+/// Paths that lead to items, and some that lead to none.
+fn item_paths(value: &Value) -> Vec<Vec<Step<'_>>> {
+    let steps_into = |value: &Value| match value {
+        Value::Array(items) => (0..items.len() as u64 + 1).map(Step::Item).take(12).collect(),
+        _ => vec![Step::Item(0)],
+    };
+    let keys = value.as_record().into_iter().flat_map(crate::Record::keys).map(|key| Step::Key(key));
+    let mut paths: Vec<Vec<Step<'_>>> =
+        steps_into(value).into_iter().chain(keys).take(24).map(|step| vec![step]).collect();
+    for at in 0..paths.len() {
+        let Some(path) = paths.get(at).cloned() else { break };
+        let inner = path.iter().try_fold(value, |value, step| step.find_in(value));
+        let keys = inner.and_then(Value::as_record).into_iter().flat_map(crate::Record::keys).take(3);
+        let steps: Vec<_> =
+            inner.map(steps_into).into_iter().flatten().chain(keys.map(|key| Step::Key(key))).collect();
+        paths.extend(steps.into_iter().map(|step| [&path[..], &[step]].concat()));
+    }
+    paths
 }
 
 /// Paths of keys that lead to members, and some that lead nowhere.

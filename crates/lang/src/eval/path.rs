@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{borrow::Cow, sync::Arc};
 use tremor_diagnostic::Span;
-use tremor_value::{Str, Value};
+use tremor_value::{Step, Str, Value};
 
 /// Why a segment gave nothing.
 enum Miss {
@@ -114,27 +114,27 @@ fn look<'e>(path: &'e Path, env: &Env<'e>) -> Result<Look<'e>, RuntimeError> {
 
 /// The same for an event that is not built: only what the path leads to is made.
 fn look_into_event<'e>(segments: &'e [Segment], env: &Env<'e>) -> Look<'e> {
-    let count = segments.iter().take_while(|segment| segment.key().is_some()).count();
+    let count = segments.iter().take_while(|segment| segment.step().is_some()).count();
     let (way, rest) = segments.split_at_checked(count).unwrap_or_default();
     if way.is_empty() {
         return Look::At(Operand::Ref(env.event.value()), segments);
     }
-    match event_member(keys_of(way), count, env) {
+    match event_member(way.iter().filter_map(Segment::step), count, env) {
         Some(value) => Look::At(value, rest),
         None => Look::Nowhere,
     }
 }
 
-/// What `count` keys lead to in the event, which is built only when so much of it was read that this is cheaper.
-pub(super) fn event_member<'e, 'k>(
-    keys: impl Iterator<Item = &'k str>,
+/// What `count` steps lead to in the event, which is built only when so much of it was read that this is cheaper.
+pub(super) fn event_member<'e, 'k, S: Into<Step<'k>>>(
+    steps: impl Iterator<Item = S>,
     count: usize,
     env: &Env<'e>,
 ) -> Option<Operand<'e>> {
     if !env.context.may_search_event(count) {
         let _built_from_here_on = env.event.value();
     }
-    let value = env.event.get_path(keys)?;
+    let value = env.event.get_path(steps)?;
     if let Cow::Owned(value) = &value
         && value.is_container()
     {

@@ -111,11 +111,28 @@ fn string_form(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
     }
 }
 
-/// The text of member `key` of a record.
-pub(crate) fn member<'t>(text: &'t [u8], key: &str, keys: Written) -> Option<&'t [u8]> {
-    match locate(text, key, keys)? {
-        Place::At(start, end) => text.get(start..end),
-        Place::Missing { .. } => None,
+/// Where the item of an array at this index begins and ends; `None` if there is none, or `text` is no array.
+#[inline(never)]
+pub(crate) fn item(text: &[u8], index: u64) -> Option<(usize, usize)> {
+    if text.first() != Some(&b'[') {
+        return None;
+    }
+    let mut at = solid(text, 1);
+    if text.get(at) == Some(&b']') {
+        return None;
+    }
+    let mut left = index;
+    loop {
+        let end = value_end(text, at)?;
+        if left == 0 {
+            return Some((at, end));
+        }
+        left -= 1;
+        let comma = solid(text, end);
+        if text.get(comma) != Some(&b',') {
+            return None;
+        }
+        at = solid(text, comma + 1);
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::any_value;
 use crate::json::{MAX_DEPTH, Parser};
 use crate::testing::{changes_agree, forms_agree};
-use crate::{Bytes, Payload, Record, Value};
+use crate::{Bytes, Payload, Record, Step, Value};
 
 fn document(text: &str) -> Payload {
     Parser::new()
@@ -57,9 +57,9 @@ fn one_member_is_read_without_the_others() {
     assert_eq!(payload.get_path(["a", "c", "d", "e"]), None);
     assert_eq!(payload.get("c"), None, "a key of another record");
     assert!(payload.contains_path(["a", "b"]) && !payload.contains_path(["a", "d"]));
-    assert!(payload.contains_path([]) && payload.is_record());
+    assert!(payload.contains_path([""; 0]) && payload.is_record());
     assert!(!payload.is_built());
-    assert_eq!(payload.get_path([]).as_deref(), Some(payload.value()));
+    assert_eq!(payload.get_path([""; 0]).as_deref(), Some(payload.value()));
     assert!(
         matches!(payload.get("n"), Some(std::borrow::Cow::Borrowed(_))),
         "of the tree, now that it is there"
@@ -215,10 +215,53 @@ fn a_few_members_of_a_large_record_are_found_without_building_it() {
     assert_eq!(payload.get_path(["k700", "in"]).as_deref(), Some(&Value::from(700_i64)));
     assert!(!payload.contains_path(["none"]) && !payload.is_built());
     // Who asks for all of them must not search the text for each.
-    assert_eq!(payload.get_path(["k701", "in"]).as_deref(), Some(&Value::from(701_i64)));
-    assert!(payload.is_built() && payload.contains_path(["k999", "in"]));
+    let asked = (0..1_000_i64).take_while(|number| {
+        assert_eq!(payload.get_path([&*format!("k{number}"), "in"]).as_deref(), Some(&Value::from(*number)));
+        !payload.is_built()
+    });
+    assert!((50..200).contains(&asked.count()), "the first ones are found early");
+    assert!(payload.contains_path(["k999", "in"]));
     let list = document(r#"[{"a":1}]"#);
     assert!(list.get("a").is_none() && !list.contains_path(["a"]) && !list.is_built());
+}
+
+#[test]
+fn an_item_is_found_without_building_the_others() {
+    use Step::{Item, Key};
+    let payload = document(r#"[0, [ ] ,{"a":[1,"]",{"b":true}], "c" : [ [ 2 ] ]}, "x,y"]"#);
+    for (path, expected) in [
+        (&[Item(0)][..], Some("0")),
+        (&[Item(1)], Some("[]")),
+        (&[Item(1), Item(0)], None),
+        (&[Item(2), Key("a"), Item(1)], Some(r#""]""#)),
+        (&[Item(2), Key("a"), Item(2), Key("b")], Some("true")),
+        (&[Item(2), Key("c"), Item(0), Item(0)], Some("2")),
+        (&[Item(2), Item(0)], None),
+        (&[Item(2), Key("a"), Key("b")], None),
+        (&[Item(3)], Some(r#""x,y""#)),
+        (&[Item(3), Item(0)], None),
+        (&[Item(4)], None),
+        (&[Item(u64::MAX)], None),
+        (&[Key("a")], None),
+    ] {
+        let payload = document(&text(&payload));
+        let found = payload.get_path(path.iter().copied()).map(|value| value.to_string());
+        assert_eq!(found.as_deref(), expected, "{path:?}");
+        assert_eq!(payload.contains_path(path.iter().copied()), expected.is_some(), "{path:?}");
+        assert!(!payload.is_built());
+        assert!(payload.value().as_array().is_some() && payload.is_built());
+        let found = payload.get_path(path.iter().copied()).map(|value| value.to_string());
+        assert_eq!(found.as_deref(), expected, "{path:?}");
+    }
+    // Who asks for all of them must not walk to each.
+    let items: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
+    let payload = document(&format!("[{}]", items.join(",")));
+    for number in 0..10_000_i64 {
+        let index = number.cast_unsigned();
+        assert_eq!(payload.get_path([Item(index)]).as_deref(), Some(&Value::from(number)));
+        assert!(number > 200 || !payload.is_built());
+    }
+    assert!(payload.is_built());
 }
 
 #[test]
