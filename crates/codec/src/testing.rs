@@ -291,7 +291,7 @@ fn codec_example(name: &str, make: &dyn Fn() -> Box<dyn Codec>, example: &Exampl
 fn sample(sample: Sample) -> Value {
     match sample {
         Sample::Json(text) => json(text),
-        Sample::Bytes(bytes) => Value::Bytes(Bytes::from_static(bytes)),
+        Sample::Bytes(bytes) => Value::from(Bytes::from_static(bytes)),
     }
 }
 

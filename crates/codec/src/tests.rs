@@ -45,7 +45,7 @@ fn stateless_parts_give_the_same_whatever_came_before() {
     let stages = registry.postprocessors().iter().map(|spec| vec![spec.name]);
     let chains: Vec<_> = stages.chain([vec![], vec!["base64", "length-prefixed"]]).collect();
     let values =
-        [value("[1]"), Value::from("text"), Value::Bytes(Bytes::from_static(b"\xff\n")), Value::Null];
+        [value("[1]"), Value::from("text"), Value::from(Bytes::from_static(b"\xff\n")), Value::Null];
     for codec in registry.codecs() {
         for chain in &chains {
             let mut used = encoder(codec.name, chain);
@@ -423,7 +423,7 @@ proptest! {
         let values = [
             ("string", Value::from(text.as_str())),
             ("json", Value::from(vec![Value::from(text.as_str()), Value::from(1.5), Value::Null])),
-            ("binary", Value::Bytes(Bytes::from(bytes))),
+            ("binary", Value::from(Bytes::from(bytes))),
         ];
         for (name, value) in values {
             let chunk = encoded(&mut encoder(name, &[]), &value).concat();

@@ -431,7 +431,7 @@ impl<'a> Batches<'a> {
             }
             // A kind that gives bytes requires a codec, so its definition was refused before.
             (Content::Bytes(data), None) => {
-                self.made(position, item.meta.as_ref(), Value::Bytes(data).into());
+                self.made(position, item.meta.as_ref(), Value::from(data).into());
                 None
             }
             // What the preprocessors hold; the stream is as new behind it.

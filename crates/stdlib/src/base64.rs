@@ -16,7 +16,7 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 
 pub(crate) const FUNCTIONS: &[Native] = &[
     Native::pure("base64", "encode", 1, |_, args| match args {
-        [Value::Bytes(bytes)] => Ok(Value::from(ENGINE.encode(bytes))),
+        [Value::Bytes(bytes)] => Ok(Value::from(ENGINE.encode(&**bytes))),
         _ => Err(FunctionError::BadType),
     }),
     Native::pure("base64", "decode", 1, |_, args| match args {

@@ -25,7 +25,7 @@ fn nested(out: &mut String, value: &Value, depth: usize) {
         Value::U64(value) => write!(out, "Static(U64({value}))"),
         Value::F64(value) => write!(out, "Static(F64({value:?}))"),
         Value::String(value) => write!(out, "String({:?})", value.as_str()),
-        Value::Bytes(value) => write!(out, "Bytes({:?})", value.as_ref()),
+        Value::Bytes(value) => write!(out, "Bytes({:?})", &value[..]),
         Value::Array(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {

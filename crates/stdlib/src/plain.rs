@@ -13,7 +13,7 @@ pub(crate) fn append(out: &mut String, value: &Value) {
         Value::U64(value) => write!(out, "{value}"),
         Value::F64(value) => write!(out, "{value}"),
         Value::String(value) => write!(out, "{value}"),
-        Value::Bytes(value) => write!(out, "<<{:?}>>", value.as_ref()),
+        Value::Bytes(value) => write!(out, "<<{:?}>>", &value[..]),
         Value::Array(_) | Value::Record(_) => {
             debug::append(out, value);
             Ok(())

@@ -17,6 +17,7 @@ mod outline;
 mod parse;
 pub(crate) mod raw;
 mod read;
+mod rewrite;
 pub(crate) mod skim;
 #[cfg(test)]
 mod work;

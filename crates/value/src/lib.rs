@@ -52,8 +52,8 @@ pub enum Value {
     F64(f64),
     /// UTF-8 text.
     String(Str),
-    /// Raw bytes.
-    Bytes(Bytes),
+    /// Raw bytes: behind one more pointer, as they are rare and would make all values larger.
+    Bytes(Arc<Bytes>),
     /// A list of values.
     Array(Arc<Vec<Value>>),
     /// Named members in insertion order.
@@ -299,7 +299,7 @@ impl From<Str> for Value {
 
 impl From<Bytes> for Value {
     fn from(value: Bytes) -> Self {
-        Self::Bytes(value)
+        Self::Bytes(Arc::new(value))
     }
 }
 

@@ -32,6 +32,40 @@ impl Record {
         record
     }
 
+    /// A record of members of which some may have the same key: the last value counts, in the place of the first.
+    pub(crate) fn from_any(mut members: Vec<(Str, Value)>) -> Self {
+        // Those that stay move to the front, so that there is never a second list.
+        let mut index: HashMap<Str, usize> = HashMap::new();
+        let mut kept = 0;
+        for at in 0..members.len() {
+            let Some(key) = members.get(at).map(|(key, _)| key.clone()) else { break };
+            let first = match members.get(..kept) {
+                Some(few) if kept <= Self::LINEAR_MAX => few.iter().position(|(name, _)| *name == key),
+                _ => index.get(&key).copied(),
+            };
+            match first {
+                Some(first) => {
+                    let value = members.get_mut(at).map(|(_, value)| std::mem::take(value));
+                    if let (Some((_, slot)), Some(value)) = (members.get_mut(first), value) {
+                        *slot = value;
+                    }
+                }
+                None => {
+                    members.swap(kept, at);
+                    kept += 1;
+                    if kept == Self::LINEAR_MAX + 1 {
+                        let few = members.iter().take(kept).zip(0..);
+                        index.extend(few.map(|((key, _), at)| (key.clone(), at)));
+                    } else if kept > Self::LINEAR_MAX {
+                        index.insert(key, kept - 1);
+                    }
+                }
+            }
+        }
+        members.truncate(kept);
+        Self { members, index: (kept > Self::LINEAR_MAX).then(|| Box::new(index)) }
+    }
+
     /// An empty record with room for `capacity` members.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
@@ -239,6 +273,24 @@ mod tests {
                 assert_eq!(record.keys().last().map(Str::as_str), Some("key0"), "a new key goes last");
                 *record.get_or_insert_null("key2") = Value::from(true);
                 assert_eq!(record.get("key2").and_then(Value::as_bool), Some(true));
+            }
+        }
+    }
+
+    #[test]
+    fn members_of_the_same_key_are_joined_in_their_own_list() {
+        for (count, different) in
+            [(0, 1), (1, 1), (5, 1), (40, 7), (32, 32), (33, 33), (100, 33), (100, 32), (300, 150)]
+        {
+            let members =
+                (0..count).map(|number| (format!("key{}", number * 7 % different).into(), number.into()));
+            let members: Vec<(Str, Value)> = members.collect();
+            let one_by_one: Record = members.clone().into_iter().collect();
+            let joined = Record::from_any(members);
+            assert_eq!(joined.members().len(), one_by_one.len());
+            assert!(joined.iter().eq(one_by_one.iter()), "{count} {different}");
+            for (key, value) in one_by_one.iter() {
+                assert_eq!(joined.get(key), Some(value));
             }
         }
     }

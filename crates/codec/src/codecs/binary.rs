@@ -26,7 +26,7 @@ struct Binary;
 impl Codec for Binary {
     fn decode(&mut self, chunk: Bytes, _decoding: &mut Decoding) -> Result<Decoded, CodecError> {
         let bytes = if chunk.len() < SHARE_FROM_BYTES { Bytes::copy_from_slice(&chunk) } else { chunk };
-        Ok(Decoded::Value(Value::Bytes(bytes).into()))
+        Ok(Decoded::Value(Value::from(bytes).into()))
     }
 
     fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {

@@ -270,7 +270,7 @@ impl<'a> Rest<'a> {
                 f64::from_bits(u64::from_le_bytes(*bits)).into()
             }
             STRING => self.text()?.into(),
-            BYTES => Value::Bytes(tremor_value::Bytes::copy_from_slice(self.bytes()?)),
+            BYTES => Value::from(tremor_value::Bytes::copy_from_slice(self.bytes()?)),
             ARRAY => match self.count(1)? {
                 0 => Vec::new().into(),
                 count => {
@@ -340,7 +340,7 @@ mod tests {
             let back = there_and_back(&event(integer.into())).payload.into_value();
             assert!(matches!(back, Value::I64(same) if same == integer), "{integer}");
         }
-        let bytes = Value::Bytes(tremor_value::Bytes::from_static(&[0, 255, 128]));
+        let bytes = Value::from(tremor_value::Bytes::from_static(&[0, 255, 128]));
         let back = there_and_back(&event(bytes)).payload.into_value();
         assert!(matches!(back, Value::Bytes(same) if same[..] == [0, 255, 128]));
     }

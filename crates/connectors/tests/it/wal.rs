@@ -96,7 +96,7 @@ async fn what_is_stored_comes_back_as_it_was() {
     let folder = folder();
     let mut subject = Subject::started(&wal(folder.path())).await;
     let odd = Value::from(vec![
-        Value::Bytes(tremor_value::Bytes::from_static(&[0, 255])),
+        Value::from(tremor_value::Bytes::from_static(&[0, 255])),
         f64::INFINITY.into(),
         (-0.0).into(),
         u64::MAX.into(),

@@ -52,7 +52,7 @@ pub(super) fn eval<'e>(literal: &'e Bytes, env: &Env<'e>) -> Result<Operand<'e>,
         let value = super::eval(&part.value, env)?;
         write(part, &value, &mut bits).map_err(|kind| RuntimeError::new(kind, part.span, literal.span))?;
     }
-    Ok(Operand::Owned(Value::Bytes(bits.finish().into())))
+    Ok(Operand::Owned(Value::from(tremor_value::Bytes::from(bits.finish()))))
 }
 
 fn write(part: &BytesPart, value: &Value, bits: &mut Bits) -> Result<(), ErrorKind> {

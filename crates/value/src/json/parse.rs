@@ -2,7 +2,7 @@
 
 use super::read::{Keys, Reader};
 use super::skim::{Kind, Skimmed, Skimmer};
-use super::{JsonError, MAX_DEPTH, Problem, arrange, check::check, raw};
+use super::{JsonError, MAX_DEPTH, Problem, check::check, rewrite::rewrite};
 use crate::document::Document;
 use crate::{Bytes, Payload, Value};
 
@@ -70,17 +70,10 @@ impl Parser {
     /// The payload of a document that was accepted, and has keys that are not as they should be: text in which they are.
     #[inline(never)]
     fn rewritten(&mut self, document: &[u8], skimmed: &Skimmed) -> Result<Payload, JsonError> {
-        let text = document.get(skimmed.start..skimmed.end).unwrap_or_default();
-        let mut rewritten = Vec::new();
-        let is_written = if skimmed.keys.may_repeat {
-            arrange::write_without_repeats(text, &mut rewritten).is_some()
-        } else {
-            raw::write_canonical(text, &mut rewritten);
-            true
-        };
-        // Numbers may be longer now, and the text too long.
-        match self.skimmer.skim(&rewritten).filter(|_| is_written) {
-            Some(skimmed) => Ok(Document::shared(rewritten.into(), &skimmed, &self.skimmer.members).into()),
+        match rewrite(document, skimmed, &mut self.skimmer.members) {
+            Some((text, skimmed)) => {
+                Ok(Document::shared(text.into(), &skimmed, &self.skimmer.members).into())
+            }
             None => self.build(document, Keys::Any).map(Payload::from),
         }
     }

@@ -10,6 +10,10 @@ use crate::{Record, Str, Value};
 /// Members and items that there is room for at first.
 const ROOM: usize = 32;
 
+/// From so many members or items on, a list is not copied if that can be helped: below it matters more that
+/// what is kept takes no more than it needs.
+const LONG: usize = 256 * 1024;
+
 /// What is known of the keys in a text.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Keys {
@@ -108,16 +112,16 @@ impl Reader {
         }
     }
 
-    /// Makes the value of the present container. Its part of the list is copied in one go, as it is never the whole.
+    /// Makes the value of the present container of its part of the list.
     #[inline(always)]
     fn close(&mut self, level: Level, keys: Keys) -> Value {
         if !level.is_record {
-            return self.items.split_off(level.first).into();
+            return cut(&mut self.items, level.first).into();
         }
-        let members = self.members.split_off(level.first);
+        let members = cut(&mut self.members, level.first);
         match keys {
             Keys::Unique => Record::from_unique(members).into(),
-            Keys::Any => members.into_iter().collect::<Record>().into(),
+            Keys::Any => Record::from_any(members).into(),
         }
     }
 
@@ -127,6 +131,26 @@ impl Reader {
         self.members.shrink_to(keep);
         self.items.shrink_to(keep);
     }
+}
+
+/// Takes the end of a list off, which is copied in one go.
+#[inline(always)]
+fn cut<T>(list: &mut Vec<T>, first: usize) -> Vec<T> {
+    if list.len() >= LONG {
+        return cut_long(list, first);
+    }
+    list.split_off(first)
+}
+
+/// The same without a copy, if the end is most of the list: that keeps its memory, and its beginning moves.
+#[inline(never)]
+fn cut_long<T>(list: &mut Vec<T>, first: usize) -> Vec<T> {
+    if list.len() / 2 < first {
+        return list.split_off(first);
+    }
+    let mut end = std::mem::take(list);
+    list.extend(end.drain(..first));
+    end
 }
 
 fn is_open(bracket: u8) -> bool {

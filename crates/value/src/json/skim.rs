@@ -31,7 +31,7 @@ pub(crate) struct Skimmed {
 /// the members. Without escapes they can be compared with a name as it stands.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Keys {
-    /// One has an escape.
+    /// One needs an escape.
     pub(crate) have_escapes: bool,
     /// One has an escape that this crate would not write.
     pub(crate) are_odd: bool,
@@ -90,6 +90,8 @@ pub(crate) struct Skimmer {
     /// The same for what was before the present member.
     was_odd: bool,
     keys: Keys,
+    /// The last document had keys that have escapes, or may be repeated.
+    has_hard_keys: bool,
     /// A key without its escapes.
     unescaped: String,
 }
@@ -100,18 +102,19 @@ impl Skimmer {
         if text.len() > MAX_DOCUMENT_BYTES {
             return None;
         }
-        self.around.clear();
-        self.hashes.clear();
-        self.members.clear();
-        self.was_odd = false;
-        self.keys = Keys::default();
         let (start, first) = self.solid(text, 0)?;
-        self.is_odd = false;
-        let (end, kind) = match first {
-            b'{' => (self.container(text, start)?, Kind::Record),
-            b'[' => (self.container(text, start)?, Kind::Array),
-            _ => (self.scalar(text, start, first)?, Kind::Scalar),
+        let kind = match first {
+            b'{' => Kind::Record,
+            b'[' => Kind::Array,
+            _ => Kind::Scalar,
         };
+        let is_likely = std::mem::take(&mut self.has_hard_keys);
+        let mut end = if is_likely { None } else { self.value::<false>(text, start, first) };
+        if end.is_none() {
+            end = self.value::<true>(text, start, first);
+            self.has_hard_keys = self.keys.have_escapes | self.keys.are_odd | self.keys.may_repeat;
+        }
+        let end = end?;
         let behind = text.get(end..)?;
         if !behind.iter().all(|byte| is_white(*byte)) {
             return None;
@@ -119,6 +122,23 @@ impl Skimmer {
         let is_large = self.members.len() > MAX_INDEXED;
         let kind = if is_large { Kind::LargeRecord } else { kind };
         Some(Skimmed { start, end, is_canonical: !(self.is_odd | self.was_odd), kind, keys: self.keys })
+    }
+
+    /// Checks the value at `start`, which begins with `first`; gives its end.
+    ///
+    /// Keys with escapes, and those that may be repeated, are accepted only with `HARD_KEYS`. Next to no document has them,
+    /// and what would have to be done for them costs those that have not.
+    fn value<const HARD_KEYS: bool>(&mut self, text: &[u8], start: usize, first: u8) -> Option<usize> {
+        self.around.clear();
+        self.hashes.clear();
+        self.members.clear();
+        self.keys = Keys::default();
+        self.was_odd = false;
+        self.is_odd = false;
+        match first {
+            b'{' | b'[' => self.container::<HARD_KEYS>(text, start),
+            _ => self.scalar(text, start, first),
+        }
     }
 
     /// Gives memory back that an unusual document needed.
@@ -130,7 +150,8 @@ impl Skimmer {
     }
 
     /// Reads the array or record at `at`; gives its end.
-    fn container(&mut self, text: &[u8], mut at: usize) -> Option<usize> {
+    #[inline(never)]
+    fn container<const HARD_KEYS: bool>(&mut self, text: &[u8], mut at: usize) -> Option<usize> {
         let mut first = *text.get(at)?;
         // The depth at which members are listed.
         let listed = if first == b'{' { 1 } else { usize::MAX };
@@ -148,7 +169,7 @@ impl Skimmer {
                 (at, first) = self.solid(text, at + 1)?;
                 if first != closing(self.level) {
                     if self.level.is_record {
-                        (at, first) = self.key(text, at, first, depth == listed)?;
+                        (at, first) = self.key::<HARD_KEYS>(text, at, first, depth == listed)?;
                     }
                     continue;
                 }
@@ -171,7 +192,7 @@ impl Skimmer {
                 if next == b',' {
                     (at, first) = self.solid(text, at + 1)?;
                     if self.level.is_record {
-                        (at, first) = self.key(text, at, first, depth == listed)?;
+                        (at, first) = self.key::<HARD_KEYS>(text, at, first, depth == listed)?;
                     }
                     continue 'values;
                 }
@@ -179,7 +200,7 @@ impl Skimmer {
                     return None;
                 }
                 at += 1;
-                self.record_ends()?;
+                self.record_ends::<HARD_KEYS>()?;
                 depth -= 1;
                 self.level = self.around.pop()?;
                 if depth == 0 {
@@ -191,21 +212,30 @@ impl Skimmer {
 
     /// Reads the key at `at` and the colon; gives the place and the first byte of the value.
     #[inline(always)]
-    fn key(&mut self, text: &[u8], at: usize, first: u8, is_listed: bool) -> Option<(usize, u8)> {
+    fn key<const HARD_KEYS: bool>(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        first: u8,
+        is_listed: bool,
+    ) -> Option<(usize, u8)> {
         if first != b'"' {
             return None;
         }
         let start = at + 1;
         let (end, hash) = match key(text, start) {
-            Some(plain) => plain,
-            None => self.escaped_key(text, start)?,
+            None if HARD_KEYS => self.escaped_key(text, start)?,
+            plain => plain?,
         };
         let bit = 1 << (hash >> 58);
         if self.level.seen & bit != 0 {
             let earlier = self.hashes.get(self.level.hashes..)?;
             // The keys of larger records are compared when the record ends.
             if earlier.len() <= MAX_COMPARED && earlier.contains(&hash) {
-                self.keys.may_repeat = true;
+                if !HARD_KEYS {
+                    return None;
+                }
+                self.repeated_key();
             }
         }
         self.level.seen |= bit;
@@ -229,12 +259,18 @@ impl Skimmer {
     fn escaped_key(&mut self, text: &[u8], start: usize) -> Option<(usize, u64)> {
         let was_odd = std::mem::take(&mut self.is_odd);
         let end = self.string(text, start)? - 1;
-        self.keys.have_escapes = true;
         self.keys.are_odd |= self.is_odd;
         self.is_odd |= was_odd;
         self.unescaped.clear();
         raw::unescape(std::str::from_utf8(text.get(start..end)?).ok()?, &mut self.unescaped)?;
+        self.keys.have_escapes |= self.unescaped.bytes().any(|byte| matches!(byte, b'"' | b'\\' | ..b' '));
         Some((end, hash(self.unescaped.as_bytes())))
+    }
+
+    /// The present record may have a key twice.
+    fn repeated_key(&mut self) {
+        self.keys.may_repeat = true;
+        self.is_odd = true;
     }
 
     /// The value of a member of the outermost record ends at `at`.
@@ -250,14 +286,17 @@ impl Skimmer {
 
     /// Looks whether the keys of a record differ.
     #[inline(always)]
-    fn record_ends(&mut self) -> Option<()> {
+    fn record_ends<const HARD_KEYS: bool>(&mut self) -> Option<()> {
         let level = self.level;
         if level.is_record {
             if self.hashes.len() - level.hashes > MAX_COMPARED {
                 let hashes = self.hashes.get_mut(level.hashes..)?;
                 hashes.sort_unstable();
                 if hashes.windows(2).any(|pair| pair.first() == pair.last()) {
-                    self.keys.may_repeat = true;
+                    if !HARD_KEYS {
+                        return None;
+                    }
+                    self.repeated_key();
                 }
             }
             self.hashes.truncate(level.hashes);

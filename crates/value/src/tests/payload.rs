@@ -31,7 +31,8 @@ fn stays(given: &str, expected: &str) {
 
 #[test]
 fn a_payload_is_small() {
-    assert!(size_of::<Payload>() <= 40, "{}", size_of::<Payload>());
+    assert!(size_of::<Payload>() <= 24, "{}", size_of::<Payload>());
+    assert!(size_of::<Value>() <= 24, "{}", size_of::<Value>());
 }
 
 #[test]
