@@ -130,16 +130,21 @@ enum Form {
 }
 
 impl Document {
-    /// What `skimmed` says of `text`, with its members. Keys must not be odd or repeated.
+    /// What `skimmed` says of `text`, with its members. Keys must not be odd or repeated, and be written like this.
     ///
     /// Documents are large for something that is made per event: it is made where it stays.
     #[inline(always)]
-    pub(crate) fn shared(text: Bytes, skimmed: &Skimmed, members: &[skim::Member]) -> Arc<Self> {
+    pub(crate) fn shared(
+        text: Bytes,
+        skimmed: &Skimmed,
+        members: &[skim::Member],
+        keys: Written,
+    ) -> Arc<Self> {
         let is_whole = skimmed.start == 0 && skimmed.end == text.len();
         let mut document = Arc::new(Self {
             text: if is_whole { text } else { text.slice(skimmed.start..skimmed.end) },
             is_canonical: skimmed.is_canonical,
-            keys: if skimmed.keys.have_escapes { Written::Escaped } else { Written::Plain },
+            keys,
             kind: skimmed.kind,
             members: SmallVec::new(),
             written: Vec::new(),
@@ -518,7 +523,7 @@ mod tests {
         let text = Bytes::copy_from_slice(text.as_bytes());
         let mut skimmer = skim::Skimmer::default();
         let skimmed = skimmer.skim(&text).unwrap();
-        Arc::into_inner(Document::shared(text, &skimmed, &skimmer.members)).unwrap()
+        Arc::into_inner(Document::shared(text, &skimmed, &skimmer.members, Written::Plain)).unwrap()
     }
 
     #[test]

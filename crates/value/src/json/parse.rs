@@ -2,7 +2,7 @@
 
 use super::read::{Keys, Reader};
 use super::skim::{Kind, Skimmed, Skimmer};
-use super::{JsonError, MAX_DEPTH, Problem, check::check, rewrite::rewrite};
+use super::{JsonError, MAX_DEPTH, Problem, check::check, raw::Written, rewrite::rewrite};
 use crate::document::Document;
 use crate::{Bytes, Payload, Value};
 
@@ -36,10 +36,11 @@ impl Parser {
         let len = document.len();
         let payload = match self.skimmer.skim(&document) {
             Some(skimmed) if skimmed.kind != Kind::Scalar => {
-                if skimmed.keys.are_odd | skimmed.keys.may_repeat {
-                    self.rewritten(&document, &skimmed)
+                if self.skimmer.has_hard_keys {
+                    self.with_hard_keys(document, &skimmed)
                 } else {
-                    Ok(Document::shared(document, &skimmed, &self.skimmer.members).into())
+                    let members = &self.skimmer.members;
+                    Ok(Document::shared(document, &skimmed, members, Written::Plain).into())
                 }
             }
             Some(_) => self.build(&document, Keys::Unique).map(Payload::from),
@@ -59,7 +60,7 @@ impl Parser {
     /// for a double, halves of surrogate pairs and nesting deeper than [`MAX_DEPTH`].
     pub fn parse(&mut self, document: &[u8]) -> Result<Value, JsonError> {
         let value = match self.skimmer.skim(document) {
-            Some(skimmed) if skimmed.keys.may_repeat => self.build(document, Keys::Any),
+            Some(_) if self.skimmer.has_hard_keys => self.build(document, Keys::Any),
             Some(_) => self.build(document, Keys::Unique),
             None => self.build_unusual(document),
         };
@@ -67,14 +68,18 @@ impl Parser {
         value
     }
 
-    /// The payload of a document that was accepted, and has keys that are not as they should be: text in which they are.
+    /// The payload of a document that was accepted. If keys are odd or repeated, it is made of a text in which they are not.
     #[inline(never)]
-    fn rewritten(&mut self, document: &[u8], skimmed: &Skimmed) -> Result<Payload, JsonError> {
-        match rewrite(document, skimmed, &mut self.skimmer.members) {
-            Some((text, skimmed)) => {
-                Ok(Document::shared(text.into(), &skimmed, &self.skimmer.members).into())
-            }
-            None => self.build(document, Keys::Any).map(Payload::from),
+    fn with_hard_keys(&mut self, document: Bytes, skimmed: &Skimmed) -> Result<Payload, JsonError> {
+        let keys = self.skimmer.keys;
+        let written = if keys.have_escapes { Written::Escaped } else { Written::Plain };
+        let members = &mut self.skimmer.members;
+        if !keys.are_odd && !keys.may_repeat {
+            return Ok(Document::shared(document, skimmed, members, written).into());
+        }
+        match rewrite(&document, skimmed, keys, members) {
+            Some((text, skimmed)) => Ok(Document::shared(text.into(), &skimmed, members, written).into()),
+            None => self.build(&document, Keys::Any).map(Payload::from),
         }
     }
 

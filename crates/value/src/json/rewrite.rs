@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::skim::{Kind, Member, Skimmed};
+use super::skim::{HardKeys, Kind, Member, Skimmed};
 use super::{MAX_DOCUMENT_BYTES, arrange, raw};
 
 /// Writes the array or record in `text` as this crate writes its value, and says of that text what the skimmer would say.
@@ -11,27 +11,27 @@ use super::{MAX_DOCUMENT_BYTES, arrange, raw};
 pub(super) fn rewrite(
     text: &[u8],
     skimmed: &Skimmed,
+    keys: HardKeys,
     members: &mut Vec<Member>,
 ) -> Option<(Vec<u8>, Skimmed)> {
     let mut out = Vec::with_capacity(text.len());
     if skimmed.kind == Kind::Record {
-        write_members(text, skimmed, members, &mut out)?;
+        write_members(text, keys, members, &mut out)?;
     } else {
-        write_value(text.get(skimmed.start..skimmed.end)?, skimmed, &mut out)?;
+        write_value(text.get(skimmed.start..skimmed.end)?, keys, &mut out)?;
     }
-    let mut found = Skimmed { start: 0, end: out.len(), is_canonical: true, ..*skimmed };
-    (found.keys.are_odd, found.keys.may_repeat) = (false, false);
+    let found = Skimmed { start: 0, end: out.len(), is_canonical: true, ..*skimmed };
     (out.len() <= MAX_DOCUMENT_BYTES).then_some((out, found))
 }
 
 /// Only members in which something is odd are looked into.
-fn write_members(text: &[u8], skimmed: &Skimmed, members: &mut Vec<Member>, out: &mut Vec<u8>) -> Option<()> {
+fn write_members(text: &[u8], hard: HardKeys, members: &mut Vec<Member>, out: &mut Vec<u8>) -> Option<()> {
     let keys = members.iter().map(|member| written_key(text, member)).collect::<Option<Vec<_>>>()?;
     let mut written: Vec<Member> = Vec::with_capacity(members.len());
     out.push(b'{');
     for (at, key) in keys.iter().enumerate() {
         let mut value = members.get(at)?;
-        if skimmed.keys.may_repeat {
+        if hard.may_repeat {
             if keys.iter().take(at).any(|earlier| earlier == key) {
                 continue;
             }
@@ -55,7 +55,7 @@ fn write_members(text: &[u8], skimmed: &Skimmed, members: &mut Vec<Member>, out:
         if value.is_canonical {
             out.extend_from_slice(value_text);
         } else {
-            write_value(value_text, skimmed, out)?;
+            write_value(value_text, hard, out)?;
         }
         member.end = place(out.len())?;
         written.push(member);
@@ -69,9 +69,9 @@ fn place(at: usize) -> Option<u32> {
     u32::try_from(at).ok()
 }
 
-fn write_value(text: &[u8], skimmed: &Skimmed, out: &mut Vec<u8>) -> Option<()> {
+fn write_value(text: &[u8], keys: HardKeys, out: &mut Vec<u8>) -> Option<()> {
     let is_nested = matches!(text.first(), Some(b'{' | b'['));
-    if skimmed.keys.may_repeat && is_nested {
+    if keys.may_repeat && is_nested {
         return arrange::write_without_repeats(text, out);
     }
     raw::write_canonical(text, out);

@@ -22,7 +22,6 @@ pub(crate) struct Skimmed {
     /// The value is written exactly as this crate writes it.
     pub(crate) is_canonical: bool,
     pub(crate) kind: Kind,
-    pub(crate) keys: Keys,
 }
 
 /// What the keys of a document are like, at any level.
@@ -30,7 +29,7 @@ pub(crate) struct Skimmed {
 /// Without odd and repeated ones, keys that are the same are written the same, and the order of the text is the order of
 /// the members. Without escapes they can be compared with a name as it stands.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Keys {
+pub(crate) struct HardKeys {
     /// One needs an escape.
     pub(crate) have_escapes: bool,
     /// One has an escape that this crate would not write.
@@ -89,9 +88,10 @@ pub(crate) struct Skimmer {
     is_odd: bool,
     /// The same for what was before the present member.
     was_odd: bool,
-    keys: Keys,
-    /// The last document had keys that have escapes, or may be repeated.
-    has_hard_keys: bool,
+    /// What the keys are like, if they are hard.
+    pub(crate) keys: HardKeys,
+    /// Keys of the document have escapes, or may be repeated.
+    pub(crate) has_hard_keys: bool,
     /// A key without its escapes.
     unescaped: String,
 }
@@ -121,7 +121,7 @@ impl Skimmer {
         }
         let is_large = self.members.len() > MAX_INDEXED;
         let kind = if is_large { Kind::LargeRecord } else { kind };
-        Some(Skimmed { start, end, is_canonical: !(self.is_odd | self.was_odd), kind, keys: self.keys })
+        Some(Skimmed { start, end, is_canonical: !(self.is_odd | self.was_odd), kind })
     }
 
     /// Checks the value at `start`, which begins with `first`; gives its end.
@@ -132,7 +132,9 @@ impl Skimmer {
         self.around.clear();
         self.hashes.clear();
         self.members.clear();
-        self.keys = Keys::default();
+        if HARD_KEYS {
+            self.keys = HardKeys::default();
+        }
         self.was_odd = false;
         self.is_odd = false;
         match first {
