@@ -20,7 +20,7 @@ mod read;
 mod rewrite;
 pub(crate) mod skim;
 #[cfg(test)]
-mod work;
+pub(crate) mod work;
 mod write;
 
 pub use error::{JsonError, Problem};

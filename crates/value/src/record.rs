@@ -40,7 +40,7 @@ impl Record {
         for at in 0..members.len() {
             let Some(key) = members.get(at).map(|(key, _)| key.clone()) else { break };
             let first = match members.get(..kept) {
-                Some(few) if kept <= Self::LINEAR_MAX => few.iter().position(|(name, _)| *name == key),
+                Some(few) if kept <= Self::LINEAR_MAX => position_in(few, &key),
                 _ => index.get(&key).copied(),
             };
             match first {
@@ -204,9 +204,19 @@ impl Record {
     fn position(&self, key: &str) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(key).copied(),
-            None => self.members.iter().position(|(name, _)| name == key),
+            None => position_in(&self.members, key),
         }
     }
+}
+
+/// Looks for a key from the front.
+#[inline(always)]
+fn position_in(members: &[(Str, Value)], key: &str) -> Option<usize> {
+    members.iter().position(|(name, _)| {
+        #[cfg(test)]
+        crate::json::work::count();
+        name == key
+    })
 }
 
 fn pair((key, value): &(Str, Value)) -> (&Str, &Value) {

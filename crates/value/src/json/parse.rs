@@ -77,6 +77,10 @@ impl Parser {
         if !keys.are_odd && !keys.may_repeat {
             return Ok(Document::shared(document, skimmed, members, written).into());
         }
+        if document.len() > LONG_BYTES {
+            self.skimmer.trim(KEEP);
+        }
+        let members = &mut self.skimmer.members;
         match rewrite(&document, skimmed, keys, members) {
             Some((text, skimmed)) => Ok(Document::shared(text.into(), &skimmed, members, written).into()),
             None => self.build(&document, Keys::Any).map(Payload::from),
