@@ -44,8 +44,7 @@ fn stateless_parts_give_the_same_whatever_came_before() {
     let registry = Registry::standard();
     let stages = registry.postprocessors().iter().map(|spec| vec![spec.name]);
     let chains: Vec<_> = stages.chain([vec![], vec!["base64", "length-prefixed"]]).collect();
-    let values =
-        [value("[1]"), Value::from("text"), Value::from(Bytes::from_static(b"\xff\n")), Value::Null];
+    let values = [value("[1]"), Value::from("text"), Value::from(Bytes::from_static(b"\xff\n")), Value::Null];
     for codec in registry.codecs() {
         for chain in &chains {
             let mut used = encoder(codec.name, chain);

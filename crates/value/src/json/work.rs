@@ -201,7 +201,7 @@ fn members_with_hard_keys_are_not_quadratic() {
         |size| {
             format!(
                 "[{0},{{\"a\":{0},\"a\":{0}}}]",
-                members(size / 4, &members(size / 4, "").replace(['{', '}'], ",").trim_end_matches(','))
+                members(size / 4, members(size / 4, "").replace(['{', '}'], ",").trim_end_matches(','))
             )
         },
         pass,
