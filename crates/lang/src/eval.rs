@@ -5,12 +5,14 @@
 //! lowered (`crate::lower::DEPTH`), so nothing here counts levels.
 
 mod bytes;
+mod change;
 mod expr;
 mod fold;
 mod path;
 mod pattern;
 mod place;
 mod record;
+mod settle;
 mod stmt;
 mod weight;
 

@@ -1,5 +1,6 @@
 //! Native functions: what `intrinsic fn … as module::name` binds and `core::module::name(…)` calls.
 
+use crate::error::ErrorKind;
 use std::{cell::Cell, collections::HashMap, fmt};
 use tremor_value::Value;
 
@@ -38,6 +39,8 @@ pub struct Context<'a> {
     steps: Cell<u32>,
     /// Values that may still be copied into others, compared or written.
     values: Cell<usize>,
+    /// How many there were at the start.
+    all_values: usize,
     /// Searches that the event's text is still worth.
     searches: Cell<usize>,
 }
@@ -67,14 +70,15 @@ impl<'a> Context<'a> {
     pub fn new(ingest_ns: u64, origin: Option<Origin<'a>>, host: Option<&'a dyn Host>) -> Self {
         let (steps, values) = (Cell::new(STEPS_PER_EVENT), Cell::new(VALUES_PER_EVENT));
         let searches = Cell::new(SEARCHES_PER_EVENT);
-        Self { ingest_ns, origin, host, steps, values, searches }
+        Self { ingest_ns, origin, host, steps, values, all_values: VALUES_PER_EVENT, searches }
     }
 
     /// The context in which constants are folded: no time, no origin, no process.
     #[must_use]
     pub fn folding() -> Self {
         let (steps, values) = (Cell::new(STEPS_PER_FOLDING), Cell::new(VALUES_PER_FOLDING));
-        Self { ingest_ns: 0, origin: None, host: None, steps, values, searches: Cell::new(0) }
+        let (all_values, searches) = (VALUES_PER_FOLDING, Cell::new(0));
+        Self { ingest_ns: 0, origin: None, host: None, steps, values, all_values, searches }
     }
 
     /// The same with another bound on the values that may be copied into others, compared or written: nested ones and
@@ -82,18 +86,27 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn with_values(mut self, values: usize) -> Self {
         self.values = Cell::new(values);
+        self.all_values = values;
         self
     }
 
-    /// Takes `values` from what is left; `false` when there is less.
+    /// Takes `values` from what is left; `false` when there is less, which is taken all the same.
     pub(crate) fn pay(&self, values: usize) -> bool {
         match self.values.get().checked_sub(values) {
             Some(left) => {
                 self.values.set(left);
                 true
             }
-            None => false,
+            None => {
+                self.values.set(0);
+                false
+            }
         }
+    }
+
+    /// What is wrong when [`Context::pay`] gives `false`.
+    pub(crate) fn too_much(&self) -> ErrorKind {
+        ErrorKind::TooMuch { limit: self.all_values }
     }
 
     /// Counts a search for a member that is `keys` deep; `false` if the event should be built first.
@@ -175,6 +188,11 @@ impl Arity {
 /// Called with a number of arguments that [`Arity::accepts`].
 pub type Call = fn(&Context<'_>, &[&Value]) -> Result<Value, FunctionError>;
 
+/// The same for a function that gives its first argument with a change: changes it where it stands.
+///
+/// The other arguments follow. On an error the first one is as it was before.
+pub type Update = fn(&Context<'_>, &mut Value, &[&Value]) -> Result<(), FunctionError>;
+
 /// One native function.
 #[derive(Clone, Copy)]
 pub struct Native {
@@ -190,25 +208,34 @@ pub struct Native {
     pub warning: Option<&'static str>,
     /// The implementation.
     pub call: Call,
+    /// What `let x = f(x, …)` calls instead, so that `x` is not copied.
+    pub update: Option<Update>,
 }
 
 impl Native {
     /// A pure function of exactly `count` arguments.
     #[must_use]
     pub const fn pure(module: &'static str, name: &'static str, count: usize, call: Call) -> Self {
-        Self { module, name, arity: Arity::exactly(count), pure: true, warning: None, call }
+        Self { module, name, arity: Arity::exactly(count), pure: true, warning: None, call, update: None }
     }
 
     /// A function of `count` arguments that looks at the context, the clock or a random source.
     #[must_use]
     pub const fn contextual(module: &'static str, name: &'static str, count: usize, call: Call) -> Self {
-        Self { module, name, arity: Arity::exactly(count), pure: false, warning: None, call }
+        Self { module, name, arity: Arity::exactly(count), pure: false, warning: None, call, update: None }
     }
 
     /// The same function with a performance warning at every call site.
     #[must_use]
     pub const fn warns(mut self, warning: &'static str) -> Self {
         self.warning = Some(warning);
+        self
+    }
+
+    /// The same function with a way to change its first argument where it stands.
+    #[must_use]
+    pub const fn updates(mut self, update: Update) -> Self {
+        self.update = Some(update);
         self
     }
 

@@ -268,6 +268,8 @@ pub(crate) enum Stmt {
 pub(crate) struct Let {
     pub(crate) place: Place,
     pub(crate) value: Stmt,
+    /// The value is a change of what stands at the place, which is then changed itself.
+    pub(crate) in_place: bool,
     /// From the start of the place to the end of the value.
     pub(crate) span: Span,
 }
@@ -293,6 +295,17 @@ impl Place {
     /// `event` alone.
     pub(crate) fn is_whole_event(&self) -> bool {
         matches!(self, Self::Event(segments) if segments.is_empty())
+    }
+
+    /// The way into the value; empty for a whole one.
+    pub(crate) fn segments(&self) -> &[Segment] {
+        match self {
+            Self::Local { segments, .. }
+            | Self::Event(segments)
+            | Self::Meta(segments)
+            | Self::State(segments) => segments,
+            Self::WholeMeta | Self::Invalid(_) => &[],
+        }
     }
 
     /// A value assigned here becomes part of another one.

@@ -27,7 +27,7 @@ pub use deploy::{
 pub use error::RuntimeError;
 pub use eval::Operand;
 pub use expression::{Expression, Inputs};
-pub use function::{Arity, Call, Context, FunctionError, Functions, Host, Native, Origin};
+pub use function::{Arity, Call, Context, FunctionError, Functions, Host, Native, Origin, Update};
 pub use query::{
     Argument, Arguments, Channel, Create, GivenArgument, Named, OperatorDefinition, PipelineDefinition,
     ScriptDefinition, Select, Statement,

@@ -3,6 +3,7 @@
 mod call;
 mod expr;
 mod function;
+mod in_place;
 mod items;
 mod locals;
 mod path;

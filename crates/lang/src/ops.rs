@@ -141,7 +141,7 @@ fn add(left: &Value, right: &Value) -> Result<Value, OpError> {
 pub(crate) const LONGEST_TEXT: usize = 64 * 1024 * 1024;
 
 /// The same for items of an array.
-const LONGEST_ARRAY: usize = 2 * 1024 * 1024;
+pub(crate) const LONGEST_ARRAY: usize = 2 * 1024 * 1024;
 
 /// Refuses what would become too long.
 pub(crate) fn check_length(left: usize, right: usize, longest: usize) -> Result<(), OpError> {

@@ -1,6 +1,7 @@
 //! `array` and `range` (`spec/stdlib.md` 2.1, 2.11).
 
 use crate::{Outcome, array_of, count, debug, plain, text};
+use std::sync::Arc;
 use tremor_lang::{FunctionError, Native};
 use tremor_value::Value;
 
@@ -16,11 +17,22 @@ pub(crate) const FUNCTIONS: &[Native] = &[
     Native::pure("array", "push", 2, |_, args| {
         binary(args, |items, item| Ok(items.iter().chain([item]).cloned().collect::<Vec<_>>().into()))
     })
+    .updates(|_, items, others| match others {
+        [item] => items_of(items).map(|items| items.push((*item).clone())),
+        _ => Err(FunctionError::BadType),
+    })
     .warns(
         "`array::push(the_array, element)` can be replaced by `the_array + [element]` for better performance",
     ),
     Native::pure("array", "concatenate", 2, |_, args| {
         binary(args, |left, right| Ok([left, array_of(right)?].concat().into()))
+    })
+    .updates(|_, items, others| match others {
+        [others] => {
+            let others = array_of(others)?;
+            items_of(items).map(|items| items.extend_from_slice(others))
+        }
+        _ => Err(FunctionError::BadType),
     })
     .warns(
         "`array::concatenate(one_array, two_array)` can be replaced by `one_array + two_array` for better performance",
@@ -53,6 +65,14 @@ fn unary(args: &[&Value], apply: fn(&[Value]) -> Outcome) -> Outcome {
 fn binary(args: &[&Value], apply: fn(&[Value], &Value) -> Outcome) -> Outcome {
     match args {
         [items, other] => apply(array_of(items)?, other),
+        _ => Err(FunctionError::BadType),
+    }
+}
+
+/// The items of an array that is changed; they are copied if somebody else holds them too.
+fn items_of(value: &mut Value) -> Result<&mut Vec<Value>, FunctionError> {
+    match value {
+        Value::Array(items) => Ok(Arc::make_mut(items)),
         _ => Err(FunctionError::BadType),
     }
 }

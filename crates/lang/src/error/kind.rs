@@ -121,7 +121,9 @@ pub(crate) enum ErrorKind {
     },
     TooDeep,
     TooManySteps,
-    TooMuch,
+    TooMuch {
+        limit: usize,
+    },
     /// `where` or `having` gave something else than a bool.
     Filter {
         clause: &'static str,
@@ -156,7 +158,7 @@ impl ErrorKind {
             Self::KeyExists(_) => codes::KEY_EXISTS,
             Self::NoSuchKey(_) => codes::KEY_MISSING,
             Self::MergeConflict { .. } => codes::MERGE_CONFLICT,
-            Self::Recursion { .. } | Self::TooDeep | Self::TooManySteps | Self::TooMuch => {
+            Self::Recursion { .. } | Self::TooDeep | Self::TooManySteps | Self::TooMuch { .. } => {
                 codes::RECURSION_LIMIT
             }
             Self::NotRecord { .. } => codes::NEEDS_RECORD,
@@ -223,10 +225,10 @@ impl ErrorKind {
                 format!("This part should take {wanted} byte{s}, but the value has only {have}")
             }
             Self::TooDeep => "This value is nested too deeply".to_owned(),
-            Self::TooMuch => {
-                "This copies, compares or writes too much for one event: a value contains itself too often"
-                    .to_owned()
-            }
+            Self::TooMuch { limit } => format!(
+                "This copies, compares or writes too much for one event: more than {limit} values with what was done before, \
+                 where nested values count one by one and text counts one for every 16 bytes"
+            ),
             Self::TooManySteps => "This takes too many calls or rounds of loops for one event".to_owned(),
         }
     }

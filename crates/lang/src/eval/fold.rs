@@ -45,18 +45,22 @@ pub(super) fn eval_pure<'e>(for_: &'e For<Expr>, env: &Env<'e>) -> Result<Operan
     Ok(Operand::Owned(folded))
 }
 
-pub(super) fn run(for_: &For<Block>, frame: &mut Frame<'_>) -> Result<Flow, RuntimeError> {
+/// Runs a statement; nothing is collected unless its value is `wanted`.
+pub(super) fn run(for_: &For<Block>, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
     let target = eval(&for_.target, &frame.env())?.into_value();
     let mut folded = initial(for_, &frame.env())?;
+    // Appending to an array neither fails nor ends the loop, so nobody can tell whether it was done.
+    let collects = wanted || for_.op != BinaryOp::Add || folded.as_array().is_none();
     for (key, item) in items(&target) {
         check_steps(for_, frame.context)?;
         let Some(clause) = applicable(for_, frame, &key, item)? else { continue };
         frame.set_local(clause.slots.0, Some(key));
         frame.set_local(clause.slots.1, Some(item.clone()));
-        let flow = run_block(&clause.arm, frame, true);
+        let flow = run_block(&clause.arm, frame, collects);
         frame.set_local(clause.slots.0, None);
         frame.set_local(clause.slots.1, None);
         let value = match flow? {
+            Flow::Value(_) | Flow::Event if !collects => continue,
             Flow::Value(value) => value,
             Flow::Event => frame.event.value().clone(),
             end => return Ok(end),

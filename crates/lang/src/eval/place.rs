@@ -25,6 +25,11 @@ impl Keys<'_> {
         }
     }
 
+    /// The keys, from the outermost on.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.segments.len()).filter_map(|index| self.get(index).map(Str::as_str))
+    }
+
     fn after_first(&self) -> impl Iterator<Item = &str> + Clone {
         (1..self.segments.len()).filter_map(|index| self.get(index).map(Str::as_str))
     }

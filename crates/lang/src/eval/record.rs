@@ -3,6 +3,7 @@
 use super::{Env, Operand, eval, expr, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
+    function::Context,
     ir::{Expr, Merge, Operation, OperationKind, Patch},
 };
 use smallvec::SmallVec;
@@ -11,7 +12,7 @@ use tremor_diagnostic::Span;
 use tremor_value::{Payload, Record, Str, Value};
 
 /// An operation whose operands have been computed.
-enum Ready<'e> {
+pub(super) enum Ready<'e> {
     Insert(Str, Value),
     Update(Str, Value),
     Upsert(Str, Value),
@@ -23,9 +24,11 @@ enum Ready<'e> {
     /// Computed only if needed.
     Default(Str, &'e Expr),
     DefaultAll(Value),
+    /// A default that is not needed.
+    Nothing,
 }
 
-fn embed(expr: &Expr, env: &Env<'_>) -> Result<Value, RuntimeError> {
+pub(super) fn embed(expr: &Expr, env: &Env<'_>) -> Result<Value, RuntimeError> {
     weight::embed(eval(expr, env)?, env.context)
 }
 
@@ -71,12 +74,7 @@ fn operate<'m, M: Members + 'm>(
     env: &Env<'_>,
     target: impl FnOnce() -> &'m mut M,
 ) -> Result<(), RuntimeError> {
-    let ready: SmallVec<[Ready<'_>; 4]> = patch
-        .operations
-        .iter()
-        .map(|operation| prepare(operation, env))
-        .collect::<Result<_, _>>()
-        .map_err(|error: RuntimeError| error.placed(patch.span))?;
+    let ready = prepare_all(patch, env)?;
     let members = target();
     for (operation, ready) in patch.operations.iter().zip(ready) {
         let error = |kind| RuntimeError::new(kind, operation.span, patch.span);
@@ -88,11 +86,7 @@ fn operate<'m, M: Members + 'm>(
                 }
             }
             ready => {
-                if let Ready::Copy(from, _) = &ready
-                    && let Some(value) = members.member(from)
-                {
-                    weight::pay(&value, env.context).map_err(|error| error.placed(operation.span))?;
-                }
+                pay_for_copy(&ready, members, env.context).map_err(|error| error.placed(operation.span))?;
                 apply(ready, members).map_err(error)?;
             }
         }
@@ -100,8 +94,33 @@ fn operate<'m, M: Members + 'm>(
     Ok(())
 }
 
+/// Computes all operands.
+///
+/// # Errors
+/// Those of the operands.
+pub(super) fn prepare_all<'e>(
+    patch: &'e Patch,
+    env: &Env<'_>,
+) -> Result<SmallVec<[Ready<'e>; 4]>, RuntimeError> {
+    let ready: Result<_, RuntimeError> =
+        patch.operations.iter().map(|operation| prepare(operation, env)).collect();
+    ready.map_err(|error| error.placed(patch.span))
+}
+
+/// Pays for the member that a `copy` copies.
+pub(super) fn pay_for_copy(
+    ready: &Ready<'_>,
+    members: &impl Members,
+    context: &Context<'_>,
+) -> Result<(), RuntimeError> {
+    match ready {
+        Ready::Copy(from, _) => members.member(from).map_or(Ok(()), |value| weight::pay(&value, context)),
+        _ => Ok(()),
+    }
+}
+
 /// What operations change: the members of a record, or of an event that is not built.
-trait Members {
+pub(super) trait Members {
     fn has(&self, key: &str) -> bool;
     fn member(&self, key: &str) -> Option<Cow<'_, Value>>;
     fn member_mut(&mut self, key: &str) -> Option<&mut Value>;
@@ -153,7 +172,7 @@ impl Members for Payload {
     }
 }
 
-fn prepare<'e>(operation: &'e Operation, env: &Env<'e>) -> Result<Ready<'e>, RuntimeError> {
+fn prepare<'e>(operation: &'e Operation, env: &Env<'_>) -> Result<Ready<'e>, RuntimeError> {
     let key = |key| expr::key(key, env);
     let value = |value| embed(value, env);
     Ok(match &operation.kind {
@@ -170,7 +189,7 @@ fn prepare<'e>(operation: &'e Operation, env: &Env<'e>) -> Result<Ready<'e>, Run
     })
 }
 
-fn apply(ready: Ready<'_>, members: &mut impl Members) -> Result<(), ErrorKind> {
+pub(super) fn apply(ready: Ready<'_>, members: &mut impl Members) -> Result<(), ErrorKind> {
     match ready {
         Ready::Insert(key, _) if members.has(&key) => return Err(ErrorKind::KeyExists(key)),
         Ready::Update(key, _) if !members.has(&key) => return Err(ErrorKind::NoSuchKey(key)),
@@ -199,7 +218,7 @@ fn apply(ready: Ready<'_>, members: &mut impl Members) -> Result<(), ErrorKind> 
             };
             merge_all(members, record);
         }
-        Ready::Default(..) => {}
+        Ready::Default(..) | Ready::Nothing => {}
         Ready::DefaultAll(value) => {
             let Value::Record(defaults) = &value else {
                 let what = "operand of `default`";
@@ -246,7 +265,7 @@ fn fill_in_all(members: &mut impl Members, defaults: &Record) {
             (false, value) => members.set(key.clone(), value.clone()),
             (true, Value::Record(defaults)) => {
                 if let Some(Value::Record(member)) = members.member_mut(key) {
-                    fill_in(Arc::make_mut(member), defaults);
+                    fill_in(member, defaults);
                 }
             }
             (true, _) => {}
@@ -254,15 +273,36 @@ fn fill_in_all(members: &mut impl Members, defaults: &Record) {
     }
 }
 
-/// The same at any depth: the defaults, overwritten by what is there, but in the order of what is there.
-fn fill_in(members: &mut Record, defaults: &Record) {
-    let there = Value::from(std::mem::take(members));
-    let mut filled = there.clone();
-    filled.merge(&Value::from(defaults.clone()));
-    filled.merge(&there);
-    if let Value::Record(filled) = filled {
-        *members = Arc::unwrap_or_clone(filled);
+/// The same at any depth, without a stack that grows with it.
+fn fill_in(members: &mut Arc<Record>, defaults: &Record) {
+    // Records on the way down: what is filled in, what is still to come for it, and its key in the one above.
+    let mut above = Vec::new();
+    let (mut target, mut rest, mut name) = (std::mem::take(members), defaults.iter(), None);
+    loop {
+        if let Some((key, value)) = rest.next() {
+            let record = Arc::make_mut(&mut target);
+            match (record.get_mut(key), value) {
+                (None, value) => {
+                    record.insert(key.clone(), value.clone());
+                }
+                (Some(Value::Record(inner)), Value::Record(defaults)) => {
+                    // The place is kept until the record comes back.
+                    let inner = std::mem::take(inner);
+                    let outer = (std::mem::replace(&mut target, inner), rest, name.replace(key));
+                    above.push(outer);
+                    rest = defaults.iter();
+                }
+                (Some(_), _) => {}
+            }
+            continue;
+        }
+        let (Some((mut outer, after, outer_name)), Some(key)) = (above.pop(), name) else { break };
+        if let Some(place) = Arc::make_mut(&mut outer).get_mut(key) {
+            *place = Value::Record(target);
+        }
+        (target, rest, name) = (outer, after, outer_name);
     }
+    *members = target;
 }
 
 pub(super) fn merge<'e>(merge: &'e Merge, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
@@ -277,13 +317,13 @@ pub(super) fn merge<'e>(merge: &'e Merge, env: &Env<'e>) -> Result<Operand<'e>, 
     Ok(Operand::Owned(left))
 }
 
-fn right_of<'e>(merge: &'e Merge, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
+pub(super) fn right_of<'e>(merge: &'e Merge, env: &Env<'e>) -> Result<Operand<'e>, RuntimeError> {
     let right = eval(&merge.right, env)?;
     weight::pay_parts(&right, env.context).map_err(|error| error.placed(merge.span))?;
     Ok(right)
 }
 
-fn no_operand(side: &Value, span: Span, merge: &Merge) -> RuntimeError {
+pub(super) fn no_operand(side: &Value, span: Span, merge: &Merge) -> RuntimeError {
     let kind = ErrorKind::NotRecord { what: "operand of `merge`", found: side.type_name() };
     RuntimeError::new(kind, span, merge.span)
 }

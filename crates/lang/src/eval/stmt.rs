@@ -1,6 +1,6 @@
 //! Statements and calls of functions.
 
-use super::{Bound, Env, NULL, Operand, eval, expr, fold, pattern, place, record, weight};
+use super::{Bound, Env, NULL, Operand, change, eval, expr, fold, pattern, place, record, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     function::Context,
@@ -94,6 +94,9 @@ fn run_all(stmts: &[Stmt], frame: &mut Frame<'_>) -> Result<Option<Flow>, Runtim
             && let Stmt::Expr(expr, span) = &let_.value
         {
             // What most statements are; nothing has to be handed back.
+            if let_.in_place && change::assign(let_, frame, false)?.is_some() {
+                continue;
+            }
             if let Place::Event(segments) = &let_.place
                 && !segments.is_empty()
             {
@@ -193,7 +196,7 @@ pub(super) fn run(stmt: &Stmt, frame: &mut Frame<'_>, wanted: bool) -> Result<Fl
         Stmt::Emit(emit) => run_emit(emit, frame).map_err(|error| error.placed(emit.span)),
         Stmt::Drop => Ok(Flow::Drop),
         Stmt::Match(match_) => run_match(match_, frame, wanted),
-        Stmt::For(for_) => fold::run(for_, frame).map_err(|error| error.placed(for_.span)),
+        Stmt::For(for_) => fold::run(for_, frame, wanted).map_err(|error| error.placed(for_.span)),
         Stmt::Recur(args) => {
             let env = frame.env();
             let args = args.iter().map(|arg| eval(arg, &env).map(|value| Some(value.into_value())));
@@ -240,8 +243,14 @@ fn run_arm(
 }
 
 fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Flow, RuntimeError> {
+    let whole_event = let_.place.is_whole_event();
+    if let_.in_place
+        && let Some(value) = change::assign(let_, frame, wanted && !whole_event)?
+    {
+        return Ok(if whole_event { Flow::Event } else { Flow::Value(value) });
+    }
     let value = match &let_.value {
-        Stmt::Expr(expr, span) if let_.place.is_whole_event() && change_event(expr, *span, frame)? => {
+        Stmt::Expr(expr, span) if whole_event && change_event(expr, *span, frame)? => {
             return Ok(Flow::Event);
         }
         Stmt::Expr(expr, span) => assigned(let_, (expr, *span), frame)?,

@@ -36,7 +36,7 @@ fn walk(value: &Value, context: &Context<'_>, depth: usize) -> Result<(), ErrorK
         _ => 0,
     };
     if !context.pay(own + 1) {
-        return Err(ErrorKind::TooMuch);
+        return Err(context.too_much());
     }
     match value {
         Value::Array(items) => items.iter().try_for_each(|item| walk(item, context, depth + 1)),
@@ -47,15 +47,31 @@ fn walk(value: &Value, context: &Context<'_>, depth: usize) -> Result<(), ErrorK
 
 /// Pays for `bytes` of text that were made.
 pub(super) fn pay_text(bytes: usize, context: &Context<'_>) -> Result<(), RuntimeError> {
-    if context.pay(bytes / TEXT_SHARE) { Ok(()) } else { Err(RuntimeError::unplaced(ErrorKind::TooMuch)) }
+    pay_flat(bytes / TEXT_SHARE, context)
 }
 
-/// Pays for what a new array or record took from another one: its parts, but not for itself.
+fn pay_flat(values: usize, context: &Context<'_>) -> Result<(), RuntimeError> {
+    if context.pay(values) { Ok(()) } else { Err(RuntimeError::unplaced(context.too_much())) }
+}
+
+/// Pays for all parts of a value that will be changed, if they have to be copied for that.
+pub(super) fn pay_if_shared(value: &Value, context: &Context<'_>) -> Result<(), RuntimeError> {
+    if is_shared(value) { pay(value, context) } else { Ok(()) }
+}
+
+/// Pays for what a new array or record took from another one: in full for its nested parts, and for the members
+/// themselves, which are only counted again, as for bytes of text.
 pub(super) fn pay_parts(value: &Value, context: &Context<'_>) -> Result<(), RuntimeError> {
     let part = |part: &Value| if part.is_container() { pay(part, context) } else { Ok(()) };
     match value {
-        Value::Array(items) => items.iter().try_for_each(part),
-        Value::Record(record) => record.values().try_for_each(part),
+        Value::Array(items) => {
+            pay_text(items.len(), context)?;
+            items.iter().try_for_each(part)
+        }
+        Value::Record(record) => {
+            pay_text(record.len(), context)?;
+            record.values().try_for_each(part)
+        }
         Value::String(text) => pay_text(text.len(), context),
         _ => Ok(()),
     }
@@ -76,13 +92,12 @@ pub(super) fn embed(operand: Operand<'_>, context: &Context<'_>) -> Result<Value
 
 /// As [`embed`], for a value that may be the only one of its kind.
 pub(super) fn embed_value(value: Value, context: &Context<'_>) -> Result<Value, RuntimeError> {
-    if is_shared(&value) {
-        pay(&value, context)?;
-    }
+    pay_if_shared(&value, context)?;
     Ok(value)
 }
 
-fn is_shared(value: &Value) -> bool {
+/// Somebody else holds the value as well, so changing it means copying it.
+pub(super) fn is_shared(value: &Value) -> bool {
     match value {
         Value::Array(items) => Arc::strong_count(items) > 1,
         Value::Record(record) => Arc::strong_count(record) > 1,

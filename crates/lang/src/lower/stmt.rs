@@ -1,6 +1,6 @@
 //! Statements.
 
-use super::{Lower, Place, broken};
+use super::{Lower, Place, broken, in_place};
 use crate::ir::{Block, Emit, Expr, Let, LocalName, Place as IrPlace, Segment, Stmt};
 use crate::lower::pattern::Arms;
 use tremor_diagnostic::{Diagnostic, Span, codes};
@@ -78,7 +78,8 @@ impl Lower<'_, '_> {
         // The right side comes first: what it mentions is what was there before.
         let value = self.stmt(&let_.value, false);
         let place = self.place_of(&let_.place);
-        Stmt::Let(Box::new(Let { place, value, span: let_.span }))
+        let in_place = in_place::is_change(&place, &value);
+        Stmt::Let(Box::new(Let { place, value, in_place, span: let_.span }))
     }
 
     fn place_of(&mut self, path: &ast::Path) -> IrPlace {

@@ -11,6 +11,7 @@ mod deploy;
 mod documents;
 mod errors;
 mod expressions;
+mod in_place;
 mod limits;
 mod modules;
 mod operators;
@@ -43,6 +44,14 @@ fn functions() -> Functions {
         Native::pure("array", "len", 1, |_, args| {
             let items = args[0].as_array().ok_or(FunctionError::BadType)?;
             Ok(Value::from(u64::try_from(items.len()).unwrap()))
+        }),
+        Native::pure("array", "push", 2, |_, args| {
+            let items = args[0].as_array().ok_or(FunctionError::BadType)?;
+            Ok(items.iter().chain([args[1]]).cloned().collect())
+        })
+        .updates(|_, items, others| match items {
+            Value::Array(items) => Ok(Arc::make_mut(items).push(others[0].clone())),
+            _ => Err(FunctionError::BadType),
         }),
         Native::pure("test", "fail", 1, |_, _| Err(FunctionError::failed("no luck"))),
         Native::contextual("test", "now", 0, |context, _| {
