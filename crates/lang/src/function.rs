@@ -90,6 +90,13 @@ impl<'a> Context<'a> {
         self
     }
 
+    /// The same with another bound on calls and rounds of loops. 100 000 000 unless this is called.
+    #[must_use]
+    pub fn with_steps(mut self, steps: u32) -> Self {
+        self.steps = Cell::new(steps);
+        self
+    }
+
     /// Takes `values` from what is left; `false` when there is less, which is taken all the same.
     pub(crate) fn pay(&self, values: usize) -> bool {
         match self.values.get().checked_sub(values) {

@@ -18,6 +18,7 @@ mod scope;
 mod script;
 mod session;
 mod source;
+pub mod testing;
 
 pub use compiler::{Compiled, Compiler, Failure};
 pub use deploy::{
