@@ -99,7 +99,7 @@ codes! {
     KEY_EXISTS = "E-R6", "A patch adds a key that exists.";
     KEY_MISSING = "E-R7", "A patch updates a key that is missing.";
     MERGE_CONFLICT = "E-R8", "A patch merges what are no records.";
-    RECURSION_LIMIT = "E-R9", "A function calls itself too often.";
+    RECURSION_LIMIT = "E-R9", "A function calls itself too often, or an event takes more than a limit allows.";
 
     FUNCTION_FAILED = "E-F1", "A native function failed.";
     ARITY = "E-F2", "A function got a wrong number of arguments.";

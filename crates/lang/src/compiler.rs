@@ -18,7 +18,7 @@ pub struct Compiler {
 }
 
 /// Rounds of one call, the first included, unless told otherwise (`spec/cli.md` 2.1).
-const RECURSION_LIMIT: NonZeroU32 = match NonZeroU32::new(1024) {
+pub(crate) const RECURSION_LIMIT: NonZeroU32 = match NonZeroU32::new(1024) {
     Some(limit) => limit,
     None => NonZeroU32::MIN,
 };

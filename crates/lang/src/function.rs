@@ -46,13 +46,13 @@ pub struct Context<'a> {
 }
 
 /// Calls and rounds of loops that one event may take: seconds of work, far beyond any sensible script.
-const STEPS_PER_EVENT: u32 = 100_000_000;
+pub(crate) const STEPS_PER_EVENT: u32 = 100_000_000;
 
 /// The same for one expression that is folded when it is compiled.
 const STEPS_PER_FOLDING: u32 = 100_000;
 
 /// Values, nested ones and 16 bytes of text each counting as one, that one event may copy into others, compare or write.
-const VALUES_PER_EVENT: usize = 32 * 1024 * 1024;
+pub(crate) const VALUES_PER_EVENT: usize = 32 * 1024 * 1024;
 
 /// The same for one expression that is folded when it is compiled.
 const VALUES_PER_FOLDING: usize = 1024 * 1024;

@@ -11,6 +11,7 @@ mod eval;
 mod expression;
 mod function;
 mod ir;
+mod limits;
 mod lower;
 pub mod ops;
 mod query;
@@ -29,6 +30,7 @@ pub use error::RuntimeError;
 pub use eval::Operand;
 pub use expression::{Expression, Inputs};
 pub use function::{Arity, Call, Context, FunctionError, Functions, Host, Native, Origin, Update};
+pub use limits::{Limit, limits};
 pub use query::{
     Argument, Arguments, Channel, Create, GivenArgument, Named, OperatorDefinition, PipelineDefinition,
     ScriptDefinition, Select, Statement,

@@ -13,7 +13,7 @@ use tremor_syntax::ast::BinaryOp;
 use tremor_value::Value;
 
 /// How deep values that a script builds may be nested.
-const VALUE_DEPTH: usize = 1024;
+pub(crate) const VALUE_DEPTH: usize = 1024;
 
 /// Bytes of text that cost as much as one value.
 const TEXT_SHARE: usize = 16;

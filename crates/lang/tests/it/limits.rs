@@ -215,6 +215,48 @@ fn a_value_that_doubles_ends_in_an_error_soon() {
 }
 
 #[test]
+fn only_what_is_copied_counts() {
+    let bounded = |source: &str| {
+        let list = format!("[{}]", ["\"k1\""; 2_000].join(","));
+        super::run_bounded(&compile(source).unwrap(), &[&list], 5_000)
+    };
+    // Nothing else holds the text, so it grows where it stands.
+    assert_eq!(bounded("let s = \"\"; for event of case (i, k) => let s = s + k end; 1"), "1");
+    assert_eq!(bounded("let s = \"\"; for event of case (i, k) => let s = s + k; null end; 1"), "1");
+    // Here two hold it, and each round copies it.
+    let kept = "let s = \"\"; for event of case (i, k) => let t = s; let s = s + \"0123456789abcdef\" end; 1";
+    assert_eq!(bounded(kept), "E-R9 at s + \"0123456789abcdef\"");
+    let kept = "let s = []; for event of case (i, k) => let t = s; let s = s + [i] end; 1";
+    assert_eq!(bounded(kept), "E-R9 at s + [i]");
+    assert_eq!(bounded("let s = []; for event of case (i, k) => let s = s + [i] end; 1"), "1");
+}
+
+#[test]
+fn a_loop_whose_value_nobody_uses_collects_nothing() {
+    let bounded = |source: &str| {
+        let list = format!("[{}]", ["1"; 100].join(","));
+        super::run_bounded(&compile(source).unwrap(), &[&list], 2_000)
+    };
+    let body = "let x = event; for event of case (i, e) => x end";
+    assert_eq!(bounded(&format!("{body}; 1")), "1");
+    assert_eq!(bounded(body), "E-R9 at x");
+    // What an arm gives may still be wrong, or end the loop.
+    assert_eq!(bounded("for event of case (i, e) => e into {} end; 1"), "E-T3 at e");
+    let counted = "let n = 0; for event of case (i, e) => let n = n + 1; i < 4 into true use and end; n";
+    assert_eq!(bounded(counted), "5");
+}
+
+#[test]
+fn the_limit_is_named() {
+    let script = compile("let x = [event]; [x, x, x]").unwrap();
+    let (mut event, mut meta) = (super::Payload::from(super::json("[1, 2]")), super::Value::record());
+    let context = super::Context::new(0, None, None).with_values(9);
+    let (mut state, null) = (super::Value::Null, super::Value::Null);
+    let error = script.program.run(&mut event, &mut meta, &mut state, &null, &context).unwrap_err();
+    assert!(error.message().contains("more than 9 values"), "{}", error.message());
+}
+
+#[test]
 fn values_that_do_not_double_may_be_large() {
     let list = format!("[{}]", ["{\"a\": [1, 2, 3]}"; 20_000].join(","));
     assert_eq!(run("let x = [event, event, event]; core::array::len(x[0] + x[1])", &list), "40000");

@@ -38,6 +38,15 @@ const GROUPS: &[(&str, &str)] = &[
     ("W-", "Warnings"),
 ];
 
+/// Above the table of limits.
+const LIMITS: &str = "\
+## Limits of the language
+
+No source and no event takes time or memory without end. What goes beyond one of these ends in `E-R9`, in `E-O2` if it would \
+become too long, or is not compiled.
+
+";
+
 /// The page.
 pub(super) fn page() -> String {
     let mut page = markdown::page("Errors and warnings", INTRO);
@@ -52,6 +61,10 @@ pub(super) fn page() -> String {
             let _ = write!(page, "## {title}\n\n{}", table(["Code", "Condition"], &rows));
         }
     }
+    let limits: Vec<[String; 2]> =
+        tremor_lang::limits().iter().map(|limit| [limit.most.to_string(), limit.what.to_owned()]).collect();
+    page.push_str(LIMITS);
+    page.push_str(&table(["At most", "Of what"], &limits));
     markdown::finish(&page)
 }
 
