@@ -50,7 +50,10 @@ fn functions() -> Functions {
             Ok(items.iter().chain([args[1]]).cloned().collect())
         })
         .updates(|_, items, others| match items {
-            Value::Array(items) => Ok(Arc::make_mut(items).push(others[0].clone())),
+            Value::Array(items) => {
+                Arc::make_mut(items).push(others[0].clone());
+                Ok(())
+            }
             _ => Err(FunctionError::BadType),
         }),
         Native::pure("test", "fail", 1, |_, _| Err(FunctionError::failed("no luck"))),
