@@ -19,10 +19,9 @@ pub fn limits() -> Vec<Limit> {
     vec![
         limit("Calls of functions and rounds of `for` for one event", function::STEPS_PER_EVENT.into()),
         limit(
-            "Values that are copied into others, compared or written as text for one event. Nested values count one by one; \
-             text counts one for every 16 bytes, and so do the members of an array or record that has to be copied before \
-             it is changed. What is changed where it stands (`let x = patch x of … end`, `let x = merge x of … end`, \
-             `let x = x + …`) counts only what is added, unless another name holds it too",
+            "Values that are copied into others, compared or written as text for one event. Nested values count one by one, \
+             text counts one for every 16 bytes. What is changed where it stands (`let x = patch x of … end`, \
+             `let x = merge x of … end`, `let x = x + …`) counts only what is added, unless another name holds it too",
             wide(function::VALUES_PER_EVENT),
         ),
         limit(
