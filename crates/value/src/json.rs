@@ -4,9 +4,9 @@
 //! way.
 //!
 //! `skim` checks a text in one pass and lists its members; `read` builds values of a text that was checked, `raw` finds
-//! and rewrites parts of it by its `outline`, and `arrange` writes it with members in another order. [`Parser::document`] only skims (see
-//! `docs/decisions/0006-json-payloads-stay-text.md`). What `skim` does not accept goes to `check`, which says why a document is
-//! refused, and where.
+//! and rewrites parts of it by its `outline`, and `arrange` writes it with members in another order. [`Parser::document`] only
+//! skims, and has `rewrite` put keys in order that are not (see `docs/decisions/0006-json-payloads-stay-text.md`). What `skim` does
+//! not accept goes to `check`, which says why a document is refused, and where.
 
 pub(crate) mod arrange;
 mod block;

@@ -200,7 +200,8 @@ fn repeated(members: &mut [Member], first: usize, at: usize, edits: &mut Vec<Edi
     let before = members.get(at.checked_sub(1)?)?.end;
     let end = members.get(at)?.end;
     match edits.last_mut() {
-        Some(edit) if edit.resume == before && edit.from == edit.to => edit.resume = end,
+        // The one in front of it is left out too: no other edit ends there yet.
+        Some(edit) if edit.resume == before => edit.resume = end,
         _ => edits.push(Edit { at: before, resume: end, from: 0, to: 0 }),
     }
     Some(())
