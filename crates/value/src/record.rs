@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{Str, Value, teardown};
 
-/// Named members in insertion order, but see [`Record::remove`]; keys are unique.
+/// Named members in insertion order; keys are unique.
 ///
 /// Small records are a plain list. Beyond 32 members a hash index (with random keys, so that nobody outside
 /// can choose colliding names) keeps every access at constant cost. Equality ignores the order.
@@ -21,10 +21,6 @@ pub struct Record {
 impl Record {
     /// Up to this many members a record is searched from the front; larger ones get an index.
     pub(crate) const LINEAR_MAX: usize = 32;
-
-    /// Up to this many members keep their order when one of them is removed. Far above what a document keeps as text, so
-    /// that it makes no difference for an event whether it was built.
-    const ORDERED_MAX: usize = 1024;
 
     /// A record of members that the caller knows to have different keys.
     #[inline]
@@ -127,13 +123,9 @@ impl Record {
         None
     }
 
-    /// Removes member `key`; the others keep their order. Of more than 1024 members the last one takes its place instead,
-    /// so that emptying a record costs what it holds, not the square of that.
+    /// Removes member `key`; the others keep their order.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let position = self.position(key)?;
-        if self.members.len() > Self::ORDERED_MAX {
-            return Some(self.remove_unordered(position));
-        }
         let (_, value) = self.members.remove(position);
         if let Some(index) = &mut self.index {
             index.remove(key);
@@ -207,18 +199,6 @@ impl Record {
     fn index_all(&mut self) {
         let positions = self.members.iter().enumerate().map(|(at, (key, _))| (key.clone(), at));
         self.index = Some(Box::new(positions.collect()));
-    }
-
-    #[cold]
-    fn remove_unordered(&mut self, position: usize) -> Value {
-        let (key, value) = self.members.swap_remove(position);
-        if let Some(index) = &mut self.index {
-            index.remove(&key);
-            if let Some(moved) = self.members.get(position).and_then(|(key, _)| index.get_mut(key)) {
-                *moved = position;
-            }
-        }
-        value
     }
 
     fn position(&self, key: &str) -> Option<usize> {
@@ -323,20 +303,6 @@ mod tests {
                 assert_eq!(joined.get(key), Some(value));
             }
         }
-    }
-
-    #[test]
-    fn a_very_large_record_is_found_in_after_removals() {
-        let mut record = numbered(3000);
-        for number in (0..3000).step_by(3).chain([2999]) {
-            assert_eq!(record.remove(&format!("key{number}")).and_then(|old| old.as_i64()), Some(number));
-        }
-        assert_eq!(record.len(), 1999);
-        for number in 0..2999 {
-            let found = record.get(&format!("key{number}")).and_then(Value::as_i64);
-            assert_eq!(found, (number % 3 != 0).then_some(number));
-        }
-        assert_eq!(record.iter().filter(|(key, value)| format!("key{value}") == ***key).count(), 1999);
     }
 
     #[test]
