@@ -333,7 +333,8 @@ impl Outbox {
     /// Whether there is no room for more.
     pub(crate) fn is_full(&self) -> bool {
         let State { waiting, under_way, .. } = &*self.lock();
-        waiting.len() + under_way.0 >= self.limits.messages || waiting.bytes() + under_way.1 >= self.limits.bytes
+        waiting.len() + under_way.0 >= self.limits.messages
+            || waiting.bytes() + under_way.1 >= self.limits.bytes
     }
 
     /// Messages that are really here: waiting, or taken and not written yet.
