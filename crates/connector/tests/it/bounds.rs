@@ -96,7 +96,10 @@ impl EventSink for Permitted {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_queue_holds_of_small_events_and_of_errors_is_weighed_by_what_they_take() {
-    for (text, port, least) in [("1\n", "out", 256), ("x\n", "err", 600)] {
+    // The event itself and something of what it leads to; of errors their text as well.
+    for (text, port, least) in
+        [("1\n", "out", size_of::<Event>() + 64), ("x\n", "err", size_of::<Event>() + 500)]
+    {
         let permits = Arc::new(Semaphore::new(0));
         let sink: Half = Sink::Events(Box::new(Permitted(permits.clone()))).into();
         let plan = Plan { source: of_lines("json"), port, ..Plan::default() };
