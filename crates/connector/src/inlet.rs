@@ -7,13 +7,13 @@ use crate::{
     issuing::Issuing,
     quota::{Quota, more_before},
     route::Outlet,
-    source::{At, Content, Item, Made},
+    source::{Content, Item, Made},
     task::TARGET,
     weight::weight,
 };
 use std::{
     collections::BTreeMap,
-    mem,
+    iter, mem,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -110,7 +110,7 @@ pub(crate) struct Inlet {
     /// Bytes and events of the last push.
     last: (usize, usize),
     /// The pull of which the last push left something in the intake.
-    begun: Option<Box<Pull>>,
+    begun: Option<Box<Begun>>,
 }
 
 /// Events that room is made for ahead, at most; a read of usual size has fewer.
@@ -193,16 +193,21 @@ impl Inlet {
     pub(crate) fn push<'a>(&'a mut self, intake: &mut Intake) -> Handed<'a> {
         let begun = self.begun.take();
         let is_new = begun.is_none();
-        let mut batches = Batches::new(&self.shared, begun.map(|begun| *begun));
+        let mut batches = Batches::new(&self.shared, begun);
         batches.out.events.reserve(self.expected(intake));
         if let Some(listener) = self.listener.as_ref().filter(|_| is_new) {
             let issuing = Issuing::of(listener, &intake.items, self.own.position.id, batches.pull.number);
-            batches.pull.issuing = Some(issuing);
+            batches.pull.issuing = Some(Box::new(issuing));
         }
-        while batches.has_room()
-            && let Some(mut item) = intake.items.pop_front()
-        {
+        let mut items = intake.items.drain(..);
+        let mut left = None;
+        for item in items.by_ref() {
+            if !batches.has_room() {
+                left = Some(item);
+                break;
+            }
             let named = item.at.stream.filter(|named| *named != self.own.position.id);
+            let is_end = item.content.is_end();
             let stream = match named {
                 None => &mut self.own,
                 Some(stream) => {
@@ -210,22 +215,23 @@ impl Inlet {
                     self.others.entry(stream).or_insert_with(fresh)
                 }
             };
-            let taken = batches.take(stream, &mut item);
-            if !taken.is_whole {
+            left = batches.take(stream, item);
+            if left.is_some() {
                 // The others of the thread have their turn also if nothing has come of it so far.
-                intake.items.push_front(item);
                 break;
             }
-            if taken.is_end
-                && let Some(stream) = named
-            {
+            if let Some(stream) = named.filter(|_| is_end) {
                 self.others.remove(&stream);
             }
         }
-        let Batches { out, err, mut pull, .. } = batches;
-        if !intake.is_empty() {
-            pull.is_unfinished = true;
-            self.begun = Some(Box::new(pull));
+        let is_unfinished = left.is_some();
+        if let Some(left) = left {
+            let rest = iter::once(left).chain(items).collect();
+            intake.items = rest;
+        }
+        let Batches { out, err, pull, .. } = batches;
+        if is_unfinished {
+            self.begun = Some(Box::new(Begun(Some(pull))));
         }
         self.shared.tell_unread(&err);
         self.last = (out.bytes.max(1), out.len());
@@ -258,10 +264,11 @@ impl Inlet {
             batches.pull.number = numbered.unwrap_or(counted);
             let listener = listener.as_ref().filter(|_| numbered.is_none());
             let mut issuer = None;
-            let mut item = Item { content: Content::End, at: At::default(), meta: None };
+            let (mut content, mut meta) = (Content::End, None);
             loop {
                 let before = (batches.out.len(), batches.err.len());
-                let Taken { is_whole, .. } = batches.take_content(stream, &mut item);
+                let is_whole = batches.take_content(stream, content, &mut meta);
+                content = Content::Rest { is_end: true };
                 if let Some(listener) = listener {
                     batches.add_receipts(before, &mut issuer, listener, stream.position.id);
                 }
@@ -326,14 +333,15 @@ struct Pull {
     number: u64,
     now_ns: u64,
     /// There if somebody listens.
-    issuing: Option<Issuing>,
-    /// Something is left of it.
-    is_unfinished: bool,
+    issuing: Option<Box<Issuing>>,
 }
 
-impl Drop for Pull {
+/// A pull of which something is left in the intake, until that is taken. What never is has failed.
+struct Begun(Option<Pull>);
+
+impl Drop for Begun {
     fn drop(&mut self) {
-        if let Some(issuing) = self.issuing.as_ref().filter(|_| self.is_unfinished) {
+        if let Some(issuing) = self.0.as_ref().and_then(|pull| pull.issuing.as_ref()) {
             issuing.fail();
         }
     }
@@ -348,29 +356,14 @@ struct Batches<'a> {
     err: EventBatch,
 }
 
-/// How far an item was taken.
-struct Taken {
-    /// Nothing is left of it.
-    is_whole: bool,
-    /// It is the end of a stream.
-    is_end: bool,
-}
-
 impl<'a> Batches<'a> {
     /// For a new pull, or for what is left of `begun`.
-    fn new(shared: &'a SourceShared, begun: Option<Pull>) -> Self {
-        let pull = match begun {
-            Some(mut begun) => {
-                begun.is_unfinished = false;
-                begun
-            }
-            None => Pull {
-                number: shared.pulls.fetch_add(1, Relaxed),
-                now_ns: now_ns(),
-                issuing: None,
-                is_unfinished: false,
-            },
-        };
+    fn new(shared: &'a SourceShared, begun: Option<Box<Begun>>) -> Self {
+        let pull = begun.and_then(|mut begun| begun.0.take()).unwrap_or_else(|| Pull {
+            number: shared.pulls.fetch_add(1, Relaxed),
+            now_ns: now_ns(),
+            issuing: None,
+        });
         Self {
             source: shared.id,
             alias: &shared.alias,
@@ -393,61 +386,61 @@ impl<'a> Batches<'a> {
     }
 
     fn has_room(&self) -> bool {
-        let Room { pieces, bytes } = self.room();
-        pieces > 0 && bytes > 0
+        self.out.len() + self.err.len() < MOST_EVENTS && self.out.bytes + self.err.bytes < MOST_BYTES
     }
 
-    /// Takes one item of `stream`, as far as there is room; what is left of it is the item then.
-    fn take(&mut self, stream: &mut Stream, item: &mut Item) -> Taken {
-        let numbered = item.at.pull;
-        let counted = numbered.map(|numbered| mem::replace(&mut self.pull.number, numbered));
-        stream.position.last_pull = numbered;
+    /// Takes one item of `stream`, as far as there is room; gives what is left of it.
+    fn take(&mut self, stream: &mut Stream, item: Item) -> Option<Item> {
+        let Item { content, at, mut meta } = item;
+        let counted = at.pull.map(|numbered| mem::replace(&mut self.pull.number, numbered));
+        stream.position.last_pull = at.pull;
         if let Some(issuing) = &mut self.pull.issuing {
             issuing.turn_to(stream.position.id, self.pull.number);
         }
-        let taken = self.take_content(stream, item);
+        let is_end = content.is_end();
+        let is_whole = self.take_content(stream, content, &mut meta);
         if let Some(counted) = counted {
             self.pull.number = counted;
         }
-        taken
+        (!is_whole).then_some(Item { content: Content::Rest { is_end }, at, meta })
     }
 
-    fn take_content(&mut self, stream: &mut Stream, item: &mut Item) -> Taken {
+    /// `false` if something is left: [`Content::Rest`] with the same `meta`.
+    fn take_content(&mut self, stream: &mut Stream, content: Content, meta: &mut Option<Value>) -> bool {
         let Stream { position, decoder } = stream;
-        let is_end = matches!(item.content, Content::End | Content::Rest { is_end: true });
-        let content = mem::replace(&mut item.content, Content::Rest { is_end });
-        let (room, now_ns) = (self.room(), self.pull.now_ns);
-        let step = match (content, decoder) {
-            (Content::Value(made), _) => {
-                self.made(position, item.meta.as_ref(), *made);
-                None
+        let decoder = match (&content, decoder) {
+            (Content::Bytes(_) | Content::End | Content::Rest { .. }, Some(decoder)) => decoder,
+            _ => {
+                self.made_of(position, content, meta.as_ref());
+                return true;
             }
-            (Content::Bytes(data), Some(decoder)) => {
-                let meta = item.meta.as_ref();
-                if let Some(meta) = meta {
-                    position.last_meta = Some(meta.clone());
-                }
-                Some(decoder.begin(data, now_ns, room, &mut |decoded| self.decoded(position, meta, decoded)))
-            }
-            // A kind that gives bytes requires a codec, so its definition was refused before.
-            (Content::Bytes(data), None) => {
-                self.made(position, item.meta.as_ref(), Value::from(data).into());
-                None
-            }
-            // What the preprocessors hold; the stream is as new behind it.
-            (Content::End, Some(decoder)) => {
-                item.meta = position.last_meta.take();
-                let meta = item.meta.as_ref();
-                Some(decoder.begin_finish(now_ns, room, &mut |decoded| self.decoded(position, meta, decoded)))
-            }
-            (Content::Rest { .. }, Some(decoder)) => {
-                let meta = item.meta.as_ref();
-                Some(decoder.go_on(room, &mut |decoded| self.decoded(position, meta, decoded)))
-            }
-            (Content::End | Content::Rest { .. }, None) => None,
         };
-        self.out.bytes += step.map_or(0, |step| step.bytes);
-        Taken { is_whole: step.is_none_or(|step| step.is_last), is_end }
+        match (&content, &*meta) {
+            (Content::Bytes(_), Some(meta)) => position.last_meta = Some(meta.clone()),
+            (Content::End, _) => *meta = position.last_meta.take(),
+            _ => {}
+        }
+        let (room, now_ns, meta) = (self.room(), self.pull.now_ns, meta.as_ref());
+        let mut sink = |decoded| self.decoded(position, meta, decoded);
+        let step = match content {
+            Content::Bytes(data) => decoder.begin(data, now_ns, room, &mut sink),
+            // What the preprocessors hold; the stream is as new behind it.
+            Content::End => decoder.begin_finish(now_ns, room, &mut sink),
+            // Values were taken before.
+            Content::Rest { .. } | Content::Value(_) => decoder.go_on(room, &mut sink),
+        };
+        self.out.bytes += step.bytes;
+        step.is_last
+    }
+
+    /// Takes what no decoder is needed for.
+    fn made_of(&mut self, position: &mut Position, content: Content, meta: Option<&Value>) {
+        match content {
+            Content::Value(made) => self.made(position, meta, *made),
+            // A kind that gives bytes requires a codec, so its definition was refused before.
+            Content::Bytes(data) => self.made(position, meta, Value::from(data).into()),
+            Content::End | Content::Rest { .. } => {}
+        }
     }
 
     /// Gives receipts to the events behind number `from` on `out` and on `err`, if there are any.
@@ -538,7 +531,7 @@ impl<'a> Batches<'a> {
             ingest_ns,
             origin: Some(stream.origin.clone()),
             is_batch: false,
-            receipt: self.pull.issuing.as_ref().and_then(Issuing::receipt),
+            receipt: self.pull.issuing.as_ref().and_then(|issuing| issuing.receipt()),
         }
     }
 }

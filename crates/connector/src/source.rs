@@ -1,7 +1,7 @@
 //! The contract of sources.
 
 use async_trait::async_trait;
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 use thiserror::Error;
 use tremor_event::{EventId, Listener, OriginUri};
 use tremor_value::{Bytes, Value};
@@ -9,7 +9,7 @@ use tremor_value::{Bytes, Value};
 /// What one call of [`Source::pull`] gave, in order.
 #[derive(Debug, Default)]
 pub struct Intake {
-    pub(crate) items: VecDeque<Item>,
+    pub(crate) items: Vec<Item>,
 }
 
 #[derive(Debug)]
@@ -71,6 +71,13 @@ impl From<Value> for Made {
     }
 }
 
+impl Content {
+    /// It is, or is left of, the end of a stream.
+    pub(crate) fn is_end(&self) -> bool {
+        matches!(self, Self::End | Self::Rest { is_end: true })
+    }
+}
+
 impl Intake {
     /// Adds a chunk of bytes, with the stream's metadata unless it has its own.
     pub fn bytes(&mut self, data: Bytes, meta: Option<Value>) {
@@ -79,19 +86,19 @@ impl Intake {
 
     /// Adds a chunk of bytes of a certain stream or pull, with the stream's metadata unless it has its own.
     pub fn bytes_at(&mut self, at: At, data: Bytes, meta: Option<Value>) {
-        self.items.push_back(Item { content: Content::Bytes(data), at, meta });
+        self.items.push(Item { content: Content::Bytes(data), at, meta });
     }
 
     /// Ends a stream in good order: what its preprocessors hold is sent on, as part of this pull.
     pub fn end_of(&mut self, at: At) {
-        self.items.push_back(Item { content: Content::End, at, meta: None });
+        self.items.push(Item { content: Content::End, at, meta: None });
     }
 
     /// Adds a finished value, with the stream's metadata unless it has its own.
     pub fn value(&mut self, made: impl Into<Made>, meta: Option<Value>) {
         let made = made.into();
         let at = At { stream: None, pull: made.pull };
-        self.items.push_back(Item { content: Content::Value(Box::new(made)), at, meta });
+        self.items.push(Item { content: Content::Value(Box::new(made)), at, meta });
     }
 
     /// How many items there are, and how many bytes those of bytes hold.
