@@ -5,6 +5,8 @@ use std::{
     io,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// One directory with files in it. Nothing survives a loss of power before it was synced: neither the content of a
@@ -63,9 +65,13 @@ pub(super) struct Folder {
 
 /// The file whose lock says that a directory is in use.
 const LOCK: &str = "lock";
+/// How long whoever has just ended may still hold the lock, as a process that is going to be replaced, or a read that is
+/// under way.
+const LOCKED_FOR: Duration = Duration::from_secs(1);
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 impl Folder {
-    /// Takes `path` into use. Says in full what is wrong with it.
+    /// Takes `path` into use. Says in full what is wrong with it. Blocks, for a second at most.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let there = path.metadata().map_err(|error| match error.kind() {
@@ -83,7 +89,13 @@ impl Folder {
         let file = path.join(LOCK);
         let lock = OpenOptions::new().create(true).write(true).truncate(false).open(&file);
         let lock = lock.map_err(|error| format!("`{}`: {error}", file.display()))?;
-        match lock.try_lock() {
+        let since = Instant::now();
+        let mut locked = lock.try_lock();
+        while matches!(locked, Err(TryLockError::WouldBlock)) && since.elapsed() < LOCKED_FOR {
+            thread::sleep(LOCK_RETRY);
+            locked = lock.try_lock();
+        }
+        match locked {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(format!(
                 "the log in `{shown}` is in use by another process or another connector; every log needs a directory \

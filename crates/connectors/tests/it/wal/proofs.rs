@@ -163,22 +163,22 @@ async fn a_sink_that_fails_every_third_event_loses_nothing() {
     let definition = definition_in(folder.path());
     let mut subject = Subject::started(&definition).await;
     let mut proof = Proof::new("every third event fails");
-    let sending = proof.send(&subject, EVENTS);
+    // All are stored before the first fails: how many come between two failures is not left to chance.
+    within(proof.send(&subject, EVENTS)).await.unwrap();
     let mut turn = 0;
     while (proof.handled.len() as u64) < EVENTS {
         let event = proof.next(&mut subject).await;
         turn += 1;
         proof.settle(event, if turn % 3 == 0 { Outcome::Failed } else { DELIVERED });
     }
-    within(sending).await.unwrap();
     stop(&subject).await;
     drop(subject);
     proof.holds(&definition, folder.path()).await;
     // At least once allows this: reading goes back because of a failure, once for all that fail on their way together;
-    // and what comes twice lies behind the entry that it went back to. Two of three are confirmed each time, so that few times
-    // are enough.
+    // and what comes twice lies behind the entry that it went back to. Two of three are confirmed each time, so that an entry
+    // comes few times, however far reading gets between two failures: on a slow machine it goes back more often.
     assert!(proof.repeated() <= proof.may_repeat && proof.backs <= proof.failures, "{proof}");
-    assert!(proof.repeated() <= 4 * EVENTS && proof.backs <= 20, "{proof}");
+    assert!(proof.repeated() <= 4 * EVENTS, "{proof}");
 }
 
 #[tokio::test]
