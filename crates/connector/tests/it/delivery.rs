@@ -242,13 +242,13 @@ async fn whoever_waits_for_an_answer_does_not_wait_for_the_end_of_a_flood() {
 
 // Sinks that settle for themselves.
 
-struct Ends {
-    events: mpsc::UnboundedReceiver<tremor_event::Event>,
+pub(crate) struct Ends {
+    pub(crate) events: mpsc::UnboundedReceiver<tremor_event::Event>,
     control: mpsc::UnboundedReceiver<tremor_connector::SinkControl>,
     flushes: mpsc::UnboundedReceiver<usize>,
 }
 
-fn settling() -> (Half, Ends) {
+pub(crate) fn settling() -> (Half, Ends) {
     let (events, taken) = mpsc::unbounded_channel();
     let (control, controls) = mpsc::unbounded_channel();
     let (flushes, flushed) = mpsc::unbounded_channel();
@@ -363,7 +363,7 @@ async fn a_sink_may_close_and_open_itself() {
 
 // Sources.
 
-fn of_bytes() -> Definition {
+pub(crate) fn of_bytes() -> Definition {
     let preprocessors = Value::from_json_str(r#"["separate"]"#).unwrap();
     Definition { preprocessors: Some(preprocessors), ..definition("bytes", r#""none""#) }
 }
