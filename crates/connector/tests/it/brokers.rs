@@ -198,9 +198,9 @@ async fn each_message_is_answered_once_and_a_lost_partition_harms_no_other() {
         }
         // What is forgotten has failed.
         if count % 6 == 5 {
-            drop(event)
+            drop(event);
         } else {
-            event.settle(outcome)
+            event.settle(outcome);
         }
         assert!(expected.insert(name, outcome).is_none());
     }
