@@ -285,7 +285,15 @@ impl Connection {
         }
         match flow {
             Ok(Flow::Open) => None,
-            Ok(Flow::Closed { we_drop }) => Some(Box::pin(self.part(we_drop, answers)).await),
+            Ok(Flow::Closed { we_drop }) => {
+                if answers
+                    && !self.drains
+                    && let Some(ended) = Box::pin(self.flush_input()).await
+                {
+                    return Some(ended);
+                }
+                Some(Box::pin(self.part(we_drop, answers)).await)
+            }
             Err(error) => {
                 Box::pin(self.part(true, answers)).await;
                 Some(Ended::broken(Cut::Peer, error))
@@ -303,6 +311,12 @@ impl Connection {
         }
         // Boxed, for the sake of all the connections that have nothing that waits right now.
         Box::pin(wait_while_writing(handed, pump, stream, signals)).await
+    }
+
+    /// Sends on what the preprocessors hold: a stream that ends in good order ends with it.
+    async fn flush_input(&mut self) -> Option<Ended> {
+        let Self { inlet, pump, stream, signals, .. } = self;
+        wait_while_writing(Handed::later(inlet.end()), pump, stream, signals).await
     }
 
     /// Sends on what one batch had no room for, batch by batch. In between the others of the thread have their turn, what

@@ -1,16 +1,18 @@
 //! From what a source pulled to events on its ports.
 
+mod ports;
+
 use crate::{
     Gate, Handed, Intake, Links,
     clock::now_ns,
     counters::SourceCounters,
     issuing::Issuing,
     quota::{Quota, more_before},
-    route::Outlet,
     source::{Content, Item, Made},
     task::TARGET,
     weight::weight,
 };
+use ports::{Batches, Ports};
 use std::{
     collections::BTreeMap,
     iter, mem,
@@ -193,16 +195,16 @@ impl Inlet {
     pub(crate) fn push<'a>(&'a mut self, intake: &mut Intake) -> Handed<'a> {
         let begun = self.begun.take();
         let is_new = begun.is_none();
-        let mut batches = Batches::new(&self.shared, begun);
-        batches.out.events.reserve(self.expected(intake));
+        let mut making = Making::new(&self.shared, begun);
+        making.made.out.events.reserve(self.expected(intake));
         if let Some(listener) = self.listener.as_ref().filter(|_| is_new) {
-            let issuing = Issuing::of(listener, &intake.items, self.own.position.id, batches.pull.number);
-            batches.pull.issuing = Some(Box::new(issuing));
+            let issuing = Issuing::of(listener, &intake.items, self.own.position.id, making.pull.number);
+            making.pull.issuing = Some(Box::new(issuing));
         }
         let mut items = intake.items.drain(..);
         let mut left = None;
         for item in items.by_ref() {
-            if !batches.has_room() {
+            if !making.has_room() {
                 left = Some(item);
                 break;
             }
@@ -215,7 +217,7 @@ impl Inlet {
                     self.others.entry(stream).or_insert_with(fresh)
                 }
             };
-            left = batches.take(stream, item);
+            left = making.take(stream, item);
             if left.is_some() {
                 // The others of the thread have their turn also if nothing has come of it so far.
                 break;
@@ -229,13 +231,13 @@ impl Inlet {
             let rest = iter::once(left).chain(items).collect();
             intake.items = rest;
         }
-        let Batches { out, err, pull, .. } = batches;
+        let Making { made, pull, .. } = making;
         if is_unfinished {
             self.begun = Some(Box::new(Begun(Some(pull))));
         }
-        self.shared.tell_unread(&err);
-        self.last = (out.bytes.max(1), out.len());
-        self.ports.send(&self.shared, out, err)
+        self.shared.tell_unread(&made.err);
+        self.last = (made.out.bytes.max(1), made.out.len());
+        self.ports.send(&self.shared, made)
     }
 
     /// How many events `intake` may hold, if they are as long as the last ones were: several to a chunk where the
@@ -256,26 +258,26 @@ impl Inlet {
         if begun.take().is_some() {
             return;
         }
-        let mut batches = Batches::new(shared, None);
-        let counted = batches.pull.number;
+        let mut making = Making::new(shared, None);
+        let counted = making.pull.number;
         for stream in mem::take(others).values_mut().chain([own]) {
             // A source that counts for itself did not pull this.
             let numbered = stream.position.last_pull;
-            batches.pull.number = numbered.unwrap_or(counted);
+            making.pull.number = numbered.unwrap_or(counted);
             let listener = listener.as_ref().filter(|_| numbered.is_none());
             let mut issuer = None;
             let (mut content, mut meta) = (Content::End, None);
             loop {
-                let before = (batches.out.len(), batches.err.len());
-                let is_whole = batches.take_content(stream, content, &mut meta);
+                let before = (making.made.out.len(), making.made.err.len());
+                let is_whole = making.take_content(stream, content, &mut meta);
                 content = Content::Rest { is_end: true };
                 if let Some(listener) = listener {
-                    batches.add_receipts(before, &mut issuer, listener, stream.position.id);
+                    making.add_receipts(before, &mut issuer, listener, stream.position.id);
                 }
-                if !is_whole || !batches.has_room() {
-                    let (out, err) = batches.take_batches();
-                    shared.tell_unread(&err);
-                    ports.send(shared, out, err).await;
+                if !is_whole || !making.has_room() {
+                    let made = making.take_made();
+                    shared.tell_unread(&made.err);
+                    ports.send(shared, made).await;
                     yield_now().await;
                 }
                 if is_whole {
@@ -283,18 +285,18 @@ impl Inlet {
                 }
             }
         }
-        let (out, err) = batches.take_batches();
-        shared.tell_unread(&err);
-        ports.send(shared, out, err).await;
+        let made = making.take_made();
+        shared.tell_unread(&made.err);
+        ports.send(shared, made).await;
     }
 
     /// Tells on `err` that the connection of this stream ended badly (`spec/websocket.md` 11): nobody pulled that.
     pub(crate) async fn closed(&mut self, cause: &str, closed: Value) {
-        let mut batches = Batches::new(&self.shared, None);
+        let mut making = Making::new(&self.shared, None);
         let more = [("pull_id", Value::Null), ("closed", closed)];
-        batches.failed(&mut self.own.position, None, cause, more);
-        let (out, err) = batches.take_batches();
-        self.ports.send(&self.shared, out, err).await;
+        making.failed(&mut self.own.position, None, cause, more);
+        let made = making.take_made();
+        self.ports.send(&self.shared, made).await;
     }
 
     /// `<flow>::<connector>`.
@@ -307,23 +309,6 @@ impl Inlet {
         for stream in self.others.values_mut().chain([&mut self.own]) {
             stream.decoder.iter_mut().for_each(Decoder::rest);
         }
-    }
-}
-
-/// The opened ways of both ports.
-struct Ports {
-    out: Outlet,
-    err: Outlet,
-}
-
-impl Ports {
-    fn send(&mut self, shared: &SourceShared, out: EventBatch, err: EventBatch) -> Handed<'_> {
-        shared.counters.out.fetch_add(out.len() as u64, Relaxed);
-        if !err.is_empty() {
-            shared.counters.err.fetch_add(err.len() as u64, Relaxed);
-        }
-        let outlets = [(&mut self.out, out), (&mut self.err, err)];
-        Handed::in_turn(outlets.into_iter().map(|(outlet, batch)| outlet.send(batch)))
     }
 }
 
@@ -347,16 +332,15 @@ impl Drop for Begun {
     }
 }
 
-/// One batch for each port.
-struct Batches<'a> {
+/// What a pull becomes, batch by batch.
+struct Making<'a> {
     source: u64,
     alias: &'a str,
     pull: Pull,
-    out: EventBatch,
-    err: EventBatch,
+    made: Batches,
 }
 
-impl<'a> Batches<'a> {
+impl<'a> Making<'a> {
     /// For a new pull, or for what is left of `begun`.
     fn new(shared: &'a SourceShared, begun: Option<Box<Begun>>) -> Self {
         let pull = begun.and_then(|mut begun| begun.0.take()).unwrap_or_else(|| Pull {
@@ -364,29 +348,23 @@ impl<'a> Batches<'a> {
             now_ns: now_ns(),
             issuing: None,
         });
-        Self {
-            source: shared.id,
-            alias: &shared.alias,
-            pull,
-            out: EventBatch::default(),
-            err: EventBatch::default(),
-        }
+        Self { source: shared.id, alias: &shared.alias, pull, made: Batches::default() }
     }
 
-    /// The events on `out` and on `err` so far.
-    fn take_batches(&mut self) -> (EventBatch, EventBatch) {
-        (mem::take(&mut self.out), mem::take(&mut self.err))
+    /// The events so far.
+    fn take_made(&mut self) -> Batches {
+        mem::take(&mut self.made)
     }
 
     fn room(&self) -> Room {
         Room {
-            pieces: MOST_EVENTS.saturating_sub(self.out.len() + self.err.len()),
-            bytes: MOST_BYTES.saturating_sub(self.out.bytes + self.err.bytes),
+            pieces: MOST_EVENTS.saturating_sub(self.made.len()),
+            bytes: MOST_BYTES.saturating_sub(self.made.bytes()),
         }
     }
 
     fn has_room(&self) -> bool {
-        self.out.len() + self.err.len() < MOST_EVENTS && self.out.bytes + self.err.bytes < MOST_BYTES
+        self.made.len() < MOST_EVENTS && self.made.bytes() < MOST_BYTES
     }
 
     /// Takes one item of `stream`, as far as there is room; gives what is left of it.
@@ -429,7 +407,7 @@ impl<'a> Batches<'a> {
             // Values were taken before.
             Content::Rest { .. } | Content::Value(_) => decoder.go_on(room, &mut sink),
         };
-        self.out.bytes += step.bytes;
+        self.made.out.bytes += step.bytes;
         step.is_last
     }
 
@@ -451,7 +429,8 @@ impl<'a> Batches<'a> {
         listener: &Arc<dyn Listener>,
         stream: u64,
     ) {
-        let events = self.out.events.iter_mut().skip(from.0).chain(self.err.events.iter_mut().skip(from.1));
+        let Batches { out, err, .. } = &mut self.made;
+        let events = out.events.iter_mut().skip(from.0).chain(err.events.iter_mut().skip(from.1));
         for event in events {
             let pull = self.pull.number;
             let issuer = issuer.get_or_insert_with(|| Issuer::new(listener.clone(), stream, pull, 1));
@@ -476,7 +455,7 @@ impl<'a> Batches<'a> {
                         meta.insert(key.clone(), value.clone());
                     }
                 }
-                self.out.events.push(event);
+                self.made.out.events.push(event);
             }
             Err(error) => {
                 let pull = Value::from(self.pull.number);
@@ -487,7 +466,7 @@ impl<'a> Batches<'a> {
 
     fn made(&mut self, stream: &mut Position, meta: Option<&Value>, made: Made) {
         let ingest_ns = made.ingest_ns.unwrap_or(self.pull.now_ns);
-        self.out.bytes += weight(&made.value);
+        self.made.out.bytes += weight(&made.value);
         let mut event = self.event(stream, meta, made.value.into(), ingest_ns);
         if let Some(from) = &made.from {
             event.id.track(from);
@@ -496,7 +475,7 @@ impl<'a> Batches<'a> {
             event.origin = Some(origin);
         }
         event.is_batch = made.is_batch;
-        self.out.events.push(event);
+        self.made.out.events.push(event);
     }
 
     /// What could not be decoded leaves by `err` (`spec/runtime.md` 7.4).
@@ -517,8 +496,8 @@ impl<'a> Batches<'a> {
         if let Some(meta) = event.meta.as_record_mut() {
             meta.insert("error", message);
         }
-        self.err.bytes += ERROR_BYTES + 2 * message.len();
-        self.err.events.push(event);
+        self.made.err.bytes += ERROR_BYTES + 2 * message.len();
+        self.made.push_err(event);
     }
 
     fn event(&self, stream: &mut Position, meta: Option<&Value>, payload: Payload, ingest_ns: u64) -> Event {

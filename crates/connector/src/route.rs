@@ -64,6 +64,11 @@ pub struct Outlet {
 }
 
 impl Outlet {
+    /// Whether anything is linked to it.
+    pub(crate) fn is_linked(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
     /// Sends a copy of `batch` along every way; the last one gets the original. Without any, its events have been
     /// handled as the flow says.
     pub fn send(&mut self, mut batch: EventBatch) -> Handed<'_> {

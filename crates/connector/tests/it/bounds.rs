@@ -235,6 +235,28 @@ async fn what_came_before_a_goodbye_is_answered_in_front_of_ours() {
     }
 }
 
+/// The end of a message is no end of a line, but the end of a stream is.
+#[tokio::test(start_paused = true)]
+async fn what_a_stage_held_at_a_goodbye_is_answered_in_front_of_ours() {
+    let preprocessors =
+        Value::from_json_str(r#"[{"name": "separate", "config": {"separator": "|"}}]"#).unwrap();
+    let cut = Definition {
+        codec: Some(Value::from("json")),
+        preprocessors: Some(preprocessors),
+        ..definition("many", r#""none""#)
+    };
+    for writes in [&["1|2\nbye\n"][..], &["1|2\n", "bye\n"]] {
+        let (_handle, mut peer, _) = echo(&cut, 1024).await;
+        for bytes in writes {
+            peer.write_all(bytes.as_bytes()).await.unwrap();
+            all_is_quiet().await;
+        }
+        let mut said = String::new();
+        within(peer.read_to_string(&mut said)).await.unwrap();
+        assert_eq!(said, "1\n2\nso long\n", "{writes:?}");
+    }
+}
+
 /// Nobody makes room for the answers any more.
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_breaks_while_its_answers_wait_for_room_ends() {

@@ -1,0 +1,88 @@
+//! Sends what an inlet made on by its two ports.
+
+use super::{Relaxed, SourceShared};
+use crate::{Handed, route::Outlet};
+use tremor_event::{Event, EventBatch};
+
+/// What was made at one go: one batch for each port.
+#[derive(Default)]
+pub(super) struct Batches {
+    pub(super) out: EventBatch,
+    pub(super) err: EventBatch,
+    /// For each event on `err`: how many on `out` came before it.
+    err_behind: Vec<usize>,
+}
+
+impl Batches {
+    pub(super) fn push_err(&mut self, event: Event) {
+        self.err_behind.push(self.out.len());
+        self.err.events.push(event);
+    }
+
+    /// Events on both ports.
+    pub(super) fn len(&self) -> usize {
+        self.out.len() + self.err.len()
+    }
+
+    /// Bytes on both ports.
+    pub(super) fn bytes(&self) -> usize {
+        self.out.bytes + self.err.bytes
+    }
+}
+
+/// The opened ways of both ports.
+pub(super) struct Ports {
+    pub(super) out: Outlet,
+    pub(super) err: Outlet,
+}
+
+impl Ports {
+    pub(super) fn send(&mut self, shared: &SourceShared, batches: Batches) -> Handed<'_> {
+        shared.counters.out.fetch_add(batches.out.len() as u64, Relaxed);
+        if !batches.err.is_empty() {
+            shared.counters.err.fetch_add(batches.err.len() as u64, Relaxed);
+            if !batches.out.is_empty() && self.out.is_linked() && self.err.is_linked() {
+                return Handed::later(self.send_in_order(batches));
+            }
+        }
+        let Batches { out, err, .. } = batches;
+        let outlets = [(&mut self.out, out), (&mut self.err, err)];
+        Handed::in_turn(outlets.into_iter().map(|(outlet, batch)| outlet.send(batch)))
+    }
+
+    /// Both ports may lead to one place, and the events of a stream keep their order there (`spec/runtime.md` 2.2): a batch
+    /// ends where the port changes.
+    async fn send_in_order(&mut self, batches: Batches) {
+        let Batches { out, err, err_behind } = batches;
+        let (mut out, mut err) = (Pieces::of(out), Pieces::of(err));
+        let (mut sent, mut behind) = (0, err_behind.into_iter().peekable());
+        while let Some(before) = behind.next() {
+            self.out.send(out.next(before - sent)).await;
+            sent = before;
+            let mut errors = 1;
+            while behind.next_if_eq(&before).is_some() {
+                errors += 1;
+            }
+            self.err.send(err.next(errors)).await;
+        }
+        self.out.send(out.next(usize::MAX)).await;
+    }
+}
+
+/// A batch that is given piece by piece.
+struct Pieces {
+    events: std::vec::IntoIter<Event>,
+    bytes_each: usize,
+}
+
+impl Pieces {
+    fn of(batch: EventBatch) -> Self {
+        let bytes_each = batch.bytes.div_ceil(batch.len().max(1));
+        Self { events: batch.events.into_iter(), bytes_each }
+    }
+
+    fn next(&mut self, events: usize) -> EventBatch {
+        let events: Vec<Event> = self.events.by_ref().take(events).collect();
+        EventBatch { bytes: self.bytes_each.saturating_mul(events.len()), events }
+    }
+}
