@@ -3,7 +3,7 @@
 mod messages;
 mod shared;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::{bell::Bell, counters::SinkCounters};
 pub(crate) use messages::{Answers, Message, Messages};

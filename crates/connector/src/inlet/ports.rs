@@ -39,11 +39,12 @@ pub(super) struct Ports {
 impl Ports {
     pub(super) fn send(&mut self, shared: &SourceShared, batches: Batches) -> Handed<'_> {
         shared.counters.out.fetch_add(batches.out.len() as u64, Relaxed);
-        if !batches.err.is_empty() {
-            shared.counters.err.fetch_add(batches.err.len() as u64, Relaxed);
-            if !batches.out.is_empty() && self.out.is_linked() && self.err.is_linked() {
-                return Handed::later(self.send_in_order(batches));
-            }
+        if batches.err.is_empty() {
+            return self.out.send(batches.out);
+        }
+        shared.counters.err.fetch_add(batches.err.len() as u64, Relaxed);
+        if !batches.out.is_empty() && self.out.is_linked() && self.err.is_linked() {
+            return Handed::later(self.send_in_order(batches));
         }
         let Batches { out, err, .. } = batches;
         let outlets = [(&mut self.out, out), (&mut self.err, err)];

@@ -9,19 +9,22 @@ fn outbox(limits: SendQueue) -> Outbox {
     Outbox::new(encoder, limits, false, None, Arc::default())
 }
 
+/// An element of an event of its own for each of `values`.
+pub(crate) fn items<'a>(values: &'a [Value], meta: &'a Value, id: &'a EventId) -> Vec<Item<'a>> {
+    let item = |value: &'a Value| Item {
+        element: Element { content: value.into(), meta },
+        id,
+        ingest_ns: 0,
+        ends_event: true,
+        receipt: None,
+    };
+    values.iter().map(item).collect()
+}
+
 fn put(outbox: &Outbox, numbers: std::ops::Range<u64>) -> (usize, Put) {
     let (meta, id) = (Value::record(), EventId::default());
     let values: Vec<Value> = numbers.map(Value::from).collect();
-    let items: Vec<_> = values
-        .iter()
-        .map(|value| Item {
-            element: Element { content: value.into(), meta: &meta },
-            id: &id,
-            ingest_ns: 0,
-            ends_event: true,
-            receipt: None,
-        })
-        .collect();
+    let items = items(&values, &meta, &id);
     let (taken, outcome) = outbox.put(&items, &[], &mut |refused| panic!("{refused}"));
     outbox.counters().received(taken as u64);
     (taken, outcome)

@@ -214,22 +214,28 @@ async fn echo(definition: &Definition, buffer_bytes: usize) -> (Handle, DuplexSt
     (handle, theirs, most)
 }
 
+/// What a peer hears of an echo that it writes to, piece by piece and, if it `is_patient`, with pauses in between.
+async fn heard_of_echo(definition: &Definition, writes: &[&str], is_patient: bool) -> String {
+    let (_handle, mut peer, _) = echo(definition, 1024).await;
+    for bytes in writes {
+        peer.write_all(bytes.as_bytes()).await.unwrap();
+        if is_patient {
+            all_is_quiet().await;
+        }
+    }
+    let mut heard = String::new();
+    within(peer.read_to_string(&mut heard)).await.unwrap();
+    heard
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_came_before_a_goodbye_is_answered_in_front_of_ours() {
     for kind in ["many", "single"] {
         let plain = Definition { codec: Some(Value::from("json")), ..definition(kind, r#""none""#) };
         for writes in [&["1\n2\nbye\n"][..], &["1\n2\n", "bye\n"], &["1\n2\nnonsense\n"]] {
             for is_patient in [false, true] {
-                let (_handle, mut peer, _) = echo(&plain, 1024).await;
-                for bytes in writes {
-                    peer.write_all(bytes.as_bytes()).await.unwrap();
-                    if is_patient {
-                        all_is_quiet().await;
-                    }
-                }
-                let mut said = String::new();
-                within(peer.read_to_string(&mut said)).await.unwrap();
-                assert_eq!(said, "1\n2\nso long\n", "{kind}: {writes:?}");
+                let heard = heard_of_echo(&plain, writes, is_patient).await;
+                assert_eq!(heard, "1\n2\nso long\n", "{kind}: {writes:?}");
             }
         }
     }
@@ -240,20 +246,16 @@ async fn what_came_before_a_goodbye_is_answered_in_front_of_ours() {
 async fn what_a_stage_held_at_a_goodbye_is_answered_in_front_of_ours() {
     let preprocessors =
         Value::from_json_str(r#"[{"name": "separate", "config": {"separator": "|"}}]"#).unwrap();
-    let cut = Definition {
-        codec: Some(Value::from("json")),
-        preprocessors: Some(preprocessors),
-        ..definition("many", r#""none""#)
-    };
-    for writes in [&["1|2\nbye\n"][..], &["1|2\n", "bye\n"]] {
-        let (_handle, mut peer, _) = echo(&cut, 1024).await;
-        for bytes in writes {
-            peer.write_all(bytes.as_bytes()).await.unwrap();
-            all_is_quiet().await;
-        }
-        let mut said = String::new();
-        within(peer.read_to_string(&mut said)).await.unwrap();
-        assert_eq!(said, "1\n2\nso long\n", "{writes:?}");
+    for (kind, writes) in
+        [("many", &["1|2\nbye\n"][..]), ("many", &["1|2\n", "bye\n"]), ("single", &["1|2\nbye\n"])]
+    {
+        let cut = Definition {
+            codec: Some(Value::from("json")),
+            preprocessors: Some(preprocessors.clone()),
+            ..definition(kind, r#""none""#)
+        };
+        let heard = heard_of_echo(&cut, writes, true).await;
+        assert_eq!(heard, "1\n2\nso long\n", "{kind}: {writes:?}");
     }
 }
 

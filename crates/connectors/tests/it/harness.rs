@@ -68,6 +68,19 @@ pub(crate) enum Linked {
     InputOnly,
 }
 
+/// What surrounds a connector that connects by way of `dials`, and its requests to end the process.
+pub(crate) fn environment(dials: Dials) -> (Environment, UnboundedReceiver<ExitRequest>) {
+    let (exit, exits) = ExitSwitch::new();
+    let environment = Environment {
+        alias: "flow::subject".to_owned(),
+        hostname: "here".into(),
+        ids: Arc::new(IdGenerator::default()),
+        exit,
+        dials,
+    };
+    (environment, exits)
+}
+
 impl Subject {
     /// Makes and links the connector.
     pub(crate) fn new(definition: &Definition, linked: Linked) -> Result<Self, DefinitionError> {
@@ -80,14 +93,7 @@ impl Subject {
         linked: Linked,
         dials: Dials,
     ) -> Result<Self, DefinitionError> {
-        let (exit, exits) = ExitSwitch::new();
-        let environment = Environment {
-            alias: "flow::subject".to_owned(),
-            hostname: "here".into(),
-            ids: Arc::new(IdGenerator::default()),
-            exit,
-            dials,
-        };
+        let (environment, exits) = environment(dials);
         let board = Arc::new(DrainBoard::default());
         let registry = tremor_connectors::registry(true);
         let codecs = tremor_codec::Registry::standard();

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
 };
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What was logged on this thread.
@@ -12,6 +13,13 @@ use tracing_subscriber::fmt::MakeWriter;
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// Everything goes here until the guard is dropped.
+    fn set() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
@@ -38,9 +46,7 @@ impl MakeWriter<'_> for Log {
 
 #[tokio::test]
 async fn errors_of_pipelines_are_logged_with_file_and_place() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    let (log, _until_the_end) = Log::set();
     let sink = fresh();
     let world = World::with(&format!(
         r#"{}{}
@@ -85,9 +91,7 @@ async fn errors_of_pipelines_are_logged_with_file_and_place() {
 
 #[tokio::test]
 async fn a_flood_of_errors_of_one_pipeline_is_told_in_a_few_lines() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    let (log, _until_the_end) = Log::set();
     let sink = fresh();
     let world = World::with(&format!(
         r#"{}{}
@@ -118,9 +122,7 @@ async fn a_flood_of_errors_of_one_pipeline_is_told_in_a_few_lines() {
 #[tokio::test]
 async fn errors_of_a_source_that_nothing_reads_are_told_in_a_few_lines() {
     for is_read in [false, true] {
-        let log = Log::default();
-        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-        let _until_the_end = tracing::subscriber::set_default(subscriber);
+        let (log, _until_the_end) = Log::set();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("in");
         std::fs::write(&path, "{\n".repeat(5_000) + "1\n").unwrap();
@@ -149,9 +151,7 @@ async fn errors_of_a_source_that_nothing_reads_are_told_in_a_few_lines() {
 
 #[tokio::test]
 async fn why_a_flow_could_not_start_is_told_once_and_as_an_error() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    let (log, _until_the_end) = Log::set();
     let away = connector("away", "collect", &format!(r#"{{"name": "{}", "fails": true}}"#, fresh()));
     let numbers = connector("numbers", "numbers", r#"{"count": 1}"#);
     let mut world = World::with(&format!(

@@ -40,6 +40,12 @@ fn event(heard: &Arc<Heard>) -> Event {
     }
 }
 
+/// A log that keeps its position after `interval` at the latest.
+fn started(files: &Arc<dyn Files>, limits: Limits, interval: Duration) -> Arc<Worker> {
+    let opened = Log::open(files.clone(), Durability::Always, limits).unwrap();
+    Arc::new(Worker::start(opened, Durability::Always, interval).unwrap())
+}
+
 fn confirm(shared: &Arc<Shared>, pulls: &[PullRange]) {
     let hearing = Hearing { shared: shared.clone(), generation: 0 };
     hearing.settled(Settlement { stream: 0, pulls, outcome: Outcome::Discarded });
@@ -50,8 +56,7 @@ async fn what_the_disk_refuses_fails_and_both_halves_are_lost() {
     let disk = Disk::forgetting(None);
     let files: Arc<dyn Files> = Arc::new(disk.clone());
     let limits = Limits { chunk_size: 1_000_000, max_chunks: 2 };
-    let opened = Log::open(files.clone(), Durability::Always, limits).unwrap();
-    let worker = Arc::new(Worker::start(opened, Durability::Always, Duration::from_secs(1)).unwrap());
+    let worker = started(&files, limits, Duration::from_secs(1));
     let mut source = WalSource::new(worker.clone(), files, 0);
     let mut sink = WalSink::new(worker, "disk".to_owned());
     let heard = Arc::new(Heard::default());
@@ -83,8 +88,7 @@ async fn what_fails_and_fails_holds_up_those_behind_it_and_comes_alone() {
     let disk = Disk::forgetting(None);
     let files: Arc<dyn Files> = Arc::new(disk.clone());
     let limits = Limits { chunk_size: 1_000, max_chunks: 1_000 };
-    let opened = Log::open(files.clone(), Durability::Always, limits).unwrap();
-    let worker = Arc::new(Worker::start(opened, Durability::Always, Duration::from_secs(1)).unwrap());
+    let worker = started(&files, limits, Duration::from_secs(1));
     let mut sink = WalSink::new(worker.clone(), "disk".to_owned());
     for _ in 0..ENTRIES {
         sink.event(event(&Arc::new(Heard::default()))).await.unwrap();
@@ -138,8 +142,7 @@ async fn a_full_disk_fails_events_and_frees_what_is_confirmed() {
     let disk = Disk::forgetting(None);
     let files: Arc<dyn Files> = Arc::new(disk.clone());
     let limits = Limits { chunk_size: 1_000, max_chunks: 1_000 };
-    let opened = Log::open(files.clone(), Durability::Always, limits).unwrap();
-    let worker = Arc::new(Worker::start(opened, Durability::Always, Duration::from_millis(1)).unwrap());
+    let worker = started(&files, limits, Duration::from_millis(1));
     let mut sink = WalSink::new(worker.clone(), "disk".to_owned());
     take(&mut sink, 100).await;
     sink.flush().await.unwrap();
@@ -218,8 +221,7 @@ async fn what_finds_no_room_is_told_why() {
     let files: Arc<dyn Files> = Arc::new(disk.clone());
     let begin = |chunk_size, max_chunks| {
         let limits = Limits { chunk_size, max_chunks };
-        let opened = Log::open(files.clone(), Durability::Always, limits).unwrap();
-        let worker = Arc::new(Worker::start(opened, Durability::Always, Duration::from_secs(1)).unwrap());
+        let worker = started(&files, limits, Duration::from_secs(1));
         (WalSink::new(worker.clone(), "disk".to_owned()), worker)
     };
     let (mut sink, worker) = begin(1_000, 5);
@@ -260,8 +262,7 @@ async fn few_files_are_open_at_a_time() {
     let disk = Disk::forgetting(None);
     let files: Arc<dyn Files> = Arc::new(disk.clone());
     let limits = Limits { chunk_size: 100, max_chunks: 10_000 };
-    let opened = Log::open(files.clone(), Durability::Always, limits).unwrap();
-    let worker = Arc::new(Worker::start(opened, Durability::Always, Duration::from_secs(1)).unwrap());
+    let worker = started(&files, limits, Duration::from_secs(1));
     let mut sink = WalSink::new(worker.clone(), "disk".to_owned());
     take(&mut sink, ENTRIES).await;
     sink.flush().await.unwrap();

@@ -1,11 +1,11 @@
 //! Settings: what they do, and that each one is documented.
 
 use super::peers::{Port, client_definition, head, server, server_definition, upgrade};
-use crate::harness::{Linked, Subject, definition, json};
+use crate::harness::{Linked, Subject, definition, environment, json};
 use std::collections::BTreeSet;
 use tokio::io::AsyncWriteExt;
 use tremor_connector::{
-    CodecUse, Definition, Dials, Environment, ExitSwitch, Instance,
+    CodecUse, Definition, Dials, Instance,
     config::{Problem, Reader},
 };
 
@@ -167,14 +167,7 @@ async fn metrics_are_refused_and_not_ignored() {
 /// A kind documents exactly the keys that it reads.
 #[test]
 fn every_setting_of_every_kind_is_documented() {
-    let (exit, _exits) = ExitSwitch::new();
-    let environment = Environment {
-        alias: "flow::subject".to_owned(),
-        hostname: "here".into(),
-        ids: std::sync::Arc::default(),
-        exit,
-        dials: Dials::default(),
-    };
+    let (environment, _exits) = environment(Dials::default());
     for spec in tremor_connectors::ALL {
         let enough = match spec.name {
             "ws_server" | "ws_client" => r#""url": "ws://localhost:1""#,
@@ -201,14 +194,7 @@ fn every_setting_of_every_kind_is_documented() {
 /// An empty configuration is told everything that it lacks, at once and with its place.
 #[tokio::test]
 async fn every_required_setting_of_every_kind_is_asked_for_at_once() {
-    let (exit, _exits) = ExitSwitch::new();
-    let environment = Environment {
-        alias: "flow::subject".to_owned(),
-        hostname: "here".into(),
-        ids: std::sync::Arc::default(),
-        exit,
-        dials: Dials::default(),
-    };
+    let (environment, _exits) = environment(Dials::default());
     let registry = tremor_connectors::registry(true);
     for spec in tremor_connectors::ALL {
         let definition = Definition {
