@@ -9,6 +9,7 @@ mod deploy;
 mod error;
 mod eval;
 mod expression;
+mod extract;
 mod function;
 mod ir;
 mod limits;
@@ -29,6 +30,7 @@ pub use deploy::{
 pub use error::RuntimeError;
 pub use eval::Operand;
 pub use expression::{Expression, Inputs};
+pub use extract::{Example, ExtractorInfo, extractors};
 pub use function::{Arity, Call, Context, FunctionError, Functions, Host, Native, Origin, Update};
 pub use limits::{Limit, limits};
 pub use query::{

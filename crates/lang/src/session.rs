@@ -1,6 +1,7 @@
 //! One compilation: sources read so far, modules, and what was found wrong.
 
 use crate::{
+    extract::{Extractors, KINDS},
     function::Functions,
     lower,
     scope::Scope,
@@ -23,6 +24,8 @@ pub(crate) struct Session<'a> {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Compiled modules by their text: the same text is the same module.
     modules: HashMap<Arc<str>, Arc<Scope>>,
+    /// Extractors compiled so far.
+    pub(crate) extractors: Extractors,
     /// How many pipeline definitions enclose what is compiled now.
     pub(crate) pipeline_depth: usize,
     /// Rounds of one call, the first included, that `recur` may make.
@@ -43,6 +46,7 @@ impl<'a> Session<'a> {
             sources: SourceMap::new(),
             diagnostics: Vec::new(),
             modules: HashMap::new(),
+            extractors: Extractors::new(KINDS),
             pipeline_depth: 0,
             recursion_limit,
             loading: Vec::new(),

@@ -4,6 +4,7 @@ use super::{Bound, Env, Operand, eval, path, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     eval::is_true,
+    extract::Extractor,
     ir::{Clause, Field, FieldTest, Jump, Match, Pattern},
     ops,
 };
@@ -89,6 +90,8 @@ fn applies<Arm>(
             (_, Pattern::Any) => true,
             (Target::Value(target), pattern) => test(pattern, target, env, whole)?,
             (Target::Event, Pattern::Record(fields)) => fields_hold(fields, env, env, whole)?,
+            // None of these matches a record.
+            (Target::Event, Pattern::Extract(_) | Pattern::Array(_) | Pattern::Tuple { .. }) => false,
             (Target::Event, pattern) => test(pattern, env.event.value(), env, whole)?,
         };
         let holds = holds && guard(clause.guard.as_ref(), env, whole)?;
@@ -97,6 +100,7 @@ fn applies<Arm>(
     let value = match (target, pattern) {
         (Target::Value(target), pattern) => extract(pattern, target, env, whole)?,
         (Target::Event, Pattern::Record(fields)) => extract_fields(fields, env, env, whole)?,
+        (Target::Event, Pattern::Extract(_) | Pattern::Array(_) | Pattern::Tuple { .. }) => None,
         (Target::Event, pattern) => extract(pattern, env.event.value(), env, whole)?,
     };
     let Some(value) = value else { return Ok(None) };
@@ -133,6 +137,7 @@ pub(super) fn test(
             weight::pay_comparison(&value, target, env.context)?;
             Ok(value.loose_eq(target))
         }
+        Pattern::Extract(extractor) => accepts(&**extractor, target, env),
         Pattern::Record(fields) => {
             let Value::Record(record) = target else { return Ok(false) };
             fields_hold(fields, &**record, env, whole)
@@ -166,6 +171,7 @@ pub(super) fn extract(
             weight::pay_comparison(&value, target, env.context)?;
             Ok(value.loose_eq(target).then(|| value.into_value()))
         }
+        Pattern::Extract(extractor) => take_out(&**extractor, target, env),
         Pattern::Record(fields) => {
             let Value::Record(record) = target else { return Ok(None) };
             extract_fields(fields, &**record, env, whole)
@@ -201,10 +207,29 @@ pub(super) fn extract_element(
     }
 }
 
+/// Whether the extractor accepts the value; only texts are accepted.
+fn accepts(extractor: &dyn Extractor, target: &Value, env: &Env<'_>) -> Result<bool, RuntimeError> {
+    let Value::String(text) = target else { return Ok(false) };
+    weight::pay_look(text, env.context)?;
+    Ok(extractor.test(text))
+}
+
+/// What the extractor makes of the value, if it accepts it.
+fn take_out(extractor: &dyn Extractor, target: &Value, env: &Env<'_>) -> Result<Option<Value>, RuntimeError> {
+    let Value::String(text) = target else { return Ok(None) };
+    weight::pay_look(text, env.context)?;
+    let value = extractor.extract(text, env.context.ingest_ns);
+    if let Some(value) = &value {
+        weight::pay(value, env.context)?;
+    }
+    Ok(value)
+}
+
 /// Pays for what a pattern captured; the target itself, or what it equals, is only looked at.
 pub(super) fn pay_for(pattern: &Pattern, captured: &Value, env: &Env<'_>) -> Result<(), RuntimeError> {
     match pattern {
-        Pattern::Any | Pattern::Equals(_) => Ok(()),
+        // What an extractor made is paid for already.
+        Pattern::Any | Pattern::Equals(_) | Pattern::Extract(_) => Ok(()),
         Pattern::Record(_) | Pattern::Array(_) | Pattern::Tuple { .. } => {
             weight::pay_parts(captured, env.context)
         }
@@ -268,6 +293,10 @@ fn field_holds(
             Some(value) => test(pattern, &value, env, whole),
             None => Ok(false),
         },
+        FieldTest::Extract(_, extractor) => match target.member(&field.key) {
+            Some(value) => accepts(&**extractor, &value, env),
+            None => Ok(false),
+        },
     }
 }
 
@@ -289,12 +318,20 @@ fn extract_fields(
 ) -> Result<Option<Value>, RuntimeError> {
     let mut captured = Record::default();
     for field in fields {
+        let mut store = &field.key;
         let value = match &field.test {
             FieldTest::Present => target.member(&field.key).map(Operand::into_value),
             FieldTest::Nested(pattern) => match target.member(&field.key) {
                 Some(value) => extract(pattern, &value, env, whole)?,
                 None => None,
             },
+            FieldTest::Extract(name, extractor) => {
+                store = name;
+                match target.member(&field.key) {
+                    Some(value) => take_out(&**extractor, &value, env)?,
+                    None => None,
+                }
+            }
             FieldTest::Absent | FieldTest::Compare(..) => {
                 if !field_holds(field, target, env, whole)? {
                     return Ok(None);
@@ -303,7 +340,7 @@ fn extract_fields(
             }
         };
         let Some(value) = value else { return Ok(None) };
-        captured.insert(field.key.clone(), value);
+        captured.insert(store.clone(), value);
     }
     Ok(Some(Value::from(captured)))
 }

@@ -50,6 +50,11 @@ pub(super) fn pay_text(bytes: usize, context: &Context<'_>) -> Result<(), Runtim
     pay_flat(bytes / TEXT_SHARE, context)
 }
 
+/// Pays for a look at a text, from its start to its end.
+pub(super) fn pay_look(text: &str, context: &Context<'_>) -> Result<(), RuntimeError> {
+    pay_flat(text.len() / TEXT_SHARE + 1, context)
+}
+
 fn pay_flat(values: usize, context: &Context<'_>) -> Result<(), RuntimeError> {
     if context.pay(values) { Ok(()) } else { Err(RuntimeError::unplaced(context.too_much())) }
 }

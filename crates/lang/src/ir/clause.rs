@@ -1,7 +1,8 @@
 //! `match` and `for`: clauses, their patterns, and shortcuts through them.
 
 use super::Expr;
-use std::collections::HashMap;
+use crate::extract::Extractor;
+use std::{collections::HashMap, sync::Arc};
 use tremor_diagnostic::Span;
 use tremor_syntax::ast::BinaryOp;
 use tremor_value::Str;
@@ -48,6 +49,8 @@ pub(crate) enum Pattern {
     Any,
     /// Equal to the value; its result is that value.
     Equals(Expr),
+    /// A text that the extractor accepts; its result is what that gives.
+    Extract(Arc<dyn Extractor>),
     Record(Box<[Field]>),
     Array(Box<[Pattern]>),
     Tuple {
@@ -68,6 +71,8 @@ pub(crate) enum FieldTest {
     Absent,
     Compare(BinaryOp, Expr),
     Nested(Pattern),
+    /// The extractor accepts the field, what it gives is stored under this name.
+    Extract(Str, Arc<dyn Extractor>),
 }
 
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! `match`, `for` and patterns, for both kinds of arms.
 
 use super::{Lower, Variable};
+use crate::extract::Extractor;
 use crate::ir::{Clause, Expr, Field, FieldTest, For, ForClause, Jump, Match, Pattern, Table};
+use std::sync::Arc;
 use tremor_diagnostic::{Diagnostic, Span, WarningClass, codes};
 use tremor_syntax::ast::{self, BinaryOp, PatternKind};
 use tremor_value::Value;
@@ -132,10 +134,7 @@ impl Lower<'_, '_> {
         match &pattern.kind {
             PatternKind::Expr(expr) => Pattern::Equals(self.expr(expr)),
             PatternKind::Ignore => Pattern::Any,
-            PatternKind::Test(test) => {
-                self.not_yet(test.span, "Extractors");
-                Pattern::Any
-            }
+            PatternKind::Test(test) => self.extractor(test).map_or(Pattern::Any, Pattern::Extract),
             PatternKind::Record(fields) => {
                 self.warn_about_fields(fields, pattern.span);
                 Pattern::Record(fields.iter().map(|field| self.field(field)).collect())
@@ -155,13 +154,33 @@ impl Lower<'_, '_> {
         }
     }
 
+    /// `None` after a report.
+    fn extractor(&mut self, test: &ast::Test) -> Option<Arc<dyn Extractor>> {
+        match self.session.extractors.get(&test.extractor.text, &test.body) {
+            Ok(compiled) => {
+                if compiled.contextual {
+                    self.pure = false;
+                    self.note_dynamic(test.span);
+                }
+                Some(compiled.extractor)
+            }
+            Err(refusal) => {
+                let outer = self.session.sources.widen(test.span, 2);
+                let diagnostic = Diagnostic::error(codes::BAD_EXTRACTOR, test.span, refusal.message);
+                self.report(diagnostic.outer(outer).maybe_hint(refusal.hint));
+                None
+            }
+        }
+    }
+
     fn field(&mut self, field: &ast::FieldPattern) -> Field {
         let test = match &field.test {
             ast::FieldTest::Present => FieldTest::Present,
             ast::FieldTest::Absent => FieldTest::Absent,
-            ast::FieldTest::Extract { test, .. } => {
-                self.not_yet(test.span, "Extractors");
-                FieldTest::Present
+            ast::FieldTest::Extract { alias, test } => {
+                let store = alias.as_ref().unwrap_or(&field.key).text.as_str().into();
+                let extractor = self.extractor(test);
+                extractor.map_or(FieldTest::Present, |extractor| FieldTest::Extract(store, extractor))
             }
             ast::FieldTest::Nested(pattern) => FieldTest::Nested(self.pattern(pattern)),
             ast::FieldTest::Compare(op, expr) => FieldTest::Compare(*op, self.expr(expr)),

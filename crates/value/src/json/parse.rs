@@ -68,6 +68,13 @@ impl Parser {
         value
     }
 
+    /// Whether [`Parser::parse`] gives a value; none is built.
+    pub fn accepts(&mut self, document: &[u8]) -> bool {
+        let accepted = self.skimmer.skim(document).is_some() || check(document).is_ok();
+        self.trim(document.len());
+        accepted
+    }
+
     /// The payload of a document that was accepted. If keys are odd or repeated, it is made of a text in which they are not.
     #[inline(never)]
     fn with_hard_keys(&mut self, document: Bytes, skimmed: &Skimmed) -> Result<Payload, JsonError> {

@@ -1,0 +1,149 @@
+//! Extractors: what `~ name|body|` asks of a text (`spec/language-script.md` section 9).
+//!
+//! One file per extractor or family, one line in [`KINDS`]. A body is compiled once, when its script is lowered; equal ones are
+//! shared by all that is compiled together.
+
+mod glob;
+mod regex;
+mod text;
+
+use std::{collections::HashMap, fmt, sync::Arc};
+use tremor_diagnostic::closest;
+use tremor_value::Value;
+
+/// What a body compiled to, once, when the script was lowered.
+///
+/// Both methods take time linear in the text, or are bounded otherwise, and nothing they build is larger than a small
+/// multiple of it. The interpreter pays for the text before, and for the result after the call.
+pub(crate) trait Extractor: fmt::Debug + Send + Sync {
+    /// Whether the text matches; nothing is built.
+    fn test(&self, text: &str) -> bool;
+
+    /// The result, if the text matches. `ingest_ns` is the ingest time of the event in nanoseconds since 1970 UTC; only a
+    /// [contextual](Kind::contextual) kind may look at it.
+    fn extract(&self, text: &str, ingest_ns: u64) -> Option<Value>;
+}
+
+/// An extractor that scripts can name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    /// As written in scripts, in lower case; there any case will do.
+    pub(crate) name: &'static str,
+    /// What its body is.
+    pub(crate) body: &'static str,
+    /// When it matches and with which result.
+    pub(crate) summary: &'static str,
+    /// For the reference; a test runs them.
+    pub(crate) examples: &'static [Example],
+    /// The result may depend on the event's ingest time, so it is never computed before there is an event.
+    pub(crate) contextual: bool,
+    /// Compiles a body. The error says what is wrong with it and what would be right.
+    pub(crate) compile: fn(&str) -> Result<Arc<dyn Extractor>, String>,
+}
+
+/// One body on one text.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// The body, without the escapes that it takes between bars.
+    pub body: &'static str,
+    /// The text that is looked at.
+    pub text: &'static str,
+    /// The result as JSON; `None` if the text does not match.
+    pub result: Option<&'static str>,
+}
+
+/// All there are, in the order of the reference.
+pub(crate) const KINDS: &[Kind] = &[glob::GLOB, regex::RE, regex::RERG, text::BASE64, text::JSON];
+
+/// What the reference says about one extractor.
+#[derive(Clone, Copy, Debug)]
+pub struct ExtractorInfo {
+    /// As written in scripts.
+    pub name: &'static str,
+    /// What its body is.
+    pub body: &'static str,
+    /// When it matches and with which result.
+    pub summary: &'static str,
+    /// Bodies on texts.
+    pub examples: &'static [Example],
+}
+
+/// All extractors of the language, for the reference.
+pub fn extractors() -> impl Iterator<Item = ExtractorInfo> {
+    KINDS.iter().map(|kind| {
+        let Kind { name, body, summary, examples, .. } = *kind;
+        ExtractorInfo { name, body, summary, examples }
+    })
+}
+
+/// What stands in the lowered program.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled {
+    pub(crate) extractor: Arc<dyn Extractor>,
+    /// See [`Kind::contextual`].
+    pub(crate) contextual: bool,
+}
+
+/// Why there is nothing to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+/// The extractors of one compilation.
+#[derive(Debug)]
+pub(crate) struct Extractors {
+    kinds: &'static [Kind],
+    /// By name and body.
+    compiled: HashMap<(&'static str, String), Result<Compiled, Refusal>>,
+}
+
+impl Extractors {
+    pub(crate) fn new(kinds: &'static [Kind]) -> Self {
+        Self { kinds, compiled: HashMap::new() }
+    }
+
+    /// What `name|body|` stands for; compiled when it is asked for the first time.
+    pub(crate) fn get(&mut self, name: &str, body: &str) -> Result<Compiled, Refusal> {
+        let Some(kind) = self.kinds.iter().find(|kind| kind.name.eq_ignore_ascii_case(name)) else {
+            return Err(self.unknown(name));
+        };
+        let compiled = self.compiled.entry((kind.name, body.to_owned())).or_insert_with(|| {
+            let extractor = (kind.compile)(body).map_err(|reason| Refusal {
+                message: format!("This is no body for the extractor `{}`: {reason}", kind.name),
+                hint: None,
+            })?;
+            Ok(Compiled { extractor, contextual: kind.contextual })
+        });
+        compiled.clone()
+    }
+
+    fn unknown(&self, name: &str) -> Refusal {
+        let names = || self.kinds.iter().map(|kind| kind.name);
+        let hint = match closest(&name.to_lowercase(), names()) {
+            Some(near) => format!("Did you mean `{near}`?"),
+            None => format!("There are {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        Refusal { message: format!("There is no extractor `{name}`"), hint: Some(hint) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_hold() {
+        for kind in KINDS {
+            assert!(!kind.examples.is_empty(), "{}", kind.name);
+            for Example { body, text, result } in kind.examples {
+                let extractor = (kind.compile)(body).unwrap();
+                let extracted = extractor.extract(text, 0);
+                let expected = result.map(|result| Value::from_json_str(result).unwrap());
+                assert_eq!(extracted, expected, "{}|{body}| on {text}", kind.name);
+                assert_eq!(extractor.test(text), result.is_some(), "{}|{body}| on {text}", kind.name);
+            }
+        }
+    }
+}
