@@ -214,7 +214,10 @@ pub(crate) fn check_definitions(deployment: &Compiled<Deployment>, parts: &Parts
         match deployment.program.instantiate(name, &deployment.sources) {
             Ok(flow) if is_checked(&flow) => {}
             Ok(flow) => problems.add(match Plan::new(&flow, &deployment.sources, parts) {
-                Ok(_plan) => tremor_runtime::unlinked(&flow, &deployment.sources),
+                Ok(plan) => {
+                    let unlinked = tremor_runtime::unlinked(&flow, &deployment.sources);
+                    plan.warnings().iter().cloned().chain(unlinked).collect()
+                }
                 Err(found) => found,
             }),
             Err(found) if found.iter().any(|problem| problem.code == codes::MISSING_ARGUMENT) => {}

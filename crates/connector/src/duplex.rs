@@ -23,6 +23,8 @@ pub struct Duplex {
     pub origin: Arc<OriginUri>,
     /// Metadata of the connection's events, unless they bring their own.
     pub meta: Value,
+    /// The port by which the connection's events leave; `None`: `out`.
+    pub exit: Option<Arc<str>>,
     /// What sinks find this connection by.
     pub address: Address,
     /// Time limits.

@@ -159,12 +159,24 @@ impl Inlet {
     /// Opens stream number `stream`. `meta` is the metadata of events that bring none of their own.
     #[must_use]
     pub(crate) fn open(shared: &Arc<SourceShared>, stream: u64, origin: Arc<OriginUri>, meta: Value) -> Self {
+        Self::with_exit(shared, stream, origin, meta, "out")
+    }
+
+    /// The same for a stream whose events leave by port `exit`.
+    #[must_use]
+    pub(crate) fn with_exit(
+        shared: &Arc<SourceShared>,
+        stream: u64,
+        origin: Arc<OriginUri>,
+        meta: Value,
+        exit: &str,
+    ) -> Self {
         Self {
             shared: shared.clone(),
             own: Stream::open(shared, stream, origin, meta),
             others: BTreeMap::new(),
             listener: None,
-            ports: Ports { out: shared.links().open("out"), err: shared.links().open("err") },
+            ports: Ports { out: shared.links().open(exit), err: shared.links().open("err") },
             last: (1, 1),
             begun: None,
         }

@@ -9,7 +9,7 @@ use crate::{
     inlet::SourceShared,
     queued::{QueuedSink, SinkTask},
     reconnect::{Backoff, Policy},
-    spec::{BackoffUse, Built, Environment, Registry, SinkUse, Spec},
+    spec::{BackoffUse, Built, Environment, Exit, Registry, SinkUse, Spec},
     status::{Control, State, Status},
     streams::Streams,
     task::{Parts, SinkHalf, TARGET, Task},
@@ -184,10 +184,17 @@ impl Instance {
     ///
     /// # Errors
     /// If there is no such port.
-    pub fn output(&self, port: &str) -> Result<&'static str, DefinitionError> {
+    pub fn output(&self, port: &str) -> Result<String, DefinitionError> {
         let outputs: &[&str] = if self.source.is_some() { &["out", "err"] } else { &[] };
+        let exits = self.built.exits.iter().map(|exit| exit.name.as_str());
+        let outputs: Vec<&str> = outputs.iter().copied().chain(exits).collect();
         let found = outputs.iter().find(|output| output.eq_ignore_ascii_case(port));
-        found.copied().ok_or_else(|| self.no_port(port, "output", outputs))
+        found.map(|found| (*found).to_owned()).ok_or_else(|| self.no_port(port, "output", &outputs))
+    }
+
+    /// The exits that its configuration names and that lead nowhere.
+    pub fn unlinked_exits(&self) -> impl Iterator<Item = &Exit> {
+        self.built.exits.iter().filter(|exit| !self.links.is_linked(&exit.name))
     }
 
     fn no_port(&self, port: &str, direction: &str, known: &[&str]) -> DefinitionError {
@@ -195,6 +202,8 @@ impl Instance {
             [] => format!("it has no {direction} ports"),
             known => format!("its {direction} ports are `{}`", known.join("`, `")),
         };
+        let near = crate::config::nearest(port, known.iter().copied());
+        let has = near.map_or(has.clone(), |near| format!("{has}; did you mean `{near}`?"));
         DefinitionError::new(format!("{} Invalid port '{port}': {has}", self.alias))
     }
 
@@ -213,7 +222,7 @@ impl Instance {
     /// What it is linked to do: give events, take events.
     #[must_use]
     pub fn linked(&self) -> (bool, bool) {
-        let gives = self.links.is_linked("out") || self.links.is_linked("err");
+        let gives = self.links.is_any_linked();
         (gives, self.sink.as_ref().is_some_and(|sink| sink.is_linked))
     }
 

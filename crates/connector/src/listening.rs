@@ -116,7 +116,8 @@ impl Listening {
         let address = duplex.address.clone();
         let outbox = self.streams.open(stream, &address, &duplex.meta);
         let registered = Registered { streams: self.streams.clone(), stream, address };
-        let inlet = Inlet::open(&self.source, stream, duplex.origin.clone(), duplex.meta.clone());
+        let exit = duplex.exit.as_deref().unwrap_or("out");
+        let inlet = Inlet::with_exit(&self.source, stream, duplex.origin.clone(), duplex.meta.clone(), exit);
         let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);
         Some((connection, registered))
     }

@@ -43,6 +43,12 @@ impl Links {
         self.ports.contains_key(port)
     }
 
+    /// `true` if any port leads anywhere.
+    #[must_use]
+    pub fn is_any_linked(&self) -> bool {
+        !self.ports.is_empty()
+    }
+
     /// Opens the ways of one port.
     #[must_use]
     pub fn open(&self, port: &str) -> Outlet {

@@ -1,6 +1,11 @@
 //! The table of connector kinds.
 
-use crate::{Connector, Dials, SendQueue, config::ConfigError, config::Reader, duplex, streams::Addressing};
+use crate::{
+    Connector, Dials, SendQueue,
+    config::{ConfigError, Key, Reader},
+    duplex,
+    streams::Addressing,
+};
 use std::sync::Arc;
 use tremor_event::IdGenerator;
 
@@ -94,6 +99,17 @@ pub struct Built {
     pub backoff: BackoffUse,
     /// What may wait for one connection; of kinds that have connections.
     pub send_queue: SendQueue,
+    /// Output ports that this instance has besides those of its kind.
+    pub exits: Vec<Exit>,
+}
+
+/// An output port that the configuration of an instance names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Its name, of which case does not matter.
+    pub name: String,
+    /// The keys that lead to where it is named first.
+    pub at: Vec<Key>,
 }
 
 /// Which of the two readings of a `reconnect` policy a kind wants.
@@ -119,6 +135,7 @@ impl Built {
             is_sink: true,
             backoff: BackoffUse::Plain,
             send_queue: SendQueue::default(),
+            exits: Vec::new(),
         }
     }
 }

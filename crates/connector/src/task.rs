@@ -366,7 +366,8 @@ impl Task {
         let Some(outbox) = streams.single() else { return };
         let Address { host, port, .. } = duplex.address.clone();
         let peer = Target { host, port }.to_string();
-        let inlet = Inlet::open(source, 0, duplex.origin.clone(), duplex.meta.clone());
+        let exit = duplex.exit.as_deref().unwrap_or("out");
+        let inlet = Inlet::with_exit(source, 0, duplex.origin.clone(), duplex.meta.clone(), exit);
         let at_work = Connection::new(duplex, inlet, outbox, Unwritten::Keep, &self.parts.beacon, alive);
         let connection = self.parts.connection;
         self.parts.peer = Some(peer);

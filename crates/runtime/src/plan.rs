@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tremor_connector::{
     Definition, DefinitionError, DrainBoard, Environment, ExitSwitch, Instance, Links, OpenRoute, Registry,
 };
-use tremor_diagnostic::{Diagnostic, SourceMap, Span, codes};
+use tremor_diagnostic::{Diagnostic, SourceMap, Span, WarningClass, codes};
 use tremor_event::{Breaker, IdGenerator};
 use tremor_lang::{ConnectorInstance, Endpoint, EndpointKind, Flow, Host, Link, Setting};
 use tremor_pipeline::Environment as Around;
@@ -75,7 +75,9 @@ impl Plan {
         }
         let Linker { connectors, pipelines, .. } = linker;
         pipelines.iter().zip(outputs).for_each(|(node, links)| node.link(links));
-        let warnings = pipelines.iter().flat_map(|node| node.graph().warnings()).cloned().collect();
+        let mut warnings: Vec<_> =
+            pipelines.iter().flat_map(|node| node.graph().warnings()).cloned().collect();
+        warnings.extend(unread_exits(flow, sources, &connectors));
         let alias = flow.alias.name.clone();
         Ok(Self { alias, connectors, pipelines, reports: maker.reports, links: shown, warnings })
     }
@@ -91,6 +93,25 @@ impl Plan {
     pub fn alias(&self) -> &str {
         &self.alias
     }
+}
+
+/// A warning for each output port that a connector's configuration names and nothing reads.
+fn unread_exits(flow: &Flow, sources: &SourceMap, connectors: &[(String, Instance)]) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    for (name, instance) in connectors.iter().filter(|(_, instance)| instance.linked() != (false, false)) {
+        let Some(created) = flow.connectors.iter().find(|created| created.name.name == *name) else {
+            continue;
+        };
+        for exit in instance.unlinked_exits() {
+            let port = &exit.name;
+            let at = locate::key(&exit.at, &created.settings, sources).unwrap_or(created.name.span);
+            let message = format!("Exit `{port}` of connector `{name}` leads nowhere: its events are lost");
+            let hint = format!("Link it with `connect /connector/{name}/{port} to /pipeline/...`");
+            let warning = Diagnostic::warning(WarningClass::Behaviour, codes::UNLINKED, at, message);
+            warnings.push(warning.outer(sources.widen(at, 1)).hint(hint));
+        }
+    }
+    warnings
 }
 
 struct Maker<'a> {
@@ -212,7 +233,7 @@ impl Linker<'_> {
                 let port = instance.output(&link.from.port.name);
                 let port = port.map_err(|error| self.bad_port(&link.from, &error))?;
                 if let Some((_, instance)) = self.connectors.get_mut(index) {
-                    instance.link_output(port, route);
+                    instance.link_output(&port, route);
                 }
                 self.graph.link(graph::Node::Source(index), to.part());
                 self.wires.add_source(index, &link.from.port.name, to);

@@ -150,6 +150,7 @@ pub(crate) fn connection(stream: impl Stream + 'static, conn: u64) -> Duplex {
         protocol: Box::new(Lines::default()),
         origin: Arc::new(OriginUri::default()),
         meta: Value::record(),
+        exit: None,
         address: Address { conn, host: "there".to_owned(), port: 1 },
         limits: Limits { write: Duration::from_secs(30), ..Limits::default() },
     }

@@ -172,6 +172,7 @@ impl Client {
             meta: metadata.text(),
             protocol: Box::new(WebSocket::new(Role::Client, &self.wire, metadata, ())),
             origin: Arc::new(origin),
+            exit: None,
             address,
             limits: self.wire.times,
         })

@@ -94,6 +94,7 @@ impl Shared {
             meta: metadata.text(),
             protocol: Box::new(WebSocket::new(Role::Server, &self.wire, metadata, slot)),
             origin: Arc::new(origin),
+            exit: None,
             address,
             limits: self.wire.times,
         }
