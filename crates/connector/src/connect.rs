@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use std::{io, sync::Arc};
 use thiserror::Error;
 use tremor_event::OriginUri;
+use tremor_value::Value;
 
 /// An attempt that failed.
 #[derive(Debug, Error)]
@@ -62,7 +63,33 @@ pub trait Connector: Send {
 }
 
 /// A handshake under way: ends as a connection, or as the reason why there is none.
-pub type Handshake = BoxFuture<'static, Result<Duplex, String>>;
+pub type Handshake = BoxFuture<'static, Result<Duplex, Refused>>;
+
+/// Why a handshake did not become a connection.
+#[derive(Debug)]
+pub struct Refused {
+    /// For the log.
+    pub cause: String,
+    /// What port `control` is told, if that is anything.
+    pub told: Option<Box<Told>>,
+}
+
+/// An event for port `control` that is of no connection.
+#[derive(Debug)]
+pub struct Told {
+    /// The value.
+    pub record: Value,
+    /// Its metadata.
+    pub meta: Value,
+    /// Where it comes from.
+    pub origin: Arc<OriginUri>,
+}
+
+impl From<String> for Refused {
+    fn from(cause: String) -> Self {
+        Self { cause, told: None }
+    }
+}
 
 /// Accepts connections.
 #[async_trait]

@@ -32,6 +32,7 @@ use tokio::{
     task::yield_now,
     time::{Instant, Sleep, sleep},
 };
+use tremor_value::{Record, Value};
 
 /// A connection on which nothing moved for that long gives its spare memory back.
 const REST_AFTER: Duration = Duration::from_secs(1);
@@ -148,6 +149,9 @@ impl Connection {
     ///
     /// What is rarely done is boxed: an idle connection pays for the largest future in here.
     pub(crate) async fn run(mut self: Box<Self>) -> Ended {
+        if self.inlet.tells() {
+            Box::pin(self.tell_opened()).await;
+        }
         loop {
             let ended = match poll_fn(|cx| self.poll_turn(cx)).await {
                 Turn::Read(Ok(0)) => Some(Ended::broken(Cut::Peer, NO_GOODBYE)),
@@ -299,6 +303,15 @@ impl Connection {
                 Some(Ended::broken(Cut::Peer, error))
             }
         }
+    }
+
+    /// Says on port `control` that the connection is there.
+    async fn tell_opened(&mut self) {
+        let opened = [("kind", Value::from("opened")), ("conn", Value::from(self.address.conn))];
+        let Self { inlet, pump, stream, signals, .. } = self;
+        let told = inlet.tell(Record::from_iter(opened).into());
+        // A connection that broke meanwhile is found broken again.
+        let _broken_or_not = wait_while_writing(told, pump, stream, signals).await;
     }
 
     /// Sends on what was taken, as much as is one batch.

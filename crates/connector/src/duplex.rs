@@ -60,12 +60,19 @@ impl Default for Limits {
 }
 
 /// Why we end a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// The flow stops.
     GoingAway,
     /// The peer takes too long to read what it is sent.
     SlowConsumer,
+    /// This is to be said.
+    Said {
+        /// The code, one that may be sent.
+        code: u16,
+        /// The reason; what does not fit is cut off.
+        reason: Box<str>,
+    },
 }
 
 /// How the byte stream under a connection came to its end.

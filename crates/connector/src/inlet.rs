@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::{task::yield_now, time::Instant};
 use tremor_codec::{DecodeError, DecodedEvent, Decoder, Resolver, Room};
-use tremor_event::{Event, EventBatch, EventId, Issuer, Listener, OriginUri};
+use tremor_event::{Event, EventBatch, EventId, Issuer, Listener, OriginUri, Outcome};
 use tremor_value::{Payload, Record, Value};
 
 /// What all streams of one source share.
@@ -70,6 +70,11 @@ impl SourceShared {
         self.links.get_or_init(Links::default)
     }
 
+    /// Whether anything reads port `control`.
+    pub(crate) fn tells(&self) -> bool {
+        self.links().is_linked(CONTROL)
+    }
+
     /// Says what is lost where nothing reads `err`, unless there were many such lines just now.
     fn tell_unread(&self, errors: &EventBatch) {
         let Some(first) = errors.events.first().filter(|_| !self.links().is_linked("err")) else { return };
@@ -98,6 +103,9 @@ impl SourceShared {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The port by which a connector tells of its connections (`spec/websocket.md` 15).
+pub(crate) const CONTROL: &str = "control";
 
 /// One stream of a source, or several that are read in turns: decodes what was pulled and sends it along the
 /// source's links.
@@ -176,7 +184,7 @@ impl Inlet {
             own: Stream::open(shared, stream, origin, meta),
             others: BTreeMap::new(),
             listener: None,
-            ports: Ports { out: shared.links().open(exit), err: shared.links().open("err") },
+            ports: Ports::new(shared.links().open(exit), shared.links().open("err")),
             last: (1, 1),
             begun: None,
         }
@@ -213,6 +221,7 @@ impl Inlet {
             let issuing = Issuing::of(listener, &intake.items, self.own.position.id, making.pull.number);
             making.pull.issuing = Some(Box::new(issuing));
         }
+        intake.controls = 0;
         let mut items = intake.items.drain(..);
         let mut left = None;
         for item in items.by_ref() {
@@ -302,8 +311,28 @@ impl Inlet {
         ports.send(shared, made).await;
     }
 
-    /// Tells on `err` that the connection of this stream ended badly (`spec/websocket.md` 11): nobody pulled that.
-    pub(crate) async fn closed(&mut self, cause: &str, closed: Value) {
+    /// Whether anything reads port `control`.
+    pub(crate) fn tells(&self) -> bool {
+        self.shared.tells()
+    }
+
+    /// Gives `record` on port `control`, with the metadata of this stream.
+    pub(crate) fn tell(&mut self, record: Value) -> Handed<'_> {
+        let mut making = Making::new(&self.shared, None);
+        making.told(&mut self.own.position, record);
+        let made = making.take_made();
+        self.ports.send(&self.shared, made)
+    }
+
+    /// Tells that the connection of this stream has ended (`spec/websocket.md` 11): nobody pulled that. `err` hears of it
+    /// only if it did not end well.
+    pub(crate) async fn closed(&mut self, cause: &str, closed: Value, clean: bool) {
+        if self.tells() {
+            self.tell(closed.clone()).await;
+        }
+        if clean {
+            return;
+        }
         let mut making = Making::new(&self.shared, None);
         let more = [("pull_id", Value::Null), ("closed", closed)];
         making.failed(&mut self.own.position, None, cause, more);
@@ -375,8 +404,9 @@ impl<'a> Making<'a> {
         }
     }
 
+    /// An event for port `control` ends a batch: so it keeps its place among the others.
     fn has_room(&self) -> bool {
-        self.made.len() < MOST_EVENTS && self.made.bytes() < MOST_BYTES
+        self.made.control.is_none() && self.made.len() < MOST_EVENTS && self.made.bytes() < MOST_BYTES
     }
 
     /// Takes one item of `stream`, as far as there is room; gives what is left of it.
@@ -417,7 +447,7 @@ impl<'a> Making<'a> {
             // What the preprocessors hold; the stream is as new behind it.
             Content::End => decoder.begin_finish(now_ns, room, &mut sink),
             // Values were taken before.
-            Content::Rest { .. } | Content::Value(_) => decoder.go_on(room, &mut sink),
+            Content::Rest { .. } | Content::Value(_) | Content::Control(_) => decoder.go_on(room, &mut sink),
         };
         self.made.out.bytes += step.bytes;
         step.is_last
@@ -429,6 +459,7 @@ impl<'a> Making<'a> {
             Content::Value(made) => self.made(position, meta, *made),
             // A kind that gives bytes requires a codec, so its definition was refused before.
             Content::Bytes(data) => self.made(position, meta, Value::from(data).into()),
+            Content::Control(record) => self.told(position, *record),
             Content::End | Content::Rest { .. } => {}
         }
     }
@@ -510,6 +541,15 @@ impl<'a> Making<'a> {
         }
         self.made.err.bytes += ERROR_BYTES + 2 * message.len();
         self.made.push_err(event);
+    }
+
+    /// What a connector tells of itself leaves by `control`. No listener waits for that.
+    fn told(&mut self, stream: &mut Position, record: Value) {
+        let mut event = self.event(stream, None, Payload::from(record), self.pull.now_ns);
+        if let Some(receipt) = event.receipt.take() {
+            receipt.settle(Outcome::Discarded);
+        }
+        self.made.control = Some(Box::new(event));
     }
 
     fn event(&self, stream: &mut Position, meta: Option<&Value>, payload: Payload, ingest_ns: u64) -> Event {

@@ -185,7 +185,11 @@ impl Instance {
     /// # Errors
     /// If there is no such port.
     pub fn output(&self, port: &str) -> Result<String, DefinitionError> {
-        let outputs: &[&str] = if self.source.is_some() { &["out", "err"] } else { &[] };
+        let outputs: &[&str] = match &self.source {
+            Some(_) if self.spec.has_control() => &["out", "err", "control"],
+            Some(_) => &["out", "err"],
+            None => &[],
+        };
         let exits = self.built.exits.iter().map(|exit| exit.name.as_str());
         let outputs: Vec<&str> = outputs.iter().copied().chain(exits).collect();
         let found = outputs.iter().find(|output| output.eq_ignore_ascii_case(port));

@@ -52,7 +52,7 @@ mod streams;
 mod task;
 mod weight;
 
-pub use connect::{ConnectError, Connected, Connector, Handshake, Listener};
+pub use connect::{ConnectError, Connected, Connector, Handshake, Listener, Refused, Told};
 pub use counters::{Given, SinkTotals};
 pub use deliver::{Deliver, SinkShared};
 pub use dials::{Dials, Turn};

@@ -1,7 +1,7 @@
 //! Accepts connections and runs each in a task of its own.
 
 use crate::{
-    Handshake, Listener,
+    Handshake, Listener, Refused, Told,
     beacon::Beacon,
     connection::{Alive, Connection, Unwritten},
     duplex::Address,
@@ -18,11 +18,14 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{task::JoinSet, time};
+use tokio::{sync::Semaphore, task::JoinSet, time};
 use tracing::{debug, error, info};
 
 /// Wait after the system could not accept, for example because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Refused handshakes that wait at once for port `control` to take the word of them.
+pub(crate) const MOST_TOLD: usize = 64;
 
 /// How often it is said again that nothing can be accepted.
 const REMINDER: Duration = Duration::from_secs(60);
@@ -36,6 +39,8 @@ pub(crate) struct Listening {
     pub(crate) beacon: Beacon,
     pub(crate) next_stream: Arc<AtomicU64>,
     pub(crate) refusals: Arc<Mutex<Quota>>,
+    /// Turns of those who tell that a handshake was refused.
+    pub(crate) telling: Arc<Semaphore>,
 }
 
 impl Listening {
@@ -107,8 +112,11 @@ impl Listening {
         };
         let duplex = match duplex {
             Ok(duplex) => duplex,
-            Err(cause) => {
+            Err(Refused { cause, told }) => {
                 self.refused(&cause);
+                if let Some(told) = told {
+                    self.tell(*told).await;
+                }
                 return None;
             }
         };
@@ -120,6 +128,21 @@ impl Listening {
         let inlet = Inlet::with_exit(&self.source, stream, duplex.origin.clone(), duplex.meta.clone(), exit);
         let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);
         Some((connection, registered))
+    }
+
+    /// Puts what is to be said of a handshake on port `control`. Where that is slow, and many are refused, most are not
+    /// told of: a flood of requests must not fill the memory.
+    async fn tell(&self, told: Told) {
+        if !self.source.tells() {
+            return;
+        }
+        let Ok(_turn) = self.telling.try_acquire() else { return };
+        let stream = self.next_stream.fetch_add(1, Relaxed);
+        let mut inlet = Inlet::open(&self.source, stream, told.origin, told.meta);
+        tokio::select! {
+            () = inlet.tell(told.record) => {}
+            () = self.beacon.stopped() => {}
+        }
     }
 
     fn refused(&self, cause: &str) {

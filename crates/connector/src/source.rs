@@ -10,6 +10,8 @@ use tremor_value::{Bytes, Value};
 #[derive(Debug, Default)]
 pub struct Intake {
     pub(crate) items: Vec<Item>,
+    /// How many of them are for port `control`.
+    pub(crate) controls: usize,
 }
 
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(crate) enum Content {
     Bytes(Bytes),
     /// A finished value; boxed, since most items are bytes and should be small.
     Value(Box<Made>),
+    /// An event for port `control`.
+    Control(Box<Value>),
     /// The stream has ended in good order.
     End,
     /// What is left in the decoder of a chunk, or of the end of the stream (`is_end`).
@@ -101,13 +105,21 @@ impl Intake {
         self.items.push(Item { content: Content::Value(Box::new(made)), at, meta });
     }
 
-    /// How many items there are, and how many bytes those of bytes hold.
+    /// Adds an event for port `control`, with the stream's metadata, between what came before it and what comes behind it.
+    /// Where nothing reads that port it is dropped.
+    pub fn control(&mut self, record: Value) {
+        self.controls += 1;
+        let content = Content::Control(Box::new(record));
+        self.items.push(Item { content, at: At::default(), meta: None });
+    }
+
+    /// How many items there are for the ports that data leaves by, and how many bytes those of bytes hold.
     pub(crate) fn size(&self) -> (u64, u64) {
         let bytes = self.items.iter().map(|item| match &item.content {
             Content::Bytes(data) => data.len() as u64,
-            Content::Value(_) | Content::End | Content::Rest { .. } => 0,
+            Content::Value(_) | Content::Control(_) | Content::End | Content::Rest { .. } => 0,
         });
-        (self.items.len() as u64, bytes.sum())
+        (self.items.len().saturating_sub(self.controls) as u64, bytes.sum())
     }
 
     /// `true` if there is nothing in it.

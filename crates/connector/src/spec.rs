@@ -167,6 +167,14 @@ pub struct Spec {
     pub build: fn(Reader<'_>, &Environment) -> Result<Built, ConfigError>,
 }
 
+impl Spec {
+    /// Whether the source half tells of its connections on a port `control`.
+    #[must_use]
+    pub fn has_control(&self) -> bool {
+        matches!(self.sink, SinkUse::Connections(_))
+    }
+}
+
 /// The kinds that a process knows.
 #[derive(Clone, Default)]
 pub struct Registry {

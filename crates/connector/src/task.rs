@@ -388,6 +388,7 @@ impl Task {
             beacon: self.parts.beacon.clone(),
             next_stream: self.parts.next_stream.clone(),
             refusals: Arc::default(),
+            telling: Arc::new(tokio::sync::Semaphore::new(listening::MOST_TOLD)),
         };
         self.parts.tasks.spawn(listening.run(listener, alive));
     }

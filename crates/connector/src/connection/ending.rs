@@ -61,13 +61,16 @@ impl Connection {
 
     /// The source half is done: flushes it and says so.
     pub(super) async fn end_source(&mut self, ended: Option<&Ended>) {
-        let Some(_alive) = self.alive.take() else { return };
+        let alive = self.alive.take();
         let closed = ended.map(|ended| self.closed(ended.cut));
         let cause = ended.map_or("", |ended| ended.cause.as_str());
         let end = async {
-            self.inlet.end().await;
-            if let Some(closed) = closed.filter(|closed| !closed.1) {
-                self.inlet.closed(cause, closed.0).await;
+            if alive.is_some() {
+                self.inlet.end().await;
+            }
+            // Behind a drain the end is told, too: what is linked to port `control` is there until the flow stops.
+            if let Some((record, clean)) = closed {
+                self.inlet.closed(cause, record, clean || alive.is_none()).await;
             }
         };
         tokio::select! {

@@ -1,16 +1,18 @@
-//! Sends what an inlet made on by its two ports.
+//! Sends what an inlet made on by its ports.
 
-use super::{Relaxed, SourceShared};
-use crate::{Handed, route::Outlet};
+use super::{CONTROL, Relaxed, SourceShared};
+use crate::{Handed, route::Outlet, weight::weight};
 use tremor_event::{Event, EventBatch};
 
-/// What was made at one go: one batch for each port.
+/// What was made at one go: one batch for each port of data, and behind those an event for port `control`.
 #[derive(Default)]
 pub(super) struct Batches {
     pub(super) out: EventBatch,
     pub(super) err: EventBatch,
     /// For each event on `err`: how many on `out` came before it.
     err_behind: Vec<usize>,
+    /// Boxed, since it is rare.
+    pub(super) control: Option<Box<Event>>,
 }
 
 impl Batches {
@@ -30,19 +32,59 @@ impl Batches {
     }
 }
 
-/// The opened ways of both ports.
+/// The opened ways of the ports.
 pub(super) struct Ports {
-    pub(super) out: Outlet,
-    pub(super) err: Outlet,
+    out: Outlet,
+    err: Outlet,
+    /// That of port `control`, once there was something for it.
+    control: Option<Box<Outlet>>,
 }
 
 impl Ports {
-    pub(super) fn send(&mut self, shared: &SourceShared, batches: Batches) -> Handed<'_> {
+    pub(super) fn new(out: Outlet, err: Outlet) -> Self {
+        Self { out, err, control: None }
+    }
+
+    pub(super) fn send(&mut self, shared: &SourceShared, mut batches: Batches) -> Handed<'_> {
+        if let Some(told) = batches.control.take() {
+            return self.send_and_tell(shared, batches, *told);
+        }
+        self.send_data(shared, batches)
+    }
+
+    /// Behind what came before it, `told` goes to port `control`, if that leads anywhere.
+    fn send_and_tell(&mut self, shared: &SourceShared, batches: Batches, told: Event) -> Handed<'_> {
+        if !shared.tells() {
+            return self.send_data(shared, batches);
+        }
+        self.control.get_or_insert_with(|| Box::new(shared.links().open(CONTROL)));
+        let bytes = weight(told.payload.value());
+        let told = EventBatch { events: vec![told], bytes };
+        if batches.len() == 0 {
+            return self.tell(told);
+        }
         shared.counters.out.fetch_add(batches.out.len() as u64, Relaxed);
+        shared.counters.err.fetch_add(batches.err.len() as u64, Relaxed);
+        Handed::later(async move {
+            self.send_counted(batches).await;
+            self.tell(told).await;
+        })
+    }
+
+    fn tell(&mut self, told: EventBatch) -> Handed<'_> {
+        self.control.as_mut().map_or_else(Handed::done, |control| control.send(told))
+    }
+
+    fn send_data(&mut self, shared: &SourceShared, batches: Batches) -> Handed<'_> {
+        shared.counters.out.fetch_add(batches.out.len() as u64, Relaxed);
+        shared.counters.err.fetch_add(batches.err.len() as u64, Relaxed);
+        self.send_counted(batches)
+    }
+
+    fn send_counted(&mut self, batches: Batches) -> Handed<'_> {
         if batches.err.is_empty() {
             return self.out.send(batches.out);
         }
-        shared.counters.err.fetch_add(batches.err.len() as u64, Relaxed);
         if !batches.out.is_empty() && self.out.is_linked() && self.err.is_linked() {
             return Handed::later(self.send_in_order(batches));
         }
@@ -54,7 +96,7 @@ impl Ports {
     /// Both ports may lead to one place, and the events of a stream keep their order there (`spec/runtime.md` 2.2): a batch
     /// ends where the port changes.
     async fn send_in_order(&mut self, batches: Batches) {
-        let Batches { out, err, err_behind } = batches;
+        let Batches { out, err, err_behind, .. } = batches;
         let (mut out, mut err) = (Pieces::of(out), Pieces::of(err));
         let (mut sent, mut behind) = (0, err_behind.into_iter().peekable());
         while let Some(before) = behind.next() {

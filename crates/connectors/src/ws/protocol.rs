@@ -19,7 +19,7 @@ pub(super) struct WebSocket<Slot> {
     incoming: Vec<Incoming>,
     metadata: Metadata,
     /// Code and reason of the goodbye that was ours.
-    said: Option<(u16, &'static str)>,
+    said: Option<Box<(u16, Box<str>)>>,
     /// What the peer is told last; boxed, since only a connection that ends has it.
     leave: Option<Box<CloseAnswer>>,
     /// Held as long as the connection lives.
@@ -117,13 +117,14 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 
     fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool {
         let (code, reason) = match (ending, self.role) {
-            (Ending::SlowConsumer, _) => (1008, "slow consumer"),
-            (Ending::GoingAway, Role::Server) => (1001, ""),
-            (Ending::GoingAway, Role::Client) => (1000, ""),
+            (Ending::SlowConsumer, _) => (1008, "slow consumer".into()),
+            (Ending::GoingAway, Role::Server) => (1001, "".into()),
+            (Ending::GoingAway, Role::Client) => (1000, "".into()),
+            (Ending::Said { code, reason }, _) => (code, reason),
         };
-        let Some(answer) = self.closing.start(code, reason) else { return false };
+        let Some(answer) = self.closing.start(code, &reason) else { return false };
         let said = self.say(answer, out);
-        self.said = said.then_some((code, reason));
+        self.said = said.then(|| Box::new((code, reason)));
         said
     }
 
@@ -135,10 +136,11 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             Cut::Timeout => End::Timeout,
         });
         let (clean, by) = (outcome.clean, outcome.by.as_str());
-        match self.said {
+        match self.said.take() {
             // The peer did not answer, which says nothing of why we have ended it.
-            Some((code, reason)) if !clean && cut == Cut::Local => {
-                Closed { code, reason: reason.to_owned(), clean, by }
+            Some(said) if !clean && cut == Cut::Local => {
+                let (code, reason) = *said;
+                Closed { code, reason: reason.into(), clean, by }
             }
             _ => Closed { code: outcome.code, reason: outcome.reason, clean, by },
         }

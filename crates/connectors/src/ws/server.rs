@@ -132,7 +132,7 @@ impl Listener for Accepting {
         let shared = self.shared.clone();
         Ok(Box::pin(async move {
             let opened = shared.open(tcp, peer).await;
-            opened.map_err(|cause| format!("{peer}: {cause}"))
+            opened.map_err(|not_opened| shared.refused(not_opened, peer))
         }))
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Subject {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Linked {
     Fully,
+    /// Port `control` too.
+    WithControl,
     /// Nothing takes what it gives.
     InputOnly,
 }
@@ -100,8 +102,9 @@ impl Subject {
         let mut instance = Instance::create(definition, &environment, &registry, &codecs, &board)?;
         let (record, seen) = unbounded_channel();
         let mut gate = None;
-        if let Some((source, own_gate)) = instance.source().filter(|_| linked == Linked::Fully) {
-            for port in ["out", "err"] {
+        if let Some((source, own_gate)) = instance.source().filter(|_| linked != Linked::InputOnly) {
+            let control = (linked == Linked::WithControl).then_some("control");
+            for port in ["out", "err"].into_iter().chain(control) {
                 let route = Recorder { port, record: record.clone(), board: board.clone() };
                 instance.link_output(port, Arc::new(route));
                 board.expect(source, BEHIND);
@@ -120,7 +123,11 @@ impl Subject {
 
     /// The same, started, with the sink behind it ready.
     pub(crate) async fn started(definition: &Definition) -> Self {
-        let subject = Self::new(definition, Linked::Fully).unwrap();
+        Self::started_with(definition, Linked::Fully).await
+    }
+
+    pub(crate) async fn started_with(definition: &Definition, linked: Linked) -> Self {
+        let subject = Self::new(definition, linked).unwrap();
         within(subject.handle.start()).await.unwrap();
         subject.open();
         subject
@@ -180,6 +187,14 @@ impl Subject {
         match self.next().await {
             Seen::Event("out", event) => event,
             other => panic!("not an event on `out`: {other:?}"),
+        }
+    }
+
+    /// The next event, which has to come on `control`.
+    pub(crate) async fn next_told(&mut self) -> Event {
+        match self.next().await {
+            Seen::Event("control", event) => event,
+            other => panic!("not an event on `control`: {other:?}"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! From an accepted socket to the 101 (`spec/websocket.md` 3).
 
-use super::{SPEC, Shared};
+use super::{SPEC, Shared, refusing::NotOpened};
 use crate::ws::{Metadata, peer_record, protocol::WebSocket, read_more};
 use bytes::BytesMut;
 use std::{net::SocketAddr, sync::Arc};
@@ -20,14 +20,14 @@ const RETRY_AFTER_S: u64 = 5;
 
 impl Shared {
     /// Everything from the accepted socket to the 101, under one deadline.
-    pub(super) async fn open(&self, tcp: TcpStream, peer: SocketAddr) -> Result<Duplex, String> {
+    pub(super) async fn open(&self, tcp: TcpStream, peer: SocketAddr) -> Result<Duplex, NotOpened> {
         let deadline = self.wire.open_handshake.map(|limit| Instant::now() + limit);
         self.socket.apply_to_accepted(&tcp).map_err(|error| error.to_string())?;
         let Ok(_pending) = self.caps.handshakes.try_acquire() else {
             // Whoever expects TLS would not understand an answer, and a handshake is what there is no room for.
             return Err(match self.tls {
                 None => self.refuse(Box::new(tcp), &Reject::unavailable(RETRY_AFTER_S)).await,
-                Some(_) => "too many handshakes are under way".to_owned(),
+                Some(_) => "too many handshakes are under way".into(),
             });
         };
         let mut stream: Box<dyn Stream> = match &self.tls {
@@ -45,7 +45,7 @@ impl Shared {
         let request = match within(deadline, read_request(&mut handshake, &mut stream, &mut input)).await {
             Some(Ok(request)) => request,
             Some(Err(Failure::Refused(reject))) => return Err(self.refuse(stream, &reject).await),
-            Some(Err(Failure::Gone(cause))) => return Err(cause),
+            Some(Err(Failure::Gone(cause))) => return Err(cause.into()),
             None if handshake.has_begun() => return Err(self.refuse(stream, &Reject::timeout()).await),
             None => return Err("no request in time".into()),
         };
@@ -83,11 +83,7 @@ impl Shared {
             of_connection.insert("protocol", protocol);
         }
         let metadata = Metadata::new(SPEC.name, of_connection);
-        let origin = OriginUri {
-            port: Some(address.port),
-            path: vec![self.port.to_string()],
-            ..OriginUri::new("tremor-ws-server", address.host.clone())
-        };
+        let origin = self.origin(address.host.clone(), address.port);
         Duplex {
             stream,
             input,
@@ -97,6 +93,17 @@ impl Shared {
             exit: None,
             address,
             limits: self.wire.times,
+        }
+    }
+}
+
+impl Shared {
+    /// Of what comes from a peer.
+    pub(super) fn origin(&self, host: String, port: u16) -> OriginUri {
+        OriginUri {
+            port: Some(port),
+            path: vec![self.port.to_string()],
+            ..OriginUri::new("tremor-ws-server", host)
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Answers other than the 101.
 
-use super::Shared;
-use std::{io, time::Duration};
+use super::{SPEC, Shared};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
-use tremor_connector::duplex::Stream;
+use tremor_connector::{Refused, Told, duplex::Stream};
+use tremor_value::{Record, Value};
 use tremor_ws::Reject;
 
 /// How long a refused peer may take to read the answer.
@@ -14,7 +15,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Answers a request that is not granted, and gives the peer a moment to read it.
-    pub(super) async fn refuse(&self, mut stream: Box<dyn Stream>, reject: &Reject) -> String {
+    pub(super) async fn refuse(&self, mut stream: Box<dyn Stream>, reject: &Reject) -> NotOpened {
         let answer = reject.to_bytes(&self.answers.reject);
         let said = async {
             stream.write_all(&answer).await?;
@@ -25,6 +26,45 @@ impl Shared {
         };
         // Whether it was read or not, the connection is over.
         let _over = timeout(LINGER, said).await;
-        format!("answered {}: {}", reject.status, reject.reason)
+        NotOpened {
+            cause: format!("answered {}: {}", reject.status, reject.reason),
+            answered: Some((reject.status, reject.label)),
+        }
+    }
+
+    /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered
+    /// (`spec/websocket.md` 15).
+    pub(super) fn refused(&self, not_opened: NotOpened, peer: SocketAddr) -> Refused {
+        let host = peer.ip().to_canonical().to_string();
+        let told = not_opened.answered.map(|(status, label)| {
+            let record = Record::from_iter([
+                ("kind", Value::from("rejected")),
+                ("status", Value::from(u64::from(status))),
+                ("reason", Value::from(label)),
+            ]);
+            let of_peer = Record::from_iter([
+                ("host", Value::from(host.as_str())),
+                ("port", Value::from(u64::from(peer.port()))),
+            ]);
+            let of_request =
+                Record::from_iter([("tls", Value::from(self.tls.is_some())), ("peer", of_peer.into())]);
+            let origin = Arc::new(self.origin(host, peer.port()));
+            let meta = Record::from_iter([(SPEC.name, Value::from(of_request))]).into();
+            Box::new(Told { record: record.into(), meta, origin })
+        });
+        Refused { cause: format!("{peer}: {}", not_opened.cause), told }
+    }
+}
+
+/// Why an accepted socket did not become a connection.
+pub(super) struct NotOpened {
+    cause: String,
+    /// Status and label of the answer, if there was one.
+    answered: Option<(u16, &'static str)>,
+}
+
+impl<T: Into<String>> From<T> for NotOpened {
+    fn from(cause: T) -> Self {
+        Self { cause: cause.into(), answered: None }
     }
 }

@@ -1,0 +1,82 @@
+//! Port `control`: what is told of connections.
+
+use super::peers::{Port, close_code, of_server, server_definition, text};
+use crate::harness::{Linked, Subject, json};
+use async_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
+use tremor_event::Event;
+use tremor_value::Value;
+
+/// A server whose port `control` leads somewhere.
+async fn server(more: &str) -> (Subject, Port) {
+    let port = Port::reserve();
+    let subject = Subject::started_with(&server_definition(&port, more), Linked::WithControl).await;
+    (subject, port)
+}
+
+fn member(event: &Event, name: &str) -> Value {
+    event.payload.value().get(name).cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_connection_is_told_of_when_it_opens_and_when_it_has_closed() {
+    let (mut subject, port) = server("").await;
+    let mut ws = port.client().await;
+    let opened = subject.next_told().await;
+    let conn = of_server(&opened).get("conn").unwrap().clone();
+    assert_eq!(opened.payload.value().to_string(), format!(r#"{{"kind":"opened","conn":{conn}}}"#));
+    ws.send(text(12_345)).await.unwrap();
+    let message = subject.next_event().await;
+    assert_eq!(opened.meta, message.meta, "it has the metadata of its connection");
+    assert!(opened.id != message.id && opened.id.stream == message.id.stream);
+
+    let frame = CloseFrame { code: CloseCode::Library(4002), reason: "enough".into() };
+    ws.send(Message::Close(Some(frame))).await.unwrap();
+    assert_eq!(close_code(&mut ws).await, 1000, "which is the answer");
+    drop(ws);
+    let closed = subject.next_told().await;
+    for (name, expected) in [
+        ("kind", r#""closed""#),
+        ("conn", &conn.to_string()),
+        ("code", "4002"),
+        ("reason", r#""enough""#),
+        ("clean", "true"),
+        ("by", r#""peer""#),
+        ("in", r#"{"messages":1,"bytes":5}"#),
+        ("out", r#"{"messages":0,"bytes":0}"#),
+    ] {
+        assert_eq!(member(&closed, name).to_string(), expected, "{name}");
+    }
+    assert!(member(&closed, "duration_ns").as_u64().is_some_and(|duration| duration > 0));
+    assert_eq!(closed.meta, message.meta);
+}
+
+#[tokio::test]
+async fn an_end_that_was_not_clean_is_told_on_both_ports() {
+    let (mut subject, port) = server("").await;
+    let ws = port.client().await;
+    subject.next_told().await;
+    drop(ws);
+    let closed = subject.next_told().await;
+    assert_eq!((member(&closed, "code"), member(&closed, "clean")), (1006.into(), false.into()));
+    let crate::harness::Seen::Event("err", failed) = subject.next().await else { panic!("nothing on `err`") };
+    assert_eq!(member(&failed, "closed"), *closed.payload.value());
+}
+
+#[tokio::test]
+async fn a_refused_handshake_is_told_of_with_status_and_reason() {
+    let (mut subject, port) = server("").await;
+    let answer = port.ask("GET /a/../b HTTP/1.1\r\nHost: here\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    let rejected = subject.next_told().await;
+    assert_eq!((member(&rejected, "kind"), member(&rejected, "status")), ("rejected".into(), 426.into()));
+    assert!(member(&rejected, "reason").as_str().is_some_and(|reason| !reason.is_empty()));
+    let of_request = of_server(&rejected);
+    assert_eq!(of_request.get("peer").and_then(|peer| peer.get("host")), Some(&"127.0.0.1".into()));
+    assert_eq!(of_request.get("conn"), None, "there was no connection");
+    // Others are not concerned.
+    let _ws = port.client().await;
+    assert_eq!(member(&subject.next_told().await, "kind"), json(r#""opened""#));
+}
