@@ -79,6 +79,7 @@ fn cases() -> Vec<Case> {
                 case _ => "fine"
             end"#,
         ),
+        Case { name: "extract", source: extractors() },
         case("for", r##"for event.request of case (k, v) when k != "agent" => {"#{k}": v} into {} end"##),
         case(
             "functions",
@@ -128,6 +129,21 @@ fn match_guards() -> String {
         );
     }
     script + "case _ => 0 end"
+}
+
+/// Twenty arms of globs and regular expressions, of which the last but one matches and is taken apart.
+fn extractors() -> String {
+    let mut script = "match event.message of\n".to_owned();
+    for arm in 0..6 {
+        let _infallible = writeln!(
+            script,
+            "case ~ glob|downstream {arm}*| => {arm}\ncase ~ glob|*moved to primary-{arm}*| => {arm}\ncase ~ re|retry ({arm}\\|x{arm}+) times| => {arm}"
+        );
+    }
+    script
+        + r"case ~ glob|upstream [!c]*| => 18
+            case x = ~ re|after (?<why>\\w+) retry in zone (?<zone>[-a-z]+)| => x
+            case _ => 20 end"
 }
 
 fn compile(source: &str) -> Script {

@@ -4,6 +4,7 @@
 //! shared by all that is compiled together.
 
 mod glob;
+mod reach;
 mod regex;
 mod text;
 
@@ -132,6 +133,12 @@ impl Extractors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        Compiler, Context, Embedded, Functions, Outcome, Script,
+        ir::{Expr, FieldTest, Pattern, Stmt},
+    };
+    use proptest::prelude::*;
+    use tremor_value::Payload;
 
     #[test]
     fn examples_hold() {
@@ -144,6 +151,93 @@ mod tests {
                 assert_eq!(extracted, expected, "{}|{body}| on {text}", kind.name);
                 assert_eq!(extractor.test(text), result.is_some(), "{}|{body}| on {text}", kind.name);
             }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever body and text are: no panic, and whether the result is needed makes no difference.
+        #[test]
+        fn tests_and_results_agree(
+            kind in prop::sample::select(KINDS),
+            body in prop_oneof!["", "[a-c%{}:=, _?&+*\\[\\]()<>|\\\\./0-9dHMSYP-]{0,16}", "\\PC{0,8}"],
+            text in prop_oneof!["[a-c =:,;/.0-9\"{}\\[\\]-]{0,24}", "\\PC{0,8}"],
+        ) {
+            if let Ok(extractor) = (kind.compile)(&body) {
+                let (test, result) = (extractor.test(&text), extractor.extract(&text, 1));
+                if kind.name != "base64" || !test {
+                    prop_assert_eq!(test, result.is_some(), "{}", kind.name);
+                }
+            }
+        }
+    }
+
+    fn compile(source: &str) -> Script {
+        let compiler = Compiler::new(Arc::new(Embedded::new("lib")), Arc::new(Functions::default()));
+        compiler.compile_script("t", source).unwrap().program
+    }
+
+    /// The extractors that the patterns of the script's first statement hold.
+    fn held(script: &Script) -> Vec<Arc<dyn Extractor>> {
+        let Some(Stmt::Match(match_)) = script.body.first() else { panic!("no match") };
+        let mut held = Vec::new();
+        for clause in &match_.clauses {
+            match &clause.pattern {
+                Pattern::Extract(extractor) => held.push(Arc::clone(extractor)),
+                Pattern::Record(fields) => held.extend(fields.iter().filter_map(|field| match &field.test {
+                    FieldTest::Extract(_, extractor) => Some(Arc::clone(extractor)),
+                    _ => None,
+                })),
+                Pattern::Any | Pattern::Equals(Expr::Const(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        held
+    }
+
+    #[test]
+    fn a_body_is_compiled_once() {
+        let before = regex::tests::COMPILED.get();
+        let script = compile(
+            "match event.a of case ~ re|a+| => let x = 1 case ~ RE|a+| => let x = 2 case ~ rerg|a+| => let x = 3
+             case %{ k ~= re|a+|, l ~= re|b| } => let x = 4 case ~ glob|?c| => let x = 5 case _ => let x = 6 end;
+             match event.a of case x = ~ re|a+| => x case _ => 0 end",
+        );
+        // `re|a+|`, `rerg|a+|`, `re|b|`, `glob|?c|`.
+        assert_eq!(regex::tests::COMPILED.get() - before, 4);
+        let held = held(&script);
+        assert_eq!(held.len(), 6);
+        for (left, right, shared) in [(0, 1, true), (0, 3, true), (0, 2, false), (0, 4, false), (2, 5, false)]
+        {
+            assert_eq!(Arc::ptr_eq(&held[left], &held[right]), shared, "{left} {right}");
+        }
+        for number in 0..1_000 {
+            let event = format!(r#"{{"a": "{}c"}}"#, ["a", "b", "xx", ""][number % 4]);
+            let mut event = Payload::from(Value::from_json_str(&event).unwrap());
+            let context = Context::new(0, None, None);
+            let (mut meta, mut state) = (Value::Null, Value::Null);
+            let outcome = script.run(&mut event, &mut meta, &mut state, &Value::Null, &context).unwrap();
+            let expected = if number % 4 == 0 { "{}" } else { "0" };
+            assert!(matches!(outcome, Outcome::Emit { value, .. } if value.to_string() == expected));
+        }
+        assert_eq!(regex::tests::COMPILED.get() - before, 4);
+    }
+
+    #[test]
+    fn what_does_not_compile_is_tried_once_too() {
+        let mut extractors = Extractors::new(KINDS);
+        let before = regex::tests::COMPILED.get();
+        let first = extractors.get("re", "(").unwrap_err();
+        assert_eq!(extractors.get("rE", "(").unwrap_err(), first);
+        assert_eq!(regex::tests::COMPILED.get() - before, 1);
+    }
+
+    #[test]
+    fn names_are_in_lower_case_and_once() {
+        for (index, kind) in KINDS.iter().enumerate() {
+            assert_eq!(kind.name, kind.name.to_lowercase());
+            assert!(KINDS.iter().skip(index + 1).all(|other| other.name != kind.name), "{}", kind.name);
         }
     }
 }

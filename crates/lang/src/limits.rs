@@ -19,7 +19,7 @@ pub fn limits() -> Vec<Limit> {
     vec![
         limit("Calls of functions and rounds of `for` for one event", function::STEPS_PER_EVENT.into()),
         limit(
-            "Values that are copied into others, compared or written as text for one event. Nested values count one by one, \
+            "Values that are copied into others, compared, written as text, or looked at and made by extractors, for one event. Nested values count one by one, \
              text counts one for every 16 bytes. What is changed where it stands (`let x = patch x of … end`, \
              `let x = merge x of … end`, `let x = x + …`) counts only what is added, unless another name holds it too",
             wide(function::VALUES_PER_EVENT),

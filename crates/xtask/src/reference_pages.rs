@@ -4,6 +4,7 @@ mod cli;
 mod codecs;
 mod connectors;
 mod errors;
+mod extractors;
 mod library;
 mod markdown;
 mod operators;
@@ -67,6 +68,7 @@ fn pages(root: &Path) -> Result<Vec<(&'static str, String)>> {
         ("postprocessors.md", codecs::postprocessors(&registry)),
         ("cli.md", cli::page()),
         ("library.md", library::page(&root.join("lib"), &root.join("tests/lib"))?),
+        ("extractors.md", extractors::page()),
         ("errors.md", errors::page()),
     ])
 }
@@ -84,6 +86,7 @@ fn index() -> String {
          - [Postprocessors](postprocessors.md): what happens to bytes after they were encoded\n\
          - [Command line](cli.md): every command with its options\n\
          - [Library](library.md): modules, functions and definitions for flows and scripts\n\
+         - [Extractors](extractors.md): what patterns ask of texts and take out of them\n\
          - [Errors and warnings](errors.md): the conditions that reports are about\n",
     );
     page

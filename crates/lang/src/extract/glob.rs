@@ -64,6 +64,9 @@ impl Stars {
     }
 }
 
+/// Whatever the glob, its translation is a regular expression.
+const TOO_LARGE: &str = "it is too large, it has thousands of `?` or `[…]`";
+
 /// A piece of a glob.
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
@@ -90,7 +93,8 @@ impl Glob {
                 Token::Char(c) => texts.iter_mut().next_back().into_iter().for_each(|text| text.push(*c)),
                 Token::Run => texts.push(String::new()),
                 Token::One | Token::Components | Token::Class { .. } => {
-                    return regex::compile(&pattern(&tokens)).map(Self::Regex);
+                    let regex = regex::compile(&pattern(&tokens));
+                    return regex.map(Self::Regex).map_err(|_| TOO_LARGE.to_owned());
                 }
             }
         }
@@ -217,5 +221,134 @@ fn push_char(c: char, pattern: &mut String) {
         pattern.push(c);
     } else {
         pattern.push_str(&format!("\\x{{{:x}}}", u32::from(c)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What the tokens mean, tried out.
+    fn matches(tokens: &[Token], text: &[char]) -> bool {
+        let Some((token, rest)) = tokens.split_first() else { return text.is_empty() };
+        let one = |holds: &dyn Fn(char) -> bool| match text.split_first() {
+            Some((c, after)) => holds(*c) && matches(rest, after),
+            None => false,
+        };
+        match token {
+            Token::Char(expected) => one(&|c| c == *expected),
+            Token::One => one(&|_| true),
+            Token::Class { negated, ranges } => {
+                one(&|c| ranges.iter().any(|(from, to)| (*from..=*to).contains(&c)) != *negated)
+            }
+            Token::Run => (0..=text.len()).any(|at| matches(rest, &text[at..])),
+            Token::Components => {
+                let starts = (1..=text.len()).filter(|at| text[at - 1] == '/');
+                starts.chain([0]).any(|at| matches(rest, &text[at..]))
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_glob_means_what_its_pieces_mean(
+            body in "[ab*?\\[\\]!/é-]{0,7}",
+            text in "[abcé/\\n.\\[\\]!*-]{0,7}",
+        ) {
+            if let Ok(glob) = Glob::new(&body) {
+                let chars: Vec<char> = text.chars().collect();
+                prop_assert_eq!(glob.test(&text), matches(&tokens(&body).unwrap(), &chars), "{:?}", glob);
+            }
+        }
+
+        #[test]
+        fn stars_alone_mean_the_same_without_a_regular_expression(
+            body in "[ab/*]{0,8}",
+            text in "[ab/]{0,10}",
+        ) {
+            if let Ok(tokens) = tokens(&body) {
+                let regex = regex::compile(&pattern(&tokens)).unwrap();
+                let glob = Glob::new(&body).unwrap();
+                prop_assert_eq!(glob.test(&text), regex.is_match(&text), "{:?}", glob);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(body: &str, yes: &[&str], no: &[&str]) {
+        let glob = Glob::new(body).unwrap();
+        for (texts, expected) in [(yes, true), (no, false)] {
+            for text in texts {
+                assert_eq!(glob.test(text), expected, "{body} on {text:?}: {glob:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn runs_and_single_characters() {
+        check("", &[""], &["a"]);
+        check("*", &["", "a/b.c", "\n"], &[]);
+        check("abc", &["abc"], &["ab", "abcd", "ABC"]);
+        check("abc*", &["abc", "abcd/e"], &["xabc", "ab"]);
+        check("*abc", &["abc", "x/abc"], &["abcd"]);
+        check("a*b*c", &["abc", "axxbxxc", "abcbc"], &["acb", "ac"]);
+        check("ab*ba", &["abba", "abxba"], &["aba"]);
+        check("?", &["a", "é", "\n", "/"], &["", "ab"]);
+        check("c?t*", &["cats", "cut"], &["ct", "acat"]);
+        check("a.b", &["a.b"], &["axb"]);
+    }
+
+    #[test]
+    fn classes() {
+        check("[abc]", &["a", "c"], &["d", "", "ab"]);
+        check("[a-cx]", &["b", "x"], &["d", "-"]);
+        check("[!a-c]", &["d", "-", "\n"], &["b", ""]);
+        // The [fix] of the specification: not the text `[!a]`.
+        check("[!a]*", &["b", "bc", "!"], &["a", "ab", ""]);
+        check("x[*]y", &["x*y"], &["xzy"]);
+        check("[[]", &["["], &["]"]);
+        check("[]]", &["]"], &["["]);
+        check("[!]]", &["["], &["]"]);
+        check("[a-]", &["a", "-"], &["b"]);
+        check("[?^&~\\]", &["?", "^", "&", "~", "\\"], &["a"]);
+        check("[a!]", &["!"], &["b"]);
+    }
+
+    #[test]
+    fn components_of_paths() {
+        check("**", &["", "a/b"], &[]);
+        check("**/x", &["x", "a/x", "a/b/x"], &["ax", "x/a"]);
+        check("a/**/b", &["a/b", "a/x/b", "a/x/y/b"], &["ab", "a/xb", "a"]);
+        check("a/**", &["a/", "a/b/c"], &["a", "ab"]);
+        check("**/**/x", &["x", "a/x"], &["ax"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (body, part) in [
+            ("a**", "whole component"),
+            ("**a", "whole component"),
+            ("a/**b", "whole component"),
+            ("***", "no `***`"),
+            ("[a", "not closed"),
+            ("[]", "not closed"),
+            ("[!]", "not closed"),
+            ("[", "not closed"),
+            ("[z-a]", "write `a-z`"),
+        ] {
+            let error = Glob::new(body).unwrap_err();
+            assert!(error.contains(part), "{body}: {error}");
+        }
+        assert_eq!(Glob::new(&"?".repeat(100_000)).unwrap_err(), TOO_LARGE);
+    }
+
+    #[test]
+    fn common_globs_need_no_regular_expression() {
+        for body in ["abc", "abc*", "*abc", "*abc*", "a*b*c", "**", "*"] {
+            assert!(!matches!(Glob::new(body).unwrap(), Glob::Regex(_)), "{body}");
+        }
     }
 }

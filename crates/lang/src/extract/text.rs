@@ -66,3 +66,42 @@ impl Extractor for Json {
         Parser::new().parse(text.as_bytes()).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn bytes_that_are_no_text_match_and_have_no_result() {
+        assert!(Base64.test("/w=="));
+        assert_eq!(Base64.extract("/w==", 0), None);
+        assert!(!Base64.test("aGk=="));
+        assert!(Base64.test(""));
+    }
+
+    #[test]
+    fn one_json_value_and_nothing_else() {
+        let deep = "[".repeat(100_000);
+        for (text, expected) in [
+            (" 1 ", true),
+            ("1 2", false),
+            ("", false),
+            ("1e999", false),
+            ("[1]x", false),
+            (deep.as_str(), false),
+        ] {
+            assert_eq!(Json.test(text), expected);
+            assert_eq!(Json.extract(text, 0).is_some(), expected);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn json_is_tested_as_it_is_parsed(text in "[\\[\\]{}\",:0-9.eE+a\\\\u -]{0,12}") {
+            prop_assert_eq!(Json.test(&text), Json.extract(&text, 0).is_some());
+        }
+    }
+}

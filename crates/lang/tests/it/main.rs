@@ -11,6 +11,7 @@ mod deploy;
 mod documents;
 mod errors;
 mod expressions;
+mod extractors;
 mod in_place;
 mod limits;
 mod modules;

@@ -119,6 +119,14 @@ pub(super) const PARTS: &[Part] = &[
         function: "measured",
     },
     Part {
+        name: "script extract",
+        what: "a `match` with twenty arms of globs and regular expressions, without parsing",
+        package: "tremor-lang",
+        bench: "scripts",
+        arguments: &["extract", "--once"],
+        function: "measured",
+    },
+    Part {
         name: "script interpolate",
         what: "a string with four interpolations, without parsing",
         package: "tremor-lang",
