@@ -123,6 +123,33 @@ class Guides(Case):
         tested = self.do("test", "integration", ".")
         self.assertEqual(tested.returncode, 0, tested.stdout + tested.stderr)
 
+    def test_the_texts_are_taken_apart_as_written(self) -> None:
+        page = Blocks(ROOT / "docs/guides/extractors.md")
+        (self.folder / "app.log").write_text(page.after("Write `app.log`"))
+        script = page.after("and `lines.tremor`")
+        (self.folder / "lines.tremor").write_text(script)
+        records = self.assert_prints(page.after("The event is a line"))
+        (self.folder / "lines.json").write_text(records)
+        (self.folder / "fields.tremor").write_text(page.after("Write `fields.tremor`"))
+        self.assert_prints(page.after("With these records"))
+
+        right, wrong = r"(?<day>\\S+) (?<level>WARN\|ERROR) (?<part>\\w+)", r"(?<day>\\S+"
+        self.assertIn(right, script)
+        (self.folder / "lines.tremor").write_text(script.replace(right, wrong))
+        checked = self.do("check", "lines.tremor")
+        self.assertEqual(checked.returncode, 1)
+        lines = "\n".join(line.rstrip() for line in checked.stderr.splitlines())
+        report = page.after("A body that is wrong")
+        self.assertIn("\n".join(line.rstrip() for line in report.splitlines()), lines)
+
+    def assert_prints(self, session: str) -> str:
+        """`session` is a command and what it prints."""
+        command, _, shown = session.partition("\n")
+        self.assertEqual(command[:9], "$ tremor ")
+        done = self.do(*command[9:].split())
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, shown, ""))
+        return shown
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -37,7 +37,7 @@ fn expression() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|e| format!("(present ({e}).a)")),
             inner.clone().prop_map(|e| format!("core::array::len({e})")),
             (inner.clone(), inner.clone(), inner.clone()).prop_map(|(t, p, a)| format!(
-                "(match {t} of case {p} => {a} case v = %{{present a}} when v == x => v case v = %[1] => v case w = _ => [w] end)"
+                "(match {t} of case {p} => {a} case v = %{{present a}} when v == x => v case v = %[1] => v case v = %{{ c = t ~= re|(?<c>.)| }} => v case ~ glob|t?xt| => 1 case v = %[~ json||, ~ re|x|] => v case w = _ => [w] end)"
             )),
             (inner.clone(), inner.clone(), inner.clone())
                 .prop_map(|(t, a, i)| format!("(for {t} of case (k, v) when k != 1 => {a} into {i} end)")),
