@@ -5,11 +5,12 @@ mod ending;
 mod framed;
 mod pump;
 mod signals;
+mod time;
 
 use crate::{
     Handed, Intake, Readiness,
     beacon::Beacon,
-    duplex::{Address, Cut, Duplex, Flow, Stream},
+    duplex::{Cut, Duplex, Flow, Stream},
     inlet::Inlet,
     outbox::Outbox,
     tls::explain,
@@ -84,7 +85,8 @@ pub(crate) struct Connection {
     discards: bool,
     /// Answers still go out while the flow drains.
     drains: bool,
-    address: Address,
+    /// Id of the connection.
+    conn: u64,
     since: Instant,
     /// Messages and payload bytes that were read.
     received: (u64, u64),
@@ -100,6 +102,10 @@ pub(crate) struct Connection {
     has_read: bool,
     /// When to look whether anything moved; `None` while resting.
     rest_at: Option<Pin<Box<Sleep>>>,
+    /// The peer is read, as far as the protocol knows.
+    reads: bool,
+    /// Wakes the task at or before the deadline of the protocol; `None` where there is none.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// Until this connection will not give events any more.
     alive: Option<Alive>,
 }
@@ -109,6 +115,7 @@ enum Turn {
     Read(std::io::Result<usize>),
     Broken(Ended),
     Rest,
+    Time,
     StopReading,
     Stop,
 }
@@ -133,7 +140,7 @@ impl Connection {
             discards: !gate.has_sinks(),
             drains: false,
             inlet,
-            address: duplex.address,
+            conn: duplex.address.conn,
             since: Instant::now(),
             received: (0, 0),
             turn_bytes: TURN_BYTES,
@@ -141,6 +148,8 @@ impl Connection {
             busy: true,
             has_read: true,
             rest_at: None,
+            reads: true,
+            alarm: None,
             alive: Some(alive),
         })
     }
@@ -166,6 +175,10 @@ impl Connection {
                     self.rest();
                     None
                 }
+                Turn::Time => match self.on_time() {
+                    Some(ending) => return Box::pin(self.depart(ending)).await,
+                    None => None,
+                },
                 Turn::StopReading => {
                     Box::pin(self.end_source(None)).await;
                     self.drains = true;
@@ -180,6 +193,11 @@ impl Connection {
             }
             if self.turn_bytes == 0 {
                 self.turn_bytes = TURN_BYTES;
+                if self.is_time()
+                    && let Some(ending) = self.on_time()
+                {
+                    return Box::pin(self.depart(ending)).await;
+                }
                 yield_now().await;
             }
         }
@@ -202,8 +220,12 @@ impl Connection {
                 Poll::Pending => false,
             };
             self.busy |= wrote;
-            let may_read = self.discards || self.drains || readiness == Some(Readiness::Ready);
-            if may_read && !self.pump.owes_too_much() {
+            let may_read = self.is_ready() && !self.pump.owes_too_much() && self.pump.may_read();
+            if self.reads != may_read {
+                self.reads = may_read;
+                self.tell_whether_it_reads();
+            }
+            if may_read {
                 if mem::take(&mut self.has_input) {
                     return Poll::Ready(Turn::Read(Ok(self.buffer.bytes().len())));
                 }
@@ -218,6 +240,9 @@ impl Connection {
         }
         self.turn_bytes = TURN_BYTES;
         self.trim();
+        if self.pump.keeps_time() && self.poll_alarm(cx).is_ready() {
+            return Poll::Ready(Turn::Time);
+        }
         if self.busy && self.rest_at.is_none() {
             self.rest_at = Some(Box::pin(sleep(REST_AFTER)));
         }
@@ -225,6 +250,11 @@ impl Connection {
             Some(rest_at) => rest_at.as_mut().poll(cx).map(|()| Turn::Rest),
             None => Poll::Pending,
         }
+    }
+
+    /// Whether what is behind this connection takes what is read, or nothing does and that does not matter.
+    fn is_ready(&self) -> bool {
+        self.discards || self.drains || self.signals.readiness() == Some(Readiness::Ready)
     }
 
     /// Sees to it that this task is woken by what is decided outside.
@@ -266,6 +296,7 @@ impl Connection {
         self.has_read = true;
         self.turn_bytes = self.turn_bytes.saturating_sub(read);
         let flow = self.pump.read(self.buffer.bytes(), &mut self.intake);
+        self.has_input = !self.pump.may_read() && !self.buffer.bytes().is_empty();
         if self.drains {
             // Too late to be events, but pings are answered, and the peer is seen to go.
             self.intake = Intake::default();
@@ -307,7 +338,7 @@ impl Connection {
 
     /// Says on port `control` that the connection is there.
     async fn tell_opened(&mut self) {
-        let opened = [("kind", Value::from("opened")), ("conn", Value::from(self.address.conn))];
+        let opened = [("kind", Value::from("opened")), ("conn", Value::from(self.conn))];
         let Self { inlet, pump, stream, signals, .. } = self;
         let told = inlet.tell(Record::from_iter(opened).into());
         // A connection that broke meanwhile is found broken again.
@@ -317,10 +348,13 @@ impl Connection {
     /// Sends on what was taken, as much as is one batch.
     async fn push(&mut self) -> Option<Ended> {
         self.pump.is_awake();
-        let Self { inlet, intake, pump, stream, signals, .. } = self;
+        let Self { inlet, intake, pump, stream, signals, reads, .. } = self;
         let handed = inlet.push(intake);
         if handed.is_done() {
             return None;
+        }
+        if pump.keeps_time() && mem::take(reads) {
+            pump.reading(false);
         }
         // Boxed, for the sake of all the connections that have nothing that waits right now.
         Box::pin(wait_while_writing(handed, pump, stream, signals)).await

@@ -1,7 +1,10 @@
 //! One connection that is read from and written to: bytes in and out around a sans-IO protocol.
 
 use crate::Intake;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tremor_event::OriginUri;
@@ -73,6 +76,11 @@ pub enum Ending {
         /// The reason; what does not fit is cut off.
         reason: Box<str>,
     },
+    /// Without a word: the peer has not answered in time.
+    Silent {
+        /// What it has not answered, for logs.
+        cause: Box<str>,
+    },
 }
 
 /// How the byte stream under a connection came to its end.
@@ -121,7 +129,14 @@ pub struct ProtocolError(pub String);
 #[error("{0}")]
 pub struct Unsendable(pub String);
 
-/// The sans-IO side of a connection: knows frames, not sockets and clocks.
+/// The sans-IO side of a connection: knows frames, not sockets and timers.
+///
+/// # Time
+///
+/// A protocol that [keeps time](Protocol::keeps_time) has at most one deadline at a time, and may move it whenever it is
+/// called. When it has passed, [`Protocol::on_time`] is called, not before and perhaps a little later. What is read
+/// meanwhile is read first: a deadline that an answer would have moved is never found passed while that answer waits to
+/// be read, unless there always is something to read.
 pub trait Protocol: Send {
     /// Takes all complete frames out of `input` into `intake`; what has to be answered at once is
     /// appended to `reply`. The answer to a goodbye is not: [`Protocol::take_leave`] gives it when what came before it has
@@ -161,6 +176,38 @@ pub trait Protocol: Send {
     /// nothing is written afterwards.
     fn take_leave(&mut self, _out: &mut Vec<u8>) {
         // Many protocols end without a word.
+    }
+
+    /// Whether the protocol lives by the clock: only then the calls below are made. Does not change.
+    fn keeps_time(&self) -> bool {
+        false
+    }
+
+    /// When [`Protocol::on_time`] wants to be called; asked before the connection sleeps.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The deadline has passed: appends to `out` what has to be sent now. `Some` if the connection has to end.
+    fn on_time(&mut self, _now: Instant, _out: &mut Vec<u8>) -> Option<Ending> {
+        None
+    }
+
+    /// `false` while the peer has sent so much that reading has to wait for a deadline. What is left in the input is
+    /// offered again when reading goes on.
+    fn may_read(&self) -> bool {
+        true
+    }
+
+    /// Reading stops (`reads` is `false`) or goes on, for whatever reason: a peer cannot be blamed for an answer that
+    /// nobody reads.
+    fn reading(&mut self, _reads: bool, _now: Instant) {
+        // Only those who wait for answers care.
+    }
+
+    /// Messages were taken to be written.
+    fn wrote(&mut self, _now: Instant) {
+        // Only those who look for silence care.
     }
 
     /// Appends our goodbye to `out`. `true` if the peer is expected to answer it.

@@ -3,10 +3,15 @@
 use super::{Connection, Ended};
 use crate::{
     Intake,
-    duplex::{Cut, Flow},
+    duplex::{Cut, Ending, Flow},
 };
-use std::{future::poll_fn, task::Poll, time::Duration};
-use tokio::time::timeout;
+use std::{
+    future::poll_fn,
+    mem,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout, timeout_at};
 use tremor_value::{Record, Value};
 
 /// The end of a connection takes no longer than this once its flow stops, whatever its time limits say.
@@ -88,7 +93,7 @@ impl Connection {
         let duration = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let record = Record::from_iter([
             ("kind", Value::from("closed")),
-            ("conn", Value::from(self.address.conn)),
+            ("conn", Value::from(self.conn)),
             ("code", Value::from(u64::from(closed.code))),
             ("reason", Value::from(closed.reason)),
             ("clean", Value::from(closed.clean)),
@@ -98,6 +103,58 @@ impl Connection {
             ("out", direction(self.pump.sent())),
         ]);
         (record.into(), closed.clean)
+    }
+
+    /// Our side ends the connection while the flow goes on.
+    pub(super) async fn depart(&mut self, ending: Ending) -> Ended {
+        let ended = self.leave(ending).await;
+        self.end_source(Some(&ended)).await;
+        ended
+    }
+
+    /// Writes what waits, says goodbye and waits for the peer's, reading what it had sent before it heard of ours.
+    async fn leave(&mut self, ending: Ending) -> Ended {
+        let cause = match &ending {
+            Ending::Silent { cause } => return Ended::broken(Cut::Timeout, cause),
+            Ending::GoingAway => "closed".to_owned(),
+            Ending::SlowConsumer => "the peer does not read what it is sent".to_owned(),
+            Ending::Said { code, reason } => format!("closed with {code} {reason}").trim_end().to_owned(),
+        };
+        let limit = self.pump.limits().close;
+        let Self { pump, stream, signals, .. } = self;
+        let expects_answer = tokio::select! {
+            said = timeout(limit, pump.finish_with_goodbye(ending, stream)) => matches!(said, Ok(true)),
+            () = signals.stopped() => return self.stop().await,
+        };
+        if expects_answer {
+            let deadline = Instant::now() + limit;
+            // Only the peer is hurried: what it has sent is handed on, however long that takes.
+            while let Ok(Some(read)) = timeout_at(deadline, poll_fn(|cx| self.poll_late(cx))).await {
+                if self.take_input(read).await.is_some() {
+                    break;
+                }
+            }
+            if self.signals.is_stopped() {
+                return self.stop().await;
+            }
+        }
+        self.pump.shutdown(&mut self.stream).await;
+        Ended::clean(&cause)
+    }
+
+    /// Reads what comes behind our goodbye; `None` once there is nothing to wait for.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        self.listen(cx);
+        if self.signals.is_stopped() {
+            return Poll::Ready(None);
+        }
+        if !self.is_ready() {
+            return Poll::Pending;
+        }
+        if mem::take(&mut self.has_input) {
+            return Poll::Ready(Some(self.buffer.bytes().len()));
+        }
+        self.buffer.poll_fill(cx, &mut self.stream).map(|read| read.ok().filter(|read| *read > 0))
     }
 
     /// We are told to stop: writes what waits and closes.
@@ -110,7 +167,10 @@ impl Connection {
     async fn say_goodbye(&mut self) {
         let limits = self.pump.limits();
         let limit = limits.close;
-        if matches!(timeout(limit, self.pump.finish_with_goodbye(&mut self.stream)).await, Ok(true)) {
+        if matches!(
+            timeout(limit, self.pump.finish_with_goodbye(Ending::GoingAway, &mut self.stream)).await,
+            Ok(true)
+        ) {
             let answered = timeout(limit, self.await_goodbye()).await;
             if matches!(answered, Ok(Some(Flow::Closed { we_drop: false }))) {
                 let discard = poll_fn(|cx| self.buffer.poll_discard(cx, &mut self.stream));

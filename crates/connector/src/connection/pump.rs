@@ -56,6 +56,10 @@ pub(super) struct Pump {
     reply_bytes: usize,
     /// Runs while a write waits: how long it may.
     stall: Option<Pin<Box<Sleep>>>,
+    /// The protocol wants to know what time it is.
+    keeps_time: bool,
+    /// Nothing is sent behind our goodbye.
+    has_left: bool,
     /// Messages and payload bytes that were written.
     sent: (u64, u64),
     /// Boxed: what is used for every message should lie close together.
@@ -88,6 +92,8 @@ impl Pump {
         limits: Limits,
     ) -> Self {
         Self {
+            keeps_time: protocol.keeps_time(),
+            has_left: false,
             protocol,
             outbox,
             may_take: true,
@@ -125,6 +131,34 @@ impl Pump {
         flow
     }
 
+    /// Whether the protocol lives by the clock.
+    pub(super) fn keeps_time(&self) -> bool {
+        self.keeps_time
+    }
+
+    /// When the protocol wants to be told that it is time.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.protocol.deadline().map(Instant::from_std)
+    }
+
+    /// Tells the protocol that its deadline has passed; gives why the connection has to end.
+    pub(super) fn on_time(&mut self) -> Option<Ending> {
+        let before = self.framed.len();
+        let ending = self.protocol.on_time(Instant::now().into_std(), self.framed.bytes());
+        self.reply_bytes += self.framed.len() - before;
+        ending
+    }
+
+    /// Whether the protocol can do with more input.
+    pub(super) fn may_read(&self) -> bool {
+        !self.keeps_time || self.protocol.may_read()
+    }
+
+    /// Tells the protocol whether the peer is read.
+    pub(super) fn reading(&mut self, reads: bool) {
+        self.protocol.reading(reads, Instant::now().into_std());
+    }
+
     /// What to tell of the end of the connection.
     pub(super) fn closed(&mut self, cut: Cut) -> Closed {
         self.protocol.closed(cut)
@@ -147,7 +181,7 @@ impl Pump {
                     "the peer does not read what it is sent",
                 )));
             }
-            if self.framed.is_empty() && mem::take(&mut self.may_take) {
+            if self.framed.is_empty() && !self.has_left && mem::take(&mut self.may_take) {
                 self.take_messages();
             }
             if (!self.framed.is_empty() || self.settled < self.ends.len())
@@ -178,7 +212,8 @@ impl Pump {
     /// would go over the next connection instead, unless that are answers to what was just read. A peer that has said
     /// goodbye is not interested in anything else.
     pub(super) fn may_answer(&self, intake: &Intake) -> bool {
-        self.rare.unwritten == Unwritten::Fail || !intake.is_empty() && self.outbox.is_empty()
+        !self.has_left
+            && (self.rare.unwritten == Unwritten::Fail || !intake.is_empty() && self.outbox.is_empty())
     }
 
     /// Writes what is framed, with `answers` also what waits in the outbox, and behind that the goodbye that the peer is
@@ -194,10 +229,12 @@ impl Pump {
         let _broken_or_not = self.write_framed(stream).await.is_err();
     }
 
-    /// As [`Pump::finish`], then says goodbye; `true` if the peer is expected to answer.
-    pub(super) async fn finish_with_goodbye(&mut self, stream: &mut Box<dyn Stream>) -> bool {
+    /// As [`Pump::finish`], then says goodbye; `true` if the peer is expected to answer. What waits from then on stays
+    /// in the outbox.
+    pub(super) async fn finish_with_goodbye(&mut self, ending: Ending, stream: &mut Box<dyn Stream>) -> bool {
         self.finish(stream).await;
-        let expects_answer = self.protocol.end(Ending::GoingAway, self.framed.bytes());
+        self.has_left = true;
+        let expects_answer = self.protocol.end(ending, self.framed.bytes());
         self.write_framed(stream).await.is_ok() && expects_answer
     }
 
@@ -266,6 +303,9 @@ impl Pump {
         self.outbox.take(&mut self.messages);
         if self.messages.is_empty() {
             return false;
+        }
+        if self.keeps_time {
+            self.protocol.wrote(Instant::now().into_std());
         }
         let shares_frames = self.protocol.shares_frames();
         for (number, message) in self.messages.iter().enumerate() {

@@ -108,12 +108,12 @@ impl AsyncWrite for Hoarding {
 }
 
 /// Always has more questions to read, up to its end, and takes every answer at once.
-struct Endless {
-    read: Arc<AtomicUsize>,
+pub(crate) struct Endless {
+    pub(crate) read: Arc<AtomicUsize>,
 }
 
 impl Endless {
-    const BYTES: usize = 64 << 20;
+    pub(crate) const BYTES: usize = 64 << 20;
 }
 
 impl AsyncRead for Endless {

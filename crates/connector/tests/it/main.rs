@@ -22,3 +22,5 @@ mod picky;
 mod random;
 #[cfg(test)]
 mod reconnect;
+#[cfg(test)]
+mod timed;

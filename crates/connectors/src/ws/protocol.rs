@@ -121,6 +121,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             (Ending::GoingAway, Role::Server) => (1001, "".into()),
             (Ending::GoingAway, Role::Client) => (1000, "".into()),
             (Ending::Said { code, reason }, _) => (code, reason),
+            (Ending::Silent { .. }, _) => return false,
         };
         let Some(answer) = self.closing.start(code, &reason) else { return false };
         let said = self.say(answer, out);

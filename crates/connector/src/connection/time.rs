@@ -1,0 +1,47 @@
+//! Deadlines of a connection's protocol.
+
+use super::Connection;
+use crate::duplex::Ending;
+use std::task::{Context, Poll, ready};
+use tokio::time::{Instant, sleep_until};
+
+impl Connection {
+    /// Ready when the protocol's deadline has passed.
+    ///
+    /// Deadlines move back with whatever is read or written, so the timer is set again only when it fires too early: a
+    /// busy connection does not touch it.
+    pub(super) fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.pump.deadline() else {
+            self.alarm = None;
+            return Poll::Pending;
+        };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if deadline < alarm.deadline() {
+            alarm.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(alarm.as_mut().poll(cx));
+            if deadline <= alarm.deadline() {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(deadline);
+        }
+    }
+
+    /// Lets the protocol do what it is time for; gives why the connection has to end.
+    pub(super) fn on_time(&mut self) -> Option<Ending> {
+        self.pump.on_time()
+    }
+
+    /// A connection that always has something to read never sleeps, and lives by the clock all the same.
+    pub(super) fn is_time(&mut self) -> bool {
+        self.pump.keeps_time() && self.pump.deadline().is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Tells the protocol that reading stops or goes on.
+    pub(super) fn tell_whether_it_reads(&mut self) {
+        if self.pump.keeps_time() {
+            self.pump.reading(self.reads);
+        }
+    }
+}

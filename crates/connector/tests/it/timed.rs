@@ -1,0 +1,277 @@
+//! Connections whose protocol lives by the clock.
+
+use crate::{
+    duplex::{Endless, connection, line},
+    fake::{Attempts, Seen, Subject, refused, within},
+};
+use bytes::BytesMut;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    time,
+};
+use tremor_connector::{
+    Connected, Intake,
+    duplex::{Closed, Cut, Duplex, Ending, Flow, Protocol, ProtocolError, Stream, Unsendable},
+};
+use tremor_value::Value;
+
+const NEVER: &str = r#"{"retry": {"interval_ms": 500, "max_retries": 0}}"#;
+const SECOND: Duration = Duration::from_secs(1);
+
+fn now() -> Instant {
+    time::Instant::now().into_std()
+}
+
+/// Every message is a line, `bye` ends in good order. Sends `?` every ten seconds and goes without a word if nothing
+/// has come five seconds later; ends at `until`, and reads no more than so many lines a second.
+struct Timed {
+    until: Instant,
+    ending: Ending,
+    lines_per_second: usize,
+    ask: Instant,
+    asked: Option<Instant>,
+    /// When reading stopped, while it has.
+    stopped: Option<Instant>,
+    goes_on: Option<Instant>,
+    said: bool,
+}
+
+impl Timed {
+    fn new(lives: Duration, lines_per_second: usize) -> Self {
+        let (until, ask) = (now() + lives, now() + 10 * SECOND);
+        let ending = Ending::Said { code: 1001, reason: "old".into() };
+        Self { until, ending, lines_per_second, ask, asked: None, stopped: None, goes_on: None, said: false }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match self.asked {
+            Some(asked) => self.stopped.is_none().then_some(asked + 5 * SECOND),
+            None => Some(self.ask),
+        }
+    }
+}
+
+impl Protocol for Timed {
+    fn read(
+        &mut self,
+        input: &mut BytesMut,
+        intake: &mut Intake,
+        _: &mut Vec<u8>,
+    ) -> Result<Flow, ProtocolError> {
+        if self.asked.take().is_some() {
+            self.ask = now() + 10 * SECOND;
+        }
+        let mut lines = 0;
+        while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
+            if lines == self.lines_per_second && !self.said {
+                self.goes_on = Some(now() + SECOND);
+                return Ok(Flow::Open);
+            }
+            lines += 1;
+            match input.split_to(end + 1).freeze().slice(..end) {
+                line if line.as_ref() == b"bye" => return Ok(Flow::Closed { we_drop: true }),
+                line if line.as_ref() == b"!" => {}
+                line => intake.bytes(line, None),
+            }
+        }
+        Ok(Flow::Open)
+    }
+
+    fn write(&mut self, chunk: &[u8], _binary: bool, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+        assert!(!self.said, "nothing can be sent behind a goodbye");
+        out.extend_from_slice(chunk);
+        out.push(b'\n');
+        Ok(())
+    }
+
+    fn keeps_time(&self) -> bool {
+        true
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if self.said {
+            return None;
+        }
+        self.due().into_iter().chain(self.goes_on).chain([self.until]).min()
+    }
+
+    fn on_time(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Ending> {
+        assert!(self.deadline().is_some_and(|deadline| deadline <= now), "too early");
+        self.goes_on = self.goes_on.filter(|at| *at > now);
+        if self.until <= now {
+            return Some(self.ending.clone());
+        }
+        if self.due().is_some_and(|due| due <= now) {
+            if self.asked.is_some() {
+                return Some(Ending::Silent { cause: "no answer".into() });
+            }
+            out.extend_from_slice(b"?\n");
+            self.asked = Some(now);
+        }
+        None
+    }
+
+    fn may_read(&self) -> bool {
+        self.goes_on.is_none()
+    }
+
+    fn reading(&mut self, reads: bool, now: Instant) {
+        assert_eq!(reads, self.stopped.is_some(), "told what it knows");
+        match self.stopped.take() {
+            None => self.stopped = Some(now),
+            Some(stopped) => self.asked = self.asked.map(|asked| asked + (now - stopped.max(asked))),
+        }
+    }
+
+    fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool {
+        let said = match ending {
+            Ending::Said { code, reason } => format!("closed {code} {reason}\n"),
+            _ => "closed\n".to_owned(),
+        };
+        out.extend_from_slice(said.as_bytes());
+        !std::mem::replace(&mut self.said, true)
+    }
+
+    fn closed(&mut self, cut: Cut) -> Closed {
+        let by = match cut {
+            Cut::Peer => "peer",
+            Cut::Local => "local",
+            Cut::Timeout => "timeout",
+        };
+        Closed { code: 1006, reason: String::new(), clean: self.said, by }
+    }
+}
+
+/// A connector with one connection of this kind.
+async fn subject(stream: impl Stream + 'static, protocol: Timed) -> Subject {
+    let once = Arc::new(Mutex::new(Some(Duplex { protocol: Box::new(protocol), ..connection(stream, 1) })));
+    let attempts: Attempts = Box::new(move |_| {
+        let once = once.lock().unwrap().take();
+        Box::pin(async move { once.map_or_else(refused, |duplex| Ok(Connected::Duplex(duplex))) })
+    });
+    let subject = Subject::single(NEVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject
+}
+
+async fn piped(lives: Duration, lines_per_second: usize) -> (Subject, DuplexStream) {
+    let (ours, peer) = tokio::io::duplex(1024);
+    (subject(ours, Timed::new(lives, lines_per_second)).await, peer)
+}
+
+async fn ended_by(subject: &mut Subject) -> String {
+    let Seen::Event("err", told) = subject.next().await else { panic!("not on err") };
+    let told = Value::from_json_str(&told).unwrap();
+    told.get("closed").unwrap().get("by").unwrap().to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_asked_at_its_time_and_given_up_when_it_does_not_answer() {
+    let (mut subject, mut peer) = piped(Duration::from_secs(9999), 100).await;
+    let start = now();
+    for round in 1..=3 {
+        assert_eq!(line(&mut peer).await, "?");
+        assert_eq!((now() - start).as_secs(), 10 * round);
+        peer.write_all(b"!\n").await.unwrap();
+    }
+    assert_eq!(line(&mut peer).await, "?");
+    let mut rest = Vec::new();
+    within(peer.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!((rest.as_slice(), (now() - start).as_secs()), (b"".as_slice(), 45), "dropped without a word");
+    assert_eq!(ended_by(&mut subject).await, r#""timeout""#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_nobody_reads_are_not_missed() {
+    let (subject, mut peer) = piped(Duration::from_secs(9999), 100).await;
+    subject.handle.pause();
+    assert_eq!(line(&mut peer).await, "?", "it is asked all the same");
+    peer.write_all(b"!\n").await.unwrap();
+    time::sleep(100 * SECOND).await;
+    subject.handle.resume();
+    assert_eq!(line(&mut peer).await, "?", "the answer was there");
+    subject.handle.pause();
+    time::sleep(100 * SECOND).await;
+    subject.handle.resume();
+    let start = now();
+    let mut rest = Vec::new();
+    within(peer.read_to_end(&mut rest)).await.unwrap();
+    let left = now() - start;
+    assert!((SECOND..=5 * SECOND).contains(&left), "{left:?}: what was left of its time, and no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_goodbye_waits_for_the_peers_and_takes_what_comes_before() {
+    let (mut subject, mut peer) = piped(5 * SECOND, 100).await;
+    subject.give(7..9).await;
+    for expected in ["7", "8", "closed 1001 old"] {
+        assert_eq!(line(&mut peer).await, expected);
+    }
+    subject.give(9..10).await;
+    peer.write_all(b"1\n").await.unwrap();
+    assert_eq!(subject.next().await, Seen::Event("out", "1".to_owned()));
+    peer.write_all(b"2\nbye\n").await.unwrap();
+    let mut rest = Vec::new();
+    within(peer.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(rest, b"");
+    assert_eq!(subject.next().await, Seen::Event("out", "2".to_owned()));
+    subject.is_connected(false).await;
+    let taken = subject.handle.taken();
+    assert_eq!((taken.received, taken.written), (3, 2), "what came too late was not lost behind the goodbye");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_answer_our_goodbye_is_left_in_time() {
+    let (subject, mut peer) = piped(5 * SECOND, 100).await;
+    let start = now();
+    assert_eq!(line(&mut peer).await, "closed 1001 old");
+    let mut rest = Vec::new();
+    within(peer.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!((now() - start).as_secs(), 6);
+    subject.is_connected(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_much_for_now_is_read_later_and_in_order() {
+    let (mut subject, mut peer) = piped(Duration::from_secs(9999), 3).await;
+    let start = now();
+    peer.write_all(b"0\n1\n2\n3\n4\n5\n6\n7\n").await.unwrap();
+    for number in 0..8 {
+        assert_eq!(subject.next().await, Seen::Event("out", number.to_string()));
+        assert_eq!((now() - start).as_secs(), number / 3);
+    }
+    peer.write_all(b"8\n").await.unwrap();
+    assert_eq!(subject.next().await, Seen::Event("out", "8".to_owned()), "and goes on");
+}
+
+/// Neither side is held up by what is left of the input when its time comes.
+#[tokio::test(start_paused = true)]
+async fn what_was_held_back_is_given_when_the_connection_ends() {
+    let (mut subject, mut peer) = piped(SECOND / 2, 1).await;
+    peer.write_all(b"0\n1\n2\n").await.unwrap();
+    assert_eq!(line(&mut peer).await, "closed 1001 old");
+    for number in 0..3 {
+        assert_eq!(subject.next().await, Seen::Event("out", number.to_string()));
+    }
+    peer.write_all(b"bye\n").await.unwrap();
+    subject.is_connected(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_never_idle_ends_at_its_time_all_the_same() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let ending = Ending::Silent { cause: "old".into() };
+    let protocol = Timed { ending, ..Timed::new(5 * SECOND, usize::MAX) };
+    let subject = subject(Endless { read: read.clone() }, protocol).await;
+    // Whoever looks at the time moves no clock that stands while there is something to do.
+    time::advance(6 * SECOND).await;
+    subject.is_connected(false).await;
+    assert!(read.load(Ordering::Relaxed) < Endless::BYTES, "it did not wait for the end");
+}
