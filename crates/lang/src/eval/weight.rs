@@ -16,7 +16,7 @@ use tremor_value::Value;
 pub(crate) const VALUE_DEPTH: usize = 1024;
 
 /// Bytes of text that cost as much as one value.
-const TEXT_SHARE: usize = 16;
+pub(crate) const TEXT_SHARE: usize = 16;
 
 /// Pays for all parts of `value`.
 ///

@@ -1,6 +1,7 @@
 //! `re` and `rerg`: regular expressions (`spec/language-script.md` 9.3).
 
 use super::{Example, Extractor, Kind, reach::Reach};
+use crate::{eval::TEXT_SHARE, function::VALUES_PER_EVENT};
 use ::regex::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use std::sync::Arc;
@@ -25,8 +26,8 @@ pub(super) const RERG: Kind = Kind {
     name: "rerg",
     body: "regular expression",
     summary: "As `re`, with all hits: the result is a record with an array for each named group, of what it was in each hit in which \
-              it took part. If the expression reads on so far behind its hits that the text would be read a hundred times over, there is \
-              none.",
+              it took part. If the expression reads on so far behind its hits that the text would be read a hundred times over, or if \
+              all hits are more than one event may copy, there is none.",
     examples: &[
         Example { body: "(?P<d>\\d)", text: "a1b2", result: Some(r#"{"d":["1","2"]}"#) },
         Example { body: "(?P<d>\\d)", text: "ab", result: None },
@@ -37,6 +38,9 @@ pub(super) const RERG: Kind = Kind {
 
 /// What a compiled expression may take, in bytes.
 const LARGEST: usize = 4 * 1024 * 1024;
+
+/// What one thread keeps of the automaton of an expression, in bytes: more states than this are made again when they are needed.
+const CACHE: usize = 1024 * 1024;
 
 /// How deep groups and repetitions may be nested.
 const NESTING: u32 = 100;
@@ -64,7 +68,8 @@ impl Expression {
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     #[cfg(test)]
     tests::COMPILED.set(tests::COMPILED.get() + 1);
-    let built = RegexBuilder::new(pattern).size_limit(LARGEST).nest_limit(NESTING).build();
+    let built =
+        RegexBuilder::new(pattern).size_limit(LARGEST).dfa_size_limit(CACHE).nest_limit(NESTING).build();
     built.map_err(|error| match error {
         ::regex::Error::CompiledTooBig(_) => format!(
             "it is too large, more than {LARGEST} bytes when compiled; large numbers of repetitions, as in `{{1000}}`, are often the reason"
@@ -130,6 +135,13 @@ impl Extractor for All {
     }
 
     fn extract(&self, text: &str, _: u64) -> Option<Value> {
+        self.collect(text, VALUES_PER_EVENT)
+    }
+}
+
+impl All {
+    /// All hits, if they cost no more than `room`, counted as the interpreter does.
+    fn collect(&self, text: &str, mut room: usize) -> Option<Value> {
         let Some(reach) = &self.reach else { return self.test(text).then(Value::record) };
         let Expression { regex, names } = &self.expression;
         let mut found: Vec<Vec<Value>> = vec![Vec::new(); names.len()];
@@ -149,7 +161,9 @@ impl Extractor for All {
             }
             last = Some(end);
             for ((index, _), values) in names.iter().zip(&mut found) {
-                values.extend(hit.get(*index).map(|caught| Value::from(caught.as_str())));
+                let Some(caught) = hit.get(*index) else { continue };
+                room = room.checked_sub(1 + caught.len() / TEXT_SHARE)?;
+                values.push(Value::from(caught.as_str()));
             }
         }
         last?;
@@ -197,6 +211,14 @@ pub(super) mod tests {
         assert_eq!(rerg("(?<a>x)", "y"), None);
         assert_eq!(rerg("x", "y"), None);
         assert_eq!(rerg("(?<a>x*)", "axé").as_deref(), Some(r#"{"a":["","x",""]}"#));
+    }
+
+    #[test]
+    fn more_than_may_be_copied_is_not_built() {
+        let all = All::new("(?<x>a+)").unwrap();
+        assert!(all.collect("a a a", 3).is_some());
+        assert_eq!(all.collect("a a a", 2), None);
+        assert_eq!(all.collect(&"a".repeat(64), 4), None);
     }
 
     #[test]
