@@ -119,6 +119,11 @@ impl<'a> Reader<'a> {
         Self::from_config(&Entry::root(value, name))
     }
 
+    /// A reader of a record that was kept together with its path, to read it once more.
+    pub(crate) fn again(record: &'a Record, path: Vec<Key>) -> Self {
+        Self { record, path, secret: false, asked: BTreeSet::new(), hidden: BTreeSet::new() }
+    }
+
     /// The keys that lead to this record.
     #[must_use]
     pub fn path(&self) -> &[Key] {

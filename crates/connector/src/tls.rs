@@ -4,30 +4,40 @@
 //! should hold, a key that does not belong to its certificate. The cryptography is `ring`, handed to rustls
 //! for each configuration; nothing is installed process-wide.
 
+mod ciphers;
 mod client;
+mod clients;
+mod explain;
+mod identities;
+mod load;
+mod peer;
 mod pem;
+mod pins;
 mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod watch;
+mod written;
 
 pub use client::{ClientTls, ClientTlsSetting};
+pub use explain::explain;
+pub use peer::{AlternativeName, PeerCertificate};
 pub use server::ServerTls;
 pub use stream::{Encrypted, ReadAhead};
+pub use watch::Watching;
 
-use std::{fmt::Write as _, io, sync::Arc};
+use std::{io, sync::Arc};
 
+use explain::{Side, explain_to};
 use rustls::{
-    CertificateError, SupportedProtocolVersion,
+    SupportedProtocolVersion,
     crypto::{CryptoProvider, ring},
     version::{TLS12, TLS13},
 };
 
-use crate::{
-    config::{ConfigError, Reader},
-    socket::cause_of,
-};
+use crate::config::{ConfigError, Entry, Reader};
 
 /// Which keys the `tls` record of a kind has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +64,16 @@ pub enum TlsError {
         cause: io::Error,
     },
     /// A server's handshake with a client.
-    #[error("TLS handshake failed: {}", explain(.0))]
+    #[error("TLS handshake failed: {}", explain_to(.0, Side::Server))]
     Accept(#[source] io::Error),
+    /// A client asks a server for a name that it does not admit.
+    #[error("TLS handshake failed: the peer asks for `{}`, which is not admitted (see `tls.sni`)", .0.escape_debug())]
+    UnknownName(String),
+    /// A client names nobody, and the server admits certain names only.
+    #[error(
+        "TLS handshake failed: the peer says no name, and only certain ones are admitted (see `tls.sni`)"
+    )]
+    NoName,
 }
 
 /// The cryptography that all connections use.
@@ -63,19 +81,46 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Reads `min_version` and `max_version`.
-fn versions(tls: &mut Reader<'_>) -> Result<&'static [&'static SupportedProtocolVersion], ConfigError> {
-    const ONLY_12: &[&SupportedProtocolVersion] = &[&TLS12];
-    const ONLY_13: &[&SupportedProtocolVersion] = &[&TLS13];
-    const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
-    let words = [("1.2", 12), ("1.3", 13)];
-    let min = tls.word("min_version", &words)?.unwrap_or(12);
-    let max = tls.word("max_version", &words)?.unwrap_or(13);
-    match (min, max) {
-        (12, 12) => Ok(ONLY_12),
-        (12, _) => Ok(BOTH),
-        (_, 13) => Ok(ONLY_13),
-        _ => Err(tls.invalid("max_version", "is below `min_version`")),
+/// Versions of the protocol, the newest first.
+struct Versions(Vec<&'static SupportedProtocolVersion>);
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self(vec![&TLS13, &TLS12])
+    }
+}
+
+impl Versions {
+    /// Reads `min_version` and `max_version`.
+    fn from_config(tls: &mut Reader<'_>) -> Result<Self, ConfigError> {
+        let words = [("1.2", 12), ("1.3", 13)];
+        let min = tls.word("min_version", &words)?.unwrap_or(12);
+        let max = tls.word("max_version", &words)?.unwrap_or(13);
+        match (min, max) {
+            (12, 12) => Ok(Self(vec![&TLS12])),
+            (12, _) => Ok(Self::default()),
+            (_, 13) => Ok(Self(vec![&TLS13])),
+            _ => Err(tls.invalid("max_version", "is below `min_version`")),
+        }
+    }
+}
+
+/// As users write it.
+fn version_name(version: &SupportedProtocolVersion) -> &'static str {
+    if version.version == rustls::ProtocolVersion::TLSv1_2 { "1.2" } else { "1.3" }
+}
+
+/// The entry of `key`, or of the name that it has in Crossbar.
+fn either<'a>(
+    tls: &mut Reader<'a>,
+    key: &'static str,
+    other: &'static str,
+) -> Result<Option<Entry<'a>>, ConfigError> {
+    match (tls.entry(key), tls.entry(other)) {
+        (Some(_), Some(_)) => {
+            Err(tls.invalid(other, format!("means the same as `{key}`; write one of them")))
+        }
+        (here, there) => Ok(here.or(there)),
     }
 }
 
@@ -87,99 +132,4 @@ fn alpn(tls: &mut Reader<'_>, default: &[&str]) -> Result<Vec<Vec<u8>>, ConfigEr
         return Err(tls.invalid("alpn", "a protocol name has 1 to 255 bytes"));
     }
     Ok(names.into_iter().map(String::into_bytes).collect())
-}
-
-/// What a failure of an encrypted (or plain) connection means for the one who has to mend it.
-pub(crate) fn explain(error: &io::Error) -> String {
-    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return match error.kind() {
-            io::ErrorKind::UnexpectedEof => "the peer closed the connection".to_owned(),
-            _ => cause_of(error),
-        };
-    };
-    match error {
-        rustls::Error::InvalidCertificate(problem) => explain_certificate(problem),
-        rustls::Error::InvalidMessage(_) => format!("the peer does not speak TLS ({error})"),
-        rustls::Error::AlertReceived(alert) => format!("the peer refused it ({alert:?})"),
-        rustls::Error::PeerIncompatible(problem) => {
-            let problem = variant(problem);
-            format!("the peer and we have no TLS version or way to encrypt in common ({problem})")
-        }
-        rustls::Error::PeerMisbehaved(problem) => {
-            format!("the peer breaks the rules of TLS ({})", variant(problem))
-        }
-        _ => error.to_string(),
-    }
-}
-
-/// The bare name of a problem that has no text of its own.
-fn variant(problem: &impl std::fmt::Debug) -> String {
-    let text = format!("{problem:?}");
-    text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
-}
-
-fn explain_certificate(problem: &CertificateError) -> String {
-    match problem {
-        // Webpki says the latter where an issuer that we trust only happens to have the right name.
-        CertificateError::UnknownIssuer
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "nobody we trust has issued the certificate (if you do, name it or its CA in `tls.cafile`)".into()
-        }
-        CertificateError::NotValidForName => "the certificate is for another name (see `tls.domain`)".into(),
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            let mut text = format!("the certificate is not for `{}`", expected.to_str());
-            if presented.is_empty() {
-                text.push_str(", it names nobody");
-            } else {
-                text.push_str(", only for ");
-                text.push_str(&names(presented));
-            }
-            text.push_str(" (see `tls.domain`)");
-            text
-        }
-        CertificateError::Expired => "the certificate has expired".into(),
-        CertificateError::ExpiredContext { time, not_after } => {
-            let days = time.as_secs().saturating_sub(not_after.as_secs()) / 86_400;
-            format!("the certificate has expired, {days} days ago")
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the certificate is not valid yet (is the clock right?)".into()
-        }
-        // Webpki has no code of its own here, only this text.
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "the certificate is marked as a CA; name this very certificate in `tls.cafile` to trust it".into()
-        }
-        CertificateError::BadSignature => {
-            "bad signature: the certificate, or the handshake, is not signed with the key that it names".into()
-        }
-        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
-            "the certificate is signed in a way that is not supported (RSA, ECDSA and Ed25519 are)".into()
-        }
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "the certificate cannot be used: it is not meant for this side of a connection (see its extended key usage)".into()
-        }
-        CertificateError::BadEncoding => "the certificate cannot be used: it is damaged".into(),
-        CertificateError::Revoked => "the certificate has been revoked by its issuer".into(),
-        other => format!("the certificate cannot be used ({})", variant(other)),
-    }
-}
-
-/// The first few of a certificate's names, which the peer chose: escaped and cut.
-fn names(presented: &[String]) -> String {
-    const MOST: usize = 5;
-    let mut text = String::new();
-    for (position, name) in presented.iter().take(MOST).enumerate() {
-        let name: String = bare(name).chars().take(80).flat_map(char::escape_debug).collect();
-        let _ = write!(text, "{}`{name}`", if position == 0 { "" } else { ", " });
-    }
-    if presented.len() > MOST {
-        let _ = write!(text, " and {} more", presented.len() - MOST);
-    }
-    text
-}
-
-/// A name without the kind that webpki writes around it, as in `DnsName("localhost")`.
-fn bare(presented: &str) -> &str {
-    let within = |start, end| presented.strip_prefix(start).and_then(|rest: &str| rest.strip_suffix(end));
-    within("DnsName(\"", "\")").or_else(|| within("IpAddress(", ")")).unwrap_or(presented)
 }

@@ -12,10 +12,11 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tremor_value::Value;
 
 use super::{
-    Encrypted, ReadAhead, TlsError, TlsKeys, alpn, pem, provider,
-    server::{identity, mismatch},
-    verify::{NamedOrIssued, Unverified},
-    versions,
+    Encrypted, ReadAhead, TlsError, TlsKeys, Versions, alpn, either,
+    load::{anchors, identity, mismatch},
+    pins::Pins,
+    provider,
+    verify::{NamedOrIssued, Pinned, Unverified},
 };
 use crate::{
     config::{ConfigError, Entry, OneOrMany, Reader},
@@ -43,7 +44,8 @@ pub enum ClientTlsSetting {
 
 impl ClientTlsSetting {
     /// Reads `tls` of a client: a bool, or a record with `cafile` (a path or a list of them), `domain`, `cert`
-    /// and `key`; for websockets also `add_system_roots`, `min_version`, `max_version`, `alpn`, `insecure`.
+    /// and `key`; for websockets also `add_system_roots`, `min_version`, `max_version`, `alpn`, `pins`, `insecure`, and
+    /// the names that Crossbar has for some of these.
     ///
     /// Reads files and so may block for a moment.
     ///
@@ -103,15 +105,20 @@ impl ClientTls {
 
     fn from_reader(entry: &Entry<'_>, keys: TlsKeys) -> Result<Self, ConfigError> {
         let mut tls: Reader<'_> = entry.read()?;
-        let cafile: Option<OneOrMany<Entry<'_>>> = tls.optional("cafile")?;
-        let domain = domain(&mut tls)?;
-        let cert: Option<Entry<'_>> = tls.optional("cert")?;
+        let is_websocket = keys == TlsKeys::WebSocket;
+        let mut named = |key, crossbar| {
+            if is_websocket { either(&mut tls, key, crossbar) } else { Ok(tls.entry(key)) }
+        };
+        let cafile = named("cafile", "ca_certificates")?;
+        let domain = named("domain", "hostname")?.map(|name| server_name(&name)).transpose()?;
+        let cert = named("cert", "certificate")?;
         let key: Option<Entry<'_>> = tls.optional("key")?;
         let mut options = Options { domain, ..Options::default() };
         let mut add_system_roots = false;
-        if keys == TlsKeys::WebSocket {
+        if is_websocket {
             add_system_roots = tls.or("add_system_roots", false)?;
-            options.versions = versions(&mut tls)?;
+            options.versions = Versions::from_config(&mut tls)?;
+            options.pins = Pins::from_config(&mut tls)?;
             options.protocols = alpn(&mut tls, &[])?;
             options.insecure = tls.or("insecure", false)?;
         }
@@ -121,14 +128,17 @@ impl ClientTls {
             (Some(_), None) => return Err(tls.missing("key", "path of the PEM private key of `cert`")),
             (None, Some(_)) => return Err(tls.missing("cert", "path of the PEM certificate of `key`")),
         };
-        let trust = match cafile {
-            Some(OneOrMany(files)) if files.is_empty() => {
-                return Err(tls.invalid("cafile", "an empty list trusts nobody"));
-            }
-            Some(OneOrMany(files)) => Trust::Named { roots: named(&files)?, add_system_roots },
-            None => Trust::System,
-        };
         tls.finish()?;
+        let trust = match cafile {
+            None => Trust::System,
+            Some(cafile) => {
+                let OneOrMany(files) = cafile.read()?;
+                if files.is_empty() {
+                    return Err(cafile.invalid("an empty list trusts nobody"));
+                }
+                Trust::Named { roots: anchors(&files)?, add_system_roots }
+            }
+        };
         let Some((cert, key)) = pair else {
             return Self::build(trust, None, options).map_err(|problem| entry.invalid(problem));
         };
@@ -156,8 +166,9 @@ impl ClientTls {
                 .map_err(|error| error.to_string())?;
             Arc::new(NamedOrIssued::new(named, issued))
         };
+        let verifier = Pinned::around(verifier, options.pins);
         let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(options.versions)
+            .with_protocol_versions(&options.versions.0)
             .map_err(|error| error.to_string())?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
@@ -212,17 +223,13 @@ impl fmt::Debug for ClientTls {
     }
 }
 
+#[derive(Default)]
 struct Options {
     domain: Option<ServerName<'static>>,
-    versions: &'static [&'static rustls::SupportedProtocolVersion],
+    versions: Versions,
     protocols: Vec<Vec<u8>>,
+    pins: Pins,
     insecure: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { domain: None, versions: rustls::DEFAULT_VERSIONS, protocols: Vec::new(), insecure: false }
-    }
 }
 
 /// Whom to trust.
@@ -254,25 +261,7 @@ impl Trust {
     }
 }
 
-/// All certificates of all `files`, each of which can be trusted technically.
-fn named(files: &[Entry<'_>]) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let mut all = Vec::new();
-    for file in files {
-        for (position, certificate) in pem::certificates(file)?.into_iter().enumerate() {
-            if let Err(error) = RootCertStore::empty().add(certificate.clone()) {
-                let number = position + 1;
-                let path: &str = file.read()?;
-                return Err(file.invalid(format!("certificate {number} in `{path}` cannot be used: {error}")));
-            }
-            all.push(certificate);
-        }
-    }
-    Ok(all)
-}
-
-fn domain(tls: &mut Reader<'_>) -> Result<Option<ServerName<'static>>, ConfigError> {
-    let Some(entry) = tls.entry("domain") else { return Ok(None) };
+fn server_name(entry: &Entry<'_>) -> Result<ServerName<'static>, ConfigError> {
     let text: &str = entry.read()?;
-    let name = ServerName::try_from(text.to_owned());
-    name.map(Some).map_err(|_| entry.mismatch("name of a host, or an IP address"))
+    ServerName::try_from(text.to_owned()).map_err(|_| entry.mismatch("name of a host, or an IP address"))
 }

@@ -491,7 +491,7 @@ fn names_that_a_peer_chose_are_escaped_and_cut() {
     let long = format!("DnsName(\"{}\")", "x".repeat(100_000));
     let mut presented = vec!["DnsName(\"a\u{1b}[31m\n\")".to_owned(), long, "IpAddress(1.2.3.4)".to_owned()];
     presented.extend((0..1_000).map(|number| format!("n{number}")));
-    let text = super::names(&presented);
+    let text = super::explain::names(&presented);
     assert!(text.starts_with("`a\\u{1b}[31m\\n`, `xxx"), "{text}");
     assert!(text.ends_with("x`, `1.2.3.4`, `n0`, `n1` and 998 more") && text.len() < 200, "{text}");
 }

@@ -1,4 +1,4 @@
-//! How a client decides whether a certificate is the server's.
+//! How a client decides whether a certificate is the server's, and what counts where a certificate was named itself.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -13,6 +13,8 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
+
+use super::pins::Pins;
 use x509_parser::{
     certificate::X509Certificate, oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME, prelude::FromDer,
 };
@@ -55,7 +57,7 @@ impl ServerCertVerifier for NamedOrIssued {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.named.iter().find(|named| named.der == *end_entity) {
+        match self.named.iter().find(|named| named.is(end_entity)) {
             // Its refusals are webpki's too, which would only put them less clearly.
             Some(named) => named.check(server_name, now).map(|()| ServerCertVerified::assertion()),
             None => {
@@ -87,9 +89,9 @@ impl ServerCertVerifier for NamedOrIssued {
     }
 }
 
-/// A certificate of `cafile`, with what has to fit when a server presents it.
+/// A certificate of `cafile` or `client_ca`, with what has to fit when a peer presents it.
 #[derive(Debug)]
-struct Named {
+pub(super) struct Named {
     der: CertificateDer<'static>,
     /// Seconds since 1970, both included.
     valid: std::ops::RangeInclusive<i64>,
@@ -97,11 +99,12 @@ struct Named {
     has_alternative_names: bool,
     common_name: Option<String>,
     for_servers: bool,
+    for_clients: bool,
 }
 
 impl Named {
     /// None if the certificate cannot be taken apart: webpki alone decides about it then.
-    fn new(der: CertificateDer<'static>) -> Option<Self> {
+    pub(super) fn new(der: CertificateDer<'static>) -> Option<Self> {
         let (rest, parsed) = X509Certificate::from_der(&der).ok()?;
         if !rest.is_empty() {
             return None;
@@ -115,11 +118,25 @@ impl Named {
         let common_name = parsed.subject().iter_common_name().last();
         let valid = validity.not_before.timestamp()..=validity.not_after.timestamp();
         let common_name = common_name.and_then(|name| name.as_str().ok()).map(str::to_owned);
-        let for_servers = purposes.is_none_or(|purposes| purposes.value.server_auth || purposes.value.any);
-        Some(Self { valid, has_alternative_names, common_name, for_servers, der })
+        let for_servers =
+            purposes.as_ref().is_none_or(|purposes| purposes.value.server_auth || purposes.value.any);
+        let for_clients = purposes.is_none_or(|purposes| purposes.value.client_auth || purposes.value.any);
+        Some(Self { valid, has_alternative_names, common_name, for_servers, for_clients, der })
     }
 
-    fn check(&self, server_name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+    /// This very certificate.
+    pub(super) fn is(&self, presented: &CertificateDer<'_>) -> bool {
+        self.der == *presented
+    }
+
+    /// A client may present it.
+    pub(super) fn is_for_clients(&self) -> bool {
+        self.for_clients
+    }
+
+    /// # Errors
+    /// If it is not valid now.
+    pub(super) fn check_time(&self, now: UnixTime) -> Result<(), Error> {
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         let instant = |seconds: i64| {
             UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
@@ -132,6 +149,11 @@ impl Named {
             let not_before = instant(*self.valid.start());
             return Err(CertificateError::NotValidYetContext { time: now, not_before }.into());
         }
+        Ok(())
+    }
+
+    fn check(&self, server_name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+        self.check_time(now)?;
         if !self.for_servers {
             return Err(CertificateError::InvalidPurpose.into());
         }
@@ -164,6 +186,57 @@ pub(super) fn covers(common_name: &str, wanted: &ServerName<'_>) -> bool {
             common_name.parse::<IpAddr>().is_ok_and(|ip| ip == IpAddr::from(*wanted))
         }
         _ => false,
+    }
+}
+
+/// Accepts what another verifier accepts if the key is pinned, too.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    pins: Pins,
+    inner: Arc<dyn ServerCertVerifier>,
+}
+
+impl Pinned {
+    /// `inner` with `pins`; just `inner` if there are none.
+    pub(super) fn around(inner: Arc<dyn ServerCertVerifier>, pins: Pins) -> Arc<dyn ServerCertVerifier> {
+        if pins.is_empty() { inner } else { Arc::new(Self { pins, inner }) }
+    }
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified =
+            self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        self.pins.check(end_entity).map(|()| verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }
 

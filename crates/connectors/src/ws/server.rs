@@ -54,8 +54,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     if url.has_path() {
         settings.warn(&format!("the path of `{url}` is ignored: every path is accepted"));
     }
-    if tls.as_ref().is_some_and(ServerTls::ignores_dhparam) {
-        settings.warn("`tls.dhparam` has no effect: finite-field key exchange is never used");
+    for hazard in tls.iter().flat_map(ServerTls::hazards) {
+        settings.warn(&hazard);
     }
     let socket = settings.socket()?;
     let backlog = settings.config.or_in("backlog", 128, 1..=65_535)?;
