@@ -1,6 +1,9 @@
 //! Real handshakes in memory, with certificates made here.
 
+mod clients;
 mod files;
+mod peers;
+mod servers;
 
 use std::fs;
 
@@ -12,34 +15,34 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tremor_value::{Record, Value};
 
-use super::{ClientTls, ClientTlsSetting, ServerTls, TlsKeys};
+use super::{ClientTls, ClientTlsSetting, PeerCertificate, ServerTls, TlsKeys, explain, explain::names};
 use crate::config::{ConfigError, Entry, Reader};
 
-type TestResult = Result<(), Box<dyn std::error::Error>>;
+pub(in crate::tls) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-fn record<const N: usize>(members: [(&str, Value); N]) -> Value {
+pub(in crate::tls) fn record<const N: usize>(members: [(&str, Value); N]) -> Value {
     members.into_iter().collect::<Record>().into()
 }
 
 /// A folder of PEM files.
-struct Files(TempDir);
+pub(in crate::tls) struct Files(TempDir);
 
 impl Files {
-    fn new() -> Self {
+    pub(in crate::tls) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(in crate::tls) fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().unwrap().to_owned()
     }
 
-    fn write(&self, name: &str, text: &str) -> Value {
+    pub(in crate::tls) fn write(&self, name: &str, text: &str) -> Value {
         fs::write(self.path(name), text).unwrap();
         self.path(name).into()
     }
 
     /// Writes a self-signed certificate and its key as `<name>.crt` and `<name>.key`.
-    fn self_signed(&self, name: &str, params: CertificateParams) -> Pair {
+    pub(in crate::tls) fn self_signed(&self, name: &str, params: CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         let cert = params.self_signed(&key).unwrap();
         self.pair(name, &cert.pem(), &key.serialize_pem())
@@ -50,43 +53,73 @@ impl Files {
     }
 }
 
-struct Pair {
-    cert: Value,
-    key: Value,
+pub(in crate::tls) struct Pair {
+    pub(in crate::tls) cert: Value,
+    pub(in crate::tls) key: Value,
 }
 
 impl Pair {
-    fn config(&self) -> Value {
+    pub(in crate::tls) fn config(&self) -> Value {
         record([("cert", self.cert.clone()), ("key", self.key.clone())])
     }
 
-    fn server(&self) -> ServerTls {
+    pub(in crate::tls) fn server(&self) -> ServerTls {
         server(&self.config()).unwrap()
     }
 
     /// A client that names this certificate.
-    fn client(&self) -> ClientTls {
+    pub(in crate::tls) fn client(&self) -> ClientTls {
         client(record([("cafile", self.cert.clone())])).unwrap()
     }
 }
 
-fn params(names: &[&str]) -> CertificateParams {
+/// Issues certificates.
+pub(in crate::tls) struct Authority {
+    pub(in crate::tls) cert: Value,
+    params: CertificateParams,
+    key: KeyPair,
+}
+
+impl Authority {
+    /// Its certificate is in `<name>.crt`.
+    pub(in crate::tls) fn new(files: &Files, name: &str) -> Self {
+        let (params, key) = (common_name(name), KeyPair::generate().unwrap());
+        let cert = files.write(&format!("{name}.crt"), &params.self_signed(&key).unwrap().pem());
+        Self { cert, params, key }
+    }
+
+    /// An authority that this one has issued.
+    pub(in crate::tls) fn below(&self, files: &Files, name: &str) -> Self {
+        let (params, key) = (common_name(name), KeyPair::generate().unwrap());
+        let cert = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
+        Self { cert: files.write(&format!("{name}.crt"), &cert.pem()), params, key }
+    }
+
+    /// Writes `<name>.crt` and `<name>.key`.
+    pub(in crate::tls) fn issue(&self, files: &Files, name: &str, params: CertificateParams) -> Pair {
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
+        files.pair(name, &cert.pem(), &key.serialize_pem())
+    }
+}
+
+pub(in crate::tls) fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
 }
 
 /// As `openssl req -x509` marks it.
-fn ca(mut params: CertificateParams) -> CertificateParams {
+pub(in crate::tls) fn ca(mut params: CertificateParams) -> CertificateParams {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params
 }
 
-fn common_name(name: &str) -> CertificateParams {
+pub(in crate::tls) fn common_name(name: &str) -> CertificateParams {
     let mut params = params(&[]);
     params.distinguished_name.push(DnType::CommonName, name);
     ca(params)
 }
 
-fn server(config: &Value) -> Result<ServerTls, ConfigError> {
+pub(in crate::tls) fn server(config: &Value) -> Result<ServerTls, ConfigError> {
     ServerTls::from_config(Entry::root(config, "tls").read()?, TlsKeys::WebSocket)
 }
 
@@ -98,12 +131,45 @@ fn setting(tls: Value, keys: TlsKeys) -> Result<ClientTlsSetting, ConfigError> {
     Ok(setting)
 }
 
-fn client(tls: Value) -> Result<ClientTls, ConfigError> {
+pub(in crate::tls) fn client(tls: Value) -> Result<ClientTls, ConfigError> {
     Ok(setting(tls, TlsKeys::WebSocket)?.enabled().unwrap())
 }
 
+/// `config` with one more member, or another value of one.
+pub(in crate::tls) fn with(mut config: Value, key: &str, value: impl Into<Value>) -> Value {
+    config.as_record_mut().unwrap().insert(key, value.into());
+    config
+}
+
+/// What both sides say of a handshake and a byte each way.
+pub(in crate::tls) async fn both_sides(
+    server: &ServerTls,
+    client: &ClientTls,
+    host: &str,
+) -> (Result<Option<PeerCertificate>, String>, Result<(), String>) {
+    let (near, far) = duplex(16 * 1024);
+    let serve = async {
+        let mut stream = server.accept(far).await.map_err(|error| error.to_string())?;
+        let byte = stream.read_u8().await.map_err(|error| explain(&error))?;
+        stream.write_u8(byte).await.map_err(|error| explain(&error))?;
+        stream.flush().await.map_err(|error| explain(&error))?;
+        Ok(stream.client_certificate())
+    };
+    let ask = async {
+        let mut stream = client.connect(host, near).await.map_err(|error| error.to_string())?;
+        stream.write_u8(7).await.map_err(|error| explain(&error))?;
+        stream.flush().await.map_err(|error| explain(&error))?;
+        stream.read_u8().await.map(drop).map_err(|error| explain(&error))
+    };
+    tokio::join!(serve, ask)
+}
+
 /// A handshake and a byte each way; what the client says if it fails.
-async fn handshake(server: &ServerTls, client: &ClientTls, host: &str) -> Result<(), String> {
+pub(in crate::tls) async fn handshake(
+    server: &ServerTls,
+    client: &ClientTls,
+    host: &str,
+) -> Result<(), String> {
     let (near, far) = duplex(16 * 1024);
     let serve = async {
         let mut stream = server.accept(far).await.map_err(|error| error.to_string())?;
@@ -491,7 +557,7 @@ fn names_that_a_peer_chose_are_escaped_and_cut() {
     let long = format!("DnsName(\"{}\")", "x".repeat(100_000));
     let mut presented = vec!["DnsName(\"a\u{1b}[31m\n\")".to_owned(), long, "IpAddress(1.2.3.4)".to_owned()];
     presented.extend((0..1_000).map(|number| format!("n{number}")));
-    let text = super::explain::names(&presented);
+    let text = names(&presented);
     assert!(text.starts_with("`a\\u{1b}[31m\\n`, `xxx"), "{text}");
     assert!(text.ends_with("x`, `1.2.3.4`, `n0`, `n1` and 998 more") && text.len() < 200, "{text}");
 }

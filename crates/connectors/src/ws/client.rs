@@ -16,7 +16,7 @@ use tremor_connector::{
     config::{ConfigError, OneOrMany, Reader},
     duplex::{Duplex, Stream},
     socket::{self, SocketOptions, Target},
-    tls::ClientTls,
+    tls::{ClientTls, explain},
     url::{Rules, Url},
 };
 use tremor_event::OriginUri;
@@ -184,7 +184,8 @@ impl Client {
         stream: &mut Box<dyn Stream>,
         input: &mut BytesMut,
     ) -> Result<Option<String>, ConnectError> {
-        let io_error = |error: io::Error| ConnectError::Failed(error.to_string());
+        // A server that speaks TLS 1.3 may refuse our certificate only now.
+        let io_error = |error: io::Error| ConnectError::Failed(explain(&error));
         let mut handshake = ClientHandshake::new(self.request.clone())
             .map_err(|error| ConnectError::Failed(error.to_string()))?;
         stream.write_all(handshake.request()).await.map_err(io_error)?;

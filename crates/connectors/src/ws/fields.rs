@@ -31,7 +31,13 @@ const SERVER_ONLY: &[Field] = &[
         name: "tls",
         kind: "record",
         default: "none",
-        text: "`cert`, `key`, `chain`, `min_version`, `max_version`, ...: serve TLS.",
+        text: "Serve TLS. `cert`, `key` (required), `chain`: PEM files; or `certs`: a list of such records, each for its `names` \
+               (those in the certificate), the first for everybody else. `client_ca`: files with whose clients are let in; \
+               `mutual`: whether they show a certificate, `required` (default with `client_ca`), `requested` or `none`. \
+               `sni`: names that may be asked for; `strict_sni`: refuse all others (true with `sni`, else false). \
+               `min_version` (1.2), `max_version` (1.3), `ciphers` (all), `alpn` ([\"http/1.1\"]). `reload`: read the files \
+               again on changes (`watch`) or only when told to (`control`, the default). Also under Crossbar's names \
+               `certificate`, `chain_certificates`, `ca_certificates`; `dhparam` has no effect.",
     },
     Field { name: "backlog", kind: "integer", default: "128", text: "Length of the accept queue." },
     Field {
@@ -136,7 +142,11 @@ const CLIENT_ONLY: &[Field] = &[
         name: "tls",
         kind: "bool or record",
         default: "by the scheme",
-        text: "`cafile`, `domain`, `cert`, `key`, ...",
+        text: "Use TLS. `cafile`: PEM files with whom to trust instead of the system's roots, or besides them with \
+               `add_system_roots`; `domain`: name to verify instead of the host; `cert` and `key`: our certificate; `alpn` ([]), \
+               `min_version` (1.2), `max_version` (1.3); `pins`: SHA-256 of the server's public key, in base64 or hex, one \
+               of which has to fit; `insecure` (false): verify nothing but `pins`. Also under Crossbar's names `hostname`, \
+               `certificate`, `ca_certificates`.",
     },
     Field {
         name: "accept_masked_server_frames",

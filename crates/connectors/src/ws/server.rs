@@ -17,7 +17,7 @@ use tremor_connector::{
     SinkUse, Spec,
     config::{ConfigError, Reader},
     socket::{self, SocketOptions},
-    tls::{ServerTls, TlsKeys},
+    tls::{ServerTls, TlsKeys, Watching},
     url::{Rules, Url},
 };
 use tremor_ws::HandshakeOptions;
@@ -116,13 +116,17 @@ impl Connector for Server {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(target: "tremor_runtime", "[Connector::{}] listening on {address}", self.shared.environment.alias);
         }
-        Ok(Connected::Listener(Box::new(Accepting { listener, shared: self.shared.clone() })))
+        let shared = self.shared.clone();
+        let watching = shared.tls.as_ref().and_then(|tls| tls.watch(&shared.environment.alias));
+        Ok(Connected::Listener(Box::new(Accepting { listener, shared, _watching: watching })))
     }
 }
 
 struct Accepting {
     listener: TcpListener,
     shared: Arc<Shared>,
+    /// Follows the files of `tls`.
+    _watching: Option<Watching>,
 }
 
 #[async_trait]

@@ -209,6 +209,14 @@ fn openssl(folder: &Path, arguments: &str) -> bool {
     true
 }
 
+/// What `openssl` prints; none if it is not there.
+pub(super) fn openssl_says(files: &Files, arguments: &str) -> Option<String> {
+    let output =
+        Command::new("openssl").args(arguments.split(' ')).current_dir(files.0.path()).output().ok()?;
+    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
 /// What the recipes of the web make, with the tool they use, where it is at hand.
 #[tokio::test]
 async fn certificates_of_openssl_work() -> TestResult {

@@ -10,7 +10,10 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, timeout_at},
 };
-use tremor_connector::duplex::{Duplex, Stream};
+use tremor_connector::{
+    duplex::{Duplex, Stream},
+    tls::{PeerCertificate, explain},
+};
 use tremor_event::OriginUri;
 use tremor_value::{Record, Value};
 use tremor_ws::{Accept, Authority, Reject, Request, Role, ServerHandshake, accept};
@@ -30,11 +33,13 @@ impl Shared {
                 Some(_) => "too many handshakes are under way".into(),
             });
         };
-        let mut stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(tcp),
+        let (mut stream, certificate): (Box<dyn Stream>, _) = match &self.tls {
+            None => (Box::new(tcp), None),
             Some(tls) => {
                 let encrypted = within(deadline, tls.accept(tcp)).await.ok_or("no TLS handshake in time")?;
-                Box::new(encrypted.map_err(|error| error.to_string())?)
+                let encrypted = encrypted.map_err(|error| error.to_string())?;
+                let certificate = encrypted.client_certificate();
+                (Box::new(encrypted), certificate)
             }
         };
         let Ok(slot) = self.caps.connections.clone().try_acquire_owned() else {
@@ -61,7 +66,7 @@ impl Shared {
             stream.flush().await
         });
         answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
-        Ok(self.duplex((stream, input), &request, protocol, peer, slot))
+        Ok(self.duplex((stream, input), &request, protocol, (peer, certificate.as_ref()), slot))
     }
 
     fn duplex(
@@ -69,7 +74,7 @@ impl Shared {
         (stream, input): (Box<dyn Stream>, BytesMut),
         request: &Request,
         protocol: Option<&str>,
-        peer: SocketAddr,
+        (peer, certificate): (SocketAddr, Option<&PeerCertificate>),
         slot: OwnedSemaphorePermit,
     ) -> Duplex {
         let address = self.environment.address(peer);
@@ -81,6 +86,9 @@ impl Shared {
         ]);
         if let Some(protocol) = protocol {
             of_connection.insert("protocol", protocol);
+        }
+        if let Some(certificate) = certificate {
+            of_connection.insert("tls_peer", certificate.to_value());
         }
         let metadata = Metadata::new(SPEC.name, of_connection);
         let origin = self.origin(address.host.clone(), address.port);
@@ -147,7 +155,7 @@ async fn read_request(
         match read_more(stream, input).await {
             Ok(true) => {}
             Ok(false) => return Err(Failure::Gone("the peer went away during the handshake".into())),
-            Err(error) => return Err(Failure::Gone(error.to_string())),
+            Err(error) => return Err(Failure::Gone(explain(&error))),
         }
     }
 }
