@@ -11,6 +11,7 @@ mod server;
 pub use authority::{Authority, host_header};
 pub use client::{ClientError, ClientHandshake, ClientRequest, Refusal, RequestError, Response};
 pub use headers::{Extension, ExtraHeaders, HeaderError, Headers};
+pub(crate) use headers::{is_token, is_token_byte};
 pub use reject::{Reject, RejectOptions};
 pub use request::{Head, Request};
 pub use server::{Accept, AcceptError, HandshakeOptions, ServerHandshake, accept};

@@ -16,6 +16,7 @@ mod closing;
 mod decoder;
 mod encoder;
 mod error;
+pub mod guard;
 mod handshake;
 mod header;
 mod mask;

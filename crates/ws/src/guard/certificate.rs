@@ -1,0 +1,105 @@
+//! Guard `tls`: certificates of clients as identities.
+
+use super::secret::unhex;
+use super::session::Session;
+use super::wildcard;
+use std::sync::Arc;
+
+/// What is known of the certificate that a client has shown and TLS has verified. Source: `spec/websocket.md` 14.3.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// The subject, as `CN=press-7, O=Plant`.
+    pub subject: String,
+    /// Subject alternative names that are DNS names or mail addresses.
+    pub names: Vec<String>,
+    /// Subject alternative names that are URIs.
+    pub uris: Vec<String>,
+    /// SHA-256 of the certificate.
+    pub sha256: [u8; 32],
+    /// SHA-1 of the certificate.
+    pub sha1: [u8; 20],
+    /// From when on it is not valid any more, in milliseconds since 1970.
+    pub not_after_ms: Option<u64>,
+}
+
+/// The certificates that a `tls` guard accepts; the first entry that fits counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificates(Vec<Entry>);
+
+/// One of its entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Which certificates it is about.
+    pub subject: Match,
+    /// Who they are; without, what the entry has matched: the subject or the name.
+    pub identity: Option<String>,
+    /// What they may do.
+    pub roles: Vec<String>,
+}
+
+/// Which certificates an entry is about. Patterns may hold `*`; names compare without case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// This very one, by its SHA-256.
+    Sha256([u8; 32]),
+    /// This very one, by its SHA-1.
+    Sha1([u8; 20]),
+    /// Those with such a subject.
+    Subject(String),
+    /// Those with such an alternative name (DNS or mail).
+    Name(String),
+    /// Those with such an alternative name (URI).
+    Uri(String),
+}
+
+impl Match {
+    /// Reads a fingerprint: hexadecimal digits of SHA-256 or SHA-1, also with colons between the bytes.
+    pub fn fingerprint(text: &str) -> Option<Self> {
+        let digest = unhex(&text.replace(':', ""))?;
+        if let Ok(sha256) = digest.as_slice().try_into() {
+            return Some(Self::Sha256(sha256));
+        }
+        digest.as_slice().try_into().ok().map(Self::Sha1)
+    }
+
+    /// What of `certificate` fits: what the identity is taken from.
+    fn find<'c>(&self, certificate: &'c Certificate) -> Option<&'c str> {
+        let subject = certificate.subject.as_str();
+        match self {
+            Self::Sha256(digest) => (*digest == certificate.sha256).then_some(subject),
+            Self::Sha1(digest) => (*digest == certificate.sha1).then_some(subject),
+            Self::Subject(pattern) => wildcard::matches(pattern, subject).then_some(subject),
+            Self::Name(pattern) => {
+                let pattern = pattern.to_ascii_lowercase();
+                let fits = |name: &&String| wildcard::matches(&pattern, &name.to_ascii_lowercase());
+                certificate.names.iter().find(fits).map(String::as_str)
+            }
+            Self::Uri(pattern) => {
+                certificate.uris.iter().find(|uri| wildcard::matches(pattern, uri)).map(String::as_str)
+            }
+        }
+    }
+}
+
+impl Certificates {
+    /// Adds an entry behind the others.
+    pub fn add(&mut self, entry: Entry) {
+        self.0.push(entry);
+    }
+
+    /// `true` without any entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whose certificate it is. The session ends when the certificate does.
+    pub(super) fn find(&self, guard: &Arc<str>, certificate: &Certificate) -> Option<Session> {
+        self.0.iter().find_map(|entry| {
+            let matched = entry.subject.find(certificate)?;
+            let identity = entry.identity.clone().or_else(|| Some(matched.to_owned()));
+            let identity = identity.filter(|identity| !identity.is_empty());
+            let session = Session::unlimited(guard.clone(), identity, entry.roles.clone());
+            Some(Session { expires_at_ms: certificate.not_after_ms, ..session })
+        })
+    }
+}
