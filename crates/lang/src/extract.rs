@@ -136,8 +136,11 @@ mod tests {
     use crate::{
         Compiler, Context, Embedded, Functions, Outcome, Script,
         ir::{Expr, FieldTest, Pattern, Stmt},
+        query,
+        session::Session,
     };
     use proptest::prelude::*;
+    use std::num::NonZeroU32;
     use tremor_value::Payload;
 
     #[test]
@@ -239,5 +242,54 @@ mod tests {
             assert_eq!(kind.name, kind.name.to_lowercase());
             assert!(KINDS.iter().skip(index + 1).all(|other| other.name != kind.name), "{}", kind.name);
         }
+    }
+
+    #[derive(Debug)]
+    struct Clock;
+
+    impl Extractor for Clock {
+        fn test(&self, _: &str) -> bool {
+            true
+        }
+
+        fn extract(&self, _: &str, ingest_ns: u64) -> Option<Value> {
+            Some(Value::from(ingest_ns))
+        }
+    }
+
+    /// A script with an extractor that tells the time, and the codes of what is wrong with it.
+    fn with_clock(source: &str) -> (Script, Vec<&'static str>) {
+        const KINDS: &[Kind] = &[Kind {
+            name: "clock",
+            body: "",
+            summary: "",
+            examples: &[],
+            contextual: true,
+            compile: |_| Ok(Arc::new(Clock)),
+        }];
+        let (loader, functions) = (Embedded::new("lib"), Functions::default());
+        let mut session = Session::new(&loader, &functions, NonZeroU32::MIN);
+        session.extractors = Extractors::new(KINDS);
+        let file = session.start("t", source);
+        let script =
+            query::script(&tremor_syntax::parse_script(file, source).ast.unwrap().items, None, &mut session);
+        let errors = session.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+        let errors = errors.map(|diagnostic| diagnostic.code.id).collect();
+        (script, errors)
+    }
+
+    #[test]
+    fn what_depends_on_the_time_is_asked_for_each_event() {
+        let function = "fn now(a) of case (~ clock||) => a case _ => 0 end;";
+        let (script, errors) = with_clock(&format!("{function} now(\"x\")"));
+        assert_eq!(errors, [""; 0]);
+        for time in [5, 6] {
+            let context = Context::new(time, None, None);
+            let (mut event, mut meta, mut state) = (Payload::default(), Value::Null, Value::Null);
+            let outcome = script.run(&mut event, &mut meta, &mut state, &Value::Null, &context).unwrap();
+            assert!(matches!(outcome, Outcome::Emit { value, .. } if value == Value::from(time)));
+        }
+        let (_, errors) = with_clock(&format!("{function} const NOW = now(\"x\"); NOW"));
+        assert_eq!(errors, ["E-C1"]);
     }
 }
