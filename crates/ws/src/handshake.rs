@@ -10,8 +10,11 @@ mod server;
 
 pub use authority::{Authority, host_header};
 pub use client::{ClientError, ClientHandshake, ClientRequest, Refusal, RequestError, Response};
+#[cfg(test)]
+pub(crate) use headers::headers_of;
 pub use headers::{Extension, ExtraHeaders, HeaderError, Headers};
 pub(crate) use headers::{is_token, is_token_byte};
+pub(crate) use headers::{split_outside_quotes, trim, unquote};
 pub use reject::{Reject, RejectOptions};
 pub use request::{Head, Request};
 pub use server::{Accept, AcceptError, HandshakeOptions, ServerHandshake, accept};

@@ -17,11 +17,17 @@ mod decoder;
 mod encoder;
 mod error;
 pub mod guard;
+mod escape;
+mod forwarded;
 mod handshake;
 mod header;
 mod mask;
+mod network;
 mod options;
+mod origin;
+mod pattern;
 mod random;
+mod route;
 mod utf8;
 
 pub use closing::{
@@ -31,11 +37,17 @@ pub use closing::{
 pub use decoder::{Decoder, Incoming};
 pub use encoder::Encoder;
 pub use error::{EncodeError, ErrorKind, ProtocolError};
+pub use escape::query_pairs;
+pub use forwarded::{Forwarded, Trust};
 pub use handshake::{
     Accept, AcceptError, Authority, ClientError, ClientHandshake, ClientRequest, Extension, ExtraHeaders,
     HandshakeOptions, Head, HeaderError, Headers, Refusal, Reject, RejectOptions, Request, RequestError,
     Response, ServerHandshake, accept, accept_key, host_header,
 };
 pub use mask::mask;
+pub use network::{Network, NetworkError, is_in};
 pub use options::{Accepted, Limits, Options, Role};
+pub use origin::{OriginError, OriginPattern, OriginRules};
+pub use pattern::{AuthorityPattern, PathPattern, Pattern, PatternError};
+pub use route::{Asked, Candidate, Condition, NoProtocol, Protocols, Route, Routes};
 pub use tungstenite::protocol::frame::coding::CloseCode;

@@ -184,7 +184,7 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The pieces of `value` between separators that are not inside a quoted string, without spaces around them.
 ///
 /// Quotes after a backslash need no care: a value with one in it is no token and refused in any case.
-fn split_outside_quotes(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn split_outside_quotes(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     value
         .split(move |byte| {
@@ -195,7 +195,7 @@ fn split_outside_quotes(value: &[u8], separator: u8) -> impl Iterator<Item = &[u
 }
 
 /// The content of a quoted string; other values as they are.
-fn unquote(value: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unquote(value: &[u8]) -> Option<Vec<u8>> {
     let Some((b'"', rest)) = value.split_first() else { return Some(value.to_vec()) };
     let (last, inner) = rest.split_last()?;
     if *last != b'"' {
@@ -230,7 +230,7 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
 }
 
 /// Takes spaces and tabs off both ends.
-pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
@@ -342,19 +342,22 @@ pub(super) fn write_header(name: &str, value: &str, out: &mut Vec<u8>) {
     }
 }
 
+/// The headers in `text`, lines that end with CRLF.
+#[cfg(test)]
+pub(crate) fn headers_of(text: &str) -> Headers {
+    let raw = Bytes::from(format!("{text}\r\n"));
+    let mut slots = [httparse::EMPTY_HEADER; 16];
+    let parsed = match httparse::parse_headers(&raw, &mut slots).unwrap() {
+        httparse::Status::Complete((_, parsed)) => parsed.to_vec(),
+        httparse::Status::Partial => panic!("the test's headers are not complete"),
+    };
+    Headers::new(raw.clone(), &parsed)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::headers_of as headers;
     use super::*;
-
-    fn headers(text: &str) -> Headers {
-        let raw = Bytes::from(format!("{text}\r\n"));
-        let mut slots = [httparse::EMPTY_HEADER; 16];
-        let parsed = match httparse::parse_headers(&raw, &mut slots).unwrap() {
-            httparse::Status::Complete((_, parsed)) => parsed.to_vec(),
-            httparse::Status::Partial => panic!("the test's headers are not complete"),
-        };
-        Headers::new(raw.clone(), &parsed)
-    }
 
     #[test]
     fn fields_are_found_in_any_case_and_order() {

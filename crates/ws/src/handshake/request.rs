@@ -4,6 +4,8 @@ use super::authority::{Authority, escapes_are_valid};
 use super::headers::{Extension, Headers, Single, extensions, is_value, protocols};
 use super::reject::Reject;
 use super::server::HandshakeOptions;
+use crate::escape::climbs;
+use crate::forwarded::Forwarded;
 
 /// A complete HTTP/1.1 request head that was parsed but not yet checked for an upgrade.
 ///
@@ -18,16 +20,17 @@ pub struct Head {
     pub headers: Headers,
 }
 
-/// A request for a WebSocket that passed every check of `spec/websocket.md` 3.1, rows 3 to 16, apart from origin
-/// rules.
+/// A request for a WebSocket that passed every check of `spec/websocket.md` 3.1, rows 3 to 16.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The path as it was sent, with valid percent escapes; begins with `/`.
     pub path: String,
     /// What stood behind `?`, with valid percent escapes.
     pub query: Option<String>,
-    /// `Host`, or the authority of an absolute target.
+    /// What was asked for: `Host`, or the authority of an absolute target, or what a proxy that is believed says.
     pub authority: Authority,
+    /// Whether the client came over TLS, to us or to a proxy that is believed.
+    pub secure: bool,
     /// `Origin` as it was sent.
     pub origin: Option<String>,
     /// Subprotocols offered, in the client's order.
@@ -53,11 +56,25 @@ impl Head {
     /// # Errors
     /// The answer for the first row that fails.
     pub fn upgrade(self, options: &HandshakeOptions) -> Result<Request, Reject> {
-        let is_head = self.method == "HEAD";
-        self.check(options).map_err(|reject| if is_head { reject.for_head_request() } else { reject })
+        self.upgrade_behind(options, &Forwarded::default())
     }
 
-    fn check(self, options: &HandshakeOptions) -> Result<Request, Reject> {
+    /// The same behind a proxy that is believed: `forwarded` is what it says.
+    ///
+    /// # Errors
+    /// As for [`upgrade`](Self::upgrade).
+    pub fn upgrade_behind(
+        self,
+        options: &HandshakeOptions,
+        forwarded: &Forwarded,
+    ) -> Result<Request, Reject> {
+        let is_head = self.method == "HEAD";
+        self.check(options, forwarded)
+            .map_err(|reject| if is_head { reject.for_head_request() } else { reject })
+    }
+
+    fn check(self, options: &HandshakeOptions, forwarded: &Forwarded) -> Result<Request, Reject> {
+        let secure = forwarded.secure.unwrap_or(options.secure);
         let headers = &self.headers;
         if !self.wants_websocket() {
             let reason = "this endpoint speaks WebSocket only";
@@ -68,14 +85,21 @@ impl Head {
             return Err(reject.with_header("Allow", "GET"));
         }
         check_no_body(headers)?;
-        let host = check_host(headers, options)?;
-        let (authority, path, query) = check_target(&self.target, host, options)?;
+        let host = host(headers)?;
+        let asked = forwarded.host.clone();
+        check_is_ours(asked.as_ref().unwrap_or(&host), options, secure)?;
+        let (authority, path, query) = check_target(&self.target, host, secure)?;
+        let authority = asked.unwrap_or(authority);
         if !headers.has_token("connection", "upgrade") {
             return Err(Reject::bad_request("connection", "the Connection header does not name upgrade"));
         }
         let version = check_version(headers, options)?;
         let key = check_key(headers)?;
-        let origin = check_origin(headers, version)?;
+        let origin = origin(headers, version)?;
+        let rules = &options.origins;
+        rules
+            .check(origin.as_deref(), &authority, secure)
+            .map_err(|reason| Reject::new(403, "origin", reason))?;
         let protocols = protocols(headers).ok_or_else(|| {
             Reject::bad_request(
                 "protocol",
@@ -86,7 +110,7 @@ impl Head {
             Reject::bad_request("extensions", "the Sec-WebSocket-Extensions header does not parse")
         })?;
         let headers = self.headers;
-        Ok(Request { path, query, authority, origin, protocols, extensions, key, version, headers })
+        Ok(Request { path, query, authority, secure, origin, protocols, extensions, key, version, headers })
     }
 }
 
@@ -98,21 +122,19 @@ fn check_no_body(headers: &Headers) -> Result<(), Reject> {
     Err(Reject::bad_request("body", "a WebSocket is opened without a request body"))
 }
 
-fn check_host(headers: &Headers, options: &HandshakeOptions) -> Result<Authority, Reject> {
+fn host(headers: &Headers) -> Result<Authority, Reject> {
     let host = match headers.single("host") {
         Single::One(value) => std::str::from_utf8(value).ok().and_then(Authority::parse),
         Single::Absent | Single::Many => None,
     };
-    let host = host.ok_or_else(|| Reject::bad_request("host", "exactly one valid Host header is needed"))?;
-    check_is_ours(&host, options)?;
-    Ok(host)
+    host.ok_or_else(|| Reject::bad_request("host", "exactly one valid Host header is needed"))
 }
 
-fn check_is_ours(authority: &Authority, options: &HandshakeOptions) -> Result<(), Reject> {
-    let HandshakeOptions { allowed_hosts, external_port, secure, .. } = options;
-    let host = allowed_hosts.is_empty()
-        || allowed_hosts.iter().any(|entry| authority.is_admitted_by(entry, *secure));
-    if host && external_port.is_none_or(|port| port == authority.effective_port(*secure)) {
+fn check_is_ours(authority: &Authority, options: &HandshakeOptions, secure: bool) -> Result<(), Reject> {
+    let HandshakeOptions { allowed_hosts, external_port, .. } = options;
+    let host =
+        allowed_hosts.is_empty() || allowed_hosts.iter().any(|entry| authority.is_admitted_by(entry, secure));
+    if host && external_port.is_none_or(|port| port == authority.effective_port(secure)) {
         return Ok(());
     }
     Err(Reject::new(421, "misdirected", "this server does not answer for the requested host"))
@@ -122,7 +144,7 @@ fn check_is_ours(authority: &Authority, options: &HandshakeOptions) -> Result<()
 fn check_target(
     target: &str,
     host: Authority,
-    options: &HandshakeOptions,
+    secure: bool,
 ) -> Result<(Authority, String, Option<String>), Reject> {
     let bad = || Reject::bad_request("target", "the request target is not valid");
     if target.contains('#') || !escapes_are_valid(target) {
@@ -131,14 +153,14 @@ fn check_target(
     let (authority, rest) = match target.split_once("://") {
         _ if target.starts_with('/') => (host, target),
         Some((scheme, rest)) => {
-            let secure = match scheme.to_ascii_lowercase().as_str() {
+            let target_secure = match scheme.to_ascii_lowercase().as_str() {
                 "http" | "ws" => false,
                 "https" | "wss" => true,
                 _ => return Err(bad()),
             };
             let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
             let authority = Authority::parse(authority).ok_or_else(bad)?;
-            let same_port = authority.effective_port(secure) == host.effective_port(options.secure);
+            let same_port = authority.effective_port(target_secure) == host.effective_port(secure);
             if authority.host() != host.host() || !same_port {
                 return Err(Reject::bad_request("target", "the request target and the Host header differ"));
             }
@@ -151,6 +173,9 @@ fn check_target(
         None => (rest, None),
     };
     let path = if path.is_empty() { "/" } else { path };
+    if climbs(path) {
+        return Err(Reject::bad_request("path", "the path has a segment `..`"));
+    }
     Ok((authority, path.to_owned(), query))
 }
 
@@ -183,7 +208,7 @@ fn check_key(headers: &Headers) -> Result<String, Reject> {
     if digits.len() == 22 && digits.bytes().all(known) { Ok(text.to_owned()) } else { Err(bad()) }
 }
 
-fn check_origin(headers: &Headers, version: u8) -> Result<Option<String>, Reject> {
+fn origin(headers: &Headers, version: u8) -> Result<Option<String>, Reject> {
     let name = if version == 8 { "sec-websocket-origin" } else { "origin" };
     match headers.single(name) {
         Single::Absent => Ok(None),

@@ -6,6 +6,7 @@ use super::headers::{Extension, ExtraHeaders, Headers, write_header};
 use super::reject::Reject;
 use super::request::{Head, Request};
 use super::scan::{FirstLine, HeadEnd, HeadLimits, Scanner};
+use crate::origin::OriginRules;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -22,8 +23,10 @@ pub struct HandshakeOptions {
     pub allowed_hosts: Vec<Authority>,
     /// The port that clients see, if `Host` has to name it.
     pub external_port: Option<u16>,
-    /// Whether clients reach us over TLS; decides the default port.
+    /// Whether clients reach us over TLS, as far as no proxy says otherwise; decides the default port.
     pub secure: bool,
+    /// Which pages may open connections.
+    pub origins: OriginRules,
     /// Version 13. Default true. With neither version enabled every request is refused; a configuration that asks
     /// for that is a mistake to report before.
     pub enable_rfc6455: bool,
@@ -40,6 +43,7 @@ impl Default for HandshakeOptions {
             allowed_hosts: Vec::new(),
             external_port: None,
             secure: false,
+            origins: OriginRules::default(),
             enable_rfc6455: true,
             enable_hybi10: false,
         }

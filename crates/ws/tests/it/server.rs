@@ -3,8 +3,8 @@
 use bytes::BytesMut;
 use std::sync::Arc;
 use tremor_ws::{
-    Accept, AcceptError, Authority, Extension, ExtraHeaders, HandshakeOptions, Reject, RejectOptions,
-    Request, ServerHandshake, accept,
+    Accept, AcceptError, Authority, Extension, ExtraHeaders, Forwarded, HandshakeOptions, OriginRules,
+    Reject, RejectOptions, Request, ServerHandshake, accept,
 };
 
 const GOOD: [&str; 6] = [
@@ -282,9 +282,11 @@ fn row_11_target() {
         "?a",
     ];
     statuses(400, "target", &cases.map(target));
+    statuses(400, "path", &["/..", "/a/../b", "/a/%2E%2e?x"].map(target));
     for (sent, path, query) in [
         ("/", "/", None),
-        ("//a/../b", "//a/../b", None),
+        ("//a/./b..", "//a/./b..", None),
+        ("/a?b=/../c", "/a", Some("b=/../c")),
         ("/a%2Fb%20?c=%7b&?", "/a%2Fb%20", Some("c=%7b&?")),
         ("/?", "/", Some("")),
         ("http://GATE.example:7001", "/", None),
@@ -299,6 +301,30 @@ fn row_11_target() {
     let text =
         request("Host", &["Host: gate.example"]).replace("GET /ticks", "GET ws://gate.example:80/ticks");
     assert_eq!(good(text).authority.port(), Some(80), "the target's authority replaces Host");
+}
+
+/// What a proxy that is believed says stands for what the request says itself.
+#[test]
+fn behind_a_proxy_host_and_scheme_are_what_the_client_asked_for() {
+    let head = |lines: &[&str]| {
+        let mut input = BytesMut::from(request("", lines).as_bytes());
+        ServerHandshake::new(Arc::default()).advance_head(&mut input).unwrap().unwrap()
+    };
+    let forwarded =
+        Forwarded { client: None, secure: Some(true), host: Some(Authority::parse("edge.example").unwrap()) };
+    let options = HandshakeOptions {
+        allowed_hosts: vec![Authority::parse("edge.example").unwrap()],
+        external_port: Some(443),
+        origins: OriginRules { same_origin: true, ..OriginRules::default() },
+        ..HandshakeOptions::default()
+    };
+    let got = head(&["Origin: https://edge.example"]).upgrade_behind(&options, &forwarded).unwrap();
+    assert_eq!((got.authority.host(), got.secure), ("edge.example", true));
+    let refused =
+        |lines: &[&str], forwarded| head(lines).upgrade_behind(&options, &forwarded).unwrap_err().status;
+    assert_eq!(refused(&["Origin: https://gate.example:7001"], forwarded.clone()), 403);
+    assert_eq!(refused(&[], Forwarded { secure: None, ..forwarded.clone() }), 421);
+    assert_eq!(refused(&[], Forwarded { host: None, ..forwarded }), 421);
 }
 
 #[test]
@@ -366,6 +392,39 @@ fn rows_15_and_16_origin_protocols_extensions() {
     let cases = ["a; =", "a b", "", "a; b=\"c"]
         .map(|value| request("", &[&format!("Sec-WebSocket-Extensions: {value}")]));
     statuses(400, "extensions", &cases);
+}
+
+/// Of a request with which everything from some row on is wrong, that row is what is told.
+#[test]
+fn the_first_row_that_fails_is_the_one_that_is_answered() {
+    let options = HandshakeOptions {
+        origins: OriginRules { allow_null: false, ..OriginRules::default() },
+        ..HandshakeOptions::default()
+    };
+    let good = ["GET", "/", "X: y", "Host: h", "Connection: upgrade", "Sec-WebSocket-Version: 13"];
+    let key = "Sec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==";
+    let rows = [
+        (6, "HTTP/1.1", "HTTP/1.0", "http_version"),
+        (7, "Upgrade: websocket", "X: y", "no_upgrade"),
+        (8, good[0], "POST", "method"),
+        (9, good[2], "Content-Length: 1", "body"),
+        (10, good[3], "X: y", "host"),
+        (11, good[1], "/..", "path"),
+        (12, good[4], "X: y", "connection"),
+        (13, good[5], "X: y", "version"),
+        (14, key, "X: y", "key"),
+        (15, "X: y", "Origin: null", "origin"),
+        (16, "X: y", "Sec-WebSocket-Protocol: a, a", "protocol"),
+    ];
+    for (first, _, _, label) in rows {
+        let of_row = |row: usize| {
+            let (_, good, bad, _) = rows[row - 6];
+            if row >= first { bad } else { good }
+        };
+        let lines: Vec<&str> = [7, 9, 10, 12, 13, 14, 15, 16].into_iter().map(of_row).collect();
+        let text = format!("{} {} {}\r\n{}\r\n\r\n", of_row(8), of_row(11), of_row(6), lines.join("\r\n"));
+        assert_eq!(run(&text, &options).unwrap_err().label, label, "row {first}: {text}");
+    }
 }
 
 #[test]

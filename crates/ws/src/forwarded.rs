@@ -1,0 +1,236 @@
+//! What proxies in front of us say about the client. Source: `spec/websocket.md` 2.3, RFC 7239.
+
+use crate::handshake::{Authority, Headers, split_outside_quotes, trim, unquote};
+use crate::network::{Network, is_in};
+use std::net::{IpAddr, SocketAddr};
+
+/// Whose word is taken for who the client is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// Nobody's.
+    #[default]
+    Nobody,
+    /// `trusted_proxies`: that of proxies with these addresses. The last address in the list that is none of theirs is
+    /// the client's.
+    Networks(Vec<Network>),
+    /// `trust_xff`: that of so many proxies, whoever they are; the client's is the address so many from the end.
+    Hops(usize),
+}
+
+/// What is believed about how a request reached the first proxy that is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Forwarded {
+    /// Address of the client, and its port if that was said.
+    pub client: Option<(IpAddr, Option<u16>)>,
+    /// Whether it came over TLS.
+    pub secure: Option<bool>,
+    /// The `Host` that the client asked for.
+    pub host: Option<Authority>,
+}
+
+impl Trust {
+    /// What `headers`, which came from `peer`, say that is to be believed. `None` stands for a peer on this machine, which
+    /// has no address; its word is taken as that of a proxy if anybody's is.
+    ///
+    /// `Forwarded` and the headers with `X-` say the same in two ways. A proxy that knows only one of them hands on what its
+    /// client wrote into the other, so where both are there, only what they agree on counts.
+    pub fn forwarded(&self, peer: Option<IpAddr>, headers: &Headers) -> Forwarded {
+        match self {
+            Self::Nobody => return Forwarded::default(),
+            Self::Networks(networks) if peer.is_some_and(|peer| !is_in(networks, peer)) => {
+                return Forwarded::default();
+            }
+            Self::Networks(_) | Self::Hops(_) => {}
+        }
+        let standard = headers.get("forwarded").map(|_| self.walk(&elements(headers).unwrap_or_default()));
+        let has_x = X_HEADERS.iter().any(|name| headers.get(name).is_some());
+        let x = has_x.then(|| self.walk_x(headers));
+        match (standard, x) {
+            (Some(one), Some(other)) => Forwarded {
+                client: one.client.filter(|client| other.client.is_some_and(|same| same.0 == client.0)),
+                secure: one.secure.filter(|secure| other.secure == Some(*secure)),
+                host: one.host.filter(|host| other.host.as_ref() == Some(host)),
+            },
+            (one, other) => one.or(other).unwrap_or_default(),
+        }
+    }
+
+    /// Goes through `hops`, the nearest one last. Each was written by a proxy that is trusted, as long as the one before
+    /// it is.
+    fn walk(&self, hops: &[Hop]) -> Forwarded {
+        let mut found = Forwarded::default();
+        for hop in self.believed(hops) {
+            found.secure = hop.secure.or(found.secure);
+            found.host = hop.host.clone().or(found.host);
+            match hop.address {
+                Some(address) => found.client = Some(address),
+                None => break,
+            }
+        }
+        found
+    }
+
+    /// The hops that trusted proxies told of, from the nearest one on.
+    fn believed<'h>(&self, hops: &'h [Hop]) -> impl Iterator<Item = &'h Hop> {
+        let mut left = match self {
+            Self::Nobody => 0,
+            Self::Networks(_) => usize::MAX,
+            Self::Hops(hops) => *hops,
+        };
+        hops.iter().rev().take_while(move |hop| {
+            let goes_on = left > 0;
+            let is_trusted = match (self, hop.address) {
+                (Self::Networks(networks), Some((address, _))) => is_in(networks, address),
+                (Self::Hops(_), _) => true,
+                _ => false,
+            };
+            left = if is_trusted { left.saturating_sub(1) } else { 0 };
+            goes_on
+        })
+    }
+
+    fn walk_x(&self, headers: &Headers) -> Forwarded {
+        let list = |name| {
+            let all = headers.all(name).flat_map(|value| value.split(|byte| *byte == b',')).map(trim);
+            all.map(|item| std::str::from_utf8(item).unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let [addresses, schemes, hosts] = X_HEADERS.map(list);
+        let hops: Vec<Hop> =
+            addresses.iter().map(|text| Hop { address: address(text), ..Hop::default() }).collect();
+        let mut found = self.walk(&hops);
+        // Proxies write one for each address, or one for all.
+        let back = self.believed(&hops).count().max(1);
+        let of_hop = |all: &[&str]| all.get(all.len().saturating_sub(back)).map(|text| (*text).to_owned());
+        found.secure = of_hop(&schemes).and_then(|scheme| is_secure(&scheme));
+        found.host = of_hop(&hosts).and_then(|host| Authority::parse(&host));
+        found
+    }
+}
+
+const X_HEADERS: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+
+/// What one proxy says of whoever connected to it.
+#[derive(Debug, Clone, Default)]
+struct Hop {
+    address: Option<(IpAddr, Option<u16>)>,
+    secure: Option<bool>,
+    host: Option<Authority>,
+}
+
+/// The elements of all `Forwarded` headers; `None` if one does not parse.
+fn elements(headers: &Headers) -> Option<Vec<Hop>> {
+    let all = headers.all("forwarded").flat_map(|value| split_outside_quotes(value, b','));
+    all.filter(|element| !element.is_empty()).map(element).collect()
+}
+
+fn element(element: &[u8]) -> Option<Hop> {
+    let mut hop = Hop::default();
+    for pair in split_outside_quotes(element, b';').filter(|pair| !pair.is_empty()) {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = pair.split_at(at);
+        let value = String::from_utf8(unquote(trim(value.get(1..)?))?).ok()?;
+        match trim(name).to_ascii_lowercase().as_slice() {
+            b"for" => hop.address = address(&value),
+            b"proto" => hop.secure = is_secure(&value),
+            b"host" => hop.host = Authority::parse(&value),
+            _ => {}
+        }
+    }
+    Some(hop)
+}
+
+fn is_secure(scheme: &str) -> Option<bool> {
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" | "ws" => Some(false),
+        "https" | "wss" => Some(true),
+        _ => None,
+    }
+}
+
+/// An address as proxies write it: with or without port, IPv6 with or without brackets. Words such as `unknown` are none.
+fn address(text: &str) -> Option<(IpAddr, Option<u16>)> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Some((ip.to_canonical(), None));
+    }
+    if let Ok(socket) = text.parse::<SocketAddr>() {
+        return Some((socket.ip().to_canonical(), Some(socket.port())));
+    }
+    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+    inner.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6).map(|ip| (ip.to_canonical(), None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handshake::headers_of;
+
+    fn networks(list: &[&str]) -> Trust {
+        Trust::Networks(list.iter().map(|text| Network::parse(text).unwrap()).collect())
+    }
+
+    /// `client secure host` of what a request from 10.0.0.1 says.
+    fn said(trust: &Trust, lines: &str) -> String {
+        let found = trust.forwarded(Some("10.0.0.1".parse().unwrap()), &headers_of(lines));
+        let client = found.client.map_or("-".to_owned(), |(ip, port)| match port {
+            Some(port) => format!("{ip} {port}"),
+            None => ip.to_string(),
+        });
+        let secure = found.secure.map_or("-".to_owned(), |secure| secure.to_string());
+        format!("{client} {secure} {}", found.host.as_ref().map_or("-", Authority::host))
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let lines = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: edge\r\n";
+        assert_eq!(said(&Trust::Nobody, lines), "- - -");
+        assert_eq!(said(&networks(&["10.0.0.2"]), lines), "- - -");
+        assert_eq!(said(&networks(&["10.0.0.0/8"]), lines), "1.2.3.4 true edge");
+        assert_eq!(said(&Trust::Hops(1), lines), "1.2.3.4 true edge");
+        assert_eq!(said(&networks(&["10.0.0.0/8"]), "X: y\r\n"), "- - -");
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_proxys_is_the_clients() {
+        let trust = networks(&["10.0.0.0/8", "fd00::/8"]);
+        for (list, client) in [
+            ("6.6.6.6, 1.2.3.4, 10.0.0.7", "1.2.3.4"),
+            ("6.6.6.6, 1.2.3.4:99, [fd00::1]:5", "1.2.3.4 99"),
+            ("10.0.0.9, 10.0.0.8", "10.0.0.9"),
+            ("6.6.6.6, unknown, 10.0.0.7", "10.0.0.7"),
+            ("6.6.6.6, nonsense", "-"),
+            ("2001:db8::7, fd00::2", "2001:db8::7"),
+            ("::ffff:1.2.3.4", "1.2.3.4"),
+            ("1.2.3.4\r\nX-Forwarded-For: 10.0.0.3", "1.2.3.4"),
+        ] {
+            let got = said(&trust, &format!("X-Forwarded-For: {list}\r\n"));
+            assert_eq!(got, format!("{client} - -"), "{list}");
+        }
+        let hops = "X-Forwarded-For: 6.6.6.6, 1.2.3.4, 9.9.9.9\r\n";
+        assert_eq!(said(&Trust::Hops(1), hops), "9.9.9.9 - -");
+        assert_eq!(said(&Trust::Hops(2), hops), "1.2.3.4 - -");
+        assert_eq!(said(&Trust::Hops(9), hops), "6.6.6.6 - -");
+    }
+
+    #[test]
+    fn scheme_and_host_are_those_of_the_same_hop() {
+        let trust = networks(&["10.0.0.0/8"]);
+        let lines = "X-Forwarded-For: 6.6.6.6, 1.2.3.4, 10.0.0.7\r\n\
+                     X-Forwarded-Proto: http, https, http\r\nX-Forwarded-Host: evil, edge, inner\r\n";
+        assert_eq!(said(&trust, lines), "1.2.3.4 true edge");
+        let lines = "Forwarded: for=6.6.6.6;proto=http;host=evil, for=\"1.2.3.4:5\";Proto=HTTPS;host=edge\r\n\
+                     forwarded: for=10.0.0.7;by=10.0.0.1\r\n";
+        assert_eq!(said(&trust, lines), "1.2.3.4 5 true edge");
+        assert_eq!(said(&trust, "Forwarded: for=\"[2001:db8::1]\"\r\n"), "2001:db8::1 - -");
+        assert_eq!(said(&trust, "Forwarded: for=_hidden;proto=https\r\n"), "- true -");
+        assert_eq!(said(&trust, "Forwarded: for=\"1.2.3.4;proto=https\r\n"), "- - -");
+    }
+
+    #[test]
+    fn where_there_are_both_only_what_they_agree_on_counts() {
+        let trust = networks(&["10.0.0.0/8"]);
+        let x = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: http\r\n";
+        let got = said(&trust, &format!("{x}Forwarded: for=1.2.3.4;proto=https;host=evil\r\n"));
+        assert_eq!(got, "1.2.3.4 - -");
+        assert_eq!(said(&trust, &format!("{x}Forwarded: for=6.6.6.6;proto=http\r\n")), "- false -");
+    }
+}

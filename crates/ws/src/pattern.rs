@@ -1,0 +1,383 @@
+//! Patterns of routes and origins: `*` stands for any run of characters, everything else for itself.
+//!
+//! Source: `spec/websocket.md` 4 and 6.2. Matching takes at most as many steps as value and pattern are long, multiplied;
+//! nothing in it recurses.
+
+use crate::escape;
+use crate::handshake::Authority;
+use std::borrow::Cow;
+
+/// Why a pattern was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// A path that begins with something else never matches.
+    #[error("a path begins with `/`, or with `*`")]
+    NoSlash,
+    /// A brace without its partner, or a name that is none.
+    #[error("`{{name}}` stands for a segment: braces around a name of letters, digits, `_`, `-` and `.`")]
+    Braces,
+    /// A parameter that is only a part of a segment.
+    #[error("`{{{name}}}` has to be a whole segment, between two `/`")]
+    PartOfSegment {
+        /// Its name.
+        name: String,
+    },
+    /// A name that is there twice.
+    #[error("`{{{name}}}` is there twice")]
+    Repeated {
+        /// Its name.
+        name: String,
+    },
+    /// A port that no address has.
+    #[error("`{port}` is no port")]
+    Port {
+        /// What was written.
+        port: String,
+    },
+    /// A host that has no form for the wire.
+    #[error("`{host}` is no host name")]
+    Host {
+        /// What was written.
+        host: String,
+    },
+    /// A scheme that no request has.
+    #[error("no request has the scheme `{scheme}`: there are `http` (or `ws`) and `https` (or `wss`)")]
+    Scheme {
+        /// What was written.
+        scheme: String,
+    },
+    /// A subprotocol that no request can offer.
+    #[error("`{name}` is no subprotocol: they are tokens, without spaces and separators")]
+    Protocol {
+        /// What was written.
+        name: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    /// Any run of characters, also none.
+    Any,
+    /// One segment of a path, at least a character long; the number counts parameters.
+    Segment,
+}
+
+/// A pattern for any text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(Vec<Part>);
+
+impl Pattern {
+    /// Every text is one.
+    pub fn new(text: &str) -> Self {
+        let mut parts = Vec::new();
+        push_text(text, &mut parts);
+        Self(parts)
+    }
+
+    /// Whether all of `value` matches.
+    pub fn matches(&self, value: &str) -> bool {
+        captures(&self.0, value).is_some()
+    }
+}
+
+/// Adds what `text` stands for; several `*` in a row are one.
+fn push_text(text: &str, parts: &mut Vec<Part>) {
+    for (number, piece) in text.split('*').enumerate() {
+        if number > 0 && parts.last() != Some(&Part::Any) {
+            parts.push(Part::Any);
+        }
+        match parts.last_mut() {
+            _ if piece.is_empty() => {}
+            Some(Part::Text(before)) => before.push_str(piece),
+            _ => parts.push(Part::Text(piece.to_owned())),
+        }
+    }
+}
+
+/// The segments that stand for parameters, in order, if all of `value` matches.
+///
+/// Behind a `*` the first place where the rest fits is taken, so only the last `*` ever has to be tried again: what is
+/// behind an earlier one would only end later.
+fn captures<'v>(parts: &[Part], value: &'v str) -> Option<Vec<&'v str>> {
+    let mut found = Vec::new();
+    let (mut part, mut at) = (0, 0);
+    // The part behind the last `*`, where it was tried last, and what had been found by then.
+    let mut again: Option<(usize, usize, usize)> = None;
+    loop {
+        let rest = value.get(at..)?;
+        match parts.get(part) {
+            Some(Part::Text(text)) if rest.starts_with(text.as_str()) => {
+                at += text.len();
+                part += 1;
+                continue;
+            }
+            Some(Part::Any) if part + 1 == parts.len() => return Some(found),
+            Some(Part::Any) => {
+                part += 1;
+                again = Some((part, at, found.len()));
+                continue;
+            }
+            Some(Part::Segment) => {
+                let end = rest.find(['/', '?']).unwrap_or(rest.len());
+                if end > 0 {
+                    found.extend(rest.get(..end));
+                    at += end;
+                    part += 1;
+                    continue;
+                }
+            }
+            None if rest.is_empty() => return Some(found),
+            Some(Part::Text(_)) | None => {}
+        }
+        let (behind, tried, kept) = again?;
+        let step = value.get(tried..)?.chars().next()?.len_utf8();
+        again = Some((behind, tried + step, kept));
+        found.truncate(kept);
+        (part, at) = (behind, tried + step);
+    }
+}
+
+/// A pattern for a request path, with parameters: `/orders/{site}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathPattern {
+    parts: Vec<Part>,
+    names: Vec<String>,
+    /// It holds a `?`, so it is compared with path and query.
+    has_query: bool,
+}
+
+impl PathPattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// When it can never match, or a parameter is not well formed.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if !text.starts_with(['/', '*']) {
+            return Err(PatternError::NoSlash);
+        }
+        let text = escape::unreserved(&escape::non_ascii(text)).into_owned();
+        let (mut parts, mut names) = (Vec::new(), Vec::<String>::new());
+        let mut rest = text.as_str();
+        while let Some(start) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(start);
+            let (name, behind) =
+                from.strip_prefix('{').and_then(|from| from.split_once('}')).ok_or(PatternError::Braces)?;
+            let known = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
+            if name.is_empty() || !name.chars().all(known) {
+                return Err(PatternError::Braces);
+            }
+            let name = name.to_owned();
+            if !before.ends_with('/') || !(behind.is_empty() || behind.starts_with(['/', '?'])) {
+                return Err(PatternError::PartOfSegment { name });
+            }
+            if names.contains(&name) {
+                return Err(PatternError::Repeated { name });
+            }
+            push_text(before, &mut parts);
+            parts.push(Part::Segment);
+            names.push(name);
+            rest = behind;
+        }
+        push_text(rest, &mut parts);
+        Ok(Self { parts, names, has_query: text.contains('?') })
+    }
+
+    /// Whether a request with this path and query matches, and what its parameters are then, decoded. Escapes of
+    /// unreserved characters in `path` have to be decoded already.
+    pub(crate) fn matches(&self, path: &str, query: Option<&str>) -> Option<Vec<(String, String)>> {
+        let value = match query.filter(|_| self.has_query) {
+            Some(query) => Cow::Owned(format!("{path}?{query}")),
+            None => Cow::Borrowed(path),
+        };
+        let found = captures(&self.parts, &value)?;
+        let decoded = found.into_iter().map(|segment| escape::decoded(segment, false));
+        Some(self.names.iter().cloned().zip(decoded).collect())
+    }
+}
+
+/// A pattern for `Host`: the port counts only if the pattern has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityPattern {
+    host: Pattern,
+    port: Option<Pattern>,
+}
+
+impl AuthorityPattern {
+    /// Reads a pattern: a host, maybe with a port; both may hold `*`. Letters have no case; names that are not ASCII are
+    /// taken in the form that the wire has.
+    ///
+    /// # Errors
+    /// When the port can be none, or the name has no such form.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let (host, port) = split_port(text);
+        let port = port.map(|port| port_pattern(port).map(|()| Pattern::new(port))).transpose()?;
+        Ok(Self { host: Pattern::new(&wire_host(host)?), port })
+    }
+
+    /// Whether a request for `authority` is meant; `secure` decides the default port.
+    pub(crate) fn matches(&self, authority: &Authority, secure: bool) -> bool {
+        self.host.matches(authority.host())
+            && self
+                .port
+                .as_ref()
+                .is_none_or(|port| port.matches(&authority.effective_port(secure).to_string()))
+    }
+}
+
+/// Splits `host:port`; the colons of an IPv6 address in brackets do not count.
+pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
+    let behind = text.rfind(']').map_or(0, |bracket| bracket + 1);
+    match text.get(behind..).and_then(|rest| rest.rfind(':')) {
+        Some(colon) => {
+            let (host, port) = text.split_at(behind + colon);
+            (host, port.strip_prefix(':'))
+        }
+        None => (text, None),
+    }
+}
+
+fn port_pattern(port: &str) -> Result<(), PatternError> {
+    let fits = port.parse::<u16>().is_ok_and(|_| !port.starts_with('+'));
+    let is_pattern = port.contains('*') && port.bytes().all(|byte| byte == b'*' || byte.is_ascii_digit());
+    if fits || is_pattern { Ok(()) } else { Err(PatternError::Port { port: port.to_owned() }) }
+}
+
+/// A host, maybe with `*` in it, in small letters and with A-labels.
+pub(crate) fn wire_host(host: &str) -> Result<String, PatternError> {
+    let bad = || PatternError::Host { host: host.to_owned() };
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte);
+    let mut labels = Vec::new();
+    for label in host.split('.') {
+        labels.push(if label.is_ascii() {
+            label.to_ascii_lowercase()
+        } else {
+            idna::domain_to_ascii(label).map_err(|_| bad())?
+        });
+    }
+    let host = labels.join(".");
+    if host.is_empty() || !host.bytes().all(known) { Err(bad()) } else { Ok(host) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_any_run_and_everything_else_is_itself() {
+        for (pattern, value, fits) in [
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "a/b", true),
+            ("a*c", "ac", true),
+            ("a*c", "abcbc", true),
+            ("a*c", "abcb", false),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("*ab", "aab", true),
+            ("a.c", "abc", false),
+            ("[a]?", "[a]?", true),
+            ("(a|b)+", "a", false),
+            ("\u{ed}*", "\u{ed}\u{e1}a", true),
+            ("*a", "\u{ed}\u{e1}a", true),
+            ("**", "x", true),
+            ("A", "a", false),
+        ] {
+            assert_eq!(Pattern::new(pattern).matches(value), fits, "{pattern} {value}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_value_does_not_make_matching_slow() {
+        let pattern = Pattern::new(&("a*".repeat(50) + "b"));
+        assert!(!pattern.matches(&"a".repeat(100_000)));
+    }
+
+    fn params(pattern: &str, path: &str, query: Option<&str>) -> Option<String> {
+        let found = PathPattern::parse(pattern).unwrap().matches(&escape::unreserved(path), query)?;
+        let found: Vec<String> = found.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Some(found.join(" "))
+    }
+
+    #[test]
+    fn parameters_are_whole_segments_and_decoded() {
+        for (pattern, path, expected) in [
+            ("/orders/{site}", "/orders/n%C3%ADm", Some("site=n\u{ed}m")),
+            ("/orders/{site}", "/orders/", None),
+            ("/orders/{site}", "/orders/a/b", None),
+            ("/orders/{site}", "/orders/a%2Fb", Some("site=a/b")),
+            ("/orders/{site}", "/Orders/a", None),
+            ("/{a}/x/{b}", "/1/x/2", Some("a=1 b=2")),
+            ("/{a}/{b}/", "/1/2", None),
+            ("/*/{last}", "/a/b/c", Some("last=c")),
+            ("/*/x/{b}/*", "/x/x/1/x/2/y", Some("b=1")),
+            ("/~a", "/%7ea", Some("")),
+            ("/%7Ea", "/~a", Some("")),
+            ("/a%2Fb", "/a%2Fb", Some("")),
+            ("/a%2Fb", "/a/b", None),
+            ("/\u{ed}", "/%C3%AD", Some("")),
+            ("/a//b", "/a/b", None),
+            ("/a/./b", "/a/b", None),
+            ("/metrics/*", "/metrics/", Some("")),
+            ("/metrics/*", "/metrics", None),
+            ("*", "/", Some("")),
+        ] {
+            assert_eq!(params(pattern, path, None).as_deref(), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn the_query_counts_only_where_the_pattern_has_one() {
+        assert!(params("/a", "/a", Some("x=1")).is_some());
+        assert!(params("/a?x=*", "/a", Some("x=1")).is_some());
+        assert!(params("/a?x=*", "/a", None).is_none());
+        assert!(params("/a*x=1", "/a", Some("x=1")).is_none());
+        assert_eq!(params("/{id}?x=1", "/7", Some("x=1")).as_deref(), Some("id=7"));
+    }
+
+    #[test]
+    fn patterns_that_can_never_be_meant_are_refused() {
+        let part = |name: &str| PatternError::PartOfSegment { name: name.to_owned() };
+        for (pattern, problem) in [
+            ("", PatternError::NoSlash),
+            ("orders", PatternError::NoSlash),
+            ("/{", PatternError::Braces),
+            ("/a}", PatternError::Braces),
+            ("/{}", PatternError::Braces),
+            ("/{a b}", PatternError::Braces),
+            ("/{{a}}", PatternError::Braces),
+            ("/x{a}", part("a")),
+            ("/{a}x", part("a")),
+            ("/{a}*", part("a")),
+            ("/{a}/{a}", PatternError::Repeated { name: "a".to_owned() }),
+        ] {
+            assert_eq!(PathPattern::parse(pattern), Err(problem), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_port_counts_only_where_the_pattern_has_one() {
+        for (pattern, authority, secure, fits) in [
+            ("gate.example", "Gate.Example:7001", false, true),
+            ("GATE.example:7001", "gate.example:7001", false, true),
+            ("gate.example:80", "gate.example", false, true),
+            ("gate.example:80", "gate.example", true, false),
+            ("gate.example:443", "gate.example", true, true),
+            ("*.example:*", "a.b.example:1", false, true),
+            ("*.example", "example", false, false),
+            ("gate.example*", "gate.example:80", false, true),
+            ("[::1]", "[::1]:99", false, true),
+            ("[::1]:98", "[::1]:99", false, false),
+            ("b\u{fc}cher.example", "xn--bcher-kva.example", false, true),
+            ("*.b\u{dc}cher.example", "www.xn--bcher-kva.example", false, true),
+        ] {
+            let got = AuthorityPattern::parse(pattern).unwrap();
+            let fits_it = got.matches(&Authority::parse(authority).unwrap(), secure);
+            assert_eq!(fits_it, fits, "{pattern} {authority}");
+        }
+        for bad in ["", ":80", "a:b", "a:", "a:65536", "a:+1", "a b", "a/b", "https://a"] {
+            assert!(AuthorityPattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Which way a connection's events leave, and which subprotocol it speaks. Source: `spec/websocket.md` 5 and 6.
+//!
+//! Guards are not in here: [`Routes::candidates`] gives the routes that match, in order, and whoever has the guards takes the
+//! first one that they let pass. [`Routes::unmatched`] says why there was none.
+
+use crate::escape;
+use crate::handshake::{Authority, Headers};
+use crate::pattern::{AuthorityPattern, PathPattern, Pattern, PatternError};
+use std::borrow::Cow;
+
+/// What routes look at.
+#[derive(Debug)]
+pub struct Asked<'r> {
+    /// Whether the client reached us over TLS.
+    secure: bool,
+    authority: &'r Authority,
+    path: Cow<'r, str>,
+    query: Option<&'r str>,
+    headers: &'r Headers,
+    /// Subprotocols offered, in the client's order, without those that only carry credentials.
+    protocols: &'r [String],
+}
+
+impl<'r> Asked<'r> {
+    /// A request: `path` and `query` as they were sent; `protocols` offered, in the client's order.
+    pub fn new(
+        (secure, authority): (bool, &'r Authority),
+        (path, query): (&'r str, Option<&'r str>),
+        headers: &'r Headers,
+        protocols: &'r [String],
+    ) -> Self {
+        Self { secure, authority, path: escape::unreserved(path), query, headers, protocols }
+    }
+}
+
+/// One condition of a route: all that is there has to match, and nothing matches what the request does not have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Condition {
+    protocol: Option<Pattern>,
+    scheme: Option<Pattern>,
+    authority: Option<AuthorityPattern>,
+    path: Option<PathPattern>,
+    query: Vec<(String, Pattern)>,
+    headers: Vec<(String, Pattern)>,
+    /// `protocol` as it was written.
+    shown: Option<String>,
+}
+
+impl Condition {
+    /// Demands an offer of a subprotocol.
+    ///
+    /// # Errors
+    /// When no offer can match.
+    pub fn set_protocol(&mut self, text: &str) -> Result<(), PatternError> {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if text.is_empty() || !text.bytes().all(known) {
+            return Err(PatternError::Protocol { name: text.to_owned() });
+        }
+        self.protocol = Some(Pattern::new(text));
+        self.shown = Some(text.to_owned());
+        Ok(())
+    }
+
+    /// Demands a scheme: `http` or `https`, also written `ws` and `wss`.
+    ///
+    /// # Errors
+    /// When no request can match.
+    pub fn set_scheme(&mut self, text: &str) -> Result<(), PatternError> {
+        let pattern = Pattern::new(&text.to_ascii_lowercase());
+        if !SCHEMES.iter().flatten().any(|scheme| pattern.matches(scheme)) {
+            return Err(PatternError::Scheme { scheme: text.to_owned() });
+        }
+        self.scheme = Some(pattern);
+        Ok(())
+    }
+
+    /// Demands a host, and a port if there is one.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn set_authority(&mut self, text: &str) -> Result<(), PatternError> {
+        self.authority = Some(AuthorityPattern::parse(text)?);
+        Ok(())
+    }
+
+    /// Demands a path.
+    ///
+    /// # Errors
+    /// When no path can match.
+    pub fn set_path(&mut self, text: &str) -> Result<(), PatternError> {
+        self.path = Some(PathPattern::parse(text)?);
+        Ok(())
+    }
+
+    /// Demands a value in the query under `name`; of several with that name one suffices.
+    pub fn add_query(&mut self, name: &str, pattern: &str) {
+        self.query.push((name.to_owned(), Pattern::new(pattern)));
+    }
+
+    /// Demands a header; of several with that name one suffices.
+    pub fn add_header(&mut self, name: &str, pattern: &str) {
+        self.headers.push((name.to_owned(), Pattern::new(pattern)));
+    }
+
+    /// The parameters of the path, if all but the subprotocol matches.
+    fn matches(&self, asked: &Asked<'_>) -> Option<Vec<(String, String)>> {
+        let scheme = SCHEMES.get(usize::from(asked.secure)).into_iter().flatten();
+        let fits = self.scheme.as_ref().is_none_or(|own| scheme.clone().any(|scheme| own.matches(scheme)))
+            && self.authority.as_ref().is_none_or(|own| own.matches(asked.authority, asked.secure))
+            && self.headers.iter().all(|(name, pattern)| {
+                asked.headers.all(name).any(|value| pattern.matches(&String::from_utf8_lossy(value)))
+            });
+        if !fits {
+            return None;
+        }
+        if !self.query.is_empty() {
+            let pairs = escape::query_pairs(asked.query.unwrap_or_default());
+            let is_there = |(name, pattern): &(String, Pattern)| {
+                pairs.iter().any(|(own, value)| own == name && pattern.matches(value))
+            };
+            if !self.query.iter().all(is_there) {
+                return None;
+            }
+        }
+        match &self.path {
+            None => Some(Vec::new()),
+            Some(path) => path.matches(&asked.path, asked.query),
+        }
+    }
+}
+
+/// The names of a scheme, plain and over TLS.
+const SCHEMES: [[&str; 2]; 2] = [["http", "ws"], ["https", "wss"]];
+
+/// Which subprotocols are spoken where no condition names them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Protocols {
+    /// `subprotocols`.
+    pub list: Vec<String>,
+    /// `subprotocol_preference`: our order decides between several, and not the client's.
+    pub prefers_own: bool,
+    /// `require_websocket_subprotocol`.
+    pub required: bool,
+}
+
+impl Protocols {
+    /// The one to speak with a client that offers `offers` where there are no routes.
+    ///
+    /// # Errors
+    /// None fits although one is required.
+    pub fn choose<'o>(&self, offers: &'o [String]) -> Result<Option<&'o str>, NoProtocol> {
+        let chosen = if self.prefers_own {
+            self.list.iter().find_map(|own| offers.iter().find(|offer| *offer == own))
+        } else {
+            offers.iter().find(|offer| self.list.contains(offer))
+        };
+        if chosen.is_none() && self.required {
+            return Err(NoProtocol { accepted: self.list.clone() });
+        }
+        Ok(chosen.map(String::as_str))
+    }
+}
+
+/// No subprotocol fits. These would.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoProtocol {
+    /// Names, and patterns of names.
+    pub accepted: Vec<String>,
+}
+
+/// One route.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Route {
+    /// Any of these suffices; without any the route always matches.
+    pub when: Vec<Condition>,
+    /// What is spoken where its conditions do not say.
+    pub protocols: Protocols,
+}
+
+/// A route that matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate<'o> {
+    /// Which one, from 0.
+    pub route: usize,
+    /// The subprotocol to speak, one of those offered.
+    pub protocol: Option<&'o str>,
+    /// Parameters of the path, decoded.
+    pub params: Vec<(String, String)>,
+}
+
+impl Route {
+    /// Resolves this route for each offer, as if it stood alone: an offer that a condition or the list names comes before
+    /// one that is only let in.
+    fn candidate<'o>(&self, route: usize, asked: &Asked<'o>) -> Option<Candidate<'o>> {
+        let always = [Condition::default()];
+        let when = if self.when.is_empty() { always.as_slice() } else { self.when.as_slice() };
+        let matching: Vec<_> =
+            when.iter().filter_map(|one| one.matches(asked).map(|params| (one, params))).collect();
+        for offer in asked.protocols {
+            let is_listed = self.protocols.list.contains(offer);
+            let speaks = |condition: &Condition| match &condition.protocol {
+                Some(pattern) => pattern.matches(offer),
+                None => is_listed,
+            };
+            if let Some((_, params)) = matching.iter().find(|(condition, _)| speaks(condition)) {
+                return Some(Candidate { route, protocol: Some(offer), params: params.clone() });
+            }
+        }
+        if self.protocols.required {
+            return None;
+        }
+        let (_, params) = matching.into_iter().find(|(condition, _)| condition.protocol.is_none())?;
+        Some(Candidate { route, protocol: None, params })
+    }
+
+    /// The subprotocols that would make it match; `None` if something else does not.
+    fn wanted(&self, asked: &Asked<'_>) -> Option<Vec<String>> {
+        let mut matching = self.when.iter().filter(|condition| condition.matches(asked).is_some()).peekable();
+        if matching.peek().is_none() && !self.when.is_empty() {
+            return None;
+        }
+        let named = matching.filter_map(|condition| condition.shown.clone());
+        Some(named.chain(self.protocols.list.iter().cloned()).collect())
+    }
+}
+
+/// Routes in the order in which they are tried.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routes(pub Vec<Route>);
+
+impl Routes {
+    /// The routes that match, each once, in order.
+    pub fn candidates<'o>(&self, asked: &Asked<'o>) -> impl Iterator<Item = Candidate<'o>> {
+        self.0.iter().enumerate().filter_map(|(number, route)| route.candidate(number, asked))
+    }
+
+    /// Why there is no candidate: `Some` if a subprotocol would have made one.
+    pub fn unmatched(&self, asked: &Asked<'_>) -> Option<NoProtocol> {
+        let mut accepted: Vec<String> = Vec::new();
+        let mut is_only_that = false;
+        for wanted in self.0.iter().filter_map(|route| route.wanted(asked)) {
+            is_only_that = true;
+            for name in wanted {
+                if !accepted.contains(&name) {
+                    accepted.push(name);
+                }
+            }
+        }
+        is_only_that.then_some(NoProtocol { accepted })
+    }
+}
+
+#[cfg(test)]
+mod tests;

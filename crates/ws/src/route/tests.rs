@@ -1,0 +1,187 @@
+//! The tables of `spec/websocket.md` 5 and 6.
+
+use super::*;
+use crate::handshake::headers_of;
+
+/// A condition from `field=pattern` words.
+fn condition(text: &str) -> Condition {
+    let mut made = Condition::default();
+    for word in text.split_whitespace() {
+        let (field, pattern) = word.split_once('=').unwrap();
+        match field.split_once('.') {
+            Some(("query", name)) => made.add_query(name, pattern),
+            Some(("headers", name)) => made.add_header(name, pattern),
+            _ => match field {
+                "protocol" => made.set_protocol(pattern).unwrap(),
+                "scheme" => made.set_scheme(pattern).unwrap(),
+                "authority" => made.set_authority(pattern).unwrap(),
+                "path" => made.set_path(pattern).unwrap(),
+                _ => panic!("{field}"),
+            },
+        }
+    }
+    made
+}
+
+/// Routes, each a list of conditions.
+fn routes(all: &[&[&str]]) -> Routes {
+    let route = |when: &&[&str]| Route {
+        when: when.iter().map(|text| condition(text)).collect(),
+        protocols: Protocols::default(),
+    };
+    Routes(all.iter().map(route).collect())
+}
+
+struct Request {
+    authority: Authority,
+    target: &'static str,
+    headers: Headers,
+    protocols: Vec<String>,
+}
+
+fn request(host: &str, target: &'static str, protocols: &[&str], headers: &str) -> Request {
+    Request {
+        authority: Authority::parse(host).unwrap(),
+        target,
+        headers: headers_of(headers),
+        protocols: protocols.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+fn asked(request: &Request) -> Asked<'_> {
+    let (path, query) =
+        request.target.split_once('?').map_or((request.target, None), |(path, query)| (path, Some(query)));
+    Asked::new((true, &request.authority), (path, query), &request.headers, &request.protocols)
+}
+
+fn path(target: &'static str) -> Request {
+    request("gate.example", target, &[], "")
+}
+
+/// The numbers of the candidates with their subprotocols, such as `0:a 2:-`.
+fn found(routes: &Routes, request: &Request) -> String {
+    let asked = asked(request);
+    let all = routes.candidates(&asked);
+    let all = all.map(|found| format!("{}:{}", found.route, found.protocol.unwrap_or("-")));
+    all.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn routes_are_tried_in_order_and_all_that_match_are_candidates() {
+    let routes = routes(&[&["path=/a/*"], &["path=/a/b"], &[], &["path=/a/b"]]);
+    assert_eq!(found(&routes, &path("/a/b")), "0:- 1:- 2:- 3:-");
+    assert_eq!(found(&routes, &path("/c")), "2:-");
+}
+
+#[test]
+fn of_conditions_any_suffices_and_of_a_condition_all() {
+    let routes = routes(&[&["path=/a authority=*.example", "path=/b", "authority=x"]]);
+    assert_eq!(found(&routes, &path("/a")), "0:-");
+    assert_eq!(found(&routes, &path("/b")), "0:-");
+    assert_eq!(found(&routes, &path("/c")), "");
+    assert_eq!(found(&routes, &request("x", "/c", &[], "")), "0:-");
+    assert_eq!(found(&routes, &request("other", "/a", &[], "")), "");
+}
+
+#[test]
+fn what_the_request_does_not_have_does_not_match() {
+    for (conditions, target, headers, fits) in [
+        ("query.a=*", "/", "", false),
+        ("query.a=*", "/?b=1", "", false),
+        ("query.a=*", "/?a", "", true),
+        ("query.a=1*", "/?a=2&a=10", "", true),
+        ("query.a=x", "/?%61=%78", "", true),
+        ("query.a=1 query.b=2", "/?a=1", "", false),
+        ("headers.x-kind=pl*", "/", "X-Kind: plain\r\n", true),
+        ("headers.x-kind=pl*", "/", "X-Kind: other\r\nx-kind: plain\r\n", true),
+        ("headers.X-KIND=*", "/", "Other: 1\r\n", false),
+        ("protocol=*", "/", "", false),
+        ("scheme=https", "/", "", true),
+        ("scheme=WSS", "/", "", true),
+        ("scheme=ws*", "/", "", true),
+        ("scheme=http", "/", "", false),
+        ("scheme=ws", "/", "", false),
+        ("authority=gate.example:443", "/", "", true),
+        ("authority=gate.example:80", "/", "", false),
+    ] {
+        let request = request("gate.example", target, &[], headers);
+        assert_eq!(!found(&routes(&[&[conditions]]), &request).is_empty(), fits, "{conditions} {target}");
+    }
+}
+
+#[test]
+fn parameters_come_from_the_condition_that_matched() {
+    let routes = routes(&[&["path=/x/{a} protocol=p", "path=/x/{b}", "path=/{c}/y"]]);
+    let params = |protocols: &[&str]| {
+        let request = request("h", "/x/y", protocols, "");
+        routes.candidates(&asked(&request)).next().unwrap().params
+    };
+    assert_eq!(params(&["p"]), [("a".to_owned(), "y".to_owned())]);
+    assert_eq!(params(&["q"]), [("b".to_owned(), "y".to_owned())]);
+}
+
+#[test]
+fn the_earliest_route_decides_then_the_earliest_offer() {
+    let routes = routes(&[&["protocol=v2"], &["protocol=v1", "protocol=v0"], &[]]);
+    for (offers, expected) in [
+        (&["v1", "v2"][..], "0:v2 1:v1 2:-"),
+        (&["v0", "v1"], "1:v0 2:-"),
+        (&["v1", "v0"], "1:v1 2:-"),
+        (&["V2"], "2:-"),
+        (&["v2x"], "2:-"),
+        (&[], "2:-"),
+    ] {
+        assert_eq!(found(&routes, &request("h", "/", offers, "")), expected, "{offers:?}");
+    }
+}
+
+#[test]
+fn an_offer_that_no_condition_names_is_spoken_only_if_it_is_listed() {
+    let mut routes = routes(&[&["path=/a"]]);
+    let offers = request("h", "/a", &["x", "y"], "");
+    assert_eq!(found(&routes, &offers), "0:-");
+    routes.0[0].protocols.list = vec!["y".to_owned()];
+    assert_eq!(found(&routes, &offers), "0:y");
+    // A name beats being let in, also for a later offer.
+    routes.0[0].when.push(condition("path=/a protocol=x"));
+    assert_eq!(found(&routes, &offers), "0:x");
+}
+
+#[test]
+fn a_route_that_requires_a_subprotocol_does_not_match_without() {
+    let mut routes = routes(&[&["path=/a"], &["path=/b protocol=p"]]);
+    routes.0[0].protocols = Protocols { list: vec!["y".to_owned()], required: true, ..Protocols::default() };
+    let why = |target, offers: &[&str]| {
+        let request = request("h", target, offers, "");
+        assert_eq!(found(&routes, &request), "", "{target}");
+        routes.unmatched(&asked(&request)).map(|none| none.accepted.join(" "))
+    };
+    assert_eq!(why("/a", &["x"]).as_deref(), Some("y"));
+    assert_eq!(why("/a", &[]).as_deref(), Some("y"));
+    assert_eq!(why("/b", &["y"]).as_deref(), Some("p"));
+    assert_eq!(why("/c", &["y"]), None);
+    assert_eq!(found(&routes, &request("h", "/a", &["y"], "")), "0:y");
+}
+
+#[test]
+fn without_routes_the_list_decides() {
+    let offers = ["b", "a"].map(str::to_owned);
+    let list = |prefers_own, required, list: &[&str]| {
+        let list = list.iter().map(|name| (*name).to_owned()).collect();
+        Protocols { list, prefers_own, required }.choose(&offers).map(|name| name.map(str::to_owned))
+    };
+    assert_eq!(list(false, false, &[]), Ok(None));
+    assert_eq!(list(false, false, &["a", "b"]), Ok(Some("b".to_owned())));
+    assert_eq!(list(true, false, &["a", "b"]), Ok(Some("a".to_owned())));
+    assert_eq!(list(true, false, &["c"]), Ok(None));
+    assert_eq!(list(true, true, &["c"]), Err(NoProtocol { accepted: vec!["c".to_owned()] }));
+}
+
+#[test]
+fn conditions_that_can_never_match_are_refused() {
+    let mut one = Condition::default();
+    assert!(one.set_scheme("ftp").is_err() && one.set_scheme("").is_err());
+    assert!(one.set_protocol("").is_err() && one.set_protocol("a b").is_err());
+    assert!(one.set_path("x").is_err() && one.set_authority("a/b").is_err());
+    assert_eq!(one, Condition::default());
+}
