@@ -68,7 +68,7 @@ pub type Handshake = BoxFuture<'static, Result<Duplex, Refused>>;
 /// Why a handshake did not become a connection.
 #[derive(Debug)]
 pub struct Refused {
-    /// For the log.
+    /// For the log; nothing is logged if it is empty.
     pub cause: String,
     /// What port `control` is told, if that is anything.
     pub told: Option<Box<Told>>,
@@ -99,4 +99,10 @@ pub trait Listener: Send {
     /// # Errors
     /// The system cannot accept right now; the caller logs it and tries again soon.
     async fn accept(&mut self) -> io::Result<Handshake>;
+
+    /// No more connections are taken. `true` if peers that come all the same are to be told so: then
+    /// [`Listener::accept`] is called further on, and none of its handshakes may end as a connection.
+    fn drain(&mut self) -> bool {
+        false
+    }
 }

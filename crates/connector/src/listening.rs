@@ -49,8 +49,12 @@ impl Listening {
     pub(crate) async fn run(self, mut listener: Box<dyn Listener>, alive: Alive) {
         let mut connections = JoinSet::new();
         self.accept(&mut *listener, &mut connections, &alive).await;
+        drop(alive);
+        if listener.drain() {
+            self.turn_away(&mut *listener, &mut connections).await;
+        }
         // The port is free again while open connections finish.
-        drop((listener, alive));
+        drop(listener);
         while let Some(ended) = connections.join_next().await {
             self.look_at(ended);
         }
@@ -79,6 +83,29 @@ impl Listening {
                         }
                         time::sleep(ACCEPT_RETRY).await;
                     }
+                },
+            }
+        }
+    }
+
+    /// Lets those who still come hear that no more connections are taken, until everything stops.
+    async fn turn_away(&self, listener: &mut dyn Listener, connections: &mut JoinSet<()>) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.beacon.stopped() => return,
+                Some(ended) = connections.join_next() => self.look_at(ended),
+                accepted = listener.accept() => match accepted {
+                    Ok(handshake) => {
+                        let beacon = self.beacon.clone();
+                        connections.spawn(async move {
+                            tokio::select! {
+                                _refused = handshake => {}
+                                () = beacon.stopped() => {}
+                            }
+                        });
+                    }
+                    Err(_) => time::sleep(ACCEPT_RETRY).await,
                 },
             }
         }
@@ -113,7 +140,9 @@ impl Listening {
         let duplex = match duplex {
             Ok(duplex) => duplex,
             Err(Refused { cause, told }) => {
-                self.refused(&cause);
+                if !cause.is_empty() {
+                    self.refused(&cause);
+                }
                 if let Some(told) = told {
                     self.tell(*told).await;
                 }

@@ -15,8 +15,8 @@ pub(crate) use headers::headers_of;
 pub use headers::{Extension, ExtraHeaders, HeaderError, Headers};
 pub(crate) use headers::{is_token, is_token_byte};
 pub(crate) use headers::{split_outside_quotes, trim, unquote};
-pub use reject::{Reject, RejectOptions};
-pub use request::{Head, Request};
+pub use reject::{Page, Reject, RejectOptions};
+pub use request::{Head, Request, Target};
 pub use server::{Accept, AcceptError, HandshakeOptions, ServerHandshake, accept};
 
 use base64::Engine;

@@ -41,8 +41,8 @@ pub use escape::query_pairs;
 pub use forwarded::{Forwarded, Trust};
 pub use handshake::{
     Accept, AcceptError, Authority, ClientError, ClientHandshake, ClientRequest, Extension, ExtraHeaders,
-    HandshakeOptions, Head, HeaderError, Headers, Refusal, Reject, RejectOptions, Request, RequestError,
-    Response, ServerHandshake, accept, accept_key, host_header,
+    HandshakeOptions, Head, HeaderError, Headers, Page, Refusal, Reject, RejectOptions, Request,
+    RequestError, Response, ServerHandshake, Target, accept, accept_key, host_header,
 };
 pub use mask::mask;
 pub use network::{Network, NetworkError, is_in};

@@ -189,6 +189,11 @@ pub struct Candidate<'o> {
 }
 
 impl Route {
+    /// Whether a condition demands a subprotocol.
+    pub fn names_protocols(&self) -> bool {
+        self.when.iter().any(|condition| condition.protocol.is_some())
+    }
+
     /// Resolves this route for each offer, as if it stood alone: an offer that a condition or the list names comes before
     /// one that is only let in.
     fn candidate<'o>(&self, route: usize, asked: &Asked<'o>) -> Option<Candidate<'o>> {

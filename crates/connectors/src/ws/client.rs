@@ -2,7 +2,7 @@
 
 use super::{
     Metadata, fields, header_list,
-    options::{Settings, Wire},
+    options::{Settings, Wire, open_handshake},
     peer_record,
     protocol::WebSocket,
     read_more,
@@ -54,7 +54,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         settings.warn(&format!("`tls` is on, so `{url}` is spoken to with TLS; write `wss` to say so"));
     }
     let socket = settings.socket()?;
-    let mut wire = Wire::read(&mut settings)?;
+    let open_handshake = open_handshake(&mut settings)?;
+    let mut wire = Wire::read(&mut settings, &Wire::default())?;
     wire.options.accept_masked_server_frames =
         settings.or("accept_masked_server_frames", wire.options.accept_masked_server_frames)?;
     wire.options.mask_client_frames =
@@ -80,7 +81,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let send_queue = settings.client_send_queue()?;
     settings.finish()?;
     let environment = environment.clone();
-    let client = Client { url, port, tls, socket, wire, request, environment };
+    let client = Client { url, port, tls, socket, wire, open_handshake, request, environment };
     let backoff = BackoffUse::WebSocketClient { stable_after };
     Ok(Built { backoff, send_queue, ..Built::new(client) })
 }
@@ -99,6 +100,7 @@ struct Client {
     tls: Option<ClientTls>,
     socket: SocketOptions,
     wire: Wire,
+    open_handshake: Option<Duration>,
     request: ClientRequest,
     environment: Environment,
 }
@@ -118,7 +120,7 @@ impl Connector for Client {
         let _turn = self.environment.dials.turn(&host, self.port).await;
         let tcp = socket::connect(&host, self.port, &self.socket, CONNECT_LIMIT).await;
         let tcp = tcp.map_err(|error| failed(error.to_string()))?;
-        let limit = self.wire.open_handshake;
+        let limit = self.open_handshake;
         let opening = self.open(tcp);
         let opened = match limit {
             None => opening.await,

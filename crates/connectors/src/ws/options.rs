@@ -22,6 +22,11 @@ impl<'a> Settings<'a> {
         Ok(Self { config, options, alias: &environment.alias })
     }
 
+    /// The settings in a record of their own, which is their only place.
+    pub(super) fn alone(config: Reader<'a>, environment: &'a Environment) -> Self {
+        Self { config, options: None, alias: &environment.alias }
+    }
+
     /// Tells of a setting that works but is hardly meant.
     pub(super) fn warn(&self, hazard: &str) {
         tracing::warn!(target: "tremor_runtime", "[Connector::{}] {hazard}", self.alias);
@@ -81,7 +86,17 @@ impl<'a> Settings<'a> {
         key: &'static str,
         default_ms: u64,
     ) -> Result<Option<Duration>, ConfigError> {
-        let ms = self.or(key, default_ms)?;
+        let default = (default_ms > 0).then(|| Duration::from_millis(default_ms));
+        self.limit_or(key, default)
+    }
+
+    /// The same with a default that was read before.
+    pub(super) fn limit_or(
+        &mut self,
+        key: &'static str,
+        default: Option<Duration>,
+    ) -> Result<Option<Duration>, ConfigError> {
+        let Some(ms) = self.optional(key)? else { return Ok(default) };
         if (1..SHORT_MS).contains(&ms) {
             self.warn(&format!("`{key}` is {ms} ms, which is very short"));
         }
@@ -174,41 +189,51 @@ pub(super) struct Wire {
     pub(super) limits: Limits,
     pub(super) options: Options,
     pub(super) times: duplex::Limits,
-    /// From the start of the handshake to the 101.
-    pub(super) open_handshake: Option<Duration>,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        let times = duplex::Limits::default();
+        Self { limits: Limits::default(), options: Options::default(), times }
+    }
 }
 
 /// Waits that are switched off are this long.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Wire {
-    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
-        let limits = Limits::default();
+    /// What `settings` say, and `defaults` where they say nothing.
+    pub(super) fn read(settings: &mut Settings<'_>, defaults: &Self) -> Result<Self, ConfigError> {
+        let Self { limits, options, times } = *defaults;
         let limits = Limits {
             max_frame_bytes: settings.or("max_frame_size", limits.max_frame_bytes)?,
             max_message_bytes: settings.or("max_message_size", limits.max_message_bytes)?,
             max_fragments: settings.or("max_fragments", limits.max_fragments)?,
         };
-        let defaults = Options::default();
         let options = Options {
-            validate_utf8: settings.or("validate_utf8", defaults.validate_utf8)?,
-            apply_mask: settings.flag("apply_mask", defaults.apply_mask, Some(false))?,
-            fail_by_drop: settings.or("fail_by_drop", defaults.fail_by_drop)?,
-            echo_close_codereason: settings.or("echo_close_codereason", defaults.echo_close_codereason)?,
-            auto_fragment_size: settings.or("auto_fragment_size", defaults.auto_fragment_size)?,
-            accept: accepted(settings)?,
-            ..defaults
+            validate_utf8: settings.or("validate_utf8", options.validate_utf8)?,
+            apply_mask: settings.flag("apply_mask", options.apply_mask, Some(false))?,
+            fail_by_drop: settings.or("fail_by_drop", options.fail_by_drop)?,
+            echo_close_codereason: settings.or("echo_close_codereason", options.echo_close_codereason)?,
+            auto_fragment_size: settings.or("auto_fragment_size", options.auto_fragment_size)?,
+            accept: accepted(settings)?.unwrap_or(options.accept),
+            ..options
         };
         let times = duplex::Limits {
-            write: settings.limit("write_timeout", 30_000)?.unwrap_or(NEVER),
-            close: settings.limit("close_handshake_timeout", 1000)?.unwrap_or(NEVER),
-            drop: duplex::Limits::default().drop,
+            write: settings.limit_or("write_timeout", Some(times.write))?.unwrap_or(NEVER),
+            close: settings.limit_or("close_handshake_timeout", Some(times.close))?.unwrap_or(NEVER),
+            ..times
         };
-        Ok(Self { limits, options, times, open_handshake: settings.limit("open_handshake_timeout", 5000)? })
+        Ok(Self { limits, options, times })
     }
 }
 
-fn accepted(settings: &mut Settings<'_>) -> Result<Accepted, ConfigError> {
+/// `open_handshake_timeout`: from the start of the handshake to the 101.
+pub(super) fn open_handshake(settings: &mut Settings<'_>) -> Result<Option<Duration>, ConfigError> {
+    settings.limit("open_handshake_timeout", 5000)
+}
+
+fn accepted(settings: &mut Settings<'_>) -> Result<Option<Accepted>, ConfigError> {
     let words = [("any", Accepted::Any), ("text", Accepted::Text), ("binary", Accepted::Binary)];
-    Ok(settings.word("accept", &words)?.unwrap_or_default())
+    settings.word("accept", &words)
 }

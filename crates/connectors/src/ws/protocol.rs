@@ -155,17 +155,10 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tremor_connector::duplex;
     use tremor_value::Record;
-    use tremor_ws::Limits;
 
     fn protocol(role: Role, options: Options) -> WebSocket<()> {
-        let wire = Wire {
-            limits: Limits::default(),
-            options,
-            times: duplex::Limits::default(),
-            open_handshake: None,
-        };
+        let wire = Wire { options, ..Wire::default() };
         WebSocket::new(role, &wire, Metadata::new("ws_server", Record::default()), ())
     }
 

@@ -1,16 +1,29 @@
 //! `ws_server`: accepts WebSocket connections, each a stream in both directions (`spec/connectors.md` 3.1).
 
+mod metadata;
 mod opening;
+mod pages;
 mod refusing;
+mod routing;
 mod settings;
 
 use super::{
     fields,
-    options::{Settings, Wire},
+    options::{Settings, Wire, open_handshake},
 };
 use async_trait::async_trait;
-use settings::{Answers, Caps, cap, handshake_options};
-use std::{io, sync::Arc};
+use metadata::Exposed;
+use pages::Pages;
+use routing::{Reading, Routing};
+use settings::{Admits, Answers, Caps, handshake_options};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::net::TcpListener;
 use tremor_connector::{
     Addressing, Built, CodecUse, ConnectError, Connected, Connector, Environment, Handshake, Listener,
@@ -20,7 +33,7 @@ use tremor_connector::{
     tls::{ServerTls, TlsKeys, Watching},
     url::{Rules, Url},
 };
-use tremor_ws::HandshakeOptions;
+use tremor_ws::{HandshakeOptions, Trust};
 
 /// The table line.
 pub(crate) const SPEC: Spec = Spec {
@@ -59,34 +72,35 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     }
     let socket = settings.socket()?;
     let backlog = settings.config.or_in("backlog", 128, 1..=65_535)?;
-    let mut wire = Wire::read(&mut settings)?;
-    wire.options.require_masked_client_frames =
-        settings.or("require_masked_client_frames", wire.options.require_masked_client_frames)?;
-    wire.options.mask_server_frames =
-        settings.flag("mask_server_frames", wire.options.mask_server_frames, Some(true))?;
+    let open_handshake = open_handshake(&mut settings)?;
+    let wire = settings::wire(&mut settings, &Wire::default())?;
     let handshake = handshake_options(&mut settings, tls.is_some())?;
     let answers = Answers::read(&mut settings)?;
+    let mut reading = Reading { settings: &mut settings, environment, wire: &wire, exits: Vec::new() };
+    let routing = reading.routing()?;
+    let exits = reading.exits;
     let send_queue = settings.server_send_queue()?;
-    let caps = Caps {
-        connections: cap(settings.or("max_connections", 65_536)?),
-        handshakes: cap(settings.or("max_pending_handshakes", 1024)?),
+    let shared = Shared {
+        port: url.port_or(if tls.is_some() { 443 } else { 80 }),
+        tls,
+        socket,
+        open_handshake,
+        handshake: Arc::new(handshake),
+        answers,
+        routing,
+        pages: Pages::read(&mut settings)?,
+        exposed: Exposed::read(&mut settings)?,
+        admits: Admits::read(&mut settings)?,
+        trust: settings::trust(&mut settings)?,
+        caps: Caps::read(&mut settings)?,
+        is_draining: AtomicBool::new(false),
+        environment: environment.clone(),
     };
     settings.finish()?;
     if let Some(error) = lacks_tls {
         return Err(error);
     }
-    let port = url.port_or(if tls.is_some() { 443 } else { 80 });
-    let shared = Shared {
-        port,
-        tls,
-        socket,
-        wire,
-        handshake: Arc::new(handshake),
-        answers,
-        caps,
-        environment: environment.clone(),
-    };
-    Ok(Built { send_queue, ..Built::new(Server { url, backlog, shared: Arc::new(shared) }) })
+    Ok(Built { send_queue, exits, ..Built::new(Server { url, backlog, shared: Arc::new(shared) }) })
 }
 
 struct Server {
@@ -100,11 +114,25 @@ struct Shared {
     port: u16,
     tls: Option<ServerTls>,
     socket: SocketOptions,
-    wire: Wire,
+    /// From an accepted socket to the 101.
+    open_handshake: Option<Duration>,
     handshake: Arc<HandshakeOptions>,
     answers: Answers,
+    routing: Routing,
+    pages: Pages,
+    exposed: Exposed,
+    admits: Admits,
+    trust: Trust,
     caps: Caps,
+    /// No more connections are taken.
+    is_draining: AtomicBool,
     environment: Environment,
+}
+
+impl Shared {
+    fn is_draining(&self) -> bool {
+        self.is_draining.load(Relaxed)
+    }
 }
 
 #[async_trait]
@@ -132,11 +160,16 @@ struct Accepting {
 #[async_trait]
 impl Listener for Accepting {
     async fn accept(&mut self) -> io::Result<Handshake> {
-        let (tcp, peer) = self.listener.accept().await?;
+        let (tcp, mut peer) = self.listener.accept().await?;
         let shared = self.shared.clone();
         Ok(Box::pin(async move {
-            let opened = shared.open(tcp, peer).await;
+            let opened = shared.open(tcp, &mut peer).await;
             opened.map_err(|not_opened| shared.refused(not_opened, peer))
         }))
+    }
+
+    fn drain(&mut self) -> bool {
+        self.shared.is_draining.store(true, Relaxed);
+        true
     }
 }

@@ -83,24 +83,69 @@ impl Reject {
             body.extend(self.reason.chars().filter(|c| !c.is_control()));
             body.push('\n');
         }
-        let mut out = format!("HTTP/1.1 {} {}\r\n", self.status, phrase(self.status)).into_bytes();
-        if let Some(server) = options.server.as_deref().filter(|server| is_value(server)) {
-            write_header("Server", server, &mut out);
-        }
-        for (name, value) in &self.headers {
-            if is_token(name.as_bytes()) && is_value(value) {
-                write_header(name, value, &mut out);
-            }
-        }
-        write_header("Content-Type", "text/plain; charset=utf-8", &mut out);
-        write_header("Content-Length", &body.len().to_string(), &mut out);
-        write_header("Connection", "close", &mut out);
-        out.extend_from_slice(b"\r\n");
-        if !self.head_request {
-            out.extend_from_slice(body.as_bytes());
-        }
-        out
+        let content = Content { media_type: TEXT, body: &body, is_left_out: self.head_request };
+        answer(self.status, &self.headers, &content, options)
     }
+}
+
+/// A page for those who do not want a WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub media_type: &'static str,
+    /// What is in it.
+    pub body: String,
+    /// The answer to a `HEAD` request has no body.
+    pub for_head_request: bool,
+}
+
+impl Page {
+    /// A line of text.
+    pub fn text(status: u16, line: &str) -> Self {
+        Self { status, media_type: TEXT, body: format!("{line}\n"), for_head_request: false }
+    }
+
+    /// The whole answer. After it is written, the connection has to be closed.
+    pub fn to_bytes(&self, options: &RejectOptions) -> Vec<u8> {
+        let content =
+            Content { media_type: self.media_type, body: &self.body, is_left_out: self.for_head_request };
+        answer(self.status, &[], &content, options)
+    }
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+struct Content<'a> {
+    media_type: &'a str,
+    body: &'a str,
+    is_left_out: bool,
+}
+
+fn answer(
+    status: u16,
+    headers: &[(Cow<'static, str>, String)],
+    content: &Content<'_>,
+    options: &RejectOptions,
+) -> Vec<u8> {
+    let mut out = format!("HTTP/1.1 {status} {}\r\n", phrase(status)).into_bytes();
+    if let Some(server) = options.server.as_deref().filter(|server| is_value(server)) {
+        write_header("Server", server, &mut out);
+    }
+    for (name, value) in headers {
+        if is_token(name.as_bytes()) && is_value(value) {
+            write_header(name, value, &mut out);
+        }
+    }
+    write_header("Content-Type", content.media_type, &mut out);
+    write_header("Content-Length", &content.body.len().to_string(), &mut out);
+    write_header("Connection", "close", &mut out);
+    out.extend_from_slice(b"\r\n");
+    if !content.is_left_out {
+        out.extend_from_slice(content.body.as_bytes());
+    }
+    out
 }
 
 impl From<HeadError> for Reject {
@@ -121,6 +166,7 @@ impl From<HeadError> for Reject {
 /// The usual words for a status; none for those that a configuration made up.
 fn phrase(status: u16) -> &'static str {
     match status {
+        200 => "OK",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

@@ -45,6 +45,19 @@ pub struct Request {
     pub headers: Headers,
 }
 
+/// What a request asks for, whatever it wants there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// As of [`Request`].
+    pub authority: Authority,
+    /// As of [`Request`].
+    pub secure: bool,
+    /// As of [`Request`].
+    pub path: String,
+    /// As of [`Request`].
+    pub query: Option<String>,
+}
+
 impl Head {
     /// Whether `Upgrade` asks for a WebSocket.
     pub fn wants_websocket(&self) -> bool {
@@ -73,6 +86,19 @@ impl Head {
             .map_err(|reject| if is_head { reject.for_head_request() } else { reject })
     }
 
+    /// What is asked for: rows 10 and 11 of `spec/websocket.md` 3.1.
+    ///
+    /// # Errors
+    /// The answer for the first row that fails.
+    pub fn target(&self, options: &HandshakeOptions, forwarded: &Forwarded) -> Result<Target, Reject> {
+        let secure = forwarded.secure.unwrap_or(options.secure);
+        let host = host(&self.headers)?;
+        let asked = forwarded.host.clone();
+        check_is_ours(asked.as_ref().unwrap_or(&host), options, secure)?;
+        let (authority, path, query) = check_target(&self.target, host, secure)?;
+        Ok(Target { authority: asked.unwrap_or(authority), secure, path, query })
+    }
+
     fn check(self, options: &HandshakeOptions, forwarded: &Forwarded) -> Result<Request, Reject> {
         let secure = forwarded.secure.unwrap_or(options.secure);
         let headers = &self.headers;
@@ -85,11 +111,7 @@ impl Head {
             return Err(reject.with_header("Allow", "GET"));
         }
         check_no_body(headers)?;
-        let host = host(headers)?;
-        let asked = forwarded.host.clone();
-        check_is_ours(asked.as_ref().unwrap_or(&host), options, secure)?;
-        let (authority, path, query) = check_target(&self.target, host, secure)?;
-        let authority = asked.unwrap_or(authority);
+        let Target { authority, path, query, .. } = self.target(options, forwarded)?;
         if !headers.has_token("connection", "upgrade") {
             return Err(Reject::bad_request("connection", "the Connection header does not name upgrade"));
         }

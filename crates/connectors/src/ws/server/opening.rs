@@ -1,7 +1,12 @@
 //! From an accepted socket to the 101 (`spec/websocket.md` 3).
 
-use super::{SPEC, Shared, refusing::NotOpened};
-use crate::ws::{Metadata, peer_record, protocol::WebSocket, read_more};
+use super::{
+    Shared,
+    metadata::{Reached, metadata},
+    refusing::NotOpened,
+    routing::{Chosen, Way},
+};
+use crate::ws::{protocol::WebSocket, read_more};
 use bytes::BytesMut;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
@@ -15,21 +20,21 @@ use tremor_connector::{
     tls::{PeerCertificate, explain},
 };
 use tremor_event::OriginUri;
-use tremor_value::{Record, Value};
-use tremor_ws::{Accept, Authority, Reject, Request, Role, ServerHandshake, accept};
-
-/// What a peer that comes when there is no room is told to wait.
-const RETRY_AFTER_S: u64 = 5;
+use tremor_ws::{Accept, Head, Reject, Request, Role, ServerHandshake, accept};
 
 impl Shared {
-    /// Everything from the accepted socket to the 101, under one deadline.
-    pub(super) async fn open(&self, tcp: TcpStream, peer: SocketAddr) -> Result<Duplex, NotOpened> {
-        let deadline = self.wire.open_handshake.map(|limit| Instant::now() + limit);
+    /// Everything from the accepted socket to the 101, under one deadline (`spec/websocket.md` 3.1). `peer` becomes the
+    /// address of the client, if a proxy that is believed says what that is.
+    pub(super) async fn open(&self, tcp: TcpStream, peer: &mut SocketAddr) -> Result<Duplex, NotOpened> {
+        let deadline = self.open_handshake.map(|limit| Instant::now() + limit);
         self.socket.apply_to_accepted(&tcp).map_err(|error| error.to_string())?;
+        if !self.admits.lets(peer.ip()) {
+            return Err("its address is not allowed".into());
+        }
         let Ok(_pending) = self.caps.handshakes.try_acquire() else {
             // Whoever expects TLS would not understand an answer, and a handshake is what there is no room for.
             return Err(match self.tls {
-                None => self.refuse(Box::new(tcp), &Reject::unavailable(RETRY_AFTER_S)).await,
+                None => self.no_room(Box::new(tcp)).await,
                 Some(_) => "too many handshakes are under way".into(),
             });
         };
@@ -42,65 +47,71 @@ impl Shared {
                 (Box::new(encrypted), certificate)
             }
         };
+        if self.is_draining() {
+            return Err(self.no_room(stream).await);
+        }
         let Ok(slot) = self.caps.connections.clone().try_acquire_owned() else {
-            return Err(self.refuse(stream, &Reject::unavailable(RETRY_AFTER_S)).await);
+            return Err(self.no_room(stream).await);
         };
         let mut input = BytesMut::new();
         let mut handshake = ServerHandshake::new(self.handshake.clone());
-        let request = match within(deadline, read_request(&mut handshake, &mut stream, &mut input)).await {
-            Some(Ok(request)) => request,
+        let head = match within(deadline, read_head(&mut handshake, &mut stream, &mut input)).await {
+            Some(Ok(head)) => head,
             Some(Err(Failure::Refused(reject))) => return Err(self.refuse(stream, &reject).await),
             Some(Err(Failure::Gone(cause))) => return Err(cause.into()),
             None if handshake.has_begun() => return Err(self.refuse(stream, &Reject::timeout()).await),
             None => return Err("no request in time".into()),
         };
-        let agreed = admissible(&request).and_then(|()| self.answers.protocol(&request.protocols));
-        let protocol = match agreed {
-            Ok(protocol) => protocol,
+        let forwarded = self.trust.forwarded(Some(peer.ip()), &head.headers);
+        if let Some((ip, port)) = forwarded.client {
+            *peer = SocketAddr::new(ip, port.unwrap_or(peer.port()));
+        }
+        if let Some(page) = self.page(&head, &forwarded) {
+            return Err(self.show(stream, &page).await);
+        }
+        let request = match head.upgrade_behind(&self.handshake, &forwarded) {
+            Ok(request) => request,
             Err(reject) => return Err(self.refuse(stream, &reject).await),
         };
-        let agreed = Accept { protocol, headers: Some(&self.answers.headers), ..Accept::default() };
+        // Guards will have their say here; nobody has any yet.
+        let chosen = match within(deadline, self.routing.decide(&request, async |_route| Ok(()))).await {
+            Some(Ok(chosen)) => chosen,
+            Some(Err(reject)) => return Err(self.refuse(stream, &reject).await),
+            None => return Err(self.refuse(stream, &Reject::timeout()).await),
+        };
+        let agreed =
+            Accept { protocol: chosen.protocol, headers: Some(&self.answers.headers), ..Accept::default() };
         let answer = accept(&request, &agreed).map_err(|error| error.to_string())?;
         let answered = within(deadline, async {
             stream.write_all(&answer).await?;
             stream.flush().await
         });
         answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
-        Ok(self.duplex((stream, input), &request, protocol, (peer, certificate.as_ref()), slot))
+        Ok(self.duplex((stream, input), &request, &chosen, (*peer, certificate.as_ref()), slot))
     }
 
     fn duplex(
         &self,
         (stream, input): (Box<dyn Stream>, BytesMut),
         request: &Request,
-        protocol: Option<&str>,
+        chosen: &Chosen<'_>,
         (peer, certificate): (SocketAddr, Option<&PeerCertificate>),
         slot: OwnedSemaphorePermit,
     ) -> Duplex {
         let address = self.environment.address(peer);
-        let mut of_connection = Record::from_iter([
-            ("tls", Value::from(self.tls.is_some())),
-            ("peer", peer_record(&address).into()),
-            ("conn", Value::from(address.conn)),
-            ("path", Value::from(request.path.as_str())),
-        ]);
-        if let Some(protocol) = protocol {
-            of_connection.insert("protocol", protocol);
-        }
-        if let Some(certificate) = certificate {
-            of_connection.insert("tls_peer", certificate.to_value());
-        }
-        let metadata = Metadata::new(SPEC.name, of_connection);
+        let reached = Reached { address: &address, is_encrypted: self.tls.is_some(), certificate };
+        let metadata = metadata(request, chosen, &reached, &self.exposed);
         let origin = self.origin(address.host.clone(), address.port);
+        let Way { exit, wire, .. } = chosen.way;
         Duplex {
             stream,
             input,
             meta: metadata.text(),
-            protocol: Box::new(WebSocket::new(Role::Server, &self.wire, metadata, slot)),
+            protocol: Box::new(WebSocket::new(Role::Server, wire, metadata, slot)),
             origin: Arc::new(origin),
-            exit: None,
+            exit: exit.clone(),
             address,
-            limits: self.wire.times,
+            limits: wire.times,
         }
     }
 }
@@ -116,41 +127,20 @@ impl Shared {
     }
 }
 
-/// Refuses paths that climb (`spec/websocket.md` 6.2) and origins that are none (4).
-fn admissible(request: &Request) -> Result<(), Reject> {
-    let is_dots =
-        |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
-    if request.path.split('/').any(is_dots) {
-        return Err(Reject::new(400, "path", "the path has a segment `.` or `..`".to_owned()));
-    }
-    if request.origin.as_deref().is_some_and(|origin| !is_origin(origin)) {
-        return Err(Reject::new(403, "origin", "the origin is not `scheme://host` or `null`".to_owned()));
-    }
-    Ok(())
-}
-
-/// As RFC 6454 writes them. `file://` has no host and is sent all the same.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, host)) = text.split_once("://") else { return text == "null" };
-    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    is_scheme && (Authority::parse(host).is_some() || text == "file://")
-}
-
 /// Why there is no request.
 enum Failure {
     Refused(Reject),
     Gone(String),
 }
 
-async fn read_request(
+async fn read_head(
     handshake: &mut ServerHandshake,
     stream: &mut Box<dyn Stream>,
     input: &mut BytesMut,
-) -> Result<Request, Failure> {
+) -> Result<Head, Failure> {
     loop {
-        if let Some(request) = handshake.advance(input).map_err(Failure::Refused)? {
-            return Ok(request);
+        if let Some(head) = handshake.advance_head(input).map_err(Failure::Refused)? {
+            return Ok(head);
         }
         match read_more(stream, input).await {
             Ok(true) => {}

@@ -8,17 +8,42 @@ use tokio::{
 };
 use tremor_connector::{Refused, Told, duplex::Stream};
 use tremor_value::{Record, Value};
-use tremor_ws::Reject;
+use tremor_ws::{Page, Reject};
 
 /// How long a refused peer may take to read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What a peer that comes when there is no room is told to wait.
+const RETRY_AFTER_S: u64 = 5;
+
 impl Shared {
     /// Answers a request that is not granted, and gives the peer a moment to read it.
     pub(super) async fn refuse(&self, mut stream: Box<dyn Stream>, reject: &Reject) -> NotOpened {
-        let answer = reject.to_bytes(&self.answers.reject);
+        self.say(&mut stream, &reject.to_bytes(&self.answers.reject)).await;
+        NotOpened {
+            cause: format!("answered {}: {}", reject.status, reject.reason),
+            answered: Some((reject.status, reject.label)),
+        }
+    }
+
+    /// Turns a peer away that comes when there is no room.
+    pub(super) async fn no_room(&self, stream: Box<dyn Stream>) -> NotOpened {
+        if self.answers.drops {
+            return "there is no room".into();
+        }
+        self.refuse(stream, &Reject::unavailable(RETRY_AFTER_S)).await
+    }
+
+    /// Gives a page to one who does not want a WebSocket, which is no failure.
+    pub(super) async fn show(&self, mut stream: Box<dyn Stream>, page: &Page) -> NotOpened {
+        self.say(&mut stream, &page.to_bytes(&self.answers.reject)).await;
+        NotOpened { cause: String::new(), answered: None }
+    }
+
+    /// The last words on a connection.
+    async fn say(&self, stream: &mut Box<dyn Stream>, answer: &[u8]) {
         let said = async {
-            stream.write_all(&answer).await?;
+            stream.write_all(answer).await?;
             stream.shutdown().await?;
             let mut rest = [0; 1024];
             while stream.read(&mut rest).await? > 0 {}
@@ -26,10 +51,6 @@ impl Shared {
         };
         // Whether it was read or not, the connection is over.
         let _over = timeout(LINGER, said).await;
-        NotOpened {
-            cause: format!("answered {}: {}", reject.status, reject.reason),
-            answered: Some((reject.status, reject.label)),
-        }
     }
 
     /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered
@@ -52,12 +73,17 @@ impl Shared {
             let meta = Record::from_iter([(SPEC.name, Value::from(of_request))]).into();
             Box::new(Told { record: record.into(), meta, origin })
         });
-        Refused { cause: format!("{peer}: {}", not_opened.cause), told }
+        let cause = match not_opened.cause {
+            nothing if nothing.is_empty() => nothing,
+            cause => format!("{peer}: {cause}"),
+        };
+        Refused { cause, told }
     }
 }
 
 /// Why an accepted socket did not become a connection.
 pub(super) struct NotOpened {
+    /// For the log; empty if nothing went wrong.
     cause: String,
     /// Status and label of the answer, if there was one.
     answered: Option<(u16, &'static str)>,

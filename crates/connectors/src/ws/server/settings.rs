@@ -1,36 +1,46 @@
-//! The settings of a server.
+//! The settings of a server that are of all its connections.
 
-use crate::ws::{header_list, options::Settings};
-use std::sync::Arc;
+use crate::ws::{
+    header_list,
+    options::{Settings, Wire},
+};
+use std::{net::IpAddr, sync::Arc};
 use tokio::sync::Semaphore;
-use tremor_connector::config::{ConfigError, OneOrMany, Reader};
-use tremor_ws::{Authority, ExtraHeaders, HandshakeOptions, Reject, RejectOptions};
+use tremor_connector::{
+    config::{ConfigError, Entry, OneOrMany, Reader},
+    url::{Rules, Url},
+};
+use tremor_ws::{
+    Authority, ExtraHeaders, HandshakeOptions, Network, OriginPattern, OriginRules, Protocols, RejectOptions,
+    Trust, is_in,
+};
+
+/// What the protocol of a server is told; `defaults` where `settings` say nothing.
+pub(super) fn wire(settings: &mut Settings<'_>, defaults: &Wire) -> Result<Wire, ConfigError> {
+    let mut wire = Wire::read(settings, defaults)?;
+    let options = &mut wire.options;
+    options.require_masked_client_frames =
+        settings.or("require_masked_client_frames", options.require_masked_client_frames)?;
+    options.mask_server_frames =
+        settings.flag("mask_server_frames", options.mask_server_frames, Some(true))?;
+    Ok(wire)
+}
 
 /// What requests have to be like.
 pub(super) fn handshake_options(
     settings: &mut Settings<'_>,
-    secure: bool,
+    has_tls: bool,
 ) -> Result<HandshakeOptions, ConfigError> {
     let defaults = HandshakeOptions::default();
-    let mut allowed_hosts = Vec::new();
-    if let Some(entry) = settings.entry("allowed_hosts")? {
-        for host in entry.read::<Vec<String>>()? {
-            let authority = Authority::parse(&host);
-            allowed_hosts.push(
-                authority.ok_or_else(|| entry.invalid(format!("`{host}` is no `host` or `host:port`")))?,
-            );
-        }
-        if allowed_hosts.is_empty() {
-            return Err(entry.invalid("an empty list admits nobody; leave it out to admit every host"));
-        }
-    }
+    let public = PublicUrl::read(settings)?;
     let options = HandshakeOptions {
         max_target_bytes: settings.or("max_target_size", defaults.max_target_bytes)?,
         max_header_bytes: settings.or("max_header_size", defaults.max_header_bytes)?,
         max_headers: settings.or("max_headers", defaults.max_headers)?,
-        allowed_hosts,
-        external_port: settings.optional("external_port")?,
-        secure,
+        allowed_hosts: allowed_hosts(settings, public.as_ref())?,
+        external_port: external_port(settings, public.as_ref())?,
+        secure: public.map_or(has_tls, |public| public.secure),
+        origins: origins(settings)?,
         enable_rfc6455: settings.or("enable_rfc6455", defaults.enable_rfc6455)?,
         enable_hybi10: settings.or("enable_hybi10", defaults.enable_hybi10)?,
     };
@@ -41,14 +51,160 @@ pub(super) fn handshake_options(
     Ok(options)
 }
 
+/// `public_url`: where clients believe to be, which is a proxy in front of us.
+struct PublicUrl {
+    secure: bool,
+    host: Authority,
+    port: u16,
+}
+
+impl PublicUrl {
+    const RULES: Rules<'static> = Rules { schemes: &["ws", "wss", "http", "https"], ..Rules::WEBSOCKET };
+
+    fn read(settings: &mut Settings<'_>) -> Result<Option<Self>, ConfigError> {
+        let Some(entry) = settings.config.entry("public_url") else { return Ok(None) };
+        let url = Url::from_entry(&entry, &Self::RULES)?;
+        if url.userinfo().is_some() {
+            return Err(entry.invalid("name and password have no meaning in the address of a server"));
+        }
+        let secure = matches!(url.scheme(), "wss" | "https");
+        let host = tremor_ws::host_header(&url.host().to_string(), if secure { 443 } else { 80 }, secure);
+        let host =
+            Authority::parse(&host).ok_or_else(|| entry.invalid("the host is none that `Host` can name"))?;
+        Ok(Some(Self { secure, host, port: url.port_or(if secure { 443 } else { 80 }) }))
+    }
+}
+
+fn allowed_hosts(
+    settings: &mut Settings<'_>,
+    public: Option<&PublicUrl>,
+) -> Result<Vec<Authority>, ConfigError> {
+    let Some(entry) = settings.entry("allowed_hosts")? else {
+        return Ok(public.map(|public| public.host.clone()).into_iter().collect());
+    };
+    let hosts = entry.read::<Vec<Entry<'_>>>()?;
+    if hosts.is_empty() {
+        return Err(entry.invalid("an empty list admits nobody; leave it out to admit every host"));
+    }
+    let parse = |host: &Entry<'_>| {
+        let text: &str = host.read()?;
+        Authority::parse(text).ok_or_else(|| host.invalid(format!("`{text}` is no `host` or `host:port`")))
+    };
+    hosts.iter().map(parse).collect()
+}
+
+fn external_port(
+    settings: &mut Settings<'_>,
+    public: Option<&PublicUrl>,
+) -> Result<Option<u16>, ConfigError> {
+    let said = settings.optional("external_port")?;
+    match (said, public) {
+        (Some(port), Some(public)) if port != public.port => {
+            let problem =
+                format!("is {port}, but the port of `public_url` is {}; write one of them", public.port);
+            Err(settings.config.invalid("external_port", problem))
+        }
+        (said, public) => Ok(said.or(public.map(|public| public.port))),
+    }
+}
+
+/// Which pages may open connections (`spec/websocket.md` 4).
+fn origins(settings: &mut Settings<'_>) -> Result<OriginRules, ConfigError> {
+    let allowed = settings.optional::<OneOrMany<Entry<'_>>>("allowed_origins")?;
+    let parse = |entry: &Entry<'_>| {
+        OriginPattern::parse(entry.read()?).map_err(|error| entry.invalid(error.to_string()))
+    };
+    let allowed = allowed.map(|allowed| allowed.0.iter().map(parse).collect()).transpose()?;
+    let allow_null: Option<bool> = settings.optional("allow_null_origin")?;
+    let rules = OriginRules {
+        allowed,
+        same_origin: settings.or("same_origin", false)?,
+        allow_null: allow_null.unwrap_or(true),
+        require: settings.or("require_origin", false)?,
+    };
+    if rules.admit_all() && rules.same_origin {
+        settings.warn("`same_origin` has no effect, since `allowed_origins` has `*` in it");
+    }
+    if !rules.admit_all() && allow_null.is_none() {
+        settings.warn(
+            "`Origin: null` is accepted although origins are restricted, and any page can send it from a frame; say what is \
+             meant with `allow_null_origin`",
+        );
+    }
+    if rules.admit_all() && browsers_bring_credentials(settings.config.members()) {
+        settings.warn(
+            "browsers add cookies and client certificates on their own, so with `allowed_origins` of `*` any page can open a \
+             connection in the name of its visitor; name the origins that may",
+        );
+    }
+    Ok(rules)
+}
+
+/// Whether the configuration takes credentials that a browser sends without being asked by the page.
+fn browsers_bring_credentials(config: &tremor_value::Record) -> bool {
+    let is_said = |record: &str, key: &str| {
+        let value = config.get(record).and_then(|record| record.get(key));
+        value.is_some_and(|value| !value.is_null())
+    };
+    let mutual = config.get("tls").and_then(|tls| tls.get("mutual")).and_then(|mutual| mutual.as_str());
+    let has_certificates =
+        (is_said("tls", "client_ca") || is_said("tls", "ca_certificates")) && mutual != Some("none");
+    is_said("credentials", "cookies") || has_certificates
+}
+
+/// Whose word is taken for who the client is (`spec/websocket.md` 2.3).
+pub(super) fn trust(settings: &mut Settings<'_>) -> Result<Trust, ConfigError> {
+    let networks = networks(&mut settings.config, "trusted_proxies")?;
+    let hops: Option<usize> = settings.config.optional("trust_xff")?;
+    match (networks, hops.filter(|hops| *hops > 0)) {
+        (Some(_), Some(_)) => Err(settings
+            .config
+            .invalid("trust_xff", "is another way to say `trusted_proxies`; write one of them")),
+        (Some(networks), None) if !networks.is_empty() => Ok(Trust::Networks(networks)),
+        (None, Some(hops)) => Ok(Trust::Hops(hops)),
+        (_, None) => Ok(Trust::Nobody),
+    }
+}
+
+/// Addresses and ranges of them.
+pub(super) fn networks(
+    config: &mut Reader<'_>,
+    key: &'static str,
+) -> Result<Option<Vec<Network>>, ConfigError> {
+    let Some(entries) = config.optional::<OneOrMany<Entry<'_>>>(key)? else { return Ok(None) };
+    let parse =
+        |entry: &Entry<'_>| Network::parse(entry.read()?).map_err(|error| entry.invalid(error.to_string()));
+    entries.0.iter().map(parse).collect::<Result<_, _>>().map(Some)
+}
+
+/// Who may connect at all (`spec/websocket.md` 20).
+pub(super) struct Admits {
+    allowed: Option<Vec<Network>>,
+    denied: Vec<Network>,
+}
+
+impl Admits {
+    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
+        let allowed = networks(&mut settings.config, "allow_from")?;
+        if allowed.as_ref().is_some_and(Vec::is_empty) {
+            let problem = "an empty list admits nobody; leave it out to admit every address";
+            return Err(settings.config.invalid("allow_from", problem));
+        }
+        Ok(Self { allowed, denied: networks(&mut settings.config, "deny_from")?.unwrap_or_default() })
+    }
+
+    /// Whether a peer may connect from `address`: it is on the one list, if there is one, and not on the other.
+    pub(super) fn lets(&self, address: IpAddr) -> bool {
+        !is_in(&self.denied, address) && self.allowed.as_ref().is_none_or(|allowed| is_in(allowed, address))
+    }
+}
+
 /// What requests are answered with.
 pub(super) struct Answers {
-    protocols: Vec<String>,
-    /// Among several that fit, our order decides and not the client's.
-    prefers_own: bool,
-    require_protocol: bool,
     pub(super) headers: ExtraHeaders,
     pub(super) reject: RejectOptions,
+    /// `reject`: who comes when there is no room is dropped without an answer.
+    pub(super) drops: bool,
 }
 
 impl Answers {
@@ -63,33 +219,21 @@ impl Answers {
         }
         let headers = ExtraHeaders::for_response(headers)
             .map_err(|error| settings.config.invalid("response_headers", error.to_string()))?;
-        let protocols = settings.or("subprotocols", OneOrMany(Vec::new()))?.0;
-        let require_protocol = settings.or("require_websocket_subprotocol", false)?;
-        if require_protocol && protocols.is_empty() {
-            let problem = "needs `subprotocols`, or nobody could connect";
-            return Err(settings.config.invalid("require_websocket_subprotocol", problem));
-        }
-        let words = [("client", false), ("server", true)];
-        let prefers_own = settings.word("subprotocol_preference", &words)?.unwrap_or(false);
         let error_bodies = settings.or("error_bodies", true)?;
-        let reject = RejectOptions { error_bodies, server };
-        Ok(Self { protocols, prefers_own, require_protocol, headers, reject })
+        let drops = settings.word("reject", &[("answer", false), ("drop", true)])?.unwrap_or(false);
+        Ok(Self { headers, reject: RejectOptions { error_bodies, server }, drops })
     }
+}
 
-    /// The subprotocol for a request with these offers (`spec/websocket.md` 5).
-    pub(super) fn protocol(&self, offers: &[String]) -> Result<Option<&str>, Reject> {
-        let own = self.protocols.iter();
-        let chosen = if self.prefers_own {
-            own.clone().find(|own| offers.contains(own))
-        } else {
-            offers.iter().find_map(|offer| own.clone().find(|own| *own == offer))
-        };
-        if chosen.is_none() && self.require_protocol {
-            let reason = format!("a subprotocol is needed: {}", self.protocols.join(", "));
-            return Err(Reject::new(400, "subprotocol", reason));
-        }
-        Ok(chosen.map(String::as_str))
-    }
+/// The subprotocols that are spoken; `defaults` where `settings` say nothing.
+pub(super) fn protocols(settings: &mut Settings<'_>, defaults: &Protocols) -> Result<Protocols, ConfigError> {
+    let words = [("client", false), ("server", true)];
+    let list = settings.optional::<OneOrMany<String>>("subprotocols")?;
+    Ok(Protocols {
+        list: list.map_or_else(|| defaults.list.clone(), |list| list.0),
+        prefers_own: settings.word("subprotocol_preference", &words)?.unwrap_or(defaults.prefers_own),
+        required: settings.or("require_websocket_subprotocol", defaults.required)?,
+    })
 }
 
 /// What `Server` says where it is shown.
@@ -101,8 +245,17 @@ pub(super) struct Caps {
     pub(super) handshakes: Arc<Semaphore>,
 }
 
+impl Caps {
+    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            connections: cap(settings.or("max_connections", 65_536)?),
+            handshakes: cap(settings.or("max_pending_handshakes", 1024)?),
+        })
+    }
+}
+
 /// A semaphore of `most` permits, 0 meaning as many as there can be.
-pub(super) fn cap(most: usize) -> Arc<Semaphore> {
+fn cap(most: usize) -> Arc<Semaphore> {
     let permits = if most == 0 { Semaphore::MAX_PERMITS } else { most.min(Semaphore::MAX_PERMITS) };
     Arc::new(Semaphore::new(permits))
 }

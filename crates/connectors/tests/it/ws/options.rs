@@ -77,7 +77,7 @@ async fn climbing_paths_and_origins_that_are_none_are_refused() {
     for (path, origin, status) in [
         ("/a/../b", "http://here", "400"),
         ("/a/%2E%2e", "http://here", "400"),
-        ("/a..b/...", "http://here", "101"),
+        ("/a..b/./...", "http://here", "101"),
         ("/", "not an origin", "403"),
         ("/", "http://", "403"),
         ("/", "http://here/path", "403"),
@@ -128,13 +128,12 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
             server(r#", "no_delay": true, "options": {"tcp_nodelay": false}"#),
             "config.tcp_nodelay: contradicts",
         ),
-        (server(r#", "allowed_hosts": ["a b"]"#), "config.allowed_hosts: `a b` is no `host`"),
+        (server(r#", "allowed_hosts": ["a b"]"#), "config.allowed_hosts[0]: `a b` is no `host`"),
         (server(r#", "allowed_hosts": []"#), "config.allowed_hosts: an empty list"),
         (server(r#", "enable_rfc6455": false"#), "config.enable_rfc6455: "),
         (server(r#", "require_websocket_subprotocol": true"#), "config.require_websocket_subprotocol: needs"),
         (server(r#", "response_headers": {"Upgrade": "x"}"#), "config.response_headers: "),
         (server(r#", "response_headers": {"X": 1}"#), "config.response_headers.X: expected string"),
-        (server(r#", "routes": []"#), "config.routes: unknown key"),
         (server(r#", "tls": {"cert": "a"}"#), "config.tls.key: missing"),
         (client(r#", "headers": {"Upgrade": "x"}"#), "config.headers: "),
     ] {

@@ -1,0 +1,244 @@
+//! By which port the events of a connection leave (`spec/websocket.md` 5 and 6).
+
+use super::settings::{protocols, wire};
+use crate::ws::options::{Settings, Wire};
+use std::sync::Arc;
+use tremor_connector::{
+    Environment, Exit,
+    config::{ConfigError, Entry, OneOrMany, Reader},
+};
+use tremor_value::{Record, Value};
+use tremor_ws::{Asked, Condition, NoProtocol, PatternError, Protocols, Reject, Request, Route, Routes};
+
+/// Ports that are no exits: they have their own use.
+const TAKEN: [&str; 4] = ["in", "err", "control", "broadcast"];
+
+/// Where connections go.
+pub(super) struct Routing {
+    routes: Routes,
+    /// Of each route.
+    ways: Vec<Way>,
+    /// For those that no route takes.
+    fallback: Option<Way>,
+    /// What is spoken there.
+    protocols: Protocols,
+    /// A route whose guards refuse does not end the search.
+    falls_through: bool,
+    no_match: Reject,
+}
+
+/// What a connection gets by its route.
+pub(super) struct Way {
+    /// The port, unless it is `out`.
+    pub(super) exit: Option<Arc<str>>,
+    pub(super) wire: Wire,
+    /// What its metadata says of the route; nothing in a server that has none.
+    pub(super) shown: Option<Value>,
+    /// Nobody is told that guards refused it.
+    conceals: bool,
+}
+
+/// What was decided about a request.
+pub(super) struct Chosen<'a> {
+    pub(super) way: &'a Way,
+    /// The subprotocol, one of those offered.
+    pub(super) protocol: Option<&'a str>,
+    /// Parameters of the path.
+    pub(super) params: Vec<(String, String)>,
+}
+
+impl Routing {
+    /// Finds the way for `request`: the first route that matches and that `admits` lets pass.
+    ///
+    /// # Errors
+    /// The answer if there is none.
+    pub(super) async fn decide<'a>(
+        &'a self,
+        request: &'a Request,
+        mut admits: impl AsyncFnMut(usize) -> Result<(), Reject>,
+    ) -> Result<Chosen<'a>, Reject> {
+        let asked = Asked::new(
+            (request.secure, &request.authority),
+            (&request.path, request.query.as_deref()),
+            &request.headers,
+            &request.protocols,
+        );
+        let mut refused = None;
+        for candidate in self.routes.candidates(&asked) {
+            let Some(way) = self.ways.get(candidate.route) else { continue };
+            match admits(candidate.route).await {
+                Ok(()) => {
+                    return Ok(Chosen { way, protocol: candidate.protocol, params: candidate.params });
+                }
+                // The answer speaks for the first route that matched.
+                Err(_) if way.conceals => refused.get_or_insert_with(|| self.no_match.clone()),
+                Err(reject) => refused.get_or_insert(reject),
+            };
+            if !self.falls_through {
+                break;
+            }
+        }
+        if let Some(way) = self.fallback.as_ref().filter(|_| refused.is_none() || self.falls_through) {
+            let protocol = self.protocols.choose(&request.protocols).map_err(no_protocol)?;
+            return Ok(Chosen { way, protocol, params: Vec::new() });
+        }
+        Err(refused
+            .or_else(|| self.routes.unmatched(&asked).map(no_protocol))
+            .unwrap_or_else(|| self.no_match.clone()))
+    }
+
+    /// Whether connections to a path like that of `asked` are taken, as far as guards and subprotocols allow.
+    pub(super) fn leads_on(&self, asked: &Asked<'_>) -> bool {
+        self.fallback.is_some() || self.routes.unmatched(asked).is_some()
+    }
+}
+
+/// Reads `routes`, `exit` and what belongs to them.
+pub(super) struct Reading<'s, 'a> {
+    pub(super) settings: &'s mut Settings<'a>,
+    pub(super) environment: &'a Environment,
+    /// Of connections whose route says nothing else.
+    pub(super) wire: &'s Wire,
+    pub(super) exits: Vec<Exit>,
+}
+
+impl Reading<'_, '_> {
+    pub(super) fn routing(&mut self) -> Result<Routing, ConfigError> {
+        let protocols = protocols(self.settings, &Protocols::default())?;
+        let written = self.settings.config.optional::<Vec<Reader<'_>>>("routes")?;
+        let has_routes = written.as_ref().is_some_and(|routes| !routes.is_empty());
+        let (mut routes, mut ways) = (Vec::new(), Vec::new());
+        for (number, route) in written.unwrap_or_default().into_iter().enumerate() {
+            let (route, way) = self.route(number, route, &protocols)?;
+            routes.push(route);
+            ways.push(way);
+        }
+        let fallback = match self.settings.config.entry("exit") {
+            Some(entry) => Some(self.last_resort(&entry)?),
+            None if has_routes => None,
+            None => Some(Way { exit: None, wire: *self.wire, shown: None, conceals: false }),
+        };
+        let names_one = routes.iter().any(|route| route.names_protocols());
+        if protocols.required && protocols.list.is_empty() && !names_one {
+            let problem = "needs `subprotocols`, or nobody could connect";
+            return Err(self.settings.config.invalid("require_websocket_subprotocol", problem));
+        }
+        let no_match = self.no_match()?;
+        Ok(Routing { routes: Routes(routes), ways, fallback, protocols, falls_through: true, no_match })
+    }
+
+    fn last_resort(&mut self, entry: &Entry<'_>) -> Result<Way, ConfigError> {
+        let exit = self.exit(entry)?;
+        let shown = Record::from_iter([("exit", Value::from(exit.as_ref()))]);
+        Ok(Way { exit: Some(exit), wire: *self.wire, shown: Some(shown.into()), conceals: false })
+    }
+
+    fn route(
+        &mut self,
+        number: usize,
+        mut config: Reader<'_>,
+        protocols: &Protocols,
+    ) -> Result<(Route, Way), ConfigError> {
+        let Some(entry) = config.entry("exit") else {
+            return Err(config.missing("exit", "the name of the port by which the events leave"));
+        };
+        let exit = self.exit(&entry)?;
+        let when = config.optional::<OneOrMany<Reader<'_>>>("when")?.map_or_else(Vec::new, |when| when.0);
+        let when = when.into_iter().map(condition).collect::<Result<_, _>>()?;
+        let mut route = Route { when, protocols: protocols.clone() };
+        let mut own_wire = *self.wire;
+        if let Some(options) = config.record("options")? {
+            let mut options = Settings::alone(options, self.environment);
+            own_wire = wire(&mut options, self.wire)?;
+            route.protocols = super::settings::protocols(&mut options, protocols)?;
+            options.finish()?;
+        }
+        config.finish()?;
+        let index = u64::try_from(number).unwrap_or(u64::MAX);
+        let shown = Record::from_iter([("index", Value::from(index)), ("exit", Value::from(exit.as_ref()))]);
+        let way = Way { exit: Some(exit), wire: own_wire, shown: Some(shown.into()), conceals: false };
+        Ok((route, way))
+    }
+
+    /// The port that `entry` names; of names that differ in case only, the first one stands for all.
+    fn exit(&mut self, entry: &Entry<'_>) -> Result<Arc<str>, ConfigError> {
+        let name: &str = entry.read()?;
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        if TAKEN.into_iter().any(is) {
+            return Err(entry.invalid(format!("`{name}` can not be an exit: that port has its own use")));
+        }
+        let fits = |letter: char| letter == '_' || letter.is_alphanumeric();
+        if !name.chars().all(fits) || !name.starts_with(|first: char| !first.is_numeric()) {
+            let problem = format!(
+                "`{name}` is no name of a port: they are letters, digits and `_`, and begin with no digit"
+            );
+            return Err(entry.invalid(problem));
+        }
+        if is("out") {
+            return Ok("out".into());
+        }
+        if let Some(known) = self.exits.iter().find(|exit| is(&exit.name)) {
+            return Ok(known.name.as_str().into());
+        }
+        self.exits.push(Exit { name: name.to_owned(), at: entry.path().to_vec() });
+        Ok(name.into())
+    }
+
+    /// `no_match`: what is said where no route matches.
+    fn no_match(&mut self) -> Result<Reject, ConfigError> {
+        let usual = "there is nothing here";
+        let Some(mut config) = self.settings.config.record("no_match")? else {
+            return Ok(Reject::new(404, "no_route", usual));
+        };
+        let status = config.or_in("status", 404, 400..=499)?;
+        let body: Option<String> = config.optional("body")?;
+        if body.as_ref().is_some_and(|body| body.chars().any(char::is_control)) {
+            return Err(config.invalid("body", "is one line, without control characters"));
+        }
+        config.finish()?;
+        Ok(Reject::new(status, "no_route", body.unwrap_or_else(|| usual.to_owned())))
+    }
+}
+
+fn condition(mut config: Reader<'_>) -> Result<Condition, ConfigError> {
+    let mut condition = Condition::default();
+    let fields: [(&'static str, Setter); 4] = [
+        ("protocol", Condition::set_protocol),
+        ("scheme", Condition::set_scheme),
+        ("authority", Condition::set_authority),
+        ("path", Condition::set_path),
+    ];
+    for (key, set) in fields {
+        if let Some(entry) = config.entry(key) {
+            set(&mut condition, entry.read()?).map_err(|error| entry.invalid(error.to_string()))?;
+        }
+    }
+    for (name, pattern) in named(&mut config, "query")? {
+        condition.add_query(&name, &pattern);
+    }
+    for (name, pattern) in named(&mut config, "headers")? {
+        condition.add_header(&name, &pattern);
+    }
+    config.finish()?;
+    Ok(condition)
+}
+
+type Setter = fn(&mut Condition, &str) -> Result<(), PatternError>;
+
+/// The patterns in the record of `key`, by name.
+fn named(config: &mut Reader<'_>, key: &'static str) -> Result<Vec<(String, String)>, ConfigError> {
+    let Some(reader) = config.record(key)? else { return Ok(Vec::new()) };
+    let pair = |(name, value): (&tremor_value::Str, &Value)| match value.as_str() {
+        Some(pattern) => Ok((name.to_string(), pattern.to_owned())),
+        None => Err(reader.invalid(name, format!("expected string but got {}", value.type_name()))),
+    };
+    reader.members().iter().map(pair).collect()
+}
+
+fn no_protocol(none: NoProtocol) -> Reject {
+    let accepted = none.accepted.join(", ");
+    Reject::new(400, "subprotocol", format!("a subprotocol is needed: {accepted}"))
+}
+
+#[cfg(test)]
+mod tests;
