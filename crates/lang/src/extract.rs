@@ -3,9 +3,18 @@
 //! One file per extractor or family, one line in [`KINDS`]. A body is compiled once, when its script is lowered; equal ones are
 //! shared by all that is compiled together.
 
+mod body;
+mod cidr;
+mod datetime;
+mod dissect;
 mod glob;
+mod grok;
+mod influx;
+mod kv;
 mod reach;
 mod regex;
+#[cfg(test)]
+mod testing;
 mod text;
 
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -54,7 +63,19 @@ pub struct Example {
 }
 
 /// All there are, in the order of the reference.
-pub(crate) const KINDS: &[Kind] = &[glob::GLOB, regex::RE, regex::RERG, text::BASE64, text::JSON];
+pub(crate) const KINDS: &[Kind] = &[
+    glob::GLOB,
+    regex::RE,
+    regex::RERG,
+    text::BASE64,
+    text::JSON,
+    kv::KV,
+    dissect::DISSECT,
+    grok::GROK,
+    cidr::CIDR,
+    datetime::DATETIME,
+    influx::INFLUX,
+];
 
 /// What the reference says about one extractor.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@ mod compare;
 mod content;
 mod document;
 pub mod json;
+pub mod line_protocol;
 mod merge;
 mod payload;
 mod record;
