@@ -38,14 +38,22 @@ fn compile(body: &str) -> Result<Arc<dyn Extractor>, String> {
 }
 
 fn refusal(body: &str) -> String {
-    let faulty = body.char_indices().filter(|(_, character)| *character == '%').find_map(|(at, _)| {
-        let item = body.get(at..)?;
-        (StrftimeItems::new(item).next() == Some(Item::Error)).then_some(item)
-    });
-    let faulty: String = faulty.unwrap_or(body).chars().take(4).collect();
+    let faulty: String = faulty_item(body).unwrap_or(body).chars().take(4).collect();
     format!(
         "at `{faulty}` it is no date format; items are those of `chrono`, such as `%Y-%m-%d %H:%M:%S`, and `%%` for a percent sign"
     )
+}
+
+/// The body from its first unknown item on.
+fn faulty_item(mut body: &str) -> Option<&str> {
+    loop {
+        body = body.get(body.find('%')?..)?;
+        if StrftimeItems::new(body).next() == Some(Item::Error) {
+            return Some(body);
+        }
+        let percent = body.strip_prefix("%%");
+        body = percent.or_else(|| body.get(1..))?;
+    }
 }
 
 #[derive(Debug)]

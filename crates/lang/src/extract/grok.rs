@@ -19,7 +19,7 @@ pub(super) const GROK: Kind = Kind {
     summary: "Matches a text in which the expression is found somewhere. The patterns are those customary for log lines; \
               `/etc/tremor/grok.patterns` adds to them and replaces them, with one `NAME regex` per line. The result is a record of the \
               texts that patterns with an alias and named groups `(?<name>…)` matched; of equal names the last that took part \
-              counts. A text of more than 64 KiB, or one that takes more than 100 000 steps back, does not match.",
+              counts. A text of more than 32 KiB, or one that takes more than 100 000 steps back, does not match.",
     examples: &[
         Example {
             body: "%{IP:ip} %{WORD:verb}",
@@ -42,13 +42,13 @@ const USER_PATTERNS: &str = "/etc/tremor/grok.patterns";
 
 /// Bytes of the longest text that is looked at. One step back may look at all of the text again, so steps alone do not
 /// bound the time.
-pub(crate) const LONGEST_TEXT: usize = 64 * 1024;
+pub(crate) const LONGEST_TEXT: usize = 32 * 1024;
 
 /// How often one text may be gone back in.
 pub(crate) const STEPS_BACK: usize = 100_000;
 
-/// What the parts of a compiled expression may take, in bytes each.
-const LARGEST_PART: usize = 4 * 1024 * 1024;
+/// What the parts of a compiled expression may take, in bytes each. Those of the built-in patterns take half of it.
+const LARGEST_PART: usize = 2 * 1024 * 1024;
 
 /// Instructions of a compiled expression.
 const LARGEST_PROGRAM: usize = 50_000;

@@ -4,7 +4,7 @@ use super::library::{Library, is_name};
 use tremor_diagnostic::closest;
 
 /// Bytes of the longest regular expression that a body may become.
-const LONGEST: usize = 64 * 1024;
+const LONGEST: usize = 32 * 1024;
 
 /// How deep patterns may be made of others.
 const DEEPEST: usize = 32;
@@ -183,6 +183,6 @@ mod tests {
         let tree: String =
             (0..30).map(|at| format!("P{at} %{{P{next}}}%{{P{next}}}\n", next = at + 1)).collect();
         let error = expanded("%{P0}", &format!("{tree}P30 x")).unwrap_err();
-        assert_eq!(error, "with all patterns inserted it has more than 65536 bytes");
+        assert_eq!(error, "with all patterns inserted it has more than 32768 bytes");
     }
 }
