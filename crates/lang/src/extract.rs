@@ -17,6 +17,8 @@ mod regex;
 mod testing;
 mod text;
 
+pub(crate) use grok::{LONGEST_TEXT as LONGEST_GROK_TEXT, STEPS_BACK as GROK_STEPS_BACK};
+
 use std::{collections::HashMap, fmt, sync::Arc};
 use tremor_diagnostic::closest;
 use tremor_value::Value;

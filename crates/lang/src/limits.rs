@@ -1,6 +1,6 @@
 //! What programs may not exceed, in one list for the reference.
 
-use crate::{compiler::RECURSION_LIMIT, eval, function, lower, ops};
+use crate::{compiler::RECURSION_LIMIT, eval, extract, function, lower, ops};
 
 /// Something that is bounded, so that no source and no event costs time or memory without end.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub fn limits() -> Vec<Limit> {
         limit("Bytes of a text that `+` makes", wide(ops::LONGEST_TEXT)),
         limit("Items of an array that `+` makes", wide(ops::LONGEST_ARRAY)),
         limit("Levels of nesting of a value that a script makes of others", wide(eval::VALUE_DEPTH)),
+        limit("Bytes of a text that `grok` looks at", wide(extract::LONGEST_GROK_TEXT)),
+        limit("Steps back of `grok` in one text", wide(extract::GROK_STEPS_BACK)),
         limit("Levels of nesting of a source, with all functions it calls", lower::DEPTH.into()),
     ]
 }

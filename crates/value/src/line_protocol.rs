@@ -98,6 +98,9 @@ pub fn check(line: &str) -> Result<bool, LineError> {
     Ok(true)
 }
 
+/// A key and what belongs to it.
+type Named<'l, T> = (Cow<'l, str>, T);
+
 /// The value of a field.
 enum Field<'l> {
     Scalar(Value),
@@ -179,7 +182,7 @@ impl<'l> Reader<'l> {
     }
 
     /// The next tag; at the blank that ends them `None`.
-    fn tag(&mut self) -> Result<Option<(Cow<'l, str>, Cow<'l, str>)>, LineError> {
+    fn tag(&mut self) -> Result<Option<Named<'l, Cow<'l, str>>>, LineError> {
         if !self.skip(',') {
             return Ok(None);
         }
@@ -195,7 +198,7 @@ impl<'l> Reader<'l> {
     }
 
     /// The next field; at the blank before the timestamp, and at the end, `None`.
-    fn field(&mut self) -> Result<Option<(Cow<'l, str>, Field<'l>)>, LineError> {
+    fn field(&mut self) -> Result<Option<Named<'l, Field<'l>>>, LineError> {
         if self.at_first_field {
             if !self.skip(' ') {
                 return Err(self.error(LineProblem::NoFields));

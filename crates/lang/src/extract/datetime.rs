@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn what_does_not_match() {
         let none = |body: &str, text: &str| {
-            assert_eq!(result(&DATETIME, body, text), "no match", "{body} on {text}")
+            assert_eq!(result(&DATETIME, body, text), "no match", "{body} on {text}");
         };
         none("%Y-%m-%d %H:%M:%S", "1970-02-30 00:00:00");
         none("%Y-%m-%d %H:%M:%S", "1970-01-01 24:00:00");

@@ -50,6 +50,9 @@ pub(crate) const STEPS_BACK: usize = 100_000;
 /// What the parts of a compiled expression may take, in bytes each. Those of the built-in patterns take half of it.
 const LARGEST_PART: usize = 2 * 1024 * 1024;
 
+/// What each part may keep of the states that it met, in bytes.
+const LARGEST_CACHE: usize = 1024 * 1024;
+
 /// Instructions of a compiled expression.
 const LARGEST_PROGRAM: usize = 50_000;
 
@@ -78,7 +81,7 @@ fn compile(expanded: &Expanded) -> Result<Regex, String> {
     // In Oniguruma's dialect `^` and `$` always stand for lines, and groups without names capture only where none has one.
     builder.oniguruma_mode(true).multi_line(true).ignore_numbered_groups_when_named_groups_exist(true);
     builder.backtrack_limit(STEPS_BACK).max_prog_size(LARGEST_PROGRAM);
-    builder.delegate_size_limit(LARGEST_PART).delegate_dfa_size_limit(LARGEST_PART);
+    builder.delegate_size_limit(LARGEST_PART).delegate_dfa_size_limit(LARGEST_CACHE);
     builder
         .build()
         .map_err(|error| format!("with all patterns inserted it is no regular expression: {error}"))

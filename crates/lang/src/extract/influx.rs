@@ -50,7 +50,6 @@ mod tests {
             line.to_string(),
             r#"{"measurement":"cpu","tags":{},"fields":{"load":1.0},"timestamp":23}"#
         );
-        assert!(INFLUX.contextual);
     }
 
     #[test]
