@@ -23,6 +23,41 @@ fn examples_of_the_specification() {
     );
 }
 
+#[test]
+fn examples_of_the_specification_for_lines_and_logs() {
+    table(
+        r##"
+        match event of case x = ~ kv|| => x case _ => 0 end                    |> "a:1 b:2 junk" |> {"a":"1","b":"2"}
+        match event of case x = ~ kv|%{key}=%{val}&| => x case _ => 0 end      |> "x=1&y=2&z" |> {"x":"1","y":"2"}
+        match event of case x = ~ kv|%{key}=%{val}\\n| => x case _ => 0 end    |> "x=1\ny=2" |> {"x":"1","y":"2"}
+        match event of case x = ~ dissect|%{ip} - %{user}: %{n:int}| => x case _ => 0 end |> "10.0.0.1 - bob: 42" |> {"ip":"10.0.0.1","user":"bob","n":42}
+        match event of case x = ~ dissect|%{a} %{+a} %{b}| => x case _ => 0 end |> "x y z" |> {"a":"x y","b":"z"}
+        match event of case x = ~ dissect|%{?k}=%{&k}| => x case _ => 0 end    |> "size=10" |> {"size":"10"}
+        match event of case x = ~ dissect|%{a}%{_}%{b}| => x case _ => 0 end   |> "x    y" |> {"a":"x","b":"y"}
+        match event of case x = ~ dissect|%{a}\|%{b}| => x case _ => 0 end     |> "x|y" |> {"a":"x","b":"y"}
+        match event of case x = ~ grok|%{IP:ip} %{WORD:verb}| => x case _ => 0 end |> "10.0.0.1 GET /" |> {"ip":"10.0.0.1","verb":"GET"}
+        match event of case x = ~ cidr|| => x case _ => 0 end                  |> "192.168.1.0/24" |> {"prefix":[192,168,1,0],"mask":[255,255,255,0]}
+        match event of case x = ~ cidr|10.0.0.0/8, 192.168.0.0/16| => x case _ => 0 end |> "192.168.3.4" |> {"prefix":[192,168,3,4],"mask":[255,255,255,255]}
+        match event of case x = ~ datetime|%Y-%m-%d %H:%M:%S| => x case _ => 0 end |> "1970-01-01 00:00:01" |> 1000000000
+        match event of case x = ~ influx|| => x case _ => 0 end |> "cpu,host=a load=1.5,n=3i 17" |> {"measurement":"cpu","tags":{"host":"a"},"fields":{"load":1.5,"n":3},"timestamp":17}
+        "##,
+    );
+}
+
+#[test]
+fn a_line_without_a_timestamp_has_that_of_the_event() {
+    let script =
+        compile("let event = match \"cpu load=1\" of case x = ~ influx|| => x.timestamp case _ => 0 end")
+            .unwrap();
+    for ingest_ns in [1, 2] {
+        let mut event = Payload::from(Value::Null);
+        let (mut meta, mut state) = (Value::record(), Value::Null);
+        let context = Context::new(ingest_ns, None, None);
+        script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context).unwrap();
+        assert_eq!(event.into_value(), Value::from(ingest_ns));
+    }
+}
+
 /// The examples of the reference, written as scripts.
 #[test]
 fn examples_of_the_reference() {
@@ -45,7 +80,19 @@ fn examples_of_the_reference() {
 #[test]
 fn only_texts_match() {
     for target in ["1", "null", "true", "[\"a\"]", "{\"a\":\"a\"}", "1.5"] {
-        for extractor in ["glob|*|", "re||", "rerg||", "json||", "base64||"] {
+        for extractor in [
+            "glob|*|",
+            "re||",
+            "rerg||",
+            "json||",
+            "base64||",
+            "kv||",
+            "dissect|%{a}|",
+            "grok||",
+            "cidr||",
+            "datetime|%s|",
+            "influx||",
+        ] {
             for pattern in [format!("~ {extractor}"), format!("x = ~ {extractor}")] {
                 let source = format!("match event of case {pattern} => 1 case _ => 0 end");
                 assert_eq!(run(&source, target), "0", "{pattern} on {target}");
@@ -110,6 +157,19 @@ fn what_is_wrong_is_reported_at_name_and_body() {
             "match event of case ~ prefix|a| => 1 case ~ re |(| => 2 case %{ a ~= glob|[a|, x = b ~= nope|| } => 3 case _ => 2 end"
         ),
         ["E-C8 at prefix|a|", "E-C8 at re |(|", "E-C8 at glob|[a|", "E-C8 at nope||"]
+    );
+    assert_eq!(
+        complaints(
+            "match event of case ~ kv|%{key}=| => 1 case ~ dissect|%{a}%{b}| => 2 case ~ grok|%{NONE}| => 3 case ~ cidr|::/0| => 4 \
+             case ~ datetime|%Q| => 5 case ~ influx|ignored| => 6 case _ => 7 end"
+        ),
+        [
+            "E-C8 at kv|%{key}=|",
+            "E-C8 at dissect|%{a}%{b}|",
+            "E-C8 at grok|%{NONE}|",
+            "E-C8 at cidr|::/0|",
+            "E-C8 at datetime|%Q|",
+        ]
     );
     let failure = compile("match event of\n\n  case ~ glop|a| => 1\n  case _ => 0\n\nend").unwrap_err();
     assert_eq!(
