@@ -132,6 +132,9 @@ class Guides(Case):
         (self.folder / "lines.json").write_text(records)
         (self.folder / "fields.tremor").write_text(page.after("Write `fields.tremor`"))
         self.assert_prints(page.after("With these records"))
+        (self.folder / "mixed.log").write_text(page.after("Write `mixed.log`"))
+        (self.folder / "mixed.tremor").write_text(page.after("and `mixed.tremor`"))
+        self.assert_prints(page.next())
 
         right, wrong = r"(?<day>\\S+) (?<level>WARN\|ERROR) (?<part>\\w+)", r"(?<day>\\S+"
         self.assertIn(right, script)

@@ -1,6 +1,6 @@
 //! The line protocol of InfluxDB: one line as a value.
 //!
-//! Stands here because the language (`influx||`) and codecs read it, and those do not know each other. Source:
+//! Stands here because the language reads it (`influx||`), codecs may, and those do not know each other. Source:
 //! `spec/language-script.md` 9.10, `spec/codecs.md` A.9.
 
 use crate::{Record, Str, Value};
