@@ -211,6 +211,11 @@ mod tests {
         assert_eq!(result(&KV, "%{key}\\\\%{val}\\t", "a\\1\tb\\2"), r#"{"a":"1","b":"2"}"#);
         assert_eq!(result(&KV, "→%{key}≔%{val}", "a≔é→b≔ü"), r#"{"a":"é","b":"ü"}"#);
         assert_eq!(result(&KV, "%{key}%%{val}", "a%1 b%2"), r#"{"a":"1","b":"2"}"#);
+        // To name a separator again is no mistake.
+        assert_eq!(
+            result(&KV, "%{key}=%{val},%{key}=%{val};", "a=1,b=2;c=3"),
+            r#"{"a":"1","b":"2","c":"3"}"#
+        );
         // What overlaps is cut at the first place.
         assert_eq!(
             result(&KV, "ab%{key}=%{val}ba", "x=1aby=2baz=3abay=4"),
