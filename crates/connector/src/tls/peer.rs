@@ -106,20 +106,23 @@ impl PeerCertificate {
         this
     }
 
-    /// SHA-256 of the certificate: 64 hex digits, lower case.
+    /// SHA-256 of the certificate.
     #[must_use]
-    pub fn sha256(&self) -> String {
-        hex(digest::digest(&digest::SHA256, &self.der).as_ref())
+    pub fn sha256(&self) -> [u8; 32] {
+        let digest = digest::digest(&digest::SHA256, &self.der);
+        // It has that length.
+        digest.as_ref().try_into().unwrap_or_default()
     }
 
-    /// SHA-1 of the certificate: 40 hex digits, lower case. For lists of an older time; nothing new should use it.
+    /// SHA-1 of the certificate. For lists of an older time; nothing new should use it.
     #[must_use]
-    pub fn sha1(&self) -> String {
-        hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.der).as_ref())
+    pub fn sha1(&self) -> [u8; 20] {
+        let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.der);
+        digest.as_ref().try_into().unwrap_or_default()
     }
 
-    /// What metadata shows as `tls_peer`: `subject`, `issuer`, `serial`, `sans`, `fingerprint` and `not_after` (seconds
-    /// since 1970).
+    /// What metadata shows as `tls_peer`: `subject`, `issuer`, `serial`, `sans`, `fingerprint` (SHA-256 in hex
+    /// digits) and `not_after` (seconds since 1970).
     #[must_use]
     pub fn to_value(&self) -> Value {
         let names = self.alternative_names.iter().map(|name| Value::from(name.to_string()));
@@ -128,7 +131,7 @@ impl PeerCertificate {
             ("issuer", Value::from(self.issuer.as_str())),
             ("serial", Value::from(self.serial.as_str())),
             ("sans", names.collect::<Vec<_>>().into()),
-            ("fingerprint", Value::from(self.sha256())),
+            ("fingerprint", Value::from(hex(&self.sha256()))),
             ("not_after", Value::from(self.not_after_s)),
         ])
         .into()
@@ -146,7 +149,7 @@ impl fmt::Debug for PeerCertificate {
 }
 
 /// `bytes` in hex digits, lower case.
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

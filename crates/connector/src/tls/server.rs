@@ -247,3 +247,6 @@ impl<S> Encrypted<TlsStream<ReadAhead<S>>> {
         shown.first().map(|own| PeerCertificate::new(own.clone().into_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;

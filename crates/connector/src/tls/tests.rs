@@ -189,7 +189,7 @@ pub(in crate::tls) async fn handshake(
 }
 
 #[track_caller]
-fn refused(outcome: Result<(), String>, part: &str) {
+pub(in crate::tls) fn refused(outcome: Result<(), String>, part: &str) {
     let text = outcome.expect_err("the handshake should have failed");
     assert!(text.contains(part), "{text}\n  should contain\n{part}");
 }
