@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// What is known of the certificate that a client has shown and TLS has verified. Source: `spec/websocket.md` 14.3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {
-    /// The subject, as `CN=press-7, O=Plant`.
+    /// The subject, as `CN=press-7,O=Plant`.
     pub subject: String,
     /// Subject alternative names that are DNS names or mail addresses.
     pub names: Vec<String>,

@@ -1,9 +1,9 @@
 //! Encrypted connections with a self-signed certificate, as a user makes one.
 
-use super::peers::{Port, echo, mixed_sizes_come_back, next_text, text};
+use super::peers::{Port, echo, mixed_sizes_come_back, next_text, of_server, text};
 use crate::harness::{Linked, Seen, Subject, definition, within};
 use async_tungstenite::tokio::{accept_async, client_async};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use std::{fs, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
@@ -150,4 +150,173 @@ async fn our_server_takes_an_independent_client() {
         assert_eq!(next_text(&mut ws).await, number.to_string());
     }
     mixed_sizes_come_back(ws).await;
+}
+
+/// Who issues certificates, and where its own is.
+struct Authority {
+    folder: TempDir,
+    params: CertificateParams,
+    key: KeyPair,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let (folder, key) = (TempDir::new().unwrap(), KeyPair::generate().unwrap());
+        fs::write(folder.path().join("ca.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+        Self { folder, params, key }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Writes `<file>.crt` and `<file>.key`, for `name`; gives the members `cert` and `key`.
+    fn issue(&self, file: &str, name: &str) -> String {
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
+        fs::write(self.path(&format!("{file}.crt")), cert.pem()).unwrap();
+        fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
+        format!(r#""cert": "{0}.crt", "key": "{0}.key""#, self.path(file))
+    }
+
+    /// A server whose `tls` has these members.
+    async fn server(&self, tls: &str) -> (Subject, Port) {
+        let port = Port::reserve();
+        let config = format!(r#"{{"url": "wss://{}", "tls": {{{tls}}}}}"#, port.address());
+        (Subject::started(&definition("ws_server", &config, r#""json""#, "")).await, port)
+    }
+
+    /// A client that trusts this authority, and whose `tls` has these members, too; not started.
+    fn client(&self, port: &Port, tls: &str) -> Subject {
+        let (ca, address) = (self.path("ca.crt"), port.address());
+        let config = format!(r#"{{"url": "wss://{address}", "tls": {{"cafile": "{ca}", {tls}}}}}"#);
+        Subject::new(&definition("ws_client", &config, r#""json""#, ""), Linked::Fully).unwrap()
+    }
+
+    /// Why such a client cannot be started.
+    async fn refusal(&self, port: &Port, tls: &str) -> String {
+        within(self.client(port, tls).handle.start()).await.unwrap_err()
+    }
+}
+
+#[tokio::test]
+async fn the_certificate_of_a_client_is_in_the_metadata() {
+    let authority = Authority::new();
+    let own = authority.issue("own", "localhost");
+    let (mut subject, port) =
+        authority.server(&format!(r#"{own}, "client_ca": "{}""#, authority.path("ca.crt"))).await;
+    let refused = authority.refusal(&port, r#""domain": "localhost""#).await;
+    assert!(refused.contains("it wants a certificate of ours (see `tls.cert` and `tls.key`)"), "{refused}");
+
+    let alice = authority.issue("alice", "alice.example");
+    let mut client = authority.client(&port, &format!(r#"{alice}, "domain": "localhost""#));
+    within(client.handle.start()).await.unwrap();
+    client.give("1").await;
+    let event = subject.next_event().await;
+    let told = of_server(&event).get("tls_peer").unwrap().clone();
+    let names: Vec<_> = told.as_record().unwrap().keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["subject", "issuer", "serial", "sans", "fingerprint", "not_after"]);
+    assert_eq!(told.get("sans").unwrap().to_string(), r#"["DNS:alice.example"]"#);
+    assert_eq!(told.get("issuer").unwrap().as_str(), Some("CN=rcgen self signed cert"));
+
+    let (mut subject, port) = authority
+        .server(&format!(r#"{own}, "client_ca": "{}", "mutual": "requested""#, authority.path("ca.crt")))
+        .await;
+    let mut client = authority.client(&port, r#""domain": "localhost""#);
+    within(client.handle.start()).await.unwrap();
+    client.give("1").await;
+    assert_eq!(of_server(&subject.next_event().await).get("tls_peer"), None);
+}
+
+#[tokio::test]
+async fn names_and_keys_that_do_not_fit_are_refused_with_what_would() {
+    let authority = Authority::new();
+    let own = authority.issue("own", "localhost");
+    let (_subject, port) = authority.server(&format!(r#"{own}, "sni": ["localhost"]"#)).await;
+    let refused = authority.refusal(&port, r#""domain": "elsewhere""#).await;
+    assert!(
+        refused.contains("(UnrecognisedName): it serves nothing under this name (see `tls.domain`)"),
+        "{refused}"
+    );
+    let pinned = |pin: &str| format!(r#""hostname": "localhost", "pins": ["{pin}"]"#);
+    let refused = authority.refusal(&port, &pinned(&"0".repeat(64))).await;
+    let (_, pin) = refused.split_once("is not among `tls.pins`; its pin is `").unwrap();
+    let client = authority.client(&port, &pinned(pin.split('`').next().unwrap()));
+    within(client.handle.start()).await.unwrap();
+}
+
+#[test]
+fn mistakes_in_tls_are_found_when_the_connector_is_made() {
+    let authority = Authority::new();
+    let own = authority.issue("own", "localhost");
+    for (tls, message) in [
+        (r#""ciphers": ["RC4"]"#, "config.tls.ciphers[0]: there is no cipher `RC4` here"),
+        (r#""mutual": "required""#, "config.tls.client_ca: missing ("),
+        (r#""reload": "always""#, "config.tls.reload: expected one of `watch`, `control`"),
+        (r#""crl": "x.pem""#, "config.tls.crl: unknown key"),
+        (r#""strict_sny": true"#, "did you mean `strict_sni`?"),
+    ] {
+        let config = format!(r#"{{"url": "wss://127.0.0.1:1", "tls": {{{own}, {tls}}}}}"#);
+        let made = Subject::new(&definition("ws_server", &config, r#""json""#, ""), Linked::Fully);
+        let error = made.err().unwrap().to_string();
+        assert!(error.contains(message), "{error}\n  should contain\n{message}");
+    }
+}
+
+/// All the while clients come and go, and one stays.
+#[tokio::test]
+async fn certificates_are_replaced_under_traffic() {
+    let authority = Authority::new();
+    let (subject, port) =
+        authority.server(&format!(r#"{}, "reload": "watch""#, authority.issue("own", "localhost"))).await;
+    echo(subject, |_| {});
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority.path("ca.crt")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connect = || async {
+        // Each with a memory of its own: a session that is resumed shows no certificate.
+        let mut config = config.clone();
+        config.resumption = rustls::client::Resumption::disabled();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let name = ServerName::try_from("localhost").unwrap();
+        let tls = within(connector.connect(name, port.tcp().await)).await.unwrap();
+        let shown = tls.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
+        let mut ws = within(client_async("wss://localhost/", tls)).await.unwrap().0;
+        ws.send(text(7)).await.unwrap();
+        assert_eq!(next_text(&mut ws).await, "7");
+        (ws, shown)
+    };
+    let in_file = || CertificateDer::from_pem_file(authority.path("own.crt")).unwrap();
+    let (mut stays, first) = connect().await;
+    assert_eq!(first, in_file());
+    let mut before = first;
+    for round in 0..2 {
+        if round == 1 {
+            // One that cannot be used changes nothing, and does not keep good ones from being used.
+            fs::write(authority.path("own.key"), "-----BEGIN NONSENSE").unwrap();
+        }
+        authority.issue("own", "localhost");
+        let after = in_file();
+        within(async {
+            loop {
+                let shown = connect().await.1;
+                if shown == after {
+                    break;
+                }
+                assert_eq!(shown, before);
+            }
+        })
+        .await;
+        before = after;
+        stays.send(text(round)).await.unwrap();
+        assert_eq!(next_text(&mut stays).await, round.to_string());
+    }
 }
