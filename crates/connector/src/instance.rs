@@ -211,6 +211,12 @@ impl Instance {
         DefinitionError::new(format!("{} Invalid port '{port}': {has}", self.alias))
     }
 
+    /// Whether port `out` is linked although nothing ever leaves by it.
+    #[must_use]
+    pub fn is_idly_linked(&self) -> bool {
+        !self.built.gives_out && self.links.is_linked("out")
+    }
+
     /// Links output port `port` to `route`, behind what it is linked to already.
     pub fn link_output(&mut self, port: &str, route: Arc<dyn OpenRoute>) {
         self.links.add(port, route);

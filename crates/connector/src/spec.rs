@@ -101,6 +101,8 @@ pub struct Built {
     pub send_queue: SendQueue,
     /// Output ports that this instance has besides those of its kind.
     pub exits: Vec<Exit>,
+    /// Whether anything leaves by `out`: not where all goes by `exits`.
+    pub gives_out: bool,
 }
 
 /// An output port that the configuration of an instance names.
@@ -136,6 +138,7 @@ impl Built {
             backoff: BackoffUse::Plain,
             send_queue: SendQueue::default(),
             exits: Vec::new(),
+            gives_out: true,
         }
     }
 }

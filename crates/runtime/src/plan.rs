@@ -102,13 +102,22 @@ fn unread_exits(flow: &Flow, sources: &SourceMap, connectors: &[(String, Instanc
         let Some(created) = flow.connectors.iter().find(|created| created.name.name == *name) else {
             continue;
         };
+        let mut warn = |at, message: String, hint: String| {
+            let warning = Diagnostic::warning(WarningClass::Behaviour, codes::UNLINKED, at, message);
+            warnings.push(warning.outer(sources.widen(at, 1)).hint(hint));
+        };
+        if instance.is_idly_linked() {
+            let message =
+                format!("Nothing leaves connector `{name}` by port `out`: its routes lead elsewhere");
+            let hint = format!("Name the exit, as in `connect /connector/{name}/<exit> to /pipeline/...`");
+            warn(created.name.span, message, hint);
+        }
         for exit in instance.unlinked_exits() {
             let port = &exit.name;
             let at = locate::key(&exit.at, &created.settings, sources).unwrap_or(created.name.span);
             let message = format!("Exit `{port}` of connector `{name}` leads nowhere: its events are lost");
             let hint = format!("Link it with `connect /connector/{name}/{port} to /pipeline/...`");
-            let warning = Diagnostic::warning(WarningClass::Behaviour, codes::UNLINKED, at, message);
-            warnings.push(warning.outer(sources.widen(at, 1)).hint(hint));
+            warn(at, message, hint);
         }
     }
     warnings

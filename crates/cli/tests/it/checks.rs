@@ -131,6 +131,37 @@ fn what_is_linked_to_nothing_is_warned_about() {
 }
 
 #[test]
+fn exits_are_ports_and_those_that_lead_nowhere_are_warned_about() {
+    let flow = TICK.replace(
+        "  create connector tick;",
+        "  define connector gate from ws_server with\n    codec = \"json\",\n    config = {\n      \"url\": \"127.0.0.1:0\",\n      \
+         \"routes\": [{\"exit\": \"orders\"},\n        {\"exit\": \"metrics\"}, {\"exit\": \"Metrics\"}]}\n  end;\n  \
+         create connector gate;\n  create connector tick;",
+    );
+    let linked = |port: &str| {
+        let link = format!("  connect /connector/gate{port} to /pipeline/pass;\n  connect /connector/tick");
+        flow.replacen("  connect /connector/tick", &link, 1)
+    };
+    let folder = Folder::new(&[
+        ("a.troy", &linked("/orders")),
+        ("b.troy", &linked("/order")),
+        ("c.troy", &linked("")),
+    ]);
+    let ran = folder.run(&["check", "a.troy"]).expect(0).says(&[
+        "Warning(behaviour) in a.troy:",
+        "Exit `metrics` of connector `gate` leads nowhere: its events are lost",
+        "NOTE: Link it with `connect /connector/gate/metrics to /pipeline/...`",
+    ]);
+    assert_eq!(ran.err.matches("Warning").count(), 1, "{}", ran.err);
+    let ports = "its output ports are `out`, `err`, `control`, `orders`, `metrics`; did you mean `orders`?";
+    folder.run(&["check", "b.troy"]).expect(1).says(&["Invalid port 'order'", ports]);
+    folder.run(&["check", "c.troy"]).expect(0).says(&[
+        "Nothing leaves connector `gate` by port `out`: its routes lead elsewhere",
+        "Exit `orders` of connector `gate` leads nowhere",
+    ]);
+}
+
+#[test]
 fn a_source_without_a_sink_is_never_read_and_loses_nothing() {
     let flow = TICK
         .replace(

@@ -79,6 +79,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let mut reading = Reading { settings: &mut settings, environment, wire: &wire, exits: Vec::new() };
     let routing = reading.routing()?;
     let exits = reading.exits;
+    let gives_out = routing.gives_out();
     let send_queue = settings.server_send_queue()?;
     let shared = Shared {
         port: url.port_or(if tls.is_some() { 443 } else { 80 }),
@@ -100,7 +101,12 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     if let Some(error) = lacks_tls {
         return Err(error);
     }
-    Ok(Built { send_queue, exits, ..Built::new(Server { url, backlog, shared: Arc::new(shared) }) })
+    Ok(Built {
+        send_queue,
+        exits,
+        gives_out,
+        ..Built::new(Server { url, backlog, shared: Arc::new(shared) })
+    })
 }
 
 struct Server {

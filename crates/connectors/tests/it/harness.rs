@@ -66,6 +66,8 @@ pub(crate) enum Linked {
     Fully,
     /// Port `control` too.
     WithControl,
+    /// These output ports too.
+    With(&'static [&'static str]),
     /// Nothing takes what it gives.
     InputOnly,
 }
@@ -103,8 +105,12 @@ impl Subject {
         let (record, seen) = unbounded_channel();
         let mut gate = None;
         if let Some((source, own_gate)) = instance.source().filter(|_| linked != Linked::InputOnly) {
-            let control = (linked == Linked::WithControl).then_some("control");
-            for port in ["out", "err"].into_iter().chain(control) {
+            let more: &[&'static str] = match linked {
+                Linked::WithControl => &["control"],
+                Linked::With(exits) => exits,
+                Linked::Fully | Linked::InputOnly => &[],
+            };
+            for port in ["out", "err"].into_iter().chain(more.iter().copied()) {
                 let route = Recorder { port, record: record.clone(), board: board.clone() };
                 instance.link_output(port, Arc::new(route));
                 board.expect(source, BEHIND);

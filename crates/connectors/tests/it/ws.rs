@@ -3,7 +3,9 @@
 mod client;
 mod control;
 mod listener;
+mod opening;
 mod options;
 mod peers;
 mod replies;
+mod routes;
 mod tls;

@@ -87,6 +87,11 @@ impl Routing {
             .unwrap_or_else(|| self.no_match.clone()))
     }
 
+    /// Whether the events of any connection leave by `out`.
+    pub(super) fn gives_out(&self) -> bool {
+        self.ways.iter().chain(&self.fallback).any(|way| way.exit.as_deref().is_none_or(|exit| exit == "out"))
+    }
+
     /// Whether connections to a path like that of `asked` are taken, as far as guards and subprotocols allow.
     pub(super) fn leads_on(&self, asked: &Asked<'_>) -> bool {
         self.fallback.is_some() || self.routes.unmatched(asked).is_some()

@@ -1,0 +1,226 @@
+//! The opening handshake at a real socket: who gets which answer (`spec/websocket.md` 3.1).
+
+use super::peers::{Port, head, of_server, server, server_definition, upgrade};
+use crate::harness::{Linked, Subject, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// A good request with the line that begins with `start` replaced.
+fn with(start: &str, line: &str) -> String {
+    let request = upgrade("here", "");
+    let old = request.split_inclusive("\r\n").find(|line| line.starts_with(start)).unwrap();
+    let line = if line.is_empty() { String::new() } else { format!("{line}\r\n") };
+    request.replacen(old, &line, 1)
+}
+
+/// Every row that needs no other state, with its answer.
+#[tokio::test]
+async fn each_row_has_its_answer() {
+    let more = r#", "allowed_hosts": ["here"], "allowed_origins": ["https://*.plant.example"], "allow_null_origin": false,
+        "routes": [{"when": [{"path": "/", "protocol": "p"}, {"path": "/open"}], "exit": "out"}]"#;
+    let (_subject, port) = server(more).await;
+    let get = |target: &str| with("GET", &format!("GET {target} HTTP/1.1"));
+    let also = |line: &str| upgrade("here", &format!("{line}\r\n"));
+    for (row, request, status, line) in [
+        (3, with("Host", "Host : here"), 400, ""),
+        (3, with("Host", "Host: here\r\n folded"), 400, ""),
+        (4, get(&format!("/{}", "a".repeat(9000))), 414, ""),
+        (5, also(&format!("X: {}", "a".repeat(17_000))), 431, ""),
+        (5, also(&vec!["X: y"; 101].join("\r\n")), 431, ""),
+        (6, with("GET", "GET / HTTP/1.0"), 505, ""),
+        (7, with("Upgrade", ""), 426, "Sec-WebSocket-Version: 13"),
+        (7, with("Upgrade", "Upgrade: h2c"), 426, "Upgrade: websocket"),
+        (8, with("GET", "POST / HTTP/1.1"), 405, "Allow: GET"),
+        (9, also("Content-Length: 1"), 400, ""),
+        (9, also("Transfer-Encoding: chunked"), 400, ""),
+        (10, with("Host", ""), 400, ""),
+        (10, with("Host", "Host: elsewhere"), 421, ""),
+        (11, get("/a#b"), 400, ""),
+        (11, get("/a/%2e%2E/b"), 400, ""),
+        (11, get("http://elsewhere/"), 400, ""),
+        (12, with("Connection", "Connection: keep-alive"), 400, ""),
+        (13, with("Sec-WebSocket-Version", ""), 400, ""),
+        (13, with("Sec-WebSocket-Version", "Sec-WebSocket-Version: 8"), 426, "Sec-WebSocket-Version: 13"),
+        (14, with("Sec-WebSocket-Key", "Sec-WebSocket-Key: AAAA"), 400, ""),
+        (15, also("Origin: https://plant.example"), 403, ""),
+        (15, also("Origin: null"), 403, ""),
+        (16, also("Sec-WebSocket-Protocol: p, p"), 400, ""),
+        (16, also("Sec-WebSocket-Extensions: ="), 400, ""),
+        (17, get("/nowhere"), 404, ""),
+        (17, also("Sec-WebSocket-Protocol: q"), 400, "a subprotocol is needed: p"),
+        (17, upgrade("here", ""), 400, "a subprotocol is needed: p"),
+    ] {
+        let answer = port.ask(&request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "row {row}: {answer}");
+        assert!(answer.contains(line), "row {row}: {answer}");
+        assert!(answer.contains("\r\nConnection: close\r\n"), "row {row}: {answer}");
+    }
+    for request in [
+        also("Sec-WebSocket-Protocol: q, p"),
+        get("/open"),
+        also("Sec-WebSocket-Protocol: p\r\nOrigin: https://a.plant.example"),
+        get("http://here/open"),
+    ] {
+        let mut tcp = port.tcp().await;
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let answer = head(&mut tcp).await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{request}\n{answer}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_finds_no_room_is_cut_off_where_that_is_wanted() {
+    let (_subject, port) = server(r#", "max_connections": 1, "reject": "drop""#).await;
+    let _first = port.client().await;
+    let mut second = port.tcp().await;
+    assert_eq!(within(second.read(&mut [0; 1])).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn addresses_that_may_not_connect_hear_nothing() {
+    for (more, lets) in [
+        (r#", "allow_from": ["127.0.0.0/8"]"#, true),
+        (r#", "allow_from": "10.0.0.0/8""#, false),
+        (r#", "deny_from": ["127.0.0.1"]"#, false),
+        (r#", "allow_from": ["127.0.0.0/8"], "deny_from": ["127.0.0.1"]"#, false),
+        (r#", "deny_from": ["::1", "10.0.0.0/8"]"#, true),
+    ] {
+        let (_subject, port) = server(more).await;
+        let mut tcp = port.tcp().await;
+        let mut answer = Vec::new();
+        // It may be reset while we write.
+        let _sent_or_cut = tcp.write_all(b"GET / HTTP/1.1\r\n\r\n").await;
+        let _read_or_cut = within(tcp.read_to_end(&mut answer)).await;
+        assert_eq!(!answer.is_empty(), lets, "{more}");
+    }
+}
+
+/// Who the client is decides a proxy only if it is trusted.
+#[tokio::test]
+async fn the_client_behind_a_trusted_proxy_is_the_peer() {
+    let lines = "X-Forwarded-For: 9.9.9.9, 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: edge\r\n";
+    for (more, host, authority, scheme) in [
+        ("", "127.0.0.1", "here", "http"),
+        (r#", "trusted_proxies": ["10.0.0.0/8"]"#, "127.0.0.1", "here", "http"),
+        (r#", "trusted_proxies": ["127.0.0.1"]"#, "1.2.3.4", "edge", "https"),
+        (r#", "trusted_proxies": ["127.0.0.1", "1.2.3.0/24"]"#, "9.9.9.9", "edge", "https"),
+        (r#", "trust_xff": 2"#, "9.9.9.9", "edge", "https"),
+    ] {
+        let (mut subject, port) = server(more).await;
+        let mut tcp = port.tcp().await;
+        tcp.write_all(upgrade("here", lines).as_bytes()).await.unwrap();
+        head(&mut tcp).await;
+        tcp.write_all(b"\x81\x81\0\0\0\x007").await.unwrap();
+        let event = subject.next_event().await;
+        let shown = of_server(&event);
+        let text = |name: &str| shown.get(name).unwrap().to_string();
+        assert_eq!(
+            shown.get("peer").unwrap().get("host").unwrap().to_string(),
+            format!("\"{host}\""),
+            "{more}"
+        );
+        assert_eq!(text("authority"), format!("\"{authority}\""), "{more}");
+        assert_eq!(text("scheme"), format!("\"{scheme}\""), "{more}");
+        // What was sent is there as it is.
+        assert_eq!(shown.get("headers").unwrap().get("x-forwarded-host").unwrap().to_string(), "\"edge\"");
+        assert_eq!(event.origin.unwrap().host, host);
+    }
+}
+
+#[tokio::test]
+async fn a_public_address_says_host_port_and_scheme() {
+    let more = r#", "public_url": "wss://edge.example/ws", "same_origin": true"#;
+    let (_subject, port) = server(more).await;
+    for (host, origin, status) in [
+        ("edge.example", "https://edge.example", 101),
+        ("edge.example:443", "https://edge.example", 101),
+        ("edge.example:8443", "https://edge.example:8443", 421),
+        ("other.example", "https://edge.example", 421),
+        ("edge.example", "http://edge.example", 403),
+    ] {
+        let mut tcp = port.tcp().await;
+        tcp.write_all(upgrade(host, &format!("Origin: {origin}\r\n")).as_bytes()).await.unwrap();
+        let answer = head(&mut tcp).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host} {origin}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn pages_are_shown_where_they_are_wanted() {
+    let more = r#", "health": "/healthz", "enable_webstatus": true,
+        "routes": [{"when": [{"path": "/orders/*", "protocol": "p"}], "exit": "out"}]"#;
+    let (_subject, port) = server(more).await;
+    let ask = async |line: &str| port.ask(&format!("{line} HTTP/1.1\r\nHost: here\r\n\r\n")).await;
+    for (line, status, ends) in [
+        ("GET /healthz", 200, "\r\n\r\nserving\n"),
+        ("GET /healthz?x", 200, "\r\n\r\nserving\n"),
+        ("HEAD /healthz", 200, "Content-Length: 8\r\nConnection: close\r\n\r\n"),
+        ("POST /healthz", 426, "\n"),
+        ("GET /healthz/", 426, "\n"),
+        ("GET /orders/x", 200, "</html>\n"),
+        ("HEAD /orders/x", 200, "\r\n\r\n"),
+        ("GET /elsewhere", 426, "\n"),
+    ] {
+        let answer = ask(line).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.ends_with(ends),
+            "{line}: {answer}"
+        );
+        assert!(!answer.contains("tremor"), "{answer}");
+    }
+    let (_subject, port) = server(r#", "show_server_version": true, "enable_webstatus": true"#).await;
+    let answer = port.ask("GET / HTTP/1.1\r\nHost: here\r\n\r\n").await;
+    assert!(answer.contains("Content-Type: text/html") && answer.contains("<p>tremor/"), "{answer}");
+    let (_subject, port) = server("").await;
+    assert!(port.ask("GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.starts_with("HTTP/1.1 426 "));
+}
+
+/// While a flow drains its address still answers, with a word to come back later.
+#[tokio::test]
+async fn who_comes_while_the_flow_drains_is_told_so() {
+    let (subject, port) = server(r#", "health": "/healthz""#).await;
+    let health = "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n";
+    assert!(port.ask(health).await.starts_with("HTTP/1.1 200 "));
+    subject.front_is_done().await;
+    let draining = tokio::spawn({
+        let handle = subject.handle.clone();
+        async move { handle.drain().await }
+    });
+    for request in [health, &upgrade("here", "")] {
+        within(async {
+            // It may take a moment until everybody knows.
+            while !port.ask(request).await.starts_with("HTTP/1.1 503 ") {}
+        })
+        .await;
+    }
+    within(draining).await.unwrap();
+    let answer = port.ask(health).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
+    within(subject.handle.stop()).await;
+    within(async { while tokio::net::TcpStream::connect(port.address()).await.is_ok() {} }).await;
+}
+
+#[tokio::test]
+async fn settings_that_contradict_each_other_are_refused() {
+    let port = Port::reserve();
+    for (more, expected) in [
+        (r#", "trusted_proxies": ["127.0.0.1"], "trust_xff": 1"#, "config.trust_xff: is another way"),
+        (r#", "trusted_proxies": ["localhost"]"#, "config.trusted_proxies[0]: `localhost` is no address"),
+        (r#", "allow_from": ["10.0.0.1/8"]"#, "config.allow_from[0]: `10.0.0.1/8` is an address within"),
+        (r#", "allow_from": []"#, "config.allow_from: an empty list"),
+        (r#", "public_url": "ws://a:1", "external_port": 2"#, "config.external_port: is 2, but"),
+        (r#", "public_url": "ftp://a""#, "config.public_url: "),
+        (r#", "public_url": "ws://me:secret@a""#, "config.public_url: name and password"),
+        (r#", "allowed_origins": ["https://a", "b"]"#, "config.allowed_origins[1]: `b` has no scheme"),
+        (r#", "expose_headers": "some""#, "config.expose_headers: expected `all`, `none`, or a list"),
+        (r#", "health": "healthz""#, "config.health: is a path"),
+        (r#", "reject": "no""#, "config.reject: expected one of `answer`, `drop`"),
+    ] {
+        let refused =
+            Subject::new(&server_definition(&port, more), Linked::Fully).err().map(|error| error.message);
+        let refused = refused.unwrap_or_else(|| panic!("not refused: {more}"));
+        assert!(
+            refused.contains(expected) && !refused.contains("secret"),
+            "{refused}\ninstead of\n{expected}"
+        );
+    }
+}
