@@ -97,7 +97,20 @@ impl Decoder {
     /// # Errors
     /// At the first byte that breaks a rule. `events` then holds everything that came before it.
     pub fn decode(&mut self, input: &mut BytesMut, events: &mut Vec<Incoming>) -> Result<(), ProtocolError> {
-        let result = self.run(input, events);
+        self.decode_some(input, events, usize::MAX)
+    }
+
+    /// As [`decode`](Self::decode), but stops once `events` holds `most` items. What comes behind them stays in `input`.
+    ///
+    /// # Errors
+    /// As for [`decode`](Self::decode).
+    pub fn decode_some(
+        &mut self,
+        input: &mut BytesMut,
+        events: &mut Vec<Incoming>,
+        most: usize,
+    ) -> Result<(), ProtocolError> {
+        let result = self.run(input, events, most);
         if result.is_err() {
             self.done = true;
         }
@@ -121,8 +134,13 @@ impl Decoder {
         self.done
     }
 
-    fn run(&mut self, input: &mut BytesMut, events: &mut Vec<Incoming>) -> Result<(), ProtocolError> {
-        while !self.done {
+    fn run(
+        &mut self,
+        input: &mut BytesMut,
+        events: &mut Vec<Incoming>,
+        most: usize,
+    ) -> Result<(), ProtocolError> {
+        while !self.done && events.len() < most {
             if let Some(frame) = self.frame {
                 if !self.take_part(frame, input, events)? {
                     break;

@@ -78,6 +78,24 @@ pub enum ProtocolError {
         /// The limit.
         max: u32,
     },
+    /// More pings and pongs than `max_control_rate` allows.
+    #[error("more than {max} pings and pongs in a second")]
+    ControlRate {
+        /// How many may come in a second.
+        max: u64,
+    },
+    /// More messages than `message_rate` allows.
+    #[error("more than {max} messages in a second")]
+    MessageRate {
+        /// How many may come in a second.
+        max: u64,
+    },
+    /// More bytes than `byte_rate` allows.
+    #[error("more than {max} bytes in a second")]
+    ByteRate {
+        /// How many may come in a second.
+        max: u64,
+    },
     /// A Close with a body of one byte.
     #[error("the body of a Close has one byte")]
     CloseBodyTooShort,
@@ -121,7 +139,10 @@ impl ProtocolError {
             Self::TextNotUtf8 | Self::CloseReasonNotUtf8 => CloseCode::Invalid,
             Self::TypeNotAccepted { .. } => CloseCode::Unsupported,
             Self::FrameTooLarge { .. } | Self::MessageTooLarge { .. } => CloseCode::Size,
-            Self::TooManyFragments { .. } => CloseCode::Policy,
+            Self::TooManyFragments { .. }
+            | Self::ControlRate { .. }
+            | Self::MessageRate { .. }
+            | Self::ByteRate { .. } => CloseCode::Policy,
             _ => CloseCode::Protocol,
         }
     }

@@ -8,6 +8,8 @@
 //! 2. From then on every read goes through a [`Decoder`], which turns one buffer into many [`Incoming`] items, and
 //!    every write is collected by an [`Encoder`] into one output buffer.
 //! 3. [`Closing`] says what to answer to a Close, how long to wait for what, and how the end is to be reported.
+//! 4. A [`Keepalive`] says when to ping and when something took too long, a [`Bucket`] what comes too fast. Both are told
+//!    the time.
 //!
 //! Rules come from RFC 6455 and `spec/websocket.md`. No extension is implemented here yet: RSV1 is refused in one
 //! place ([`ProtocolError::ReservedBits`]), and both handshakes already carry parsed extension offers.
@@ -21,12 +23,14 @@ mod escape;
 mod forwarded;
 mod handshake;
 mod header;
+mod keepalive;
 mod mask;
 mod network;
 mod options;
 mod origin;
 mod pattern;
 mod random;
+mod rate;
 mod route;
 mod utf8;
 
@@ -44,10 +48,12 @@ pub use handshake::{
     HandshakeOptions, Head, HeaderError, Headers, Page, Refusal, Reject, RejectOptions, Request,
     RequestError, Response, ServerHandshake, Target, accept, accept_key, host_header,
 };
+pub use keepalive::{Due, Heard, Keepalive, KeepaliveOptions};
 pub use mask::mask;
 pub use network::{Network, NetworkError, is_in};
 pub use options::{Accepted, Limits, Options, Role};
 pub use origin::{OriginError, OriginPattern, OriginRules};
 pub use pattern::{AuthorityPattern, PathPattern, Pattern, PatternError};
+pub use rate::Bucket;
 pub use route::{Asked, Candidate, Condition, NoProtocol, Protocols, Route, Routes};
 pub use tungstenite::protocol::frame::coding::CloseCode;

@@ -1,0 +1,165 @@
+//! What of a connection lives by the clock: pings, time limits, rates, heartbeats (`spec/websocket.md` 12 and 13).
+
+mod heartbeat;
+mod rates;
+mod settings;
+
+pub(super) use heartbeat::HeartbeatOptions;
+pub(super) use settings::{PaceOptions, RateOptions};
+
+use bytes::BytesMut;
+use heartbeat::{Beat, Heartbeat};
+use rates::Rates;
+use std::{sync::Arc, time::Instant};
+use tremor_connector::duplex::Ending;
+use tremor_ws::{Bucket, Decoder, Due, Encoder, Heard, Incoming, Keepalive, ProtocolError};
+
+/// The time, by the clock that the timers of connections go by.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Watches over the time of one connection. Only connections that have something to watch have one.
+#[derive(Default)]
+pub(super) struct Pace {
+    keepalive: Option<Keepalive>,
+    rates: Option<Rates>,
+    heartbeat: Option<Heartbeat>,
+    /// Of pings and pongs; made when the first one comes.
+    control: Option<Bucket>,
+}
+
+impl Pace {
+    /// For a connection that opens now.
+    pub(super) fn new(options: &PaceOptions, heartbeat: Option<Arc<HeartbeatOptions>>) -> Self {
+        let now = now();
+        // Without a random source the connections of one moment are simply not spread.
+        let drawn = || getrandom::u32().unwrap_or(u32::MAX / 2);
+        Self {
+            keepalive: (!options.keepalive.is_off())
+                .then(|| Keepalive::new(options.keepalive, now, (drawn(), drawn()))),
+            rates: (!options.rates.is_off()).then(|| Rates::new(options.rates, now)),
+            heartbeat: heartbeat.map(|options| Heartbeat::new(options, now)),
+            control: None,
+        }
+    }
+
+    /// Decodes as much of `input` as may come now. `is_open`: before our goodbye; what comes behind it is not counted.
+    pub(super) fn decode(
+        &mut self,
+        decoder: &mut Decoder,
+        input: &mut BytesMut,
+        incoming: &mut Vec<Incoming>,
+        is_open: bool,
+    ) -> Result<(), ProtocolError> {
+        let now = now();
+        let decoded = match &mut self.rates {
+            Some(rates) if is_open => rates.decode(decoder, input, incoming, now),
+            _ => decoder.decode(input, incoming),
+        };
+        let is_reply = |item: &Incoming| match (item, &self.heartbeat) {
+            (Incoming::Message { payload, binary: false, .. }, Some(heartbeat)) => heartbeat.is_reply(payload),
+            _ => false,
+        };
+        let all = incoming.len();
+        incoming.retain(|item| !is_reply(item));
+        let has_reply = incoming.len() < all;
+        if let Some(heartbeat) = self.heartbeat.as_mut().filter(|_| has_reply) {
+            heartbeat.answered();
+        }
+        if let Some(keepalive) = &mut self.keepalive {
+            let has_message = incoming.iter().any(|item| matches!(item, Incoming::Message { .. }));
+            keepalive.heard(Heard { has_message, is_mid_message: decoder.is_mid_message() }, now);
+            for item in incoming.iter() {
+                if let Incoming::Pong(payload) = item {
+                    keepalive.pong(payload, now);
+                }
+            }
+        }
+        decoded
+    }
+
+    /// `count` pings and pongs came, of which `max` may come in a second.
+    pub(super) fn controls(&mut self, count: u64, max: std::num::NonZeroU64) -> Result<(), ProtocolError> {
+        let now = now();
+        let bucket = self.control.get_or_insert_with(|| Bucket::new(max, now));
+        if bucket.take(count, now) { Ok(()) } else { Err(ProtocolError::ControlRate { max: max.get() }) }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let keepalive = self.keepalive.as_ref().and_then(Keepalive::deadline);
+        let resume = self.rates.as_ref().and_then(Rates::resumes_at);
+        let heartbeat = self.heartbeat.as_ref().and_then(Heartbeat::deadline);
+        keepalive.into_iter().chain(resume).chain(heartbeat).min()
+    }
+
+    /// Does what it is time for; gives why the connection has to end.
+    pub(super) fn on_time(&mut self, now: Instant, encoder: &mut Encoder, out: &mut Vec<u8>) -> Option<Ending> {
+        if let Some(rates) = &mut self.rates {
+            rates.on_time(now);
+        }
+        while let Some(due) = self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now, random)) {
+            match due {
+                Due::Ping(payload) => note(encoder.ping(&payload, out)),
+                due => return Some(ending(&due)),
+            }
+        }
+        match self.heartbeat.as_mut().and_then(|heartbeat| heartbeat.due(now)) {
+            None => None,
+            Some(Beat::Send(message)) => {
+                note(encoder.text(&message, out));
+                None
+            }
+            Some(Beat::NoReply(limit)) => {
+                let cause = format!("no reply to a heartbeat within {} ms", limit.as_millis());
+                Some(Ending::Silent { cause: cause.into() })
+            }
+        }
+    }
+
+    pub(super) fn may_read(&self) -> bool {
+        self.rates.as_ref().is_none_or(|rates| rates.resumes_at().is_none())
+    }
+
+    pub(super) fn reading(&mut self, reads: bool, now: Instant) {
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.reading(reads, now);
+        }
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.reading(reads, now);
+        }
+    }
+
+    pub(super) fn wrote(&mut self, now: Instant) {
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.wrote(now);
+        }
+    }
+}
+
+/// How a connection ends whose time is over.
+fn ending(due: &Due) -> Ending {
+    let said = |code, reason: &str| Ending::Said { code, reason: reason.into() };
+    match due {
+        Due::NoPong(limit) => {
+            Ending::Silent { cause: format!("no answer to a ping within {} ms", limit.as_millis()).into() }
+        }
+        Due::Idle(_) => said(1001, "idle"),
+        Due::Message(_) => said(1008, "a message takes too long"),
+        Due::Ping(_) | Due::Lifetime => said(1001, "the connection has had its time"),
+    }
+}
+
+/// Where the system gives no random numbers, the number of the ping has to do.
+fn random() -> [u8; 8] {
+    let mut random = [0; 8];
+    let _all_zeros_then = getrandom::fill(&mut random).is_err();
+    random
+}
+
+/// A frame that could not be made is not sent; the connection goes on.
+fn note(made: Result<(), tremor_ws::EncodeError>) {
+    if let Err(error) = made {
+        tracing::debug!(target: "tremor_runtime", "a frame was not sent: {error}");
+    }
+}
