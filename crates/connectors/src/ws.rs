@@ -3,6 +3,7 @@
 pub(crate) mod client;
 mod fields;
 mod options;
+mod pace;
 mod protocol;
 pub(crate) mod server;
 

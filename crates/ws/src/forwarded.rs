@@ -29,6 +29,15 @@ pub struct Forwarded {
 }
 
 impl Trust {
+    /// Whether what a peer with this address says of its clients would be believed.
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Networks(networks) => is_in(networks, peer),
+            Self::Hops(_) => true,
+        }
+    }
+
     /// What `headers`, which came from `peer`, say that is to be believed. `None` stands for a peer on this machine, which
     /// has no address; its word is taken as that of a proxy if anybody's is.
     ///
@@ -37,9 +46,7 @@ impl Trust {
     pub fn forwarded(&self, peer: Option<IpAddr>, headers: &Headers) -> Forwarded {
         match self {
             Self::Nobody => return Forwarded::default(),
-            Self::Networks(networks) if peer.is_some_and(|peer| !is_in(networks, peer)) => {
-                return Forwarded::default();
-            }
+            trust if peer.is_some_and(|peer| !trust.is_proxy(peer)) => return Forwarded::default(),
             Self::Networks(_) | Self::Hops(_) => {}
         }
         let standard = headers.get("forwarded").map(|_| self.walk(&elements(headers).unwrap_or_default()));

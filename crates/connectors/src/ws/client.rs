@@ -3,6 +3,7 @@
 use super::{
     Metadata, fields, header_list,
     options::{Settings, Wire, open_handshake},
+    pace::HeartbeatOptions,
     peer_record,
     protocol::WebSocket,
     read_more,
@@ -78,10 +79,11 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     // What a request cannot hold is a mistake of the configuration, so it is found now.
     ClientHandshake::new(request.clone())
         .map_err(|error| settings.config.invalid("url", error.to_string()))?;
+    let heartbeat = HeartbeatOptions::read(&mut settings)?.map(Arc::new);
     let send_queue = settings.client_send_queue()?;
     settings.finish()?;
     let environment = environment.clone();
-    let client = Client { url, port, tls, socket, wire, open_handshake, request, environment };
+    let client = Client { url, port, tls, socket, wire, open_handshake, request, heartbeat, environment };
     let backoff = BackoffUse::WebSocketClient { stable_after };
     Ok(Built { backoff, send_queue, ..Built::new(client) })
 }
@@ -102,6 +104,7 @@ struct Client {
     wire: Wire,
     open_handshake: Option<Duration>,
     request: ClientRequest,
+    heartbeat: Option<Arc<HeartbeatOptions>>,
     environment: Environment,
 }
 
@@ -168,11 +171,14 @@ impl Client {
             path: vec![local.port().to_string()],
             ..OriginUri::new("tremor-ws-client", local.ip().to_string())
         };
+        let meta = metadata.text();
+        let protocol = WebSocket::new(Role::Client, &self.wire, metadata, ())
+            .beating(&self.wire.pace, self.heartbeat.clone());
         Ok(Duplex {
             stream,
             input,
-            meta: metadata.text(),
-            protocol: Box::new(WebSocket::new(Role::Client, &self.wire, metadata, ())),
+            meta,
+            protocol: Box::new(protocol),
             origin: Arc::new(origin),
             exit: None,
             address,

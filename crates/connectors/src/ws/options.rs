@@ -1,6 +1,7 @@
 //! Settings that may stand in `config` or in `config.options` (`spec/websocket.md` 19).
 
-use std::time::Duration;
+use super::pace::PaceOptions;
+use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 use tremor_connector::{
     Environment, SendQueue, WhenFull,
     config::{ConfigError, Entry, FromConfig, Reader},
@@ -96,11 +97,35 @@ impl<'a> Settings<'a> {
         key: &'static str,
         default: Option<Duration>,
     ) -> Result<Option<Duration>, ConfigError> {
-        let Some(ms) = self.optional(key)? else { return Ok(default) };
+        let ms = self.optional(key)?;
+        Ok(ms.map_or(default, |ms| self.time(key, ms)))
+    }
+
+    /// The time that `key` says in milliseconds; 0 means none.
+    pub(super) fn time(&self, key: &str, ms: u64) -> Option<Duration> {
         if (1..SHORT_MS).contains(&ms) {
             self.warn(&format!("`{key}` is {ms} ms, which is very short"));
         }
-        Ok((ms > 0).then(|| Duration::from_millis(ms).min(NEVER)))
+        (ms > 0).then(|| Duration::from_millis(ms).min(NEVER))
+    }
+
+    /// What `key` holds, or `default`; within `range`.
+    pub(super) fn in_range<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> Result<T, ConfigError>
+    where
+        T: FromConfig<'a> + PartialOrd + Display,
+    {
+        let Some(entry) = self.entry(key)? else { return Ok(default) };
+        let value = entry.read()?;
+        if !range.contains(&value) {
+            let (least, most) = range.into_inner();
+            return Err(entry.invalid(format!("must be between {least} and {most}")));
+        }
+        Ok(value)
     }
 
     /// What one of `words` stands for, wherever it stands.
@@ -189,12 +214,13 @@ pub(super) struct Wire {
     pub(super) limits: Limits,
     pub(super) options: Options,
     pub(super) times: duplex::Limits,
+    pub(super) pace: PaceOptions,
 }
 
 impl Default for Wire {
     fn default() -> Self {
         let times = duplex::Limits::default();
-        Self { limits: Limits::default(), options: Options::default(), times }
+        Self { limits: Limits::default(), options: Options::default(), times, pace: PaceOptions::default() }
     }
 }
 
@@ -204,7 +230,7 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 impl Wire {
     /// What `settings` say, and `defaults` where they say nothing.
     pub(super) fn read(settings: &mut Settings<'_>, defaults: &Self) -> Result<Self, ConfigError> {
-        let Self { limits, options, times } = *defaults;
+        let Self { limits, options, times, pace } = *defaults;
         let limits = Limits {
             max_frame_bytes: settings.or("max_frame_size", limits.max_frame_bytes)?,
             max_message_bytes: settings.or("max_message_size", limits.max_message_bytes)?,
@@ -224,7 +250,8 @@ impl Wire {
             close: settings.limit_or("close_handshake_timeout", Some(times.close))?.unwrap_or(NEVER),
             ..times
         };
-        Ok(Self { limits, options, times })
+        let pace = PaceOptions::read(settings, &pace)?;
+        Ok(Self { limits, options, times, pace })
     }
 }
 

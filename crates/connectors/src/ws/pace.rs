@@ -58,7 +58,9 @@ impl Pace {
             _ => decoder.decode(input, incoming),
         };
         let is_reply = |item: &Incoming| match (item, &self.heartbeat) {
-            (Incoming::Message { payload, binary: false, .. }, Some(heartbeat)) => heartbeat.is_reply(payload),
+            (Incoming::Message { payload, binary: false, .. }, Some(heartbeat)) => {
+                heartbeat.is_reply(payload)
+            }
             _ => false,
         };
         let all = incoming.len();
@@ -94,7 +96,12 @@ impl Pace {
     }
 
     /// Does what it is time for; gives why the connection has to end.
-    pub(super) fn on_time(&mut self, now: Instant, encoder: &mut Encoder, out: &mut Vec<u8>) -> Option<Ending> {
+    pub(super) fn on_time(
+        &mut self,
+        now: Instant,
+        encoder: &mut Encoder,
+        out: &mut Vec<u8>,
+    ) -> Option<Ending> {
         if let Some(rates) = &mut self.rates {
             rates.on_time(now);
         }

@@ -1,7 +1,12 @@
 //! Puts the WebSocket protocol around a connection.
 
-use super::{Metadata, options::Wire};
+use super::{
+    Metadata,
+    options::Wire,
+    pace::{HeartbeatOptions, Pace, PaceOptions},
+};
 use bytes::BytesMut;
+use std::{num::NonZeroU64, sync::Arc, time::Instant};
 use tremor_connector::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Protocol, ProtocolError, Unsendable},
@@ -15,6 +20,12 @@ pub(super) struct WebSocket<Slot> {
     encoder: Encoder,
     /// Masks differ from frame to frame.
     masks: bool,
+    /// The connection lives by the clock, so it has a `pace`.
+    keeps_time: bool,
+    /// Pings and pongs that may come in a second; 0 is any number.
+    max_control_rate: u32,
+    /// Made when it is needed: most connections need none.
+    pace: Option<Box<Pace>>,
     closing: Closing,
     incoming: Vec<Incoming>,
     metadata: Metadata,
@@ -35,9 +46,13 @@ impl<Slot> WebSocket<Slot> {
             Role::Client => wire.options.mask_client_frames,
             Role::Server => wire.options.mask_server_frames,
         };
+        let pace = (!wire.pace.is_off()).then(|| Box::new(Pace::new(&wire.pace, None)));
         Self {
             role,
             masks,
+            keeps_time: pace.is_some(),
+            max_control_rate: wire.pace.max_control_rate,
+            pace,
             decoder: Decoder::new(role, wire.limits, wire.options),
             encoder: Encoder::new(role, wire.options),
             closing: Closing::new(role, &wire.options, timeouts),
@@ -46,6 +61,24 @@ impl<Slot> WebSocket<Slot> {
             said: None,
             leave: None,
             _slot: slot,
+        }
+    }
+
+    /// The same with heartbeats.
+    pub(super) fn beating(mut self, pace: &PaceOptions, heartbeat: Option<Arc<HeartbeatOptions>>) -> Self {
+        if heartbeat.is_some() {
+            self.pace = Some(Box::new(Pace::new(pace, heartbeat)));
+            self.keeps_time = true;
+        }
+        self
+    }
+
+    /// So many pings and pongs came at once.
+    #[cold]
+    fn count_controls(&mut self, count: u32) -> Result<(), tremor_ws::ProtocolError> {
+        match NonZeroU64::new(self.max_control_rate.into()) {
+            Some(max) => self.pace.get_or_insert_default().controls(count.into(), max),
+            None => Ok(()),
         }
     }
 
@@ -67,17 +100,25 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         reply: &mut Vec<u8>,
     ) -> Result<Flow, ProtocolError> {
         let mut incoming = std::mem::take(&mut self.incoming);
-        let decoded = self.decoder.decode(input, &mut incoming);
+        let mut decoded = match &mut self.pace {
+            Some(pace) if self.keeps_time => {
+                pace.decode(&mut self.decoder, input, &mut incoming, self.closing.is_open())
+            }
+            _ => self.decoder.decode(input, &mut incoming),
+        };
         let mut flow = Flow::Open;
-        let mut ping = None;
+        let (mut ping, mut controls) = (None, 0_u32);
         for item in incoming.drain(..) {
             match item {
                 Incoming::Message { payload, binary, .. } => {
                     intake.bytes(payload, binary.then(|| self.metadata.binary()));
                 }
                 // Of several pings that wait, the last answer stands for all.
-                Incoming::Ping(payload) => ping = Some(payload),
-                Incoming::Pong(_) => {}
+                Incoming::Ping(payload) => {
+                    ping = Some(payload);
+                    controls = controls.saturating_add(1);
+                }
+                Incoming::Pong(_) => controls = controls.saturating_add(1),
                 Incoming::Close { code, reason } => {
                     self.leave = Some(Box::new(self.closing.received(code, &reason)));
                     flow = Flow::Closed { we_drop: self.role == Role::Server };
@@ -85,6 +126,9 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             }
         }
         self.incoming = incoming;
+        if controls > 0 && flow == Flow::Open && self.closing.is_open() {
+            decoded = self.count_controls(controls).and(decoded);
+        }
         if let Some(payload) = ping.filter(|_| flow == Flow::Open && self.closing.is_open()) {
             self.encoder.pong(&payload, reply).map_err(|error| ProtocolError(error.to_string()))?;
         }
@@ -113,6 +157,31 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         if let Some(answer) = self.leave.take() {
             self.say(*answer, out);
         }
+    }
+
+    fn keeps_time(&self) -> bool {
+        self.keeps_time
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.pace.as_ref().filter(|_| self.closing.is_open())?.deadline()
+    }
+
+    fn on_time(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Ending> {
+        let Self { pace, closing, encoder, .. } = self;
+        pace.as_mut().filter(|_| closing.is_open())?.on_time(now, encoder, out)
+    }
+
+    fn may_read(&self) -> bool {
+        !self.closing.is_open() || self.pace.as_ref().is_none_or(|pace| pace.may_read())
+    }
+
+    fn reading(&mut self, reads: bool, now: Instant) {
+        self.pace.iter_mut().for_each(|pace| pace.reading(reads, now));
+    }
+
+    fn wrote(&mut self, now: Instant) {
+        self.pace.iter_mut().for_each(|pace| pace.wrote(now));
     }
 
     fn end(&mut self, ending: Ending, out: &mut Vec<u8>) -> bool {

@@ -1,5 +1,6 @@
 //! `ws_server`: accepts WebSocket connections, each a stream in both directions (`spec/connectors.md` 3.1).
 
+mod admission;
 mod metadata;
 mod opening;
 mod pages;
@@ -11,11 +12,12 @@ use super::{
     fields,
     options::{Settings, Wire, open_handshake},
 };
+use admission::Caps;
 use async_trait::async_trait;
 use metadata::Exposed;
 use pages::Pages;
 use routing::{Reading, Routing};
-use settings::{Admits, Answers, Caps, handshake_options};
+use settings::{Admits, Answers, handshake_options};
 use std::{
     io,
     sync::{

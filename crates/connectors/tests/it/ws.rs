@@ -5,6 +5,7 @@ mod control;
 mod listener;
 mod opening;
 mod options;
+mod pace;
 mod peers;
 mod replies;
 mod routes;

@@ -41,7 +41,7 @@ fn live(
         for (_, what) in happens.iter().filter(|(when, _)| *when == now) {
             match what {
                 Happens::Message => {
-                    keepalive.heard(Heard { has_message: true, is_mid_message: false }, at(now))
+                    keepalive.heard(Heard { has_message: true, is_mid_message: false }, at(now));
                 }
                 Happens::Part => keepalive.heard(Heard { has_message: false, is_mid_message: true }, at(now)),
                 Happens::Control => keepalive.heard(Heard::default(), at(now)),

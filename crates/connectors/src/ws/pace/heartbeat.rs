@@ -104,7 +104,12 @@ mod tests {
     }
 
     /// What happens until `until`, in milliseconds; replies come at `replies`, nothing is read in `unread`.
-    fn course(timeout: Option<Duration>, replies: &[u32], unread: std::ops::Range<u32>, until: u32) -> Vec<(u32, bool)> {
+    fn course(
+        timeout: Option<Duration>,
+        replies: &[u32],
+        unread: std::ops::Range<u32>,
+        until: u32,
+    ) -> Vec<(u32, bool)> {
         let (mut heartbeat, start) = heartbeat(timeout);
         let mut course = Vec::new();
         for ms in 0..=until {
@@ -133,17 +138,26 @@ mod tests {
         let sent = |at: &[u32]| at.iter().map(|at| (*at, true)).collect::<Vec<_>>();
         assert_eq!(course(None, &[], 0..0, 350), sent(&[100, 200, 300]));
         assert_eq!(course(Some(30 * MS), &[120, 230], 0..0, 299), sent(&[100, 200]));
-        assert_eq!(course(Some(30 * MS), &[120], 0..0, 999), [sent(&[100, 200]), vec![(230, false)]].concat());
+        assert_eq!(
+            course(Some(30 * MS), &[120], 0..0, 999),
+            [sent(&[100, 200]), vec![(230, false)]].concat()
+        );
         let late = course(Some(150 * MS), &[], 0..0, 999);
-        assert_eq!(late, [sent(&[100, 200]), vec![(250, false)]].concat(), "the first one without a reply counts");
+        assert_eq!(
+            late,
+            [sent(&[100, 200]), vec![(250, false)]].concat(),
+            "the first one without a reply counts"
+        );
         let unread = course(Some(30 * MS), &[], 110..280, 999);
-        assert_eq!(unread, [sent(&[100, 200, 300]), vec![(300, false)]].concat()[..3].to_vec().split_last().map(|(_, rest)| [rest, &[(300, false)]].concat()).unwrap());
+        assert_eq!(unread, [sent(&[100, 200]), vec![(300, false)]].concat(), "20 of 30 were left");
     }
 
     #[test]
     fn a_reply_holds_what_it_says() {
         let (heartbeat, _) = heartbeat(None);
-        for (payload, is_reply) in [("pong", true), (r#"{"op": "pong", "n": 1}"#, true), ("ponk", false), ("", false)] {
+        for (payload, is_reply) in
+            [("pong", true), (r#"{"op": "pong", "n": 1}"#, true), ("ponk", false), ("", false)]
+        {
             assert_eq!(heartbeat.is_reply(payload.as_bytes()), is_reply, "{payload}");
         }
     }

@@ -8,15 +8,15 @@ use tremor_value::Value;
 use tremor_ws::KeepaliveOptions;
 
 /// Pings and pongs that may come in a second, unless the configuration says otherwise.
-const CONTROL_RATE: u64 = 100;
+const CONTROL_RATE: u32 = 100;
 
 /// What both sides of a connection are told about time.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ws) struct PaceOptions {
     pub(in crate::ws) keepalive: KeepaliveOptions,
     pub(in crate::ws) rates: RateOptions,
-    /// Pings and pongs that may come in a second.
-    pub(in crate::ws) max_control_rate: Option<NonZeroU64>,
+    /// Pings and pongs that may come in a second; 0 is any number.
+    pub(in crate::ws) max_control_rate: u32,
 }
 
 /// What may come in a second.
@@ -39,7 +39,7 @@ impl Default for PaceOptions {
         Self {
             keepalive: KeepaliveOptions::default(),
             rates: RateOptions { messages: None, bytes: None, closes: false },
-            max_control_rate: NonZeroU64::new(CONTROL_RATE),
+            max_control_rate: CONTROL_RATE,
         }
     }
 }
@@ -50,32 +50,34 @@ impl PaceOptions {
         self.keepalive.is_off() && self.rates.is_off()
     }
 
-    pub(in crate::ws) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
-        let defaults = KeepaliveOptions::default();
+    /// What `settings` say, and `defaults` where they say nothing.
+    pub(in crate::ws) fn read(settings: &mut Settings<'_>, defaults: &Self) -> Result<Self, ConfigError> {
+        let Self { keepalive, rates, max_control_rate } = *defaults;
         let keepalive = KeepaliveOptions {
-            ping_interval: settings.limit("auto_ping_interval", 0)?,
-            ping_timeout: settings.limit("auto_ping_timeout", 0)?,
-            ping_bytes: settings.in_range("auto_ping_size", defaults.ping_bytes, 12..=125)?,
+            ping_interval: settings.limit_or("auto_ping_interval", keepalive.ping_interval)?,
+            ping_timeout: settings.limit_or("auto_ping_timeout", keepalive.ping_timeout)?,
+            ping_bytes: settings.in_range("auto_ping_size", keepalive.ping_bytes, 12..=125)?,
             any_traffic_answers: settings
-                .or("auto_ping_restart_on_any_traffic", defaults.any_traffic_answers)?,
-            idle: settings.limit("idle_timeout", 0)?,
-            lifetime: settings.limit("max_lifetime", 0)?,
-            message: settings.limit("message_timeout", 0)?,
+                .or("auto_ping_restart_on_any_traffic", keepalive.any_traffic_answers)?,
+            idle: settings.limit_or("idle_timeout", keepalive.idle)?,
+            lifetime: settings.limit_or("max_lifetime", keepalive.lifetime)?,
+            message: settings.limit_or("message_timeout", keepalive.message)?,
         };
         if keepalive.ping_timeout.is_some() && keepalive.ping_interval.is_none() {
-            settings.warn("`auto_ping_timeout` has no effect without `auto_ping_interval`: nothing is pinged");
+            settings
+                .warn("`auto_ping_timeout` has no effect without `auto_ping_interval`: nothing is pinged");
         }
         let words = [("pause", false), ("close", true)];
         let on_rate = settings.word("on_rate", &words)?;
         let rates = RateOptions {
-            messages: NonZeroU64::new(settings.or("message_rate", 0)?),
-            bytes: NonZeroU64::new(settings.or("byte_rate", 0)?),
-            closes: on_rate.unwrap_or(false),
+            messages: settings.optional("message_rate")?.map_or(rates.messages, NonZeroU64::new),
+            bytes: settings.optional("byte_rate")?.map_or(rates.bytes, NonZeroU64::new),
+            closes: on_rate.unwrap_or(rates.closes),
         };
         if on_rate.is_some() && rates.is_off() {
             settings.warn("`on_rate` has no effect without `message_rate` or `byte_rate`");
         }
-        let max_control_rate = NonZeroU64::new(settings.or("max_control_rate", CONTROL_RATE)?);
+        let max_control_rate = settings.or("max_control_rate", max_control_rate)?;
         Ok(Self { keepalive, rates, max_control_rate })
     }
 }
@@ -85,23 +87,23 @@ impl HeartbeatOptions {
     pub(in crate::ws) fn read(settings: &mut Settings<'_>) -> Result<Option<Self>, ConfigError> {
         let Some(mut reader) = settings.optional::<Reader<'_>>("heartbeat")? else { return Ok(None) };
         let Some(message) = reader.entry("message") else {
-            return Err(reader.missing("message", "the text to send, or a value to send as JSON"));
+            return Err(reader.missing("message", "the text to send, or a record or list to send as JSON"));
         };
-        let interval = settings.limit_in(&mut reader, "interval")?;
-        let Some(interval) = interval else {
-            return Err(reader.missing("interval", "the milliseconds from one heartbeat to the next"));
-        };
+        let interval = reader.required::<NonZeroU64>("interval")?.get();
+        let timeout = reader.or("timeout", 0)?;
         let options = Self {
-            interval,
             message: text(&message)?.into(),
+            interval: settings.time("heartbeat.interval", interval).unwrap_or_default(),
             reply_contains: reader.optional("reply_contains")?,
-            timeout: settings.limit_in(&mut reader, "timeout")?,
+            timeout: settings.time("heartbeat.timeout", timeout),
         };
         if options.reply_contains.as_ref().is_some_and(String::is_empty) {
             return Err(reader.invalid("reply_contains", "is empty, so every message would be a reply"));
         }
         if options.timeout.is_some() && options.reply_contains.is_none() {
-            return Err(reader.invalid("timeout", "needs `reply_contains`, or no reply would be known as one"));
+            return Err(
+                reader.invalid("timeout", "needs `reply_contains`, or no reply would be known as one")
+            );
         }
         reader.finish()?;
         Ok(Some(options))
@@ -112,7 +114,7 @@ impl HeartbeatOptions {
 fn text(message: &Entry<'_>) -> Result<String, ConfigError> {
     match message.value() {
         Value::String(_) => message.read(),
-        Value::Null => Err(message.mismatch("string or a value to send as JSON")),
-        value => Ok(value.to_string()),
+        value if value.as_record().is_some() || value.as_array().is_some() => Ok(value.to_string()),
+        _ => Err(message.mismatch("string, record or list")),
     }
 }

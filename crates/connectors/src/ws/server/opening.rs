@@ -2,6 +2,7 @@
 
 use super::{
     Shared,
+    admission::Slot,
     metadata::{Reached, metadata},
     refusing::NotOpened,
     routing::{Chosen, Way},
@@ -12,7 +13,6 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
     time::{Instant, timeout_at},
 };
 use tremor_connector::{
@@ -38,6 +38,12 @@ impl Shared {
                 Some(_) => "too many handshakes are under way".into(),
             });
         };
+        // Who stands behind a proxy is known later.
+        let place = if self.trust.is_proxy(peer.ip()) { Ok(None) } else { self.caps.place(peer.ip()) };
+        let has_room = place.is_ok() && self.caps.is_in_time();
+        if !has_room && self.answers.drops {
+            return Err(self.no_room(Box::new(tcp)).await);
+        }
         let (mut stream, certificate): (Box<dyn Stream>, _) = match &self.tls {
             None => (Box::new(tcp), None),
             Some(tls) => {
@@ -47,9 +53,10 @@ impl Shared {
                 (Box::new(encrypted), certificate)
             }
         };
-        if self.is_draining() {
-            return Err(self.no_room(stream).await);
-        }
+        let mut place = match place {
+            Ok(place) if has_room && !self.is_draining() => place,
+            _ => return Err(self.no_room(stream).await),
+        };
         let Ok(slot) = self.caps.connections.clone().try_acquire_owned() else {
             return Err(self.no_room(stream).await);
         };
@@ -65,6 +72,10 @@ impl Shared {
         let forwarded = self.trust.forwarded(Some(peer.ip()), &head.headers);
         if let Some((ip, port)) = forwarded.client {
             *peer = SocketAddr::new(ip, port.unwrap_or(peer.port()));
+        }
+        if place.is_none() {
+            let Ok(of_client) = self.caps.place(peer.ip()) else { return Err(self.no_room(stream).await) };
+            place = of_client;
         }
         if let Some(page) = self.page(&head, &forwarded) {
             return Err(self.show(stream, &page).await);
@@ -87,7 +98,7 @@ impl Shared {
             stream.flush().await
         });
         answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
-        Ok(self.duplex((stream, input), &request, &chosen, (*peer, certificate.as_ref()), slot))
+        Ok(self.duplex((stream, input), &request, &chosen, (*peer, certificate.as_ref()), (slot, place)))
     }
 
     fn duplex(
@@ -96,7 +107,7 @@ impl Shared {
         request: &Request,
         chosen: &Chosen<'_>,
         (peer, certificate): (SocketAddr, Option<&PeerCertificate>),
-        slot: OwnedSemaphorePermit,
+        slot: Slot,
     ) -> Duplex {
         let address = self.environment.address(peer);
         let reached = Reached { address: &address, is_encrypted: self.tls.is_some(), certificate };

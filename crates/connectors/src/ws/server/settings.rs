@@ -4,8 +4,7 @@ use crate::ws::{
     header_list,
     options::{Settings, Wire},
 };
-use std::{net::IpAddr, sync::Arc};
-use tokio::sync::Semaphore;
+use std::net::IpAddr;
 use tremor_connector::{
     config::{ConfigError, Entry, OneOrMany, Reader},
     url::{Rules, Url},
@@ -238,24 +237,3 @@ pub(super) fn protocols(settings: &mut Settings<'_>, defaults: &Protocols) -> Re
 
 /// What `Server` says where it is shown.
 const SERVER: &str = concat!("tremor/", env!("CARGO_PKG_VERSION"));
-
-/// What is admitted at once.
-pub(super) struct Caps {
-    pub(super) connections: Arc<Semaphore>,
-    pub(super) handshakes: Arc<Semaphore>,
-}
-
-impl Caps {
-    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
-        Ok(Self {
-            connections: cap(settings.or("max_connections", 65_536)?),
-            handshakes: cap(settings.or("max_pending_handshakes", 1024)?),
-        })
-    }
-}
-
-/// A semaphore of `most` permits, 0 meaning as many as there can be.
-fn cap(most: usize) -> Arc<Semaphore> {
-    let permits = if most == 0 { Semaphore::MAX_PERMITS } else { most.min(Semaphore::MAX_PERMITS) };
-    Arc::new(Semaphore::new(permits))
-}

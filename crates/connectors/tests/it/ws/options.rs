@@ -134,6 +134,26 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
         (server(r#", "require_websocket_subprotocol": true"#), "config.require_websocket_subprotocol: needs"),
         (server(r#", "response_headers": {"Upgrade": "x"}"#), "config.response_headers: "),
         (server(r#", "response_headers": {"X": 1}"#), "config.response_headers.X: expected string"),
+        (server(r#", "auto_ping_size": 11"#), "config.auto_ping_size: must be between 12 and 125"),
+        (server(r#", "options": {"auto_ping_size": 126}"#), "config.options.auto_ping_size: must be between"),
+        (server(r#", "on_rate": "wait""#), "config.on_rate: expected one of `pause`, `close`"),
+        (server(r#", "message_rate": -1"#), "config.message_rate: expected integer of 0 or more"),
+        (server(r#", "heartbeat": {}"#), "config.heartbeat: unknown key"),
+        (client(r#", "max_connections_per_ip": 1"#), "config.max_connections_per_ip: unknown key"),
+        (client(r#", "heartbeat": {"interval": 1}"#), "config.heartbeat.message: missing"),
+        (client(r#", "heartbeat": {"interval": 0, "message": "x"}"#), "config.heartbeat.interval: expected"),
+        (
+            client(r#", "heartbeat": {"interval": 1, "message": 1}"#),
+            "config.heartbeat.message: expected string, record or list",
+        ),
+        (
+            client(r#", "heartbeat": {"interval": 1, "message": "x", "timeout": 1}"#),
+            "config.heartbeat.timeout: needs `reply_contains`",
+        ),
+        (
+            client(r#", "heartbeat": {"interval": 1, "message": "x", "reply_contains": ""}"#),
+            "config.heartbeat.reply_contains: is empty",
+        ),
         (server(r#", "tls": {"cert": "a"}"#), "config.tls.key: missing"),
         (client(r#", "headers": {"Upgrade": "x"}"#), "config.headers: "),
     ] {
@@ -224,9 +244,20 @@ async fn every_required_setting_of_every_kind_is_asked_for_at_once() {
 /// Times that no clock reaches are no time limits.
 #[tokio::test]
 async fn huge_times_are_as_good_as_none() {
-    let huge = ["open_handshake_timeout", "close_handshake_timeout", "write_timeout"]
-        .map(|key| format!(r#", "{key}": {}"#, u64::MAX))
-        .concat();
+    let huge = [
+        "open_handshake_timeout",
+        "close_handshake_timeout",
+        "write_timeout",
+        "auto_ping_interval",
+        "auto_ping_timeout",
+        "idle_timeout",
+        "max_lifetime",
+        "message_timeout",
+        "message_rate",
+        "byte_rate",
+    ]
+    .map(|key| format!(r#", "{key}": {}"#, u64::MAX))
+    .concat();
     let queue = format!(r#", "send_queue": {{"block_timeout": {}}}"#, u64::MAX);
     let (subject, port) = server(&(huge.clone() + &queue)).await;
     super::peers::echo(subject, |_| {});
