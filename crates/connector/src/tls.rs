@@ -2,7 +2,8 @@
 //!
 //! Everything is loaded and checked when a connector is created: unreadable files, files without what they
 //! should hold, a key that does not belong to its certificate. The cryptography is `ring`, handed to rustls
-//! for each configuration; nothing is installed process-wide.
+//! for each configuration; nothing is installed process-wide. A server can read its files again while it is at work
+//! ([`ServerTls::reload`], [`ServerTls::watch`]).
 
 mod ciphers;
 mod client;

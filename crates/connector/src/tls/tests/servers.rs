@@ -3,7 +3,7 @@
 use rcgen::KeyPair;
 use rustls::{ClientConfig, crypto::WebPkiSupportedAlgorithms, pki_types::ServerName};
 use std::sync::Arc;
-use tokio::io::duplex;
+use tokio::io::{AsyncWriteExt, duplex};
 use tokio_rustls::TlsConnector;
 use tremor_value::Value;
 
@@ -101,6 +101,25 @@ async fn names_that_are_not_admitted_are_refused_with_an_alert() -> TestResult {
     }
     several.shown(&known, "y.b.example").await?;
     several.shown(&listed, "y.b.example").await.unwrap_err();
+    Ok(())
+}
+
+/// Where names are looked at, the first message is read in another way.
+#[tokio::test]
+async fn garbage_in_the_place_of_a_name_is_told_as_ever() -> TestResult {
+    let several = Several::new();
+    let strict = server(&with(several.issue("a", &["a.example"]).config(), "strict_sni", true))?;
+    for (bytes, problem) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], "TLS handshake failed: the peer does not speak TLS"),
+        (b"", "TLS handshake failed: the peer closed the connection"),
+        (b"\x16\x03\x01\x00\x05\x01\x00", "TLS handshake failed: the peer closed the connection"),
+    ] {
+        let (mut near, far) = duplex(1024);
+        near.write_all(bytes).await?;
+        near.shutdown().await?;
+        let error = strict.accept(far).await.unwrap_err().to_string();
+        assert!(error.starts_with(problem), "{error}");
+    }
     Ok(())
 }
 
