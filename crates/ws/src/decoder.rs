@@ -235,7 +235,9 @@ impl Decoder {
     /// Decides by the header alone; gives the payload length.
     fn check_limits(&self, header: &Header, message: Message) -> Result<usize, ProtocolError> {
         let Limits { max_frame_bytes, max_message_bytes, max_fragments } = self.limits;
-        if max_fragments != 0 && message.frames > max_fragments {
+        // Some peers end every message they split with an empty frame, which is not counted.
+        let ends_only = header.fin && header.payload_len == 0;
+        if max_fragments != 0 && message.frames.saturating_sub(u32::from(ends_only)) > max_fragments {
             return Err(ProtocolError::TooManyFragments { max: max_fragments });
         }
         let announced = header.payload_len;

@@ -16,7 +16,7 @@ pub struct Limits {
     pub max_frame_bytes: usize,
     /// Payload bytes of one message over all its frames, 0 for no limit. Default 64 MiB.
     pub max_message_bytes: usize,
-    /// Frames of one message, 0 for no limit. Default 65 536.
+    /// Frames of one message, 0 for no limit; an empty one that ends it is not counted. Default 65 536.
     pub max_fragments: u32,
 }
 

@@ -351,7 +351,7 @@ const COMMON: &[Field] = &[
         name: "max_fragments",
         kind: "integer",
         default: "65536",
-        text: "Most frames of an incoming message; 0: any number.",
+        text: "Most frames of an incoming message, not counting an empty one that ends it; 0: any number.",
     },
     Field {
         name: "validate_utf8",

@@ -107,16 +107,18 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             _ => self.decoder.decode(input, &mut incoming),
         };
         let mut flow = Flow::Open;
-        let (mut ping, mut controls) = (None, 0_u32);
+        let (mut pinged, mut controls) = (None, 0_u32);
         for item in incoming.drain(..) {
             match item {
                 Incoming::Message { payload, binary, .. } => {
                     intake.bytes(payload, binary.then(|| self.metadata.binary()));
                 }
-                // Of several pings that wait, the last answer stands for all.
+                // One answer would do for several that wait, but there are peers that count.
                 Incoming::Ping(payload) => {
-                    ping = Some(payload);
                     controls = controls.saturating_add(1);
+                    if self.closing.is_open() {
+                        pinged = self.encoder.pong(&payload, reply).err().or(pinged);
+                    }
                 }
                 Incoming::Pong(_) => controls = controls.saturating_add(1),
                 Incoming::Close { code, reason } => {
@@ -129,8 +131,8 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         if controls > 0 && flow == Flow::Open && self.closing.is_open() {
             decoded = self.count_controls(controls).and(decoded);
         }
-        if let Some(payload) = ping.filter(|_| flow == Flow::Open && self.closing.is_open()) {
-            self.encoder.pong(&payload, reply).map_err(|error| ProtocolError(error.to_string()))?;
+        if let Some(error) = pinged {
+            return Err(ProtocolError(error.to_string()));
         }
         match decoded {
             Ok(()) => Ok(flow),
@@ -235,6 +237,23 @@ mod tests {
         let mut out = Vec::new();
         protocol.write(b"text", false, &mut out).unwrap();
         out
+    }
+
+    #[test]
+    fn every_ping_is_answered_and_none_behind_a_goodbye() {
+        let mut server = protocol(Role::Server, Options::default());
+        let mut client = Encoder::new(Role::Client, Options::default());
+        let mut input = Vec::new();
+        for payload in [&b"one"[..], b"two"] {
+            client.ping(payload, &mut input).unwrap();
+        }
+        let (mut intake, mut reply) = (Intake::default(), Vec::new());
+        server.read(&mut BytesMut::from(&input[..]), &mut intake, &mut reply).unwrap();
+        assert_eq!(reply, b"\x8a\x03one\x8a\x03two");
+        server.end(Ending::GoingAway, &mut Vec::new());
+        reply.clear();
+        server.read(&mut BytesMut::from(&input[..]), &mut intake, &mut reply).unwrap();
+        assert_eq!(reply, b"");
     }
 
     #[test]

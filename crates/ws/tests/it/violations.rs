@@ -122,9 +122,13 @@ fn sizes_are_decided_by_the_header() {
     let many = [frame(0x02, None, b""), frame(0x00, None, b""), frame(0x00, None, b"")].concat();
     let fits = [many.clone(), frame(0x80, None, b"")].concat();
     assert_eq!(setup.every_way(&fits), (vec![message(b"", true, 4)], None));
-    let crosses = [many, frame(0x00, None, b""), frame(0x00, None, b"")].concat();
-    let error = fails(&setup, &crosses, CloseCode::Policy);
-    assert_eq!(error, ProtocolError::TooManyFragments { max: 4 });
+    let four = [many, frame(0x00, None, b"")].concat();
+    let only_ended = [four.clone(), frame(0x80, None, b"")].concat();
+    assert_eq!(setup.every_way(&only_ended), (vec![message(b"", true, 5)], None));
+    for fifth in [frame(0x00, None, b""), frame(0x80, None, b"x")] {
+        let error = fails(&setup, &[four.clone(), fifth].concat(), CloseCode::Policy);
+        assert_eq!(error, ProtocolError::TooManyFragments { max: 4 });
+    }
 }
 
 #[test]
