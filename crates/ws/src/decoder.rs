@@ -1,6 +1,7 @@
 //! Bytes from the peer to messages.
 
 use crate::closing::is_wire_code;
+use crate::deflate::{Deflate, Inflater};
 use crate::error::ProtocolError;
 use crate::header::{Header, MAX_CONTROL_BYTES};
 use crate::mask::mask;
@@ -43,6 +44,7 @@ pub enum Incoming {
 #[derive(Debug, Clone, Copy)]
 struct Message {
     binary: bool,
+    compressed: bool,
     frames: u32,
 }
 
@@ -70,7 +72,16 @@ pub struct Decoder {
     frame: Option<Frame>,
     assembly: Vec<u8>,
     utf8: Utf8,
+    /// Boxed: most connections do not compress.
+    inflating: Option<Box<Inflating>>,
     done: bool,
+}
+
+#[derive(Debug)]
+struct Inflating {
+    inflater: Inflater,
+    /// Bytes that a message may inflate to.
+    max_bytes: usize,
 }
 
 impl Decoder {
@@ -84,7 +95,23 @@ impl Decoder {
             frame: None,
             assembly: Vec::new(),
             utf8: Utf8::default(),
+            inflating: None,
             done: false,
+        }
+    }
+
+    /// For a connection that has agreed on compression.
+    pub fn deflate(mut self, deflate: &Deflate) -> Self {
+        let limits = [self.limits.max_message_bytes, deflate.max_inflated_bytes];
+        let max_bytes = limits.into_iter().filter(|max| *max != 0).min().unwrap_or(usize::MAX);
+        self.inflating = Some(Box::new(Inflating { inflater: Inflater::new(deflate), max_bytes }));
+        self
+    }
+
+    /// Gives back memory that is only needed while messages come; a compressed one has to make up for that later.
+    pub fn idle(&mut self) {
+        if let Some(inflating) = &mut self.inflating {
+            inflating.inflater.idle();
         }
     }
 
@@ -147,7 +174,10 @@ impl Decoder {
                 }
                 continue;
             }
-            let Some(header) = Header::parse(input, self.role, &self.options)? else { break };
+            let Some(header) = Header::parse(input, self.role, &self.options, self.inflating.is_some())?
+            else {
+                break;
+            };
             let complete = match header.opcode {
                 OpCode::Control(control) => self.control(control, &header, input, events)?,
                 OpCode::Data(data) => {
@@ -195,9 +225,10 @@ impl Decoder {
         input: &mut BytesMut,
         events: &mut Vec<Incoming>,
     ) -> Result<(), ProtocolError> {
-        let message = self.next_message_state(data)?;
+        let message = self.next_message_state(data, header.compressed)?;
         let len = self.check_limits(header, message)?;
-        if header.fin && message.frames == 1 && input.len() - header.header_len >= len {
+        if header.fin && message.frames == 1 && !message.compressed && input.len() - header.header_len >= len
+        {
             let payload = self.split_payload(header, len, input);
             if !message.binary && self.options.validate_utf8 && simdutf8::basic::from_utf8(&payload).is_err()
             {
@@ -213,7 +244,7 @@ impl Decoder {
     }
 
     /// What the message under assembly is once this frame belongs to it.
-    fn next_message_state(&self, data: Data) -> Result<Message, ProtocolError> {
+    fn next_message_state(&self, data: Data, compressed: bool) -> Result<Message, ProtocolError> {
         let binary = match (data, self.message) {
             (Data::Continue, Some(message)) => {
                 return Ok(Message { frames: message.frames.saturating_add(1), ..message });
@@ -228,7 +259,7 @@ impl Decoder {
             (Accepted::Text, true) | (Accepted::Binary, false) => {
                 Err(ProtocolError::TypeNotAccepted { binary })
             }
-            _ => Ok(Message { binary, frames: 1 }),
+            _ => Ok(Message { binary, compressed, frames: 1 }),
         }
     }
 
@@ -245,6 +276,10 @@ impl Decoder {
         let Some(len) = within(announced, max_frame_bytes) else {
             return Err(ProtocolError::FrameTooLarge { announced, max: max_frame_bytes });
         };
+        if message.compressed {
+            // What counts is what it inflates to.
+            return Ok(len);
+        }
         let size = announced.saturating_add(u64::try_from(self.assembly.len()).unwrap_or(u64::MAX));
         match within(size, max_message_bytes) {
             Some(_) => Ok(len),
@@ -277,12 +312,22 @@ impl Decoder {
         let taken = frame.remaining.min(input.len());
         let part = input.get_mut(..taken).unwrap_or_default();
         self.unmask(part, frame.key, frame.seen);
-        let text = self.message.is_some_and(|message| !message.binary) && self.options.validate_utf8;
-        if text && !self.utf8.push(part) {
-            return Err(ProtocolError::TextNotUtf8);
+        let message = self.message.unwrap_or(Message { binary: true, compressed: false, frames: 0 });
+        let text = !message.binary && self.options.validate_utf8;
+        let ends = frame.fin && frame.remaining == taken;
+        let inflating = self.inflating.as_mut().filter(|_| message.compressed);
+        match inflating {
+            Some(inflating) => {
+                inflate(inflating, part, ends, &mut self.assembly, &mut self.utf8, text)?;
+            }
+            None => {
+                if text && !self.utf8.push(part) {
+                    return Err(ProtocolError::TextNotUtf8);
+                }
+                reserve(&mut self.assembly, taken, &frame);
+                self.assembly.extend_from_slice(part);
+            }
         }
-        reserve(&mut self.assembly, taken, &frame);
-        self.assembly.extend_from_slice(part);
         input.advance(taken);
         frame.seen += taken;
         frame.remaining -= taken;
@@ -296,12 +341,41 @@ impl Decoder {
                 return Err(ProtocolError::TextNotUtf8);
             }
             let payload = Bytes::from(std::mem::take(&mut self.assembly));
-            if let Some(Message { binary, frames }) = self.message.take() {
+            if let Some(Message { binary, frames, .. }) = self.message.take() {
                 events.push(Incoming::Message { payload, binary, frames });
             }
         }
         Ok(true)
     }
+}
+
+/// Inflates the next part of a message, with `ends` the last one, behind what is in `assembly`. `text` is checked as it
+/// comes out.
+fn inflate(
+    inflating: &mut Inflating,
+    part: &[u8],
+    ends: bool,
+    assembly: &mut Vec<u8>,
+    utf8: &mut Utf8,
+    text: bool,
+) -> Result<(), ProtocolError> {
+    let Inflating { inflater, max_bytes: max } = inflating;
+    let mut sink = |inflated: &[u8]| {
+        if inflated.len() > *max - assembly.len() {
+            return Err(ProtocolError::InflatedTooLarge { max: *max });
+        }
+        if text && !utf8.push(inflated) {
+            return Err(ProtocolError::TextNotUtf8);
+        }
+        if inflated.len() > assembly.capacity() - assembly.len() {
+            let ahead = assembly.len().min(*max - assembly.len());
+            assembly.reserve_exact(inflated.len().max(ahead));
+        }
+        assembly.extend_from_slice(inflated);
+        Ok(())
+    };
+    inflater.push(part, &mut sink)?;
+    if ends { inflater.finish(&mut sink) } else { Ok(()) }
 }
 
 /// Makes room for `taken` more bytes. The end of a message is known only in its last frame; there the room never

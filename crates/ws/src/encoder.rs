@@ -1,6 +1,7 @@
 //! Messages to bytes for the peer.
 
 use crate::closing::{is_wire_code, truncate_reason};
+use crate::deflate::{Compressor, Deflate};
 use crate::error::EncodeError;
 use crate::header::{Header, MAX_CONTROL_BYTES, MAX_HEADER_BYTES};
 use crate::mask::mask;
@@ -18,6 +19,8 @@ pub struct Encoder {
     validate_utf8: bool,
     fragment_bytes: usize,
     keys: MaskKeys,
+    /// Boxed: most connections do not compress.
+    compressor: Option<Box<Compressor>>,
     closed: bool,
 }
 
@@ -45,22 +48,47 @@ impl Encoder {
             validate_utf8: options.validate_utf8,
             fragment_bytes: options.auto_fragment_size,
             keys: MaskKeys::new(getrandom::fill),
+            compressor: None,
             closed: false,
         }
     }
 
-    /// Appends a message, in several frames if it is longer than
-    /// [`Options::auto_fragment_size`](crate::Options::auto_fragment_size).
+    /// For a connection that has agreed on compression.
+    pub fn deflate(mut self, deflate: &Deflate) -> Self {
+        self.compressor = Some(Box::new(Compressor::new(deflate)));
+        self
+    }
+
+    /// Appends a message, compressed if that was agreed and it is long enough, in several frames if what is sent is longer
+    /// than [`Options::auto_fragment_size`](crate::Options::auto_fragment_size).
     ///
     /// # Errors
-    /// [`EncodeError::NotUtf8`] for text that is not; [`EncodeError::Closed`]; [`EncodeError::Random`].
+    /// [`EncodeError::NotUtf8`] for text that is not; [`EncodeError::Closed`]; [`EncodeError::Random`];
+    /// [`EncodeError::Deflate`].
     pub fn message(&mut self, payload: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let kind = self.check_kind(payload, binary)?;
-        self.data(kind, payload, out)
+        if self.compresses(payload) {
+            return self.compressed(kind, payload, out);
+        }
+        self.data(kind, false, payload, out)
+    }
+
+    /// As [`message`](Self::message), but never compressed.
+    ///
+    /// # Errors
+    /// As for [`message`](Self::message).
+    pub fn plain_message(
+        &mut self,
+        payload: &[u8],
+        binary: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let kind = self.check_kind(payload, binary)?;
+        self.data(kind, false, payload, out)
     }
 
     /// As [`message`](Self::message), but leaves out the payload where that is sent as it is: `true` if only the header
-    /// was appended and the payload has to follow. `false` if all was, since it is masked or comes in fragments.
+    /// was appended and the payload has to follow. `false` if all was, since it is masked, compressed or comes in fragments.
     ///
     /// # Errors
     /// As for [`message`](Self::message).
@@ -70,13 +98,56 @@ impl Encoder {
         binary: bool,
         out: &mut Vec<u8>,
     ) -> Result<bool, EncodeError> {
+        if self.compresses(payload) {
+            return self.message(payload, binary, out).map(|()| false);
+        }
+        self.plain_message_head(payload, binary, out)
+    }
+
+    /// As [`message_head`](Self::message_head), but never compressed.
+    ///
+    /// # Errors
+    /// As for [`message`](Self::message).
+    pub fn plain_message_head(
+        &mut self,
+        payload: &[u8],
+        binary: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, EncodeError> {
         let kind = self.check_kind(payload, binary)?;
         if self.masked || self.splits(payload) {
-            return self.data(kind, payload, out).map(|()| false);
+            return self.data(kind, false, payload, out).map(|()| false);
         }
         self.check_open()?;
-        Header::write(true, OpCode::Data(kind), None, payload.len(), out);
+        Header::write(true, OpCode::Data(kind), false, None, payload.len(), out);
         Ok(true)
+    }
+
+    /// Gives back room that large messages took.
+    pub fn rest(&mut self) {
+        if let Some(compressor) = &mut self.compressor {
+            compressor.rest();
+        }
+    }
+
+    /// Gives back memory that is only needed while messages are sent; a compressed one has to make up for that later.
+    pub fn idle(&mut self) {
+        if let Some(compressor) = &mut self.compressor {
+            compressor.idle();
+        }
+    }
+
+    fn compresses(&self, payload: &[u8]) -> bool {
+        self.compressor.as_ref().is_some_and(|compressor| compressor.wants(payload.len()))
+    }
+
+    fn compressed(&mut self, kind: Data, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        // A message that went into the window has to be sent.
+        self.check_open()?;
+        let Some(mut compressor) = self.compressor.take() else { return Err(EncodeError::Deflate) };
+        let sent = compressor.compress(payload).and_then(|payload| self.data(kind, true, payload, out));
+        self.compressor = Some(compressor);
+        sent
     }
 
     fn check_kind(&self, payload: &[u8], binary: bool) -> Result<Data, EncodeError> {
@@ -98,7 +169,10 @@ impl Encoder {
     /// # Errors
     /// [`EncodeError::Closed`]; [`EncodeError::Random`].
     pub fn text(&mut self, payload: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.data(Data::Text, payload.as_bytes(), out)
+        if self.compresses(payload.as_bytes()) {
+            return self.compressed(Data::Text, payload.as_bytes(), out);
+        }
+        self.data(Data::Text, false, payload.as_bytes(), out)
     }
 
     /// Appends a ping.
@@ -148,19 +222,26 @@ impl Encoder {
             return Err(EncodeError::ControlTooLong { len: payload.len() });
         }
         self.check_open()?;
-        self.frame(true, OpCode::Control(control), payload, out)
+        self.frame(true, OpCode::Control(control), false, payload, out)
     }
 
-    fn data(&mut self, kind: Data, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn data(
+        &mut self,
+        kind: Data,
+        compressed: bool,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         self.check_open()?;
         if !self.splits(payload) {
-            return self.frame(true, OpCode::Data(kind), payload, out);
+            return self.frame(true, OpCode::Data(kind), compressed, payload, out);
         }
         let start = out.len();
         let last = payload.len().div_ceil(self.fragment_bytes) - 1;
         for (index, fragment) in payload.chunks(self.fragment_bytes).enumerate() {
             let opcode = OpCode::Data(if index == 0 { kind } else { Data::Continue });
-            if let Err(error) = self.frame(index == last, opcode, fragment, out) {
+            let compressed = compressed && index == 0;
+            if let Err(error) = self.frame(index == last, opcode, compressed, fragment, out) {
                 out.truncate(start);
                 return Err(error);
             }
@@ -176,12 +257,13 @@ impl Encoder {
         &mut self,
         fin: bool,
         opcode: OpCode,
+        compressed: bool,
         payload: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let key = if self.masked { Some(self.keys.next().map_err(EncodeError::Random)?) } else { None };
         out.reserve(MAX_HEADER_BYTES + payload.len());
-        Header::write(fin, opcode, key, payload.len(), out);
+        Header::write(fin, opcode, compressed, key, payload.len(), out);
         let start = out.len();
         out.extend_from_slice(payload);
         if let (Some(key), Some(written)) = (key.filter(|_| self.apply_mask), out.get_mut(start..)) {

@@ -72,6 +72,17 @@ pub enum ProtocolError {
         /// The limit in bytes.
         max: usize,
     },
+    /// A compressed message that inflates to more than
+    /// [`Limits::max_message_bytes`](crate::Limits::max_message_bytes) or
+    /// [`DeflateOptions::max_inflated_bytes`](crate::DeflateOptions::max_inflated_bytes).
+    #[error("a message inflates to more than {max} bytes")]
+    InflatedTooLarge {
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// A compressed message that does not inflate.
+    #[error("a compressed message is not valid deflate data")]
+    InflateFailed,
     /// More frames in a message than [`Limits::max_fragments`](crate::Limits::max_fragments).
     #[error("a message has more than {max} frames")]
     TooManyFragments {
@@ -119,6 +130,8 @@ pub enum ErrorKind {
     Utf8,
     /// A size or count over its limit.
     Size,
+    /// Compressed messages that do not inflate.
+    Deflate,
 }
 
 impl ErrorKind {
@@ -128,6 +141,7 @@ impl ErrorKind {
             Self::Protocol => "protocol",
             Self::Utf8 => "utf8",
             Self::Size => "size",
+            Self::Deflate => "deflate",
         }
     }
 }
@@ -136,9 +150,11 @@ impl ProtocolError {
     /// The code to close the connection with.
     pub fn close_code(&self) -> CloseCode {
         match self {
-            Self::TextNotUtf8 | Self::CloseReasonNotUtf8 => CloseCode::Invalid,
+            Self::TextNotUtf8 | Self::CloseReasonNotUtf8 | Self::InflateFailed => CloseCode::Invalid,
             Self::TypeNotAccepted { .. } => CloseCode::Unsupported,
-            Self::FrameTooLarge { .. } | Self::MessageTooLarge { .. } => CloseCode::Size,
+            Self::FrameTooLarge { .. } | Self::MessageTooLarge { .. } | Self::InflatedTooLarge { .. } => {
+                CloseCode::Size
+            }
             Self::TooManyFragments { .. }
             | Self::ControlRate { .. }
             | Self::MessageRate { .. }
@@ -150,6 +166,7 @@ impl ProtocolError {
     /// What the error is counted under.
     pub fn kind(&self) -> ErrorKind {
         match self.close_code() {
+            _ if *self == Self::InflateFailed => ErrorKind::Deflate,
             CloseCode::Invalid => ErrorKind::Utf8,
             CloseCode::Size | CloseCode::Policy => ErrorKind::Size,
             _ => ErrorKind::Protocol,
@@ -178,6 +195,9 @@ pub enum EncodeError {
     /// A close reason without a code; the wire has no room for that.
     #[error("a close reason needs a close code")]
     ReasonWithoutCode,
+    /// The message could not be compressed, which leaves the connection without a way to go on.
+    #[error("a message could not be compressed")]
+    Deflate,
     /// A Close was sent before; nothing may follow it.
     #[error("the connection is closing, nothing more can be sent")]
     Closed,
@@ -189,6 +209,6 @@ pub enum EncodeError {
 impl EncodeError {
     /// `true` while other messages can still be sent on the connection.
     pub fn can_continue(&self) -> bool {
-        !matches!(self, Self::Closed | Self::Random(_))
+        !matches!(self, Self::Closed | Self::Random(_) | Self::Deflate)
     }
 }

@@ -12,6 +12,7 @@ pub(crate) const MAX_HEADER_BYTES: usize = 14;
 
 const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
+const RSV1: u8 = 0x40;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
@@ -24,6 +25,8 @@ const LENGTH: u8 = 0x7f;
 pub(crate) struct Header {
     pub(crate) fin: bool,
     pub(crate) opcode: OpCode,
+    /// RSV1, which begins a compressed message.
+    pub(crate) compressed: bool,
     pub(crate) key: Option<[u8; 4]>,
     pub(crate) payload_len: u64,
     /// Bytes of the header itself, 2 to 14.
@@ -33,17 +36,23 @@ pub(crate) struct Header {
 impl Header {
     /// Reads the header at the front of `input`; `None` until it is there completely.
     ///
-    /// Everything that the first two bytes give away is refused as soon as they are there.
+    /// Everything that the first two bytes give away is refused as soon as they are there. RSV1 is, unless `deflates`
+    /// and it is the first frame of a message.
     ///
     /// # Errors
     /// Every rule that a single frame can break by its header; order of frames and limits are the decoder's.
-    pub(crate) fn parse(input: &[u8], role: Role, options: &Options) -> Result<Option<Self>, ProtocolError> {
+    pub(crate) fn parse(
+        input: &[u8],
+        role: Role,
+        options: &Options,
+        deflates: bool,
+    ) -> Result<Option<Self>, ProtocolError> {
         let Some((&[first, second], rest)) = input.split_first_chunk::<2>() else { return Ok(None) };
         let masked = second & MASKED != 0;
         let fin = first & FIN != 0;
         let short = second & LENGTH;
         let opcode = OpCode::from(first & OPCODE);
-        check(first, masked, role, options)?;
+        check(first, masked, role, options, deflates)?;
         if let OpCode::Control(_) = opcode {
             if usize::from(short) > MAX_CONTROL_BYTES {
                 return Err(ProtocolError::ControlTooLong);
@@ -80,19 +89,21 @@ impl Header {
             (true, None) => return Ok(None),
         };
         let header_len = 2 + length_bytes + if masked { 4 } else { 0 };
-        Ok(Some(Self { fin, opcode, key, payload_len, header_len }))
+        let compressed = first & RSV1 != 0;
+        Ok(Some(Self { fin, opcode, compressed, key, payload_len, header_len }))
     }
 
-    /// Appends a header; `key` sets the mask bit.
+    /// Appends a header; `key` sets the mask bit, `compressed` RSV1.
     pub(crate) fn write(
         fin: bool,
         opcode: OpCode,
+        compressed: bool,
         key: Option<[u8; 4]>,
         payload_len: usize,
         out: &mut Vec<u8>,
     ) {
         let mask_bit = if key.is_some() { MASKED } else { 0 };
-        out.push(u8::from(opcode) | if fin { FIN } else { 0 });
+        out.push(u8::from(opcode) | if fin { FIN } else { 0 } | if compressed { RSV1 } else { 0 });
         match (u8::try_from(payload_len), u16::try_from(payload_len)) {
             (Ok(short @ 0..=125), _) => out.push(mask_bit | short),
             (_, Ok(long)) => {
@@ -112,10 +123,18 @@ impl Header {
     }
 }
 
-fn check(first: u8, masked: bool, role: Role, options: &Options) -> Result<(), ProtocolError> {
-    // The seam for extensions: one that owns RSV1 takes that bit out of this check on the first frame of a message.
+fn check(
+    first: u8,
+    masked: bool,
+    role: Role,
+    options: &Options,
+    deflates: bool,
+) -> Result<(), ProtocolError> {
     if first & RSV != 0 {
-        return Err(ProtocolError::ReservedBits { bits: (first & RSV) >> 4 });
+        let begins = matches!(OpCode::from(first & OPCODE), OpCode::Data(Data::Text | Data::Binary));
+        if first & RSV != RSV1 || !deflates || !begins {
+            return Err(ProtocolError::ReservedBits { bits: (first & RSV) >> 4 });
+        }
     }
     match OpCode::from(first & OPCODE) {
         OpCode::Data(Data::Reserved(opcode)) | OpCode::Control(Control::Reserved(opcode)) => {

@@ -11,11 +11,14 @@
 //! 4. A [`Keepalive`] says when to ping and when something took too long, a [`Bucket`] what comes too fast. Both are told
 //!    the time.
 //!
-//! Rules come from RFC 6455 and `spec/websocket.md`. No extension is implemented here yet: RSV1 is refused in one
-//! place ([`ProtocolError::ReservedBits`]), and both handshakes already carry parsed extension offers.
+//! Messages may be compressed: [`DeflateOptions`] offer that, or answer to an offer, and what comes of it is a
+//! [`Deflate`], which decoder and encoder are given.
+//!
+//! Rules come from RFC 6455, RFC 7692 and `spec/websocket.md`.
 
 mod closing;
 mod decoder;
+mod deflate;
 mod encoder;
 mod error;
 mod escape;
@@ -39,6 +42,7 @@ pub use closing::{
     truncate_reason,
 };
 pub use decoder::{Decoder, Incoming};
+pub use deflate::{Deflate, DeflateError, DeflateOptions};
 pub use encoder::Encoder;
 pub use error::{EncodeError, ErrorKind, ProtocolError};
 pub use escape::query_pairs;

@@ -13,6 +13,7 @@
 
 mod client;
 mod closing;
+mod deflate;
 mod framing;
 mod peer;
 mod properties;

@@ -107,7 +107,7 @@ proptest! {
             ..Options::default()
         };
         let role = if is_client { Role::Client } else { Role::Server };
-        let setup = Setup { role, limits, options };
+        let setup = Setup { role, limits, options, deflate: None };
         let whole = setup.whole(&bytes);
         prop_assert_eq!(&setup.feed(pieces(&bytes, &cuts)), &whole);
         prop_assert_eq!(&setup.feed(bytes.chunks(1)), &whole);

@@ -1,7 +1,7 @@
 //! Frames written by hand, and a decoder fed in every way.
 
 use bytes::BytesMut;
-use tremor_ws::{Decoder, Incoming, Limits, Options, ProtocolError, Role};
+use tremor_ws::{Decoder, Deflate, Incoming, Limits, Options, ProtocolError, Role};
 
 pub(crate) const KEY: [u8; 4] = [0x01, 0x82, 0x03, 0xf4];
 
@@ -44,16 +44,20 @@ pub(crate) struct Setup {
     pub(crate) role: Role,
     pub(crate) limits: Limits,
     pub(crate) options: Options,
+    pub(crate) deflate: Option<Deflate>,
 }
 
 impl Setup {
     pub(crate) fn new(role: Role) -> Self {
-        Self { role, limits: Limits::default(), options: Options::default() }
+        Self { role, limits: Limits::default(), options: Options::default(), deflate: None }
     }
 
     /// Feeds pieces one after another, as reads into the same buffer.
     pub(crate) fn feed<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
         let mut decoder = Decoder::new(self.role, self.limits, self.options);
+        if let Some(deflate) = &self.deflate {
+            decoder = decoder.deflate(deflate);
+        }
         let mut input = BytesMut::new();
         let mut events = Vec::new();
         let mut first_error = None;

@@ -1,0 +1,124 @@
+//! Messages to the peer.
+
+use super::{Deflate, Direction, TAIL, history::History};
+use crate::error::EncodeError;
+use zlib_rs::{Deflate as Stream, DeflateConfig, DeflateFlush};
+
+/// Room for compressed bytes that is kept from message to message.
+const KEPT_BYTES: usize = 4096;
+/// Room that is made at once.
+const STEP_BYTES: usize = 64 * 1024;
+/// Room beyond the length of a message that a short one needs at most: headers of blocks, and the flush.
+const OVERHEAD_BYTES: usize = 64;
+
+/// Compresses the messages of one connection.
+pub(crate) struct Compressor {
+    direction: Direction,
+    level: u8,
+    memory_level: u8,
+    min_bytes: usize,
+    history: History,
+    /// Made for the first message, and whenever it was given back.
+    stream: Option<Box<Stream>>,
+    out: Vec<u8>,
+}
+
+impl std::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { direction, level, memory_level, min_bytes, .. } = self;
+        f.debug_struct("Compressor")
+            .field("direction", direction)
+            .field("level", level)
+            .field("memory_level", memory_level)
+            .field("min_bytes", min_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Compressor {
+    /// For a fresh connection.
+    pub(crate) fn new(deflate: &Deflate) -> Self {
+        let Deflate { ours: direction, level, memory_level, min_bytes, .. } = *deflate;
+        let history = History::new(direction.window_bytes());
+        Self { direction, level, memory_level, min_bytes, history, stream: None, out: Vec::new() }
+    }
+
+    /// Whether a message of that length is to be compressed.
+    pub(crate) fn wants(&self, len: usize) -> bool {
+        len >= self.min_bytes
+    }
+
+    /// What `payload` is sent as.
+    ///
+    /// # Errors
+    /// [`EncodeError::Deflate`] if the library fails, which leaves no way to go on.
+    pub(crate) fn compress(&mut self, payload: &[u8]) -> Result<&[u8], EncodeError> {
+        self.out.clear();
+        if payload.is_empty() {
+            self.out.push(0);
+            return Ok(&self.out);
+        }
+        self.run(payload).ok_or(EncodeError::Deflate)?;
+        self.history.push(payload);
+        Ok(&self.out)
+    }
+
+    /// Gives back room that a large message took.
+    pub(crate) fn rest(&mut self) {
+        if self.out.capacity() > KEPT_BYTES {
+            self.out = Vec::new();
+        }
+    }
+
+    /// Gives back all but the window.
+    pub(crate) fn idle(&mut self) {
+        self.stream = None;
+        self.out = Vec::new();
+    }
+
+    /// Compresses `payload` into `out`; `None` if the library fails.
+    fn run(&mut self, payload: &[u8]) -> Option<()> {
+        self.make_ready()?;
+        let (stream, out) = (self.stream.as_mut()?, &mut self.out);
+        let mut rest = payload;
+        loop {
+            let start = out.len();
+            out.resize(start + (rest.len() + rest.len() / 8 + OVERHEAD_BYTES).min(STEP_BYTES), 0);
+            let room = out.get_mut(start..)?;
+            let (len, before) = (room.len(), (stream.total_in(), stream.total_out()));
+            stream.compress(rest, room, DeflateFlush::SyncFlush).ok()?;
+            let wrote = usize::try_from(stream.total_out() - before.1).ok()?;
+            rest = rest.get(usize::try_from(stream.total_in() - before.0).ok()?..)?;
+            out.truncate(start + wrote);
+            if wrote < len {
+                break;
+            }
+        }
+        let is_complete = rest.is_empty() && out.ends_with(&TAIL);
+        out.truncate(out.len().saturating_sub(TAIL.len()));
+        is_complete.then_some(())
+    }
+
+    /// Makes the stream ready for a message.
+    fn make_ready(&mut self) -> Option<()> {
+        if let Some(stream) = &mut self.stream {
+            if !self.direction.takeover {
+                stream.reset();
+            }
+            return Some(());
+        }
+        let config = DeflateConfig {
+            level: i32::from(self.level),
+            window_bits: -i32::from(self.direction.window_bits),
+            mem_level: i32::from(self.memory_level),
+            ..DeflateConfig::default()
+        };
+        let mut stream = Box::new(Stream::new_with_config(config));
+        let window = self.history.bytes();
+        if !window.is_empty() {
+            stream.set_dictionary(window).ok()?;
+        }
+        self.stream = Some(stream);
+        Some(())
+    }
+}

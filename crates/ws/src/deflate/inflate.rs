@@ -1,0 +1,162 @@
+//! Messages from the peer.
+
+use super::{Deflate, Direction, MAX_WINDOW_BITS, TAIL, history::History};
+use crate::error::ProtocolError;
+use zlib_rs::{Inflate, InflateFlush, Status};
+
+/// Bytes that are inflated at once.
+const CHUNK_BYTES: usize = 8192;
+
+/// Inflates the messages of one connection, each in pieces that may be cut anywhere.
+#[derive(Debug)]
+pub(crate) struct Inflater {
+    direction: Direction,
+    history: History,
+    /// Made for the first message, and whenever it was given back.
+    state: Option<Box<State>>,
+    /// Where the deflate stream is.
+    position: Position,
+}
+
+/// Where a deflate stream is, as far as that is known outside of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Position {
+    /// Between messages, or in a message of which nothing has come yet.
+    BetweenMessages,
+    /// Somewhere in a message.
+    InMessage,
+    /// In a message, right behind a block that says that it is the last. Whatever follows begins a new stream, but the
+    /// window that messages share goes on.
+    BehindFinalBlock,
+}
+
+struct State {
+    inflate: Inflate,
+    chunk: [u8; CHUNK_BYTES],
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn new() -> Box<Self> {
+        // A window that is larger than agreed does no harm, and this library has no smaller ones.
+        Box::new(Self { inflate: Inflate::new(false, MAX_WINDOW_BITS), chunk: [0; CHUNK_BYTES] })
+    }
+
+    /// Begins a new stream in the window `history`.
+    fn restart(&mut self, history: &mut History) -> Result<(), ProtocolError> {
+        self.inflate.reset(false);
+        match history.bytes() {
+            [] => Ok(()),
+            window => self.inflate.set_dictionary(window).map(drop).map_err(|_| ProtocolError::InflateFailed),
+        }
+    }
+}
+
+impl Inflater {
+    /// For a fresh connection.
+    pub(crate) fn new(deflate: &Deflate) -> Self {
+        let direction = deflate.theirs;
+        let history = History::new(direction.window_bytes());
+        Self { direction, history, state: None, position: Position::BetweenMessages }
+    }
+
+    /// Takes the next bytes of a message and gives `sink` what they inflate to, at most 8 KiB at a time.
+    ///
+    /// # Errors
+    /// [`ProtocolError::InflateFailed`] for bytes that are no deflate stream, and whatever `sink` gives.
+    pub(crate) fn push(
+        &mut self,
+        mut input: &[u8],
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        while !input.is_empty() {
+            let read = self.step(input, InflateFlush::NoFlush, sink)?;
+            input = input.get(read..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// The message is complete; the rest goes to `sink`.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push); [`ProtocolError::InflateFailed`] also if the stream stops inside of a block.
+    pub(crate) fn finish(
+        &mut self,
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        // Nothing was begun that the tail could end.
+        if self.position == Position::InMessage {
+            // Asked to stop at the end of a block, the library leaves what is behind the tail alone, if that is one.
+            let [first, second, third, fourth] = TAIL;
+            let input = [first, second, third, fourth, 0];
+            let read = self.step(&input, InflateFlush::Block, sink)?;
+            if read != TAIL.len() || self.position != Position::InMessage {
+                return Err(ProtocolError::InflateFailed);
+            }
+        }
+        let is_new_stream = self.position == Position::BehindFinalBlock || !self.direction.takeover;
+        if let Some(state) = self.state.as_mut().filter(|_| is_new_stream) {
+            state.restart(&mut self.history)?;
+        }
+        self.position = Position::BetweenMessages;
+        Ok(())
+    }
+
+    /// Gives back all but the window, unless a message is under way.
+    pub(crate) fn idle(&mut self) {
+        if self.position == Position::BetweenMessages {
+            self.state = None;
+        }
+    }
+
+    /// Inflates as much of `input` as goes without beginning a new stream; gives how much that was.
+    fn step(
+        &mut self,
+        input: &[u8],
+        flush: InflateFlush,
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<usize, ProtocolError> {
+        let is_new = self.state.is_none();
+        let state = self.state.get_or_insert_with(State::new);
+        if is_new || self.position == Position::BehindFinalBlock {
+            state.restart(&mut self.history)?;
+        }
+        self.position = Position::InMessage;
+        let mut taken = 0;
+        loop {
+            let State { inflate, chunk } = &mut **state;
+            let before = (inflate.total_in(), inflate.total_out());
+            let rest = input.get(taken..).unwrap_or_default();
+            let status = inflate.decompress(rest, chunk, flush);
+            let count = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+            taken += count(inflate.total_in(), before.0);
+            // What came out in front of an error may be the worse mistake, however the input was cut.
+            let inflated = chunk.get(..count(inflate.total_out(), before.1)).unwrap_or_default();
+            if !inflated.is_empty() {
+                sink(inflated)?;
+                self.history.push(inflated);
+            }
+            match status.map_err(|_| ProtocolError::InflateFailed)? {
+                Status::StreamEnd => {
+                    self.position = Position::BehindFinalBlock;
+                    return Ok(taken);
+                }
+                // With room to spare, all is out that could be.
+                Status::Ok | Status::BufError => {
+                    if inflated.len() < CHUNK_BYTES {
+                        return if taken == input.len() || flush == InflateFlush::Block {
+                            Ok(taken)
+                        } else {
+                            Err(ProtocolError::InflateFailed)
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
