@@ -42,7 +42,7 @@ flow
 end;
 deploy flow main;
 """
-COMPRESSION = ''
+COMPRESSION = ', "options": {"compression": {"deflate": {}}}'
 # The suite counts connections: a second one for the same case would be taken for its result.
 NEVER_AGAIN = ',\n    reconnect = {"retry": {"interval_ms": 36000000, "randomized": false}}'
 

@@ -129,6 +129,9 @@ pub struct ProtocolError(pub String);
 #[error("{0}")]
 pub struct Unsendable(pub String);
 
+/// The largest number that [`Protocol::shares_frames`] may give.
+pub const MAX_FRAMES_KIND: u8 = 15;
+
 /// The sans-IO side of a connection: knows frames, not sockets and timers.
 ///
 /// # Time
@@ -166,10 +169,19 @@ pub trait Protocol: Send {
         self.write(chunk, binary, out).map(|()| false)
     }
 
-    /// `true` while what [`Protocol::write`] appends depends on its arguments and on nothing else, and is the same for all
-    /// connections of the connector of which this is true: then one of them writes a chunk that all are sent.
-    fn shares_frames(&self) -> bool {
-        false
+    /// As [`Protocol::write_head`], but without compression.
+    ///
+    /// # Errors
+    /// As for [`Protocol::write`].
+    fn write_plain(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<bool, Unsendable> {
+        self.write_head(chunk, binary, out)
+    }
+
+    /// A number up to [`MAX_FRAMES_KIND`] while what [`Protocol::write`] appends depends on its arguments and on nothing
+    /// else, and any connection of the connector that gives the same number could be sent it: then one of them writes a
+    /// chunk that all are sent.
+    fn shares_frames(&self) -> Option<u8> {
+        None
     }
 
     /// Appends what the peer has to be told last, behind a read that gave [`Flow::Closed`] or failed. Called at most once;
@@ -219,5 +231,10 @@ pub trait Protocol: Send {
     /// Gives back what large reads took: nothing more is there to be read right now. Called often.
     fn rest(&mut self) {
         // Most protocols hold nothing between messages.
+    }
+
+    /// Gives back what the next message can make anew, at a cost: nothing was read or written for a while.
+    fn idle(&mut self) {
+        // Most protocols hold nothing that is worth it.
     }
 }

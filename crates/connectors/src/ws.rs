@@ -1,6 +1,7 @@
 //! WebSockets (`spec/websocket.md`): what server and client have in common.
 
 pub(crate) mod client;
+mod compression;
 mod fields;
 mod options;
 mod pace;
@@ -10,6 +11,7 @@ pub(crate) mod server;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tremor_connector::config::{ConfigError, Reader};
 use tremor_value::{Record, Value};
+use tremor_ws::Extension;
 
 /// Bytes of a handshake that are read at once.
 const HANDSHAKE_READ_BYTES: usize = 1024;
@@ -54,6 +56,11 @@ fn peer_record(address: &tremor_connector::duplex::Address) -> Record {
         ("host", Value::from(address.host.as_str())),
         ("port", Value::from(u64::from(address.port))),
     ])
+}
+
+/// `extensions` of a connection that has agreed on any, written as in a handshake.
+fn extensions_list(agreed: Option<&Extension>) -> Option<Value> {
+    agreed.map(|extension| Value::from(vec![Value::from(extension.to_string())]))
 }
 
 /// Headers of a configuration: a list repeats its header.

@@ -26,8 +26,8 @@ struct Loose {
     /// Number of the message.
     message: usize,
     len: usize,
-    /// It is the frame that is shared with other connections, not the payload alone.
-    is_frame: bool,
+    /// It is the frame of this kind that is shared with other connections, not the payload alone.
+    frame: Option<u8>,
 }
 
 impl Framed {
@@ -51,16 +51,16 @@ impl Framed {
 
     /// Appends the payload of a message, `len` bytes, without its bytes.
     pub(super) fn push_loose(&mut self, message: usize, len: usize) {
-        self.push(message, len, false);
+        self.push(message, len, None);
     }
 
-    /// Appends the frame of a message, `len` bytes, that it shares with other connections; without its bytes.
-    pub(super) fn push_loose_frame(&mut self, message: usize, len: usize) {
-        self.push(message, len, true);
+    /// Appends the frame of a message, `len` bytes, that it shares with other connections of this kind; without its bytes.
+    pub(super) fn push_loose_frame(&mut self, (message, kind): (usize, u8), len: usize) {
+        self.push(message, len, Some(kind));
     }
 
-    fn push(&mut self, message: usize, len: usize, is_frame: bool) {
-        self.loose.push(Loose { before: self.bytes.len(), message, len, is_frame });
+    fn push(&mut self, message: usize, len: usize, frame: Option<u8>) {
+        self.loose.push(Loose { before: self.bytes.len(), message, len, frame });
         self.loose_bytes += len;
     }
 
@@ -72,9 +72,9 @@ impl Framed {
             if self.written < start + loose.len {
                 let framed =
                     self.bytes.get(self.written.saturating_sub(passed).min(loose.before)..loose.before);
-                let payload = messages.iter().nth(loose.message).and_then(|message| match loose.is_frame {
-                    true => message.shared.and_then(|shared| shared.framed()),
-                    false => Some(message.payload),
+                let payload = messages.iter().nth(loose.message).and_then(|message| match loose.frame {
+                    Some(kind) => message.shared.and_then(|shared| shared.framed(kind)),
+                    None => Some(message.payload),
                 });
                 let rest = payload.and_then(|payload| payload.get(self.written.saturating_sub(start)..));
                 return [framed, rest].map(|slice| IoSlice::new(slice.unwrap_or_default()));

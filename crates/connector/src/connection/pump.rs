@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Intake,
-    duplex::{Closed, Cut, Ending, Flow, Limits, Protocol, ProtocolError, Stream},
+    duplex::{Closed, Cut, Ending, Flow, Limits, MAX_FRAMES_KIND, Protocol, ProtocolError, Stream},
     outbox::{Answers, Message, Messages, Outbox, Shared},
     quota::{Quota, more_before},
     task::TARGET,
@@ -274,6 +274,7 @@ impl Pump {
     /// Gives back memory that an idle connection does not need.
     pub(super) fn rest(&mut self) {
         self.protocol.rest();
+        self.protocol.idle();
         if self.framed.is_empty() && self.settled == self.ends.len() {
             self.framed = Framed::default();
             self.ends = Vec::new();
@@ -307,9 +308,9 @@ impl Pump {
         if self.keeps_time {
             self.protocol.wrote(Instant::now().into_std());
         }
-        let shares_frames = self.protocol.shares_frames();
+        let shares_frames = self.protocol.shares_frames().filter(|kind| *kind <= MAX_FRAMES_KIND);
         for (number, message) in self.messages.iter().enumerate() {
-            let error = match message.shared.filter(|_| shares_frames) {
+            let error = match message.shared.zip(shares_frames) {
                 Some(shared) => share(shared, number, message, self.protocol.as_mut(), &mut self.framed),
                 None => frame(number, message, self.protocol.as_mut(), &mut self.framed),
             };
@@ -459,15 +460,15 @@ fn frame(
 
 /// The same for a message that other connections are sent, too: the first of them has framed it for all.
 fn share(
-    shared: &Shared,
+    (shared, kind): (&Arc<Shared>, u8),
     number: usize,
     message: Message<'_>,
     protocol: &mut dyn Protocol,
     framed: &mut Framed,
 ) -> Option<String> {
-    match shared.frame(|out| protocol.write(message.payload, message.binary, out)) {
+    match shared.frame(kind, |out| protocol.write(message.payload, message.binary, out)) {
         Ok(frame) if frame.len() < LOOSE_BYTES => framed.bytes().extend_from_slice(frame),
-        Ok(frame) => framed.push_loose_frame(number, frame.len()),
+        Ok(frame) => framed.push_loose_frame((number, kind), frame.len()),
         Err(cause) => return Some(cause.to_owned()),
     }
     None

@@ -1,7 +1,7 @@
 //! `ws_client`: holds one WebSocket connection (`spec/connectors.md` 3.2).
 
 use super::{
-    Metadata, fields, header_list,
+    Metadata, extensions_list, fields, header_list,
     options::{Settings, Wire, open_handshake},
     pace::HeartbeatOptions,
     peer_record,
@@ -22,7 +22,9 @@ use tremor_connector::{
 };
 use tremor_event::OriginUri;
 use tremor_value::{Record, Value};
-use tremor_ws::{ClientError, ClientHandshake, ClientRequest, ExtraHeaders, Role, host_header};
+use tremor_ws::{
+    ClientError, ClientHandshake, ClientRequest, DeflateOptions, ExtraHeaders, Response, Role, host_header,
+};
 
 /// How long resolving the name and connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -73,7 +75,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         origin: settings.optional("origin")?,
         protocols: settings.or("subprotocols", OneOrMany(Vec::new()))?.0,
         require_protocol: settings.or("require_websocket_subprotocol", false)?,
-        extensions: Vec::new(),
+        extensions: wire.deflate.iter().map(DeflateOptions::offer).collect(),
     };
     let stable_after = Duration::from_millis(settings.or("stable_after", 10_000)?);
     // What a request cannot hold is a mistake of the configuration, so it is found now.
@@ -162,8 +164,16 @@ impl Client {
             ("peer", peer_record(&address).into()),
             ("conn", Value::from(address.conn)),
         ]);
-        if let Some(protocol) = response {
+        if let Some(protocol) = response.protocol {
             of_connection.insert("protocol", protocol);
+        }
+        let deflate = match &self.wire.deflate {
+            Some(options) => options.agree(&response.extensions),
+            None => Ok(None),
+        };
+        let deflate = deflate.map_err(|error| ConnectError::Failed(error.to_string()))?;
+        if let Some(extensions) = extensions_list(response.extensions.first()) {
+            of_connection.insert("extensions", extensions);
         }
         let metadata = Metadata::new(SPEC.name, of_connection);
         let origin = OriginUri {
@@ -173,6 +183,7 @@ impl Client {
         };
         let meta = metadata.text();
         let protocol = WebSocket::new(Role::Client, &self.wire, metadata, ())
+            .deflate(deflate.as_ref())
             .beating(&self.wire.pace, self.heartbeat.clone());
         Ok(Duplex {
             stream,
@@ -186,12 +197,12 @@ impl Client {
         })
     }
 
-    /// Does the opening handshake; gives the subprotocol.
+    /// Does the opening handshake; gives what the server agreed to.
     async fn shake_hands(
         &self,
         stream: &mut Box<dyn Stream>,
         input: &mut BytesMut,
-    ) -> Result<Option<String>, ConnectError> {
+    ) -> Result<Response, ConnectError> {
         // A server that speaks TLS 1.3 may refuse our certificate only now.
         let io_error = |error: io::Error| ConnectError::Failed(explain(&error));
         let mut handshake = ClientHandshake::new(self.request.clone())
@@ -200,7 +211,7 @@ impl Client {
         stream.flush().await.map_err(io_error)?;
         loop {
             match handshake.advance(input) {
-                Ok(Some(response)) => return Ok(response.protocol),
+                Ok(Some(response)) => return Ok(response),
                 Ok(None) => {}
                 Err(error) => return Err(refused(&error)),
             }

@@ -1,6 +1,6 @@
 //! Settings that may stand in `config` or in `config.options` (`spec/websocket.md` 19).
 
-use super::pace::PaceOptions;
+use super::{compression, pace::PaceOptions};
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 use tremor_connector::{
     Environment, SendQueue, WhenFull,
@@ -8,7 +8,7 @@ use tremor_connector::{
     duplex,
     socket::{SocketKind, SocketOptions},
 };
-use tremor_ws::{Accepted, Limits, Options};
+use tremor_ws::{Accepted, DeflateOptions, Limits, Options};
 
 /// Reads keys that have two places.
 pub(super) struct Settings<'a> {
@@ -215,12 +215,15 @@ pub(super) struct Wire {
     pub(super) options: Options,
     pub(super) times: duplex::Limits,
     pub(super) pace: PaceOptions,
+    /// What is wanted of compression, if it is.
+    pub(super) deflate: Option<DeflateOptions>,
 }
 
 impl Default for Wire {
     fn default() -> Self {
         let times = duplex::Limits::default();
-        Self { limits: Limits::default(), options: Options::default(), times, pace: PaceOptions::default() }
+        let pace = PaceOptions::default();
+        Self { limits: Limits::default(), options: Options::default(), times, pace, deflate: None }
     }
 }
 
@@ -230,7 +233,7 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 impl Wire {
     /// What `settings` say, and `defaults` where they say nothing.
     pub(super) fn read(settings: &mut Settings<'_>, defaults: &Self) -> Result<Self, ConfigError> {
-        let Self { limits, options, times, pace } = *defaults;
+        let Self { limits, options, times, pace, deflate } = *defaults;
         let limits = Limits {
             max_frame_bytes: settings.or("max_frame_size", limits.max_frame_bytes)?,
             max_message_bytes: settings.or("max_message_size", limits.max_message_bytes)?,
@@ -251,7 +254,8 @@ impl Wire {
             ..times
         };
         let pace = PaceOptions::read(settings, &pace)?;
-        Ok(Self { limits, options, times, pace })
+        let deflate = compression::read(settings, deflate)?;
+        Ok(Self { limits, options, times, pace, deflate })
     }
 }
 

@@ -11,15 +11,17 @@ use tremor_connector::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Protocol, ProtocolError, Unsendable},
 };
-use tremor_ws::{CloseAnswer, CloseTimeouts, Closing, Decoder, Encoder, End, Incoming, Options, Role};
+use tremor_ws::{
+    CloseAnswer, CloseTimeouts, Closing, Decoder, Deflate, Encoder, End, Incoming, Options, Role,
+};
 
 /// One connection's frames and close handshake.
 pub(super) struct WebSocket<Slot> {
     role: Role,
     decoder: Decoder,
     encoder: Encoder,
-    /// Masks differ from frame to frame.
-    masks: bool,
+    /// What connections of the same kind have in common as far as frames go; `None` if each has its own.
+    frames: Option<u8>,
     /// The connection lives by the clock, so it has a `pace`.
     keeps_time: bool,
     /// Pings and pongs that may come in a second; 0 is any number.
@@ -49,7 +51,7 @@ impl<Slot> WebSocket<Slot> {
         let pace = (!wire.pace.is_off()).then(|| Box::new(Pace::new(&wire.pace, None)));
         Self {
             role,
-            masks,
+            frames: (!masks).then_some(0),
             keeps_time: pace.is_some(),
             max_control_rate: wire.pace.max_control_rate,
             pace,
@@ -79,6 +81,18 @@ impl<Slot> WebSocket<Slot> {
         match NonZeroU64::new(self.max_control_rate.into()) {
             Some(max) => self.pace.get_or_insert_default().controls(count.into(), max),
             None => Ok(()),
+        }
+    }
+
+    /// The same with compression, if that was agreed on.
+    pub(super) fn deflate(self, agreed: Option<&Deflate>) -> Self {
+        let Some(deflate) = agreed else { return self };
+        let frames = self.frames.and_then(|_| deflate.shared_window_bits());
+        Self {
+            decoder: self.decoder.deflate(deflate),
+            encoder: self.encoder.deflate(deflate),
+            frames,
+            ..self
         }
     }
 
@@ -151,8 +165,12 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         self.encoder.message_head(chunk, binary, out).map_err(|error| Unsendable(error.to_string()))
     }
 
-    fn shares_frames(&self) -> bool {
-        !self.masks && !self.encoder.is_closed()
+    fn write_plain(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<bool, Unsendable> {
+        self.encoder.plain_message_head(chunk, binary, out).map_err(|error| Unsendable(error.to_string()))
+    }
+
+    fn shares_frames(&self) -> Option<u8> {
+        self.frames.filter(|_| !self.encoder.is_closed())
     }
 
     fn take_leave(&mut self, out: &mut Vec<u8>) {
@@ -220,6 +238,12 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 
     fn rest(&mut self) {
         self.incoming = Vec::new();
+        self.encoder.rest();
+    }
+
+    fn idle(&mut self) {
+        self.decoder.idle();
+        self.encoder.idle();
     }
 }
 
@@ -261,13 +285,13 @@ mod tests {
         let plain = || protocol(Role::Server, Options::default());
         let (mut one, mut other) = (plain(), plain());
         framed(&mut other);
-        assert!(one.shares_frames() && framed(&mut one) == framed(&mut other));
+        assert!(one.shares_frames() == Some(0) && framed(&mut one) == framed(&mut other));
         one.end(Ending::GoingAway, &mut Vec::new());
-        assert!(!one.shares_frames() && one.write(b"text", false, &mut Vec::new()).is_err());
+        assert!(one.shares_frames().is_none() && one.write(b"text", false, &mut Vec::new()).is_err());
 
         let masks = Options { mask_server_frames: true, ..Options::default() };
         let (mut one, mut other) = (protocol(Role::Server, masks), protocol(Role::Server, masks));
-        assert!(!one.shares_frames() && framed(&mut one) != framed(&mut other));
-        assert!(!protocol(Role::Client, Options::default()).shares_frames());
+        assert!(one.shares_frames().is_none() && framed(&mut one) != framed(&mut other));
+        assert!(protocol(Role::Client, Options::default()).shares_frames().is_none());
     }
 }

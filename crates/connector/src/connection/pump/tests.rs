@@ -28,8 +28,8 @@ impl Protocol for Numbered {
         Ok(())
     }
 
-    fn shares_frames(&self) -> bool {
-        self.shares
+    fn shares_frames(&self) -> Option<u8> {
+        self.shares.then_some(0)
     }
 
     fn end(&mut self, _: Ending, _: &mut Vec<u8>) -> bool {

@@ -1,14 +1,14 @@
 //! What the events of a connection tell of its handshake (`spec/websocket.md` 15).
 
 use super::{SPEC, routing::Chosen};
-use crate::ws::{Metadata, options::Settings, peer_record};
+use crate::ws::{Metadata, extensions_list, options::Settings, peer_record};
 use tremor_connector::{
     config::{ConfigError, Entry},
     duplex::Address,
     tls::PeerCertificate,
 };
 use tremor_value::{Record, Str, Value};
-use tremor_ws::{Headers, Request, query_pairs};
+use tremor_ws::{Extension, Headers, Request, query_pairs};
 
 /// `expose_headers`: which headers of a request are told.
 pub(super) enum Exposed {
@@ -80,6 +80,8 @@ pub(super) struct Reached<'a> {
     pub(super) address: &'a Address,
     pub(super) is_encrypted: bool,
     pub(super) certificate: Option<&'a PeerCertificate>,
+    /// What was agreed on compression.
+    pub(super) extension: Option<&'a Extension>,
 }
 
 /// The metadata of a connection; what does not change between its messages is made here, once.
@@ -118,6 +120,9 @@ pub(super) fn metadata(
     }
     if let Some(protocol) = chosen.protocol {
         shown.insert("protocol", protocol);
+    }
+    if let Some(extensions) = extensions_list(reached.extension) {
+        shown.insert("extensions", extensions);
     }
     if let Some(certificate) = reached.certificate {
         shown.insert("tls_peer", certificate.to_value());

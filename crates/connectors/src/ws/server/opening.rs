@@ -20,7 +20,7 @@ use tremor_connector::{
     tls::{PeerCertificate, explain},
 };
 use tremor_event::OriginUri;
-use tremor_ws::{Accept, Head, Reject, Request, Role, ServerHandshake, accept};
+use tremor_ws::{Accept, Deflate, Extension, Head, Reject, Request, Role, ServerHandshake, accept};
 
 impl Shared {
     /// Everything from the accepted socket to the 101, under one deadline (`spec/websocket.md` 3.1). `peer` becomes the
@@ -90,27 +90,38 @@ impl Shared {
             Some(Err(reject)) => return Err(self.refuse(stream, &reject).await),
             None => return Err(self.refuse(stream, &Reject::timeout()).await),
         };
-        let agreed =
-            Accept { protocol: chosen.protocol, headers: Some(&self.answers.headers), ..Accept::default() };
+        let wanted = chosen.way.wire.deflate;
+        let (extension, deflate) = wanted.and_then(|wanted| wanted.answer(&request.extensions)).unzip();
+        let agreed = Accept {
+            protocol: chosen.protocol,
+            extensions: extension.as_slice(),
+            headers: Some(&self.answers.headers),
+        };
         let answer = accept(&request, &agreed).map_err(|error| error.to_string())?;
         let answered = within(deadline, async {
             stream.write_all(&answer).await?;
             stream.flush().await
         });
         answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
-        Ok(self.duplex((stream, input), &request, &chosen, (*peer, certificate.as_ref()), (slot, place)))
+        let agreed = Compressing { extension, deflate };
+        Ok(self.duplex((stream, input), &request, (&chosen, &agreed), (*peer, certificate.as_ref()), (slot, place)))
     }
 
     fn duplex(
         &self,
         (stream, input): (Box<dyn Stream>, BytesMut),
         request: &Request,
-        chosen: &Chosen<'_>,
+        (chosen, agreed): (&Chosen<'_>, &Compressing),
         (peer, certificate): (SocketAddr, Option<&PeerCertificate>),
         slot: Slot,
     ) -> Duplex {
         let address = self.environment.address(peer);
-        let reached = Reached { address: &address, is_encrypted: self.tls.is_some(), certificate };
+        let reached = Reached {
+            address: &address,
+            is_encrypted: self.tls.is_some(),
+            certificate,
+            extension: agreed.extension.as_ref(),
+        };
         let metadata = metadata(request, chosen, &reached, &self.exposed);
         let origin = self.origin(address.host.clone(), address.port);
         let Way { exit, wire, .. } = chosen.way;
@@ -118,7 +129,9 @@ impl Shared {
             stream,
             input,
             meta: metadata.text(),
-            protocol: Box::new(WebSocket::new(Role::Server, wire, metadata, slot)),
+            protocol: Box::new(
+                WebSocket::new(Role::Server, wire, metadata, slot).deflate(agreed.deflate.as_ref()),
+            ),
             origin: Arc::new(origin),
             exit: exit.clone(),
             address,
@@ -136,6 +149,12 @@ impl Shared {
             ..OriginUri::new("tremor-ws-server", host)
         }
     }
+}
+
+/// What was agreed on compression, as it is written and what it means.
+struct Compressing {
+    extension: Option<Extension>,
+    deflate: Option<Deflate>,
 }
 
 /// Why there is no request.

@@ -1,0 +1,51 @@
+//! `compression` (`spec/websocket.md` 10.1).
+
+use super::options::Settings;
+use tremor_connector::config::{ConfigError, Reader};
+use tremor_ws::DeflateOptions;
+
+/// The largest window in bits, and what is said where no limit is.
+const MAX_WINDOW_BITS: u8 = 15;
+
+/// What is wanted of compression: `defaults` where `settings` say nothing of it, `None` for none.
+pub(super) fn read(
+    settings: &mut Settings<'_>,
+    defaults: Option<DeflateOptions>,
+) -> Result<Option<DeflateOptions>, ConfigError> {
+    let Some(mut methods) = settings.optional::<Reader<'_>>("compression")? else { return Ok(defaults) };
+    let options = match methods.record("deflate")? {
+        Some(reader) => Some(deflate(settings, reader)?),
+        None => None,
+    };
+    methods.finish()?;
+    Ok(options)
+}
+
+fn deflate(settings: &Settings<'_>, mut reader: Reader<'_>) -> Result<DeflateOptions, ConfigError> {
+    let defaults = DeflateOptions::default();
+    let options = DeflateOptions {
+        request_no_context_takeover: reader
+            .or("request_no_context_takeover", defaults.request_no_context_takeover)?,
+        request_max_window_bits: window_bits(&mut reader, "request_max_window_bits")?,
+        no_context_takeover: reader.or("no_context_takeover", defaults.no_context_takeover)?,
+        max_window_bits: window_bits(&mut reader, "max_window_bits")?,
+        memory_level: reader.or_in("memory_level", defaults.memory_level, 1..=9)?,
+        level: reader.or_in("level", defaults.level, 0..=9)?,
+        min_bytes: reader.or("min_size", defaults.min_bytes)?,
+        max_inflated_bytes: reader.or("max_inflated_size", defaults.max_inflated_bytes)?,
+    };
+    reader.finish()?;
+    if options.max_window_bits == 8 {
+        settings.warn("`max_window_bits` is 8, which cannot be kept to when compressing; 9 is used");
+    }
+    Ok(options)
+}
+
+/// 8 to 15, where 0 stands for the largest.
+fn window_bits(reader: &mut Reader<'_>, key: &'static str) -> Result<u8, ConfigError> {
+    match reader.or_in(key, MAX_WINDOW_BITS, 0..=MAX_WINDOW_BITS)? {
+        0 => Ok(MAX_WINDOW_BITS),
+        1..8 => Err(reader.invalid(key, "is not 8 to 15, or 0 for no limit")),
+        bits => Ok(bits),
+    }
+}
