@@ -251,6 +251,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 mod tests {
     use super::*;
     use tremor_value::Record;
+    use tremor_ws::{DeflateOptions, Limits};
 
     fn protocol(role: Role, options: Options) -> WebSocket<()> {
         let wire = Wire { options, ..Wire::default() };
@@ -293,5 +294,41 @@ mod tests {
         let (mut one, mut other) = (protocol(Role::Server, masks), protocol(Role::Server, masks));
         assert!(one.shares_frames().is_none() && framed(&mut one) != framed(&mut other));
         assert!(protocol(Role::Client, Options::default()).shares_frames().is_none());
+    }
+
+    #[test]
+    fn connections_that_compress_share_frames_if_their_messages_stand_for_themselves() {
+        let compressing = |role, no_context_takeover, max_window_bits| {
+            let options = DeflateOptions { no_context_takeover, max_window_bits, ..Default::default() };
+            let (_, deflate) = options.answer(&[DeflateOptions::default().offer()]).unwrap();
+            protocol(role, Options::default()).deflate(Some(&deflate))
+        };
+        assert_eq!(compressing(Role::Server, false, 15).shares_frames(), None);
+        assert_eq!(compressing(Role::Client, true, 15).shares_frames(), None);
+        let (mut one, mut other) = (compressing(Role::Server, true, 15), compressing(Role::Server, true, 15));
+        framed(&mut other);
+        assert!(one.shares_frames() == Some(15) && framed(&mut one) == framed(&mut other));
+        assert_eq!(compressing(Role::Server, true, 9).shares_frames(), Some(9));
+    }
+
+    #[test]
+    fn a_plain_message_goes_past_the_window() {
+        let (_, deflate) = DeflateOptions::default().answer(&[DeflateOptions::default().offer()]).unwrap();
+        let mut server = protocol(Role::Server, Options::default()).deflate(Some(&deflate));
+        let mut out = Vec::new();
+        assert!(server.write_plain(b"text", false, &mut out).unwrap(), "only a head was written");
+        out.extend_from_slice(b"text");
+        server.write(b"text", false, &mut out).unwrap();
+        server.idle();
+        server.rest();
+        server.write(b"text", false, &mut out).unwrap();
+        assert_eq!((out.get(..2), out.get(2)), (Some(&b"\x81\x04"[..]), Some(&0xc1)));
+        let client = Decoder::new(Role::Client, Limits::default(), Options::default());
+        let mut events = Vec::new();
+        let (answer, _) = DeflateOptions::default().answer(&[DeflateOptions::default().offer()]).unwrap();
+        let agreed = DeflateOptions::default().agree(&[answer]).unwrap().unwrap();
+        client.deflate(&agreed).decode(&mut BytesMut::from(&out[..]), &mut events).unwrap();
+        let text = Incoming::Message { payload: (&b"text"[..]).into(), binary: false, frames: 1 };
+        assert_eq!(events, [text.clone(), text.clone(), text]);
     }
 }

@@ -1,6 +1,7 @@
 //! `ws_server` and `ws_client` against peers that were written by others.
 
 mod client;
+mod compression;
 mod control;
 mod listener;
 mod opening;

@@ -156,6 +156,28 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
         ),
         (server(r#", "tls": {"cert": "a"}"#), "config.tls.key: missing"),
         (client(r#", "headers": {"Upgrade": "x"}"#), "config.headers: "),
+        (server(r#", "compression": true"#), "config.compression: expected record"),
+        (server(r#", "compression": {"gzip": {}}"#), "config.compression.gzip: unknown key"),
+        (
+            client(r#", "options": {"compression": {"deflate": {"window_bits": 9}}}"#),
+            "config.options.compression.deflate.window_bits: unknown key",
+        ),
+        (
+            server(r#", "compression": {"deflate": {"max_window_bits": 7}}"#),
+            "config.compression.deflate.max_window_bits: is not 8 to 15",
+        ),
+        (
+            server(r#", "compression": {"deflate": {"request_max_window_bits": 16}}"#),
+            "config.compression.deflate.request_max_window_bits: must be between 0 and 15",
+        ),
+        (
+            client(r#", "compression": {"deflate": {"memory_level": 0}}"#),
+            "config.compression.deflate.memory_level: must be between 1 and 9",
+        ),
+        (
+            client(r#", "compression": {"deflate": {"level": 10}}"#),
+            "config.compression.deflate.level: must be between 0 and 9",
+        ),
     ] {
         let refused = Subject::new(&definition, Linked::Fully).err().map(|error| error.message);
         let refused = refused.unwrap_or_else(|| panic!("not refused: {expected}"));
