@@ -35,6 +35,7 @@ mod pattern;
 mod random;
 mod rate;
 mod route;
+pub mod testing;
 mod utf8;
 
 pub use closing::{

@@ -322,7 +322,7 @@ mod tests {
         server.idle();
         server.rest();
         server.write(b"text", false, &mut out).unwrap();
-        assert_eq!((out.get(..2), out.get(2)), (Some(&b"\x81\x04"[..]), Some(&0xc1)));
+        assert_eq!((out.get(..6), out.get(6)), (Some(&b"\x81\x04text"[..]), Some(&0xc1)));
         let client = Decoder::new(Role::Client, Limits::default(), Options::default());
         let mut events = Vec::new();
         let (answer, _) = DeflateOptions::default().answer(&[DeflateOptions::default().offer()]).unwrap();

@@ -13,6 +13,7 @@
 
 mod client;
 mod closing;
+mod corpus;
 mod deflate;
 mod framing;
 mod peer;

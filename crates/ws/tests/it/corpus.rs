@@ -1,0 +1,52 @@
+//! What the fuzzer begins with, and its properties on generated input.
+
+use proptest::prelude::*;
+use std::{fs, path::Path};
+use tremor_ws::testing::{extensions_agree, inflating_agrees};
+
+/// The files in `fuzz/seeds/<target>`.
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
+    let files = fs::read_dir(folder).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+    let files: Vec<_> = files.collect();
+    assert!(files.len() > 4, "{target} has too few files");
+    files
+}
+
+#[test]
+fn compressed_messages_of_the_corpus() {
+    for data in corpus("deflate") {
+        inflating_agrees(&data);
+        for at in 0..data.len() {
+            let mut broken = data.clone();
+            broken[at] ^= 1 << (at % 8);
+            inflating_agrees(&broken);
+        }
+    }
+}
+
+#[test]
+fn offers_of_the_corpus() {
+    for value in corpus("extensions") {
+        for end in 0..=value.len() {
+            extensions_agree(&value[..end]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn compressed_messages_of_any_bytes(data in prop::collection::vec(any::<u8>(), 0..200)) {
+        inflating_agrees(&data);
+    }
+
+    #[test]
+    fn offers_of_any_pieces(pieces in prop::collection::vec(prop::sample::select(vec![
+        "permessage-deflate", "; ", ", ", "server_max_window_bits", "client_max_window_bits", "=", "9", "15", "8", "\"",
+        "\\", "server_no_context_takeover", "client_no_context_takeover", "x", " ", "é",
+    ]), 0..16)) {
+        extensions_agree(pieces.concat().as_bytes());
+    }
+}
