@@ -104,7 +104,13 @@ impl Shared {
         });
         answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
         let agreed = Compressing { extension, deflate };
-        Ok(self.duplex((stream, input), &request, (&chosen, &agreed), (*peer, certificate.as_ref()), (slot, place)))
+        Ok(self.duplex(
+            (stream, input),
+            &request,
+            (&chosen, &agreed),
+            (*peer, certificate.as_ref()),
+            (slot, place),
+        ))
     }
 
     fn duplex(
