@@ -142,7 +142,7 @@ pub const MAX_FRAMES_KIND: u8 = 15;
 /// be read, unless there always is something to read.
 pub trait Protocol: Send {
     /// Takes all complete frames out of `input` into `intake`; what has to be answered at once is
-    /// appended to `reply`. The answer to a goodbye is not: [`Protocol::take_leave`] gives it when what came before it has
+    /// appended to `reply`, and may go out in front of messages that [`Protocol::write`] has seen before. The answer to a goodbye is not: [`Protocol::take_leave`] gives it when what came before it has
     /// been answered.
     ///
     /// # Errors

@@ -18,7 +18,8 @@ use crate::{
 use bytes::BytesMut;
 use std::{
     future::poll_fn,
-    io, mem,
+    io::{self, IoSlice},
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -53,6 +54,9 @@ pub(super) struct Pump {
     /// Why a message of the element at hand could not be sent.
     element_error: Option<String>,
     framed: Framed,
+    /// Answers of the protocol that go out between two messages of `framed`, as soon as the one under way is written.
+    /// `None` while there are none.
+    urgent: Option<Box<Urgent>>,
     reply_bytes: usize,
     /// Runs while a write waits: how long it may.
     stall: Option<Pin<Box<Sleep>>>,
@@ -73,6 +77,13 @@ struct Rare {
     alias: Arc<str>,
     limits: Limits,
     failures: Quota,
+}
+
+/// What does not wait until all messages at hand are written.
+#[derive(Default)]
+struct Urgent {
+    bytes: Vec<u8>,
+    written: usize,
 }
 
 struct End {
@@ -102,6 +113,7 @@ impl Pump {
             settled: 0,
             element_error: None,
             framed: Framed::default(),
+            urgent: None,
             reply_bytes: 0,
             stall: None,
             sent: (0, 0),
@@ -123,8 +135,17 @@ impl Pump {
         self.sent
     }
 
-    /// Lets the protocol read; its replies go out behind what is being written.
+    /// Lets the protocol read; its replies go out behind the message that is being written.
     pub(super) fn read(&mut self, input: &mut BytesMut, intake: &mut Intake) -> Result<Flow, ProtocolError> {
+        if self.ends.last().is_some_and(|last| last.at > self.framed.written()) {
+            let mut replies = Vec::new();
+            let flow = self.protocol.read(input, intake, &mut replies);
+            if !replies.is_empty() {
+                self.reply_bytes += replies.len();
+                self.urgent.get_or_insert_default().bytes.append(&mut replies);
+            }
+            return flow;
+        }
         let before = self.framed.len();
         let flow = self.protocol.read(input, intake, self.framed.bytes());
         self.reply_bytes += self.framed.len() - before;
@@ -225,6 +246,7 @@ impl Pump {
         if answers {
             self.take_messages();
         }
+        self.queue_urgent();
         self.protocol.take_leave(self.framed.bytes());
         let _broken_or_not = self.write_framed(stream).await.is_err();
     }
@@ -234,6 +256,7 @@ impl Pump {
     pub(super) async fn finish_with_goodbye(&mut self, ending: Ending, stream: &mut Box<dyn Stream>) -> bool {
         self.finish(stream).await;
         self.has_left = true;
+        self.queue_urgent();
         let expects_answer = self.protocol.end(ending, self.framed.bytes());
         self.write_framed(stream).await.is_ok() && expects_answer
     }
@@ -242,6 +265,7 @@ impl Pump {
     /// read, and the goodbye.
     pub(super) fn give_up(&mut self) {
         self.drop_unbegun();
+        self.queue_urgent();
         self.protocol.end(Ending::SlowConsumer, self.framed.bytes());
     }
 
@@ -344,11 +368,21 @@ impl Pump {
         cx: &mut Context<'_>,
         stream: &mut Box<dyn Stream>,
     ) -> Poll<Result<(), Ended>> {
-        while self.framed.written() < self.framed.len() {
+        loop {
+            if self.urgent.is_some() && self.is_between_messages() {
+                ready!(self.poll_write_urgent(cx, stream))?;
+                continue;
+            }
+            if self.framed.written() >= self.framed.len() {
+                break;
+            }
+            let most = if self.urgent.is_some() { self.left_of_message() } else { usize::MAX };
             let stream = Pin::new(&mut *stream);
             let wrote = match self.framed.next(&self.messages) {
-                [framed, payload] if payload.is_empty() => stream.poll_write(cx, &framed),
-                slices => stream.poll_write_vectored(cx, &slices),
+                [framed, payload] if payload.is_empty() || framed.len() >= most => {
+                    stream.poll_write(cx, framed.get(..most).unwrap_or(&framed))
+                }
+                slices => stream.poll_write_vectored(cx, &clipped(&slices, most)),
             };
             match wrote {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(broken(&io::ErrorKind::WriteZero.into()))),
@@ -377,6 +411,52 @@ impl Pump {
             self.forget_messages();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes what goes between two messages.
+    fn poll_write_urgent(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Box<dyn Stream>,
+    ) -> Poll<Result<(), Ended>> {
+        while let Some(urgent) = &mut self.urgent {
+            let rest = urgent.bytes.get(urgent.written..).unwrap_or_default();
+            if rest.is_empty() {
+                self.urgent = None;
+                break;
+            }
+            match Pin::new(&mut *stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(broken(&io::ErrorKind::WriteZero.into()))),
+                Poll::Ready(Ok(count)) => urgent.written += count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error))),
+                Poll::Pending => return self.poll_stalled(cx),
+            }
+            self.stall = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// No message is begun and not written to its end.
+    fn is_between_messages(&self) -> bool {
+        let written = self.framed.written();
+        written == 0
+            || written >= self.framed.len()
+            || self.ends.binary_search_by_key(&written, |end| end.at).is_ok()
+    }
+
+    /// Bytes of the message that is being written.
+    fn left_of_message(&self) -> usize {
+        let written = self.framed.written();
+        let next = self.ends.partition_point(|end| end.at <= written);
+        self.ends.get(next).map_or(self.framed.len(), |end| end.at) - written
+    }
+
+    /// Puts what would have gone between two messages behind them: something follows that has to be the last.
+    fn queue_urgent(&mut self) {
+        // What is begun goes out first anyway.
+        if let Some(urgent) = self.urgent.take_if(|urgent| urgent.written == 0) {
+            self.framed.bytes().extend_from_slice(&urgent.bytes);
+        }
     }
 
     /// A write waits; it may not do so for ever.
@@ -472,6 +552,13 @@ fn share(
         Err(cause) => return Some(cause.to_owned()),
     }
     None
+}
+
+/// The first `most` bytes of what is written at once.
+fn clipped<'a>(slices: &'a [IoSlice<'a>; 2], most: usize) -> [IoSlice<'a>; 2] {
+    let [framed, payload] = slices;
+    let left = most.saturating_sub(framed.len());
+    [IoSlice::new(framed.get(..most).unwrap_or(framed)), IoSlice::new(payload.get(..left).unwrap_or(payload))]
 }
 
 /// Writing failed.

@@ -300,6 +300,36 @@ async fn questions_are_answered_between_messages() {
     assert_eq!(subject.next().await, Seen::Event("out", "2".to_owned()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn questions_are_answered_in_front_of_messages_that_wait() {
+    let (attempts, mut peers) = pipes(1, 5);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(100..200).await;
+    let mut peer = peers.remove(0);
+    sleep(Duration::from_millis(1)).await;
+    for round in 0..3 {
+        peer.write_all(b"?\n").await.unwrap();
+        // The connection has read it and waits.
+        sleep(Duration::from_millis(1)).await;
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line| line != "!") {
+            lines.push(line(&mut peer).await);
+        }
+        assert!(lines.len() <= 4, "round {round}: {lines:?}");
+    }
+    // All is still there, whole and in order.
+    let mut next = line(&mut peer).await.parse::<u64>().unwrap();
+    while next < 199 {
+        let line = line(&mut peer).await.parse::<u64>().unwrap();
+        assert_eq!(line, next + 1);
+        next = line;
+    }
+    subject.front_is_done().await;
+    within(subject.handle.drain()).await;
+    assert_eq!(subject.handle.taken().written, 100);
+}
+
 /// A peer that floods us with questions and reads none of the answers costs a bounded amount of memory: at some
 /// point we stop reading.
 #[tokio::test(start_paused = true)]
