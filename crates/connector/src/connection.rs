@@ -3,6 +3,7 @@
 mod buffer;
 mod ending;
 mod framed;
+mod news;
 mod pump;
 mod signals;
 mod time;
@@ -10,7 +11,7 @@ mod time;
 use crate::{
     Handed, Intake, Readiness,
     beacon::Beacon,
-    duplex::{Cut, Duplex, Flow, Stream},
+    duplex::{Cut, Duplex, Ending, Flow, Stream},
     inlet::Inlet,
     outbox::Outbox,
     tls::explain,
@@ -33,7 +34,6 @@ use tokio::{
     task::yield_now,
     time::{Instant, Sleep, sleep},
 };
-use tremor_value::{Record, Value};
 
 /// A connection on which nothing moved for that long gives its spare memory back.
 const REST_AFTER: Duration = Duration::from_secs(1);
@@ -116,6 +116,8 @@ enum Turn {
     Broken(Ended),
     Rest,
     Time,
+    News,
+    End(Ending),
     StopReading,
     Stop,
 }
@@ -179,6 +181,14 @@ impl Connection {
                     Some(ending) => return Box::pin(self.depart(ending)).await,
                     None => None,
                 },
+                Turn::News => {
+                    Box::pin(self.look_at_news()).await;
+                    None
+                }
+                Turn::End(ending) => {
+                    self.obeys_ending();
+                    return Box::pin(self.depart(ending)).await;
+                }
                 Turn::StopReading => {
                     Box::pin(self.end_source(None)).await;
                     self.drains = true;
@@ -220,6 +230,12 @@ impl Connection {
                 Poll::Pending => false,
             };
             self.busy |= wrote;
+            if self.has_news() {
+                return Poll::Ready(Turn::News);
+            }
+            if let Some(ending) = self.ending() {
+                return Poll::Ready(Turn::End(ending));
+            }
             let may_read = self.is_ready() && !self.pump.owes_too_much() && self.pump.may_read();
             if self.reads != may_read {
                 self.reads = may_read;
@@ -336,15 +352,6 @@ impl Connection {
         }
     }
 
-    /// Says on port `control` that the connection is there.
-    async fn tell_opened(&mut self) {
-        let opened = [("kind", Value::from("opened")), ("conn", Value::from(self.conn))];
-        let Self { inlet, pump, stream, signals, .. } = self;
-        let told = inlet.tell(Record::from_iter(opened).into());
-        // A connection that broke meanwhile is found broken again.
-        let _broken_or_not = wait_while_writing(told, pump, stream, signals).await;
-    }
-
     /// Sends on what was taken, as much as is one batch.
     async fn push(&mut self) -> Option<Ended> {
         self.pump.is_awake();
@@ -420,7 +427,8 @@ async fn wait_while_writing(
             broken = ended;
         }
         // Nothing will be taken from our outbox as long as we are here: what waits for room in it would wait for ever.
-        if broken.is_some() && pump.outbox().is_full() { Poll::Ready(broken.take()) } else { Poll::Pending }
+        let takes_no_more = broken.is_some() || pump.ending().is_some();
+        if takes_no_more && pump.outbox().is_full() { Poll::Ready(broken.take()) } else { Poll::Pending }
     })
     .await
 }

@@ -40,12 +40,13 @@ impl Given {
 
 /// What a sink got, and what became of it: elements of events, once per connection they are for.
 ///
-/// At every moment: received = written + failed + those that wait.
+/// At every moment: received = written + failed + dropped + those that wait.
 #[derive(Debug, Default)]
 pub struct SinkCounters {
     received: AtomicU64,
     written: AtomicU64,
     failed: AtomicU64,
+    dropped: AtomicU64,
     /// Somebody waits until nothing waits to be written.
     is_watched: AtomicBool,
     settled: Notify,
@@ -60,6 +61,8 @@ pub struct SinkTotals {
     pub written: u64,
     /// Elements that will never be written.
     pub failed: u64,
+    /// Elements that a full queue left out, as its policy says.
+    pub dropped: u64,
     /// Elements that still wait.
     pub waiting: u64,
 }
@@ -75,6 +78,10 @@ impl SinkCounters {
 
     pub(crate) fn failed(&self, elements: u64) {
         self.settle(&self.failed, elements);
+    }
+
+    pub(crate) fn dropped(&self, elements: u64) {
+        self.settle(&self.dropped, elements);
     }
 
     fn settle(&self, counter: &AtomicU64, elements: u64) {
@@ -105,9 +112,10 @@ impl SinkCounters {
     pub fn totals(&self) -> SinkTotals {
         // In this order no element is ever seen as settled and not as received.
         let (written, failed) = (self.written.load(SeqCst), self.failed.load(SeqCst));
+        let dropped = self.dropped.load(SeqCst);
         let received = self.received.load(SeqCst);
-        let waiting = received.saturating_sub(written).saturating_sub(failed);
-        SinkTotals { received, written, failed, waiting }
+        let waiting = received.saturating_sub(written).saturating_sub(failed).saturating_sub(dropped);
+        SinkTotals { received, written, failed, dropped, waiting }
     }
 }
 
@@ -119,13 +127,18 @@ mod tests {
     #[tokio::test]
     async fn all_is_settled_once_nothing_waits() {
         let counters = SinkCounters::default();
-        counters.received(3);
+        counters.received(4);
         let mut settled = Box::pin(counters.all_settled());
         assert!(settled.as_mut().now_or_never().is_none());
         counters.written(2);
         assert!(settled.as_mut().now_or_never().is_none());
         counters.failed(1);
+        assert!(settled.as_mut().now_or_never().is_none());
+        counters.dropped(1);
         settled.await;
-        assert_eq!(counters.totals(), SinkTotals { received: 3, written: 2, failed: 1, waiting: 0 });
+        assert_eq!(
+            counters.totals(),
+            SinkTotals { received: 4, written: 2, failed: 1, dropped: 1, waiting: 0 }
+        );
     }
 }

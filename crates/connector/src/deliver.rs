@@ -40,6 +40,7 @@ pub struct SinkShared {
     pub board: Arc<DrainBoard>,
     upstream: Mutex<Upstream>,
     failures: Mutex<Quota>,
+    drops: Mutex<Quota>,
 }
 
 /// What stands in front of a sink, and whether it may give.
@@ -91,6 +92,7 @@ impl SinkShared {
             board,
             upstream: Mutex::default(),
             failures: Mutex::default(),
+            drops: Mutex::default(),
         }
     }
 
@@ -177,6 +179,24 @@ impl SinkShared {
         }
     }
 
+    /// Logs messages that full queues left out, unless there were many such lines just now.
+    pub(crate) fn log_dropped(&self, messages: u64) {
+        if messages == 0 {
+            return;
+        }
+        if let Some(left_out) = self.drops().may_log(messages, Instant::now()) {
+            let (s, more) = (if messages == 1 { "" } else { "s" }, more_before(left_out));
+            tracing::warn!(
+                target: TARGET,
+                "[Sink::{}] {messages} message{s} dropped: the queue of a connection is full{more}", self.alias
+            );
+        }
+    }
+
+    fn drops(&self) -> MutexGuard<'_, Quota> {
+        self.drops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Logs events that will never be written and are counted as failed.
     pub(crate) fn failed_already(&self, events: u64, cause: &str) {
         if events > 0 {
@@ -199,6 +219,11 @@ impl SinkShared {
         if left_out > 0 {
             let s = if left_out == 1 { "" } else { "s" };
             tracing::error!(target: TARGET, "[Sink::{}] {left_out} more event{s} failed like that", self.alias);
+        }
+        let left_out = self.drops().take_left_out();
+        if left_out > 0 {
+            let s = if left_out == 1 { "" } else { "s" };
+            tracing::warn!(target: TARGET, "[Sink::{}] {left_out} more message{s} dropped like that", self.alias);
         }
     }
 

@@ -169,6 +169,19 @@ pub trait Protocol: Send {
         self.write(chunk, binary, out).map(|()| false)
     }
 
+    /// Appends a ping with `payload`, of which the protocol tells by [`Intake::control`] when it is answered.
+    ///
+    /// # Errors
+    /// The protocol has no pings, or none with such a payload; nothing was appended.
+    fn ping(&mut self, _payload: &[u8], _out: &mut Vec<u8>) -> Result<(), Unsendable> {
+        Err(Unsendable("this protocol has no pings".to_owned()))
+    }
+
+    /// What comes from now on has this metadata, unless it has its own.
+    fn set_meta(&mut self, _meta: &Value) {
+        // Most protocols leave metadata to the caller.
+    }
+
     /// As [`Protocol::write_head`], but without compression.
     ///
     /// # Errors

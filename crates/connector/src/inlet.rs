@@ -311,6 +311,11 @@ impl Inlet {
         ports.send(shared, made).await;
     }
 
+    /// What comes from now on has this metadata, unless it brings its own.
+    pub(crate) fn set_meta(&mut self, meta: Value) {
+        self.own.position.meta = meta;
+    }
+
     /// Whether anything reads port `control`.
     pub(crate) fn tells(&self) -> bool {
         self.shared.tells()

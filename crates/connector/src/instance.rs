@@ -6,16 +6,17 @@ use crate::{
     Deliver, DrainBoard, Gate, Links, OpenRoute, SinkShared,
     config::{ConfigError, Key},
     counters::{Given, SinkTotals},
-    inlet::SourceShared,
+    inlet::{CONTROL, SourceShared},
     queued::{QueuedSink, SinkTask},
     reconnect::{Backoff, Policy},
     spec::{BackoffUse, Built, Environment, Exit, Registry, SinkUse, Spec},
     status::{Control, State, Status},
-    streams::Streams,
+    streams::{self, Streams},
     task::{Parts, SinkHalf, TARGET, Task},
 };
 use futures_util::FutureExt;
 use std::{
+    mem,
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -135,7 +136,12 @@ impl Instance {
         let coding = coding.map_err(|found| errors.extend(found));
         let built = mistakes::build(definition, &spec, environment);
         let built = built.map_err(|found| errors.extend(found));
-        let (Ok(policy), Ok(coding), Ok(built), true) = (policy, coding, built, errors.is_empty()) else {
+        if let (Ok(coding), Ok(built)) = (&coding, &built)
+            && let Some(error) = mistakes::queue(built, coding.as_ref(), &alias)
+        {
+            errors.push(error);
+        }
+        let (Ok(policy), Ok(coding), Ok(mut built), true) = (policy, coding, built, errors.is_empty()) else {
             return Err(errors);
         };
         let source_id = environment.ids.next_id();
@@ -143,7 +149,7 @@ impl Instance {
             built.is_source.then(|| Arc::new(SourceShared::new(source_id, alias.clone(), coding.clone())));
         let sink = built.is_sink.then(|| {
             let shared = SinkShared::new(environment.ids.next_id(), alias.clone(), board.clone());
-            SinkSide::new(Arc::new(shared), &spec, &built, source_id, coding.clone())
+            SinkSide::new(Arc::new(shared), &spec, &mut built, source_id, coding.clone())
         });
         let sink = sink.flatten();
         Ok(Self { alias, spec, built, policy, source, links: Links::default(), sink, board: board.clone() })
@@ -241,6 +247,11 @@ impl Instance {
     pub fn spawn(mut self) -> Handle {
         let is_fed = self.sink.as_ref().is_some_and(|sink| sink.is_linked);
         self.built.connector.linked(self.links.is_linked("out"), is_fed);
+        if self.links.is_linked(CONTROL)
+            && let Some(SinkHalf::Connections { streams, .. }) = self.sink.as_ref().map(|sink| &sink.half)
+        {
+            streams.tell();
+        }
         if let Some(source) = &self.source {
             self.built.connector.watch(Given::by(source.clone()));
             source.link(self.links);
@@ -292,15 +303,25 @@ impl SinkSide {
     fn new(
         shared: Arc<SinkShared>,
         spec: &Spec,
-        built: &Built,
+        built: &mut Built,
         source: u64,
         coding: Option<Resolver>,
     ) -> Option<Self> {
         match spec.sink {
             SinkUse::None => None,
             SinkUse::Connections(addressing) => {
-                let streams =
-                    Arc::new(Streams::new(shared.clone(), source, addressing, built.send_queue, coding?));
+                let setting = streams::Setting {
+                    kind: spec.name,
+                    source,
+                    addressing,
+                    ports: spec.inputs,
+                    limits: built.send_queue,
+                    drain_times: built.drain_times,
+                    key: mem::take(&mut built.queue_key),
+                    commands: mem::take(&mut built.commands),
+                    coding: coding?,
+                };
+                let streams = Streams::new(shared.clone(), setting);
                 let deliver: Arc<dyn Deliver> = streams.clone();
                 let half = SinkHalf::Connections { shared: shared.clone(), streams };
                 Some(Self { shared, deliver, half, task: None, is_linked: false })

@@ -70,5 +70,5 @@ pub use spec::{
     BackoffUse, Built, CodecUse, Environment, Exit, ExitRequest, ExitSwitch, Field, Registry, SinkUse, Spec,
 };
 pub use status::{State, Status};
-pub use streams::Addressing;
+pub use streams::{Addressing, Command, Connections, DrainTimes};
 pub use weight::weight;

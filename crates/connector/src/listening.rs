@@ -68,6 +68,7 @@ impl Listening {
                 biased;
                 () = self.beacon.stopped() => return,
                 () = gate.ended() => return,
+                () = self.streams.draining().begun() => return,
                 // Before the next one is accepted: a flood must not keep the ends of connections waiting.
                 Some(ended) = connections.join_next() => self.look_at(ended),
                 accepted = listener.accept() => match accepted {
@@ -97,11 +98,11 @@ impl Listening {
                 Some(ended) = connections.join_next() => self.look_at(ended),
                 accepted = listener.accept() => match accepted {
                     Ok(handshake) => {
-                        let beacon = self.beacon.clone();
+                        let own = self.clone();
                         connections.spawn(async move {
                             tokio::select! {
-                                _refused = handshake => {}
-                                () = beacon.stopped() => {}
+                                opened = handshake => if let Err(refused) = opened { own.not_opened(refused).await },
+                                () = own.beacon.stopped() => {}
                             }
                         });
                     }
@@ -139,13 +140,8 @@ impl Listening {
         };
         let duplex = match duplex {
             Ok(duplex) => duplex,
-            Err(Refused { cause, told }) => {
-                if !cause.is_empty() {
-                    self.refused(&cause);
-                }
-                if let Some(told) = told {
-                    self.tell(*told).await;
-                }
+            Err(refused) => {
+                self.not_opened(refused).await;
                 return None;
             }
         };
@@ -157,6 +153,16 @@ impl Listening {
         let inlet = Inlet::with_exit(&self.source, stream, duplex.origin.clone(), duplex.meta.clone(), exit);
         let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);
         Some((connection, registered))
+    }
+
+    /// A handshake came to nothing.
+    async fn not_opened(&self, refused: Refused) {
+        if !refused.cause.is_empty() {
+            self.refused(&refused.cause);
+        }
+        if let Some(told) = refused.told {
+            self.tell(*told).await;
+        }
     }
 
     /// Puts what is to be said of a handshake on port `control`. Where that is slow, and many are refused, most are not

@@ -1,53 +1,34 @@
 //! What waits to be written on one connection.
 
+mod asked;
+mod kept;
+mod limits;
 mod messages;
+mod putting;
 mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::duplex::Ending;
 use crate::{bell::Bell, counters::SinkCounters};
+pub(crate) use asked::{Asked, Extra};
+use kept::Kept;
+pub use limits::{SendQueue, WhenFull};
 pub(crate) use messages::{Answers, Message, Messages};
+use putting::Putting;
+pub(crate) use putting::{Put, Taken};
 pub(crate) use shared::Shared;
 use std::{
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
-    time::{Duration, Instant},
 };
 use tokio::sync::{Notify, futures::Notified};
 use tremor_codec::Encoder;
 use tremor_event::{Element, EventId, Receipt};
 use tremor_value::Value;
-
-/// How much waits for one connection at most, and what happens beyond (`spec/websocket.md` 13).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SendQueue {
-    /// Messages.
-    pub messages: usize,
-    /// Bytes of payload; one larger message passes alone.
-    pub bytes: usize,
-    /// What happens while it is full.
-    pub when_full: WhenFull,
-}
-
-/// What happens while a [`SendQueue`] is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenFull {
-    /// Whoever sends waits for room, however long that takes.
-    Wait,
-    /// Whoever sends waits for so long; then the peer counts as too slow and its connection is closed.
-    WaitAtMost(Duration),
-    /// The connection is closed at once.
-    Close,
-}
-
-impl Default for SendQueue {
-    fn default() -> Self {
-        Self { messages: 1024, bytes: 1024 * 1024, when_full: WhenFull::Wait }
-    }
-}
 
 /// An element on its way into an outbox.
 #[derive(Clone, Copy, Debug)]
@@ -63,16 +44,16 @@ pub(crate) struct Item<'a> {
     pub(crate) receipt: Option<&'a Receipt>,
 }
 
-/// What an attempt to put elements into an outbox came to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Put {
-    /// All of them were taken.
-    All,
-    /// There is no room for more.
-    Full,
-    /// Nobody will write any more.
-    Closed,
-}
+/// The connection is given up: its peer is too slow.
+pub(crate) const GIVEN_UP: u8 = 1;
+/// The connection is to end behind what waits.
+pub(crate) const ENDING: u8 = 2;
+/// The connection is to end now, without a word.
+pub(crate) const CUT: u8 = 4;
+/// What comes from the connection has other metadata.
+pub(crate) const NEW_META: u8 = 8;
+/// Most of the room is taken.
+pub(crate) const PRESSURE: u8 = 16;
 
 /// Encoded messages on their way to one connection, in order.
 ///
@@ -88,9 +69,15 @@ pub(crate) struct Outbox {
     own_meta: Option<Value>,
     /// What that says of frame types.
     own_binary: bool,
+    conn: u64,
     filled: Bell,
     room: Notify,
-    given_up: AtomicBool,
+    /// What the connection has to look at.
+    news: AtomicU8,
+    /// Somebody wants to hear of pressure.
+    tells_pressure: AtomicBool,
+    /// Another connection may come when this one has ended, and what waits goes there.
+    comes_back: bool,
     counters: Arc<SinkCounters>,
 }
 
@@ -98,41 +85,112 @@ pub(crate) struct Outbox {
 struct State {
     encoder: Encoder,
     waiting: Messages,
+    /// The last messages for a connection that is to end; what waits is for the next one then.
+    last: Messages,
+    /// What waits behind that, where it may still be dropped; `None` where nothing that waits is.
+    kept: Option<Box<Kept>>,
     /// Messages and payload bytes that were taken to be written and are not written yet.
     under_way: (usize, usize),
     /// Somebody found it full and waits.
     room_is_wanted: bool,
-    closed: bool,
+    phase: Phase,
+    /// Metadata that the connection is to use and does not know of.
+    meta: Option<Value>,
+    /// Four fifths of the room were taken, and it has not become half of it since.
+    is_pressed: bool,
+    /// What that was, until the connection knows.
+    pressure: Option<(usize, usize)>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Open,
+    /// The connection ends behind the last messages for it. If it `stays`, this outlives one that breaks before that.
+    Ending {
+        ending: Ending,
+        stays: bool,
+    },
+    /// Nobody will write any more.
+    Closed,
+}
+
+impl State {
+    /// Messages and payload bytes that wait or are being written.
+    fn held(&self) -> (usize, usize) {
+        let kept = self.kept.as_ref().map_or((0, 0), |kept| (kept.len(), kept.bytes()));
+        let messages = self.waiting.len() + self.last.len() + self.under_way.0 + kept.0;
+        (messages, self.waiting.bytes() + self.last.bytes() + self.under_way.1 + kept.1)
+    }
+
+    /// Where messages are taken from first.
+    fn front(&mut self) -> &mut Messages {
+        if self.is_ending() { &mut self.last } else { &mut self.waiting }
+    }
+
+    fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. })
+    }
+
+    /// Whether nothing waits to be taken for the connection there is.
+    fn is_empty(&self) -> bool {
+        if self.is_ending() {
+            return self.last.is_empty();
+        }
+        self.waiting.is_empty() && self.kept.as_ref().is_none_or(|kept| kept.is_empty())
+    }
 }
 
 impl Outbox {
-    /// An empty outbox. With `finish_events` the postprocessors are finished behind every event.
-    pub(crate) fn new(
-        encoder: Encoder,
-        limits: SendQueue,
-        finish_events: bool,
-        own_meta: Option<Value>,
-        counters: Arc<SinkCounters>,
-    ) -> Self {
-        let finish_events = finish_events && encoder.is_streaming();
+    /// An empty outbox.
+    pub(crate) fn new(encoder: Encoder, limits: SendQueue, counters: Arc<SinkCounters>) -> Self {
         let state = State {
             encoder,
             waiting: Messages::default(),
+            last: Messages::default(),
             under_way: (0, 0),
             room_is_wanted: false,
-            closed: false,
+            kept: limits.when_full.drops_waiting().then(Box::default),
+            phase: Phase::Open,
+            meta: None,
+            is_pressed: false,
+            pressure: None,
         };
         Self {
             state: Mutex::new(state),
             limits,
-            finish_events,
-            own_binary: own_meta.as_ref().is_some_and(wants_binary),
-            own_meta,
+            finish_events: false,
+            own_binary: false,
+            own_meta: None,
             filled: Bell::default(),
             room: Notify::new(),
-            given_up: AtomicBool::new(false),
+            news: AtomicU8::new(0),
+            tells_pressure: AtomicBool::new(false),
+            conn: 0,
+            comes_back: false,
             counters,
         }
+    }
+
+    /// The same for connections that come one after the other: what one has not written waits for the next, and the
+    /// postprocessors are finished behind every event.
+    pub(crate) fn of_one_at_a_time(self) -> Self {
+        let finish_events = self.lock().encoder.is_streaming();
+        Self { finish_events, comes_back: true, ..self }
+    }
+
+    /// The same for connection `conn`, whose events have this metadata, if that leads back here.
+    pub(crate) fn of_connection(self, conn: u64, own_meta: Option<Value>) -> Self {
+        Self { conn, own_binary: own_meta.as_ref().is_some_and(wants_binary), own_meta, ..self }
+    }
+
+    /// Somebody wants to hear of pressure from now on.
+    pub(crate) fn tell_pressure(&self) {
+        self.tells_pressure.store(true, Ordering::Relaxed);
+    }
+
+    /// Id of the connection; 0 where there is only one.
+    pub(crate) fn conn(&self) -> u64 {
+        self.conn
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -149,72 +207,209 @@ impl Outbox {
         self.limits.when_full
     }
 
-    /// Encodes `items` behind what is waiting, as many as there is room for; gives how many were taken. Those
-    /// that cannot be encoded are taken too, and `refused` hears of each. `shared` holds, at their places among `items`,
-    /// those that were encoded already.
+    /// Encodes `items` behind what is waiting, as many as there is room for. Those that cannot be encoded are taken too,
+    /// and `refused` hears of each. `extras` holds what is known of some of them, at their places among `items`. What
+    /// becomes of a message to everybody (`is_broadcast`) nobody waits for, unless it cannot be encoded.
     pub(crate) fn put(
         &self,
         items: &[Item<'_>],
-        shared: &[Option<Arc<Shared>>],
+        extras: &[Extra],
+        is_broadcast: bool,
         refused: &mut dyn FnMut(String),
-    ) -> (usize, Put) {
+    ) -> Taken {
         let mut guard = self.lock();
-        let (mut taken, mut queued, mut silent) = (0, false, 0);
-        let mut outcome = Put::All;
-        let (mut answers, mut now) = (Answers::default(), None);
-        // Most events of a connection share their metadata, so what it says is looked up once.
-        let (mut known_meta, mut binary) = (self.own_meta.as_ref(), self.own_binary);
+        let mut putting = Putting::new(self);
         guard.waiting.reserve(items.len().min(self.limits.messages));
         for (number, item) in items.iter().enumerate() {
-            let State { encoder, waiting, under_way, room_is_wanted, closed } = &mut *guard;
-            if *closed {
-                outcome = Put::Closed;
+            let state = &mut *guard;
+            if self.is_shut(state) {
+                putting.outcome = Put::Closed;
                 break;
             }
-            let (messages, bytes) = (waiting.len() + under_way.0, waiting.bytes() + under_way.1);
-            if messages >= self.limits.messages || bytes >= self.limits.bytes {
-                *room_is_wanted = true;
-                outcome = Put::Full;
-                break;
-            }
-            taken += 1;
-            let (encoded, new) = if let Some(Some(shared)) = shared.get(number) {
-                (shared.encoded(), waiting.push_shared(shared))
-            } else {
-                let meta = item.element.meta;
-                let mut encoded =
-                    encoder.encode(item.element.content, item.ingest_ns, meta, waiting.chunks());
-                if self.finish_events && item.ends_event {
-                    encoded = encoded.and(encoder.finish(waiting.chunks()));
-                }
-                if !known_meta.is_some_and(|known| is_shared(known, meta)) {
-                    (known_meta, binary) = (Some(meta), wants_binary(meta));
-                }
-                let new = waiting.flag_new(binary, encoded.is_ok());
-                (encoded.map_err(|error| error.to_string()), new)
-            };
-            queued |= new > 0;
-            if let Some(receipt) = item.receipt {
-                match (&encoded, new) {
-                    (Ok(()), 0) => answers.delivered(receipt.clone()),
-                    (Ok(()), _) => {
-                        waiting.attach(receipt.clone(), *now.get_or_insert_with(Instant::now));
+            let asked = extras.get(number).and_then(|extra| extra.asked.as_deref());
+            if self.has_no_room(state) {
+                match self.limits.when_full {
+                    WhenFull::Wait | WhenFull::WaitAtMost(_) | WhenFull::Close
+                        if asked.is_none_or(|asked| asked.needs_room(item)) =>
+                    {
+                        state.room_is_wanted = true;
+                        putting.outcome = Put::Full;
+                        break;
                     }
-                    (Err(_), _) => answers.failed(receipt.clone()),
+                    WhenFull::DropNewest if asked.is_none_or(|asked| asked.needs_room(item)) => {
+                        putting.drop_newest(item, is_broadcast);
+                        if let Some(ending) = asked.and_then(|asked| asked.close.clone()) {
+                            self.begin_end(state, ending, true);
+                        }
+                        continue;
+                    }
+                    _ => {}
                 }
             }
-            match encoded {
-                Ok(()) => silent += u64::from(new == 0),
-                Err(error) => refused(error),
+            putting.taken += 1;
+            let shared = extras.get(number).and_then(|extra| extra.shared.as_ref());
+            let receipt = item.receipt.filter(|_| !is_broadcast);
+            let encoded = if state.kept.is_some() {
+                self.keep(state, &mut putting, item, (shared, asked), receipt)
+            } else {
+                let State { encoder, waiting, .. } = state;
+                let (encoded, new) = putting.encode(self, encoder, waiting, item, (shared, asked));
+                putting.queued |= new > 0;
+                putting.attach(waiting, receipt, encoded.is_ok(), new);
+                encoded
+            };
+            if let Err(error) = encoded {
+                // Whoever waits for a message to everybody hears at least that nobody will get it.
+                if let Some(receipt) = item.receipt.filter(|_| is_broadcast) {
+                    putting.answers.failed(receipt.clone());
+                }
+                refused(error);
+            } else if let Some(ending) = asked.and_then(|asked| asked.close.clone()) {
+                self.begin_end(state, ending, true);
             }
+        }
+        if self.tells_pressure.load(Ordering::Relaxed) {
+            self.look_at_pressure(&mut guard);
         }
         drop(guard);
-        answers.tell();
-        self.counters.written(silent);
-        if queued {
-            self.filled.ring();
+        putting.end(self)
+    }
+
+    /// Whether what comes will never be written.
+    fn is_shut(&self, state: &State) -> bool {
+        match state.phase {
+            Phase::Open => false,
+            // The next connection may write it.
+            Phase::Ending { .. } => !self.comes_back,
+            Phase::Closed => true,
         }
-        (taken, outcome)
+    }
+
+    /// Whether what is here takes all the room.
+    fn has_no_room(&self, state: &State) -> bool {
+        let (messages, bytes) = state.held();
+        messages >= self.limits.messages || bytes >= self.limits.bytes
+    }
+
+    /// Encodes `item` where elements that wait may be dropped.
+    fn keep<'a>(
+        &self,
+        state: &mut State,
+        putting: &mut Putting<'a>,
+        item: &Item<'a>,
+        (shared, asked): (Option<&Arc<Shared>>, Option<&Asked>),
+        receipt: Option<&Receipt>,
+    ) -> Result<(), String> {
+        let mut messages = Messages::default();
+        let (encoded, new) = putting.encode(self, &mut state.encoder, &mut messages, item, (shared, asked));
+        putting.attach(&mut messages, receipt, encoded.is_ok(), new);
+        if new > 0
+            && let Some(kept) = &mut state.kept
+        {
+            let (waiting, under_way) = (&state.waiting, state.under_way);
+            let held = (waiting.len() + under_way.0, waiting.bytes() + under_way.1);
+            let key = asked.and_then(|asked| asked.key.as_ref());
+            putting.dropped += kept.add(messages, key, (&self.limits, held), &mut putting.answers);
+            putting.queued = true;
+        }
+        encoded
+    }
+
+    /// Says that the connection is to end behind what waits. If it `stays`, a connection that breaks before is ended when
+    /// it has come back.
+    fn begin_end(&self, state: &mut State, ending: Ending, stays: bool) {
+        if matches!(state.phase, Phase::Open) {
+            state.phase = Phase::Ending { ending, stays };
+            mem::swap(&mut state.last, &mut state.waiting);
+            if let Some(kept) = &mut state.kept {
+                kept.take_all(&mut state.last);
+            }
+            self.tell(ENDING);
+        }
+    }
+
+    /// Ends the connection behind what waits. `false` if it is about to end already.
+    pub(crate) fn end(&self, ending: Ending) -> bool {
+        let mut state = self.lock();
+        let is_open = matches!(state.phase, Phase::Open);
+        self.begin_end(&mut state, ending, false);
+        is_open
+    }
+
+    /// How the connection is to end, if it is and everything in front of that was taken to be written.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        let mut state = self.lock();
+        if !state.is_empty() {
+            return None;
+        }
+        let Phase::Ending { ending, stays } = &mut state.phase else { return None };
+        *stays = false;
+        Some(ending.clone())
+    }
+
+    /// Ends the connection without a word: it took too long to end with one.
+    pub(crate) fn cut(&self) {
+        self.tell(CUT);
+    }
+
+    /// A ping with this payload goes behind what waits. `false` if there is no room for it.
+    pub(crate) fn ping(&self, payload: &[u8]) -> bool {
+        let mut state = self.lock();
+        if !matches!(state.phase, Phase::Open) || self.has_no_room(&state) {
+            return false;
+        }
+        match &mut state.kept {
+            None => state.waiting.push_ping(payload, false),
+            Some(kept) => {
+                let mut ping = Messages::default();
+                ping.push_ping(payload, false);
+                kept.push(ping);
+            }
+        }
+        drop(state);
+        self.filled.ring();
+        true
+    }
+
+    /// What comes from the connection has this metadata from now on.
+    pub(crate) fn set_meta(&self, meta: Value) {
+        self.lock().meta = Some(meta);
+        self.tell(NEW_META);
+    }
+
+    /// The metadata that was set since this was last asked.
+    pub(crate) fn take_meta(&self) -> Option<Value> {
+        self.lock().meta.take()
+    }
+
+    /// Messages and bytes that waited when four fifths of the room were taken, if that happened since this was last asked.
+    pub(crate) fn take_pressure(&self) -> Option<(usize, usize)> {
+        self.lock().pressure.take()
+    }
+
+    fn look_at_pressure(&self, state: &mut State) {
+        let (messages, bytes) = state.held();
+        if !state.is_pressed && self.limits.is_pressed_by(messages, bytes) {
+            state.is_pressed = true;
+            state.pressure = Some((messages, bytes));
+            self.tell(PRESSURE);
+        }
+    }
+
+    /// Tells the connection that something is to be looked at.
+    fn tell(&self, what: u8) {
+        self.news.fetch_or(what, Ordering::Release);
+        self.filled.ring();
+    }
+
+    /// What the connection has to look at: any of the constants of this module.
+    pub(crate) fn news(&self) -> u8 {
+        self.news.load(Ordering::Acquire)
+    }
+
+    /// These were looked at, or are about to be.
+    pub(crate) fn forget_news(&self, what: u8) {
+        self.news.fetch_and(!what, Ordering::AcqRel);
     }
 
     /// Completes when messages were written, or the outbox closed, after it was enabled. Only who finds the outbox full
@@ -231,9 +426,19 @@ impl Outbox {
     /// Moves everything that waits into `into`, which is empty. Until [`Outbox::wrote`] hears of them, or they are
     /// put back, they take room in here.
     pub(crate) fn take(&self, into: &mut Messages) {
-        let mut state = self.lock();
-        mem::swap(into, &mut state.waiting);
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        mem::swap(into, state.front());
+        let mut is_more = false;
+        let is_ending = state.is_ending();
+        if let Some(kept) = state.kept.as_mut().filter(|_| !is_ending) {
+            is_more = if into.is_empty() { kept.take(into, &self.limits) } else { !kept.is_empty() };
+        }
         state.under_way = (into.len(), into.bytes());
+        drop(guard);
+        if is_more {
+            self.filled.ring();
+        }
     }
 
     /// So many of the messages that were taken, and payload bytes, take no room any more.
@@ -242,6 +447,10 @@ impl Outbox {
         let under_way = &mut state.under_way;
         *under_way = (under_way.0.saturating_sub(messages), under_way.1.saturating_sub(bytes));
         let room_is_wanted = mem::take(&mut state.room_is_wanted);
+        if state.is_pressed {
+            let (messages, bytes) = state.held();
+            state.is_pressed = !self.limits.is_relieved_at(messages, bytes);
+        }
         drop(state);
         if room_is_wanted {
             self.room.notify_waiters();
@@ -252,15 +461,16 @@ impl Outbox {
     /// fail.
     pub(crate) fn put_back(&self, unwritten: &mut Messages, from: usize) {
         let mut state = self.lock();
-        if state.closed {
+        if matches!(state.phase, Phase::Closed) {
             drop(state);
             self.fail(unwritten, from);
             return;
         }
         state.under_way = (0, 0);
-        let mut newer = mem::take(&mut state.waiting);
-        state.waiting.append_from(unwritten, from);
-        state.waiting.append_from(&mut newer, 0);
+        let front = state.front();
+        let mut newer = mem::take(front);
+        front.append_from(unwritten, from);
+        front.append_from(&mut newer, 0);
         drop(state);
         self.filled.ring();
     }
@@ -275,14 +485,28 @@ impl Outbox {
 
     /// Drops codec and postprocessor state: the next bytes go to a new connection.
     pub(crate) fn reset(&self, encoder: Encoder) {
-        self.lock().encoder = encoder;
+        let mut state = self.lock();
+        state.encoder = encoder;
+        state.meta = None;
+        let stays = matches!(state.phase, Phase::Ending { stays: true, .. });
+        if !stays {
+            state.phase = Phase::Open;
+            let State { last, waiting, .. } = &mut *state;
+            if !last.is_empty() {
+                // Of a connection that broke before it had ended as it was told.
+                last.append_from(waiting, 0);
+                mem::swap(last, waiting);
+                last.clear();
+            }
+        }
+        self.news.store(if stays { ENDING } else { 0 }, Ordering::Release);
     }
 
     /// Appends what the postprocessors still hold: the stream ends in good order.
     pub(crate) fn finish(&self) {
         let mut guard = self.lock();
-        let State { encoder, waiting, closed, .. } = &mut *guard;
-        if *closed {
+        let State { encoder, waiting, phase, .. } = &mut *guard;
+        if matches!(phase, Phase::Closed) {
             return;
         }
         // What a failing stage held is lost with it; the events were counted when they were taken.
@@ -295,10 +519,13 @@ impl Outbox {
     /// Ends the outbox: what waits fails, and so does everything later. Gives how many elements that were.
     pub(crate) fn close(&self) -> u64 {
         let mut state = self.lock();
-        state.closed = true;
-        let mut lost = mem::take(&mut state.waiting);
+        state.phase = Phase::Closed;
+        let (mut last, mut waiting) = (mem::take(&mut state.last), mem::take(&mut state.waiting));
+        if let Some(kept) = &mut state.kept {
+            kept.take_all(&mut waiting);
+        }
         drop(state);
-        let lost = self.fail(&mut lost, 0);
+        let lost = self.fail(&mut last, 0) + self.fail(&mut waiting, 0);
         self.room.notify_waiters();
         lost
     }
@@ -306,14 +533,8 @@ impl Outbox {
     /// Ends the connection behind this outbox: its peer reads too slowly. Gives how many elements failed.
     pub(crate) fn give_up(&self) -> u64 {
         let lost = self.close();
-        self.given_up.store(true, Ordering::Release);
-        self.filled.ring();
+        self.tell(GIVEN_UP);
         lost
-    }
-
-    /// Whether [`Outbox::give_up`] was called.
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Acquire)
     }
 
     /// Gives back memory that an idle connection does not need.
@@ -327,20 +548,17 @@ impl Outbox {
 
     /// Whether nothing waits to be taken.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().waiting.is_empty()
+        self.lock().is_empty()
     }
 
     /// Whether there is no room for more.
     pub(crate) fn is_full(&self) -> bool {
-        let State { waiting, under_way, .. } = &*self.lock();
-        waiting.len() + under_way.0 >= self.limits.messages
-            || waiting.bytes() + under_way.1 >= self.limits.bytes
+        self.has_no_room(&self.lock())
     }
 
     /// Messages that are really here: waiting, or taken and not written yet.
     pub(crate) fn held(&self) -> usize {
-        let state = self.lock();
-        state.waiting.len() + state.under_way.0
+        self.lock().held().0
     }
 
     pub(crate) fn counters(&self) -> &SinkCounters {

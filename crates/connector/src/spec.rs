@@ -4,7 +4,7 @@ use crate::{
     Connector, Dials, SendQueue,
     config::{ConfigError, Key, Reader},
     duplex,
-    streams::Addressing,
+    streams::{Addressing, Command, DrainTimes},
 };
 use std::sync::Arc;
 use tremor_event::IdGenerator;
@@ -99,6 +99,12 @@ pub struct Built {
     pub backoff: BackoffUse,
     /// What may wait for one connection; of kinds that have connections.
     pub send_queue: SendQueue,
+    /// The member of an element's metadata that says what its message stands for, for queues that keep the latest of each.
+    pub queue_key: String,
+    /// How connections are let go; of kinds that accept them.
+    pub drain_times: DrainTimes,
+    /// What input port `control` takes besides what it always does; of kinds that have connections.
+    pub commands: Vec<Command>,
     /// Output ports that this instance has besides those of its kind.
     pub exits: Vec<Exit>,
     /// Whether anything leaves by `out`: not where all goes by `exits`.
@@ -137,6 +143,9 @@ impl Built {
             is_sink: true,
             backoff: BackoffUse::Plain,
             send_queue: SendQueue::default(),
+            queue_key: "key".to_owned(),
+            drain_times: DrainTimes::default(),
+            commands: Vec::new(),
             exits: Vec::new(),
             gives_out: true,
         }
@@ -171,10 +180,10 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Whether the source half tells of its connections on a port `control`.
+    /// Whether the source half tells of its connections on a port `control`, as the sink half takes commands by one.
     #[must_use]
     pub fn has_control(&self) -> bool {
-        matches!(self.sink, SinkUse::Connections(_))
+        self.inputs.contains(&"control")
     }
 }
 

@@ -1,19 +1,34 @@
 //! The sink of connectors whose connections are read and written by one task each.
 
+mod commands;
+mod draining;
+mod filter;
+mod instructions;
+mod left;
+mod table;
+
 use crate::{
     Deliver, Handed, SinkShared,
-    duplex::Address,
-    outbox::{Item, Outbox, Put, SendQueue, Shared, WhenFull, is_shared},
+    duplex::{Address, Ending},
+    outbox::{Item, Outbox, Put, SendQueue, Shared, Taken, WhenFull, is_shared},
 };
 use async_trait::async_trait;
-use foldhash::fast::RandomState;
+pub use commands::{Command, Connections};
+pub use draining::DrainTimes;
+use draining::Draining;
+use instructions::Instructions;
+use left::{Goal, Left};
 use smallvec::SmallVec;
 use std::{
-    collections::{HashMap, HashSet},
-    ops::Range,
+    mem,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
+use table::{Table, Targets, named};
+use tokio::sync::Notify;
 use tremor_codec::{Encoder, Resolver};
 use tremor_event::{EventBatch, Outcome, Signal, settle_all};
 use tremor_value::Value;
@@ -30,97 +45,172 @@ pub enum Addressing {
     },
 }
 
+/// What the way into the connections is made of.
+pub(crate) struct Setting {
+    /// The kind: the metadata key.
+    pub(crate) kind: &'static str,
+    /// Id of the source half.
+    pub(crate) source: u64,
+    pub(crate) addressing: Addressing,
+    /// Names of the input ports, in the order of their numbers.
+    pub(crate) ports: &'static [&'static str],
+    pub(crate) limits: SendQueue,
+    pub(crate) drain_times: DrainTimes,
+    /// The member of an element's metadata that says what its message stands for.
+    pub(crate) key: String,
+    /// What port `control` takes besides what it always does.
+    pub(crate) commands: Vec<Command>,
+    pub(crate) coding: Resolver,
+}
+
+/// What an input port does with its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Port {
+    /// They go to the connections that they are addressed to.
+    In,
+    /// They go to all.
+    Broadcast,
+    /// They are commands.
+    Control,
+}
+
+impl Port {
+    fn named(name: &str) -> Self {
+        match name {
+            "broadcast" => Self::Broadcast,
+            "control" => Self::Control,
+            _ => Self::In,
+        }
+    }
+}
+
+/// Connections that are looked up at one go, at most: a batch may be for all connections, element by element.
+const MOST_RUNS: usize = 4096;
+
 /// Open connections by stream id, and the way into their outboxes.
 ///
 /// Whoever delivers encodes right into the outbox of the target: there is no task between.
 pub(crate) struct Streams {
     shared: Arc<SinkShared>,
+    kind: &'static str,
     source: u64,
     addressing: Addressing,
+    ports: SmallVec<[Port; 4]>,
     limits: SendQueue,
+    /// The member of metadata that is looked at for it, where what waits under the same key is dropped.
+    key: Option<String>,
+    commands: Vec<Command>,
+    draining: Draining,
+    drain_times: DrainTimes,
     coding: Resolver,
     /// Encodes what several connections are sent, if their encoders would all give the same.
     common: Option<Mutex<Encoder>>,
     table: RwLock<Table>,
-}
-
-#[derive(Default)]
-struct Table {
-    by_stream: HashMap<u64, Arc<Outbox>, RandomState>,
-    by_conn: HashMap<u64, Arc<Outbox>, RandomState>,
-    by_peer: HashMap<String, HashMap<u16, u64>>,
+    /// A connection has gone.
+    gone: Notify,
+    /// Something reads port `control` of the source half.
+    tells: AtomicBool,
+    own: Weak<Self>,
 }
 
 impl Streams {
-    pub(crate) fn new(
-        shared: Arc<SinkShared>,
-        source: u64,
-        addressing: Addressing,
-        limits: SendQueue,
-        coding: Resolver,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<SinkShared>, setting: Setting) -> Arc<Self> {
+        let Setting { kind, source, addressing, ports, limits, drain_times, key, commands, coding } = setting;
         let common = (addressing != Addressing::Single).then(|| coding.encoder());
         let common = common.filter(Encoder::is_stateless).map(Mutex::new);
-        let streams = Self { shared, source, addressing, limits, coding, common, table: RwLock::default() };
-        if addressing == Addressing::Single {
-            let outbox = Arc::new(streams.new_outbox(None));
+        let streams = Arc::new_cyclic(|own| Self {
+            shared,
+            kind,
+            source,
+            addressing,
+            ports: ports.iter().map(|name| Port::named(name)).collect(),
+            limits,
+            key: (limits.when_full == WhenFull::Conflate).then_some(key),
+            commands,
+            draining: Draining::default(),
+            drain_times,
+            coding,
+            common,
+            table: RwLock::default(),
+            gone: Notify::new(),
+            tells: AtomicBool::new(false),
+            own: own.clone(),
+        });
+        if streams.is_single() {
+            let outbox = Arc::new(streams.new_outbox().of_one_at_a_time());
             streams.write().by_stream.insert(0, outbox);
         }
         streams
     }
 
-    fn new_outbox(&self, own_meta: Option<Value>) -> Outbox {
-        let finish_events = self.addressing == Addressing::Single;
-        let encoder = self.coding.encoder();
-        Outbox::new(encoder, self.limits, finish_events, own_meta, self.shared.counters.clone())
+    /// Something reads port `control` of the source half.
+    pub(crate) fn tell(&self) {
+        self.tells.store(true, Relaxed);
+        self.read().all().iter().for_each(|outbox| outbox.tell_pressure());
+    }
+
+    /// Itself, if its connections are opened by others.
+    pub(crate) fn if_listening(self: Arc<Self>) -> Option<Arc<Self>> {
+        (!self.is_single()).then_some(self)
+    }
+
+    fn is_single(&self) -> bool {
+        self.addressing == Addressing::Single
+    }
+
+    fn new_outbox(&self) -> Outbox {
+        let outbox = Outbox::new(self.coding.encoder(), self.limits, self.shared.counters.clone());
+        if self.tells.load(Relaxed) {
+            outbox.tell_pressure();
+        }
+        outbox
     }
 
     /// Adds a connection that just opened; `meta` is that of the events that come from there.
     pub(crate) fn open(&self, stream: u64, address: &Address, meta: &Value) -> Arc<Outbox> {
-        let leads_back = self.leads_to(meta, address.conn);
-        let outbox = Arc::new(self.new_outbox(leads_back.then(|| meta.clone())));
-        let mut table = self.write();
-        table.by_stream.insert(stream, outbox.clone());
-        table.by_conn.insert(address.conn, outbox.clone());
-        table.by_peer.entry(address.host.clone()).or_default().insert(address.port, stream);
+        let leads_back = self.leads_to(meta, address.conn).then(|| meta.clone());
+        let outbox = Arc::new(self.new_outbox().of_connection(address.conn, leads_back));
+        self.write().insert(stream, address, outbox.clone(), meta.clone());
+        // Behind that, so that a drain that begins now sees it in one of two ways.
+        if self.draining.has_begun() {
+            outbox.end(Ending::GoingAway);
+        }
         outbox
     }
 
     /// Whether events with this metadata are for connection `conn` and nobody else.
     fn leads_to(&self, meta: &Value, conn: u64) -> bool {
-        let Addressing::Many { kind } = self.addressing else { return false };
-        meta.get(kind).is_some_and(|instructions| {
-            instructions.get("to").is_none() && instructions.get("conn").and_then(Value::as_u64) == Some(conn)
-        })
+        !self.is_single()
+            && meta.get(self.kind).is_some_and(|instructions| {
+                instructions.get("to").is_none()
+                    && instructions.get("conn").and_then(Value::as_u64) == Some(conn)
+            })
     }
 
     /// Removes a connection; what it had not written fails.
     pub(crate) fn close(&self, stream: u64, address: &Address) {
-        let mut table = self.write();
-        let outbox = table.by_stream.remove(&stream);
-        table.by_conn.remove(&address.conn);
-        if let Some(ports) = table.by_peer.get_mut(&address.host) {
-            // A new connection may have the same port already.
-            if ports.get(&address.port) == Some(&stream) {
-                ports.remove(&address.port);
-            }
-            if ports.is_empty() {
-                table.by_peer.remove(&address.host);
-            }
-        }
-        drop(table);
+        let outbox = self.write().remove(stream, address);
         if let Some(outbox) = outbox {
             self.shared.failed_already(outbox.close(), "the connection has ended");
         }
+        self.gone.notify_waiters();
     }
 
-    /// The only outbox, with fresh codec state: a new connection begins.
-    pub(crate) fn single(&self) -> Option<Arc<Outbox>> {
-        let outbox = self.read().by_stream.get(&0).cloned();
-        if let Some(outbox) = &outbox {
-            outbox.reset(self.coding.encoder());
+    /// The only outbox, with fresh codec state: a new connection begins, whose events have this metadata.
+    pub(crate) fn single(&self, conn: u64, meta: &Value) -> Option<Arc<Outbox>> {
+        let mut table = self.write();
+        let outbox = table.by_stream.get(&0).cloned()?;
+        table.set_single(conn, outbox.clone(), meta.clone());
+        drop(table);
+        outbox.reset(self.coding.encoder());
+        Some(outbox)
+    }
+
+    /// The one connection there was has gone.
+    pub(crate) fn no_single(&self) {
+        if self.is_single() {
+            self.write().no_single();
         }
-        outbox
     }
 
     /// Fails all that waits and all that comes: nothing will be written any more.
@@ -130,113 +220,176 @@ impl Streams {
         self.shared.failed_already(lost, cause);
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Table> {
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
         self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Table> {
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which elements go to which connections, in order.
-    fn address<'a>(&'a self, items: &[Item<'_>]) -> Left<'a> {
+    /// Finds out where the next elements go, as many as are looked up at one go.
+    fn address(&self, items: &[Item<'_>], left: &mut Left<'_>) {
         let table = self.read();
-        let mut runs: Runs = SmallVec::new();
-        // What led to the target of the last run: further elements like this one need no search.
-        let mut way: Option<&Item<'_>> = None;
-        let mut is_for_several: Vec<bool> = Vec::new();
-        for (number, item) in items.iter().enumerate() {
-            let own = number..number + 1;
-            if way.is_some_and(|way| leads_on(way, item))
-                && let Some(run) = runs.last_mut()
-            {
-                run.items.end = own.end;
+        left.begin_stretch();
+        let first = left.next;
+        // What led to the targets of the last element: further elements like it need no search.
+        let (mut last, mut was_for_all) = (None::<&Item<'_>>, false);
+        while let Some(item) = items.get(left.next).filter(|_| left.runs.len() < MOST_RUNS) {
+            let number = left.next;
+            left.next += 1;
+            if last.is_some_and(|last| leads_on(last, item)) {
+                let targets = left.like_the_last(number);
+                let asked = left.extras.get(number.wrapping_sub(1)).and_then(|extra| extra.asked.clone());
+                left.note(number, items.len(), asked, targets > 1);
                 continue;
             }
-            let targets = self.targets(&table, item);
-            way = (targets.len() == 1).then_some(item);
-            if targets.len() > 1 && self.common.is_some() {
-                is_for_several.resize(items.len(), false);
-                is_for_several.get_mut(number).into_iter().for_each(|is_so| *is_so = true);
-            }
-            if targets.is_empty() {
-                runs.push(Run { target: None, items: own.clone() });
-            }
-            for target in targets {
-                match runs.last_mut() {
-                    Some(run) if run.is_continued(&target, number) => run.items.end = own.end,
-                    _ => runs.push(Run { target: Some(target), items: own.clone() }),
-                }
-            }
+            last = Some(item);
+            was_for_all = self.address_one(&table, (number, items.len()), item, was_for_all, left);
         }
         drop(table);
-        Left::new(&self.shared, runs, self.encode(items, &is_for_several))
+        left.end_stretch();
+        self.encode(items, first, left);
     }
 
-    /// Encodes those of `items` that `is_wanted`.
-    fn encode(&self, items: &[Item<'_>], is_wanted: &[bool]) -> Vec<Option<Arc<Shared>>> {
-        let Some(common) = self.common.as_ref().filter(|_| !is_wanted.is_empty()) else { return Vec::new() };
+    /// Finds out where element `number` of `count` goes. `was_for_all`, and the answer: whether the one before it, or this
+    /// one, goes to all connections.
+    fn address_one(
+        &self,
+        table: &Table,
+        (number, count): (usize, usize),
+        item: &Item<'_>,
+        was_for_all: bool,
+        left: &mut Left<'_>,
+    ) -> bool {
+        if let Some(outbox) = self.led_back(table, left.port, item) {
+            left.add_for_one(number, outbox);
+            return false;
+        }
+        let of_kind = item.element.meta.get(self.kind);
+        let read = of_kind.map(|of_kind| Instructions::read(self.kind, self.key.as_deref(), of_kind));
+        let mut read = match read.transpose() {
+            Ok(read) => read.unwrap_or_default(),
+            Err(cause) => {
+                left.add(number, [Goal::Refused(cause.into())]);
+                return false;
+            }
+        };
+        let asked = read.asked.take();
+        let is_for_all = left.port == Port::Broadcast && read.names_nobody();
+        let found = if is_for_all && was_for_all {
+            left.like_the_last(number)
+        } else {
+            let mut targets = self.targets(table, left.port, item, of_kind, read);
+            let found = targets.len();
+            match (targets.pop(), left.port) {
+                (None, Port::Broadcast) => left.add(number, []),
+                (None, _) => left.add(number, [Goal::Nobody]),
+                (Some(only), _) if found == 1 => left.add_for_one(number, only),
+                (Some(last), _) => left.add(number, targets.into_iter().chain([last]).map(Goal::Outbox)),
+            }
+            found
+        };
+        left.note(number, count, asked, found > 1);
+        is_for_all
+    }
+
+    /// Most often an answer has the metadata of what it answers, which was looked into when the connection opened.
+    fn led_back(&self, table: &Table, port: Port, item: &Item<'_>) -> Option<Arc<Outbox>> {
+        if port != Port::In || item.id.source != self.source {
+            return None;
+        }
+        let outbox = table.by_stream.get(&item.id.stream)?;
+        outbox.own_meta().is_some_and(|own| is_shared(own, item.element.meta)).then(|| outbox.clone())
+    }
+
+    /// The connections that an element is for (`spec/websocket.md` 6.4, 15). `of_kind` is what its metadata has for them.
+    fn targets(
+        &self,
+        table: &Table,
+        port: Port,
+        item: &Item<'_>,
+        of_kind: Option<&Value>,
+        read: Instructions<'_>,
+    ) -> Targets {
+        if self.is_single() || port == Port::Broadcast && read.names_nobody() {
+            return table.all();
+        }
+        let Instructions { to, filter, mut except, .. } = read;
+        if let Some(except) = except.as_mut().filter(|except| except.origin) {
+            table.origins(item.id, self.source).iter().for_each(|origin| except.add(origin.conn()));
+        }
+        let is_left_out = |conn| except.as_ref().is_some_and(|except| except.contains(conn));
+        if let Some(to) = to {
+            return table.of_conns(named(to).into_iter(), filter.as_ref(), is_left_out);
+        }
+        if filter.is_some() || port == Port::Broadcast {
+            return table.of_conns(table.conns(), filter.as_ref(), is_left_out);
+        }
+        let mut found = match of_kind.and_then(|of_kind| table.addressed(of_kind)) {
+            Some(addressed) => Targets::from_buf([addressed]),
+            None => table.origins(item.id, self.source),
+        };
+        found.retain(|outbox| !is_left_out(outbox.conn()));
+        found
+    }
+
+    /// Encodes what is for several connections, from element `first` on.
+    fn encode(&self, items: &[Item<'_>], first: usize, left: &mut Left<'_>) {
+        let Some(common) = self.common.as_ref().filter(|_| left.has_common) else { return };
+        left.has_common = false;
         let mut encoder = common.lock().unwrap_or_else(PoisonError::into_inner);
-        let encode = |(item, is_wanted): (&Item<'_>, &bool)| {
-            is_wanted.then(|| Arc::new(Shared::new(&mut encoder, item)))
-        };
-        let encoded = items.iter().zip(is_wanted).map(encode).collect();
+        let places = left.extras.iter_mut().zip(items).skip(first);
+        for (extra, item) in places.filter(|(extra, _)| extra.is_common) {
+            extra.shared = Some(Arc::new(Shared::new(&mut encoder, item)));
+        }
         encoder.rest();
-        encoded
-    }
-
-    /// The outboxes that an element is for (`spec/websocket.md` 6.4).
-    fn targets(&self, table: &Table, item: &Item<'_>) -> Targets {
-        let Addressing::Many { kind } = self.addressing else {
-            return table.by_stream.values().cloned().collect();
-        };
-        // Most often an answer has the metadata of what it answers, which was looked into when the connection opened.
-        if item.id.source == self.source
-            && let Some(outbox) = table.by_stream.get(&item.id.stream)
-            && outbox.own_meta().is_some_and(|own| is_shared(own, item.element.meta))
-        {
-            return Targets::from_buf([outbox.clone()]);
-        }
-        if let Some(instructions) = item.element.meta.get(kind) {
-            if let Some(to) = instructions.get("to") {
-                return table.of_conns(to);
-            }
-            if let Some(outbox) = table.addressed(instructions) {
-                return Targets::from_buf([outbox]);
-            }
-        }
-        let own = item.id.tracked().filter(|tracked| tracked.source == self.source);
-        own.filter_map(|tracked| table.by_stream.get(&tracked.stream).cloned()).collect()
     }
 
     /// Puts what is left into the outboxes, in order; gives the first one that has no room.
     fn put(&self, items: &[Item<'_>], left: &mut Left<'_>) -> Option<Arc<Outbox>> {
-        while let Some(run) = left.runs.get_mut(left.at) {
-            // Taken out, so that it is let go where it is at hand and not behind all the others.
-            let Some(target) = run.target.take() else {
-                // An answer to this one event; the sources in front go on (`spec/runtime.md` 10.1).
-                left.fail_run(items, "there is no open connection it could go to");
-                continue;
-            };
-            let of_run = items.get(run.items.clone()).unwrap_or_default();
-            let common = left.common.get(run.items.clone()).unwrap_or_default();
-            let (taken, outcome) = target.put(of_run, common, &mut |cause| self.shared.fail(1, &cause));
-            left.took(taken);
-            match outcome {
-                Put::All => left.at += 1,
-                Put::Full => {
-                    left.goes_on_with(target.clone());
-                    return Some(target);
+        loop {
+            while let Some(run) = left.runs.get_mut(left.at) {
+                // Taken out, so that it is let go where it is at hand and not behind all the others.
+                let target = match mem::take(&mut run.goal) {
+                    Goal::Outbox(target) => target,
+                    // An answer to this one event; the sources in front go on (`spec/runtime.md` 10.1).
+                    Goal::Nobody => {
+                        left.fail_run(items, "there is no open connection it could go to");
+                        continue;
+                    }
+                    Goal::Refused(cause) => {
+                        left.fail_run(items, &cause);
+                        continue;
+                    }
+                };
+                let of_run = items.get(run.items.clone()).unwrap_or_default();
+                let extras = left.extras.get(run.items.clone()).unwrap_or_default();
+                let is_broadcast = left.port == Port::Broadcast;
+                let Taken { taken, dropped, outcome } =
+                    target.put(of_run, extras, is_broadcast, &mut |cause| self.shared.fail(1, &cause));
+                left.took(taken);
+                self.shared.log_dropped(dropped);
+                match outcome {
+                    Put::All => left.at += 1,
+                    Put::Full => {
+                        left.goes_on_with(target.clone());
+                        return Some(target);
+                    }
+                    Put::Closed => left.lose_run(items, &self.shared.explained("no socket")),
                 }
-                Put::Closed => left.fail_run(items, &self.shared.explained("no socket")),
             }
+            if left.next >= items.len() {
+                return None;
+            }
+            self.address(items, left);
         }
-        None
     }
 
     /// Waits for room and puts what is left into the outboxes, to the end.
     async fn put_slowly(&self, batch: EventBatch, mut left: Left<'_>) {
         let items = items(&batch);
+        let port = left.port;
         while let Some(full) = self.put(&items, &mut left) {
             // Look again once we are sure to hear of room, or it might be made in between.
             let mut room = pin!(full.room());
@@ -244,11 +397,30 @@ impl Streams {
             let is_full = self.put(&items, &mut left).is_some_and(|still| Arc::ptr_eq(&still, &full));
             if is_full && !wait(full.when_full(), room).await {
                 self.shared.failed_already(full.give_up(), SLOW_CONSUMER);
-                left.fail_run(&items, SLOW_CONSUMER);
+                left.lose_run(&items, SLOW_CONSUMER);
             }
         }
-        drop(items);
-        settle(batch);
+        drop((items, left));
+        settle(batch, port);
+    }
+
+    /// Does what the events of a batch say.
+    fn command_all(&self, batch: EventBatch) {
+        for item in items(&batch) {
+            self.shared.counters.received(1);
+            let outcome = match self.command(item.element.value()) {
+                Ok(()) => {
+                    self.shared.counters.written(1);
+                    Outcome::Delivered { took_ns: 0 }
+                }
+                Err(cause) => {
+                    self.shared.fail(1, &cause);
+                    Outcome::Failed
+                }
+            };
+            settle_all(item.receipt.cloned(), outcome);
+        }
+        batch.settle(Outcome::Discarded);
     }
 }
 
@@ -263,75 +435,11 @@ async fn wait(when_full: WhenFull, room: impl Future<Output = ()>) -> bool {
         }
         WhenFull::WaitAtMost(patience) => tokio::time::timeout(patience, room).await.is_ok(),
         WhenFull::Close => false,
-    }
-}
-
-/// Elements in a row that are for the same connection: they are encoded under one lock.
-struct Run {
-    /// `None`: there is no such connection, or this run is behind us.
-    target: Option<Arc<Outbox>>,
-    /// Their numbers in the batch.
-    items: Range<usize>,
-}
-
-impl Run {
-    /// Whether element `number`, which is for `target`, can be added.
-    fn is_continued(&self, target: &Arc<Outbox>, number: usize) -> bool {
-        self.items.end == number && self.target.as_ref().is_some_and(|own| Arc::ptr_eq(own, target))
-    }
-}
-
-type Runs = SmallVec<[Run; 1]>;
-
-/// What is left to do for a batch. Its elements were received and are in nobody's hands yet: they fail if this is
-/// dropped.
-struct Left<'a> {
-    shared: &'a SinkShared,
-    runs: Runs,
-    /// At the places of elements that are for several connections: what those are sent. Empty if there are none.
-    common: Vec<Option<Arc<Shared>>>,
-    /// The run at hand.
-    at: usize,
-    /// Elements, once for each of their targets.
-    elements: usize,
-}
-
-impl<'a> Left<'a> {
-    fn new(shared: &'a SinkShared, runs: Runs, common: Vec<Option<Arc<Shared>>>) -> Self {
-        let elements = runs.iter().map(|run| run.items.len()).sum();
-        shared.counters.received(elements as u64);
-        Self { shared, runs, common, at: 0, elements }
-    }
-
-    /// So many elements of the run at hand are in an outbox.
-    fn took(&mut self, elements: usize) {
-        self.elements = self.elements.saturating_sub(elements);
-        if let Some(run) = self.runs.get_mut(self.at) {
-            run.items.start += elements;
+        // These never wait.
+        WhenFull::DropNewest | WhenFull::DropOldest | WhenFull::Conflate => {
+            room.await;
+            true
         }
-    }
-
-    /// What is left of the run at hand is for `target`.
-    fn goes_on_with(&mut self, target: Arc<Outbox>) {
-        if let Some(run) = self.runs.get_mut(self.at) {
-            run.target = Some(target);
-        }
-    }
-
-    /// What is left of the run at hand goes nowhere.
-    fn fail_run(&mut self, items: &[Item<'_>], cause: &str) {
-        let Some(run) = self.runs.get(self.at) else { return };
-        let lost = items.get(run.items.clone()).unwrap_or_default();
-        self.at += 1;
-        self.elements = self.elements.saturating_sub(lost.len());
-        self.shared.fail(lost.len() as u64, cause);
-        settle_all(lost.iter().filter_map(|item| item.receipt.cloned()), Outcome::Failed);
-    }
-}
-
-impl Drop for Left<'_> {
-    fn drop(&mut self) {
-        self.shared.counters.failed(self.elements as u64);
     }
 }
 
@@ -361,24 +469,33 @@ fn leads_on(known: &Item<'_>, item: &Item<'_>) -> bool {
     is_shared(known.element.meta, item.element.meta) && known.id.is_of_same_streams(item.id)
 }
 
-/// Every element had a branch of its own for each of its targets: those of the events have nothing to add to theirs.
-fn settle(batch: EventBatch) {
-    batch.settle(Outcome::Discarded);
+/// Every element that is addressed had a branch of its own for each of its targets: those of the events have nothing to
+/// add to theirs. What is for everybody is handled when all have it or have left it out (`spec/websocket.md` 13).
+fn settle(batch: EventBatch, port: Port) {
+    batch.settle(match port {
+        Port::Broadcast => Outcome::Delivered { took_ns: 0 },
+        Port::In | Port::Control => Outcome::Discarded,
+    });
 }
 
 #[async_trait]
 impl Deliver for Streams {
-    fn deliver(&self, _port: usize, batch: EventBatch) -> Handed<'_> {
+    fn deliver(&self, port: usize, batch: EventBatch) -> Handed<'_> {
+        let port = self.ports.get(port).copied().unwrap_or(Port::In);
+        if port == Port::Control {
+            self.command_all(batch);
+            return Handed::done();
+        }
         let (left, is_full) = {
             let items = items(&batch);
-            let mut left = self.address(&items);
+            let mut left = Left::new(&self.shared, port);
             let is_full = self.put(&items, &mut left).is_some();
             (left, is_full)
         };
         if is_full {
             return Handed::later(self.put_slowly(batch, left));
         }
-        settle(batch);
+        settle(batch, port);
         Handed::done()
     }
 
@@ -390,40 +507,5 @@ impl Deliver for Streams {
 
     fn held(&self) -> Option<usize> {
         Some(self.read().by_stream.values().map(|outbox| outbox.held()).sum())
-    }
-}
-
-type Targets = SmallVec<[Arc<Outbox>; 1]>;
-
-impl Table {
-    fn addressed(&self, instructions: &Value) -> Option<Arc<Outbox>> {
-        let conn = instructions.get("conn").and_then(Value::as_u64);
-        if let Some(outbox) = conn.and_then(|conn| self.by_conn.get(&conn)) {
-            return Some(outbox.clone());
-        }
-        let peer = instructions.get("peer")?;
-        let port = u16::try_from(peer.get("port")?.as_u64()?).ok()?;
-        let stream = self.by_peer.get(peer.get("host")?.as_str()?)?.get(&port)?;
-        self.by_stream.get(stream).cloned()
-    }
-
-    /// Each connection once, in the order in which they are named.
-    fn of_conns(&self, to: &Value) -> Targets {
-        let named = to.as_array().unwrap_or(std::slice::from_ref(to));
-        let mut targets = Targets::with_capacity(named.len());
-        // Most lists are in the order in which their connections came: then none can be in there twice.
-        let (mut last, mut is_ascending) = (None, true);
-        for conn in named.iter().filter_map(Value::as_u64) {
-            is_ascending &= last < Some(conn);
-            last = Some(conn);
-            if let Some(target) = self.by_conn.get(&conn) {
-                targets.push(target.clone());
-            }
-        }
-        if !is_ascending {
-            let mut seen = HashSet::with_capacity_and_hasher(targets.len(), RandomState::default());
-            targets.retain(|target| seen.insert(Arc::as_ptr(target)));
-        }
-        targets
     }
 }

@@ -36,6 +36,21 @@ impl Metadata {
         self.text.clone()
     }
 
+    /// Id of the connection.
+    fn conn(&self) -> Value {
+        self.text
+            .get(self.kind)
+            .and_then(|of_connection| of_connection.get("conn"))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// That of text messages is this from now on.
+    fn replace(&mut self, text: &Value) {
+        self.text = text.clone();
+        self.binary = None;
+    }
+
     /// Of binary messages.
     fn binary(&mut self) -> Value {
         let (kind, text) = (self.kind, &self.text);

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Limits, MAX_FRAMES_KIND, Protocol, ProtocolError, Stream},
-    outbox::{Answers, Message, Messages, Outbox, Shared},
+    outbox::{Answers, CUT, ENDING, GIVEN_UP, Message, Messages, Outbox, Shared},
     quota::{Quota, more_before},
     task::TARGET,
     tls::explain,
@@ -28,6 +28,7 @@ use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
     time::{Instant, Sleep, sleep, timeout},
 };
+use tremor_value::Value;
 
 /// Answers of the protocol itself that may wait before reading stops.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
@@ -195,12 +196,11 @@ impl Pump {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, stream: &mut Box<dyn Stream>) -> Poll<Option<Ended>> {
         loop {
             // A connection that is given up need not wait until the write under way makes progress.
-            if self.outbox.is_given_up() {
+            if self.outbox.news() & (GIVEN_UP | CUT) != 0
+                && let Some(ended) = self.is_to_end()
+            {
                 // Saying so takes time, and whoever calls this may stop waiting: the goodbye is the caller's.
-                return Poll::Ready(Some(Ended::broken(
-                    Cut::Local,
-                    "the peer does not read what it is sent",
-                )));
+                return Poll::Ready(Some(ended));
             }
             if self.framed.is_empty() && !self.has_left && mem::take(&mut self.may_take) {
                 self.take_messages();
@@ -213,6 +213,27 @@ impl Pump {
             ready!(self.outbox.bell().poll_rang(cx));
             self.may_take = true;
         }
+    }
+
+    /// Why the connection has to end at once.
+    fn is_to_end(&self) -> Option<Ended> {
+        let news = self.outbox.news();
+        if news & GIVEN_UP != 0 {
+            return Some(Ended::broken(Cut::Local, "the peer does not read what it is sent"));
+        }
+        (news & CUT != 0).then(|| Ended::broken(Cut::Timeout, "the connection did not end in time"))
+    }
+
+    /// How the connection is to end, if it is time for that: all that was to be sent before is written.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        let is_asked = self.outbox.news() & ENDING != 0;
+        let is_written = is_asked && self.framed.is_empty() && self.settled == self.ends.len();
+        is_written.then(|| self.outbox.ending()).flatten()
+    }
+
+    /// What comes from now on has this metadata.
+    pub(super) fn set_meta(&mut self, meta: &Value) {
+        self.protocol.set_meta(meta);
     }
 
     /// The task is awake and polls again before it sleeps: what comes into the outbox need not wake it.
@@ -334,7 +355,12 @@ impl Pump {
         }
         let shares_frames = self.protocol.shares_frames().filter(|kind| *kind <= MAX_FRAMES_KIND);
         for (number, message) in self.messages.iter().enumerate() {
-            let error = match message.shared.zip(shares_frames) {
+            let error = match message.shared.zip(shares_frames).filter(|_| !message.is_plain) {
+                _ if message.is_ping => self
+                    .protocol
+                    .ping(message.payload, self.framed.bytes())
+                    .err()
+                    .map(|error| error.to_string()),
                 Some(shared) => share(shared, number, message, self.protocol.as_mut(), &mut self.framed),
                 None => frame(number, message, self.protocol.as_mut(), &mut self.framed),
             };
@@ -526,7 +552,13 @@ fn frame(
     framed: &mut Framed,
 ) -> Option<String> {
     let payload = message.payload;
-    let sent = if payload.len() < LOOSE_BYTES {
+    let sent = if message.is_plain {
+        protocol.write_plain(payload, message.binary, framed.bytes()).map(|is_head| match is_head {
+            true if payload.len() < LOOSE_BYTES => framed.bytes().extend_from_slice(payload),
+            true => framed.push_loose(number, payload.len()),
+            false => {}
+        })
+    } else if payload.len() < LOOSE_BYTES {
         protocol.write(payload, message.binary, framed.bytes())
     } else {
         protocol.write_head(payload, message.binary, framed.bytes()).map(|is_head| {

@@ -60,6 +60,18 @@ pub(super) fn build(
     Err(found.iter().map(|error| with_hint(alias, error, spec.fields)).collect())
 }
 
+/// What the policy of the send queue and the postprocessors cannot have of each other.
+pub(super) fn queue(built: &Built, coding: Option<&Resolver>, alias: &str) -> Option<DefinitionError> {
+    let drops = built.is_sink && built.send_queue.when_full.drops_waiting();
+    let builds_on = drops && coding.is_some_and(|coding| !coding.encoder().is_stateless());
+    builds_on.then(|| {
+        let problem = "config.send_queue.policy: `drop_oldest` and `conflate` leave out messages that are encoded \
+                       already, but what the codec or a postprocessor makes of later ones builds on them; take another \
+                       policy, such as `drop_newest`";
+        DefinitionError::of("config", format!("[{alias}] Invalid definition: {problem}"))
+    })
+}
+
 /// `later` may only be there because what `earlier` is about has been taken out.
 fn is_consequence(later: &ConfigError, earlier: &ConfigError) -> bool {
     let is_suggested = match (&earlier.problem, earlier.path.split_last(), later.path.split_last()) {

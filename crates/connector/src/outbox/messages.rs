@@ -28,6 +28,15 @@ struct Flags {
     binary: bool,
     is_last: bool,
     is_shared: bool,
+    is_plain: bool,
+    is_ping: bool,
+}
+
+impl Flags {
+    /// Of a message that is only here.
+    fn new(binary: bool, is_last: bool) -> Self {
+        Self { binary, is_last, is_shared: false, is_plain: false, is_ping: false }
+    }
 }
 
 /// A receipt that is settled when a message has been written.
@@ -46,6 +55,10 @@ pub(crate) struct Message<'a> {
     pub(crate) binary: bool,
     /// The last message of an element; elements are what counters count.
     pub(crate) is_last: bool,
+    /// It is not to be compressed.
+    pub(crate) is_plain: bool,
+    /// It is no message but a ping with this payload.
+    pub(crate) is_ping: bool,
     /// Other connections are sent the same.
     pub(crate) shared: Option<&'a Arc<Shared>>,
 }
@@ -56,7 +69,8 @@ impl Messages {
         self.chunks.iter().zip(flags).map(move |(chunk, flags)| {
             let shared = if flags.is_shared { shared.next() } else { None };
             let payload = shared.map_or(chunk, |shared| shared.payload());
-            Message { payload, binary: flags.binary, is_last: flags.is_last, shared }
+            let Flags { binary, is_last, is_plain, is_ping, .. } = *flags;
+            Message { payload, binary, is_last, is_plain, is_ping, shared }
         })
     }
 
@@ -104,7 +118,7 @@ impl Messages {
     /// many those were.
     pub(super) fn flag_new(&mut self, binary: bool, counts: bool) -> usize {
         let new = self.chunks.len() - self.flags.len();
-        self.flags.resize(self.chunks.len(), Flags { binary, is_last: false, is_shared: false });
+        self.flags.resize(self.chunks.len(), Flags::new(binary, false));
         if let Some(last) = self.flags.last_mut().filter(|_| new > 0) {
             last.is_last = counts;
         }
@@ -118,8 +132,26 @@ impl Messages {
             chunks.iter().for_each(|chunk| self.chunks.push(chunk));
             return self.flag_new(shared.binary(), true);
         }
-        self.push_one_shared(shared, Flags { binary: shared.binary(), is_last: true, is_shared: true });
+        self.push_one_shared(shared, Flags { is_shared: true, ..Flags::new(shared.binary(), true) });
         1
+    }
+
+    /// Appends a ping, which ends an element if `counts`.
+    pub(super) fn push_ping(&mut self, payload: &[u8], counts: bool) {
+        self.chunks.push(payload);
+        self.flags.push(Flags { is_ping: true, ..Flags::new(true, counts) });
+    }
+
+    /// The messages from number `from` on are not to be compressed.
+    pub(super) fn mark_plain(&mut self, from: usize) {
+        self.flags.iter_mut().skip(from).for_each(|flags| flags.is_plain = true);
+    }
+
+    /// The last message does not end its element: something follows that does.
+    pub(super) fn goes_on(&mut self) {
+        if let Some(last) = self.flags.last_mut() {
+            last.is_last = false;
+        }
     }
 
     fn push_one_shared(&mut self, shared: &Arc<Shared>, flags: Flags) {
@@ -139,8 +171,8 @@ impl Messages {
     pub(super) fn append_from(&mut self, other: &mut Self, from: usize) {
         let before = self.flags.len();
         for message in other.iter().skip(from) {
-            let is_shared = message.shared.is_some();
-            let flags = Flags { binary: message.binary, is_last: message.is_last, is_shared };
+            let Message { binary, is_last, is_plain, is_ping, .. } = message;
+            let flags = Flags { binary, is_last, is_shared: message.shared.is_some(), is_plain, is_ping };
             match message.shared {
                 Some(shared) => self.push_one_shared(shared, flags),
                 None => {
@@ -209,6 +241,11 @@ impl Answers {
 
     pub(super) fn failed(&mut self, receipt: Receipt) {
         self.failed.push(receipt);
+    }
+
+    /// The elements of `dropped` will not be sent.
+    pub(super) fn lost(&mut self, dropped: Messages) {
+        self.failed.extend(dropped.receipts.into_iter().map(|attached| attached.receipt));
     }
 
     /// Settles them.

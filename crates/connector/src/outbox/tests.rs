@@ -6,7 +6,7 @@ use tremor_event::{Listener, Outcome, Settlement};
 fn outbox(limits: SendQueue) -> Outbox {
     let definition = Definition::of_codec(NameAndConfig::from_value(&"json".into()).unwrap());
     let encoder = Registry::standard().resolver(&definition).unwrap().encoder();
-    Outbox::new(encoder, limits, false, None, Arc::default())
+    Outbox::new(encoder, limits, Arc::default())
 }
 
 /// An element of an event of its own for each of `values`.
@@ -25,7 +25,7 @@ fn put(outbox: &Outbox, numbers: std::ops::Range<u64>) -> (usize, Put) {
     let (meta, id) = (Value::record(), EventId::default());
     let values: Vec<Value> = numbers.map(Value::from).collect();
     let items = items(&values, &meta, &id);
-    let (taken, outcome) = outbox.put(&items, &[], &mut |refused| panic!("{refused}"));
+    let Taken { taken, outcome, .. } = outbox.put(&items, &[], false, &mut |refused| panic!("{refused}"));
     outbox.counters().received(taken as u64);
     (taken, outcome)
 }
@@ -80,9 +80,11 @@ fn put_shared(outbox: &Outbox, bytes: usize) -> (Arc<Shared>, Put) {
     let element = Element { content: (&value).into(), meta: &meta };
     let item = Item { element, id: &id, ingest_ns: 0, ends_event: true, receipt: None };
     let shared = Arc::new(Shared::new(&mut encoder, &item));
-    let (taken, put) = outbox.put(&[item], &[Some(shared.clone())], &mut |refused| panic!("{refused}"));
+    let extra = Extra { shared: Some(shared.clone()), ..Extra::default() };
+    let Taken { taken, outcome, .. } =
+        outbox.put(&[item], &[extra], false, &mut |refused| panic!("{refused}"));
     outbox.counters().received(taken as u64);
-    (shared, put)
+    (shared, outcome)
 }
 
 #[tokio::test]
@@ -158,7 +160,7 @@ async fn receipts_move_with_their_messages_and_cost_nothing_where_there_are_none
     let element = Element { content: (&value).into(), meta: &meta };
     let id = EventId::default();
     let item = Item { element, id: &id, ingest_ns: 0, ends_event: true, receipt: Some(&receipt) };
-    outbox.put(&[item], &[], &mut |refused| panic!("{refused}"));
+    outbox.put(&[item], &[], false, &mut |refused| panic!("{refused}"));
     receipt.settle(Outcome::Discarded);
     let mut taken = Messages::default();
     outbox.take(&mut taken);

@@ -38,7 +38,7 @@ pub(crate) const SPEC: Spec = Spec {
     codec: CodecUse::Required,
     is_source: true,
     sink: SinkUse::Connections(Addressing::Single),
-    inputs: &["in"],
+    inputs: &["in", "control"],
     input_aliases: &[],
     is_debug: false,
     build,
@@ -82,12 +82,12 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     ClientHandshake::new(request.clone())
         .map_err(|error| settings.config.invalid("url", error.to_string()))?;
     let heartbeat = HeartbeatOptions::read(&mut settings)?.map(Arc::new);
-    let send_queue = settings.client_send_queue()?;
+    let (send_queue, queue_key) = settings.client_send_queue()?;
     settings.finish()?;
     let environment = environment.clone();
     let client = Client { url, port, tls, socket, wire, open_handshake, request, heartbeat, environment };
     let backoff = BackoffUse::WebSocketClient { stable_after };
-    Ok(Built { backoff, send_queue, ..Built::new(client) })
+    Ok(Built { backoff, send_queue, queue_key, ..Built::new(client) })
 }
 
 fn headers(settings: &mut Settings<'_>) -> Result<ExtraHeaders, ConfigError> {

@@ -211,7 +211,19 @@ const SERVER_ONLY: &[Field] = &[
         name: "send_queue",
         kind: "record",
         default: "{}",
-        text: "What may wait for one connection, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy`: `block` waits `block_timeout` (5000 ms; 0: any time) for room, then closes with 1008, `close` closes at once.",
+        text: "What may wait for one connection, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy`: `block` waits `block_timeout` (5000 ms; 0: any time) for room, then closes with 1008; `close` closes at once; `drop_newest` and `drop_oldest` leave messages out; `conflate` leaves out what waits under the same key, which is the member `key` of `$ws_server`, or the one that `key` names.",
+    },
+    Field {
+        name: "drain_spread",
+        kind: "integer (ms)",
+        default: "0",
+        text: "Connections that a drain closes are closed one after the other, in this time.",
+    },
+    Field {
+        name: "drain_timeout",
+        kind: "integer (ms)",
+        default: "5000",
+        text: "How long a drain waits for the peers' part of the closes; a flow that drains has 5 s for all of it.",
     },
     Field {
         name: "max_connections",
@@ -310,7 +322,7 @@ const CLIENT_ONLY: &[Field] = &[
         name: "send_queue",
         kind: "record",
         default: "{}",
-        text: "What may wait to be sent, also over a reconnect, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy` is `block`: those who send wait for room.",
+        text: "What may wait to be sent, also over a reconnect, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy`: `block` lets those who send wait for room (for `block_timeout` ms, then the connection is closed; 0, the default: any time); `close` closes the connection at once; `drop_newest` and `drop_oldest` leave messages out; `conflate` leaves out what waits under the same key, which is the member `key` of `$ws_client`, or the one that `key` names.",
     },
 ];
 

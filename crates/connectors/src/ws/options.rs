@@ -3,7 +3,7 @@
 use super::{compression, pace::PaceOptions};
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 use tremor_connector::{
-    Environment, SendQueue, WhenFull,
+    DrainTimes, Environment, SendQueue, WhenFull,
     config::{ConfigError, Entry, FromConfig, Reader},
     duplex,
     socket::{SocketKind, SocketOptions},
@@ -152,32 +152,53 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// `send_queue` of a server: a peer that does not read is given up sooner or later.
-    pub(super) fn server_send_queue(&mut self) -> Result<SendQueue, ConfigError> {
-        let reader = self.optional::<Reader<'_>>("send_queue")?;
-        let patience =
-            |ms: u64| if ms == 0 { WhenFull::Wait } else { WhenFull::WaitAtMost(Duration::from_millis(ms)) };
-        let Some(mut reader) = reader else {
-            return Ok(SendQueue { when_full: patience(BLOCK_TIMEOUT_MS), ..SendQueue::default() });
-        };
-        let closes = reader.word("policy", &[("block", false), ("close", true)])?.unwrap_or(false);
-        let block_ms = reader.optional("block_timeout")?;
-        if closes && block_ms.is_some() {
-            return Err(reader.invalid("block_timeout", "belongs to the policy `block`"));
-        }
-        let when_full = if closes { WhenFull::Close } else { patience(block_ms.unwrap_or(BLOCK_TIMEOUT_MS)) };
-        send_queue(reader, when_full)
+    /// `send_queue` of a server, where a peer that does not read is given up sooner or later; with the name of the key.
+    pub(super) fn server_send_queue(&mut self) -> Result<(SendQueue, String), ConfigError> {
+        self.send_queue(Some(BLOCK_TIMEOUT_MS))
     }
 
-    /// `send_queue` of a client: what is sent waits, also for a connection that has to be made again.
-    pub(super) fn client_send_queue(&mut self) -> Result<SendQueue, ConfigError> {
-        match self.optional::<Reader<'_>>("send_queue")? {
-            None => Ok(SendQueue::default()),
-            Some(mut reader) => {
-                reader.word("policy", &[("block", ())])?;
-                send_queue(reader, WhenFull::Wait)
-            }
+    /// `send_queue` of a client, where what is sent waits, also for a connection that has to be made again; with the name
+    /// of the key.
+    pub(super) fn client_send_queue(&mut self) -> Result<(SendQueue, String), ConfigError> {
+        self.send_queue(None)
+    }
+
+    /// `block_ms`: how long senders wait where a full queue makes them wait, unless that is said; `None`: any time.
+    fn send_queue(&mut self, block_ms: Option<u64>) -> Result<(SendQueue, String), ConfigError> {
+        let patience = |ms: Option<u64>| match ms {
+            None | Some(0) => WhenFull::Wait,
+            Some(ms) => WhenFull::WaitAtMost(Duration::from_millis(ms)),
+        };
+        let defaults = SendQueue::default();
+        let Some(mut reader) = self.optional::<Reader<'_>>("send_queue")? else {
+            return Ok((SendQueue { when_full: patience(block_ms), ..defaults }, KEY.to_owned()));
+        };
+        let policy = reader.word("policy", &POLICIES)?.flatten();
+        let said_ms = reader.optional("block_timeout")?;
+        if policy.is_some() && said_ms.is_some() {
+            return Err(reader.invalid("block_timeout", "belongs to the policy `block`"));
         }
+        let key = reader.optional::<String>("key")?;
+        if key.is_some() && policy != Some(WhenFull::Conflate) {
+            return Err(reader.invalid("key", "belongs to the policy `conflate`"));
+        }
+        let queue = SendQueue {
+            messages: reader.or_in("messages", defaults.messages, 1..=usize::MAX)?,
+            bytes: reader.or_in("bytes", defaults.bytes, 1..=usize::MAX)?,
+            when_full: policy.unwrap_or_else(|| patience(said_ms.or(block_ms))),
+        };
+        reader.finish()?;
+        Ok((queue, key.unwrap_or_else(|| KEY.to_owned())))
+    }
+
+    /// `drain_spread` and `drain_timeout`.
+    pub(super) fn drain_times(&mut self) -> Result<DrainTimes, ConfigError> {
+        let defaults = DrainTimes::default();
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Ok(DrainTimes {
+            spread: Duration::from_millis(self.or("drain_spread", ms(defaults.spread))?).min(NEVER),
+            timeout: Duration::from_millis(self.or("drain_timeout", ms(defaults.timeout))?).min(NEVER),
+        })
     }
 
     /// Ends the reading: what nobody asked for is an error.
@@ -197,16 +218,17 @@ const SAID_TWICE: &str = "stands in `config` too; say it once";
 /// How long a full queue may delay those who send, unless the configuration says otherwise.
 const BLOCK_TIMEOUT_MS: u64 = 5000;
 
-fn send_queue(mut reader: Reader<'_>, when_full: WhenFull) -> Result<SendQueue, ConfigError> {
-    let defaults = SendQueue::default();
-    let queue = SendQueue {
-        messages: reader.or_in("messages", defaults.messages, 1..=usize::MAX)?,
-        bytes: reader.or_in("bytes", defaults.bytes, 1..=usize::MAX)?,
-        when_full,
-    };
-    reader.finish()?;
-    Ok(queue)
-}
+/// What may happen while a send queue is full; `None`: senders wait.
+const POLICIES: [(&str, Option<WhenFull>); 5] = [
+    ("block", None),
+    ("drop_newest", Some(WhenFull::DropNewest)),
+    ("drop_oldest", Some(WhenFull::DropOldest)),
+    ("close", Some(WhenFull::Close)),
+    ("conflate", Some(WhenFull::Conflate)),
+];
+
+/// The member of an event's metadata that says what its message stands for.
+const KEY: &str = "key";
 
 /// What both sides of a connection are told about the protocol.
 #[derive(Clone, Copy, Debug)]

@@ -6,14 +6,24 @@ use super::{
     pace::{HeartbeatOptions, Pace, PaceOptions},
 };
 use bytes::BytesMut;
-use std::{num::NonZeroU64, sync::Arc, time::Instant};
+use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Instant};
 use tremor_connector::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Protocol, ProtocolError, Unsendable},
 };
+use tremor_value::{Record, Value};
 use tremor_ws::{
     CloseAnswer, CloseTimeouts, Closing, Decoder, Deflate, Encoder, End, Incoming, Options, Role,
 };
+
+/// Pings of a flow that may wait for their answers; those before are not told of.
+const MOST_PINGS: usize = 64;
+
+/// Payloads of pings in the order in which they were sent.
+#[derive(Default)]
+struct Pings {
+    waiting: VecDeque<Vec<u8>>,
+}
 
 /// One connection's frames and close handshake.
 pub(super) struct WebSocket<Slot> {
@@ -31,6 +41,8 @@ pub(super) struct WebSocket<Slot> {
     closing: Closing,
     incoming: Vec<Incoming>,
     metadata: Metadata,
+    /// Payloads of pings that the flow has asked for and that are not answered; boxed, since few connections have any.
+    asked: Option<Box<Pings>>,
     /// Code and reason of the goodbye that was ours.
     said: Option<Box<(u16, Box<str>)>>,
     /// What the peer is told last; boxed, since only a connection that ends has it.
@@ -60,6 +72,7 @@ impl<Slot> WebSocket<Slot> {
             closing: Closing::new(role, &wire.options, timeouts),
             incoming: Vec::new(),
             metadata,
+            asked: None,
             said: None,
             leave: None,
             _slot: slot,
@@ -93,6 +106,25 @@ impl<Slot> WebSocket<Slot> {
             encoder: self.encoder.deflate(deflate),
             frames,
             ..self
+        }
+    }
+
+    /// Tells of a pong with this payload on port `control` if the flow has asked for it. The pings in front of that are
+    /// answered with it, too, as RFC 6455 has it (5.5.3).
+    fn answered(&mut self, payload: &[u8], intake: &mut Intake) {
+        let Some(asked) = &mut self.asked else { return };
+        let Some(number) = asked.waiting.iter().position(|ping| ping == payload) else { return };
+        let conn = self.metadata.conn();
+        for ping in asked.waiting.drain(..=number) {
+            let data = match String::from_utf8(ping) {
+                Ok(text) => Value::from(text),
+                Err(error) => Value::from(bytes::Bytes::from(error.into_bytes())),
+            };
+            let pong = [("kind", "pong".into()), ("conn", conn.clone()), ("data", data)];
+            intake.control(Record::from_iter(pong).into());
+        }
+        if asked.waiting.is_empty() {
+            self.asked = None;
         }
     }
 
@@ -134,7 +166,12 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
                         pinged = self.encoder.pong(&payload, reply).err().or(pinged);
                     }
                 }
-                Incoming::Pong(_) => controls = controls.saturating_add(1),
+                Incoming::Pong(payload) => {
+                    controls = controls.saturating_add(1);
+                    if self.asked.is_some() {
+                        self.answered(&payload, intake);
+                    }
+                }
                 Incoming::Close { code, reason } => {
                     self.leave = Some(Box::new(self.closing.received(code, &reason)));
                     flow = Flow::Closed { we_drop: self.role == Role::Server };
@@ -163,6 +200,20 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 
     fn write_head(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<bool, Unsendable> {
         self.encoder.message_head(chunk, binary, out).map_err(|error| Unsendable(error.to_string()))
+    }
+
+    fn ping(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Unsendable> {
+        self.encoder.ping(payload, out).map_err(|error| Unsendable(error.to_string()))?;
+        let asked = &mut self.asked.get_or_insert_default().waiting;
+        if asked.len() == MOST_PINGS {
+            asked.pop_front();
+        }
+        asked.push_back(payload.to_vec());
+        Ok(())
+    }
+
+    fn set_meta(&mut self, meta: &Value) {
+        self.metadata.replace(meta);
     }
 
     fn write_plain(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<bool, Unsendable> {

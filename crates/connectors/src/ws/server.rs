@@ -46,7 +46,7 @@ pub(crate) const SPEC: Spec = Spec {
     codec: CodecUse::Required,
     is_source: true,
     sink: SinkUse::Connections(Addressing::Many { kind: "ws_server" }),
-    inputs: &["in"],
+    inputs: &["in", "broadcast", "control"],
     input_aliases: &[],
     is_debug: false,
     build,
@@ -82,7 +82,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let routing = reading.routing()?;
     let exits = reading.exits;
     let gives_out = routing.gives_out();
-    let send_queue = settings.server_send_queue()?;
+    let (send_queue, queue_key) = settings.server_send_queue()?;
+    let drain_times = settings.drain_times()?;
     let shared = Shared {
         port: url.port_or(if tls.is_some() { 443 } else { 80 }),
         tls,
@@ -105,6 +106,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     }
     Ok(Built {
         send_queue,
+        queue_key,
+        drain_times,
         exits,
         gives_out,
         ..Built::new(Server { url, backlog, shared: Arc::new(shared) })

@@ -219,6 +219,11 @@ impl Subject {
         }
     }
 
+    /// What has come out, if anything has.
+    pub(crate) fn poll(&mut self) -> Option<Seen> {
+        self.seen.try_recv().ok()
+    }
+
     /// Whether nothing has come out that was not looked at.
     pub(crate) fn is_silent(&mut self) -> bool {
         self.seen.try_recv().is_err()

@@ -6,6 +6,7 @@ mod control;
 mod listener;
 mod opening;
 mod options;
+mod outgoing;
 mod pace;
 mod peers;
 mod replies;

@@ -1,7 +1,11 @@
 //! What is written, and what is told of it.
 
 use super::*;
-use crate::{SendQueue, duplex::Unsendable, outbox::tests::items};
+use crate::{
+    SendQueue,
+    duplex::Unsendable,
+    outbox::{Extra, tests::items},
+};
 use tokio::io::AsyncReadExt;
 use tremor_codec::{Definition, NameAndConfig, Registry};
 use tremor_event::EventId;
@@ -49,11 +53,14 @@ async fn write_to_two(shares: bool, payloads: &[&str]) -> [(Vec<u8>, (u64, u64))
     let (meta, id) = (Value::record(), EventId::default());
     let values: Vec<Value> = payloads.iter().map(|payload| Value::from(*payload)).collect();
     let items = items(&values, &meta, &id);
-    let shared: Vec<_> = items.iter().map(|item| Some(Arc::new(Shared::new(&mut encoder, item)))).collect();
+    let shared: Vec<_> = items
+        .iter()
+        .map(|item| Extra { shared: Some(Arc::new(Shared::new(&mut encoder, item))), ..Extra::default() })
+        .collect();
     let mut written = Vec::new();
     for before in [0, 100] {
         let mut pump = pump_of(Box::new(Numbered { written: before, shares }), &[]);
-        pump.outbox.put(&items, &shared, &mut |refused| panic!("{refused}"));
+        pump.outbox.put(&items, &shared, false, &mut |refused| panic!("{refused}"));
         let (near, mut far) = tokio::io::duplex(1000);
         let mut stream: Box<dyn Stream> = Box::new(near);
         let write = async {
@@ -118,7 +125,7 @@ fn pump_with(payloads: &[Vec<u8>]) -> Pump {
 fn pump_of(protocol: Box<dyn Protocol>, payloads: &[Vec<u8>]) -> Pump {
     let definition = Definition::of_codec(NameAndConfig::from_value(&"json".into()).unwrap());
     let encoder = Registry::standard().resolver(&definition).unwrap().encoder();
-    let outbox = Outbox::new(encoder, SendQueue::default(), false, None, Arc::default());
+    let outbox = Outbox::new(encoder, SendQueue::default(), Arc::default());
     outbox.put_back(&mut Messages::of(payloads.iter().map(Vec::as_slice)), 0);
     Pump::new(protocol, Arc::new(outbox), (Unwritten::Fail, "test".into()), Limits::default())
 }

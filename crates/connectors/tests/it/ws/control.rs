@@ -10,14 +10,19 @@ use tremor_event::Event;
 use tremor_value::Value;
 
 /// A server whose port `control` leads somewhere.
-async fn server(more: &str) -> (Subject, Port) {
+pub(super) async fn server(more: &str) -> (Subject, Port) {
     let port = Port::reserve();
     let subject = Subject::started_with(&server_definition(&port, more), Linked::WithControl).await;
     (subject, port)
 }
 
-fn member(event: &Event, name: &str) -> Value {
+pub(super) fn member(event: &Event, name: &str) -> Value {
     event.payload.value().get(name).cloned().unwrap_or_default()
+}
+
+/// The connection that an event on `control` is about.
+pub(super) fn conn(told: &Event) -> u64 {
+    member(told, "conn").as_u64().unwrap()
 }
 
 #[tokio::test]

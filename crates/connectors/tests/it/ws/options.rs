@@ -100,8 +100,8 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
     let client = |more: &str| client_definition(&port, more, "\"none\"");
     for (definition, expected) in [
         (
-            server(r#", "send_queue": {"policy": "drop_oldest"}"#),
-            "config.send_queue.policy: expected one of `block`, `close`",
+            server(r#", "send_queue": {"policy": "drop"}"#),
+            "config.send_queue.policy: expected one of `block`, `drop_newest`, `drop_oldest`, `close`, `conflate`",
         ),
         (
             server(r#", "send_queue": {"policy": "close", "block_timeout": 1}"#),
@@ -113,8 +113,8 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
             "config.send_queue.message: unknown key; did you mean `messages`?",
         ),
         (
-            client(r#", "send_queue": {"policy": "close"}"#),
-            "config.send_queue.policy: expected one of `block`",
+            client(r#", "send_queue": {"policy": "drop_newest", "key": "name"}"#),
+            "config.send_queue.key: belongs to the policy `conflate`",
         ),
         (
             server(r#", "max_frame_size": 1, "options": {"max_frame_size": 1}"#),

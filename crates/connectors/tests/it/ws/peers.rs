@@ -51,7 +51,12 @@ impl Port {
 
     /// A good client.
     pub(super) async fn client(&self) -> Ws {
-        let uri = format!("ws://{}/", self.address());
+        self.client_at("/").await
+    }
+
+    /// The same with another path.
+    pub(super) async fn client_at(&self, path: &str) -> Ws {
+        let uri = format!("ws://{}{path}", self.address());
         within(client_async(uri, self.tcp().await)).await.unwrap().0
     }
 

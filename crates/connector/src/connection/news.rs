@@ -1,0 +1,55 @@
+//! What a connection is told from outside in between messages, and what it tells.
+
+use super::{Connection, wait_while_writing};
+use crate::{
+    duplex::Ending,
+    outbox::{ENDING, NEW_META, PRESSURE},
+};
+use tremor_value::{Record, Value};
+
+impl Connection {
+    /// Whether there is something to look at.
+    pub(super) fn has_news(&self) -> bool {
+        self.pump.outbox().news() & (NEW_META | PRESSURE) != 0
+    }
+
+    /// How the connection is to end, if it is time for that: all that was to be sent before is written.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.pump.ending()
+    }
+
+    /// Whoever sends has decided how the connection ends.
+    pub(super) fn obeys_ending(&self) {
+        self.pump.outbox().forget_news(ENDING);
+    }
+
+    /// Looks at what there is to look at.
+    pub(super) async fn look_at_news(&mut self) {
+        let outbox = self.pump.outbox();
+        outbox.forget_news(NEW_META | PRESSURE);
+        if let Some(meta) = outbox.take_meta() {
+            self.pump.set_meta(&meta);
+            self.inlet.set_meta(meta);
+        }
+        if let Some((messages, bytes)) = self.pump.outbox().take_pressure() {
+            let more = [("messages", messages), ("bytes", bytes)];
+            self.tell("pressure", more.map(|(name, count)| (name, Value::from(count as u64)))).await;
+        }
+    }
+
+    /// Says on port `control` that the connection is there.
+    pub(super) async fn tell_opened(&mut self) {
+        self.tell("opened", []).await;
+    }
+
+    async fn tell<const N: usize>(&mut self, kind: &str, more: [(&str, Value); N]) {
+        if !self.inlet.tells() {
+            return;
+        }
+        let members = [("kind", Value::from(kind)), ("conn", Value::from(self.conn))];
+        let Self { inlet, pump, stream, signals, .. } = self;
+        let told = inlet.tell(members.into_iter().chain(more).collect::<Record>().into());
+        // A connection that broke meanwhile is found broken again.
+        let _broken_or_not = wait_while_writing(told, pump, stream, signals).await;
+    }
+}

@@ -1,0 +1,158 @@
+//! What input port `control` takes (`spec/websocket.md` 15): each event is a record with a `kind`.
+
+use super::{Streams, filter::Filter, instructions, table::named};
+use crate::{config::nearest, duplex::Ending, outbox::Outbox};
+use std::sync::Arc;
+use tremor_value::{Record, Value};
+
+/// A kind of command that a connector adds to those that every one with connections has.
+pub struct Command {
+    /// What stands in `kind`.
+    pub kind: &'static str,
+    /// Does it.
+    ///
+    /// # Errors
+    /// Why it cannot be done; the event fails.
+    pub handle: Box<Handle>,
+}
+
+/// What does a command.
+type Handle = dyn Fn(&Record, &Connections<'_>) -> Result<(), String> + Send + Sync;
+
+/// The open connections of a connector, as a command sees them.
+pub struct Connections<'a>(&'a Streams);
+
+impl Connections<'_> {
+    /// Ends those that are meant, behind what waits to be sent; gives how many those are. `is_meant` is given the metadata
+    /// of a connection's events.
+    pub fn end(&self, ending: &Ending, is_meant: impl Fn(&Value) -> bool) -> usize {
+        let table = self.0.read();
+        let meant = table.entries().filter(|(_, meta)| is_meant(meta));
+        meant.filter(|(outbox, _)| outbox.end(ending.clone())).count()
+    }
+}
+
+type Own = fn(&Streams, &Record) -> Result<(), String>;
+
+/// What every connector with connections does.
+const OWN: &[(&str, Own)] = &[("close", close), ("ping", ping), ("tag", tag)];
+/// What one that accepts connections does, too.
+const OF_LISTENERS: &[(&str, Own)] = &[("drain", drain)];
+
+impl Streams {
+    /// Does what an event on port `control` says.
+    ///
+    /// # Errors
+    /// Why it cannot be done.
+    pub(super) fn command(&self, value: &Value) -> Result<(), String> {
+        let Some(record) = value.as_record() else {
+            return Err(format!("a command is a record with a `kind`, not {}", value.type_name()));
+        };
+        let Some(kind) = record.get("kind").and_then(Value::as_str) else {
+            return Err("a command needs a `kind`, which is a string".to_owned());
+        };
+        let own = || OWN.iter().chain(if self.is_single() { &[] } else { OF_LISTENERS });
+        if let Some((_, handle)) = own().find(|(name, _)| *name == kind) {
+            return handle(self, record);
+        }
+        if let Some(command) = self.commands.iter().find(|command| command.kind == kind) {
+            return (command.handle)(record, &Connections(self));
+        }
+        let known: Vec<&str> =
+            own().map(|(name, _)| *name).chain(self.commands.iter().map(|command| command.kind)).collect();
+        let hint = nearest(kind, known.iter().copied()).map_or_else(
+            || format!("known are `{}`", known.join("`, `")),
+            |name| format!("did you mean `{name}`?"),
+        );
+        Err(format!("there is no command `{kind}`; {hint}"))
+    }
+
+    /// Ids of the connections that a command is for.
+    fn meant(&self, record: &Record) -> Result<Vec<u64>, String> {
+        let table = self.read();
+        let given = |name| record.get(name).filter(|value| !value.is_null());
+        match (given("conn"), given("where")) {
+            (Some(_), Some(_)) => Err("a command has `conn` or `where`, not both".to_owned()),
+            (Some(conns), None) => {
+                let mut open = named(conns);
+                open.retain(|conn| table.of_conn(*conn).is_some());
+                if open.is_empty() {
+                    return Err(format!("there is no open connection {conns}"));
+                }
+                Ok(open)
+            }
+            // It may be that nobody is like that right now.
+            (None, Some(wanted)) => Ok(table.admitted(&Filter::new(self.kind, wanted)?)),
+            (None, None) if self.is_single() => {
+                let only: Vec<u64> = table.conns().collect();
+                if only.is_empty() { Err("there is no open connection".to_owned()) } else { Ok(only) }
+            }
+            (None, None) => {
+                Err("a command needs `conn` or `where` to say which connections it is for".to_owned())
+            }
+        }
+    }
+
+    fn outboxes(&self, conns: &[u64]) -> Vec<Arc<Outbox>> {
+        let table = self.read();
+        conns.iter().filter_map(|conn| table.of_conn(*conn).cloned()).collect()
+    }
+}
+
+fn close(streams: &Streams, record: &Record) -> Result<(), String> {
+    let ending = instructions::ending(record)?;
+    for outbox in streams.outboxes(&streams.meant(record)?) {
+        // One that is about to end already does so as it was first told.
+        outbox.end(ending.clone());
+    }
+    Ok(())
+}
+
+fn ping(streams: &Streams, record: &Record) -> Result<(), String> {
+    let data = match record.get("data").filter(|data| !data.is_null()) {
+        Some(data) => instructions::ping(data)?,
+        None => Vec::new(),
+    };
+    let outboxes = streams.outboxes(&streams.meant(record)?);
+    let refused = outboxes.iter().filter(|outbox| !outbox.ping(&data)).count();
+    if refused == 0 {
+        Ok(())
+    } else {
+        Err(format!("{refused} of {} connections have no room for a ping", outboxes.len()))
+    }
+}
+
+/// Sets tags of connections; null takes one away, those that are not named stay.
+fn tag(streams: &Streams, record: &Record) -> Result<(), String> {
+    let tags = record.get("tags").and_then(Value::as_record);
+    let tags = tags.ok_or("a command `tag` needs `tags`, which is a record")?;
+    let conns = streams.meant(record)?;
+    let kind = streams.kind;
+    let mut table = streams.write();
+    for conn in conns {
+        table.change_meta(conn, |meta| set_tags(meta, kind, tags));
+    }
+    Ok(())
+}
+
+fn set_tags(meta: &mut Value, kind: &str, tags: &Record) {
+    let of_kind = meta.as_record_mut().and_then(|meta| meta.get_or_insert_null(kind).as_record_mut());
+    let Some(of_kind) = of_kind else { return };
+    let own = of_kind.get_or_insert_null("tags");
+    if own.is_null() {
+        *own = Value::record();
+    }
+    let Some(own) = own.as_record_mut() else { return };
+    for (name, value) in tags.iter() {
+        if value.is_null() {
+            own.remove(name.as_str());
+        } else {
+            own.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+fn drain(streams: &Streams, _: &Record) -> Result<(), String> {
+    streams.begin_drain();
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! `where`: which connections something is for, by what is known of them (`spec/websocket.md` 15).
+
+use tremor_value::{Record, Value};
+
+/// What may stand in it.
+const MEMBERS: [&str; 6] = ["identity", "route", "params", "tags", "protocol", "path"];
+
+/// Deeper records are not compared.
+const MOST_LEVELS: usize = 32;
+
+/// What the metadata of a connection has to be like.
+#[derive(Clone, Copy)]
+pub(super) struct Filter<'a> {
+    /// The metadata key.
+    kind: &'static str,
+    wanted: &'a Record,
+}
+
+impl<'a> Filter<'a> {
+    /// Reads `wanted`.
+    ///
+    /// # Errors
+    /// It is no record, nested too deeply, or asks for what is not known of connections.
+    pub(super) fn new(kind: &'static str, wanted: &'a Value) -> Result<Self, String> {
+        if wanted.is_nested_deeper_than(MOST_LEVELS) {
+            return Err(format!("`where` is nested deeper than {MOST_LEVELS} levels"));
+        }
+        let Some(wanted) = wanted.as_record() else {
+            return Err(format!("`where` has to be a record but is {}", wanted.type_name()));
+        };
+        match wanted.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
+            Some(unknown) => {
+                Err(format!("`where` has `{unknown}`, but it can ask for `{}` only", MEMBERS.join("`, `")))
+            }
+            None => Ok(Self { kind, wanted }),
+        }
+    }
+
+    /// Whether a connection with metadata `meta` is meant.
+    pub(super) fn admits(&self, meta: &Value) -> bool {
+        let Some(of_connection) = meta.get(self.kind) else { return self.wanted.is_empty() };
+        self.wanted.iter().all(|(name, wanted)| {
+            let found = of_connection.get(name.as_str());
+            matches(wanted, found)
+                || name.as_str() == "route" && found.is_some_and(|found| is_route(wanted, found))
+        })
+    }
+}
+
+/// A route is named by its exit or its number.
+fn is_route(wanted: &Value, route: &Value) -> bool {
+    ["exit", "index"].into_iter().any(|part| route.get(part).is_some_and(|part| matches(wanted, Some(part))))
+}
+
+/// All members of a record have to match, one item of a list; everything else has to be the same.
+fn matches(wanted: &Value, found: Option<&Value>) -> bool {
+    if let Some(members) = wanted.as_record() {
+        let found = found.and_then(Value::as_record);
+        return found.is_some_and(|found| {
+            members.iter().all(|(name, wanted)| matches(wanted, found.get(name.as_str())))
+        });
+    }
+    let is_same = match found {
+        Some(found) => found == wanted,
+        None => wanted.is_null(),
+    };
+    is_same || wanted.as_array().is_some_and(|several| several.iter().any(|one| matches(one, found)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Value {
+        Value::from_json_str(text).unwrap()
+    }
+
+    #[test]
+    fn connections_are_chosen_by_what_is_known_of_them() {
+        let meta = json(
+            r#"{"ws_server": {"identity": "ada", "path": "/chat/7", "route": {"index": 2, "exit": "chat"},
+                "params": {"room": "7", "side": "left"}, "tags": {"level": 3, "langs": ["de", "en"]}}}"#,
+        );
+        for (wanted, is_meant) in [
+            ("{}", true),
+            (r#"{"identity": "ada"}"#, true),
+            (r#"{"identity": "bob"}"#, false),
+            (r#"{"identity": ["bob", "ada"]}"#, true),
+            (r#"{"identity": []}"#, false),
+            (r#"{"identity": "ada", "path": "/"}"#, false),
+            (r#"{"route": "chat"}"#, true),
+            (r#"{"route": 2}"#, true),
+            (r#"{"route": {"exit": "chat"}}"#, true),
+            (r#"{"route": ["x", "chat"]}"#, true),
+            (r#"{"route": "other"}"#, false),
+            (r#"{"params": {"room": "7"}}"#, true),
+            (r#"{"params": {"room": ["6", "7"], "side": "left"}}"#, true),
+            (r#"{"params": {"room": "8"}}"#, false),
+            (r#"{"tags": {"level": 3, "langs": ["de", "en"]}}"#, true),
+            (r#"{"tags": {"color": "red"}}"#, false),
+            (r#"{"tags": {"color": null}}"#, true),
+            (r#"{"protocol": null}"#, true),
+            (r#"{"protocol": "chat"}"#, false),
+        ] {
+            let wanted_value = json(wanted);
+            let filter = Filter::new("ws_server", &wanted_value).unwrap();
+            assert_eq!(filter.admits(&meta), is_meant, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_of_connections_cannot_be_asked_for() {
+        for (wanted, told) in [("7", "`where` has to be a record"), (r#"{"user": 1}"#, "`where` has `user`")]
+        {
+            let error = Filter::new("ws_server", &json(wanted)).err().unwrap();
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
+}

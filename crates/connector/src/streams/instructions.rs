@@ -1,0 +1,187 @@
+//! What the metadata of an element says of its way (`spec/websocket.md` 15).
+
+use super::{filter::Filter, table::named};
+use crate::{duplex::Ending, outbox::Asked};
+use std::sync::Arc;
+use tremor_value::{Record, Value};
+
+/// Longest payload of a ping.
+const MOST_PING_BYTES: usize = 125;
+
+/// The metadata of an element, as far as it is for the sink.
+#[derive(Default)]
+pub(super) struct Instructions<'a> {
+    /// Ids of connections.
+    pub(super) to: Option<&'a Value>,
+    pub(super) filter: Option<Filter<'a>>,
+    pub(super) except: Option<Except>,
+    /// What is asked of the connections themselves.
+    pub(super) asked: Option<Arc<Asked>>,
+}
+
+/// Connections that are left out.
+pub(super) struct Except {
+    conns: Vec<u64>,
+    /// Where the event came from, too.
+    pub(super) origin: bool,
+}
+
+impl Except {
+    pub(super) fn contains(&self, conn: u64) -> bool {
+        self.conns.contains(&conn)
+    }
+
+    pub(super) fn add(&mut self, conn: u64) {
+        self.conns.push(conn);
+    }
+}
+
+impl<'a> Instructions<'a> {
+    /// Reads what stands under `kind`; `key` names the member that says what a message stands for, if that matters.
+    ///
+    /// # Errors
+    /// What cannot be done as it is written.
+    pub(super) fn read(kind: &'static str, key: Option<&str>, of_kind: &'a Value) -> Result<Self, String> {
+        let mut read = Self::default();
+        let Some(members) = of_kind.as_record() else { return Ok(read) };
+        let mut asked = Asked::default();
+        for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
+            match name.as_str() {
+                "to" => read.to = Some(value),
+                "where" => read.filter = Some(Filter::new(kind, value)?),
+                "except" => read.except = Some(except(value)?),
+                "close" => asked.close = Some(of_close(value)?),
+                "ping" if *value != Value::Bool(false) => asked.ping = Some(ping(value)?),
+                "compress" => match value.as_bool() {
+                    Some(compress) => asked.is_plain = !compress,
+                    None => return Err(format!("`compress` has to be a bool but is {}", value.type_name())),
+                },
+                _ => {}
+            }
+            if key == Some(name.as_str()) {
+                asked.key = Some(value.clone());
+            }
+        }
+        read.asked = (asked != Asked::default()).then(|| Arc::new(asked));
+        Ok(read)
+    }
+
+    /// Whether it is for whoever it would be for without any metadata.
+    pub(super) fn names_nobody(&self) -> bool {
+        self.to.is_none() && self.filter.is_none() && self.except.is_none()
+    }
+}
+
+fn except(value: &Value) -> Result<Except, String> {
+    let several = value.as_array().unwrap_or(std::slice::from_ref(value));
+    let is_self = |item: &Value| item.as_str() == Some("self");
+    if let Some(wrong) = several.iter().find(|item| item.as_u64().is_none() && !is_self(item)) {
+        let got = wrong.as_str().map_or_else(|| wrong.type_name().to_owned(), |text| format!("`{text}`"));
+        return Err(format!("`except` takes ids of connections and `self`, not {got}"));
+    }
+    Ok(Except { conns: named(value), origin: several.iter().any(is_self) })
+}
+
+/// `{"code", "reason"}` of a close.
+fn of_close(value: &Value) -> Result<Ending, String> {
+    match value.as_record() {
+        Some(members) => ending(members),
+        None => Err(format!("`close` has to be a record but is {}", value.type_name())),
+    }
+}
+
+/// The close that `code` (1000) and `reason` (none) of a record ask for.
+///
+/// # Errors
+/// They are no code that may be sent (`spec/websocket.md` 11) and no text.
+pub(super) fn ending(members: &Record) -> Result<Ending, String> {
+    let given = |name| members.get(name).filter(|value| !value.is_null());
+    let code = match given("code") {
+        None => 1000,
+        Some(code) => {
+            let sendable = code.as_u64().and_then(|code| u16::try_from(code).ok());
+            sendable.filter(|code| may_be_sent(*code)).ok_or_else(|| {
+                format!("a connection cannot be closed with code {code}: it may be 1000 to 1003, 1007 to 1014 or 3000 to 4999")
+            })?
+        }
+    };
+    let reason = match given("reason") {
+        None => "",
+        Some(reason) => reason.as_str().ok_or_else(|| {
+            format!("the `reason` of a close has to be a string but is {}", reason.type_name())
+        })?,
+    };
+    Ok(Ending::Said { code, reason: reason.into() })
+}
+
+fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+/// The payload of a ping: text, bytes, or nothing for `true`.
+///
+/// # Errors
+/// It is something else, or too long.
+pub(super) fn ping(value: &Value) -> Result<Vec<u8>, String> {
+    let payload = match (value.as_text_bytes(), value) {
+        (Some(bytes), _) => bytes,
+        (None, Value::Bytes(bytes)) => bytes.as_ref(),
+        (None, Value::Bool(true)) => &[],
+        _ => return Err(format!("a ping carries a string or bytes, not {}", value.type_name())),
+    };
+    if payload.len() > MOST_PING_BYTES {
+        let len = payload.len();
+        return Err(format!("a ping carries {MOST_PING_BYTES} bytes at most, not {len}"));
+    }
+    Ok(payload.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Value {
+        Value::from_json_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_asked_of_a_connection_is_read() {
+        let value = json(
+            r#"{"close": {"code": 4001, "reason": "bye"}, "ping": "now", "compress": false, "key": "a",
+                "peer": {}, "where": null}"#,
+        );
+        let read = Instructions::read("ws_server", Some("key"), &value).unwrap();
+        let close = Ending::Said { code: 4001, reason: "bye".into() };
+        let asked =
+            Asked { close: Some(close), ping: Some(b"now".to_vec()), is_plain: true, key: Some("a".into()) };
+        assert_eq!(read.asked.as_deref(), Some(&asked));
+        assert!(read.names_nobody());
+        for nothing in [r#"{"conn": 7, "compress": true, "ping": false, "key": 1}"#, "{}", "7"] {
+            let nothing = json(nothing);
+            let read = Instructions::read("ws_server", None, &nothing).unwrap();
+            assert!(read.asked.is_none() && read.names_nobody());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_with_the_reason() {
+        let long = format!(r#"{{"ping": "{}"}}"#, "x".repeat(126));
+        for (written, told) in [
+            (r#"{"close": 4001}"#, "`close` has to be a record but is integer"),
+            (r#"{"close": {"code": 1006}}"#, "a connection cannot be closed with code 1006"),
+            (r#"{"close": {"code": 5000}}"#, "a connection cannot be closed with code 5000"),
+            (r#"{"close": {"code": "1000"}}"#, "a connection cannot be closed with code \"1000\""),
+            (r#"{"close": {"reason": 1}}"#, "the `reason` of a close has to be a string"),
+            (r#"{"ping": 7}"#, "a ping carries a string or bytes, not integer"),
+            (&long, "a ping carries 125 bytes at most, not 126"),
+            (r#"{"compress": "no"}"#, "`compress` has to be a bool"),
+            (r#"{"except": "me"}"#, "`except` takes ids of connections and `self`, not `me`"),
+            (r#"{"except": [1, -1]}"#, "`except` takes ids of connections and `self`, not integer"),
+            (r#"{"where": []}"#, "`where` has to be a record but is"),
+        ] {
+            let value = json(written);
+            let error = Instructions::read("ws_server", None, &value).err().unwrap_or_default();
+            assert!(error.starts_with(told), "{written}: {error}");
+        }
+    }
+}
