@@ -88,6 +88,26 @@ async fn who_answers_pings_stays_and_who_does_not_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_pong_that_nobody_reads_is_not_missed() {
+    let more =
+        r#", "auto_ping_interval": 20, "auto_ping_timeout": 300, "auto_ping_restart_on_any_traffic": false"#;
+    let ((paused, port), (_subject, others)) = (server(more).await, server(more).await);
+    let mut peer = bare(&port).await;
+    paused.handle.pause();
+    let (_, ping) = frame(&mut peer).await.unwrap();
+    // The first ones may come before the pause is obeyed; of this one the answer is not read.
+    peer.write_all(&masked(0x8a, &ping)).await.unwrap();
+    for _ in 0..2 {
+        // Elsewhere its time would be over.
+        let mut silent = bare(&others).await;
+        while frame(&mut silent).await.is_some() {}
+    }
+    paused.handle.resume();
+    let (first, next) = frame(&mut peer).await.unwrap();
+    assert!(first == 0x89 && next != ping);
+}
+
+#[tokio::test]
 async fn any_traffic_is_as_good_as_a_pong() {
     let (subject, port) = server(r#", "auto_ping_interval": 20, "auto_ping_timeout": 10000"#).await;
     echo(subject, |_| {});
@@ -155,7 +175,7 @@ async fn silence_age_and_slow_messages_end_a_connection_with_a_reason() {
 #[tokio::test]
 async fn a_connection_that_is_sent_something_is_not_idle() {
     let (mut subject, port) = server(r#", "idle_timeout": 1000"#).await;
-    let (mut quiet, mut busy) = (bare(&port).await, port.client().await);
+    let mut busy = port.client().await;
     busy.send(text(1)).await.unwrap();
     let event = subject.next_event().await;
     let sending = async {
@@ -165,8 +185,14 @@ async fn a_connection_that_is_sent_something_is_not_idle() {
             tokio::task::yield_now().await;
         }
     };
+    // Long enough for others, one after the other.
+    let quiet = async {
+        for _ in 0..2 {
+            assert_eq!(frame(&mut bare(&port).await).await.unwrap().0, 0x88);
+        }
+    };
     tokio::select! {
-        end = frame(&mut quiet) => assert_eq!(end.unwrap().0, 0x88),
+        () = quiet => {}
         () = sending => {}
     }
     subject.deliver(0, event).await;
