@@ -28,8 +28,8 @@ use std::{
 };
 use tokio::net::TcpListener;
 use tremor_connector::{
-    Addressing, Built, CodecUse, ConnectError, Connected, Connector, Environment, Handshake, Listener,
-    SinkUse, Spec,
+    Addressing, Built, CodecUse, Command, ConnectError, Connected, Connector, Environment, Handshake,
+    Listener, SinkUse, Spec,
     config::{ConfigError, Reader},
     socket::{self, SocketOptions},
     tls::{ServerTls, TlsKeys, Watching},
@@ -104,14 +104,29 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     if let Some(error) = lacks_tls {
         return Err(error);
     }
+    let commands = vec![reload_tls(shared.tls.as_ref(), &shared.environment.alias)];
     Ok(Built {
         send_queue,
         queue_key,
         drain_times,
+        commands,
         exits,
         gives_out,
         ..Built::new(Server { url, backlog, shared: Arc::new(shared) })
     })
+}
+
+/// The command to read the files of `tls` again. That takes a while: what comes of it is logged.
+fn reload_tls(tls: Option<&ServerTls>, alias: &str) -> Command {
+    let (tls, alias) = (tls.cloned(), alias.to_owned());
+    let reload = move || {
+        let (tls, alias) = (tls.clone().ok_or("there is no `tls` to read again")?, alias.clone());
+        tokio::spawn(async move {
+            let _logged = tls.reload(&alias).await;
+        });
+        Ok(())
+    };
+    Command { kind: "reload_tls", handle: Box::new(move |_record, _connections| reload()) }
 }
 
 struct Server {

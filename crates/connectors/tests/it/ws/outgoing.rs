@@ -224,6 +224,8 @@ async fn codes_that_may_not_be_sent_and_other_nonsense_fail_and_do_nothing_else(
         r#"{"kind": "close", "where": {}, "code": 1006}"#,
         r#"{"kind": "ping", "where": {}, "data": 7}"#,
         r#"{"kind": "tag", "where": {}}"#,
+        // There is no TLS here.
+        r#"{"kind": "reload_tls"}"#,
         r#"{"kind": "tag", "where": {}, "tags": []}"#,
     ] {
         hall.command(command).await;

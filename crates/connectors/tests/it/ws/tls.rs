@@ -1,14 +1,19 @@
 //! Encrypted connections with a self-signed certificate, as a user makes one.
 
-use super::peers::{Port, echo, mixed_sizes_come_back, next_text, of_server, text};
-use crate::harness::{Linked, Seen, Subject, definition, within};
+use super::peers::{Port, Ws, echo, mixed_sizes_come_back, next_text, of_server, text};
+use crate::harness::{Linked, Seen, Subject, definition, json, within};
 use async_tungstenite::tokio::{accept_async, client_async};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use std::{fs, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio_rustls::client::TlsStream;
+use tremor_event::{Event, EventId};
 use tremor_value::Value;
+
+/// Number of the input port of a server for commands.
+const CONTROL: usize = 2;
 
 struct Files {
     _folder: TempDir,
@@ -266,57 +271,92 @@ fn mistakes_in_tls_are_found_when_the_connector_is_made() {
     }
 }
 
-/// All the while clients come and go, and one stays.
-#[tokio::test]
-async fn certificates_are_replaced_under_traffic() {
-    let authority = Authority::new();
-    let (subject, port) =
-        authority.server(&format!(r#"{}, "reload": "watch""#, authority.issue("own", "localhost"))).await;
-    echo(subject, |_| {});
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority.path("ca.crt")).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connect = || async {
-        // Each with a memory of its own: a session that is resumed shows no certificate.
-        let mut config = config.clone();
-        config.resumption = rustls::client::Resumption::disabled();
+impl Authority {
+    /// A client that has just sent a message and got it back, and the certificate that it was shown. It resumes no session, as
+    /// then no certificate is shown.
+    async fn connect(&self, port: &Port) -> (Ws<TlsStream<TcpStream>>, CertificateDer<'static>) {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.path("ca.crt")).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from("localhost").unwrap();
         let tls = within(connector.connect(name, port.tcp().await)).await.unwrap();
         let shown = tls.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
         let mut ws = within(client_async("wss://localhost/", tls)).await.unwrap().0;
-        ws.send(text(7)).await.unwrap();
-        assert_eq!(next_text(&mut ws).await, "7");
+        round_trip_with(&mut ws, 7).await;
         (ws, shown)
-    };
-    let in_file = || CertificateDer::from_pem_file(authority.path("own.crt")).unwrap();
-    let (mut stays, first) = connect().await;
-    assert_eq!(first, in_file());
-    let mut before = first;
+    }
+
+    fn in_file(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(self.path("own.crt")).unwrap()
+    }
+
+    /// Lets clients come until one is shown what is in the file now; up to then it is `before`.
+    async fn is_shown_instead_of(&self, before: &CertificateDer<'_>, port: &Port) {
+        let after = self.in_file();
+        within(async {
+            loop {
+                let shown = self.connect(port).await.1;
+                if shown == after {
+                    break;
+                }
+                assert_eq!(shown, *before);
+            }
+        })
+        .await;
+    }
+}
+
+async fn round_trip_with(ws: &mut Ws<TlsStream<TcpStream>>, message: u32) {
+    ws.send(text(message)).await.unwrap();
+    assert_eq!(next_text(ws).await, message.to_string());
+}
+
+/// All the while clients come and go, and one stays.
+#[tokio::test]
+async fn certificates_are_replaced_under_traffic() {
+    let authority = Authority::new();
+    let tls = format!(r#"{}, "reload": "watch""#, authority.issue("own", "localhost"));
+    let (subject, port) = authority.server(&tls).await;
+    echo(subject, |_| {});
+    let (mut stays, mut before) = authority.connect(&port).await;
+    assert_eq!(before, authority.in_file());
     for round in 0..2 {
         if round == 1 {
             // One that cannot be used changes nothing, and does not keep good ones from being used.
             fs::write(authority.path("own.key"), "-----BEGIN NONSENSE").unwrap();
         }
         authority.issue("own", "localhost");
-        let after = in_file();
-        within(async {
-            loop {
-                let shown = connect().await.1;
-                if shown == after {
-                    break;
-                }
-                assert_eq!(shown, before);
-            }
-        })
-        .await;
-        before = after;
-        stays.send(text(round)).await.unwrap();
-        assert_eq!(next_text(&mut stays).await, round.to_string());
+        authority.is_shown_instead_of(&before, &port).await;
+        before = authority.in_file();
+        round_trip_with(&mut stays, round).await;
     }
+}
+
+#[tokio::test]
+async fn a_command_has_the_files_read_again() {
+    let authority = Authority::new();
+    let (subject, port) = authority.server(&authority.issue("own", "localhost")).await;
+    let into = subject.way_in();
+    echo(subject, |_| {});
+    let (mut stays, before) = authority.connect(&port).await;
+    authority.issue("own", "localhost");
+    assert_eq!(authority.connect(&port).await.1, before, "nobody has said anything");
+    let command = Event {
+        id: EventId::new(1, 0, 0, 0),
+        payload: json(r#"{"kind": "reload_tls"}"#).into(),
+        meta: Value::record(),
+        ingest_ns: 0,
+        origin: None,
+        is_batch: false,
+        receipt: None,
+    };
+    within(into.deliver(CONTROL, command.into())).await;
+    authority.is_shown_instead_of(&before, &port).await;
+    round_trip_with(&mut stays, 1).await;
 }
