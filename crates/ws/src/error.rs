@@ -195,7 +195,7 @@ pub enum EncodeError {
     /// A close reason without a code; the wire has no room for that.
     #[error("a close reason needs a close code")]
     ReasonWithoutCode,
-    /// The message could not be compressed, which leaves the connection without a way to go on.
+    /// The message could not be compressed; later ones are sent as they are.
     #[error("a message could not be compressed")]
     Deflate,
     /// A Close was sent before; nothing may follow it.
@@ -209,6 +209,6 @@ pub enum EncodeError {
 impl EncodeError {
     /// `true` while other messages can still be sent on the connection.
     pub fn can_continue(&self) -> bool {
-        !matches!(self, Self::Closed | Self::Random(_) | Self::Deflate)
+        !matches!(self, Self::Closed | Self::Random(_))
     }
 }

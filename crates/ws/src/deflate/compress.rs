@@ -20,6 +20,8 @@ pub(crate) struct Compressor {
     history: History,
     /// Made for the first message, and whenever it was given back.
     stream: Option<Box<Stream>>,
+    /// The library failed: nobody knows what the peer's window should be.
+    is_broken: bool,
     out: Vec<u8>,
 }
 
@@ -40,25 +42,37 @@ impl Compressor {
     pub(crate) fn new(deflate: &Deflate) -> Self {
         let Deflate { ours: direction, level, memory_level, min_bytes, .. } = *deflate;
         let history = History::new(direction.window_bytes());
-        Self { direction, level, memory_level, min_bytes, history, stream: None, out: Vec::new() }
+        Self {
+            direction,
+            level,
+            memory_level,
+            min_bytes,
+            history,
+            stream: None,
+            is_broken: false,
+            out: Vec::new(),
+        }
     }
 
     /// Whether a message of that length is to be compressed.
     pub(crate) fn wants(&self, len: usize) -> bool {
-        len >= self.min_bytes
+        len >= self.min_bytes && !self.is_broken
     }
 
     /// What `payload` is sent as.
     ///
     /// # Errors
-    /// [`EncodeError::Deflate`] if the library fails, which leaves no way to go on.
+    /// [`EncodeError::Deflate`] if the library fails; from then on no message is [wanted](Self::wants).
     pub(crate) fn compress(&mut self, payload: &[u8]) -> Result<&[u8], EncodeError> {
         self.out.clear();
         if payload.is_empty() {
             self.out.push(0);
             return Ok(&self.out);
         }
-        self.run(payload).ok_or(EncodeError::Deflate)?;
+        if self.run(payload).is_none() {
+            self.is_broken = true;
+            return Err(EncodeError::Deflate);
+        }
         self.history.push(payload);
         Ok(&self.out)
     }

@@ -168,6 +168,23 @@ async fn short_messages_are_sent_plain_where_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn an_event_can_be_sent_plain_and_the_next_one_is_compressed_as_ever() {
+    let (subject, port) = server(ALL).await;
+    echo(subject, |event| {
+        let is_plain = event.payload.value().to_string() == "\"secret\"";
+        let meta = event.meta.as_record_mut().unwrap();
+        let of_kind = meta.get_mut("ws_server").unwrap().as_record_mut().unwrap();
+        of_kind.insert("compress", !is_plain);
+    });
+    let (mut peer, _) = Peer::client(&port, Some(DeflateOptions::default())).await;
+    for (message, first) in [("\"one\"", 0xc1), ("\"secret\"", 0x81), ("\"one\"", 0xc1)] {
+        peer.raw.clear();
+        peer.send(message).await;
+        assert_eq!((peer.next_text().await.as_str(), peer.raw[0]), (message, first));
+    }
+}
+
+#[tokio::test]
 async fn bombs_and_what_does_not_inflate_end_the_connection() {
     let limits = r#", "max_message_size": 5000, "compression": {"deflate": {"max_inflated_size": 1000}}"#;
     let only_message = r#", "max_message_size": 1000, "compression": {"deflate": {}}"#;
