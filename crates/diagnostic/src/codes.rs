@@ -144,6 +144,7 @@ codes! {
     UNUSED_DEFINITION = "W-8", "A definition that nothing creates.";
     DUPLICATE_INSTANCE = "W-9", "An instance is created twice; the later one wins.";
     UNLINKED = "W-10", "A part of a flow is linked to nothing.";
+    NEVER_MATCHES = "W-11", "An extractor that no text ever matches.";
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl RuntimeError {
 
     /// The evaluation was given up because it took too long.
     pub(crate) fn is_out_of_steps(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::TooManySteps | ErrorKind::TooMuch { .. })
+        matches!(self.0.kind, ErrorKind::TooManySteps | ErrorKind::TooMuch { .. } | ErrorKind::GaveUp(_))
     }
 
     /// What is marked.

@@ -18,7 +18,7 @@ mod weight;
 
 pub(crate) use expr::{eval, is_true};
 pub(crate) use stmt::{Flow, Frame, Locals, run_block, run_script};
-pub(crate) use weight::{TEXT_SHARE, VALUE_DEPTH};
+pub(crate) use weight::{TEXT_SHARE, VALUE_DEPTH, pay_value};
 
 use crate::function::Context;
 use std::{borrow::Cow, ops::Deref};

@@ -19,21 +19,154 @@ mod text;
 
 pub(crate) use grok::{LONGEST_TEXT as LONGEST_GROK_TEXT, STEPS_BACK as GROK_STEPS_BACK};
 
+use crate::{error::ErrorKind, eval::pay_value, function::Context};
 use std::{collections::HashMap, fmt, sync::Arc};
 use tremor_diagnostic::closest;
 use tremor_value::Value;
 
 /// What a body compiled to, once, when the script was lowered.
 ///
-/// Both methods take time linear in the text, or are bounded otherwise, and nothing they build is larger than a small
-/// multiple of it. The interpreter pays for the text before, and for the result after the call.
+/// Both ways to ask agree on whether a text matches. Where that cannot be said within bounds both give an error, or the
+/// one that has more to do.
 pub(crate) trait Extractor: fmt::Debug + Send + Sync {
     /// Whether the text matches; nothing is built.
+    ///
+    /// # Errors
+    /// It took too much to say so.
+    fn test(&self, text: &str) -> Result<bool, ErrorKind>;
+
+    /// The result, if the text matches. It is paid for from what is left to the event.
+    ///
+    /// # Errors
+    /// It took too much to say so, or the result is more than what is left.
+    fn extract(&self, text: &str, context: &Context<'_>) -> Result<Option<Value>, ErrorKind>;
+
+    /// What a look at the text costs, in the unit of [`Context::pay`]. It is paid before either of the others is asked.
+    fn look(&self, text: &str) -> usize {
+        look_at_all(text)
+    }
+
+    /// Bytes that this takes, where that may be many.
+    fn weight(&self) -> usize {
+        0
+    }
+
+    /// Why no text will ever match, and what would be right.
+    fn doubt(&self) -> Option<String> {
+        None
+    }
+}
+
+/// An [`Extractor`] that always knows: it takes time linear in the text, and nothing it builds is larger than a small
+/// multiple of that.
+pub(crate) trait Matcher: fmt::Debug + Send + Sync {
+    /// As [`Extractor::test`].
     fn test(&self, text: &str) -> bool;
 
-    /// The result, if the text matches. `ingest_ns` is the ingest time of the event in nanoseconds since 1970 UTC; only a
+    /// As [`Extractor::extract`]. `ingest_ns` is the ingest time of the event in nanoseconds since 1970 UTC; only a
     /// [contextual](Kind::contextual) kind may look at it.
     fn extract(&self, text: &str, ingest_ns: u64) -> Option<Value>;
+
+    /// As [`Extractor::look`].
+    fn look(&self, text: &str) -> usize {
+        look_at_all(text)
+    }
+
+    /// As [`Extractor::weight`].
+    fn weight(&self) -> usize {
+        0
+    }
+
+    /// As [`Extractor::doubt`].
+    fn doubt(&self) -> Option<String> {
+        None
+    }
+}
+
+impl<M: Matcher> Extractor for M {
+    fn test(&self, text: &str) -> Result<bool, ErrorKind> {
+        Ok(Matcher::test(self, text))
+    }
+
+    fn extract(&self, text: &str, context: &Context<'_>) -> Result<Option<Value>, ErrorKind> {
+        let value = Matcher::extract(self, text, context.ingest_ns);
+        if let Some(value) = &value {
+            pay_value(value, context)?;
+        }
+        Ok(value)
+    }
+
+    fn look(&self, text: &str) -> usize {
+        Matcher::look(self, text)
+    }
+
+    fn weight(&self) -> usize {
+        Matcher::weight(self)
+    }
+
+    fn doubt(&self) -> Option<String> {
+        Matcher::doubt(self)
+    }
+}
+
+/// Bytes of text that cost as much as one value where they are only looked at, by something that passes them once. An event may
+/// so look through 2 GiB, which takes seconds.
+const LOOK_SHARE: usize = 64;
+
+/// What a look from the start of the text to its end costs.
+fn look_at_all(text: &str) -> usize {
+    text.len() / LOOK_SHARE + 1
+}
+
+/// Why an extractor cannot say whether a text matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GaveUp {
+    /// `grok` went back too often.
+    GrokSteps,
+    /// The text is too long for going back in it.
+    GrokLength { len: usize },
+    /// `rerg` would read the text over and over.
+    RergReading { len: usize },
+}
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GrokSteps => write!(
+                out,
+                "The extractor `grok` gave up on this text: it went back more than {GROK_STEPS_BACK} times"
+            ),
+            Self::GrokLength { len } => write!(
+                out,
+                "The extractor `grok` goes back in at most {LONGEST_GROK_TEXT} bytes, and in this text there are {len} from where the \
+                 expression may be found on"
+            ),
+            Self::RergReading { len } => write!(
+                out,
+                "The extractor `rerg` gave up on this text of {len} bytes: the expression reads on so far behind its hits that \
+                 the text would be read over and over"
+            ),
+        }
+    }
+}
+
+impl GaveUp {
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            Self::GrokSteps | Self::GrokLength { .. } => {
+                "Begin the expression with `^`, make it more definite, or look with `re`, `dissect` or `glob` first"
+            }
+            Self::RergReading { .. } => {
+                "An alternative that is tried in vain up to the end of the text is often the reason, as in `a+b|a`"
+            }
+        }
+    }
+}
+
+impl From<GaveUp> for ErrorKind {
+    fn from(reason: GaveUp) -> Self {
+        Self::GaveUp(reason)
+    }
 }
 
 /// An extractor that scripts can name.
@@ -106,6 +239,8 @@ pub(crate) struct Compiled {
     pub(crate) extractor: Arc<dyn Extractor>,
     /// See [`Kind::contextual`].
     pub(crate) contextual: bool,
+    /// See [`Extractor::doubt`].
+    pub(crate) doubt: Option<Arc<str>>,
 }
 
 /// Why there is nothing to run.
@@ -121,33 +256,68 @@ pub(crate) struct Extractors {
     kinds: &'static [Kind],
     /// By name and body.
     compiled: HashMap<(&'static str, String), Result<Compiled, Refusal>>,
+    /// Bytes that those take together.
+    weight: usize,
 }
+
+/// Bytes that all extractors of one compilation may take together.
+const LARGEST_TOGETHER: usize = 64 * 1024 * 1024;
 
 impl Extractors {
     pub(crate) fn new(kinds: &'static [Kind]) -> Self {
-        Self { kinds, compiled: HashMap::new() }
+        Self { kinds, compiled: HashMap::new(), weight: 0 }
     }
 
     /// What `name|body|` stands for; compiled when it is asked for the first time.
     pub(crate) fn get(&mut self, name: &str, body: &str) -> Result<Compiled, Refusal> {
         let Some(kind) = self.kinds.iter().find(|kind| kind.name.eq_ignore_ascii_case(name)) else {
-            return Err(self.unknown(name));
+            return Err(self.unknown(name, body));
         };
-        let compiled = self.compiled.entry((kind.name, body.to_owned())).or_insert_with(|| {
-            let extractor = (kind.compile)(body).map_err(|reason| Refusal {
-                message: format!("This is no body for the extractor `{}`: {reason}", kind.name),
-                hint: None,
-            })?;
-            Ok(Compiled { extractor, contextual: kind.contextual })
-        });
-        compiled.clone()
+        let key = (kind.name, body.to_owned());
+        if let Some(compiled) = self.compiled.get(&key) {
+            return compiled.clone();
+        }
+        let compiled = self.compile(kind, body);
+        self.compiled.insert(key, compiled.clone());
+        compiled
     }
 
-    fn unknown(&self, name: &str) -> Refusal {
+    fn compile(&mut self, kind: &Kind, body: &str) -> Result<Compiled, Refusal> {
+        if self.weight > LARGEST_TOGETHER {
+            return Err(Refusal {
+                message: format!(
+                    "The expressions before this one take more than {LARGEST_TOGETHER} bytes already, all of one program together; \
+                     this one is not compiled"
+                ),
+                hint: Some(
+                    "Large numbers of repetitions, as in `{1000}`, and `\\w` within them are often the reason"
+                        .to_owned(),
+                ),
+            });
+        }
+        let extractor = (kind.compile)(body).map_err(|reason| Refusal {
+            message: format!("This is no body for the extractor `{}`: {reason}", kind.name),
+            hint: None,
+        })?;
+        self.weight = self.weight.saturating_add(extractor.weight());
+        let doubt = extractor.doubt().map(Arc::from);
+        Ok(Compiled { extractor, contextual: kind.contextual, doubt })
+    }
+
+    fn unknown(&self, name: &str, body: &str) -> Refusal {
         let names = || self.kinds.iter().map(|kind| kind.name);
-        let hint = match closest(&name.to_lowercase(), names()) {
-            Some(near) => format!("Did you mean `{near}`?"),
-            None => format!("There are {}", names().collect::<Vec<_>>().join(", ")),
+        let plain = !body.contains(['*', '?', '[', '|', '\\']);
+        let hint = match name.to_lowercase().as_str() {
+            "prefix" if plain => format!("Write `glob|{body}*|`"),
+            "suffix" if plain => format!("Write `glob|*{body}|`"),
+            "prefix" | "suffix" => {
+                "Write `glob|…*|` for what a text begins with, and `glob|*…|` for its end".to_owned()
+            }
+            "regex" | "regexp" => "Did you mean `re`?".to_owned(),
+            other => match closest(other, names()) {
+                Some(near) => format!("Did you mean `{near}`?"),
+                None => format!("There are {}", names().collect::<Vec<_>>().join(", ")),
+            },
         };
         Refusal { message: format!("There is no extractor `{name}`"), hint: Some(hint) }
     }
@@ -172,10 +342,15 @@ mod tests {
             assert!(!kind.examples.is_empty(), "{}", kind.name);
             for Example { body, text, result } in kind.examples {
                 let extractor = (kind.compile)(body).unwrap();
-                let extracted = extractor.extract(text, 0);
+                let extracted = extractor.extract(text, &Context::new(0, None, None)).unwrap();
                 let expected = result.map(|result| Value::from_json_str(result).unwrap());
                 assert_eq!(extracted, expected, "{}|{body}| on {text}", kind.name);
-                assert_eq!(extractor.test(text), result.is_some(), "{}|{body}| on {text}", kind.name);
+                assert_eq!(
+                    extractor.test(text).unwrap(),
+                    result.is_some(),
+                    "{}|{body}| on {text}",
+                    kind.name
+                );
             }
         }
     }
@@ -188,10 +363,17 @@ mod tests {
         fn tests_and_results_agree(
             kind in prop::sample::select(KINDS),
             body in prop_oneof!["", "[a-c%{}:=, _?&+*\\[\\]()<>|\\\\./0-9dHMSYP-]{0,16}", "\\PC{0,8}"],
-            text in prop_oneof!["[a-c =:,;/.0-9\"{}\\[\\]-]{0,24}", "\\PC{0,8}"],
+                        text in prop_oneof!["[a-c =:,;/.0-9\"{}\\[\\]-]{0,24}", "\\PC{0,8}"],
+            times in prop_oneof![9 => Just(1_usize), 1 => 1_usize..2_000],
         ) {
+            let text = text.repeat(times);
             if let Ok(extractor) = (kind.compile)(&body) {
-                let (test, result) = (extractor.test(&text), extractor.extract(&text, 1));
+                let (test, result) = (extractor.test(&text), extractor.extract(&text, &Context::new(1, None, None)));
+                // All but one have to say so within bounds for texts as short as these.
+                let (Ok(test), Ok(result)) = (test, result) else {
+                    prop_assert!(kind.name == "grok" && text.len() > 64, "{}", kind.name);
+                    return Ok(());
+                };
                 if kind.name != "base64" || !test {
                     prop_assert_eq!(test, result.is_some(), "{}", kind.name);
                 }
@@ -210,9 +392,9 @@ mod tests {
         let mut held = Vec::new();
         for clause in &match_.clauses {
             match &clause.pattern {
-                Pattern::Extract(extractor) => held.push(Arc::clone(extractor)),
+                Pattern::Extract(test) => held.push(Arc::clone(&test.extractor)),
                 Pattern::Record(fields) => held.extend(fields.iter().filter_map(|field| match &field.test {
-                    FieldTest::Extract(_, extractor) => Some(Arc::clone(extractor)),
+                    FieldTest::Extract(_, test) => Some(Arc::clone(&test.extractor)),
                     _ => None,
                 })),
                 Pattern::Any | Pattern::Equals(Expr::Const(_)) => {}
@@ -270,7 +452,7 @@ mod tests {
     #[derive(Debug)]
     struct Clock;
 
-    impl Extractor for Clock {
+    impl Matcher for Clock {
         fn test(&self, _: &str) -> bool {
             true
         }

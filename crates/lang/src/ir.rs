@@ -5,7 +5,7 @@
 
 mod clause;
 
-pub(crate) use clause::{Clause, Field, FieldTest, For, ForClause, Jump, Match, Pattern, Table};
+pub(crate) use clause::{Clause, Field, FieldTest, For, ForClause, Jump, Match, Pattern, Table, Test};
 
 use crate::function::Native;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! What can go wrong, and the words for it.
 
 use crate::{
+    extract::GaveUp,
     function::{FunctionError, Native},
     ir::LocalName,
     ops::OpError,
@@ -124,6 +125,7 @@ pub(crate) enum ErrorKind {
     TooMuch {
         limit: usize,
     },
+    GaveUp(GaveUp),
     /// `where` or `having` gave something else than a bool.
     Filter {
         clause: &'static str,
@@ -158,9 +160,11 @@ impl ErrorKind {
             Self::KeyExists(_) => codes::KEY_EXISTS,
             Self::NoSuchKey(_) => codes::KEY_MISSING,
             Self::MergeConflict { .. } => codes::MERGE_CONFLICT,
-            Self::Recursion { .. } | Self::TooDeep | Self::TooManySteps | Self::TooMuch { .. } => {
-                codes::RECURSION_LIMIT
-            }
+            Self::Recursion { .. }
+            | Self::TooDeep
+            | Self::TooManySteps
+            | Self::TooMuch { .. }
+            | Self::GaveUp(_) => codes::RECURSION_LIMIT,
             Self::NotRecord { .. } => codes::NEEDS_RECORD,
             Self::Function(_) => codes::FUNCTION_FAILED,
             Self::Arity(_) => codes::ARITY,
@@ -229,6 +233,7 @@ impl ErrorKind {
                 "This copies, compares, writes or extracts too much for one event: more than {limit} values with what was done before, \
                  where nested values count one by one and text counts one for every 16 bytes"
             ),
+            Self::GaveUp(reason) => reason.to_string(),
             Self::TooManySteps => "This takes too many calls or rounds of loops for one event".to_owned(),
         }
     }
@@ -252,6 +257,7 @@ impl ErrorKind {
                 Some("Convert the float with `math::trunc` or one of its kin".to_owned())
             }
             Self::AssignMeta => Some("Assign to one of its keys, as in `let $key = …`".to_owned()),
+            Self::GaveUp(reason) => Some(reason.hint().to_owned()),
             Self::NoClause => Some("A default clause would help: `case _ => null`".to_owned()),
             _ => None,
         }

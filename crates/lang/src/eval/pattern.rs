@@ -4,8 +4,7 @@ use super::{Bound, Env, Operand, eval, path, weight};
 use crate::{
     error::{ErrorKind, RuntimeError},
     eval::is_true,
-    extract::Extractor,
-    ir::{Clause, Field, FieldTest, Jump, Match, Pattern},
+    ir::{Clause, Field, FieldTest, Jump, Match, Pattern, Test},
     ops,
 };
 use std::iter;
@@ -137,7 +136,7 @@ pub(super) fn test(
             weight::pay_comparison(&value, target, env.context)?;
             Ok(value.loose_eq(target))
         }
-        Pattern::Extract(extractor) => accepts(&**extractor, target, env),
+        Pattern::Extract(test) => accepts(test, target, env),
         Pattern::Record(fields) => {
             let Value::Record(record) = target else { return Ok(false) };
             fields_hold(fields, &**record, env, whole)
@@ -171,7 +170,7 @@ pub(super) fn extract(
             weight::pay_comparison(&value, target, env.context)?;
             Ok(value.loose_eq(target).then(|| value.into_value()))
         }
-        Pattern::Extract(extractor) => take_out(&**extractor, target, env),
+        Pattern::Extract(test) => take_out(test, target, env),
         Pattern::Record(fields) => {
             let Value::Record(record) = target else { return Ok(None) };
             extract_fields(fields, &**record, env, whole)
@@ -208,21 +207,25 @@ pub(super) fn extract_element(
 }
 
 /// Whether the extractor accepts the value; only texts are accepted.
-fn accepts(extractor: &dyn Extractor, target: &Value, env: &Env<'_>) -> Result<bool, RuntimeError> {
+fn accepts(test: &Test, target: &Value, env: &Env<'_>) -> Result<bool, RuntimeError> {
     let Value::String(text) = target else { return Ok(false) };
-    weight::pay_look(text, env.context)?;
-    Ok(extractor.test(text))
+    pay_look(test, text, env)?;
+    test.extractor.test(text).map_err(|kind| RuntimeError::around(kind, test.span, 2))
 }
 
 /// What the extractor makes of the value, if it accepts it.
-fn take_out(extractor: &dyn Extractor, target: &Value, env: &Env<'_>) -> Result<Option<Value>, RuntimeError> {
+fn take_out(test: &Test, target: &Value, env: &Env<'_>) -> Result<Option<Value>, RuntimeError> {
     let Value::String(text) = target else { return Ok(None) };
-    weight::pay_look(text, env.context)?;
-    let value = extractor.extract(text, env.context.ingest_ns);
-    if let Some(value) = &value {
-        weight::pay(value, env.context)?;
+    pay_look(test, text, env)?;
+    test.extractor.extract(text, env.context).map_err(|kind| RuntimeError::around(kind, test.span, 2))
+}
+
+/// Pays for a look at the text.
+fn pay_look(test: &Test, text: &str, env: &Env<'_>) -> Result<(), RuntimeError> {
+    if env.context.pay(test.extractor.look(text)) {
+        return Ok(());
     }
-    Ok(value)
+    Err(RuntimeError::around(env.context.too_much(), test.span, 2))
 }
 
 /// Pays for what a pattern captured; the target itself, or what it equals, is only looked at.
@@ -293,8 +296,8 @@ fn field_holds(
             Some(value) => test(pattern, &value, env, whole),
             None => Ok(false),
         },
-        FieldTest::Extract(_, extractor) => match target.member(&field.key) {
-            Some(value) => accepts(&**extractor, &value, env),
+        FieldTest::Extract(_, test) => match target.member(&field.key) {
+            Some(value) => accepts(test, &value, env),
             None => Ok(false),
         },
     }
@@ -325,10 +328,10 @@ fn extract_fields(
                 Some(value) => extract(pattern, &value, env, whole)?,
                 None => None,
             },
-            FieldTest::Extract(name, extractor) => {
+            FieldTest::Extract(name, test) => {
                 store = name;
                 match target.member(&field.key) {
-                    Some(value) => take_out(&**extractor, &value, env)?,
+                    Some(value) => take_out(test, &value, env)?,
                     None => None,
                 }
             }

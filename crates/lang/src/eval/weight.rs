@@ -23,7 +23,12 @@ pub(crate) const TEXT_SHARE: usize = 16;
 /// # Errors
 /// An error without position when the event has taken too much, or the value is nested too deeply.
 pub(super) fn pay(value: &Value, context: &Context<'_>) -> Result<(), RuntimeError> {
-    walk(value, context, 0).map_err(RuntimeError::unplaced)
+    pay_value(value, context).map_err(RuntimeError::unplaced)
+}
+
+/// As [`pay`], with the reason alone as the error.
+pub(crate) fn pay_value(value: &Value, context: &Context<'_>) -> Result<(), ErrorKind> {
+    walk(value, context, 0)
 }
 
 fn walk(value: &Value, context: &Context<'_>, depth: usize) -> Result<(), ErrorKind> {
@@ -47,16 +52,7 @@ fn walk(value: &Value, context: &Context<'_>, depth: usize) -> Result<(), ErrorK
 
 /// Pays for `bytes` of text that were made.
 pub(super) fn pay_text(bytes: usize, context: &Context<'_>) -> Result<(), RuntimeError> {
-    pay_flat(bytes / TEXT_SHARE, context)
-}
-
-/// Pays for a look at a text, from its start to its end.
-pub(super) fn pay_look(text: &str, context: &Context<'_>) -> Result<(), RuntimeError> {
-    pay_flat(text.len() / TEXT_SHARE + 1, context)
-}
-
-fn pay_flat(values: usize, context: &Context<'_>) -> Result<(), RuntimeError> {
-    if context.pay(values) { Ok(()) } else { Err(RuntimeError::unplaced(context.too_much())) }
+    if context.pay(bytes / TEXT_SHARE) { Ok(()) } else { Err(RuntimeError::unplaced(context.too_much())) }
 }
 
 /// Pays for all parts of a value that will be changed, if they have to be copied for that.

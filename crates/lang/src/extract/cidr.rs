@@ -1,6 +1,6 @@
 //! `cidr`: addresses and networks (`spec/language-script.md` 9.8).
 
-use super::{Example, Extractor, Kind};
+use super::{Example, Extractor, Kind, LOOK_SHARE, Matcher};
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
@@ -72,9 +72,13 @@ impl Network {
 #[derive(Debug)]
 struct AnyNetwork;
 
-impl Extractor for AnyNetwork {
+impl Matcher for AnyNetwork {
     fn test(&self, text: &str) -> bool {
         network(text).is_some() || network_v6(text).is_some()
+    }
+
+    fn look(&self, _text: &str) -> usize {
+        1
     }
 
     fn extract(&self, text: &str, _ingest_ns: u64) -> Option<Value> {
@@ -98,9 +102,13 @@ impl OneOf {
     }
 }
 
-impl Extractor for OneOf {
+impl Matcher for OneOf {
     fn test(&self, text: &str) -> bool {
         self.address(text).is_some()
+    }
+
+    fn look(&self, _text: &str) -> usize {
+        self.0.len() / LOOK_SHARE + 1
     }
 
     fn extract(&self, text: &str, _ingest_ns: u64) -> Option<Value> {
@@ -140,8 +148,14 @@ fn network_v6(text: &str) -> Option<(u128, u128)> {
     (address & !mask == 0).then_some((address, mask))
 }
 
+/// Bytes that no address and no network has.
+const LONGEST: usize = 64;
+
 /// What stands before the slash, and the number behind it, if there is one.
 fn split(text: &str) -> Option<(&str, Option<u32>)> {
+    if text.len() > LONGEST {
+        return None;
+    }
     match text.split_once('/') {
         Some((address, length)) => Some((address, Some(number(length)?))),
         None => Some((text, None)),

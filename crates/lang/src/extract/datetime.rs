@@ -1,11 +1,11 @@
 //! `datetime`: a point in time, in a format of the user's (`spec/language-script.md` 9.9).
 
-use super::{Example, Extractor, Kind};
+use super::{Example, Extractor, Kind, Matcher, look_at_all};
 use chrono::{
-    DateTime, TimeZone,
+    DateTime, FixedOffset, TimeZone,
     format::{Fixed, Item, Parsed, StrftimeItems, parse},
 };
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 use tremor_value::Value;
 
 pub(super) const DATETIME: Kind = Kind {
@@ -13,7 +13,8 @@ pub(super) const DATETIME: Kind = Kind {
     body: "date format in the notation of `chrono`, such as `%Y-%m-%d %H:%M:%S`",
     summary: "Matches a text that is a date with its time of day in this format. Without a zone in the format (`%z`, `%:z`, `%#z`, `%+`) the \
               time is taken as UTC; of `%Z` no offset can be read, so it needs one beside it. The result is an integer: \
-              nanoseconds since 1970 UTC, negative before.",
+              nanoseconds since 1970 UTC, negative before. That can be told of the years 1677 to 2554; other dates do not match. A \
+              second 60 is the first of the next minute.",
     examples: &[
         Example { body: "%Y-%m-%d %H:%M:%S", text: "1970-01-01 00:00:01", result: Some("1000000000") },
         Example { body: "%Y-%m-%d %H:%M:%S", text: "1969-12-31 23:59:59", result: Some("-1000000000") },
@@ -28,6 +29,9 @@ pub(super) const DATETIME: Kind = Kind {
     contextual: false,
     compile,
 };
+
+/// Bytes of a text that is longer than dates are.
+const LONG: usize = 1024;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
@@ -68,12 +72,29 @@ impl Format {
     fn nanoseconds(&self, text: &str) -> Option<i128> {
         let mut parsed = Parsed::new();
         parse(&mut parsed, text, self.items.iter()).ok()?;
+        self.resolve(&parsed)
+    }
+
+    fn resolve(&self, parsed: &Parsed) -> Option<i128> {
         if self.names_zone || parsed.offset().is_some() {
             parsed.to_datetime().ok().as_ref().map(since_epoch)
         } else {
             let utc = parsed.to_naive_datetime_with_offset(0).ok()?.and_utc();
             Some(since_epoch(&utc))
         }
+    }
+
+    /// All that texts of this format tell, for a certain time; `None` if that cannot be said.
+    fn told(&self) -> Option<Parsed> {
+        let time: DateTime<FixedOffset> = DateTime::from_timestamp(981_173_106, 0)?.fixed_offset();
+        let mut told = Parsed::new();
+        // One by one, so that it does not matter which items stand side by side.
+        for item in &self.items {
+            let mut text = String::new();
+            write!(text, "{}", time.format_with_items(std::iter::once(item))).ok()?;
+            parse(&mut told, &text, std::iter::once(item)).ok()?;
+        }
+        Some(told)
     }
 
     fn value(&self, text: &str) -> Option<Value> {
@@ -87,13 +108,42 @@ fn since_epoch<Zone: TimeZone>(time: &DateTime<Zone>) -> i128 {
     i128::from(time.timestamp()) * NANOS_PER_SECOND + i128::from(time.timestamp_subsec_nanos())
 }
 
-impl Extractor for Format {
+impl Matcher for Format {
     fn test(&self, text: &str) -> bool {
         self.value(text).is_some()
     }
 
     fn extract(&self, text: &str, _ingest_ns: u64) -> Option<Value> {
         self.value(text)
+    }
+
+    fn look(&self, text: &str) -> usize {
+        // No more than this is read, unless there is a lot of white space.
+        if text.len() <= LONG { 1 } else { look_at_all(text) }
+    }
+
+    fn doubt(&self) -> Option<String> {
+        let told = self.told()?;
+        if self.resolve(&told).is_some() {
+            return None;
+        }
+        let date = told.to_naive_date().is_ok();
+        let reason = match (date, told.to_naive_time().is_ok()) {
+            _ if self.items.is_empty() => "the format is empty; write one such as `%Y-%m-%d %H:%M:%S`",
+            (true, true) if self.names_zone => {
+                "`%Z` is the name of a zone and tells no offset; put `%z` beside it, or leave the zone out and write the text around it as it is"
+            }
+            (true, _) => {
+                "the format tells the date and not the time of day; add `%H:%M`, or `%I:%M %p`, and let the text hold it"
+            }
+            (false, true) => {
+                "the format tells the time of day and not the date; add `%Y-%m-%d`, and let the text hold it"
+            }
+            (false, false) => {
+                "the format tells neither date nor time of day; write one such as `%Y-%m-%d %H:%M:%S`"
+            }
+        };
+        Some(reason.to_owned())
     }
 }
 
@@ -161,6 +211,38 @@ mod tests {
         assert!(refused(&DATETIME, "%Y %").starts_with("at `%` it is no date format"));
     }
 
+    #[test]
+    fn formats_that_never_match_are_doubted() {
+        let doubt = |body: &str| compile(body).unwrap().doubt();
+        for (body, part) in [
+            ("", "empty"),
+            ("%Y-%m-%d", "not the time of day"),
+            ("%H:%M:%S", "not the date"),
+            ("%Y-%m-%d %I:%M", "`%I:%M %p`"),
+            ("%Y-%m-%d %H:%M:%S %Z", "tells no offset"),
+            ("at noon", "neither date nor time"),
+            ("%Y", "neither date nor time"),
+        ] {
+            let doubt = doubt(body).unwrap_or_else(|| panic!("{body}"));
+            assert!(doubt.contains(part), "{body}: {doubt}");
+        }
+        for body in [
+            "%Y-%m-%d %H:%M:%S",
+            "%Y%m%d%H%M",
+            "%s",
+            "%+",
+            "%c",
+            "%y %j %T %z %Z",
+            "%a, %d %b %Y %I:%M %p",
+            "%G-W%V-%u %R",
+            "%D %r %.f",
+            "%s%.3f",
+            "%e.%B %C%y %k:%M",
+        ] {
+            assert_eq!(doubt(body), None, "{body}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_body_and_any_text(body in hostile_body(), text in text()) {
@@ -172,6 +254,22 @@ mod tests {
         #[test]
         fn any_items(items in prop::collection::vec("%[-_0]?[.:#]{0,3}[369]?[a-zA-Z+%]|.", 0..5), text in "[0-9A-Za-zé:+. -]{0,24}") {
             check(&DATETIME, &items.concat(), &text);
+        }
+
+        #[test]
+        fn what_matches_is_not_doubted(
+            items in prop::collection::vec("%[-_0]?[.:#]{0,3}[369]?[a-zA-Z+%]|[ :-]", 0..7),
+            nanoseconds: i64,
+        ) {
+            let body = items.concat();
+            if let Ok(extractor) = compile(&body) {
+                let time = DateTime::from_timestamp_nanos(nanoseconds);
+                let mut text = String::new();
+                let written = write!(text, "{}", time.format(&body));
+                if written.is_ok() && extractor.test(&text).unwrap() {
+                    prop_assert_eq!(extractor.doubt(), None, "{} on {}", body, text);
+                }
+            }
         }
 
         #[test]

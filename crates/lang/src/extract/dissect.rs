@@ -3,7 +3,7 @@
 mod parse;
 
 use super::body;
-use super::{Example, Extractor, Kind};
+use super::{Example, Kind, Matcher};
 use std::sync::Arc;
 use tremor_value::{Record, Str, Value};
 
@@ -163,7 +163,7 @@ fn append(record: &mut Record, name: &Str, joint: &str, text: &str) -> Option<()
     Some(())
 }
 
-impl Extractor for Dissect {
+impl Matcher for Dissect {
     fn test(&self, text: &str) -> bool {
         if self.depends_on_names {
             return self.build(text).is_some();

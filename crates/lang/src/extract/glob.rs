@@ -1,7 +1,6 @@
 //! `glob`: what a shell would match (`spec/language-script.md` 9.2).
 
-use super::{Example, Extractor, Kind, regex};
-use ::regex::Regex;
+use super::{Example, Kind, Matcher, look_at_all, regex::Expression};
 use memchr::memmem::Finder;
 use std::sync::Arc;
 use tremor_value::Value;
@@ -28,7 +27,7 @@ enum Glob {
     /// No `*` at all.
     Exactly(Box<str>),
     Stars(Stars),
-    Regex(Regex),
+    Regex(Expression),
 }
 
 /// Plain texts with a `*` between each two: `prefix*…*suffix`.
@@ -93,7 +92,7 @@ impl Glob {
                 Token::Char(c) => texts.iter_mut().next_back().into_iter().for_each(|text| text.push(*c)),
                 Token::Run => texts.push(String::new()),
                 Token::One | Token::Components | Token::Class { .. } => {
-                    let regex = regex::compile(&pattern(&tokens));
+                    let regex = Expression::new(&pattern(&tokens));
                     return regex.map(Self::Regex).map_err(|_| TOO_LARGE.to_owned());
                 }
             }
@@ -105,7 +104,7 @@ impl Glob {
     }
 }
 
-impl Extractor for Glob {
+impl Matcher for Glob {
     fn test(&self, text: &str) -> bool {
         match self {
             Self::Exactly(expected) => **expected == *text,
@@ -116,6 +115,22 @@ impl Extractor for Glob {
 
     fn extract(&self, text: &str, _: u64) -> Option<Value> {
         self.test(text).then_some(Value::Bool(true))
+    }
+
+    fn look(&self, text: &str) -> usize {
+        match self {
+            Self::Exactly(_) => 1,
+            Self::Stars(stars) if stars.middle.is_empty() => 1,
+            Self::Stars(_) => look_at_all(text),
+            Self::Regex(regex) => regex.look(text),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Exactly(_) | Self::Stars(_) => 0,
+            Self::Regex(regex) => regex.weight(),
+        }
     }
 }
 
@@ -270,7 +285,7 @@ mod tests {
             text in "[ab/]{0,10}",
         ) {
             if let Ok(tokens) = tokens(&body) {
-                let regex = regex::compile(&pattern(&tokens)).unwrap();
+                let regex = Expression::new(&pattern(&tokens)).unwrap();
                 let glob = Glob::new(&body).unwrap();
                 prop_assert_eq!(glob.test(&text), regex.is_match(&text), "{:?}", glob);
             }

@@ -1,6 +1,6 @@
 //! `influx`: one line of the InfluxDB line protocol (`spec/language-script.md` 9.10).
 
-use super::{Example, Extractor, Kind};
+use super::{Example, Kind, Matcher};
 use std::sync::Arc;
 use tremor_value::{Value, line_protocol};
 
@@ -27,7 +27,7 @@ pub(super) const INFLUX: Kind = Kind {
 #[derive(Debug)]
 struct Influx;
 
-impl Extractor for Influx {
+impl Matcher for Influx {
     fn test(&self, text: &str) -> bool {
         matches!(line_protocol::check(text), Ok(true))
     }
@@ -40,12 +40,12 @@ impl Extractor for Influx {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::testing::{check, compile, result, text};
+    use crate::extract::testing::{check, result, text};
     use proptest::prelude::*;
 
     #[test]
     fn a_missing_timestamp_is_that_of_the_event() {
-        let line = compile(&INFLUX, "").extract("cpu load=1", 23).unwrap();
+        let line = Influx.extract("cpu load=1", 23).unwrap();
         assert_eq!(
             line.to_string(),
             r#"{"measurement":"cpu","tags":{},"fields":{"load":1.0},"timestamp":23}"#

@@ -1,7 +1,7 @@
 //! `kv`: fields of a key and a value, all as texts (`spec/language-script.md` 9.5).
 
 use super::body;
-use super::{Example, Extractor, Kind};
+use super::{Example, Kind, Matcher};
 use std::sync::Arc;
 use tremor_value::{Record, Value};
 
@@ -9,7 +9,7 @@ pub(super) const KV: Kind = Kind {
     name: "kv",
     body: "separators around `%{key}` and `%{val}`; empty: blanks between fields, `:` between key and value",
     summary: "Matches a text with at least one field of a key and a value. What stands between `%{key}` and `%{val}` separates those, \
-              any other text separates fields; groups may be repeated for alternatives. Fields that do not have just two \
+              any other text separates fields, so a body without `%{…}` is a separator of fields as a whole; groups may be repeated for alternatives. Fields that do not have just two \
               parts are left out. The result is a record of texts; of equal keys the last counts.",
     examples: &[
         Example { body: "", text: "a:1 b:2 junk", result: Some(r#"{"a":"1","b":"2"}"#) },
@@ -30,6 +30,9 @@ const FIELD_SEPARATOR: &str = " ";
 
 /// What stands between key and value, if the body does not say.
 const KEY_SEPARATOR: &str = ":";
+
+/// How many different separators there may be: at each place of a text that looks like one, all of them are compared.
+const MOST_SEPARATORS: usize = 64;
 
 /// Cuts a text into fields, and fields into key and value.
 #[derive(Debug)]
@@ -52,6 +55,9 @@ impl Kv {
             list.sort_unstable();
             list.dedup();
         }
+        if fields.len() + keys.len() > MOST_SEPARATORS {
+            return Err(format!("it has more than {MOST_SEPARATORS} separators"));
+        }
         refuse_ambiguous(&fields, &keys)?;
         Ok(Self { between_fields: Separators::new(fields), between_key_and_value: Separators::new(keys) })
     }
@@ -66,7 +72,7 @@ impl Kv {
     }
 }
 
-impl Extractor for Kv {
+impl Matcher for Kv {
     fn test(&self, text: &str) -> bool {
         self.pairs(text).next().is_some()
     }
@@ -115,6 +121,12 @@ fn separators(body: &str) -> Result<(Vec<String>, Vec<String>), String> {
 
 /// With a separator inside another one it would depend on their order where a text is cut.
 fn refuse_ambiguous(fields: &[String], keys: &[String]) -> Result<(), String> {
+    if let Some(both) = fields.iter().find(|field| keys.contains(field)) {
+        return Err(format!(
+            "the separator {both:?} stands for both, between fields and between key and value; without others in the body, fields are \
+             separated by {FIELD_SEPARATOR:?} and keys from values by {KEY_SEPARATOR:?}"
+        ));
+    }
     let all: Vec<&String> = fields.iter().chain(keys).collect();
     for (index, outer) in all.iter().enumerate() {
         for (other, inner) in all.iter().enumerate() {
@@ -235,8 +247,16 @@ mod tests {
         let ambiguous = refused(&KV, "%{key}=%{val},%{key}==%{val}");
         assert!(ambiguous.starts_with("the separator \"==\" contains the separator \"=\""), "{ambiguous}");
         // The defaults count as well.
-        assert!(refused(&KV, ":").contains("contains the separator \":\""));
-        assert!(refused(&KV, "%{key} %{val}").contains("contains the separator \" \""));
+        assert!(refused(&KV, ":").starts_with("the separator \":\" stands for both, between fields and"));
+        assert!(refused(&KV, "%{key} %{val}").starts_with("the separator \" \" stands for both"));
+        let many = |count: u32| -> String {
+            (0..count)
+                .filter_map(|at| char::from_u32(0x4e00 + at))
+                .map(|c| format!("%{{key}}{c}%{{val}}"))
+                .collect()
+        };
+        assert!(Kv::compile(&many(63)).is_ok());
+        assert_eq!(refused(&KV, &many(64)), "it has more than 64 separators");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! One search reads each byte at most once. But it may read far behind the hit that it finds, as `a+b|a` does in a
 //! text of many `a`; the next one begins right behind that hit, and so all hits together take time that is quadratic in the
 //! text. What a search reads is therefore measured before it is made, by walking the automaton until it is dead, once
-//! the text might have been read more often than [`TIMES`].
+//! the text might have been read more often than [`TIMES`]. It is also paid for, so that long texts are not read so often.
 
+use super::GaveUp;
+use crate::{error::ErrorKind, eval::TEXT_SHARE, function::Context};
 use regex_automata::{
     Anchored, Input, MatchKind,
     hybrid::dfa::{Cache, Config, DFA},
@@ -13,6 +15,12 @@ use regex_automata::{
 
 /// How often the text may be read in all.
 const TIMES: usize = 64;
+
+/// What may be read in any case, in bytes.
+const ALWAYS: usize = 8 * 1024 * 1024;
+
+/// Bytes of the longest text in which the first [`TIMES`] searches are not measured.
+const SHORT: usize = 64 * 1024;
 
 /// What may be read where that cannot be measured, in bytes: an automaton does not know Unicode's word boundaries, so it
 /// gives up at letters beyond ASCII.
@@ -37,10 +45,16 @@ impl Reach {
         built.map(|dfa| Self { dfa }).map_err(|error| error.to_string())
     }
 
+    /// Bytes that this takes.
+    pub(super) fn weight(&self) -> usize {
+        self.dfa.memory_usage() + self.dfa.get_nfa().memory_usage()
+    }
+
     /// A meter for the searches in one text.
-    pub(super) fn meter<'r>(&'r self, text: &'r str) -> Meter<'r> {
-        let allowed = text.len().saturating_mul(TIMES);
-        Meter { dfa: &self.dfa, text, searches: 0, cache: None, left: allowed, unmeasured: UNMEASURED }
+    pub(super) fn meter<'r>(&'r self, text: &'r str, context: &'r Context<'r>) -> Meter<'r> {
+        let left = text.len().saturating_mul(TIMES).max(ALWAYS);
+        let free = if text.len() <= SHORT { TIMES } else { 1 };
+        Meter { dfa: &self.dfa, text, context, free, cache: None, left, unmeasured: UNMEASURED, unpaid: 0 }
     }
 }
 
@@ -48,27 +62,41 @@ impl Reach {
 pub(super) struct Meter<'r> {
     dfa: &'r DFA,
     text: &'r str,
-    searches: usize,
+    context: &'r Context<'r>,
+    /// Searches that are not measured.
+    free: usize,
     cache: Option<Cache>,
     /// Bytes that may still be read.
     left: usize,
     unmeasured: usize,
+    /// Bytes that were read and are not paid for yet.
+    unpaid: usize,
 }
 
 impl Meter<'_> {
-    /// Whether a search that begins at `at` reads no more than what is left.
-    pub(super) fn may_search(&mut self, at: usize) -> bool {
-        self.searches += 1;
-        if self.searches <= TIMES {
+    /// Takes a search that begins at `at` from what is left.
+    ///
+    /// # Errors
+    /// It would read more than that.
+    pub(super) fn search(&mut self, at: usize) -> Result<(), ErrorKind> {
+        if let Some(free) = self.free.checked_sub(1) {
             // None of them reads more than the text.
-            return true;
+            self.free = free;
+            return Ok(());
         }
-        if self.walk(at).is_some() {
-            return self.left > 0;
+        let measured = self.walk(at).is_some();
+        if !measured {
+            let rest = self.text.len().saturating_sub(at);
+            self.unmeasured = self.unmeasured.saturating_sub(rest);
+            self.unpaid += rest;
         }
-        let rest = self.text.len().saturating_sub(at);
-        self.unmeasured = self.unmeasured.saturating_sub(rest);
-        self.unmeasured > 0
+        let (cost, rest) = (self.unpaid / TEXT_SHARE, self.unpaid % TEXT_SHARE);
+        self.unpaid = rest;
+        if !self.context.pay(cost) {
+            return Err(self.context.too_much());
+        }
+        let left = if measured { self.left } else { self.unmeasured };
+        if left > 0 { Ok(()) } else { Err(GaveUp::RergReading { len: self.text.len() }.into()) }
     }
 
     /// Goes where a search would go; `None` if that cannot be said.
@@ -85,6 +113,7 @@ impl Meter<'_> {
                 return Some(());
             }
             self.left -= 1;
+            self.unpaid += 1;
         }
         Some(())
     }
@@ -97,16 +126,30 @@ mod tests {
     /// How many of `searches` searches, each a byte further on, are allowed.
     fn allowed(pattern: &str, text: &str, searches: usize) -> usize {
         let reach = Reach::new(pattern, 1 << 20).unwrap();
-        let mut meter = reach.meter(text);
-        (0..searches).take_while(|at| meter.may_search(*at)).count()
+        let context = Context::new(0, None, None);
+        let mut meter = reach.meter(text, &context);
+        (0..searches).take_while(|at| meter.search(*at).is_ok()).count()
     }
 
     #[test]
     fn reading_on_is_bounded_and_short_searches_are_not() {
-        let text = "a".repeat(100_000);
-        assert_eq!(allowed("a", &text, 100_000), 100_000);
-        let greedy = allowed("a+b|a", &text, 100_000);
+        let text = "a".repeat(200_000);
+        assert_eq!(allowed("a", &text, 200_000), 200_000);
+        let greedy = allowed("a+b|a", &text, 200_000);
         assert!((TIMES..4 * TIMES).contains(&greedy), "{greedy}");
+        // In a short text all of it may be read from everywhere.
+        assert_eq!(allowed("a+b|a", &text[..4_000], 4_000), 4_000);
+    }
+
+    #[test]
+    fn reading_is_paid_for() {
+        let reach = Reach::new("a+b|a", 1 << 20).unwrap();
+        let text = "a".repeat(160_000);
+        let context = Context::new(0, None, None).with_values(25_000);
+        let mut meter = reach.meter(&text, &context);
+        // The first is not measured.
+        let results: Vec<bool> = (0..4).map(|at| meter.search(at).is_ok()).collect();
+        assert_eq!(results, [true, true, true, false]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the tests of all kinds use.
 
 use super::{Extractor, Kind};
+use crate::function::Context;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ pub(super) fn compile(kind: &Kind, body: &str) -> Arc<dyn Extractor> {
 /// The result as JSON, or `no match`. The test has to say the same.
 pub(super) fn result(kind: &Kind, body: &str, text: &str) -> String {
     let extractor = compile(kind, body);
-    let result = extractor.extract(text, 0);
-    assert_eq!(extractor.test(text), result.is_some(), "{}|{body}| on {text:?}", kind.name);
+    let result = extractor.extract(text, &Context::new(0, None, None)).unwrap();
+    assert_eq!(extractor.test(text).unwrap(), result.is_some(), "{}|{body}| on {text:?}", kind.name);
     result.map_or_else(|| "no match".to_owned(), |value| value.to_string())
 }
 

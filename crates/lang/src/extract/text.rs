@@ -1,6 +1,6 @@
 //! `base64` and `json`: texts that hold something else (`spec/language-script.md` 9.4).
 
-use super::{Example, Extractor, Kind};
+use super::{Example, Kind, Matcher};
 use base64::{
     Engine as _,
     alphabet::STANDARD,
@@ -43,7 +43,7 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug)]
 struct Base64;
 
-impl Extractor for Base64 {
+impl Matcher for Base64 {
     fn test(&self, text: &str) -> bool {
         ENGINE.decode(text).is_ok()
     }
@@ -57,7 +57,7 @@ impl Extractor for Base64 {
 #[derive(Debug)]
 struct Json;
 
-impl Extractor for Json {
+impl Matcher for Json {
     fn test(&self, text: &str) -> bool {
         Parser::new().accepts(text.as_bytes())
     }

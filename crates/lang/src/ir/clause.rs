@@ -50,13 +50,20 @@ pub(crate) enum Pattern {
     /// Equal to the value; its result is that value.
     Equals(Expr),
     /// A text that the extractor accepts; its result is what that gives.
-    Extract(Arc<dyn Extractor>),
+    Extract(Test),
     Record(Box<[Field]>),
     Array(Box<[Pattern]>),
     Tuple {
         items: Box<[Pattern]>,
         open: bool,
     },
+}
+
+/// An extractor where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Test {
+    pub(crate) extractor: Arc<dyn Extractor>,
+    pub(crate) span: Span,
 }
 
 #[derive(Clone, Debug)]
@@ -72,7 +79,7 @@ pub(crate) enum FieldTest {
     Compare(BinaryOp, Expr),
     Nested(Pattern),
     /// The extractor accepts the field, what it gives is stored under this name.
-    Extract(Str, Arc<dyn Extractor>),
+    Extract(Str, Test),
 }
 
 #[derive(Clone, Debug)]

@@ -1,9 +1,7 @@
 //! `match`, `for` and patterns, for both kinds of arms.
 
 use super::{Lower, Variable};
-use crate::extract::Extractor;
-use crate::ir::{Clause, Expr, Field, FieldTest, For, ForClause, Jump, Match, Pattern, Table};
-use std::sync::Arc;
+use crate::ir::{Clause, Expr, Field, FieldTest, For, ForClause, Jump, Match, Pattern, Table, Test};
 use tremor_diagnostic::{Diagnostic, Span, WarningClass, codes};
 use tremor_syntax::ast::{self, BinaryOp, PatternKind};
 use tremor_value::Value;
@@ -155,14 +153,21 @@ impl Lower<'_, '_> {
     }
 
     /// `None` after a report.
-    fn extractor(&mut self, test: &ast::Test) -> Option<Arc<dyn Extractor>> {
+    fn extractor(&mut self, test: &ast::Test) -> Option<Test> {
         match self.session.extractors.get(&test.extractor.text, &test.body) {
             Ok(compiled) => {
                 if compiled.contextual {
                     self.pure = false;
                     self.note_dynamic(test.span);
                 }
-                Some(compiled.extractor)
+                if let Some(doubt) = compiled.doubt {
+                    let message = format!("No text ever matches here: {doubt}");
+                    let outer = self.session.sources.widen(test.span, 2);
+                    let class = WarningClass::Behaviour;
+                    let warning = Diagnostic::warning(class, codes::NEVER_MATCHES, test.span, message);
+                    self.report(warning.outer(outer));
+                }
+                Some(Test { extractor: compiled.extractor, span: test.span })
             }
             Err(refusal) => {
                 let outer = self.session.sources.widen(test.span, 2);

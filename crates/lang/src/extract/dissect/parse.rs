@@ -8,6 +8,9 @@ use tremor_value::Str;
 /// What joins the parts of a field, if there is no padding between them.
 const JOINT: &str = " ";
 
+/// How many steps there may be.
+const MOST_PARTS: usize = 1_000;
+
 /// The steps that a body describes.
 ///
 /// # Errors
@@ -25,6 +28,9 @@ pub(super) fn parts(body: &str) -> Result<Vec<Part>, String> {
             rest = after;
         } else {
             break;
+        }
+        if parser.parts.len() > MOST_PARTS {
+            return Err(format!("it has more than {MOST_PARTS} fields, delimiters and paddings"));
         }
     }
     parser.end_delimiter();
@@ -155,6 +161,8 @@ mod tests {
         for nameless in ["%{+}", "%{?}", "%{&}", "%{:int}", "%{&:int}"] {
             assert!(refused(nameless).ends_with("has no name"), "{nameless}");
         }
+        assert!(parts(&"%{a}-".repeat(500)).is_ok());
+        assert!(refused(&"%{+a}-".repeat(501)).starts_with("it has more than 1000 fields"));
         assert!(refused("\\d%{a}").starts_with("`\\d` is no escape"));
         assert!(refused("%{_(\\d)}").starts_with("`\\d` is no escape"));
         assert!(refused("%{a}\\").starts_with("the body ends in the middle of an escape"));

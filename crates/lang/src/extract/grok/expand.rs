@@ -13,12 +13,39 @@ const DEEPEST: usize = 32;
 #[derive(Debug)]
 pub(super) struct Expanded {
     pub(super) regex: String,
+    /// Where its pieces come from, each with the place at which it begins.
+    origins: Vec<(usize, Origin)>,
     /// What the names of groups begin with that stand for aliases; a number follows.
     prefix: String,
     aliases: Vec<String>,
 }
 
+/// Where a piece of the expression comes from.
+#[derive(Debug)]
+enum Origin {
+    /// The body, from this character on.
+    Body(usize),
+    /// The pattern of this name.
+    Pattern(String),
+}
+
 impl Expanded {
+    /// Where the byte at `at` of the expression comes from.
+    pub(super) fn place(&self, at: usize) -> String {
+        if at >= self.regex.len() {
+            return "at its end".to_owned();
+        }
+        let piece = self.origins.iter().rev().find(|(start, _)| *start <= at);
+        match piece {
+            Some((_, Origin::Pattern(name))) => format!("in the pattern `{name}`"),
+            Some((start, Origin::Body(from))) => {
+                let before = self.regex.get(*start..at).unwrap_or_default().chars().count();
+                format!("character {}", from + before)
+            }
+            None => "at its start".to_owned(),
+        }
+    }
+
     /// The name under which the text of a group is stored.
     pub(super) fn alias<'a>(&'a self, group: &'a str) -> &'a str {
         let number = group.strip_prefix(&self.prefix).and_then(|number| number.parse::<usize>().ok());
@@ -39,8 +66,14 @@ pub(super) fn expand(body: &str, library: &Library) -> Result<Expanded, String> 
     }
     let mut expansion = Expansion {
         library,
-        expanded: Expanded { regex: String::with_capacity(body.len()), prefix, aliases: Vec::new() },
+        expanded: Expanded {
+            regex: String::with_capacity(body.len()),
+            origins: Vec::new(),
+            prefix,
+            aliases: Vec::new(),
+        },
         open: Vec::new(),
+        character: 1,
     };
     expansion.insert(body)?;
     Ok(expansion.expanded)
@@ -51,27 +84,52 @@ struct Expansion<'l> {
     expanded: Expanded,
     /// The patterns that are being inserted, the outermost first.
     open: Vec<&'l str>,
+    /// The next character of the body, counted from one.
+    character: usize,
 }
 
 impl<'l> Expansion<'l> {
     fn insert(&mut self, mut rest: &str) -> Result<(), String> {
         while let Some(at) = rest.find(['%', '\\']) {
             let (before, here) = rest.split_at_checked(at).unwrap_or((rest, ""));
-            self.push(before)?;
+            self.copy(before)?;
             if let Some(after) = here.strip_prefix("%{") {
                 let (inside, after) = after.split_once('}').ok_or("a `%{` is not closed by `}`")?;
                 self.pattern(inside)?;
+                self.pass("%{}");
+                self.pass(inside);
                 rest = after;
             } else {
                 // A percent sign, or a backslash with the character behind it.
                 let taken = if here.starts_with('\\') { 2 } else { 1 };
                 let end = here.char_indices().nth(taken).map_or(here.len(), |(end, _)| end);
                 let (taken, after) = here.split_at_checked(end).unwrap_or((here, ""));
-                self.push(taken)?;
+                self.copy(taken)?;
                 rest = after;
             }
         }
-        self.push(rest)
+        self.copy(rest)
+    }
+
+    /// Takes over a piece of the body, or of the pattern that is inserted.
+    fn copy(&mut self, text: &str) -> Result<(), String> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let origin = match self.open.last() {
+            Some(name) => Origin::Pattern((*name).to_owned()),
+            None => Origin::Body(self.character),
+        };
+        self.expanded.origins.push((self.expanded.regex.len(), origin));
+        self.pass(text);
+        self.push(text)
+    }
+
+    /// Counts characters of the body.
+    fn pass(&mut self, text: &str) {
+        if self.open.is_empty() {
+            self.character += text.chars().count();
+        }
     }
 
     fn push(&mut self, text: &str) -> Result<(), String> {
@@ -87,6 +145,12 @@ impl<'l> Expansion<'l> {
         let (name, alias) = match inside.split_once(':') {
             Some((_, "")) => {
                 return Err(format!("`%{{{inside}}}` has a colon but no alias; write `%{{PATTERN:alias}}`"));
+            }
+            Some((_, alias)) if alias.ends_with(":int") || alias.ends_with(":float") => {
+                return Err(format!(
+                    "`%{{{inside}}}` asks for a number, but all results of `grok` are texts; leave the type out, and convert the text \
+                     with `integer::parse` or `float::parse`"
+                ));
             }
             Some((name, alias)) => (name, Some(alias)),
             None => (inside, None),
@@ -163,6 +227,7 @@ mod tests {
         assert_eq!(refused("%{ZZZZZZZZZZ:a}", ""), "there is no pattern `ZZZZZZZZZZ`");
         assert!(refused("%{}", "").starts_with("`%{}` is no pattern; write `%{PATTERN}`"));
         assert!(refused("%{a-b}", "").starts_with("`%{a-b}` is no pattern"));
+        assert!(refused("%{INT:a:int}", "").starts_with("`%{INT:a:int}` asks for a number, but"));
         assert!(refused("%{WORD:}", "").starts_with("`%{WORD:}` has a colon but no alias"));
         assert_eq!(refused("%{WORD", ""), "a `%{` is not closed by `}`");
         assert_eq!(
@@ -170,6 +235,20 @@ mod tests {
             "the pattern `B` is made of itself: B -> C -> B"
         );
         assert_eq!(refused("%{WORD}", "WORD %{WORD}s"), "the pattern `WORD` is made of itself: WORD -> WORD");
+    }
+
+    #[test]
+    fn places_are_those_of_the_body() {
+        let library = Library::parse("A xyz").unwrap();
+        let expanded = expand("é%{A:a}b\\\\%{A}c", &library).unwrap();
+        assert_eq!(expanded.regex, "é(?<alias0>xyz)b\\\\(?:xyz)c");
+        let place = |text: &str| expanded.place(expanded.regex.find(text).unwrap());
+        assert_eq!(place("é"), "character 1");
+        assert_eq!(place("yz"), "in the pattern `A`");
+        assert_eq!(place("b"), "character 8");
+        assert_eq!(place("\\"), "character 9");
+        assert_eq!(place("c"), "character 15");
+        assert_eq!(expanded.place(100), "at its end");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Tests of the built-in patterns and of what bounds them.
 
 use super::*;
-use crate::extract::testing::{check, hostile_body, refused, result, text};
+use crate::extract::testing::{check, compile, hostile_body, refused, result, text};
 use proptest::prelude::*;
 
 fn grok(body: &str, text: &str) -> String {
@@ -25,7 +25,9 @@ fn every_built_in_pattern_compiles() {
         let body = format!("%{{{name}:it}}");
         let grok =
             Grok::compile(&body, Path::new("/nowhere")).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(grok.test(""), grok.extract("", 0).is_some(), "{name}");
+        let found = grok.extract("", &Context::new(0, None, None)).unwrap();
+        assert_eq!(grok.test("").unwrap(), found.is_some(), "{name}");
+        assert!(!matches!(grok.first_look, FirstLook::Unknown), "{name}");
     }
 }
 
@@ -34,7 +36,6 @@ fn aliases_and_groups_are_kept() {
     assert_eq!(grok("%{INT}-%{INT:b c}-(?<d>x)?(e)", "1-2-e"), r#"{"b c":"2"}"#);
     assert_eq!(grok("(?<d>x)(e)", "xe"), r#"{"d":"x"}"#);
     assert_eq!(grok("%{INT}", "a 1"), "{}");
-    assert_eq!(grok("%{INT:n:int}", "a 1"), r#"{"n:int":"1"}"#);
     // Of equal names the last that took part.
     assert_eq!(grok("%{INT:a} %{WORD:a}", "1 x"), r#"{"a":"x"}"#);
     assert_eq!(grok("(?:%{INT:a}|-) (?:%{INT:a}|-)", "1 -"), r#"{"a":"1"}"#);
@@ -48,6 +49,11 @@ fn the_dialect() {
     assert_eq!(grok(r"(\d)\1", "a11"), "{}");
     assert_eq!(grok(r"(?i:ERROR) (?>a+)b", "error aab"), "{}");
     assert_eq!(grok(r"\%{1}", "%"), "{}");
+    // As in Ruby, `m` is about `.`, and `^` and `$` stand for lines whatever it is.
+    assert_eq!(grok("(?m)^%{WORD:w} %{GREEDYDATA:all}", "a b\nc"), r#"{"w":"a","all":"b\nc"}"#);
+    assert_eq!(grok("^%{WORD:w} %{GREEDYDATA:all}", "a b\nc"), r#"{"w":"a","all":"b"}"#);
+    assert_eq!(grok("(?<x>(?m:.+)b(?-m:.+)$)", "a\nb\nb1\n2"), r#"{"x":"a\nb\nb1"}"#);
+    assert_eq!(grok("(?m)^b(?-m)(?<x>.)$", "a\nbc\nd"), r#"{"x":"c"}"#);
 }
 
 #[test]
@@ -169,8 +175,9 @@ fn patterns_of_a_file_come_first() {
     let path = folder.path().join("grok.patterns");
     std::fs::write(&path, "# ours\nWORD [x-z]+\nPAIR %{WORD:left}=%{INT:right}\n").unwrap();
     let extractor = Grok::compile("%{PAIR}", &path).unwrap();
-    assert_eq!(extractor.extract("ax=1", 0).unwrap().to_string(), r#"{"left":"x","right":"1"}"#);
-    assert!(!extractor.test("a=1"));
+    let found = extractor.extract("ax=1", &Context::new(0, None, None)).unwrap();
+    assert_eq!(found.unwrap().to_string(), r#"{"left":"x","right":"1"}"#);
+    assert!(!extractor.test("a=1").unwrap());
     std::fs::write(&path, "PAIR %{PAIR}\n").unwrap();
     assert_eq!(
         Grok::compile("%{PAIR}", &path).unwrap_err(),
@@ -183,30 +190,63 @@ fn bodies_that_are_refused() {
     assert!(refused(&GROK, "%{NO_SUCH_THING}").starts_with("there is no pattern `NO_SUCH_THING`"));
     for wrong in ["(", "[", "*", "(?<a", "\\k<a>", "(?<a>x)\\2"] {
         let reason = refused(&GROK, wrong);
-        assert!(
-            reason.starts_with("with all patterns inserted it is no regular expression: "),
-            "{wrong}: {reason}"
-        );
+        assert!(!reason.contains("position") && !reason.contains('\n'), "{wrong}: {reason}");
     }
+    assert_eq!(refused(&GROK, "%{WORD} [z-a](?y)"), "Unknown group flag: (?y (character 16)");
+    assert_eq!(refused(&GROK, "%{WORD}("), "Opening parenthesis without closing parenthesis (at its end)");
     // What would be too large or nested too deeply.
     refused(&GROK, &"(?=a)".repeat(20_000));
     refused(&GROK, &format!("{}a{}", "(".repeat(1000), ")".repeat(1000)));
     refused(&GROK, "(?:\\w{1000}){1000}");
 }
 
+fn gave_up(body: &str, text: &str) -> GaveUp {
+    let extractor = compile(&GROK, body);
+    let extracted = extractor.extract(text, &Context::new(0, None, None)).unwrap_err();
+    let tested = extractor.test(text).unwrap_err();
+    match (extracted, tested) {
+        (ErrorKind::GaveUp(extracted), ErrorKind::GaveUp(tested)) if extracted == tested => tested,
+        other => panic!("{body}: {other:?}"),
+    }
+}
+
 #[test]
-fn what_takes_too_long_does_not_match() {
+fn what_takes_too_long_is_an_error_and_never_no_match() {
     // Without the bound: some 2^40 steps.
-    let body = "^(?:a|a)*(?=b)c$";
-    assert_eq!(grok(body, &"a".repeat(40)), "no match");
-    // A text is looked at up to a length, whatever stands in it.
-    assert_eq!(grok("^x%{GREEDYDATA:all}", &format!("x{}", "a".repeat(LONGEST_TEXT))), "no match");
-    let longest = "a".repeat(LONGEST_TEXT - 1);
-    assert_eq!(grok("^x%{GREEDYDATA:all}", &format!("x{longest}")), format!("{{\"all\":\"{longest}\"}}"));
+    assert_eq!(gave_up("^(?:a|a)*(?=b|c)(?<!a)", &("a".repeat(40) + "b")), GaveUp::GrokSteps);
+    // There may be a match, and the text is too long to go back in it.
+    let long = "a".repeat(LONGEST_TEXT);
+    let body = "^x%{GREEDYDATA:all}";
+    assert_eq!(gave_up(body, &format!("x{long}")), GaveUp::GrokLength { len: LONGEST_TEXT + 1 });
+    let longest = &long[1..];
+    assert_eq!(grok(body, &format!("x{longest}")), format!("{{\"all\":\"{longest}\"}}"));
+}
+
+#[test]
+fn a_first_look_says_what_cannot_match_whatever_its_length() {
+    let words = "word ".repeat(100_000);
+    let line = "127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] \"GET /a.gif HTTP/1.0\" 200 2326";
+    for body in ["%{COMMONAPACHELOG}", "%{IP:ip}", "^x%{GREEDYDATA:all}", "%{SYSLOGLINE}"] {
+        assert_eq!(grok(body, &words), "no match", "{body}");
+    }
+    assert!(grok("%{COMMONAPACHELOG}", &format!("{words}{line}")).contains(r#""verb":"GET""#));
+    // Nothing here needs going back, so the length does not matter.
+    assert!(grok("%{DATA:first} %{GREEDYDATA:all}", &words).len() > words.len());
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_matches_before_the_first_look_finds_something(body in hostile_body(), text in text()) {
+        if let Ok(grok) = Grok::compile(&body, Path::new("/nowhere"))
+            && let FirstLook::More(look) = &grok.first_look
+            && let Ok(Some(hit)) = grok.regex.captures_from_pos(&text, 0)
+        {
+            let start = look.start(&text);
+            prop_assert!(start.is_some_and(|start| start <= hit.get(0).unwrap().start()), "{}", look.source());
+        }
+    }
 
     #[test]
     fn any_body_and_any_text(body in hostile_body(), text in text()) {
