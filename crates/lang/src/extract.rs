@@ -261,7 +261,7 @@ pub(crate) struct Extractors {
 }
 
 /// Bytes that all extractors of one compilation may take together.
-const LARGEST_TOGETHER: usize = 64 * 1024 * 1024;
+pub(crate) const LARGEST_TOGETHER: usize = 64 * 1024 * 1024;
 
 impl Extractors {
     pub(crate) fn new(kinds: &'static [Kind]) -> Self {

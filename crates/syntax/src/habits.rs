@@ -8,7 +8,8 @@ use tremor_diagnostic::closest_within;
 pub(crate) fn hint(tokens: &Tokens<'_>, index: usize, set: &ExpectedSet) -> Option<String> {
     let place = Place { tokens, index, set };
     place
-        .pair()
+        .pattern()
+        .or_else(|| place.pair())
         .or_else(|| place.word())
         .or_else(|| place.first_word())
         .or_else(|| place.assignment())
@@ -32,6 +33,32 @@ impl Place<'_, '_> {
 
     fn before(&self) -> &str {
         self.index.checked_sub(1).map_or("", |before| self.text(before))
+    }
+
+    /// What is close to a pattern with an extractor, or to one of a record.
+    fn pattern(&self) -> Option<String> {
+        let (before, text) = (self.before(), self.text(self.index));
+        if self.is_kind(TokenKind::StrOpen) && self.set.group("a field test") {
+            let hint =
+                "Keys in patterns have no quotes; one that is no name stands between backquotes: `` `a b` ``";
+            return Some(hint.to_owned());
+        }
+        let named = self.index.checked_sub(1).and_then(|before| self.token(before));
+        if named.is_none_or(|token| token.kind != TokenKind::Ident) {
+            return None;
+        }
+        let ends = |index: usize| matches!(self.text(index), "=>" | "when" | "," | "}");
+        if self.is_kind(TokenKind::Extractor) && (text != "||" || ends(self.index + 1)) {
+            let body = if text.chars().count() <= 40 { text } else { "|…|" };
+            if self.set.has("~=") {
+                return Some(format!("An extractor stands behind `~=`: `key ~= {before}{body}`"));
+            }
+            let pattern = self.set.has("=>");
+            return pattern.then(|| format!("An extractor in a pattern begins with `~`: `~ {before}{body}`"));
+        }
+        (text == "~=" && self.set.has("=>")).then(|| {
+            format!("`~=` is for keys of records; the result of a pattern gets its name by `{before} = ~ …`")
+        })
     }
 
     /// The token and the one before it, or the one behind it, as one sign of another language.

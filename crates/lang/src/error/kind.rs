@@ -231,7 +231,7 @@ impl ErrorKind {
             Self::TooDeep => "This value is nested too deeply".to_owned(),
             Self::TooMuch { limit } => format!(
                 "This copies, compares, writes or extracts too much for one event: more than {limit} values with what was done before, \
-                 where nested values count one by one and text counts one for every 16 bytes"
+                 where nested values count one by one and text counts one for every 16 bytes, or for every 64 where it is only looked at"
             ),
             Self::GaveUp(reason) => reason.to_string(),
             Self::TooManySteps => "This takes too many calls or rounds of loops for one event".to_owned(),

@@ -10,7 +10,7 @@ pub(super) const GLOB: Kind = Kind {
     body: "pattern as in a shell",
     summary: "Matches the whole text: `*` is any run of characters, `?` any character, `[abc]` one of these, `[a-z]` one between, `[!a]` \
               none of these. `**` as a whole component of a path is any number of components. A special character in brackets stands \
-              for itself: `[*]`. The result is `true`.",
+              for itself: `[*]`. All else is literal, braces and `^` too: `{a,b}` is these five characters, `[^a]` one of `^` and `a`. The result is `true`.",
     examples: &[
         Example { body: "c?t*", text: "cats", result: Some("true") },
         Example { body: "*.example.org", text: "www.example.org", result: Some("true") },

@@ -26,7 +26,9 @@ pub(super) const BASE64: Kind = Kind {
 pub(super) const JSON: Kind = Kind {
     name: "json",
     body: "empty; ignored",
-    summary: "Matches a text that is one JSON value, with white space around it or without. The result is the value.",
+    summary: "Matches a text that is one JSON value, with white space around it or without. The result is the value. \
+              Arrays and records may be nested 512 deep; integers of more \
+              than 64 bits and numbers that no float holds do not match.",
     examples: &[
         Example { body: "", text: r#"{"a": [1, 2.0]}"#, result: Some(r#"{"a":[1,2.0]}"#) },
         Example { body: "", text: "{]", result: None },

@@ -232,6 +232,93 @@ fn looking_at_texts_and_results_are_paid_for() {
 }
 
 #[test]
+fn many_looks_at_a_long_text_are_possible() {
+    // As few bytes as make the sum exceed what it did at 16 bytes for a value, with a budget as much smaller.
+    let text = format!("\"{}\"", "a word ".repeat(10_000));
+    let arms = |pattern: &dyn Fn(usize) -> String| {
+        let arms: String = (0..20).map(|at| format!("case {} => {at} ", pattern(at))).collect();
+        compile(&format!("match event of {arms} case _ => \"none\" end")).unwrap()
+    };
+    for (pattern, values) in [
+        (&(|at| format!("~ re|zz{at}[0-9]|")) as &dyn Fn(usize) -> String, 22_000),
+        (&|at| format!("~ re|\\\\bzz{at}|"), 22_000),
+        (&|at| format!("~ glob|*zz{at}*|"), 22_000),
+        (&|at| format!("~ dissect|zz{at}%{{a}}|"), 22_000),
+        (&|at| format!("~ glob|zz{at}*|"), 20),
+        (&|at| format!("~ glob|*zz{at}|"), 20),
+        (&|at| format!("~ cidr|10.0.0.{at}|"), 20),
+    ] {
+        assert_eq!(run_bounded(&arms(pattern), &[&text], values), "\"none\"", "{}", pattern(1));
+        let found = run_bounded(&arms(pattern), &[&text], values / 2);
+        // The arm is named.
+        assert!(found.starts_with("E-R9 at ") && found.contains(&pattern(1)[2..5]), "{found}");
+    }
+}
+
+#[test]
+fn giving_up_is_an_error_at_the_extractor() {
+    let text = format!("\"{}\"", "a".repeat(200_000));
+    for (test, words) in [
+        ("grok|^a+b?(?<!b)%{DATA:x}c\\|^a|", "goes back in at most 32768 bytes"),
+        ("rerg|(?<x>a+b\\|a)|", "read over and over"),
+    ] {
+        for pattern in [format!("x = ~ {test}"), format!("x = %{{ x = text ~= {test} }}")] {
+            let source = format!("match event of case {pattern} => x case _ => 0 end");
+            let script = compile(&source).unwrap();
+            let event = if pattern.contains("%{ x") { format!("{{\"text\": {text}}}") } else { text.clone() };
+            let mut event = Payload::from(json(&event));
+            let (mut meta, mut state) = (Value::record(), Value::Null);
+            let context = Context::new(0, None, None);
+            let error =
+                script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context).unwrap_err();
+            let diagnostic = error.to_diagnostic(&script.sources);
+            assert_eq!(diagnostic.code.id, "E-R9");
+            assert!(
+                diagnostic.message.contains(words) && diagnostic.hint.is_some(),
+                "{}",
+                diagnostic.message
+            );
+            let span = error.span();
+            let start = usize::try_from(span.start).unwrap();
+            assert!(source[start..].starts_with(&test[..4]), "{source}");
+        }
+    }
+}
+
+#[test]
+fn formats_that_never_match_are_warned_of() {
+    assert_eq!(
+        warnings(
+            "match event of case ~ datetime|%Y-%m-%d| => 1 case %{ a ~= datetime|| } => 2 case ~ datetime|%s| => 3 case _ => 2 end"
+        ),
+        ["W-11 at datetime|%Y-%m-%d|", "W-11 at datetime||"]
+    );
+}
+
+#[test]
+fn names_of_other_systems_are_led_to_ours() {
+    for (test, hint) in [
+        ("regex|a|", "Did you mean `re`?"),
+        ("Prefix|a|", "Write `glob|a*|`"),
+        ("suffix|a.b|", "Write `glob|*a.b|`"),
+        ("prefix|a*|", "Write `glob|…*|`"),
+    ] {
+        let text =
+            compile(&format!("match event of case ~ {test} => 1 case _ => 0 end")).unwrap_err().to_string();
+        assert!(text.contains(hint), "{text}");
+    }
+}
+
+#[test]
+fn expressions_are_bounded_together() {
+    // Each takes some megabytes.
+    let arms: String = (0..80).map(|at| format!("case ~ re|\\\\w{{30}}{at}| => 1\n")).collect();
+    let text = compile(&format!("match event of {arms} case _ => 0 end")).unwrap_err().to_string();
+    let refused = text.matches("take more than 67108864 bytes already").count();
+    assert!((1..70).contains(&refused), "{refused}");
+}
+
+#[test]
 fn a_hostile_text_is_no_trouble() {
     let deep = format!("\"{}\"", "[".repeat(200_000));
     assert_eq!(run("match event of case ~ json|| => 1 case x = ~ json|| => 2 case _ => 0 end", &deep), "0");
