@@ -32,6 +32,7 @@ mod network;
 mod options;
 mod origin;
 mod pattern;
+mod proxy_protocol;
 mod random;
 mod rate;
 mod route;
@@ -60,5 +61,9 @@ pub use options::{Accepted, Limits, Options, Role};
 pub use origin::{OriginError, OriginPattern, OriginRules};
 pub use pattern::{AuthorityPattern, PathPattern, Pattern, PatternError};
 pub use rate::Bucket;
+pub use proxy_protocol::{
+    ProxyDetails, ProxyError, ProxyHeader, ProxyStep, ProxyTls, ProxyVersion, proxy_header,
+    write_proxy_header,
+};
 pub use route::{Asked, Candidate, Condition, NoProtocol, Protocols, Route, Routes};
 pub use tungstenite::protocol::frame::coding::CloseCode;
