@@ -60,10 +60,10 @@ pub use network::{Network, NetworkError, is_in};
 pub use options::{Accepted, Limits, Options, Role};
 pub use origin::{OriginError, OriginPattern, OriginRules};
 pub use pattern::{AuthorityPattern, PathPattern, Pattern, PatternError};
-pub use rate::Bucket;
 pub use proxy_protocol::{
     ProxyDetails, ProxyError, ProxyHeader, ProxyStep, ProxyTls, ProxyVersion, proxy_header,
     write_proxy_header,
 };
+pub use rate::Bucket;
 pub use route::{Asked, Candidate, Condition, NoProtocol, Protocols, Route, Routes};
 pub use tungstenite::protocol::frame::coding::CloseCode;

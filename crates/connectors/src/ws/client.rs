@@ -23,7 +23,8 @@ use tremor_connector::{
 use tremor_event::OriginUri;
 use tremor_value::{Record, Value};
 use tremor_ws::{
-    ClientError, ClientHandshake, ClientRequest, DeflateOptions, ExtraHeaders, Response, Role, host_header,
+    ClientError, ClientHandshake, ClientRequest, DeflateOptions, ExtraHeaders, ProxyVersion, Response, Role,
+    host_header, write_proxy_header,
 };
 
 /// How long resolving the name and connecting may take.
@@ -82,10 +83,23 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     ClientHandshake::new(request.clone())
         .map_err(|error| settings.config.invalid("url", error.to_string()))?;
     let heartbeat = HeartbeatOptions::read(&mut settings)?.map(Arc::new);
+    let versions = [("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)];
+    let proxy_header = settings.config.word("send_proxy_protocol", &versions)?;
     let (send_queue, queue_key) = settings.client_send_queue()?;
     settings.finish()?;
     let environment = environment.clone();
-    let client = Client { url, port, tls, socket, wire, open_handshake, request, heartbeat, environment };
+    let client = Client {
+        url,
+        port,
+        tls,
+        socket,
+        wire,
+        open_handshake,
+        request,
+        heartbeat,
+        proxy_header,
+        environment,
+    };
     let backoff = BackoffUse::WebSocketClient { stable_after };
     Ok(Built { backoff, send_queue, queue_key, ..Built::new(client) })
 }
@@ -107,6 +121,8 @@ struct Client {
     open_handshake: Option<Duration>,
     request: ClientRequest,
     heartbeat: Option<Arc<HeartbeatOptions>>,
+    /// `send_proxy_protocol`
+    proxy_header: Option<ProxyVersion>,
     environment: Environment,
 }
 
@@ -144,10 +160,13 @@ impl Connector for Client {
 }
 
 impl Client {
-    async fn open(&self, tcp: TcpStream) -> Result<Duplex, ConnectError> {
+    async fn open(&self, mut tcp: TcpStream) -> Result<Duplex, ConnectError> {
         let io_error = |error: io::Error| ConnectError::Failed(error.to_string());
         let peer = tcp.peer_addr().map_err(io_error)?;
         let local = tcp.local_addr().map_err(io_error)?;
+        if let Some(version) = self.proxy_header {
+            tcp.write_all(&write_proxy_header(version, local, peer)).await.map_err(io_error)?;
+        }
         let mut stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(tcp),
             Some(tls) => {

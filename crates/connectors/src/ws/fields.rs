@@ -164,6 +164,18 @@ const SERVER_ONLY: &[Field] = &[
         text: "Instead of `trusted_proxies`: so many proxies are in front, whatever their addresses.",
     },
     Field {
+        name: "proxy_protocol",
+        kind: "string",
+        default: "off",
+        text: "Which header of the PROXY protocol connections begin with, in front of TLS: `off`, `v1`, `v2` or `any`. Without it they are dropped.",
+    },
+    Field {
+        name: "proxy_protocol_from",
+        kind: "list of strings",
+        default: "all",
+        text: "Addresses and ranges that may send that header; others are dropped.",
+    },
+    Field {
         name: "allow_from",
         kind: "list of strings",
         default: "all",
@@ -311,6 +323,12 @@ const CLIENT_ONLY: &[Field] = &[
         kind: "record",
         default: "none",
         text: "Messages that the service expects now and then: `interval` (ms) and `message` (a text, or a record or list that is sent as JSON); text messages that contain `reply_contains` are replies and give no event; `timeout` (0: none): the connection is dropped when no reply has come so many ms after a heartbeat.",
+    },
+    Field {
+        name: "send_proxy_protocol",
+        kind: "string",
+        default: "none",
+        text: "Begin the connection with a header of the PROXY protocol: `v1` or `v2`.",
     },
     Field {
         name: "stable_after",

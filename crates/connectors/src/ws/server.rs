@@ -4,6 +4,7 @@ mod admission;
 mod metadata;
 mod opening;
 mod pages;
+mod proxy;
 mod refusing;
 mod routing;
 mod settings;
@@ -16,6 +17,7 @@ use admission::Caps;
 use async_trait::async_trait;
 use metadata::Exposed;
 use pages::Pages;
+use proxy::Proxies;
 use routing::{Reading, Routing};
 use settings::{Admits, Answers, handshake_options};
 use std::{
@@ -95,6 +97,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         pages: Pages::read(&mut settings)?,
         exposed: Exposed::read(&mut settings)?,
         admits: Admits::read(&mut settings)?,
+        proxies: Proxies::read(&mut settings)?,
         trust: settings::trust(&mut settings)?,
         caps: Caps::read(&mut settings)?,
         is_draining: AtomicBool::new(false),
@@ -148,6 +151,7 @@ struct Shared {
     pages: Pages,
     exposed: Exposed,
     admits: Admits,
+    proxies: Option<Proxies>,
     trust: Trust,
     caps: Caps,
     /// No more connections are taken.

@@ -1,6 +1,6 @@
 //! What the events of a connection tell of its handshake (`spec/websocket.md` 15).
 
-use super::{SPEC, routing::Chosen};
+use super::{SPEC, proxy, routing::Chosen};
 use crate::ws::{Metadata, extensions_list, options::Settings, peer_record};
 use tremor_connector::{
     config::{ConfigError, Entry},
@@ -8,7 +8,7 @@ use tremor_connector::{
     tls::PeerCertificate,
 };
 use tremor_value::{Record, Str, Value};
-use tremor_ws::{Extension, Headers, Request, query_pairs};
+use tremor_ws::{Extension, Headers, ProxyDetails, Request, query_pairs};
 
 /// `expose_headers`: which headers of a request are told.
 pub(super) enum Exposed {
@@ -82,6 +82,7 @@ pub(super) struct Reached<'a> {
     pub(super) certificate: Option<&'a PeerCertificate>,
     /// What was agreed on compression.
     pub(super) extension: Option<&'a Extension>,
+    pub(super) proxy: &'a ProxyDetails,
 }
 
 /// The metadata of a connection; what does not change between its messages is made here, once.
@@ -126,6 +127,9 @@ pub(super) fn metadata(
     }
     if let Some(certificate) = reached.certificate {
         shown.insert("tls_peer", certificate.to_value());
+    }
+    if let Some(proxy) = proxy::shown(reached.proxy) {
+        shown.insert("proxy", proxy);
     }
     if let Some(route) = &chosen.way.shown {
         shown.insert("route", route.clone());

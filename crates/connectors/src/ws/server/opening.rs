@@ -5,7 +5,7 @@ use super::{
     admission::Slot,
     metadata::{Reached, metadata},
     refusing::NotOpened,
-    routing::{Chosen, Way},
+    routing::Way,
 };
 use crate::ws::{protocol::WebSocket, read_more};
 use bytes::BytesMut;
@@ -16,11 +16,21 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tremor_connector::{
-    duplex::{Duplex, Stream},
+    duplex::{Address, Duplex, Stream},
     tls::{PeerCertificate, explain},
 };
 use tremor_event::OriginUri;
-use tremor_ws::{Accept, Deflate, Extension, Head, Reject, Request, Role, ServerHandshake, accept};
+use tremor_value::Value;
+use tremor_ws::{Accept, Head, ProxyDetails, Reject, Role, ServerHandshake, accept};
+
+/// A connection that may ask for something.
+struct Admitted {
+    stream: Box<dyn Stream>,
+    slot: Slot,
+    certificate: Option<PeerCertificate>,
+    /// What a proxy said in front of it.
+    proxy: ProxyDetails,
+}
 
 impl Shared {
     /// Everything from the accepted socket to the 101, under one deadline (`spec/websocket.md` 3.1). `peer` becomes the
@@ -28,7 +38,7 @@ impl Shared {
     pub(super) async fn open(&self, tcp: TcpStream, peer: &mut SocketAddr) -> Result<Duplex, NotOpened> {
         let deadline = self.open_handshake.map(|limit| Instant::now() + limit);
         self.socket.apply_to_accepted(&tcp).map_err(|error| error.to_string())?;
-        if !self.admits.lets(peer.ip()) {
+        if self.proxies.is_none() && !self.admits.lets(peer.ip()) {
             return Err("its address is not allowed".into());
         }
         let Ok(_pending) = self.caps.handshakes.try_acquire() else {
@@ -38,13 +48,34 @@ impl Shared {
                 Some(_) => "too many handshakes are under way".into(),
             });
         };
+        let admitted = self.admit(tcp, peer, deadline).await?;
+        self.answer(admitted, peer, deadline).await
+    }
+
+    /// Rows 1 and 2: up to where the peer may ask for something.
+    async fn admit(
+        &self,
+        mut tcp: TcpStream,
+        peer: &mut SocketAddr,
+        deadline: Option<Instant>,
+    ) -> Result<Admitted, NotOpened> {
+        let mut proxy = ProxyDetails::default();
+        if let Some(proxies) = &self.proxies {
+            let header = within(deadline, proxies.header(&mut tcp, peer.ip())).await;
+            let header = header.ok_or("no header of the PROXY protocol in time")??;
+            *peer = header.source.unwrap_or(*peer);
+            proxy = header.details;
+            if !self.admits.lets(peer.ip()) {
+                return Err("its address is not allowed".into());
+            }
+        }
         // Who stands behind a proxy is known later.
         let place = if self.trust.is_proxy(peer.ip()) { Ok(None) } else { self.caps.place(peer.ip()) };
         let has_room = place.is_ok() && self.caps.is_in_time();
         if !has_room && self.answers.drops {
             return Err(self.no_room(Box::new(tcp)).await);
         }
-        let (mut stream, certificate): (Box<dyn Stream>, _) = match &self.tls {
+        let (stream, certificate): (Box<dyn Stream>, _) = match &self.tls {
             None => (Box::new(tcp), None),
             Some(tls) => {
                 let encrypted = within(deadline, tls.accept(tcp)).await.ok_or("no TLS handshake in time")?;
@@ -53,13 +84,24 @@ impl Shared {
                 (Box::new(encrypted), certificate)
             }
         };
-        let mut place = match place {
+        let place = match place {
             Ok(place) if has_room && !self.is_draining() => place,
             _ => return Err(self.no_room(stream).await),
         };
         let Ok(slot) = self.caps.connections.clone().try_acquire_owned() else {
             return Err(self.no_room(stream).await);
         };
+        Ok(Admitted { stream, slot: (slot, place), certificate, proxy })
+    }
+
+    /// Rows 3 to 22: from the request to the 101.
+    async fn answer(
+        &self,
+        admitted: Admitted,
+        peer: &mut SocketAddr,
+        deadline: Option<Instant>,
+    ) -> Result<Duplex, NotOpened> {
+        let Admitted { mut stream, mut slot, certificate, proxy } = admitted;
         let mut input = BytesMut::new();
         let mut handshake = ServerHandshake::new(self.handshake.clone());
         let head = match within(deadline, read_head(&mut handshake, &mut stream, &mut input)).await {
@@ -73,9 +115,9 @@ impl Shared {
         if let Some((ip, port)) = forwarded.client {
             *peer = SocketAddr::new(ip, port.unwrap_or(peer.port()));
         }
-        if place.is_none() {
+        if slot.1.is_none() {
             let Ok(of_client) = self.caps.place(peer.ip()) else { return Err(self.no_room(stream).await) };
-            place = of_client;
+            slot.1 = of_client;
         }
         if let Some(page) = self.page(&head, &forwarded) {
             return Err(self.show(stream, &page).await);
@@ -103,41 +145,35 @@ impl Shared {
             stream.flush().await
         });
         answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
-        let agreed = Compressing { extension, deflate };
-        Ok(self.duplex(
-            (stream, input),
-            &request,
-            (&chosen, &agreed),
-            (*peer, certificate.as_ref()),
-            (slot, place),
-        ))
+        let address = self.environment.address(*peer);
+        let reached = Reached {
+            address: &address,
+            is_encrypted: self.tls.is_some(),
+            certificate: certificate.as_ref(),
+            extension: extension.as_ref(),
+            proxy: &proxy,
+        };
+        let metadata = metadata(&request, &chosen, &reached, &self.exposed);
+        let meta = metadata.text();
+        let protocol =
+            WebSocket::new(Role::Server, &chosen.way.wire, metadata, slot).deflate(deflate.as_ref());
+        Ok(self.duplex((stream, input), chosen.way, (address, meta), protocol))
     }
 
     fn duplex(
         &self,
         (stream, input): (Box<dyn Stream>, BytesMut),
-        request: &Request,
-        (chosen, agreed): (&Chosen<'_>, &Compressing),
-        (peer, certificate): (SocketAddr, Option<&PeerCertificate>),
-        slot: Slot,
+        way: &Way,
+        (address, meta): (Address, Value),
+        protocol: WebSocket<Slot>,
     ) -> Duplex {
-        let address = self.environment.address(peer);
-        let reached = Reached {
-            address: &address,
-            is_encrypted: self.tls.is_some(),
-            certificate,
-            extension: agreed.extension.as_ref(),
-        };
-        let metadata = metadata(request, chosen, &reached, &self.exposed);
         let origin = self.origin(address.host.clone(), address.port);
-        let Way { exit, wire, .. } = chosen.way;
+        let Way { exit, wire, .. } = way;
         Duplex {
             stream,
             input,
-            meta: metadata.text(),
-            protocol: Box::new(
-                WebSocket::new(Role::Server, wire, metadata, slot).deflate(agreed.deflate.as_ref()),
-            ),
+            meta,
+            protocol: Box::new(protocol),
             origin: Arc::new(origin),
             exit: exit.clone(),
             address,
@@ -156,13 +192,6 @@ impl Shared {
         }
     }
 }
-
-/// What was agreed on compression, as it is written and what it means.
-struct Compressing {
-    extension: Option<Extension>,
-    deflate: Option<Deflate>,
-}
-
 /// Why there is no request.
 enum Failure {
     Refused(Reject),

@@ -59,7 +59,9 @@ impl Proxies {
                     let begun = input.len();
                     input.resize(begun + more, 0);
                     let fresh = input.get_mut(begun..).unwrap_or_default();
-                    tcp.read_exact(fresh).await.map_err(|_| "it went away in front of its header".to_owned())?;
+                    tcp.read_exact(fresh)
+                        .await
+                        .map_err(|_| "it went away in front of its header".to_owned())?;
                 }
             }
         }

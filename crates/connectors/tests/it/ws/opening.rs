@@ -126,6 +126,81 @@ async fn the_client_behind_a_trusted_proxy_is_the_peer() {
     }
 }
 
+const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x17\x01\x02\x03\x04\x05\x06\x07\x08\0\x07\0\x08\x02\0\x04edge\x01\0\x01x";
+
+/// Whether `bytes` and a good request behind them are granted; if so, metadata of the connection.
+async fn behind(more: &str, bytes: &[u8]) -> Option<tremor_value::Value> {
+    let (mut subject, port) = server(more).await;
+    let mut tcp = port.tcp().await;
+    // What is refused may be cut off while we write.
+    let sent = tcp.write_all(&[bytes, upgrade("here", "").as_bytes(), b"\x81\x81\0\0\0\x007"].concat()).await;
+    let mut first = [0; 12];
+    let read = within(tcp.read_exact(&mut first)).await;
+    if sent.is_err() || read.is_err() {
+        return None;
+    }
+    assert_eq!(&first, b"HTTP/1.1 101");
+    Some(of_server(&subject.next_event().await))
+}
+
+#[tokio::test]
+async fn a_header_of_the_proxy_protocol_names_the_client() {
+    for (more, bytes, expected) in [
+        (r#""any""#, &b"PROXY TCP4 1.2.3.4 5.6.7.8 7 8\r\n"[..], Some(("1.2.3.4", "null"))),
+        (r#""v1""#, b"PROXY UNKNOWN\r\n", Some(("127.0.0.1", "null"))),
+        (r#""v2""#, V2, Some(("1.2.3.4", r#"{"alpn":"x","authority":"edge"}"#))),
+        (r#""any""#, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", Some(("127.0.0.1", "null"))),
+        (r#""v2""#, b"PROXY UNKNOWN\r\n", None),
+        (r#""v1""#, V2, None),
+        (r#""any""#, b"", None),
+        (r#""any""#, b"PROXY TCP4 1.2.3.4\r\n", None),
+        (r#""off""#, b"", Some(("127.0.0.1", "null"))),
+        (
+            r#""any", "proxy_protocol_from": "127.0.0.0/8""#,
+            V2,
+            Some(("1.2.3.4", r#"{"alpn":"x","authority":"edge"}"#)),
+        ),
+        (r#""any", "proxy_protocol_from": ["10.0.0.0/8"]"#, V2, None),
+        (r#""any", "deny_from": ["1.2.3.4"]"#, V2, None),
+        (r#""any", "deny_from": ["127.0.0.1"]"#, V2, Some(("1.2.3.4", r#"{"alpn":"x","authority":"edge"}"#))),
+    ] {
+        let shown = behind(&format!(r#", "proxy_protocol": {more}"#), bytes).await;
+        let got = shown.map(|shown| {
+            let host =
+                shown.get("peer").and_then(|peer| peer.get("host")).unwrap().as_str().unwrap().to_owned();
+            (host, shown.get("proxy").cloned().unwrap_or_default().to_string())
+        });
+        assert_eq!(
+            got.as_ref().map(|(host, proxy)| (host.as_str(), proxy.as_str())),
+            expected,
+            "{more} {bytes:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_header_of_the_proxy_protocol_that_does_not_come_is_waited_for_no_longer_than_a_request() {
+    let (_subject, port) = server(r#", "proxy_protocol": "any", "open_handshake_timeout": 100"#).await;
+    let mut tcp = port.tcp().await;
+    tcp.write_all(b"PROXY TCP4").await.unwrap();
+    assert_eq!(within(tcp.read(&mut [0; 1])).await.unwrap(), 0, "not a word");
+}
+
+#[tokio::test]
+async fn a_client_can_send_a_header_of_the_proxy_protocol() {
+    for version in ["v1", "v2"] {
+        let more = format!(r#", "proxy_protocol": "{version}", "proxy_protocol_from": ["127.0.0.1"]"#);
+        let (mut subject, port) = server(&more).await;
+        let more = format!(r#", "send_proxy_protocol": "{version}""#);
+        let mut client = super::peers::client(&port, &more, "\"none\"");
+        within(client.handle.start()).await.unwrap();
+        client.open();
+        client.give("7").await;
+        let shown = of_server(&subject.next_event().await);
+        assert_eq!(shown.get("peer").unwrap().get("host").unwrap().as_str(), Some("127.0.0.1"));
+    }
+}
+
 #[tokio::test]
 async fn a_public_address_says_host_port_and_scheme() {
     let more = r#", "public_url": "wss://edge.example/ws", "same_origin": true"#;
@@ -213,6 +288,8 @@ async fn settings_that_contradict_each_other_are_refused() {
         (r#", "allowed_origins": ["https://a", "b"]"#, "config.allowed_origins[1]: `b` has no scheme"),
         (r#", "expose_headers": "some""#, "config.expose_headers: expected `all`, `none`, or a list"),
         (r#", "health": "healthz""#, "config.health: is a path"),
+        (r#", "proxy_protocol_from": ["::1"]"#, "config.proxy_protocol_from: has no effect"),
+        (r#", "proxy_protocol": "v3""#, "config.proxy_protocol: expected one of `off`, `v1`"),
         (r#", "reject": "no""#, "config.reject: expected one of `answer`, `drop`"),
     ] {
         let refused =
