@@ -74,8 +74,9 @@ impl Pin {
             // A sign is no hex digit, though a number may have one.
             return text.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(Self(bytes));
         }
-        // As curl (`sha256//`) and the header `Public-Key-Pins` write it.
-        let text = text.strip_prefix("sha256/").map_or(text, |rest| rest.strip_prefix('/').unwrap_or(rest));
+        // As curl (`sha256//`) and the header `Public-Key-Pins` write it. A hash may begin with `/` itself.
+        let text = text.strip_prefix("sha256/").unwrap_or(text);
+        let text = text.strip_prefix('/').filter(|rest| rest.len() == 44).unwrap_or(text);
         let bytes = BASE64_STANDARD.decode(text).ok()?;
         <[u8; 32]>::try_from(bytes).ok().map(Self)
     }
@@ -97,3 +98,18 @@ impl fmt::Debug for Pin {
 #[derive(Debug, thiserror::Error)]
 #[error("the key of the certificate is not among `tls.pins`; its pin is `{0}`")]
 pub(super) struct WrongPin(Pin);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One hash in 64 begins with the character that also stands in front of it.
+    #[test]
+    fn a_hash_that_begins_with_a_slash_is_read_in_every_form() {
+        let hash = format!("/{}=", "A".repeat(42));
+        for text in [hash.clone(), format!("sha256/{hash}"), format!("sha256//{hash}")] {
+            assert_eq!(Pin::parse(&text).unwrap().to_string(), format!("sha256/{hash}"), "{text}");
+        }
+        assert!(Pin::parse(&format!("//{hash}")).is_none());
+    }
+}
