@@ -26,7 +26,7 @@ use tremor_value::Value;
 
 /// What a body compiled to, once, when the script was lowered.
 ///
-/// Both ways to ask agree on whether a text matches. Where that cannot be said within bounds both give an error, or the
+/// Both ways to ask agree on whether a text matches (but for `base64`, whose result has to be a text). Where that cannot be said within bounds both give an error, or the
 /// one that has more to do.
 pub(crate) trait Extractor: fmt::Debug + Send + Sync {
     /// Whether the text matches; nothing is built.
