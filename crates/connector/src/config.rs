@@ -136,6 +136,16 @@ impl<'a> Reader<'a> {
         self.record
     }
 
+    /// Every member, for records whose keys are names that the user has chosen. They need not be asked for, and
+    /// [`finish`](Self::finish) is not to be called. Those whose value is null count as absent.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a Str, Entry<'a>)> {
+        let present = self.record.iter().filter(|(_, value)| !value.is_null());
+        present.map(|(key, value)| {
+            let secret = self.secret || self.hidden.contains(key.as_str());
+            (key, Entry { value, path: self.path_of(key), secret })
+        })
+    }
+
     /// Marks `key` as a secret: no message shows what it holds, at any depth. Do this before reading it.
     pub fn hide(&mut self, key: &'static str) {
         self.hidden.insert(key);

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 mod compression;
 mod fields;
+mod guards;
 mod options;
 mod pace;
 mod protocol;

@@ -62,6 +62,15 @@ impl Trust {
         }
     }
 
+    /// Whether `peer` itself is one of the proxies that were named. That there are some in front is not enough: whoever
+    /// finds a way around them would be believed.
+    pub fn is_named(&self, peer: Option<IpAddr>) -> bool {
+        match self {
+            Self::Networks(networks) => peer.is_none_or(|peer| is_in(networks, peer)),
+            Self::Nobody | Self::Hops(_) => false,
+        }
+    }
+
     /// Goes through `hops`, the nearest one last. Each was written by a proxy that is trusted, as long as the one before
     /// it is.
     fn walk(&self, hops: &[Hop]) -> Forwarded {

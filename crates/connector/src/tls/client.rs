@@ -93,6 +93,14 @@ impl ClientTls {
         }
     }
 
+    /// TLS that trusts whom the system trusts, where a configuration has no `tls` record to say more.
+    ///
+    /// # Errors
+    /// In words, if the system trusts nobody.
+    pub fn system() -> Result<Self, String> {
+        Self::build(Trust::System, None, Options::default())
+    }
+
     /// No certificate is verified: anybody can pretend to be the server. Whoever connects should say so each time.
     #[must_use]
     pub fn is_insecure(&self) -> bool {

@@ -107,13 +107,37 @@ const SERVER_ONLY: &[Field] = &[
         name: "routes",
         kind: "list of records",
         default: "[]",
-        text: "Tried in order; the first that matches decides by which port the events of a connection leave. Of each: `exit` (a port of your own naming), `when` (conditions of which one suffices: `protocol`, `scheme`, `authority`, `path`, `query`, `headers`; without any the route always matches), `options` (limits, `subprotocols` and other settings of its connections).",
+        text: "Tried in order; the first that matches decides by which port the events of a connection leave. Of each: `exit` (a port of your own naming), `when` (conditions of which one suffices: `protocol`, `scheme`, `authority`, `path`, `query`, `headers`; without any the route always matches), `guarded` (a record from guards, all of which have to let pass, to lists of roles, all of which they have to vouch for), `conceal` (answer those that they refuse as if there was no such route), `options` (limits, `subprotocols` and other settings of its connections).",
     },
     Field {
         name: "exit",
         kind: "string",
         default: "out without routes",
         text: "The port by which the events of connections leave that no route takes; without it they are refused.",
+    },
+    Field {
+        name: "guards",
+        kind: "record",
+        default: "{}",
+        text: "Who may use routes, by a name that `guarded` of routes uses. Of each: `type`, `options`, and `credentials` if they are in other places than those of the others. `jwt`: `issuer`, `audience`, `keys` (a list of JWKs, or a file or URL of a JWK set; without, that of the issuer), `roles` (the claim; `scope`), `identity` (`sub`), `attributes` (from names to claims), `algorithms`, `leeway` (0 s), `require_exp` (false), `max_token_size` (8192), `refresh` (3600 s), `realm`. `basic`: `users` (from names to `password` or `hash`, and `roles`) or `file` (lines `NAME:HASH:ROLES`), `realm`. `bearer` and `apikey`: `tokens` (from tokens or `$sha256$SALT$HEX` to `identity` and `roles`), `realm`. `identity`: `header` and `roles_header`, which one of `trusted_proxies` writes. `tls`: `certificates` (`fingerprint`, `subject`, `host`, `email` or `uri`, with `identity` and `roles`), `subjects` (from subjects to roles).",
+    },
+    Field {
+        name: "credentials",
+        kind: "record",
+        default: "header `authorization`",
+        text: "Where guards look, in this order: `headers`, `query`, `cookies` (from names to `{credentials}` with what stands around it; for `basic` it is `Basic {username}:{password}`), `protocols` (an offered subprotocol such as `bearer.{credentials}`). What is there is shown to nobody.",
+    },
+    Field {
+        name: "guard_fallthrough",
+        kind: "bool",
+        default: "true",
+        text: "Whether one whom the guards of a route refuse may go by a later route, or by `exit`.",
+    },
+    Field {
+        name: "invalid_credentials_status",
+        kind: "integer",
+        default: "401",
+        text: "The answer to credentials that are no good: 400 to 499.",
     },
     Field {
         name: "no_match",

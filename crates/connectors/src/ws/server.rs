@@ -11,6 +11,7 @@ mod settings;
 
 use super::{
     fields,
+    guards::Guards,
     options::{Settings, Wire, open_handshake},
 };
 use admission::Caps;
@@ -80,7 +81,9 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let wire = settings::wire(&mut settings, &Wire::default())?;
     let handshake = handshake_options(&mut settings, tls.is_some())?;
     let answers = Answers::read(&mut settings)?;
-    let mut reading = Reading { settings: &mut settings, environment, wire: &wire, exits: Vec::new() };
+    let guards = Guards::read(&mut settings)?;
+    let exits = Vec::new();
+    let mut reading = Reading { settings: &mut settings, environment, guards: &guards, wire: &wire, exits };
     let routing = reading.routing()?;
     let exits = reading.exits;
     let gives_out = routing.gives_out();
@@ -93,6 +96,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         open_handshake,
         handshake: Arc::new(handshake),
         answers,
+        guards,
         routing,
         pages: Pages::read(&mut settings)?,
         exposed: Exposed::read(&mut settings)?,
@@ -147,6 +151,7 @@ struct Shared {
     open_handshake: Option<Duration>,
     handshake: Arc<HandshakeOptions>,
     answers: Answers,
+    guards: Guards,
     routing: Routing,
     pages: Pages,
     exposed: Exposed,
@@ -175,6 +180,7 @@ impl Connector for Server {
             tracing::info!(target: "tremor_runtime", "[Connector::{}] listening on {address}", self.shared.environment.alias);
         }
         let shared = self.shared.clone();
+        shared.guards.start(&shared.environment.alias);
         let watching = shared.tls.as_ref().and_then(|tls| tls.watch(&shared.environment.alias));
         Ok(Connected::Listener(Box::new(Accepting { listener, shared, _watching: watching })))
     }

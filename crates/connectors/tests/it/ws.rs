@@ -3,6 +3,7 @@
 mod client;
 mod compression;
 mod control;
+mod guards;
 mod listener;
 mod opening;
 mod options;

@@ -8,16 +8,18 @@ use std::sync::Arc;
 /// What is known of the certificate that a client has shown and TLS has verified. Source: `spec/websocket.md` 14.3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {
-    /// The subject, as `CN=press-7,O=Plant`.
+    /// The subject as RFC 4514 writes it, `CN=press-7,O=Plant`.
     pub subject: String,
-    /// Subject alternative names that are DNS names or mail addresses.
-    pub names: Vec<String>,
-    /// Subject alternative names that are URIs.
+    /// Alternative names that are names of hosts.
+    pub hosts: Vec<String>,
+    /// Alternative names that are mail addresses.
+    pub emails: Vec<String>,
+    /// Alternative names that are URIs.
     pub uris: Vec<String>,
     /// SHA-256 of the certificate.
-    pub sha256: [u8; 32],
+    pub sha256: Option<[u8; 32]>,
     /// SHA-1 of the certificate.
-    pub sha1: [u8; 20],
+    pub sha1: Option<[u8; 20]>,
     /// From when on it is not valid any more, in milliseconds since 1970.
     pub not_after_ms: Option<u64>,
 }
@@ -37,7 +39,8 @@ pub struct Entry {
     pub roles: Vec<String>,
 }
 
-/// Which certificates an entry is about. Patterns may hold `*`; names compare without case.
+/// Which certificates an entry is about. Patterns may hold `*`. A name of one kind never stands for one of another:
+/// authorities check them in different ways.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {
     /// This very one, by its SHA-256.
@@ -46,9 +49,11 @@ pub enum Match {
     Sha1([u8; 20]),
     /// Those with such a subject.
     Subject(String),
-    /// Those with such an alternative name (DNS or mail).
-    Name(String),
-    /// Those with such an alternative name (URI).
+    /// Those with the name of such a host, in any case.
+    Host(String),
+    /// Those with such a mail address.
+    Email(String),
+    /// Those with such a URI.
     Uri(String),
 }
 
@@ -66,19 +71,22 @@ impl Match {
     fn find<'c>(&self, certificate: &'c Certificate) -> Option<&'c str> {
         let subject = certificate.subject.as_str();
         match self {
-            Self::Sha256(digest) => (*digest == certificate.sha256).then_some(subject),
-            Self::Sha1(digest) => (*digest == certificate.sha1).then_some(subject),
+            Self::Sha256(digest) => (Some(*digest) == certificate.sha256).then_some(subject),
+            Self::Sha1(digest) => (Some(*digest) == certificate.sha1).then_some(subject),
             Self::Subject(pattern) => wildcard::matches(pattern, subject).then_some(subject),
-            Self::Name(pattern) => {
+            Self::Host(pattern) => {
                 let pattern = pattern.to_ascii_lowercase();
                 let fits = |name: &&String| wildcard::matches(&pattern, &name.to_ascii_lowercase());
-                certificate.names.iter().find(fits).map(String::as_str)
+                certificate.hosts.iter().find(fits).map(String::as_str)
             }
-            Self::Uri(pattern) => {
-                certificate.uris.iter().find(|uri| wildcard::matches(pattern, uri)).map(String::as_str)
-            }
+            Self::Email(pattern) => first(pattern, &certificate.emails),
+            Self::Uri(pattern) => first(pattern, &certificate.uris),
         }
     }
+}
+
+fn first<'c>(pattern: &str, names: &'c [String]) -> Option<&'c str> {
+    names.iter().find(|name| wildcard::matches(pattern, name)).map(String::as_str)
 }
 
 impl Certificates {

@@ -1,13 +1,14 @@
 //! What the events of a connection tell of its handshake (`spec/websocket.md` 15).
 
 use super::{SPEC, proxy, routing::Chosen};
-use crate::ws::{Metadata, extensions_list, options::Settings, peer_record};
+use crate::ws::{Metadata, extensions_list, guards::describe, options::Settings, peer_record};
 use tremor_connector::{
     config::{ConfigError, Entry},
     duplex::Address,
     tls::PeerCertificate,
 };
 use tremor_value::{Record, Str, Value};
+use tremor_ws::guard::{Places, Session};
 use tremor_ws::{Extension, Headers, ProxyDetails, Request, query_pairs};
 
 /// `expose_headers`: which headers of a request are told.
@@ -49,13 +50,17 @@ impl Exposed {
         }
     }
 
-    fn record(&self, headers: &Headers) -> Record {
+    /// The headers that are told, without what is in `secrets`.
+    fn record(&self, headers: &Headers, secrets: &Places) -> Record {
         if matches!(self, Self::These(names) if names.is_empty()) {
             return Record::default();
         }
         let named = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
         let shown = named.filter(|(name, _)| self.includes(name));
-        listed(shown.map(|(name, value)| (name, String::from_utf8_lossy(value).into_owned())))
+        listed(shown.filter_map(|(name, value)| {
+            let value = secrets.strike_header(&name, value)?;
+            Some((name, String::from_utf8_lossy(&value).into_owned()))
+        }))
     }
 }
 
@@ -83,6 +88,8 @@ pub(super) struct Reached<'a> {
     /// What was agreed on compression.
     pub(super) extension: Option<&'a Extension>,
     pub(super) proxy: &'a ProxyDetails,
+    /// What guards know of it.
+    pub(super) sessions: &'a [&'a Session],
 }
 
 /// The metadata of a connection; what does not change between its messages is made here, once.
@@ -90,7 +97,7 @@ pub(super) fn metadata(
     request: &Request,
     chosen: &Chosen<'_>,
     reached: &Reached<'_>,
-    exposed: &Exposed,
+    (exposed, secrets): (&Exposed, &Places),
 ) -> Metadata {
     let authority = &request.authority;
     let authority = match authority.port() {
@@ -107,7 +114,7 @@ pub(super) fn metadata(
     ]);
     // What there is not takes no memory: there are many connections.
     if let Some(query) = &request.query {
-        shown.insert("query", listed(query_pairs(query).into_iter()));
+        shown.insert("query", listed(query_pairs(&secrets.strike_query(query)).into_iter()));
     }
     if !chosen.params.is_empty() {
         shown.insert("params", listed(chosen.params.iter().cloned()));
@@ -115,7 +122,7 @@ pub(super) fn metadata(
     if let Some(origin) = &request.origin {
         shown.insert("origin", origin.as_str());
     }
-    let headers = exposed.record(&request.headers);
+    let headers = exposed.record(&request.headers, secrets);
     if !headers.is_empty() {
         shown.insert("headers", headers);
     }
@@ -131,6 +138,7 @@ pub(super) fn metadata(
     if let Some(proxy) = proxy::shown(reached.proxy) {
         shown.insert("proxy", proxy);
     }
+    describe(reached.sessions, &mut shown);
     if let Some(route) = &chosen.way.shown {
         shown.insert("route", route.clone());
     }

@@ -7,7 +7,11 @@ use super::{
     refusing::NotOpened,
     routing::Way,
 };
-use crate::ws::{protocol::WebSocket, read_more};
+use crate::ws::{
+    guards::{Brought, guard_certificate},
+    protocol::WebSocket,
+    read_more,
+};
 use bytes::BytesMut;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
@@ -21,7 +25,8 @@ use tremor_connector::{
 };
 use tremor_event::OriginUri;
 use tremor_value::Value;
-use tremor_ws::{Accept, Head, ProxyDetails, Reject, Role, ServerHandshake, accept};
+use tremor_ws::guard::Carrier;
+use tremor_ws::{Accept, Forwarded, Head, ProxyDetails, Reject, Request, Role, ServerHandshake, accept};
 
 /// A connection that may ask for something.
 struct Admitted {
@@ -112,6 +117,7 @@ impl Shared {
             None => return Err("no request in time".into()),
         };
         let forwarded = self.trust.forwarded(Some(peer.ip()), &head.headers);
+        let from_trusted_proxy = self.trust.is_named(Some(peer.ip()));
         if let Some((ip, port)) = forwarded.client {
             *peer = SocketAddr::new(ip, port.unwrap_or(peer.port()));
         }
@@ -122,12 +128,17 @@ impl Shared {
         if let Some(page) = self.page(&head, &forwarded) {
             return Err(self.show(stream, &page).await);
         }
-        let request = match head.upgrade_behind(&self.handshake, &forwarded) {
-            Ok(request) => request,
+        let (request, offered) = match self.upgrade(head, &forwarded) {
+            Ok(upgrade) => upgrade,
             Err(reject) => return Err(self.refuse(stream, &reject).await),
         };
-        // Guards will have their say here; nobody has any yet.
-        let chosen = match within(deadline, self.routing.decide(&request, async |_route| Ok(()))).await {
+        let shown =
+            certificate.as_ref().filter(|_| self.guards.look_at_certificates()).map(guard_certificate);
+        let carrier =
+            Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: &offered };
+        let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy };
+        let mut visit = self.guards.visit(carrier, brought);
+        let chosen = match within(deadline, self.routing.decide(&request, &mut visit)).await {
             Some(Ok(chosen)) => chosen,
             Some(Err(reject)) => return Err(self.refuse(stream, &reject).await),
             None => return Err(self.refuse(stream, &Reject::timeout()).await),
@@ -146,18 +157,29 @@ impl Shared {
         });
         answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
         let address = self.environment.address(*peer);
+        let sessions = visit.sessions(&chosen.way.demands);
         let reached = Reached {
             address: &address,
             is_encrypted: self.tls.is_some(),
             certificate: certificate.as_ref(),
             extension: extension.as_ref(),
             proxy: &proxy,
+            sessions: &sessions,
         };
-        let metadata = metadata(&request, &chosen, &reached, &self.exposed);
+        let metadata = metadata(&request, &chosen, &reached, (&self.exposed, self.guards.secrets()));
         let meta = metadata.text();
         let protocol =
             WebSocket::new(Role::Server, &chosen.way.wire, metadata, slot).deflate(deflate.as_ref());
         Ok(self.duplex((stream, input), chosen.way, (address, meta), protocol))
+    }
+
+    /// The checks of an upgrade; gives the request, and its offers of subprotocols as they were sent: those of the request
+    /// are without the ones that only carry credentials.
+    fn upgrade(&self, head: Head, forwarded: &Forwarded) -> Result<(Request, Vec<String>), Reject> {
+        let mut request = head.upgrade_behind(&self.handshake, forwarded)?;
+        let real = self.guards.secrets().real_protocols(&request.protocols)?;
+        let offered = std::mem::replace(&mut request.protocols, real);
+        Ok((request, offered))
     }
 
     fn duplex(

@@ -1,13 +1,17 @@
 //! By which port the events of a connection leave (`spec/websocket.md` 5 and 6).
 
 use super::settings::{protocols, wire};
-use crate::ws::options::{Settings, Wire};
+use crate::ws::{
+    guards::{Guards, Visit},
+    options::{Settings, Wire},
+};
 use std::sync::Arc;
 use tremor_connector::{
     Environment, Exit,
     config::{ConfigError, Entry, OneOrMany, Reader},
 };
 use tremor_value::{Record, Value};
+use tremor_ws::guard::Demand;
 use tremor_ws::{Asked, Condition, NoProtocol, PatternError, Protocols, Reject, Request, Route, Routes};
 
 /// Ports that are no exits: they have their own use.
@@ -34,6 +38,8 @@ pub(super) struct Way {
     pub(super) wire: Wire,
     /// What its metadata says of the route; nothing in a server that has none.
     pub(super) shown: Option<Value>,
+    /// What it asks of guards.
+    pub(super) demands: Vec<Demand>,
     /// Nobody is told that guards refused it.
     conceals: bool,
 }
@@ -47,15 +53,28 @@ pub(super) struct Chosen<'a> {
     pub(super) params: Vec<(String, String)>,
 }
 
+/// Who has a say in which routes may be used.
+pub(super) trait Admission {
+    /// Whether the route of that number, which asks for `demands`, may be used; the answer if not.
+    fn admits(&mut self, route: usize, demands: &[Demand])
+    -> impl Future<Output = Result<(), Reject>> + Send;
+}
+
+impl Admission for Visit<'_> {
+    async fn admits(&mut self, _route: usize, demands: &[Demand]) -> Result<(), Reject> {
+        Visit::admits(self, demands).await
+    }
+}
+
 impl Routing {
-    /// Finds the way for `request`: the first route that matches and that `admits` lets pass.
+    /// Finds the way for `request`: the first route that matches and that `admission` lets pass.
     ///
     /// # Errors
     /// The answer if there is none.
     pub(super) async fn decide<'a>(
         &'a self,
         request: &'a Request,
-        mut admits: impl AsyncFnMut(usize) -> Result<(), Reject>,
+        admission: &mut impl Admission,
     ) -> Result<Chosen<'a>, Reject> {
         let asked = Asked::new(
             (request.secure, &request.authority),
@@ -66,7 +85,7 @@ impl Routing {
         let mut refused = None;
         for candidate in self.routes.candidates(&asked) {
             let Some(way) = self.ways.get(candidate.route) else { continue };
-            match admits(candidate.route).await {
+            match admission.admits(candidate.route, &way.demands).await {
                 Ok(()) => {
                     return Ok(Chosen { way, protocol: candidate.protocol, params: candidate.params });
                 }
@@ -102,6 +121,7 @@ impl Routing {
 pub(super) struct Reading<'s, 'a> {
     pub(super) settings: &'s mut Settings<'a>,
     pub(super) environment: &'a Environment,
+    pub(super) guards: &'s Guards,
     /// Of connections whose route says nothing else.
     pub(super) wire: &'s Wire,
     pub(super) exits: Vec<Exit>,
@@ -121,7 +141,9 @@ impl Reading<'_, '_> {
         let fallback = match self.settings.config.entry("exit") {
             Some(entry) => Some(self.last_resort(&entry)?),
             None if has_routes => None,
-            None => Some(Way { exit: None, wire: *self.wire, shown: None, conceals: false }),
+            None => {
+                Some(Way { exit: None, wire: *self.wire, shown: None, demands: Vec::new(), conceals: false })
+            }
         };
         let names_one = routes.iter().any(|route| route.names_protocols());
         if protocols.required && protocols.list.is_empty() && !names_one {
@@ -129,13 +151,29 @@ impl Reading<'_, '_> {
             return Err(self.settings.config.invalid("require_websocket_subprotocol", problem));
         }
         let no_match = self.no_match()?;
-        Ok(Routing { routes: Routes(routes), ways, fallback, protocols, falls_through: true, no_match })
+        let falls_through = self.settings.config.or("guard_fallthrough", true)?;
+        self.tell_of_guards(&ways, fallback.is_some() && falls_through);
+        Ok(Routing { routes: Routes(routes), ways, fallback, protocols, falls_through, no_match })
+    }
+
+    /// Guards that nobody asks protect nothing, and neither do those behind whom an open way begins.
+    fn tell_of_guards(&self, ways: &[Way], ends_open: bool) {
+        for name in self.guards.unused(ways.iter().flat_map(|way| &way.demands)) {
+            self.settings.warn(&format!("no route is guarded by `{name}`: it protects nothing"));
+        }
+        if ends_open && ways.iter().any(|way| !way.demands.is_empty()) {
+            self.settings.warn(
+                "whoever is refused by the guards of a route goes by `exit` unguarded; set `guard_fallthrough` to false if that \
+                 is not meant",
+            );
+        }
     }
 
     fn last_resort(&mut self, entry: &Entry<'_>) -> Result<Way, ConfigError> {
         let exit = self.exit(entry)?;
         let shown = Record::from_iter([("exit", Value::from(exit.as_ref()))]);
-        Ok(Way { exit: Some(exit), wire: *self.wire, shown: Some(shown.into()), conceals: false })
+        let (demands, conceals) = (Vec::new(), false);
+        Ok(Way { exit: Some(exit), wire: *self.wire, shown: Some(shown.into()), demands, conceals })
     }
 
     fn route(
@@ -158,10 +196,18 @@ impl Reading<'_, '_> {
             route.protocols = super::settings::protocols(&mut options, protocols)?;
             options.finish()?;
         }
+        let demands = match config.record("guarded")? {
+            Some(guarded) => self.guards.demands(&guarded)?,
+            None => Vec::new(),
+        };
+        let conceals = config.or("conceal", false)?;
+        if conceals && demands.is_empty() {
+            return Err(config.invalid("conceal", "has no meaning for a route that is not `guarded`"));
+        }
         config.finish()?;
         let index = u64::try_from(number).unwrap_or(u64::MAX);
         let shown = Record::from_iter([("index", Value::from(index)), ("exit", Value::from(exit.as_ref()))]);
-        let way = Way { exit: Some(exit), wire: own_wire, shown: Some(shown.into()), conceals: false };
+        let way = Way { exit: Some(exit), wire: own_wire, shown: Some(shown.into()), demands, conceals };
         Ok((route, way))
     }
 

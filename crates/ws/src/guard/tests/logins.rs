@@ -157,11 +157,12 @@ fn identities_of_proxies_count_only_from_trusted_ones() {
 #[test]
 fn certificates_are_found_by_fingerprint_subject_and_names() {
     let certificate = Certificate {
-        subject: "CN=press-7, O=Plant".into(),
-        names: vec!["press-7.plant.example".into()],
+        subject: "CN=press-7,O=Plant".into(),
+        hosts: vec!["press-7.plant.example".into()],
+        emails: vec!["press@evil.plant.example".into()],
         uris: vec!["spiffe://plant/press/7".into()],
-        sha256: [7; 32],
-        sha1: [9; 20],
+        sha256: Some([7; 32]),
+        sha1: Some([9; 20]),
         not_after_ms: Some(5),
     };
     let identity = |subject: Match, name: Option<&str>| {
@@ -183,17 +184,21 @@ fn certificates_are_found_by_fingerprint_subject_and_names() {
             step => panic!("{step:?}"),
         }
     };
-    let subject = Some("CN=press-7, O=Plant".to_owned());
+    let subject = Some("CN=press-7,O=Plant".to_owned());
     let colons = ["07"; 32].join(":");
     assert_eq!(identity(Match::fingerprint(&colons).unwrap(), Some("seven")).as_deref(), Some("seven"));
     assert_eq!(identity(Match::fingerprint(&"09".repeat(20)).unwrap(), None), subject);
     assert_eq!(identity(Match::fingerprint(&"08".repeat(32)).unwrap(), None), None);
-    assert_eq!(identity(Match::Subject("CN=press-*, O=Plant".into()), None), subject);
+    assert_eq!(identity(Match::Subject("CN=press-*,O=Plant".into()), None), subject);
     assert_eq!(identity(Match::Subject("CN=press-*".into()), None), subject, "a star reaches to the end");
     assert_eq!(identity(Match::Subject("O=Plant".into()), None), None);
-    let name = identity(Match::Name("*.PLANT.example".into()), None);
+    let name = identity(Match::Host("*.PLANT.example".into()), None);
     assert_eq!(name.as_deref(), Some("press-7.plant.example"));
-    assert_eq!(identity(Match::Name("spiffe*".into()), None), None);
+    assert_eq!(identity(Match::Host("spiffe*".into()), None), None);
+    assert_eq!(identity(Match::Host("*evil.plant.example".into()), None), None);
+    assert_eq!(identity(Match::Email("*@press".into()), None), None);
+    let email = identity(Match::Email("press@*".into()), None);
+    assert_eq!(email.as_deref(), Some("press@evil.plant.example"));
     let uri = identity(Match::Uri("spiffe://plant/*".into()), None);
     assert_eq!(uri.as_deref(), Some("spiffe://plant/press/7"));
     for bad in ["", "07", "zz", &"0".repeat(63)] {

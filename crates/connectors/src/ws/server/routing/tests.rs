@@ -17,8 +17,10 @@ fn read(config: &str) -> Result<(Routing, Vec<String>), String> {
     let environment = environment();
     let mut settings = Settings::alone(Reader::new(&config, "config").unwrap(), &environment);
     let wire = Wire::default();
+    let guards = Guards::read(&mut settings).map_err(|error| error.to_string())?;
+    let exits = Vec::new();
     let mut reading =
-        Reading { settings: &mut settings, environment: &environment, wire: &wire, exits: Vec::new() };
+        Reading { settings: &mut settings, environment: &environment, guards: &guards, wire: &wire, exits };
     let routing = reading.routing();
     let exits = reading.exits.into_iter().map(|exit| exit.name).collect();
     routing
@@ -36,13 +38,21 @@ fn request(path: &str, protocols: &str) -> Request {
     ServerHandshake::new(Arc::default()).advance(&mut text.as_bytes().into()).unwrap().unwrap()
 }
 
+/// Routes that guards refuse, with the status of the answer.
+struct Refused<'r>(&'r [(usize, u16)]);
+
+impl Admission for Refused<'_> {
+    async fn admits(&mut self, route: usize, _: &[Demand]) -> Result<(), Reject> {
+        match self.0.iter().find(|(own, _)| *own == route) {
+            Some((_, status)) => Err(Reject::new(*status, "guard", "no")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// `exit:protocol`, or the status.
 async fn decided(routing: &Routing, request: &Request, refused: &[(usize, u16)]) -> String {
-    let admits = async |route| match refused.iter().find(|(own, _)| *own == route) {
-        Some((_, status)) => Err(Reject::new(*status, "guard", "no")),
-        None => Ok(()),
-    };
-    match routing.decide(request, admits).await {
+    match routing.decide(request, &mut Refused(refused)).await {
         Ok(chosen) => {
             format!("{}:{}", chosen.way.exit.as_deref().unwrap_or("out"), chosen.protocol.unwrap_or("-"))
         }
@@ -103,19 +113,19 @@ async fn parameters_and_the_route_are_known() {
     let (routing, exits) = read(&format!("{TABLE}}}")).unwrap();
     assert_eq!(exits, ["orders", "orders_readonly"]);
     let asks = request("/orders/n%C3%ADm", "");
-    let chosen = routing.decide(&asks, async |_| Ok(())).await.ok().unwrap();
+    let chosen = routing.decide(&asks, &mut Refused(&[])).await.ok().unwrap();
     assert_eq!(chosen.params, [("site".to_owned(), "n\u{ed}m".to_owned())]);
     let shown = chosen.way.shown.as_ref().unwrap().to_string();
     assert_eq!(shown, r#"{"index":1,"exit":"orders_readonly"}"#);
     let (routing, exits) = read("{}").unwrap();
-    let chosen = routing.decide(&asks, async |_| Ok(())).await.ok().unwrap();
+    let chosen = routing.decide(&asks, &mut Refused(&[])).await.ok().unwrap();
     assert!(exits.is_empty() && chosen.way.exit.is_none() && chosen.way.shown.is_none());
 }
 
 #[tokio::test]
 async fn what_cannot_be_acceptable_is_listed() {
     let (routing, _) = read(&format!("{TABLE}}}")).unwrap();
-    let refused = routing.decide(&request("/only", "x"), async |_| Ok(())).await.err().unwrap();
+    let refused = routing.decide(&request("/only", "x"), &mut Refused(&[])).await.err().unwrap();
     assert_eq!(refused.reason, "a subprotocol is needed: p, q.*");
 }
 

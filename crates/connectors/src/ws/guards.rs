@@ -1,0 +1,215 @@
+//! Guards of a server: their settings, and their say in an opening handshake (`spec/websocket.md` 7).
+
+mod jwt;
+mod keys;
+mod kinds;
+mod places;
+mod visit;
+
+pub(super) use visit::{Brought, Visit, describe};
+
+use super::options::Settings;
+use keys::Keys;
+use std::{collections::BTreeMap, num::NonZero, sync::Arc};
+use tokio::sync::Semaphore;
+use tremor_connector::{
+    config::{ConfigError, Entry, Reader},
+    tls::{AlternativeName, PeerCertificate},
+};
+use tremor_value::{Record, Str, Value};
+use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Match, Places, Wanted};
+
+/// All guards of a server.
+pub(super) struct Guards {
+    guards: Vec<Guard>,
+    /// Of those that have some, by the place of the guard.
+    keys: Vec<Option<Keys>>,
+    /// Where secrets may be, for all guards together.
+    secrets: Places,
+    /// The status for credentials that are no good.
+    invalid_status: u16,
+    /// Slow comparisons that may run at once.
+    comparisons: Arc<Semaphore>,
+}
+
+impl Guards {
+    /// Reads `guards`, `credentials` and `invalid_credentials_status`.
+    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
+        let common = settings.config.record("credentials")?.map(places::read).transpose()?;
+        let invalid_status = settings.config.or_in("invalid_credentials_status", 401, 400..=499)?;
+        let mut all = Self {
+            guards: Vec::new(),
+            keys: Vec::new(),
+            secrets: common.clone().unwrap_or_default(),
+            invalid_status,
+            comparisons: Arc::new(Semaphore::new(comparisons_at_once())),
+        };
+        let Some(guards) = settings.config.record("guards")? else {
+            if common.is_some() {
+                let problem = "has no meaning without `guards`";
+                return Err(settings.config.invalid("credentials", problem));
+            }
+            return Ok(all);
+        };
+        for (name, entry) in guards.entries() {
+            let (guard, keys) = read_guard(name, &entry, common.as_ref(), settings)?;
+            all.secrets.extend(&guard.places);
+            all.guards.push(guard);
+            all.keys.push(keys);
+        }
+        Ok(all)
+    }
+
+    /// Reads `guarded` of a route: guards with the roles that they have to vouch for.
+    pub(super) fn demands(&self, guarded: &Reader<'_>) -> Result<Vec<Demand>, ConfigError> {
+        let mut demands = Vec::new();
+        for (name, entry) in guarded.entries() {
+            let Some(guard) = self.guards.iter().position(|guard| *guard.name == **name) else {
+                let known: Vec<_> = self.guards.iter().map(|guard| format!("`{}`", guard.name)).collect();
+                return Err(entry.invalid(match known.is_empty() {
+                    true => "names a guard, but there are no `guards`".to_owned(),
+                    false => format!("is none of the guards, which are {}", known.join(", ")),
+                }));
+            };
+            demands.push(Demand { guard, roles: entry.read()? });
+        }
+        Ok(demands)
+    }
+
+    /// The names of the guards that no demand is about.
+    pub(super) fn unused<'g>(&'g self, demands: impl Iterator<Item = &'g Demand>) -> Vec<&'g str> {
+        let asked: Vec<usize> = demands.map(|demand| demand.guard).collect();
+        let unused = self.guards.iter().enumerate().filter(|(place, _)| !asked.contains(place));
+        unused.map(|(_, guard)| &*guard.name).collect()
+    }
+
+    /// Where secrets may be: nobody else is shown what is there.
+    pub(super) fn secrets(&self) -> &Places {
+        &self.secrets
+    }
+
+    /// Whether any guard looks at certificates of clients.
+    pub(super) fn look_at_certificates(&self) -> bool {
+        self.guards.iter().any(|guard| matches!(guard.kind, Kind::Certificates(_)))
+    }
+
+    /// Begins to load what comes from elsewhere. To be called when connections may come; again has no effect.
+    pub(super) fn start(&self, alias: &str) {
+        for (guard, keys) in self.guards.iter().zip(&self.keys) {
+            if let Some(keys) = keys {
+                keys.start(format!("[Connector::{alias}] the keys of guard `{}`", guard.name));
+            }
+        }
+    }
+}
+
+/// Half of the processors: what is slow by intention shall not slow down everybody else.
+fn comparisons_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2)
+}
+
+fn read_guard(
+    name: &str,
+    entry: &Entry<'_>,
+    common: Option<&Places>,
+    settings: &Settings<'_>,
+) -> Result<(Guard, Option<Keys>), ConfigError> {
+    if name.is_empty() {
+        return Err(entry.invalid("a guard needs a name"));
+    }
+    let mut config: Reader<'_> = entry.read()?;
+    let read: kinds::Read = config.required_word("type", kinds::ALL)?;
+    let own = config.record("credentials")?.map(places::read).transpose()?;
+    let mut made = match config.record("options")? {
+        Some(options) => read(options, settings)?,
+        None => {
+            let none = Record::default().into();
+            let options = Reader::new(&none, "options")?;
+            // What is missing is missing in `options`, which is missing itself.
+            read(options, settings).map_err(|error| config.invalid("options", error.problem.to_string()))?
+        }
+    };
+    let places = match (&own, common, made.wanted) {
+        (_, _, None) => Places::default(),
+        (Some(places), _, Some(_)) | (None, Some(places), Some(_)) => places.clone(),
+        (None, None, Some(wanted)) => Places::authorization(wanted),
+    };
+    if let Some(wanted) = made.wanted.filter(|wanted| !places.can_hold(*wanted)) {
+        let needed = match wanted {
+            Wanted::Token => "a place with `{credentials}`",
+            Wanted::Login => "a header with `Basic {username}:{password}`",
+        };
+        let problem = format!("the guard `{name}` needs {needed}, and `credentials` has none");
+        return Err(match own {
+            Some(_) => config.invalid("credentials", problem),
+            None => settings.config.invalid("credentials", problem),
+        });
+    }
+    if own.is_some() && made.wanted.is_none() {
+        return Err(config.invalid("credentials", "have no meaning for a guard of this type"));
+    }
+    config.finish()?;
+    let realm = made.realm.take().unwrap_or_else(|| name.to_owned());
+    Ok((Guard { name: name.into(), realm, places, kind: made.kind }, made.keys))
+}
+
+/// A certificate as guards look at it.
+pub(super) fn guard_certificate(shown: &PeerCertificate) -> Certificate {
+    let mut certificate = Certificate {
+        subject: shown.subject.clone(),
+        not_after_ms: u64::try_from(shown.not_after_s).ok().map(|end| end.saturating_mul(1000)),
+        ..Certificate::default()
+    };
+    for fingerprint in [shown.sha256(), shown.sha1()] {
+        match Match::fingerprint(&fingerprint) {
+            Some(Match::Sha256(digest)) => certificate.sha256 = Some(digest),
+            Some(Match::Sha1(digest)) => certificate.sha1 = Some(digest),
+            _ => {}
+        }
+    }
+    for name in &shown.alternative_names {
+        match name {
+            AlternativeName::Dns(name) => certificate.hosts.push(name.clone()),
+            AlternativeName::Ip(_) => {}
+            AlternativeName::Uri(uri) => certificate.uris.push(uri.clone()),
+            AlternativeName::Email(address) => certificate.emails.push(address.clone()),
+        }
+    }
+    certificate
+}
+
+/// A value as tokens and keys hold them.
+fn to_json(value: &Value) -> Option<Json> {
+    Some(match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::Bool(*value),
+        Value::I64(number) => Json::Int(*number),
+        Value::U64(number) => i64::try_from(*number).map_or(Json::Large(*number), Json::Int),
+        Value::F64(number) => Json::Float(*number),
+        Value::String(text) => Json::Text(text.to_string()),
+        Value::Bytes(_) => return None,
+        Value::Array(items) => Json::List(items.iter().map(to_json).collect::<Option<_>>()?),
+        Value::Record(record) => {
+            let member = |(key, value): (&Str, &Value)| Some((key.to_string(), to_json(value)?));
+            let members: Option<BTreeMap<_, _>> = record.iter().map(member).collect();
+            Json::Object(members?)
+        }
+    })
+}
+
+/// What a claim holds, as events have it.
+fn to_value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::from(*value),
+        Json::Int(number) => Value::from(*number),
+        Json::Large(number) => Value::from(*number),
+        Json::Float(number) => Value::from(*number),
+        Json::Text(text) => Value::from(text.as_str()),
+        Json::List(items) => Value::from(items.iter().map(to_value).collect::<Vec<_>>()),
+        Json::Object(members) => {
+            let members = members.iter().map(|(key, value)| (key.as_str(), to_value(value)));
+            Record::from_iter(members).into()
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Options of a `jwt` guard (`spec/websocket.md` 7.4).
+
+use super::{
+    keys::{Keys, is_url},
+    kinds::{Made, realm},
+    to_json,
+};
+use crate::ws::options::Settings;
+use std::sync::Arc;
+use tremor_connector::config::{ConfigError, Entry, OneOrMany, Reader};
+use tremor_value::Value;
+use tremor_ws::guard::{Algorithm, JwtOptions, KeySet, Kind, Wanted};
+
+pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
+    let defaults = JwtOptions::default();
+    let seconds = |value: u64| value.saturating_mul(1000);
+    let realm = realm(&mut options)?;
+    let read = JwtOptions {
+        issuer: options.optional("issuer")?,
+        audience: options.or("audience", OneOrMany(Vec::new()))?.0,
+        roles: options.or("roles", defaults.roles)?,
+        identity: options.or("identity", defaults.identity)?,
+        attributes: attributes(&mut options)?,
+        challenge_ms: options.optional("challenge")?.map(seconds),
+        algorithms: algorithms(&mut options)?,
+        leeway_ms: seconds(options.or("leeway", 0)?),
+        require_exp: options.or("require_exp", defaults.require_exp)?,
+        max_token_bytes: options.or_in("max_token_size", defaults.max_token_bytes, 1..=1 << 20)?,
+    };
+    let refresh_ms = seconds(options.or_in("refresh", 3600, 30..=31_536_000)?);
+    let keys = keys(&mut options, &read, refresh_ms, settings)?;
+    if let (Some(set), Some(allowed)) = (keys.current(), &read.algorithms) {
+        let is_of_use = |key: &tremor_ws::guard::Key| allowed.iter().any(|algorithm| key.fits(*algorithm));
+        if !set.keys().iter().any(is_of_use) {
+            return Err(options.invalid("algorithms", "no key goes with any of them"));
+        }
+    }
+    options.finish()?;
+    Ok(Made { kind: Kind::Jwt(read), wanted: Some(Wanted::Token), realm, keys: Some(keys) })
+}
+
+fn attributes(options: &mut Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+    let Some(attributes) = options.record("attributes")? else { return Ok(Vec::new()) };
+    attributes.entries().map(|(name, claim)| Ok((name.to_string(), claim.read()?))).collect()
+}
+
+fn algorithms(options: &mut Reader<'_>) -> Result<Option<Vec<Algorithm>>, ConfigError> {
+    let Some(entry) = options.entry("algorithms") else { return Ok(None) };
+    let mut algorithms = Vec::new();
+    for name in entry.read::<Vec<Entry<'_>>>()? {
+        let text: &str = name.read()?;
+        let found = Algorithm::named(text).ok_or_else(|| {
+            name.invalid(match text.eq_ignore_ascii_case("none") {
+                true => "`none` can not be allowed: anybody could make such tokens".to_owned(),
+                false => {
+                    let known: Vec<_> = Algorithm::ALL.iter().map(|(name, _)| format!("`{name}`")).collect();
+                    format!("is none of {}", known.join(", "))
+                }
+            })
+        })?;
+        algorithms.push(found);
+    }
+    if algorithms.is_empty() {
+        return Err(entry.invalid("an empty list admits nobody; leave it out to allow what the keys allow"));
+    }
+    Ok(Some(algorithms))
+}
+
+/// `keys`: a list, a file or a URL; without, what the issuer publishes.
+fn keys(
+    options: &mut Reader<'_>,
+    read: &JwtOptions,
+    refresh_ms: u64,
+    settings: &Settings<'_>,
+) -> Result<Keys, ConfigError> {
+    options.hide("keys");
+    let Some(entry) = options.entry("keys") else {
+        let Some(issuer) = &read.issuer else {
+            return Err(options.missing("keys", "a list of JWKs, or a file or URL of a JWK set; or `issuer`"));
+        };
+        if !is_url(issuer) {
+            let problem = "is no URL whose `/.well-known/jwks.json` could be asked; write `keys` too";
+            return Err(options.invalid("issuer", problem));
+        }
+        let url = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
+        return Keys::url(&url, refresh_ms, settings).map_err(|error| options.invalid("issuer", error));
+    };
+    match entry.value() {
+        Value::String(text) if is_url(text) => {
+            Keys::url(text, refresh_ms, settings).map_err(|error| entry.invalid(error))
+        }
+        Value::String(_) => {
+            let path: std::path::PathBuf = entry.read()?;
+            Keys::file(path, settings).map_err(|error| entry.invalid(error))
+        }
+        Value::Array(items) => {
+            let list: Option<Vec<_>> = items.iter().map(to_json).collect();
+            let list = list.ok_or_else(|| entry.invalid("has bytes in it, which no JWK has"))?;
+            let set = KeySet::from_list(&list).map_err(|error| entry.invalid(error.to_string()))?;
+            Ok(Keys::fixed(Arc::new(set)))
+        }
+        _ => Err(entry.mismatch("list of JWKs, or path or URL of a JWK set")),
+    }
+}

@@ -1,0 +1,298 @@
+//! The keys of a `jwt` guard: from the configuration, a file, or a URL.
+
+use super::super::options::Settings;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{Request, header};
+use hyper_util::rt::TokioIo;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, watch},
+    task::AbortHandle,
+    time::{Instant, sleep_until, timeout},
+};
+use tremor_connector::{
+    duplex::Stream,
+    tls::ClientTls,
+    url::{Host, Rules, Url},
+};
+use tremor_ws::guard::{KeySet, KeySource, Origin};
+
+/// How often a file is looked at.
+const LOOK_MS: u64 = 5_000;
+
+/// How long an answer may take, and how large it may be.
+const FETCH: Duration = Duration::from_secs(10);
+const MAX_BYTES: usize = 1 << 20;
+
+/// Keys, and how newer ones come.
+pub(super) struct Keys {
+    shared: Arc<Shared>,
+    /// The task that loads them; ends with this.
+    loading: OnceLock<AbortHandle>,
+}
+
+struct Shared {
+    from: From,
+    source: Mutex<KeySource>,
+    /// The clock of `source` counts from here.
+    begin: Instant,
+    /// The next load may have been moved to an earlier time.
+    moved: Notify,
+    /// How many loads have ended.
+    ended: watch::Sender<u64>,
+}
+
+enum From {
+    Configuration,
+    File {
+        path: PathBuf,
+        /// What it was like when it was read for the first time.
+        at_first: Option<FileState>,
+    },
+    Url {
+        url: Url,
+        tls: Option<ClientTls>,
+    },
+}
+
+/// What tells whether a file has changed: its time and length.
+type FileState = (SystemTime, u64);
+
+/// What a URL of keys may look like.
+const RULES: Rules<'_> = Rules { default_scheme: "https", schemes: &["http", "https"], default_host: "" };
+
+/// Whether `text` is meant as a URL, and not as the path of a file.
+pub(super) fn is_url(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+}
+
+impl Keys {
+    /// Keys that never change.
+    pub(super) fn fixed(keys: Arc<KeySet>) -> Self {
+        Self::new(From::Configuration, u64::MAX, Some(keys))
+    }
+
+    /// Keys of a file, which is read here and, when it has changed, again.
+    pub(super) fn file(path: PathBuf, settings: &Settings<'_>) -> Result<Self, String> {
+        let shown = path.display().to_string();
+        let at_first = file_state(&path);
+        let keys = std::fs::read(&path).map_err(|error| error.to_string());
+        let keys = keys.and_then(|text| {
+            parse(&text, Origin::Own, |unused| settings.warn(&format!("`{shown}`: {unused}")))
+        });
+        let keys = keys.map_err(|error| format!("`{shown}`: {error}"))?;
+        Ok(Self::new(From::File { path, at_first }, LOOK_MS, Some(keys)))
+    }
+
+    /// Keys of a URL, which is asked once connections may come, every `refresh_ms`, and for keys that are unknown.
+    pub(super) fn url(text: &str, refresh_ms: u64, settings: &Settings<'_>) -> Result<Self, String> {
+        let url = Url::parse(text, &RULES).map_err(|error| error.to_string())?;
+        if url.userinfo().is_some() {
+            return Err("name and password in the URL of keys are not supported".into());
+        }
+        let is_local = match url.host() {
+            Host::Name(name) if name.is_empty() => return Err("the URL names no host".into()),
+            Host::Name(name) => name == "localhost",
+            Host::Ip(ip) => ip.is_loopback(),
+        };
+        let tls = match url.scheme() {
+            "https" => Some(ClientTls::system()?),
+            _ => None,
+        };
+        if tls.is_none() && !is_local {
+            settings
+                .warn(&format!("keys come from `{url}` without TLS: whoever is in between can change them"));
+        }
+        Ok(Self::new(From::Url { url, tls }, refresh_ms, None))
+    }
+
+    fn new(from: From, refresh_ms: u64, keys: Option<Arc<KeySet>>) -> Self {
+        let mut source = KeySource::new(refresh_ms, 0);
+        if let Some(keys) = keys {
+            source.loaded(keys, 0);
+        }
+        let shared = Shared {
+            from,
+            source: Mutex::new(source),
+            begin: Instant::now(),
+            moved: Notify::new(),
+            ended: watch::Sender::new(0),
+        };
+        Self { shared: Arc::new(shared), loading: OnceLock::new() }
+    }
+
+    /// Begins to load, in a task of its own; `what` names the keys in logs.
+    pub(super) fn start(&self, what: String) {
+        if matches!(self.shared.from, From::Configuration) {
+            return;
+        }
+        self.loading.get_or_init(|| tokio::spawn(self.shared.clone().load_for_ever(what)).abort_handle());
+    }
+
+    /// The last keys that were loaded.
+    pub(super) fn current(&self) -> Option<Arc<KeySet>> {
+        self.shared.with(|source, _| source.keys().cloned())
+    }
+
+    /// Waits for newer keys, if a load that is under way or due may bring some. `false`: there are none to be had now.
+    pub(super) async fn newer(&self) -> bool {
+        if !matches!(self.shared.from, From::Url { .. }) {
+            return false;
+        }
+        // Looked at before the source is asked: no end of a load is missed.
+        let mut ended = self.shared.ended.subscribe();
+        if !self.shared.with(KeySource::is_worth_waiting) {
+            return false;
+        }
+        self.shared.moved.notify_one();
+        ended.changed().await.is_ok()
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        if let Some(loading) = self.loading.get() {
+            loading.abort();
+        }
+    }
+}
+
+impl Shared {
+    fn with<T>(&self, act: impl FnOnce(&mut KeySource, u64) -> T) -> T {
+        let now_ms = u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        act(&mut self.source.lock().unwrap_or_else(PoisonError::into_inner), now_ms)
+    }
+
+    async fn load_for_ever(self: Arc<Self>, what: String) {
+        let mut is_failing = false;
+        let mut file_state = match &self.from {
+            From::File { at_first, .. } => *at_first,
+            From::Configuration | From::Url { .. } => None,
+        };
+        loop {
+            let next_ms = self.with(|source, _| source.next_ms()).unwrap_or(0);
+            let next = self.begin.checked_add(Duration::from_millis(next_ms));
+            let moved = self.moved.notified();
+            tokio::select! {
+                () = sleep(next) => {}
+                () = moved => continue,
+            }
+            self.with(KeySource::begin);
+            let state = self.file_state();
+            if state.is_some() && state == file_state {
+                let keys = self.with(|source, _| source.keys().cloned());
+                self.with(|source, now| source.loaded(keys.unwrap_or_default(), now));
+                continue;
+            }
+            match self.load(&what).await {
+                Ok(keys) => {
+                    if is_failing || file_state.is_some() {
+                        tracing::info!(target: "tremor_runtime", "{what} are loaded");
+                    }
+                    is_failing = false;
+                    file_state = state;
+                    self.with(|source, now| source.loaded(keys, now));
+                }
+                Err(error) => {
+                    if !is_failing {
+                        tracing::warn!(target: "tremor_runtime", "{what} cannot be loaded: {error}");
+                    }
+                    is_failing = true;
+                    self.with(KeySource::failed);
+                }
+            }
+            self.ended.send_modify(|ended| *ended += 1);
+        }
+    }
+
+    fn file_state(&self) -> Option<FileState> {
+        match &self.from {
+            From::File { path, .. } => file_state(path),
+            From::Configuration | From::Url { .. } => None,
+        }
+    }
+
+    async fn load(&self, what: &str) -> Result<Arc<KeySet>, String> {
+        let warn = |unused: String| tracing::warn!(target: "tremor_runtime", "{what}: {unused}");
+        match &self.from {
+            From::Configuration => Err("they are in the configuration".into()),
+            From::File { path, .. } => {
+                let text = tokio::fs::read(path).await.map_err(|error| error.to_string())?;
+                parse(&text, Origin::Own, warn)
+            }
+            From::Url { url, tls } => {
+                let text = timeout(FETCH, fetch(url, tls.as_ref())).await;
+                let text = text.map_err(|_| format!("`{url}` did not answer in time"));
+                let text = text.flatten().map_err(|error| format!("`{url}`: {error}"))?;
+                let ignored = |unused: String| tracing::debug!(target: "tremor_runtime", "{what}: {unused}");
+                parse(&text, Origin::Url, ignored).map_err(|error| format!("what `{url}` answers {error}"))
+            }
+        }
+    }
+}
+
+fn file_state(path: &Path) -> Option<FileState> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// Sleeps until then; `None` is never.
+async fn sleep(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn parse(text: &[u8], origin: Origin, mut tell: impl FnMut(String)) -> Result<Arc<KeySet>, String> {
+    let keys = KeySet::parse(text, origin).map_err(|error| error.to_string())?;
+    for unused in keys.unused() {
+        tell(unused.to_string());
+    }
+    Ok(Arc::new(keys))
+}
+
+/// The body of a 200 to a GET. Redirections are not followed: keys are where the configuration says.
+async fn fetch(url: &Url, tls: Option<&ClientTls>) -> Result<Bytes, String> {
+    let host = url.host().to_string();
+    let default_port = if tls.is_some() { 443 } else { 80 };
+    let tcp = TcpStream::connect((host.as_str(), url.port_or(default_port))).await;
+    let tcp = tcp.map_err(|error| error.to_string())?;
+    let stream: Box<dyn Stream> = match tls {
+        None => Box::new(tcp),
+        Some(tls) => Box::new(tls.connect(&host, tcp).await.map_err(|error| error.to_string())?),
+    };
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
+    let driver = Driver(tokio::spawn(connection).abort_handle());
+    let request = Request::get(url.path_and_query())
+        .header(header::HOST, url.authority(default_port))
+        .header(header::ACCEPT, "application/jwk-set+json, application/json")
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
+    let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+    if answer.status().as_u16() != 200 {
+        return Err(format!("the answer is {}", answer.status().as_u16()));
+    }
+    let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await;
+    drop(driver);
+    Ok(body.map_err(|_| format!("the answer ends early or has more than {MAX_BYTES} bytes"))?.to_bytes())
+}
+
+/// The task behind an HTTP connection; ends with this.
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,171 @@
+//! The types of guards and their `options` (`spec/websocket.md` 7.3).
+
+use super::{jwt, keys::Keys};
+use crate::ws::options::Settings;
+use std::path::PathBuf;
+use tremor_connector::config::{ConfigError, Entry, Reader};
+use tremor_ws::guard::{
+    Certificates, Entry as Known, Holder, Kind, Match, ProxyIdentity, Stored, Tokens, User, Users, Wanted,
+};
+
+/// Makes a guard of its `options`.
+pub(super) type Read = for<'s, 'a> fn(Reader<'a>, &'s Settings<'_>) -> Result<Made, ConfigError>;
+
+/// All types.
+pub(super) const ALL: &[(&str, Read)] = &[
+    ("jwt", jwt::read),
+    ("basic", basic),
+    ("bearer", tokens),
+    ("apikey", tokens),
+    ("identity", identity),
+    ("tls", certificates),
+];
+
+/// What the options of a guard make.
+pub(super) struct Made {
+    pub(super) kind: Kind,
+    /// What it needs to find in `credentials`.
+    pub(super) wanted: Option<Wanted>,
+    pub(super) realm: Option<String>,
+    pub(super) keys: Option<Keys>,
+}
+
+/// `realm`, which stands in quotes in a header.
+pub(super) fn realm(options: &mut Reader<'_>) -> Result<Option<String>, ConfigError> {
+    let realm: Option<String> = options.optional("realm")?;
+    if realm.as_ref().is_some_and(|realm| realm.chars().any(char::is_control)) {
+        return Err(options.invalid("realm", "can have no control characters"));
+    }
+    Ok(realm)
+}
+
+fn basic(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError> {
+    let realm = realm(&mut options)?;
+    options.hide("users");
+    let file: Option<PathBuf> = options.optional("file")?;
+    let users = match (options.record("users")?, file) {
+        (Some(_), Some(_)) => return Err(options.invalid("file", "stands beside `users`; write one of them")),
+        (None, None) => return Err(options.missing("users", r#"a record of users, or `file`"#)),
+        (Some(listed), None) => {
+            let mut users = Users::default();
+            for (name, entry) in listed.entries() {
+                let user = user(entry.read()?)?;
+                users.add(name, user).map_err(|error| entry.invalid(error.to_string()))?;
+            }
+            users
+        }
+        (None, Some(path)) => {
+            let failed = |error: String| options.invalid("file", format!("`{}`: {error}", path.display()));
+            let content = std::fs::read(&path).map_err(|error| failed(error.to_string()))?;
+            Users::from_file(&content).map_err(|error| failed(error.to_string()))?
+        }
+    };
+    if users.is_empty() {
+        return Err(options.invalid("users", "there are none, so nobody could connect"));
+    }
+    options.finish()?;
+    Ok(Made { kind: Kind::Basic(users), wanted: Some(Wanted::Login), realm, keys: None })
+}
+
+fn user(mut config: Reader<'_>) -> Result<User, ConfigError> {
+    config.hide("password");
+    config.hide("hash");
+    let password: Option<&str> = config.optional("password")?;
+    let password = match (password, config.entry("hash")) {
+        (Some(password), None) => Stored::plain(password),
+        (None, Some(hash)) => Stored::hash(hash.read()?).map_err(|error| hash.invalid(error.to_string()))?,
+        (None, None) => return Err(config.missing("password", "a string, or `hash`")),
+        (Some(_), Some(hash)) => return Err(hash.invalid("stands beside `password`; write one of them")),
+    };
+    let roles = config.or("roles", Vec::new())?;
+    config.finish()?;
+    Ok(User { password, roles })
+}
+
+fn tokens(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError> {
+    let realm = realm(&mut options)?;
+    options.hide("tokens");
+    let Some(listed) = options.record("tokens")? else {
+        return Err(options.missing("tokens", "a record from tokens to `identity` and `roles`"));
+    };
+    let mut tokens = Tokens::default();
+    for (number, (token, entry)) in listed.entries().enumerate() {
+        // The keys of this record are secrets themselves: errors count instead of quoting them.
+        let wrong = |problem: String| options.invalid("tokens", format!("number {}: {problem}", number + 1));
+        let mut config: Reader<'_> = entry.read().map_err(|error| wrong(error.problem.to_string()))?;
+        let identity = config.optional("identity").map_err(|error| wrong(error.problem.to_string()))?;
+        let roles = config.or("roles", Vec::new()).map_err(|error| wrong(error.problem.to_string()))?;
+        let keys = config.finish();
+        keys.map_err(|error| wrong(error.problem.to_string()))?;
+        tokens.add(token, Holder { identity, roles }).map_err(|error| wrong(error.to_string()))?;
+    }
+    if tokens.is_empty() {
+        return Err(options.invalid("tokens", "there are none, so nobody could connect"));
+    }
+    options.finish()?;
+    Ok(Made { kind: Kind::Tokens(tokens), wanted: Some(Wanted::Token), realm, keys: None })
+}
+
+fn identity(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
+    if settings.config.members().get("trusted_proxies").is_none_or(|trusted| trusted.is_null()) {
+        return Err(settings
+            .config
+            .missing("trusted_proxies", "the proxies that a guard `identity` believes"));
+    }
+    let header = options.required("header")?;
+    let proxy = ProxyIdentity { header, roles_header: options.optional("roles_header")? };
+    options.finish()?;
+    Ok(Made { kind: Kind::Identity(proxy), wanted: None, realm: None, keys: None })
+}
+
+fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
+    if settings.config.members().get("tls").is_none_or(|tls| tls.is_null()) {
+        return Err(settings.config.missing("tls", "a record, since a guard `tls` looks at certificates"));
+    }
+    let mut certificates = Certificates::default();
+    for entry in options.or::<Vec<Reader<'_>>>("certificates", Vec::new())? {
+        certificates.add(certificate(entry)?);
+    }
+    if let Some(subjects) = options.record("subjects")? {
+        for (pattern, roles) in subjects.entries() {
+            let subject = Match::Subject(pattern.to_string());
+            certificates.add(Known { subject, identity: None, roles: roles.read()? });
+        }
+    }
+    if certificates.is_empty() {
+        return Err(options.missing("subjects", "a record from subjects to roles, or `certificates`"));
+    }
+    options.finish()?;
+    Ok(Made { kind: Kind::Certificates(certificates), wanted: None, realm: None, keys: None })
+}
+
+/// One of `certificates`: what it is about, and who that is.
+fn certificate(mut config: Reader<'_>) -> Result<Known, ConfigError> {
+    let mut found: Option<Match> = None;
+    type Make = fn(&Entry<'_>, String) -> Result<Match, ConfigError>;
+    let ways: [(&'static str, Make); 5] = [
+        ("fingerprint", |entry, text| {
+            let problem = "is no fingerprint: 64 (SHA-256) or 40 (SHA-1) hexadecimal digits";
+            Match::fingerprint(&text).ok_or_else(|| entry.invalid(problem))
+        }),
+        ("subject", |_, text| Ok(Match::Subject(text))),
+        ("host", |_, text| Ok(Match::Host(text))),
+        ("email", |_, text| Ok(Match::Email(text))),
+        ("uri", |_, text| Ok(Match::Uri(text))),
+    ];
+    for (key, make) in ways {
+        let Some(entry) = config.entry(key) else { continue };
+        if found.is_some() {
+            let problem = "only one of `fingerprint`, `subject`, `host`, `email` and `uri` may stand here";
+            return Err(entry.invalid(problem));
+        }
+        found = Some(make(&entry, entry.read()?)?);
+    }
+    let Some(subject) = found else {
+        return Err(config.missing("fingerprint", "a string, or `subject`, `host`, `email` or `uri`"));
+    };
+    let known =
+        Known { subject, identity: config.optional("identity")?, roles: config.or("roles", Vec::new())? };
+    config.finish()?;
+    Ok(known)
+}

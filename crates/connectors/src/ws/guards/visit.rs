@@ -1,0 +1,139 @@
+//! What guards say of one opening handshake.
+
+use super::{Guards, to_value};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tremor_value::{Record, Value};
+use tremor_ws::{
+    Reject,
+    guard::{Carrier, Certificate, Demand, Presented, Session, Step, Verdict, decide},
+};
+
+/// What a client has brought besides its request.
+#[derive(Clone, Copy, Default)]
+pub(in crate::ws) struct Brought<'r> {
+    pub(in crate::ws) certificate: Option<&'r Certificate>,
+    pub(in crate::ws) from_trusted_proxy: bool,
+}
+
+/// The guards' look at one request: each of them decides once, and only if a route asks.
+pub(in crate::ws) struct Visit<'r> {
+    guards: &'r Guards,
+    presented: Presented<'r>,
+    /// Of each guard, as far as asked.
+    verdicts: Vec<Option<Verdict>>,
+}
+
+impl Guards {
+    pub(in crate::ws) fn visit<'r>(&'r self, carrier: Carrier<'r>, brought: Brought<'r>) -> Visit<'r> {
+        let Brought { certificate, from_trusted_proxy } = brought;
+        let presented = Presented { carrier, certificate, from_trusted_proxy };
+        Visit { guards: self, presented, verdicts: Vec::new() }
+    }
+}
+
+impl Visit<'_> {
+    /// Whether a route with these demands lets the client pass.
+    ///
+    /// # Errors
+    /// The answer if not.
+    pub(in crate::ws) async fn admits(&mut self, demands: &[Demand]) -> Result<(), Reject> {
+        for demand in demands {
+            self.ask(demand.guard).await;
+        }
+        match decide(demands, |guard| self.verdict(guard)) {
+            Ok(_) => Ok(()),
+            Err(denial) => Err(denial.answer(&self.guards.guards, self.guards.invalid_status)),
+        }
+    }
+
+    /// The sessions that a route with these demands goes by, once it [lets pass](Self::admits).
+    pub(in crate::ws) fn sessions(&self, demands: &[Demand]) -> Vec<&Session> {
+        decide(demands, |guard| self.verdict(guard)).unwrap_or_default()
+    }
+
+    fn verdict(&self, guard: usize) -> &Verdict {
+        self.verdicts.get(guard).and_then(Option::as_ref).unwrap_or(&Verdict::Undecided)
+    }
+
+    async fn ask(&mut self, number: usize) {
+        if self.verdicts.is_empty() {
+            self.verdicts.resize_with(self.guards.guards.len(), || None);
+        }
+        if matches!(self.verdicts.get(number), Some(None)) {
+            let verdict = self.guards.authenticate(number, &self.presented).await;
+            if let Some(slot) = self.verdicts.get_mut(number) {
+                *slot = Some(verdict);
+            }
+        }
+    }
+}
+
+impl Guards {
+    async fn authenticate(&self, number: usize, presented: &Presented<'_>) -> Verdict {
+        let Some(guard) = self.guards.get(number) else { return Verdict::Undecided };
+        let keys = self.keys.get(number).and_then(Option::as_ref);
+        let mut has_waited = false;
+        loop {
+            let current = keys.and_then(super::keys::Keys::current);
+            match guard.authenticate(presented, current.as_deref(), now_ms()) {
+                Step::Done(verdict) => return verdict,
+                Step::Compare(comparison) => return self.compare(comparison).await,
+                Step::NeedsKeys { otherwise } => {
+                    // Once: after a load that did not bring the key, the token has none.
+                    let is_worth_it = match keys {
+                        Some(keys) if !has_waited => keys.newer().await,
+                        _ => false,
+                    };
+                    if !is_worth_it {
+                        return otherwise;
+                    }
+                    has_waited = true;
+                }
+            }
+        }
+    }
+
+    /// Compares a password, a few at once at most, where it may take its time.
+    async fn compare(&self, comparison: tremor_ws::guard::Comparison) -> Verdict {
+        let Ok(permit) = Arc::clone(&self.comparisons).acquire_owned().await else {
+            return Verdict::Undecided;
+        };
+        let compared = tokio::task::spawn_blocking(move || {
+            // Held until the work is done, even if nobody waits for it any more.
+            let _permit = permit;
+            comparison.run()
+        });
+        compared.await.map_or(Verdict::Undecided, Verdict::of_login)
+    }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What metadata says of those who were let in: `guard` and `identity` are of the first guard that the route names,
+/// roles and attributes of all.
+pub(in crate::ws) fn describe(sessions: &[&Session], of_connection: &mut Record) {
+    let Some(first) = sessions.first() else { return };
+    of_connection.insert("guard", &*first.guard);
+    if let Some(identity) = sessions.iter().find_map(|session| session.identity.as_deref()) {
+        of_connection.insert("identity", identity);
+    }
+    let mut roles: Vec<&str> = Vec::new();
+    for role in sessions.iter().flat_map(|session| &session.roles) {
+        if !roles.contains(&role.as_str()) {
+            roles.push(role);
+        }
+    }
+    of_connection.insert("roles", roles.into_iter().map(Value::from).collect::<Vec<_>>());
+    let attributes = sessions.iter().flat_map(|session| &session.attributes);
+    let attributes: Record = attributes.map(|(name, value)| (name.as_str(), to_value(value))).collect();
+    if !attributes.is_empty() {
+        of_connection.insert("attributes", attributes);
+    }
+}

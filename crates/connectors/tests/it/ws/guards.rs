@@ -1,0 +1,416 @@
+//! Guards: who is let in, what is answered to others, and what of it all is told.
+
+use super::peers::{Port, head, of_server, server_definition, upgrade};
+use crate::harness::{Linked, Seen, Subject, json};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
+use tremor_value::Value;
+
+const SECRET: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
+
+/// The key of `SECRET`, as a JWK.
+fn jwk(kid: &str) -> String {
+    format!(r#"{{"kty":"oct","kid":"{kid}","k":"{}"}}"#, URL_SAFE_NO_PAD.encode(SECRET))
+}
+
+/// A token with these claims, signed with `SECRET`.
+fn token(kid: &str, claims: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#));
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET);
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, signed.as_bytes())))
+}
+
+fn bearer(token: &str) -> String {
+    format!("Authorization: Bearer {token}\r\n")
+}
+
+fn basic(name: &str, password: &str) -> String {
+    format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{name}:{password}")))
+}
+
+/// A guard `staff` that takes tokens of `SECRET`, with `more` options.
+fn jwt_guard(more: &str) -> String {
+    format!(r#""staff": {{"type": "jwt", "options": {{"keys": [{}]{more}}}}}"#, jwk("one"))
+}
+
+/// A server with these guards, a route for those who pass them, and `more` members of its configuration.
+async fn server(guards: &str, guarded: &str, more: &str) -> (Subject, Port) {
+    let port = Port::reserve();
+    let config = format!(
+        r#", "guards": {{{guards}}}, "routes": [{{"guarded": {guarded}, "exit": "staff"}}], "expose_headers": "all"{more}"#
+    );
+    let definition = server_definition(&port, &config);
+    let subject = Subject::started_with(&definition, Linked::With(&["staff", "open"])).await;
+    (subject, port)
+}
+
+/// The answer to a request for `target` with `more` header lines; granted ones stay open.
+async fn ask(port: &Port, target: &str, more: &str) -> (u16, String, TcpStream) {
+    let mut tcp = port.tcp().await;
+    let request = upgrade("gate.example", more).replacen("GET /", &format!("GET {target}"), 1);
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let answer = head(&mut tcp).await;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+    (status, answer, tcp)
+}
+
+async fn status(port: &Port, more: &str) -> u16 {
+    ask(port, "/", more).await.0
+}
+
+/// The port and the metadata of an event on a connection that was granted.
+async fn metadata(subject: &mut Subject, tcp: &mut TcpStream) -> (&'static str, Value) {
+    tcp.write_all(b"\x81\x81\0\0\0\x007").await.unwrap();
+    match subject.next().await {
+        Seen::Event(port, event) => (port, of_server(&event)),
+        other @ Seen::Drained(_) => panic!("no event but {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn tokens_open_routes_and_are_told_of_without_secrets() {
+    let options = r#", "attributes": {"site": "plant.site"}, "audience": "edge""#;
+    let credentials = r#", "credentials": {"headers": {"authorization": "Bearer {credentials}"},
+        "query": {"access_token": "{credentials}"}, "cookies": {"sid": "{credentials}"}, "protocols": "bearer.{credentials}"}"#;
+    let (mut subject, port) = server(&jwt_guard(options), r#"{"staff": ["read"]}"#, credentials).await;
+    let claims =
+        r#"{"sub":"ann","scope":"read write","aud":["edge"],"plant":{"site":"north"},"exp":32503680000}"#;
+    let token = token("one", claims);
+    for (target, more) in [
+        ("/".to_owned(), bearer(&token)),
+        (format!("/?a=1&access_token={token}"), String::new()),
+        ("/".to_owned(), format!("Cookie: a=b; sid={token}\r\n")),
+        ("/".to_owned(), format!("Sec-WebSocket-Protocol: bearer.{token}, chat\r\n")),
+    ] {
+        let (status, answer, mut tcp) = ask(&port, &target, &more).await;
+        assert_eq!(status, 101, "{answer}");
+        assert!(!answer.contains("Sec-WebSocket-Protocol"), "{answer}");
+        let (exit, shown) = metadata(&mut subject, &mut tcp).await;
+        assert_eq!(exit, "staff");
+        for (key, value) in [
+            ("guard", json(r#""staff""#)),
+            ("identity", json(r#""ann""#)),
+            ("roles", json(r#"["read", "write"]"#)),
+            ("attributes", json(r#"{"site": "north"}"#)),
+        ] {
+            assert_eq!(shown.get(key), Some(&value), "{key}");
+        }
+        let shown = shown.to_string();
+        let (_, signature) = token.rsplit_once('.').unwrap();
+        assert!(!shown.contains(signature), "{shown}");
+        if target.len() > 1 {
+            assert!(shown.contains(r#""query":{"a":"1","access_token":"***"}"#), "{shown}");
+        }
+    }
+    let only_credentials = format!("Sec-WebSocket-Protocol: bearer.{token}\r\n");
+    assert_eq!(status(&port, &only_credentials).await, 400);
+}
+
+#[tokio::test]
+async fn others_are_told_what_is_missing() {
+    let options = r#", "issuer": "id", "realm": "the \"plant\"""#;
+    let (_subject, port) = server(&jwt_guard(options), r#"{"staff": ["write"]}"#, "").await;
+    let challenge = |more: &str| format!(r#"WWW-Authenticate: Bearer realm="the \"plant\""{more}"#);
+    let none = token("one", r#"{"iss":"id","scope":"read"}"#);
+    for (more, expected, line) in [
+        (String::new(), 401, challenge("")),
+        (basic("a", "b"), 401, challenge("")),
+        (
+            bearer("x"),
+            401,
+            challenge(r#", error="invalid_token", error_description="the token is malformed""#),
+        ),
+        (
+            bearer(&token("one", r#"{"iss":"id","exp":1}"#)),
+            401,
+            challenge(r#", error="invalid_token", error_description="the token has expired""#),
+        ),
+        (
+            bearer(&token("one", r#"{"iss":"other"}"#)),
+            401,
+            challenge(r#", error="invalid_token", error_description="the token is of another issuer""#),
+        ),
+        (
+            bearer(&token("two", r#"{"iss":"id"}"#)),
+            401,
+            challenge(r#", error="invalid_token", error_description="the key of the token is not known""#),
+        ),
+        (bearer(&none), 403, challenge(r#", error="insufficient_scope", scope="write""#)),
+        (
+            bearer(&none).repeat(2),
+            401,
+            challenge(
+                r#", error="invalid_token", error_description="the credentials are malformed, or there twice""#,
+            ),
+        ),
+    ] {
+        let (status, answer, _) = ask(&port, "/", &more).await;
+        assert_eq!(status, expected, "{answer}");
+        assert!(answer.lines().any(|own| own == line), "{answer}");
+    }
+}
+
+/// `alg: none`, and a token that a public key would have signed: through the whole server.
+#[tokio::test]
+async fn forged_tokens_open_nothing() {
+    let (_subject, port) = server(&jwt_guard(""), r#"{"staff": []}"#, "").await;
+    let good = token("one", r#"{"sub":"ann"}"#);
+    let claims = good.split('.').nth(1).unwrap();
+    for header in [r#"{"alg":"none"}"#, r#"{"alg":"None","kid":"one"}"#, r#"{"alg":"RS256","kid":"one"}"#] {
+        let forged = format!("{}.{claims}.", URL_SAFE_NO_PAD.encode(header));
+        assert_eq!(status(&port, &bearer(&forged)).await, 401, "{header}");
+    }
+    assert_eq!(status(&port, &bearer(&good)).await, 101);
+}
+
+#[tokio::test]
+async fn guards_filter_or_stop_the_search() {
+    let guards = jwt_guard("");
+    let good = bearer(&token("one", "{}"));
+    for (more, without, with_bad, with_good) in [
+        (r#", "exit": "open""#, 101, 101, 101),
+        (r#", "exit": "open", "guard_fallthrough": false"#, 401, 401, 101),
+        (r#", "invalid_credentials_status": 403"#, 401, 403, 101),
+    ] {
+        let (_subject, port) = server(&guards, r#"{"staff": []}"#, more).await;
+        assert_eq!(status(&port, "").await, without, "{more}");
+        assert_eq!(status(&port, &bearer("bad")).await, with_bad, "{more}");
+        assert_eq!(status(&port, &good).await, with_good, "{more}");
+    }
+    let (_subject, port) = server(&guards, r#"{"staff": []}, "conceal": true"#, "").await;
+    assert_eq!(status(&port, "").await, 404);
+    assert_eq!(status(&port, &good).await, 101);
+}
+
+#[tokio::test]
+async fn all_guards_of_a_route_have_to_let_pass() {
+    let guards = format!(
+        r#"{}, "machines": {{"type": "apikey", "options": {{"tokens": {{"key-7": {{"identity": "press", "roles": ["press"]}}}}}},
+            "credentials": {{"headers": {{"x-api-key": "{{credentials}}"}}}}}}"#,
+        jwt_guard("")
+    );
+    let (mut subject, port) = server(&guards, r#"{"machines": ["press"], "staff": []}"#, "").await;
+    let token = bearer(&token("one", r#"{"sub":"ann"}"#));
+    assert_eq!(status(&port, &token).await, 401);
+    assert_eq!(status(&port, "X-Api-Key: key-7\r\n").await, 401);
+    let (status, answer, mut tcp) = ask(&port, "/", &format!("{token}X-Api-Key: key-7\r\n")).await;
+    assert_eq!(status, 101, "{answer}");
+    let (_, shown) = metadata(&mut subject, &mut tcp).await;
+    assert_eq!(
+        (shown.get("guard"), shown.get("identity")),
+        (Some(&json(r#""machines""#)), Some(&json(r#""press""#)))
+    );
+    assert!(!shown.to_string().contains("key-7"), "{shown}");
+}
+
+/// Slow hashes are compared beside the rest: others are let in meanwhile.
+#[tokio::test]
+async fn names_and_passwords() {
+    let hash = "$2b$04$nBqnqi9B1rnzVQDq0sPiqOfLPI5O7b8pllF7SjTobczlea57L.9va";
+    let guard = format!(
+        r#""staff": {{"type": "basic", "options": {{"realm": "plant", "users": {{
+            "ann": {{"hash": "{hash}", "roles": ["operator"]}}, "bob": {{"password": "plain"}}}}}}}}"#
+    );
+    let (mut subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
+    let (refused, answer, _) = ask(&port, "/", "").await;
+    assert_eq!(refused, 401);
+    assert!(answer.contains("WWW-Authenticate: Basic realm=\"plant\", charset=\"UTF-8\"\r\n"), "{answer}");
+    for (name, password, expected) in [
+        ("ann", "correct horse", 101),
+        ("ann", "correct", 401),
+        ("bob", "plain", 101),
+        ("bob", "plaiN", 401),
+        ("eve", "plain", 401),
+    ] {
+        assert_eq!(status(&port, &basic(name, password)).await, expected, "{name}");
+    }
+    let (_, _, mut tcp) = ask(&port, "/", &basic("ann", "correct horse")).await;
+    let (_, shown) = metadata(&mut subject, &mut tcp).await;
+    assert_eq!(shown.get("roles"), Some(&json(r#"["operator"]"#)));
+    let secret = STANDARD.encode("ann:correct horse");
+    assert!(!shown.to_string().contains(&secret), "{shown}");
+}
+
+#[tokio::test]
+async fn identities_are_believed_from_named_proxies_only() {
+    let guard =
+        r#""proxy": {"type": "identity", "options": {"header": "X-User", "roles_header": "X-Roles"}}"#;
+    for (trusted, expected) in [("127.0.0.0/8", 101), ("10.0.0.1", 401)] {
+        let more = format!(r#", "trusted_proxies": ["{trusted}"]"#);
+        let (_subject, port) = server(guard, r#"{"proxy": ["a"]}"#, &more).await;
+        assert_eq!(status(&port, "X-User: ann\r\nX-Roles: a b\r\n").await, expected, "{trusted}");
+        assert_eq!(status(&port, "X-Roles: a b\r\n").await, 401);
+    }
+}
+
+/// Serves what `body` holds to everybody, and counts.
+async fn key_server(body: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys.json", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let asked = count.clone();
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let request = head(&mut tcp).await;
+            assert!(request.starts_with("GET /keys.json HTTP/1.1\r\n"), "{request}");
+            asked.fetch_add(1, Ordering::Relaxed);
+            let answer = body.lock().unwrap().clone();
+            tcp.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (url, count)
+}
+
+fn answer(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+#[tokio::test]
+async fn keys_of_a_url_are_loaded_before_tokens_are_checked() {
+    let body = Arc::new(Mutex::new(answer("200 OK", &format!(r#"{{"keys":[{}]}}"#, jwk("one")))));
+    let (url, count) = key_server(body).await;
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
+    assert_eq!(status(&port, &bearer(&token("one", "{}"))).await, 101);
+    // Unknown names of keys do not make us ask again at once.
+    for kid in ["two", "three"] {
+        assert_eq!(status(&port, &bearer(&token(kid, "{}"))).await, 401);
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn without_keys_nobody_is_let_in() {
+    for bad in [answer("404 Not Found", ""), answer("200 OK", "<html>"), answer("302 Found", ""), "x".into()]
+    {
+        let (url, _) = key_server(Arc::new(Mutex::new(bad))).await;
+        let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
+        let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
+        let (status, answer, _) = ask(&port, "/", &bearer(&token("one", "{}"))).await;
+        assert!(status == 503 && answer.contains("Retry-After: "), "{answer}");
+        assert_eq!(self::status(&port, "").await, 401);
+    }
+}
+
+#[tokio::test]
+async fn keys_and_users_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    let users = folder.path().join("users");
+    std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk("one"))).unwrap();
+    std::fs::write(&users, "ann:$2b$04$nBqnqi9B1rnzVQDq0sPiqOfLPI5O7b8pllF7SjTobczlea57L.9va:a b\n").unwrap();
+    let guard = |kind: &str, key: &str, path: &std::path::Path| {
+        format!(r#""staff": {{"type": "{kind}", "options": {{"{key}": "{}"}}}}"#, path.display())
+    };
+    let (_subject, port) = server(&guard("jwt", "keys", &keys), r#"{"staff": []}"#, "").await;
+    assert_eq!(status(&port, &bearer(&token("one", "{}"))).await, 101);
+    let (_subject, port) = server(&guard("basic", "file", &users), r#"{"staff": ["b"]}"#, "").await;
+    assert_eq!(status(&port, &basic("ann", "correct horse")).await, 101);
+
+    let refused = |guard: String| refusal(&format!(r#", "guards": {{{guard}}}"#));
+    std::fs::write(&keys, "{}").unwrap();
+    std::fs::write(&users, "ann:plain\n").unwrap();
+    let error = refused(guard("jwt", "keys", &keys));
+    assert!(error.contains("config.guards.staff.options.keys: ") && error.contains("JWK set"), "{error}");
+    let error = refused(guard("basic", "file", &users));
+    assert!(
+        error.contains("config.guards.staff.options.file: ") && error.contains("line 1: the hash"),
+        "{error}"
+    );
+    assert!(!error.contains("plain"), "{error}");
+    let error = refused(guard("jwt", "keys", &folder.path().join("none")));
+    assert!(error.contains("o such file"), "{error}");
+}
+
+/// What is said about a configuration with `more` members.
+fn refusal(more: &str) -> String {
+    let definition = server_definition(&Port::reserve(), more);
+    match Subject::new(&definition, Linked::Fully) {
+        Ok(_) => panic!("{more} is taken"),
+        Err(error) => format!("{error:?} {error}"),
+    }
+}
+
+#[tokio::test]
+async fn mistakes_are_found_when_a_flow_is_loaded() {
+    let key = jwk("one");
+    let short = r#"{"kty":"oct","kid":"s","k":"c2hvcnQtc2VjcmV0"}"#;
+    for (more, place, problem) in [
+        (r#""guards": {"a": {}}"#.to_owned(), "config.guards.a.type", "one of `jwt`, `basic`"),
+        (r#""guards": {"a": {"type": "jwtt"}}"#.into(), "config.guards.a.type", "did you mean `jwt`"),
+        (r#""guards": {"a": {"type": "jwt"}}"#.into(), "config.guards.a.options", "issuer"),
+        (r#""guards": {"a": {"type": "jwt", "options": {"issuer": "me"}}}"#.into(), "config.guards.a.options.issuer", "`keys`"),
+        (
+            format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}], "algorithms": ["none"]}}}}}}"#),
+            "config.guards.a.options.algorithms[0]",
+            "anybody could make",
+        ),
+        (
+            format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}], "algorithms": ["RS256"]}}}}}}"#),
+            "config.guards.a.options.algorithms",
+            "no key goes with",
+        ),
+        (
+            format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}], "rolls": "x"}}}}}}"#),
+            "config.guards.a.options.rolls",
+            "did you mean `roles`",
+        ),
+        (
+            format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{short}]}}}}}}"#),
+            "config.guards.a.options.keys",
+            "at least 32 bytes",
+        ),
+        (
+            r#""guards": {"a": {"type": "basic", "options": {"users": {"ann": {"password": "hunter2", "hash": "x"}}}}}"#.into(),
+            "config.guards.a.options.users.ann.hash",
+            "write one of them",
+        ),
+        (
+            r#""guards": {"a": {"type": "basic", "options": {"users": {"ann": {"password": ["hunter2"]}}}}}"#.into(),
+            "config.guards.a.options.users.ann.password",
+            "expected string",
+        ),
+        (
+            r#""guards": {"a": {"type": "apikey", "options": {"tokens": {"hunter2": {"rolls": []}}}}}"#.into(),
+            "config.guards.a.options.tokens",
+            "number 1: unknown key",
+        ),
+        (r#""guards": {"a": {"type": "identity", "options": {"header": "x"}}}"#.into(), "config.trusted_proxies", "missing"),
+        (r#""guards": {"a": {"type": "tls", "options": {"subjects": {"*": []}}}}"#.into(), "config.tls", "missing"),
+        (r#""credentials": {"query": {"t": "{credentials}"}}"#.into(), "config.credentials", "without `guards`"),
+        (
+            format!(r#""guards": {{{}}}, "credentials": {{"headers": {{"authorization": "Basic {{username}}:{{password}}"}}}}"#, jwt_guard("")),
+            "config.credentials",
+            "needs a place with `{credentials}`",
+        ),
+        (
+            format!(r#""guards": {{{}}}, "credentials": {{"protocols": "{{credentials}}"}}"#, jwt_guard("")),
+            "config.credentials.protocols",
+            "bearer.{credentials}",
+        ),
+        (
+            format!(r#""guards": {{{}}}, "credentials": {{"headers": {{"a": "Bearer"}}}}"#, jwt_guard("")),
+            "config.credentials.headers.a",
+            "has to hold `{credentials}`",
+        ),
+        (r#""routes": [{"exit": "a", "guarded": {"staff": []}}]"#.into(), "config.routes[0].guarded.staff", "there are no `guards`"),
+        (
+            format!(r#""guards": {{{}}}, "routes": [{{"exit": "a", "guarded": {{"stuff": []}}}}]"#, jwt_guard("")),
+            "config.routes[0].guarded.stuff",
+            "`staff`",
+        ),
+        (r#""routes": [{"exit": "a", "conceal": true}]"#.into(), "config.routes[0].conceal", "not `guarded`"),
+        (r#""invalid_credentials_status": 200"#.into(), "config.invalid_credentials_status", "between 400 and 499"),
+    ] {
+        let error = refusal(&format!(", {more}"));
+        assert!(error.contains(&format!("{place}: ")) && error.contains(problem), "{more}\n{error}");
+        assert!(!error.contains("hunter2") && !error.contains("c2hvcnQ"), "{error}");
+    }
+}
