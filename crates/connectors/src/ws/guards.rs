@@ -17,7 +17,7 @@ use tremor_connector::{
     tls::{AlternativeName, PeerCertificate},
 };
 use tremor_value::{Record, Str, Value};
-use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Match, Places, Wanted};
+use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Places, Wanted};
 
 /// All guards of a server.
 pub(super) struct Guards {
@@ -157,16 +157,11 @@ fn read_guard(
 pub(super) fn guard_certificate(shown: &PeerCertificate) -> Certificate {
     let mut certificate = Certificate {
         subject: shown.subject.clone(),
+        sha256: Some(shown.sha256()),
+        sha1: Some(shown.sha1()),
         not_after_ms: u64::try_from(shown.not_after_s).ok().map(|end| end.saturating_mul(1000)),
         ..Certificate::default()
     };
-    for fingerprint in [shown.sha256(), shown.sha1()] {
-        match Match::fingerprint(&fingerprint) {
-            Some(Match::Sha256(digest)) => certificate.sha256 = Some(digest),
-            Some(Match::Sha1(digest)) => certificate.sha1 = Some(digest),
-            _ => {}
-        }
-    }
     for name in &shown.alternative_names {
         match name {
             AlternativeName::Dns(name) => certificate.hosts.push(name.clone()),
