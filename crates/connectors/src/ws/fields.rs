@@ -119,7 +119,7 @@ const SERVER_ONLY: &[Field] = &[
         name: "guards",
         kind: "record",
         default: "{}",
-        text: "Who may use routes, by a name that `guarded` of routes uses. Of each: `type`, `options`, and `credentials` if they are in other places than those of the others. `jwt`: `issuer`, `audience`, `keys` (a list of JWKs, or a file or URL of a JWK set; without, that of the issuer), `roles` (the claim; `scope`), `identity` (`sub`), `attributes` (from names to claims), `algorithms`, `leeway` (0 s), `require_exp` (false), `max_token_size` (8192), `refresh` (3600 s), `realm`. `basic`: `users` (from names to `password` or `hash`, and `roles`) or `file` (lines `NAME:HASH:ROLES`), `realm`. `bearer` and `apikey`: `tokens` (from tokens or `$sha256$SALT$HEX` to `identity` and `roles`), `realm`. `identity`: `header` and `roles_header`, which one of `trusted_proxies` writes. `tls`: `certificates` (`fingerprint`, `subject`, `host`, `email` or `uri`, with `identity` and `roles`), `subjects` (from subjects to roles).",
+        text: "Who may use routes, by a name that `guarded` of routes uses. Of each: `type`, `options`, and `credentials` if they are in other places than those of the others. `jwt`: `issuer`, `audience`, `keys` (a list of JWKs, or a file or URL of a JWK set; without, that of the issuer), `roles` (the claim; `scope`), `identity` (`sub`), `attributes` (from names to claims), `algorithms`, `leeway` (0 s), `challenge` (s), `require_exp` (false), `max_token_size` (8192), `refresh` (3600 s), `realm`. `basic`: `users` (from names to `password` or `hash`, and `roles`) or `file` (lines `NAME:HASH:ROLES`), `realm`. `bearer` and `apikey`: `tokens` (from tokens or `$sha256$SALT$HEX` to `identity` and `roles`), `realm`. `identity`: `header` and `roles_header`, which one of `trusted_proxies` writes. `tls`: `certificates` (`fingerprint`, `subject`, `host`, `email` or `uri`, with `identity` and `roles`), `subjects` (from subjects to roles).",
     },
     Field {
         name: "credentials",
@@ -138,6 +138,30 @@ const SERVER_ONLY: &[Field] = &[
         kind: "integer",
         default: "401",
         text: "The answer to credentials that are no good: 400 to 499.",
+    },
+    Field {
+        name: "on_expiry",
+        kind: "string",
+        default: "close",
+        text: "What becomes of a connection when its session ends: `close`, or `ignore` to let it stay.",
+    },
+    Field {
+        name: "expiry_close",
+        kind: "record",
+        default: "{}",
+        text: "What it is closed with then: `code` (1008), `reason` (token expired).",
+    },
+    Field {
+        name: "challenge_message",
+        kind: "string",
+        default: "none",
+        text: "A text message for clients whose token ends soon: `challenge` seconds before it does, which is an option of `jwt` guards.",
+    },
+    Field {
+        name: "share_session",
+        kind: "bool",
+        default: "true",
+        text: "Whether a new connection extends the sessions of others of the same identity, whose token ends earlier.",
     },
     Field {
         name: "no_match",

@@ -4,12 +4,15 @@ mod jwt;
 mod keys;
 mod kinds;
 mod places;
+mod stay;
 mod visit;
 
+pub(super) use stay::Stay;
 pub(super) use visit::{Brought, Visit, describe};
 
 use super::options::Settings;
 use keys::Keys;
+use stay::Terms;
 use std::{collections::BTreeMap, num::NonZero, sync::Arc};
 use tokio::sync::Semaphore;
 use tremor_connector::{
@@ -30,6 +33,8 @@ pub(super) struct Guards {
     invalid_status: u16,
     /// Slow comparisons that may run at once.
     comparisons: Arc<Semaphore>,
+    /// Until when connections stay.
+    terms: Arc<Terms>,
 }
 
 impl Guards {
@@ -43,6 +48,7 @@ impl Guards {
             secrets: common.clone().unwrap_or_default(),
             invalid_status,
             comparisons: Arc::new(Semaphore::new(comparisons_at_once())),
+            terms: Arc::new(Terms::read(settings)?),
         };
         let Some(guards) = settings.config.record("guards")? else {
             if common.is_some() {
@@ -53,6 +59,11 @@ impl Guards {
         };
         for (name, entry) in guards.entries() {
             let (guard, keys) = read_guard(name, &entry, common.as_ref(), settings)?;
+            let is_challenging = matches!(&guard.kind, Kind::Jwt(options) if options.challenge_ms.is_some());
+            if is_challenging && !all.terms.has_challenge() {
+                let problem = "has no effect without `challenge_message`, which is sent then";
+                return Err(entry.read::<Reader<'_>>()?.invalid("options", format!("`challenge` {problem}")));
+            }
             all.secrets.extend(&guard.places);
             all.guards.push(guard);
             all.keys.push(keys);

@@ -7,6 +7,7 @@ mod settings;
 pub(super) use heartbeat::HeartbeatOptions;
 pub(super) use settings::{PaceOptions, RateOptions};
 
+use super::guards::Stay;
 use bytes::BytesMut;
 use heartbeat::{Beat, Heartbeat};
 use rates::Rates;
@@ -25,6 +26,8 @@ pub(super) struct Pace {
     keepalive: Option<Keepalive>,
     rates: Option<Rates>,
     heartbeat: Option<Heartbeat>,
+    /// Until when guards let it stay.
+    stay: Option<Stay>,
     /// Of pings and pongs; made when the first one comes.
     control: Option<Bucket>,
 }
@@ -40,8 +43,15 @@ impl Pace {
                 .then(|| Keepalive::new(options.keepalive, now, (drawn(), drawn()))),
             rates: (!options.rates.is_off()).then(|| Rates::new(options.rates, now)),
             heartbeat: heartbeat.map(|options| Heartbeat::new(options, now)),
+            stay: None,
             control: None,
         }
+    }
+
+    /// The same for a connection that may not stay for ever.
+    pub(super) fn until(mut self, stay: Stay) -> Self {
+        self.stay = Some(stay);
+        self
     }
 
     /// Decodes as much of `input` as may come now. `is_open`: before our goodbye; what comes behind it is not counted.
@@ -92,7 +102,8 @@ impl Pace {
         let keepalive = self.keepalive.as_ref().and_then(Keepalive::deadline);
         let resume = self.rates.as_ref().and_then(Rates::resumes_at);
         let heartbeat = self.heartbeat.as_ref().and_then(Heartbeat::deadline);
-        keepalive.into_iter().chain(resume).chain(heartbeat).min()
+        let stay = self.stay.as_ref().and_then(Stay::deadline);
+        keepalive.into_iter().chain(resume).chain(heartbeat).chain(stay).min()
     }
 
     /// Does what it is time for; gives why the connection has to end.
@@ -104,6 +115,9 @@ impl Pace {
     ) -> Option<Ending> {
         if let Some(rates) = &mut self.rates {
             rates.on_time(now);
+        }
+        if let Some(ending) = self.stay.as_mut().and_then(|stay| stay.on_time(now, encoder, out)) {
+            return Some(ending);
         }
         while let Some(due) = self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now, random)) {
             match due {

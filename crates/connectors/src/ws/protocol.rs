@@ -2,6 +2,7 @@
 
 use super::{
     Metadata,
+    guards::Stay,
     options::Wire,
     pace::{HeartbeatOptions, Pace, PaceOptions},
 };
@@ -83,6 +84,16 @@ impl<Slot> WebSocket<Slot> {
     pub(super) fn beating(mut self, pace: &PaceOptions, heartbeat: Option<Arc<HeartbeatOptions>>) -> Self {
         if heartbeat.is_some() {
             self.pace = Some(Box::new(Pace::new(pace, heartbeat)));
+            self.keeps_time = true;
+        }
+        self
+    }
+
+    /// The same with an end that guards have set.
+    pub(super) fn until(mut self, pace: &PaceOptions, stay: Option<Stay>) -> Self {
+        if let Some(stay) = stay {
+            let pace = self.pace.take().map_or_else(|| Pace::new(pace, None), |pace| *pace);
+            self.pace = Some(Box::new(pace.until(stay)));
             self.keeps_time = true;
         }
         self

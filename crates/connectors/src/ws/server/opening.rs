@@ -168,8 +168,11 @@ impl Shared {
         };
         let metadata = metadata(&request, &chosen, &reached, (&self.exposed, self.guards.secrets()));
         let meta = metadata.text();
-        let protocol =
-            WebSocket::new(Role::Server, &chosen.way.wire, metadata, slot).deflate(deflate.as_ref());
+        let wire = &chosen.way.wire;
+        let stay = self.guards.stay(address.conn, &chosen.way.demands, &sessions);
+        let protocol = WebSocket::new(Role::Server, wire, metadata, slot)
+            .deflate(deflate.as_ref())
+            .until(&wire.pace, stay);
         Ok(self.duplex((stream, input), chosen.way, (address, meta), protocol))
     }
 

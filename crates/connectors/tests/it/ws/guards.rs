@@ -1,13 +1,13 @@
 //! Guards: who is let in, what is answered to others, and what of it all is told.
 
 use super::peers::{Port, head, of_server, server_definition, upgrade};
-use crate::harness::{Linked, Seen, Subject, json};
+use crate::harness::{Linked, Seen, Subject, json, within};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tremor_value::Value;
@@ -332,6 +332,46 @@ async fn keys_and_users_of_files() {
     assert!(error.contains("o such file"), "{error}");
 }
 
+/// A connection ends with its token, unless another one of the same person brings a later one; a message asks for that.
+#[tokio::test]
+async fn connections_end_with_their_sessions() {
+    let ends_in = |seconds: f64, who: &str| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let end = now.as_secs_f64() + seconds;
+        bearer(&token("one", &format!(r#"{{"sub":"{who}","exp":{end:.3}}}"#)))
+    };
+    let more = r#", "challenge_message": "again", "expiry_close": {"code": 4001, "reason": "over"}"#;
+    let (_subject, port) = server(&jwt_guard(r#", "challenge": 3600"#), r#"{"staff": []}"#, more).await;
+    let (_, _, mut bob) = ask(&port, "/", &ends_in(3.0, "bob")).await;
+    let mut asked = [0; 7];
+    within(bob.read_exact(&mut asked)).await.unwrap();
+    assert_eq!(&asked, b"\x81\x05again");
+    let (_, _, _later) = ask(&port, "/", &ends_in(3600.0 * 24.0, "bob")).await;
+    let (_, _, mut ann) = ask(&port, "/", &ends_in(3.0, "ann")).await;
+    let mut frames = [0; 7 + 8];
+    within(ann.read_exact(&mut frames)).await.unwrap();
+    assert_eq!(&frames, b"\x81\x05again\x88\x06\x0f\xa1over");
+    // The other one, whose token was older, stays.
+    bob.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(bob.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00");
+}
+
+#[tokio::test]
+async fn sessions_may_be_let_run_out() {
+    let (_subject, port) = server(&jwt_guard(""), r#"{"staff": []}"#, r#", "on_expiry": "ignore""#).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let (_, _, mut tcp) =
+        ask(&port, "/", &bearer(&token("one", &format!(r#"{{"exp":{:.3}}}"#, now + 1.0)))).await;
+    // Until the same token is refused, its time has come.
+    while status(&port, &bearer(&token("one", &format!(r#"{{"exp":{:.3}}}"#, now + 1.0)))).await == 101 {}
+    tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(tcp.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00");
+}
+
 /// What is said about a configuration with `more` members.
 fn refusal(more: &str) -> String {
     let definition = server_definition(&Port::reserve(), more);
@@ -410,6 +450,13 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
             "`staff`",
         ),
         (r#""routes": [{"exit": "a", "conceal": true}]"#.into(), "config.routes[0].conceal", "not `guarded`"),
+        (
+            format!(r#""guards": {{{}}}"#, jwt_guard(r#", "challenge": 5"#)),
+            "config.guards.staff.options",
+            "`challenge` has no effect",
+        ),
+        (r#""expiry_close": {"code": 1005}"#.into(), "config.expiry_close.code", "no code"),
+        (r#""expiry_close": {}, "on_expiry": "ignore""#.into(), "config.expiry_close", "no meaning"),
         (r#""invalid_credentials_status": 200"#.into(), "config.invalid_credentials_status", "between 400 and 499"),
     ] {
         let error = refusal(&format!(", {more}"));

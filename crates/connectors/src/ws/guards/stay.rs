@@ -1,0 +1,162 @@
+//! How long guards let a connection stay (`spec/websocket.md` 7.5).
+
+use super::{Guards, visit::now_ms};
+use crate::ws::{options::Settings, pace::now};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tremor_connector::config::{ConfigError, Reader};
+use tremor_connector::duplex::Ending;
+use tremor_ws::{
+    CloseCode, Encoder,
+    guard::{Demand, Session, Sessions, Term},
+    is_wire_code,
+};
+
+/// What the configuration says of it.
+pub(super) struct Terms {
+    /// `share_session`.
+    shares: bool,
+    /// `on_expiry`: code and reason to close with; `None`: connections stay.
+    close: Option<(u16, Box<str>)>,
+    /// `challenge_message`.
+    challenge: Option<String>,
+    sessions: Mutex<Sessions>,
+}
+
+impl Terms {
+    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
+        let config = &mut settings.config;
+        let closes = config.word("on_expiry", &[("close", true), ("ignore", false)])?.unwrap_or(true);
+        let written = config.record("expiry_close")?;
+        if written.is_some() && !closes {
+            return Err(config.invalid("expiry_close", "has no meaning where `on_expiry` is `ignore`"));
+        }
+        let close = match written {
+            Some(reader) => expiry_close(reader)?,
+            None => (CloseCode::Policy.into(), "token expired".into()),
+        };
+        Ok(Self {
+            shares: config.or("share_session", true)?,
+            close: closes.then_some(close),
+            challenge: config.optional("challenge_message")?,
+            sessions: Mutex::default(),
+        })
+    }
+
+    /// Whether anything is said to those whose session ends soon.
+    pub(super) fn has_challenge(&self) -> bool {
+        self.challenge.is_some()
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn expiry_close(mut config: Reader<'_>) -> Result<(u16, Box<str>), ConfigError> {
+    let code: u16 = config.or("code", CloseCode::Policy.into())?;
+    if !is_wire_code(code) {
+        return Err(config.invalid("code", format!("{code} is no code that a Close can have")));
+    }
+    let reason: &str = config.or("reason", "token expired")?;
+    if reason.len() > 123 {
+        return Err(config.invalid("reason", "has more than 123 bytes, which do not fit in a Close"));
+    }
+    config.finish()?;
+    Ok((code, reason.into()))
+}
+
+/// Until when one connection may stay. Its end gives back what it holds of shared sessions.
+pub(in crate::ws) struct Stay {
+    terms: Arc<Terms>,
+    conn: u64,
+    held: Vec<Arc<Term>>,
+    /// The time of the challenge that was sent last.
+    asked_at_ms: Option<u64>,
+    next: Option<Instant>,
+}
+
+impl Guards {
+    /// What a connection that was let in with `sessions`, by a route with `demands`, has to watch; nothing if it may stay
+    /// for any time.
+    pub(in crate::ws) fn stay(&self, conn: u64, demands: &[Demand], sessions: &[&Session]) -> Option<Stay> {
+        if sessions.iter().all(|session| session.expires_at_ms.is_none()) {
+            return None;
+        }
+        let terms = self.terms.clone();
+        let open = |(session, demand): (&&Session, &Demand)| {
+            terms.sessions().open(conn, session, &demand.roles, terms.shares)
+        };
+        let held = sessions.iter().zip(demands).map(open).collect();
+        let mut stay = Stay { terms: terms.clone(), conn, held, asked_at_ms: None, next: None };
+        stay.next = stay.from_now(now_ms());
+        Some(stay)
+    }
+}
+
+impl Stay {
+    pub(in crate::ws) fn deadline(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Asks for fresh credentials, or gives how the connection ends, if it is time for that.
+    pub(in crate::ws) fn on_time(
+        &mut self,
+        now: Instant,
+        encoder: &mut Encoder,
+        out: &mut Vec<u8>,
+    ) -> Option<Ending> {
+        if self.next.is_none_or(|next| now < next) {
+            return None;
+        }
+        let now_ms = now_ms();
+        if let Some((code, reason)) = &self.terms.close
+            && self.expires_at_ms().is_some_and(|end| end <= now_ms)
+        {
+            return Some(Ending::Said { code: *code, reason: reason.clone() });
+        }
+        if let Some(challenge_ms) = self.challenge_at_ms().filter(|challenge| *challenge <= now_ms) {
+            self.asked_at_ms = Some(challenge_ms);
+            if let Some(message) = &self.terms.challenge
+                && let Err(error) = encoder.message(message.as_bytes(), false, out)
+            {
+                tracing::debug!(target: "tremor_runtime", "a challenge was not sent: {error}");
+            }
+        }
+        self.next = self.from_now(now_ms);
+        None
+    }
+
+    fn expires_at_ms(&self) -> Option<u64> {
+        self.terms.close.as_ref()?;
+        self.held.iter().filter_map(|term| term.expires_at_ms()).min()
+    }
+
+    /// The next challenge that was not sent yet.
+    fn challenge_at_ms(&self) -> Option<u64> {
+        self.terms.challenge.as_ref()?;
+        let due = self.held.iter().filter_map(|term| term.challenge_at_ms());
+        due.filter(|at| self.asked_at_ms.is_none_or(|asked| *at > asked)).min()
+    }
+
+    /// When there is something to do next, as far as is known at `now_ms`: renewals only make it later.
+    fn from_now(&self, now_ms: u64) -> Option<Instant> {
+        let next_ms = self.expires_at_ms().into_iter().chain(self.challenge_at_ms()).min()?;
+        now().checked_add(Duration::from_millis(next_ms.saturating_sub(now_ms)))
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.terms.sessions().leave(self.conn);
+    }
+}
+
+impl fmt::Debug for Stay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stay").field("conn", &self.conn).field("next", &self.next).finish_non_exhaustive()
+    }
+}
