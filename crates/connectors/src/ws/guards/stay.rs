@@ -92,7 +92,7 @@ impl Guards {
         };
         let held = sessions.iter().zip(demands).map(open).collect();
         let mut stay = Stay { terms: terms.clone(), conn, held, asked_at_ms: None, next: None };
-        stay.next = stay.from_now(now_ms());
+        stay.next = stay.next_after(now_ms());
         Some(stay)
     }
 }
@@ -126,7 +126,7 @@ impl Stay {
                 tracing::debug!(target: "tremor_runtime", "a challenge was not sent: {error}");
             }
         }
-        self.next = self.from_now(now_ms);
+        self.next = self.next_after(now_ms);
         None
     }
 
@@ -143,7 +143,7 @@ impl Stay {
     }
 
     /// When there is something to do next, as far as is known at `now_ms`: renewals only make it later.
-    fn from_now(&self, now_ms: u64) -> Option<Instant> {
+    fn next_after(&self, now_ms: u64) -> Option<Instant> {
         let next_ms = self.expires_at_ms().into_iter().chain(self.challenge_at_ms()).min()?;
         now().checked_add(Duration::from_millis(next_ms.saturating_sub(now_ms)))
     }
