@@ -63,7 +63,7 @@ fn decode(setting: &mut Setting) {
 fn encode(setting: &mut Setting) {
     setting.out.clear();
     for _ in 0..setting.lines {
-        setting.encoder.encode(&setting.value, 1, &Value::Null, &mut setting.out).expect("a string");
+        setting.encoder.encode(&setting.value, 1, (&Value::Null).into(), &mut setting.out).expect("a string");
     }
     black_box(&setting.out);
 }

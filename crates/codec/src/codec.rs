@@ -1,7 +1,7 @@
 //! The contract of codecs.
 
 use bytes::Bytes;
-use tremor_value::{Content, Payload, Record, Value};
+use tremor_value::{Content, MetaRef, Payload, Record};
 
 use crate::CodecError;
 
@@ -20,7 +20,12 @@ pub trait Codec: Send {
     ///
     /// # Errors
     /// If the format cannot hold the value. What was appended by then is removed by the caller.
-    fn encode(&mut self, content: Content<'_>, meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    fn encode(
+        &mut self,
+        content: Content<'_>,
+        meta: MetaRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError>;
 
     /// `true` if what [`Codec::encode`] appends depends on its arguments and on nothing else: then the encoded form of
     /// an event may be sent on many connections, though each of them has a codec of its own.

@@ -1,6 +1,6 @@
 //! The way out.
 
-use tremor_value::{Content, Value};
+use tremor_value::{Content, MetaRef};
 
 use crate::{Chunks, Codec, EncodeError, Postprocessor, ProcessError};
 
@@ -37,7 +37,7 @@ impl Encoder {
         &mut self,
         content: impl Into<Content<'a>>,
         ingest_ns: u64,
-        meta: &Value,
+        meta: MetaRef<'_>,
         out: &mut Chunks,
     ) -> Result<(), EncodeError> {
         let content = content.into();
@@ -117,7 +117,7 @@ impl Encoder {
     fn encode_through_stages(
         &mut self,
         content: Content<'_>,
-        meta: &Value,
+        meta: MetaRef<'_>,
         out: &mut Chunks,
     ) -> Result<(), EncodeError> {
         self.ready.clear();

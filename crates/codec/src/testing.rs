@@ -152,7 +152,7 @@ pub fn hostile_chunks(make: impl Fn() -> Box<dyn Codec>) {
         let chunk = Bytes::from(hostile_bytes(seed));
         if let Ok(Decoded::Value(payload)) = codec.decode(chunk, &mut Decoding::at(INGEST_NS)) {
             let mut out = Vec::new();
-            let encoded = codec.encode((&payload).into(), &Value::Null, &mut out);
+            let encoded = codec.encode((&payload).into(), (&Value::Null).into(), &mut out);
             encoded.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
     }
@@ -282,7 +282,7 @@ fn codec_example(name: &str, make: &dyn Fn() -> Box<dyn Codec>, example: &Exampl
     }
     if let Some((bytes, value)) = encodes {
         let mut out = b"before".to_vec();
-        let encoded = make().encode((&sample(value)).into(), &Value::Null, &mut out);
+        let encoded = make().encode((&sample(value)).into(), (&Value::Null).into(), &mut out);
         encoded.unwrap_or_else(|error| panic!("codec {name}: {error}"));
         assert_eq!(out, [b"before", bytes].concat(), "codec {name}");
     }

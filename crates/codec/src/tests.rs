@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use tremor_value::{Content, Record, Value};
+use tremor_value::{Content, MetaRef, Record, Value};
 
 use crate::testing::{self, INGEST_NS, events_of, part, resolver};
 use crate::{
@@ -28,7 +28,7 @@ fn event(json: &str) -> Result<(String, u64), String> {
 
 fn encoded(encoder: &mut Encoder, value: &Value) -> Vec<Vec<u8>> {
     let mut out = Chunks::new();
-    encoder.encode(value, INGEST_NS, &Value::Null, &mut out).unwrap();
+    encoder.encode(value, INGEST_NS, (&Value::Null).into(), &mut out).unwrap();
     out.iter().map(<[u8]>::to_vec).collect()
 }
 
@@ -52,7 +52,7 @@ fn stateless_parts_give_the_same_whatever_came_before() {
             for value in values.iter().chain(values.iter().rev()) {
                 let encode = |encoder: &mut Encoder| {
                     let mut out = Chunks::new();
-                    let done = encoder.encode(value, INGEST_NS, &Value::record(), &mut out);
+                    let done = encoder.encode(value, INGEST_NS, (&Value::record()).into(), &mut out);
                     (
                         done.map_err(|error| error.to_string()),
                         out.iter().map(<[u8]>::to_vec).collect::<Vec<_>>(),
@@ -175,7 +175,12 @@ impl Codec for Picky {
         Ok(Decoded::Value(Value::Null.into()))
     }
 
-    fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode(
+        &mut self,
+        content: Content<'_>,
+        _meta: MetaRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
         let text = content.value().as_str();
         out.extend_from_slice(text.unwrap_or("half").as_bytes());
         text.map(|_| ()).ok_or(CodecError::NotUtf8 { offset: 0 })
@@ -235,13 +240,13 @@ fn nothing_of_a_failed_event_stays() {
         let mut encoder = Encoder::new(Box::new(Picky), stages);
         let mut out = Chunks::new();
         out.push(b"before");
-        let error = encoder.encode(&value("1"), INGEST_NS, &Value::Null, &mut out).unwrap_err();
+        let error = encoder.encode(&value("1"), INGEST_NS, (&Value::Null).into(), &mut out).unwrap_err();
         assert_eq!(error, EncodeError::Codec(CodecError::NotUtf8 { offset: 0 }));
         assert_eq!(out.iter().collect::<Vec<_>>(), [b"before"]);
     }
     let mut encoder = Encoder::new(Box::new(Picky), vec![Box::<Holding>::default()]);
     let mut out = Chunks::new();
-    let error = encoder.encode(&Value::from("!"), INGEST_NS, &Value::Null, &mut out).unwrap_err();
+    let error = encoder.encode(&Value::from("!"), INGEST_NS, (&Value::Null).into(), &mut out).unwrap_err();
     assert_eq!(error, EncodeError::Postprocessor(ProcessError::NoIngestTime));
     assert!(out.is_empty() && out.as_bytes().is_empty());
 }
@@ -252,7 +257,7 @@ fn every_stage_is_finished_once_with_all_that_came_before() {
     let mut encoder = Encoder::new(Box::new(Picky), stages);
     assert!(encoder.is_streaming());
     let mut out = Chunks::new();
-    encoder.encode(&Value::from("a"), INGEST_NS, &Value::Null, &mut out).unwrap();
+    encoder.encode(&Value::from("a"), INGEST_NS, (&Value::Null).into(), &mut out).unwrap();
     out.clear();
     encoder.finish(&mut out).unwrap();
     assert_eq!(out.iter().collect::<Vec<_>>(), [&b"<"[..], b"", b"a"]);
@@ -373,7 +378,7 @@ fn rest_loses_nothing() {
     assert_eq!(events, [value("[1]").into(), value("[2]").into()]);
     let mut encoder = Encoder::new(Box::new(Picky), vec![Box::<Holding>::default()]);
     let mut out = Chunks::new();
-    encoder.encode(&Value::from("a"), INGEST_NS, &Value::Null, &mut out).unwrap();
+    encoder.encode(&Value::from("a"), INGEST_NS, (&Value::Null).into(), &mut out).unwrap();
     encoder.rest();
     out.clear();
     encoder.finish(&mut out).unwrap();

@@ -8,7 +8,7 @@ use crate::{
     counters::SourceCounters,
     issuing::Issuing,
     quota::{Quota, more_before},
-    source::{Content, Item, Made},
+    source::{Brought, Content, Item, Made},
     task::TARGET,
     weight::weight,
 };
@@ -143,8 +143,9 @@ struct Position {
     next_event: u64,
     origin: Arc<OriginUri>,
     meta: Value,
-    /// Metadata of the last data that brought its own: what the end of the stream gives has it too.
-    last_meta: Option<Value>,
+    /// What the last data brought, and the last one that had metadata of its own: what the end of the stream gives has it
+    /// too.
+    last: Brought,
     /// The last pull that the source numbered itself.
     last_pull: Option<u64>,
 }
@@ -152,7 +153,7 @@ struct Position {
 impl Stream {
     fn open(shared: &SourceShared, id: u64, origin: Arc<OriginUri>, meta: Value) -> Self {
         Self {
-            position: Position { id, next_event: 0, origin, meta, last_meta: None, last_pull: None },
+            position: Position { id, next_event: 0, origin, meta, last: Brought::default(), last_pull: None },
             decoder: shared.coding.as_ref().map(Resolver::decoder),
         }
     }
@@ -287,10 +288,10 @@ impl Inlet {
             making.pull.number = numbered.unwrap_or(counted);
             let listener = listener.as_ref().filter(|_| numbered.is_none());
             let mut issuer = None;
-            let (mut content, mut meta) = (Content::End, None);
+            let (mut content, mut brought) = (Content::End, Brought::default());
             loop {
                 let before = (making.made.out.len(), making.made.err.len());
-                let is_whole = making.take_content(stream, content, &mut meta);
+                let is_whole = making.take_content(stream, content, &mut brought);
                 content = Content::Rest { is_end: true };
                 if let Some(listener) = listener {
                     making.add_receipts(before, &mut issuer, listener, stream.position.id);
@@ -340,7 +341,7 @@ impl Inlet {
         }
         let mut making = Making::new(&self.shared, None);
         let more = [("pull_id", Value::Null), ("closed", closed)];
-        making.failed(&mut self.own.position, None, cause, more);
+        making.failed(&mut self.own.position, &Brought::default(), cause, more);
         let made = making.take_made();
         self.ports.send(&self.shared, made).await;
     }
@@ -416,37 +417,42 @@ impl<'a> Making<'a> {
 
     /// Takes one item of `stream`, as far as there is room; gives what is left of it.
     fn take(&mut self, stream: &mut Stream, item: Item) -> Option<Item> {
-        let Item { content, at, mut meta } = item;
+        let Item { content, at, mut brought } = item;
         let counted = at.pull.map(|numbered| mem::replace(&mut self.pull.number, numbered));
         stream.position.last_pull = at.pull;
         if let Some(issuing) = &mut self.pull.issuing {
             issuing.turn_to(stream.position.id, self.pull.number);
         }
         let is_end = content.is_end();
-        let is_whole = self.take_content(stream, content, &mut meta);
+        let is_whole = self.take_content(stream, content, &mut brought);
         if let Some(counted) = counted {
             self.pull.number = counted;
         }
-        (!is_whole).then_some(Item { content: Content::Rest { is_end }, at, meta })
+        (!is_whole).then_some(Item { content: Content::Rest { is_end }, at, brought })
     }
 
-    /// `false` if something is left: [`Content::Rest`] with the same `meta`.
-    fn take_content(&mut self, stream: &mut Stream, content: Content, meta: &mut Option<Value>) -> bool {
+    /// `false` if something is left: [`Content::Rest`] with the same `brought`.
+    fn take_content(&mut self, stream: &mut Stream, content: Content, brought: &mut Brought) -> bool {
         let Stream { position, decoder } = stream;
         let decoder = match (&content, decoder) {
             (Content::Bytes(_) | Content::End | Content::Rest { .. }, Some(decoder)) => decoder,
             _ => {
-                self.made_of(position, content, meta.as_ref());
+                self.made_of(position, content, brought);
                 return true;
             }
         };
-        match (&content, &*meta) {
-            (Content::Bytes(_), Some(meta)) => position.last_meta = Some(meta.clone()),
-            (Content::End, _) => *meta = position.last_meta.take(),
-            _ => {}
+        match &content {
+            Content::Bytes(_) => {
+                position.last.about = brought.about;
+                if let Some(meta) = &brought.meta {
+                    position.last.meta = Some(meta.clone());
+                }
+            }
+            Content::End => *brought = mem::take(&mut position.last),
+            Content::Rest { .. } | Content::Value(_) | Content::Control(_) => {}
         }
-        let (room, now_ns, meta) = (self.room(), self.pull.now_ns, meta.as_ref());
-        let mut sink = |decoded| self.decoded(position, meta, decoded);
+        let (room, now_ns, brought) = (self.room(), self.pull.now_ns, &*brought);
+        let mut sink = |decoded| self.decoded(position, brought, decoded);
         let step = match content {
             Content::Bytes(data) => decoder.begin(data, now_ns, room, &mut sink),
             // What the preprocessors hold; the stream is as new behind it.
@@ -459,11 +465,11 @@ impl<'a> Making<'a> {
     }
 
     /// Takes what no decoder is needed for.
-    fn made_of(&mut self, position: &mut Position, content: Content, meta: Option<&Value>) {
+    fn made_of(&mut self, position: &mut Position, content: Content, brought: &Brought) {
         match content {
-            Content::Value(made) => self.made(position, meta, *made),
+            Content::Value(made) => self.made(position, brought, *made),
             // A kind that gives bytes requires a codec, so its definition was refused before.
-            Content::Bytes(data) => self.made(position, meta, Value::from(data).into()),
+            Content::Bytes(data) => self.made(position, brought, Value::from(data).into()),
             Content::Control(record) => self.told(position, *record),
             Content::End | Content::Rest { .. } => {}
         }
@@ -489,33 +495,29 @@ impl<'a> Making<'a> {
     fn decoded(
         &mut self,
         stream: &mut Position,
-        meta: Option<&Value>,
+        brought: &Brought,
         decoded: Result<DecodedEvent, DecodeError>,
     ) {
         match decoded {
             Ok(DecodedEvent { payload, ingest_ns, meta: added }) => {
-                let mut event = self.event(stream, meta, payload, ingest_ns);
-                // Asking for the record copies it, which most events need not pay for.
-                if let Some(added) = added
-                    && let Some(meta) = event.meta.as_record_mut()
-                {
-                    for (key, value) in added.iter() {
-                        meta.insert(key.clone(), value.clone());
-                    }
+                let mut event = self.event(stream, brought, payload, ingest_ns);
+                // Changing the record copies it, which most events need not pay for.
+                if let Some(added) = added {
+                    event.meta.extend(&added);
                 }
                 self.made.out.events.push(event);
             }
             Err(error) => {
                 let pull = Value::from(self.pull.number);
-                self.failed(stream, meta, &error.to_string(), [("pull_id", pull)]);
+                self.failed(stream, brought, &error.to_string(), [("pull_id", pull)]);
             }
         }
     }
 
-    fn made(&mut self, stream: &mut Position, meta: Option<&Value>, made: Made) {
+    fn made(&mut self, stream: &mut Position, brought: &Brought, made: Made) {
         let ingest_ns = made.ingest_ns.unwrap_or(self.pull.now_ns);
         self.made.out.bytes += weight(&made.value);
-        let mut event = self.event(stream, meta, made.value.into(), ingest_ns);
+        let mut event = self.event(stream, brought, made.value.into(), ingest_ns);
         if let Some(from) = &made.from {
             event.id.track(from);
         }
@@ -530,7 +532,7 @@ impl<'a> Making<'a> {
     fn failed<const N: usize>(
         &mut self,
         stream: &mut Position,
-        meta: Option<&Value>,
+        brought: &Brought,
         message: &str,
         more: [(&'static str, Value); N],
     ) {
@@ -540,9 +542,9 @@ impl<'a> Making<'a> {
             ("stream_id", Value::from(stream.id)),
         ];
         let payload: Record = members.into_iter().chain(more).collect();
-        let mut event = self.event(stream, meta, Value::from(payload).into(), self.pull.now_ns);
-        if let Some(meta) = event.meta.as_record_mut() {
-            meta.insert("error", message);
+        let mut event = self.event(stream, brought, Value::from(payload).into(), self.pull.now_ns);
+        if let Some(error) = event.meta.member_or_null("error") {
+            *error = Value::from(message);
         }
         self.made.err.bytes += ERROR_BYTES + 2 * message.len();
         self.made.push_err(event);
@@ -550,20 +552,20 @@ impl<'a> Making<'a> {
 
     /// What a connector tells of itself leaves by `control`. No listener waits for that.
     fn told(&mut self, stream: &mut Position, record: Value) {
-        let mut event = self.event(stream, None, Payload::from(record), self.pull.now_ns);
+        let mut event = self.event(stream, &Brought::default(), Payload::from(record), self.pull.now_ns);
         if let Some(receipt) = event.receipt.take() {
             receipt.settle(Outcome::Discarded);
         }
         self.made.control = Some(Box::new(event));
     }
 
-    fn event(&self, stream: &mut Position, meta: Option<&Value>, payload: Payload, ingest_ns: u64) -> Event {
+    fn event(&self, stream: &mut Position, brought: &Brought, payload: Payload, ingest_ns: u64) -> Event {
         let id = EventId::new(self.source, stream.id, stream.next_event, self.pull.number);
         stream.next_event += 1;
         Event {
             id,
             payload,
-            meta: meta.unwrap_or(&stream.meta).clone(),
+            meta: brought.meta(&stream.meta),
             ingest_ns,
             origin: Some(stream.origin.clone()),
             is_batch: false,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use thiserror::Error;
 use tremor_event::{EventId, Listener, OriginUri};
-use tremor_value::{Bytes, Value};
+use tremor_value::{AboutMessage, Bytes, Meta, Value};
 
 /// What one call of [`Source::pull`] gave, in order.
 #[derive(Debug, Default)]
@@ -18,8 +18,42 @@ pub struct Intake {
 pub(crate) struct Item {
     pub(crate) content: Content,
     pub(crate) at: At,
+    pub(crate) brought: Brought,
+}
+
+/// What something that was read brings for the metadata of its events.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Brought {
     /// `None`: the metadata of the stream.
     pub(crate) meta: Option<Value>,
+    /// What is told of the message that it was.
+    pub(crate) about: Option<AboutMessage>,
+}
+
+impl Brought {
+    /// The metadata of an event of a stream that has `of_stream`.
+    pub(crate) fn meta(&self, of_stream: &Value) -> Meta {
+        let base = self.meta.as_ref().unwrap_or(of_stream).clone();
+        match self.about {
+            Some(about) => Meta::with_message(base, about),
+            None => base.into(),
+        }
+    }
+}
+
+impl From<Option<Value>> for Brought {
+    fn from(meta: Option<Value>) -> Self {
+        Self { meta, about: None }
+    }
+}
+
+impl From<Option<Meta>> for Brought {
+    fn from(meta: Option<Meta>) -> Self {
+        match meta.map(Meta::into_parts) {
+            Some((base, about)) => Self { meta: Some(base), about },
+            None => Self::default(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -90,19 +124,25 @@ impl Intake {
 
     /// Adds a chunk of bytes of a certain stream or pull, with the stream's metadata unless it has its own.
     pub fn bytes_at(&mut self, at: At, data: Bytes, meta: Option<Value>) {
-        self.items.push(Item { content: Content::Bytes(data), at, meta });
+        self.items.push(Item { content: Content::Bytes(data), at, brought: meta.into() });
+    }
+
+    /// Adds the bytes of a message, with the stream's metadata unless it has its own, and with what is told of it.
+    pub fn message(&mut self, data: Bytes, meta: Option<Value>, about: AboutMessage) {
+        let brought = Brought { meta, about: Some(about) };
+        self.items.push(Item { content: Content::Bytes(data), at: At::default(), brought });
     }
 
     /// Ends a stream in good order: what its preprocessors hold is sent on, as part of this pull.
     pub fn end_of(&mut self, at: At) {
-        self.items.push(Item { content: Content::End, at, meta: None });
+        self.items.push(Item { content: Content::End, at, brought: Brought::default() });
     }
 
     /// Adds a finished value, with the stream's metadata unless it has its own.
-    pub fn value(&mut self, made: impl Into<Made>, meta: Option<Value>) {
+    pub fn value(&mut self, made: impl Into<Made>, meta: Option<Meta>) {
         let made = made.into();
         let at = At { stream: None, pull: made.pull };
-        self.items.push(Item { content: Content::Value(Box::new(made)), at, meta });
+        self.items.push(Item { content: Content::Value(Box::new(made)), at, brought: meta.into() });
     }
 
     /// Adds an event for port `control`, with the stream's metadata, between what came before it and what comes behind it.
@@ -110,7 +150,7 @@ impl Intake {
     pub fn control(&mut self, record: Value) {
         self.controls += 1;
         let content = Content::Control(Box::new(record));
-        self.items.push(Item { content, at: At::default(), meta: None });
+        self.items.push(Item { content, at: At::default(), brought: Brought::default() });
     }
 
     /// How many items there are for the ports that data leaves by, and how many bytes those of bytes hold.

@@ -266,7 +266,7 @@ impl Streams {
             left.add_for_one(number, outbox);
             return false;
         }
-        let of_kind = item.element.meta.get(self.kind);
+        let of_kind = item.element.meta.base().get(self.kind);
         let read = of_kind.map(|of_kind| Instructions::read(self.kind, self.key.as_deref(), of_kind));
         let mut read = match read.transpose() {
             Ok(read) => read.unwrap_or_default(),
@@ -300,7 +300,7 @@ impl Streams {
             return None;
         }
         let outbox = table.by_stream.get(&item.id.stream)?;
-        outbox.own_meta().is_some_and(|own| is_shared(own, item.element.meta)).then(|| outbox.clone())
+        outbox.own_meta().is_some_and(|own| is_shared(own, item.element.meta.base())).then(|| outbox.clone())
     }
 
     /// The connections that an element is for (`spec/websocket.md` 6.4, 15). `of_kind` is what its metadata has for them.
@@ -466,7 +466,7 @@ fn items(batch: &EventBatch) -> SmallVec<[Item<'_>; 1]> {
 
 /// Whether what leads one element to its targets leads another one there, too.
 fn leads_on(known: &Item<'_>, item: &Item<'_>) -> bool {
-    is_shared(known.element.meta, item.element.meta) && known.id.is_of_same_streams(item.id)
+    is_shared(known.element.meta.base(), item.element.meta.base()) && known.id.is_of_same_streams(item.id)
 }
 
 /// Every element that is addressed had a branch of its own for each of its targets: those of the events have nothing to

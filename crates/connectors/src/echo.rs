@@ -111,7 +111,7 @@ fn give_back(event: Event, intake: &mut Intake) {
                 ingest_ns: Some(event.ingest_ns),
                 ..element.value().clone().into()
             };
-            intake.value(made, Some(element.meta.clone()));
+            intake.value(made, Some(element.meta.to_meta()));
         }
         return;
     }

@@ -1,7 +1,7 @@
 //! The unit that moves: the events that one read of one stream gave.
 
 use crate::{Event, Outcome, settle_all};
-use tremor_value::{Content, Value};
+use tremor_value::{Content, MetaRef, Value};
 
 /// Events that move together, in order: usually what one read of one stream gave.
 ///
@@ -55,7 +55,7 @@ pub struct Element<'a> {
     /// What is encoded; the payload of an event that is no batch need not be built for it.
     pub content: Content<'a>,
     /// Its metadata, a record.
-    pub meta: &'a Value,
+    pub meta: MetaRef<'a>,
 }
 
 impl<'a> Element<'a> {
@@ -71,7 +71,7 @@ impl<'a> Element<'a> {
 pub struct Elements<'a> {
     single: Option<Element<'a>>,
     rest: std::slice::Iter<'a, Value>,
-    outer_meta: &'a Value,
+    outer_meta: MetaRef<'a>,
 }
 
 impl<'a> Elements<'a> {
@@ -79,12 +79,13 @@ impl<'a> Elements<'a> {
         let list = if event.is_batch { event.payload.value().as_array() } else { None };
         // A batch whose list was replaced by something else is an ordinary event from then on.
         let items = list.filter(|items| items.iter().all(is_element));
+        let outer_meta = MetaRef::Event(&event.meta);
         match items {
-            Some(items) => Self { single: None, rest: items.iter(), outer_meta: &event.meta },
+            Some(items) => Self { single: None, rest: items.iter(), outer_meta },
             None => Self {
-                single: Some(Element { content: Content::Payload(&event.payload), meta: &event.meta }),
+                single: Some(Element { content: Content::Payload(&event.payload), meta: outer_meta }),
                 rest: [].iter(),
-                outer_meta: &event.meta,
+                outer_meta,
             },
         }
     }
@@ -99,7 +100,7 @@ impl<'a> Iterator for Elements<'a> {
         }
         let data = self.rest.next()?.get("data")?;
         let content = Content::Value(data.get("value")?);
-        Some(Element { content, meta: data.get("meta").unwrap_or(self.outer_meta) })
+        Some(Element { content, meta: data.get("meta").map_or(self.outer_meta, MetaRef::Member) })
     }
 }
 
@@ -111,14 +112,14 @@ fn is_element(item: &Value) -> bool {
 mod tests {
     use super::*;
     use crate::EventId;
-    use tremor_value::Record;
+    use tremor_value::{Meta, Record};
 
     fn event(value: Value, is_batch: bool) -> Event {
         let id = EventId::new(1, 0, 0, 0);
         Event {
             id,
             payload: value.into(),
-            meta: Value::record(),
+            meta: Meta::record(),
             ingest_ns: 0,
             origin: None,
             is_batch,

@@ -13,7 +13,7 @@ pub use origin::OriginUri;
 pub use receipt::{Issuer, Listener, Outcome, PullRange, Receipt, Settlement, settle_all};
 
 use std::sync::Arc;
-use tremor_value::{Payload, Value};
+use tremor_value::{Meta, Payload};
 
 /// One event (`spec/runtime.md` 6.1).
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Event {
     /// What scripts call `event`.
     pub payload: Payload,
     /// What scripts call `$`: always a record. What is the same for a whole stream is shared.
-    pub meta: Value,
+    pub meta: Meta,
     /// When the runtime received the bytes or made the value, in nanoseconds since 1970 UTC.
     pub ingest_ns: u64,
     /// Where it came from.

@@ -18,7 +18,7 @@ use std::{
 };
 use tremor_lang::{Compiler, Context, Embedded, FunctionError, Functions, Native, Outcome, Script};
 use tremor_value::{
-    Bytes, Payload, Value,
+    Bytes, Meta, Payload, Value,
     json::{self, Parser},
 };
 
@@ -158,7 +158,7 @@ fn compile(source: &str) -> Script {
 
 /// Runs the script on one event. Not inlined, so that tools can find it.
 #[inline(never)]
-fn measured(script: &Script, event: &mut Payload, meta: &mut Value) -> Outcome {
+fn measured(script: &Script, event: &mut Payload, meta: &mut Meta) -> Outcome {
     let context = Context::new(0, None, None);
     script.run(event, meta, &mut Value::Null, &Value::Null, &context).expect("the script succeeds")
 }
@@ -174,7 +174,7 @@ fn run(script: &Script, form: Form, events: u32) -> Duration {
             Form::Tree => Payload::from(parser.parse(black_box(&text)).expect("the record is JSON")),
             Form::Document => parser.document(black_box(text.clone())).expect("the record is JSON"),
         };
-        let mut meta = Value::record();
+        let mut meta = Meta::record();
         out.clear();
         match measured(script, &mut event, &mut meta) {
             Outcome::Emit { value, .. } => json::write(&value, &mut out),

@@ -22,7 +22,7 @@ pub(crate) use weight::{TEXT_SHARE, VALUE_DEPTH, pay_value};
 
 use crate::function::Context;
 use std::{borrow::Cow, ops::Deref};
-use tremor_value::{Payload, Value};
+use tremor_value::{Meta, Payload, Value};
 
 pub(crate) static NULL: Value = Value::Null;
 
@@ -76,7 +76,7 @@ impl<'e> From<Cow<'e, Value>> for Operand<'e> {
 #[derive(Clone, Copy)]
 pub(crate) struct Env<'e> {
     pub(crate) event: &'e Payload,
-    pub(crate) meta: &'e Value,
+    pub(crate) meta: &'e Meta,
     pub(crate) state: &'e Value,
     pub(crate) args: &'e Value,
     pub(crate) group: &'e Value,

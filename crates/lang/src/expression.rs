@@ -8,7 +8,7 @@ use crate::{
 };
 use std::sync::LazyLock;
 use tremor_diagnostic::Span;
-use tremor_value::{Payload, Value};
+use tremor_value::{Meta, Payload, Value};
 
 /// `group` of a `select` without `group by` (`spec/language-query.md` 4.3).
 static NO_GROUP: LazyLock<Value> = LazyLock::new(|| Value::from(vec![Value::Null, Value::from("[null]")]));
@@ -19,7 +19,7 @@ pub struct Inputs<'e> {
     /// `event`
     pub event: &'e Payload,
     /// `$`
-    pub meta: &'e Value,
+    pub meta: &'e Meta,
     /// `args`
     pub args: &'e Value,
     /// `group`
@@ -33,7 +33,7 @@ pub struct Inputs<'e> {
 impl<'e> Inputs<'e> {
     /// Inputs of a `select` without `group by` and windows.
     #[must_use]
-    pub fn new(event: &'e Payload, meta: &'e Value, args: &'e Value, context: &'e Context<'e>) -> Self {
+    pub fn new(event: &'e Payload, meta: &'e Meta, args: &'e Value, context: &'e Context<'e>) -> Self {
         Self { event, meta, args, group: &NO_GROUP, window: &NULL, context }
     }
 

@@ -334,7 +334,7 @@ mod tests {
     };
     use proptest::prelude::*;
     use std::num::NonZeroU32;
-    use tremor_value::Payload;
+    use tremor_value::{Meta, Payload};
 
     #[test]
     fn examples_hold() {
@@ -424,7 +424,7 @@ mod tests {
             let event = format!(r#"{{"a": "{}c"}}"#, ["a", "b", "xx", ""][number % 4]);
             let mut event = Payload::from(Value::from_json_str(&event).unwrap());
             let context = Context::new(0, None, None);
-            let (mut meta, mut state) = (Value::Null, Value::Null);
+            let (mut meta, mut state) = (Meta::NULL, Value::Null);
             let outcome = script.run(&mut event, &mut meta, &mut state, &Value::Null, &context).unwrap();
             let expected = if number % 4 == 0 { "{}" } else { "0" };
             assert!(matches!(outcome, Outcome::Emit { value, .. } if value.to_string() == expected));
@@ -490,7 +490,7 @@ mod tests {
         assert_eq!(errors, [""; 0]);
         for time in [5, 6] {
             let context = Context::new(time, None, None);
-            let (mut event, mut meta, mut state) = (Payload::default(), Value::Null, Value::Null);
+            let (mut event, mut meta, mut state) = (Payload::default(), Meta::NULL, Value::Null);
             let outcome = script.run(&mut event, &mut meta, &mut state, &Value::Null, &context).unwrap();
             assert!(matches!(outcome, Outcome::Emit { value, .. } if value == Value::from(time)));
         }

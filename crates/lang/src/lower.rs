@@ -29,7 +29,7 @@ use crate::{
 use std::sync::Arc;
 use tremor_diagnostic::{Code, Diagnostic, Span, codes};
 use tremor_syntax::ast;
-use tremor_value::{Payload, Value};
+use tremor_value::{Meta, Payload, Value};
 
 /// Levels of evaluation that a program may nest, calls included: what bounds the interpreter's stack.
 pub(crate) const DEPTH: u32 = 400;
@@ -217,7 +217,7 @@ pub(crate) fn evaluate(expr: &Expr, args: &Value) -> Result<Value, RuntimeError>
     let (event, context) = (Payload::default(), Context::folding());
     let env = Env {
         event: &event,
-        meta: &NULL,
+        meta: &Meta::NULL,
         state: &NULL,
         args,
         group: &NULL,

@@ -6,7 +6,7 @@ use crate::{
     function::Context,
     ir::Block,
 };
-use tremor_value::{Payload, Str, Value};
+use tremor_value::{Meta, Payload, Str, Value};
 
 /// A compiled list of statements: a script, or one section of a `define script`.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Script {
     pub fn run(
         &self,
         event: &mut Payload,
-        meta: &mut Value,
+        meta: &mut Meta,
         state: &mut Value,
         args: &Value,
         context: &Context<'_>,

@@ -1,7 +1,7 @@
 //! Properties that hold for any source, for tests and for the fuzzer.
 
 use crate::{Compiler, Context, Failure, Outcome};
-use tremor_value::{Bytes, Payload, Value, json::Parser};
+use tremor_value::{Bytes, Meta, Payload, Value, json::Parser};
 
 /// Values that one run may copy, compare or write here, and calls and rounds of loops: no run takes long.
 const VALUES: usize = 200_000;
@@ -30,7 +30,7 @@ pub fn script_answers(compiler: &Compiler, data: &[u8]) -> bool {
     let event = parts.next().and_then(read).or_else(|| read(EVENT)).unwrap_or_default();
     let mut state = Value::Null;
     for mut event in [event.clone(), Payload::from(event.value().clone()), event] {
-        let mut meta = Value::record();
+        let mut meta = Meta::record();
         let context = Context::new(7, None, None).with_values(VALUES).with_steps(STEPS);
         let mut text = Vec::new();
         match script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context) {

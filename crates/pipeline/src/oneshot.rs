@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use tremor_diagnostic::SourceMap;
 use tremor_lang::{Compiled, Context, Host, Outcome, RuntimeError, Script};
-use tremor_value::{Payload, Value};
+use tremor_value::{Meta, Payload, Value};
 
 /// A script with the state that it keeps from event to event.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl ScriptRunner {
     pub fn run(
         &mut self,
         payload: &mut Payload,
-        meta: &mut Value,
+        meta: &mut Meta,
         ingest_ns: u64,
         host: &dyn Host,
     ) -> Result<Outcome, RuntimeError> {

@@ -26,6 +26,8 @@ pub enum Incoming {
         binary: bool,
         /// How many frames it came in, at least 1.
         frames: u32,
+        /// Whether it came compressed; `payload` is not.
+        compressed: bool,
     },
     /// A ping, to be answered by a pong with the same payload (up to 125 bytes).
     Ping(Bytes),
@@ -234,7 +236,12 @@ impl Decoder {
             {
                 return Err(ProtocolError::TextNotUtf8);
             }
-            events.push(Incoming::Message { payload: payload.freeze(), binary: message.binary, frames: 1 });
+            events.push(Incoming::Message {
+                payload: payload.freeze(),
+                binary: message.binary,
+                frames: 1,
+                compressed: false,
+            });
             return Ok(());
         }
         input.advance(header.header_len);
@@ -341,8 +348,8 @@ impl Decoder {
                 return Err(ProtocolError::TextNotUtf8);
             }
             let payload = Bytes::from(std::mem::take(&mut self.assembly));
-            if let Some(Message { binary, frames, .. }) = self.message.take() {
-                events.push(Incoming::Message { payload, binary, frames });
+            if let Some(Message { binary, compressed, frames }) = self.message.take() {
+                events.push(Incoming::Message { payload, binary, frames, compressed });
             }
         }
         Ok(true)

@@ -10,7 +10,7 @@ use std::{
 };
 use tremor_codec::{DecodeError, DecodedEvent, Decoder};
 use tremor_event::{Event, EventId};
-use tremor_value::{Bytes, Value};
+use tremor_value::{Bytes, Meta};
 
 /// Bytes that one read may give.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -112,7 +112,7 @@ fn event(decoded: DecodedEvent, number: u64) -> Event {
     Event {
         id: EventId::new(0, 0, number, number),
         payload,
-        meta: meta.map_or_else(Value::record, Value::from),
+        meta: meta.map_or_else(Meta::record, Meta::from),
         ingest_ns,
         origin: None,
         is_batch: false,

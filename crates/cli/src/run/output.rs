@@ -8,7 +8,7 @@ use std::{
 };
 use tremor_codec::{Chunks, Encoder};
 use tremor_event::Event;
-use tremor_value::{Content, Value};
+use tremor_value::{Content, MetaRef, Value};
 
 /// Encoded results are handed to the system when there are this many bytes of them.
 const FULL_BYTES: usize = 64 * 1024;
@@ -67,14 +67,14 @@ impl Output {
     pub(super) fn value<'a>(
         &mut self,
         content: impl Into<Content<'a>>,
-        meta: &Value,
+        meta: impl Into<MetaRef<'a>>,
         ingest_ns: u64,
     ) -> Result<(), CliError> {
         let content = content.into();
         if let Some(echo) = &self.echo {
             show(&echo.egress, content.value(), echo.look)?;
         }
-        let encoded = self.encoder.encode(content, ingest_ns, meta, &mut self.chunks);
+        let encoded = self.encoder.encode(content, ingest_ns, meta.into(), &mut self.chunks);
         encoded.map_err(|error| CliError::new(error.to_string()))?;
         // What is shown and what is written have to appear in turn.
         let is_due = self.echo.is_some() || self.chunks.as_bytes().len() >= FULL_BYTES;

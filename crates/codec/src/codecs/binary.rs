@@ -1,7 +1,7 @@
 //! Raw bytes (`spec/codecs.md` A.6).
 
 use bytes::Bytes;
-use tremor_value::{Content, Value};
+use tremor_value::{Content, MetaRef, Value};
 
 use crate::{Case, Codec, CodecError, Decoded, Decoding, Example, Sample, Spec, make_codec};
 
@@ -29,7 +29,12 @@ impl Codec for Binary {
         Ok(Decoded::Value(Value::from(bytes).into()))
     }
 
-    fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode(
+        &mut self,
+        content: Content<'_>,
+        _meta: MetaRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
         match content.as_value().and_then(Value::as_text_bytes) {
             Some(bytes) => out.extend_from_slice(bytes),
             None => content.write_json(out),

@@ -1,7 +1,7 @@
 //! JSON documents (`spec/codecs.md` A.2).
 
 use bytes::Bytes;
-use tremor_value::{Content, Value, json};
+use tremor_value::{Content, MetaRef, json};
 
 use crate::{
     Case, Codec, CodecError, Decoded, Decoding, Example, Field, FieldType, Sample, Spec, make_codec,
@@ -61,7 +61,12 @@ impl Codec for Json {
         Ok(Decoded::Value(self.parser.document(chunk)?))
     }
 
-    fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode(
+        &mut self,
+        content: Content<'_>,
+        _meta: MetaRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
         (self.write)(content, out);
         Ok(())
     }

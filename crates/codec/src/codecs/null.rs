@@ -1,7 +1,7 @@
 //! Nothing at all (`spec/codecs.md` A.7).
 
 use bytes::Bytes;
-use tremor_value::{Content, Payload, Value};
+use tremor_value::{Content, MetaRef, Payload, Value};
 
 use crate::{Case, Codec, CodecError, Decoded, Decoding, Example, Sample, Spec, make_codec};
 
@@ -24,7 +24,12 @@ impl Codec for Null {
         Ok(Decoded::Value(Payload::from(Value::Null)))
     }
 
-    fn encode(&mut self, _content: Content<'_>, _meta: &Value, _out: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode(
+        &mut self,
+        _content: Content<'_>,
+        _meta: MetaRef<'_>,
+        _out: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
         Ok(())
     }
 

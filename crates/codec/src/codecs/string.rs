@@ -1,7 +1,7 @@
 //! UTF-8 text (`spec/codecs.md` A.5).
 
 use bytes::Bytes;
-use tremor_value::{Content, Value};
+use tremor_value::{Content, MetaRef, Value};
 
 use crate::{Case, Codec, CodecError, Decoded, Decoding, Example, Sample, Spec, make_codec};
 
@@ -34,7 +34,12 @@ impl Codec for Utf8 {
         }
     }
 
-    fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode(
+        &mut self,
+        content: Content<'_>,
+        _meta: MetaRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
         match content.as_value().and_then(Value::as_str) {
             Some(text) => out.extend_from_slice(text.as_bytes()),
             None => content.write_json(out),

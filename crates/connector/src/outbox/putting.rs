@@ -86,8 +86,9 @@ impl<'a> Putting<'a> {
                 if outbox.finish_events && item.ends_event {
                     encoded = encoded.and(encoder.finish(into.chunks()));
                 }
-                if !self.known_meta.is_some_and(|known| is_shared(known, meta)) {
-                    (self.known_meta, self.binary) = (Some(meta), wants_binary(meta));
+                let base = meta.base();
+                if !self.known_meta.is_some_and(|known| is_shared(known, base)) {
+                    (self.known_meta, self.binary) = (Some(base), wants_binary(base));
                 }
                 let new = into.flag_new(self.binary, encoded.is_ok());
                 (encoded.map_err(|error| error.to_string()), new)

@@ -12,7 +12,7 @@ fn outbox(limits: SendQueue) -> Outbox {
 /// An element of an event of its own for each of `values`.
 pub(crate) fn items<'a>(values: &'a [Value], meta: &'a Value, id: &'a EventId) -> Vec<Item<'a>> {
     let item = |value: &'a Value| Item {
-        element: Element { content: value.into(), meta },
+        element: Element { content: value.into(), meta: meta.into() },
         id,
         ingest_ns: 0,
         ends_event: true,
@@ -77,7 +77,7 @@ fn put_shared(outbox: &Outbox, bytes: usize) -> (Arc<Shared>, Put) {
     let definition = Definition::of_codec(NameAndConfig::from_value(&"string".into()).unwrap());
     let mut encoder = Registry::standard().resolver(&definition).unwrap().encoder();
     let (meta, id, value) = (Value::record(), EventId::default(), Value::from("s".repeat(bytes)));
-    let element = Element { content: (&value).into(), meta: &meta };
+    let element = Element { content: (&value).into(), meta: (&meta).into() };
     let item = Item { element, id: &id, ingest_ns: 0, ends_event: true, receipt: None };
     let shared = Arc::new(Shared::new(&mut encoder, &item));
     let extra = Extra { shared: Some(shared.clone()), ..Extra::default() };
@@ -157,7 +157,7 @@ async fn receipts_move_with_their_messages_and_cost_nothing_where_there_are_none
     assert_eq!(outbox.lock().waiting.receipts_capacity(), 0);
     let (told, meta, value) = (Arc::new(Told::default()), Value::record(), Value::from(7_u64));
     let receipt = Receipt::to(told.clone());
-    let element = Element { content: (&value).into(), meta: &meta };
+    let element = Element { content: (&value).into(), meta: (&meta).into() };
     let id = EventId::default();
     let item = Item { element, id: &id, ingest_ns: 0, ends_event: true, receipt: Some(&receipt) };
     outbox.put(&[item], &[], false, &mut |refused| panic!("{refused}"));

@@ -13,7 +13,7 @@ use tokio::{
     time::sleep,
 };
 use tremor_connector::{Connected, Handshake, Listener, Made, duplex::Duplex};
-use tremor_value::{Record, Value};
+use tremor_value::{Meta, Record, Value};
 
 async fn client(connections: usize, buffer_bytes: usize) -> (Flow, Vec<DuplexStream>) {
     let (attempts, peers) = pipes(connections, buffer_bytes);
@@ -137,7 +137,7 @@ async fn server(buffers: &[usize]) -> (Flow, Vec<DuplexStream>) {
     (flow, theirs)
 }
 
-fn to(conns: &[u64]) -> Option<Value> {
+fn to(conns: &[u64]) -> Option<Meta> {
     let conns: Vec<Value> = conns.iter().copied().map(Value::from).collect();
     let to = Record::from_iter([("to", Value::from(conns))]);
     Some(Record::from_iter([("many", Value::from(to))]).into())

@@ -18,7 +18,7 @@ use tremor_connector::{
     config::{ConfigError, Reader},
 };
 use tremor_event::{Breaker, Event, EventBatch, EventId, IdGenerator, OriginUri, Signal};
-use tremor_value::Value;
+use tremor_value::{Meta, Value};
 
 /// The sink that stands behind the connector.
 pub(crate) const BEHIND: u64 = 1_000_001;
@@ -196,7 +196,7 @@ pub(crate) fn event(number: u64) -> Event {
     Event {
         id: EventId::new(BEFORE, 0, number, number),
         payload: Value::from(number).into(),
-        meta: Value::record(),
+        meta: Meta::record(),
         ingest_ns: 1,
         origin: None,
         is_batch: false,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tremor_codec::{Codec, CodecError, Decoded, Decoding, Spec, make_codec};
-use tremor_value::{Content, Value};
+use tremor_value::{Content, MetaRef, Value};
 
 /// What it refuses to encode.
 pub(crate) const REFUSED: u64 = 13;
@@ -29,7 +29,12 @@ impl Codec for Picky {
         }
     }
 
-    fn encode(&mut self, content: Content<'_>, _meta: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode(
+        &mut self,
+        content: Content<'_>,
+        _meta: MetaRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
         let number = content.value().as_u64().unwrap();
         if number == REFUSED {
             return Err(CodecError::NotUtf8 { offset: 0 });

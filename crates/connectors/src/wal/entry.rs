@@ -40,7 +40,7 @@ pub(super) struct NoEntry(&'static str);
 pub(super) fn encode(event: &Event, out: &mut Vec<u8>) {
     number(out, event.ingest_ns);
     put_id(out, &event.id);
-    put_value(out, &event.meta);
+    put_value(out, event.meta.value());
     put_value(out, event.payload.value());
 }
 
@@ -56,7 +56,7 @@ pub(super) fn decode(entry: &[u8], is_batch: bool) -> Result<Event, NoEntry> {
     }
     let payload = rest.value()?.into();
     if rest.0.is_empty() {
-        Ok(Event { id, payload, meta, ingest_ns, origin: None, is_batch, receipt: None })
+        Ok(Event { id, payload, meta: meta.into(), ingest_ns, origin: None, is_batch, receipt: None })
     } else {
         Err(NoEntry("there is more behind its payload"))
     }
@@ -300,7 +300,9 @@ mod tests {
         Event {
             id: EventId::new(1, 2, 3, u64::MAX),
             payload: payload.into(),
-            meta: Value::from_json_str(r#"{"a": {"b": [1, -1, 1.5, null, true, false, "", "ü"]}}"#).unwrap(),
+            meta: Value::from_json_str(r#"{"a": {"b": [1, -1, 1.5, null, true, false, "", "ü"]}}"#)
+                .unwrap()
+                .into(),
             ingest_ns: 1 << 63,
             origin: None,
             is_batch: true,

@@ -12,7 +12,7 @@ use tremor_connector::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Protocol, ProtocolError, Unsendable},
 };
-use tremor_value::{Record, Value};
+use tremor_value::{AboutMessage, Record, Under, Value};
 use tremor_ws::{
     CloseAnswer, CloseTimeouts, Closing, Decoder, Deflate, Encoder, End, Incoming, Options, Role,
 };
@@ -44,6 +44,10 @@ pub(super) struct WebSocket<Slot> {
     metadata: Metadata,
     /// Payloads of pings that the flow has asked for and that are not answered; boxed, since few connections have any.
     asked: Option<Box<Pings>>,
+    /// Where in the metadata a message is told of.
+    under: Under,
+    /// How many came so far.
+    messages: u64,
     /// Code and reason of the goodbye that was ours.
     said: Option<Box<(u16, Box<str>)>>,
     /// What the peer is told last; boxed, since only a connection that ends has it.
@@ -57,9 +61,9 @@ impl<Slot> WebSocket<Slot> {
     pub(super) fn new(role: Role, wire: &Wire, metadata: Metadata, slot: Slot) -> Self {
         let timeouts =
             CloseTimeouts { handshake: Some(wire.times.close), server_drop: Some(wire.times.drop) };
-        let masks = match role {
-            Role::Client => wire.options.mask_client_frames,
-            Role::Server => wire.options.mask_server_frames,
+        let (masks, under) = match role {
+            Role::Client => (wire.options.mask_client_frames, Under::WsClient),
+            Role::Server => (wire.options.mask_server_frames, Under::WsServer),
         };
         let pace = (!wire.pace.is_off()).then(|| Box::new(Pace::new(&wire.pace, None)));
         Self {
@@ -74,6 +78,8 @@ impl<Slot> WebSocket<Slot> {
             incoming: Vec::new(),
             metadata,
             asked: None,
+            under,
+            messages: 0,
             said: None,
             leave: None,
             _slot: slot,
@@ -167,8 +173,16 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         let (mut pinged, mut controls) = (None, 0_u32);
         for item in incoming.drain(..) {
             match item {
-                Incoming::Message { payload, binary, .. } => {
-                    intake.bytes(payload, binary.then(|| self.metadata.binary()));
+                Incoming::Message { payload, binary, frames, compressed } => {
+                    self.messages += 1;
+                    let about = AboutMessage {
+                        under: self.under,
+                        seq: self.messages,
+                        size: payload.len() as u64,
+                        frames,
+                        compressed,
+                    };
+                    intake.message(payload, binary.then(|| self.metadata.binary()), about);
                 }
                 // One answer would do for several that wait, but there are peers that count.
                 Incoming::Ping(payload) => {
@@ -390,7 +404,8 @@ mod tests {
         let (answer, _) = DeflateOptions::default().answer(&[DeflateOptions::default().offer()]).unwrap();
         let agreed = DeflateOptions::default().agree(&[answer]).unwrap().unwrap();
         client.deflate(&agreed).decode(&mut BytesMut::from(&out[..]), &mut events).unwrap();
-        let text = Incoming::Message { payload: (&b"text"[..]).into(), binary: false, frames: 1 };
+        let text =
+            Incoming::Message { payload: (&b"text"[..]).into(), binary: false, frames: 1, compressed: false };
         assert_eq!(events, [text.clone(), text.clone(), text]);
     }
 }

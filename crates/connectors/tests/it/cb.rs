@@ -106,7 +106,7 @@ async fn told(subject: &Subject, payload: &str, meta: &str, is_batch: bool) -> (
     let event = Event {
         id: EventId::new(7, 0, 0, 0),
         payload: json(payload).into(),
-        meta: json(meta),
+        meta: json(meta).into(),
         ingest_ns: 0,
         origin: None,
         is_batch,

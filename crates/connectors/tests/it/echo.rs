@@ -26,7 +26,7 @@ async fn the_elements_of_a_batch_become_events() {
     let event = Event {
         id: EventId::new(7, 0, 0, 0),
         payload: json(batch).into(),
-        meta: json("{}"),
+        meta: json("{}").into(),
         ingest_ns: 1,
         origin: None,
         is_batch: true,
@@ -53,7 +53,7 @@ async fn a_drain_empties_the_full_queue_first() {
             let event = Event {
                 id: EventId::new(7, 0, number, number),
                 payload: tremor_value::Value::from(number).into(),
-                meta: json("{}"),
+                meta: json("{}").into(),
                 ingest_ns: 1,
                 origin: None,
                 is_batch: false,

@@ -61,7 +61,7 @@ async fn a_file_is_read_line_by_line_to_its_end() {
     assert_eq!(subject.next_value().await, r#""""#, "an empty line is an empty string");
     assert_eq!(subject.next_value().await, r#""three""#);
     let last = subject.next_event().await;
-    assert_eq!((last.payload.value().as_str(), last.meta), (Some("no newline"), json(&meta)));
+    assert_eq!((last.payload.value().as_str(), last.meta), (Some("no newline"), json(&meta).into()));
     subject.expect_done().await;
     within(subject.handle.drain()).await;
     within(subject.handle.stop()).await;

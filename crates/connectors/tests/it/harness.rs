@@ -151,7 +151,7 @@ impl Subject {
         let event = Event {
             id,
             payload: value.into(),
-            meta: json(r#"{"kept": true}"#),
+            meta: json(r#"{"kept": true}"#).into(),
             ingest_ns: 42,
             origin: None,
             is_batch: false,

@@ -66,7 +66,7 @@ async fn give(subject: &Subject, value: Value) -> Arc<Heard> {
     let event = Event {
         id: EventId::new(77, 1, 2, 3),
         payload: value.into(),
-        meta: json(r#"{"kept": true}"#),
+        meta: json(r#"{"kept": true}"#).into(),
         ingest_ns: 42,
         origin: None,
         is_batch: true,
@@ -105,7 +105,10 @@ async fn what_is_stored_comes_back_as_it_was() {
         stored(&subject, value.clone()).await;
         let event = subject.next_event().await;
         assert_eq!(event.payload.value(), &value);
-        assert_eq!((&event.meta, event.ingest_ns, event.is_batch), (&json(r#"{"kept": true}"#), 42, true));
+        assert_eq!(
+            (event.meta.value(), event.ingest_ns, event.is_batch),
+            (&json(r#"{"kept": true}"#), 42, true)
+        );
         assert_eq!((event.id.stream, event.id.pull), (0, index as u64), "the pull is the index of the entry");
         let origin = event.origin.clone().unwrap().to_string();
         assert_eq!(origin, format!("tremor-wal://localhost{}", folder.path().display()));

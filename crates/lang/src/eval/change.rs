@@ -35,13 +35,13 @@ enum Change<'l> {
 pub(super) fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<Option<Value>, RuntimeError> {
     let Stmt::Expr(expr, span) = &let_.value else { return Ok(None) };
     let env = frame.env();
-    let Some(root) = root(&let_.place, frame) else { return Ok(None) };
     // Keys that can not be used are reported by whoever reads the path.
     let Ok(keys) = place::keys(let_.place.segments(), let_.span, &env) else { return Ok(None) };
+    let Some(root) = root(&let_.place, &keys, frame) else { return Ok(None) };
     let Some(target) = keys.iter().try_fold(root, |value, key| value.get(key)) else { return Ok(None) };
     let change = prepare(expr, target, &env).map_err(|error| error.placed(*span))?;
     let (Some(change), context) = (change, frame.context) else { return Ok(None) };
-    let target = keys.iter().try_fold(root_mut(&let_.place, frame), |value, key| {
+    let target = keys.iter().try_fold(root_mut(&let_.place, &keys, frame), |value, key| {
         value?.as_record_mut().map(|record| record.get_mut(key))
     });
     let Some(Some(target)) = target else { return Ok(None) };
@@ -49,21 +49,21 @@ pub(super) fn assign(let_: &Let, frame: &mut Frame<'_>, wanted: bool) -> Result<
     Ok(Some(if wanted { target.clone() } else { Value::Null }))
 }
 
-fn root<'f>(place: &Place, frame: &'f Frame<'_>) -> Option<&'f Value> {
+fn root<'f>(place: &Place, keys: &place::Keys<'_>, frame: &'f Frame<'_>) -> Option<&'f Value> {
     match place {
         Place::Local { slot, .. } => frame.locals.get(usize::try_from(*slot).ok()?)?.as_ref(),
         Place::Event(_) if frame.event.is_built() => Some(frame.event.value()),
-        Place::Meta(_) => Some(frame.meta),
+        Place::Meta(_) => keys.get(0).map(|first| frame.meta.record_with(first)),
         Place::State(_) => Some(frame.state),
         Place::Event(_) | Place::WholeMeta | Place::Invalid(_) => None,
     }
 }
 
-fn root_mut<'f>(place: &Place, frame: &'f mut Frame<'_>) -> Option<&'f mut Value> {
+fn root_mut<'f>(place: &Place, keys: &place::Keys<'_>, frame: &'f mut Frame<'_>) -> Option<&'f mut Value> {
     match place {
         Place::Local { slot, .. } => frame.locals.get_mut(usize::try_from(*slot).ok()?)?.as_mut(),
         Place::Event(_) => Some(frame.event.value_mut()),
-        Place::Meta(_) => Some(frame.meta),
+        Place::Meta(_) => keys.get(0).map(|first| frame.meta.record_with_mut(first)),
         Place::State(_) => Some(frame.state),
         Place::WholeMeta | Place::Invalid(_) => None,
     }

@@ -85,7 +85,13 @@ fn look<'e>(path: &'e Path, env: &Env<'e>) -> Result<Look<'e>, RuntimeError> {
     let mut current = match &path.root {
         Root::Event if env.event.is_built() => env.event.value(),
         Root::Event => return Ok(look_into_event(&path.segments, env)),
-        Root::Meta => env.meta,
+        Root::Meta => match env.meta.told_under() {
+            None => env.meta.base(),
+            Some(under) => match look_into_meta(&path.segments, under, env) {
+                Ok(root) => root,
+                Err(told) => return Ok(told),
+            },
+        },
         Root::State => env.state,
         Root::Args => env.args,
         Root::Group => env.group,
@@ -125,6 +131,23 @@ fn look_into_event<'e>(segments: &'e [Segment], env: &Env<'e>) -> Look<'e> {
     }
 }
 
+/// A record in which the path leads where it leads in the metadata; or what it leads to, if that is told of a message and
+/// stands in no record yet. The whole is built only if the path gives it, or the part of it that the message is told in.
+fn look_into_meta<'e>(segments: &'e [Segment], under: &str, env: &Env<'e>) -> Result<&'e Value, Look<'e>> {
+    let Some((first, rest)) = segments.split_first() else { return Ok(env.meta.value()) };
+    match first.key() {
+        Some(first) if first != under => return Ok(env.meta.base()),
+        Some(_) => {}
+        None => return Ok(env.meta.value()),
+    }
+    let Some((second, rest)) = rest.split_first() else { return Ok(env.meta.value()) };
+    let Some(name) = second.key() else { return Ok(env.meta.value()) };
+    match env.meta.told(name) {
+        Some(value) => Err(Look::At(Operand::Owned(value), rest)),
+        None => Ok(env.meta.base()),
+    }
+}
+
 /// What `count` steps lead to in the event, which is built only when so much of it was read that this is cheaper.
 pub(super) fn event_member<'e, 'k, S: Into<Step<'k>>>(
     steps: impl Iterator<Item = S>,
@@ -161,7 +184,7 @@ fn keys_of(segments: &[Segment]) -> impl Iterator<Item = &str> {
 fn root<'e>(path: &'e Path, env: &Env<'e>) -> Result<Operand<'e>, Miss> {
     let value = match &path.root {
         Root::Event => env.event.value(),
-        Root::Meta => env.meta,
+        Root::Meta => env.meta.value(),
         Root::State => env.state,
         Root::Args => env.args,
         Root::Group => env.group,

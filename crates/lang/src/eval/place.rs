@@ -6,7 +6,7 @@ use crate::{
     ir::{Segment, SegmentKind},
 };
 use tremor_diagnostic::Span;
-use tremor_value::{Payload, Record, Str, Value};
+use tremor_value::{Meta, Payload, Record, Str, Value};
 
 /// The keys of an assignment's place.
 pub(super) struct Keys<'s> {
@@ -18,7 +18,7 @@ pub(super) struct Keys<'s> {
 }
 
 impl Keys<'_> {
-    fn get(&self, index: usize) -> Option<&Str> {
+    pub(super) fn get(&self, index: usize) -> Option<&Str> {
         match &self.segments.get(index)?.kind {
             SegmentKind::Key(key) => Some(key),
             _ => self.computed.as_ref()?.get(index),
@@ -94,6 +94,14 @@ fn computed_keys<'s>(segments: &'s [Segment], whole: Span, env: &Env<'_>) -> Res
 /// E-P1 at the segment that meets something other than a record; nothing is written then.
 pub(super) fn assign(target: &mut Value, keys: &Keys<'_>, value: Value) -> Result<(), RuntimeError> {
     assign_from(0, target, keys, value)
+}
+
+/// As [`assign`], for metadata; what is told of a message becomes part of them only if it is written there.
+pub(super) fn assign_meta(meta: &mut Meta, keys: &Keys<'_>, value: Value) -> Result<(), RuntimeError> {
+    match keys.get(0) {
+        Some(first) => assign(meta.record_with_mut(first), keys, value),
+        None => assign(meta.value_mut(), keys, value),
+    }
 }
 
 /// As [`assign`], for the segments from `first` on.

@@ -9,7 +9,7 @@ use crate::{
 use smallvec::SmallVec;
 use std::sync::LazyLock;
 use tremor_diagnostic::Span;
-use tremor_value::{Payload, Str, Value};
+use tremor_value::{Meta, Payload, Str, Value};
 
 /// Values of the locals, by slot. Most scripts and functions have only a few, which then need no memory of their own.
 pub(crate) type Locals = SmallVec<[Option<Value>; 4]>;
@@ -20,7 +20,7 @@ static NO_ARGS: LazyLock<Value> = LazyLock::new(|| Value::from(Vec::new()));
 /// What statements run on.
 pub(crate) struct Frame<'f> {
     pub(crate) event: &'f mut Payload,
-    pub(crate) meta: &'f mut Value,
+    pub(crate) meta: &'f mut Meta,
     pub(crate) state: &'f mut Value,
     pub(crate) args: &'f Value,
     pub(crate) locals: Locals,
@@ -311,7 +311,7 @@ fn store(let_: &Let, value: Value, frame: &mut Frame<'_>) -> Result<(), RuntimeE
         }
         Place::Meta(segments) => {
             let keys = place::keys(segments, whole, &frame.env())?;
-            place::assign(frame.meta, &keys, value)
+            place::assign_meta(frame.meta, &keys, value)
         }
         Place::State(segments) => {
             let keys = place::keys(segments, whole, &frame.env())?;
@@ -364,7 +364,7 @@ fn call_once(
     context: &Context<'_>,
 ) -> Result<Flow, RuntimeError> {
     locals.resize(function.slots, None);
-    let (mut event, mut meta, mut state) = (Payload::default(), Value::Null, Value::Null);
+    let (mut event, mut meta, mut state) = (Payload::default(), Meta::NULL, Value::Null);
     let mut frame =
         Frame { event: &mut event, meta: &mut meta, state: &mut state, args: surplus, locals, context };
     let flow = match &function.body {

@@ -3,13 +3,13 @@
 use super::{compile, json, property::statement, unbuilt};
 use proptest::prelude::*;
 use tremor_lang::{Compiled, Context, Outcome, Script};
-use tremor_value::{Payload, Value};
+use tremor_value::{Meta, Payload, Value};
 
 /// What a run shows: its end with the payload that goes on, and all else that it may change.
 type Trace = (String, Value, Value, Value);
 
 fn trace(script: &Compiled<Script>, mut event: Payload) -> Trace {
-    let (mut meta, mut state) = (Value::record(), json(r#"{"s": [1]}"#));
+    let (mut meta, mut state) = (Meta::record(), json(r#"{"s": [1]}"#));
     let context = Context::new(7, None, Some(&super::TestHost));
     let end = match script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context) {
         // What a script emits takes the place of the event, whichever way it does.
@@ -24,7 +24,7 @@ fn trace(script: &Compiled<Script>, mut event: Payload) -> Trace {
     let mut text = Vec::new();
     event.write_json(&mut text);
     assert_eq!(String::from_utf8(text).unwrap(), event.value().to_string());
-    (end, event.into_value(), meta, state)
+    (end, event.into_value(), meta.into_value(), state)
 }
 
 #[track_caller]
@@ -194,7 +194,7 @@ fn reading_builds_nothing_that_was_not_asked_for() {
         let context = Context::new(0, None, None);
         script
             .program
-            .run(&mut event, &mut Value::record(), &mut Value::Null, &Value::Null, &context)
+            .run(&mut event, &mut Meta::record(), &mut Value::Null, &Value::Null, &context)
             .unwrap();
         assert!(!event.is_built(), "{source}");
     }

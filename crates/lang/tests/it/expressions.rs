@@ -323,7 +323,7 @@ fn bytes_are_packed_most_significant_bit_first() {
         let compiled = super::compile(&script).unwrap_or_else(|failure| panic!("{failure}"));
         let bytes = tremor_value::Bytes::copy_from_slice(expected);
         let mut event = tremor_value::Payload::from(tremor_value::Value::from(bytes));
-        let (mut meta, mut state) = (tremor_value::Value::record(), tremor_value::Value::Null);
+        let (mut meta, mut state) = (tremor_value::Meta::record(), tremor_value::Value::Null);
         let context = tremor_lang::Context::new(0, None, None);
         let null = tremor_value::Value::Null;
         let outcome = compiled.program.run(&mut event, &mut meta, &mut state, &null, &context).unwrap();

@@ -205,7 +205,7 @@ fn an_event_is_not_built_for_its_texts() {
         let script = compile(source).unwrap();
         let mut event: Payload = unbuilt(r#"{"n": 1, "text": "abc", "more": [1, 2]}"#);
         let context = Context::new(0, None, None);
-        let (mut meta, mut state) = (Value::record(), Value::Null);
+        let (mut meta, mut state) = (tremor_value::Meta::record(), Value::Null);
         script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context).unwrap();
         assert!(!event.is_built(), "{source}");
     }

@@ -3,7 +3,7 @@
 use super::{TestHost, compile, json};
 use proptest::prelude::*;
 use tremor_lang::{Context, Outcome};
-use tremor_value::{Payload, Value};
+use tremor_value::{Meta, Payload, Value};
 
 /// What the changed value is called and where it is kept.
 const PLACES: &[&str] = &[
@@ -39,7 +39,7 @@ type Trace = (String, [String; 3]);
 /// Runs a script twice on the same metadata and state.
 fn trace(source: &str, value: &str) -> Trace {
     let script = compile(source).unwrap_or_else(|failure| panic!("{source}\n{failure}"));
-    let (mut meta, mut state) = (json(&format!("{{\"m\":{value}}}")), json(value));
+    let (mut meta, mut state) = (Meta::from(json(&format!("{{\"m\":{value}}}"))), json(value));
     let mut ends = String::new();
     let mut event = json(value);
     if let Some(record) = event.as_record_mut() {
@@ -181,7 +181,7 @@ fn changes_fail_and_succeed_as_they_do_on_a_copy() {
 /// Runs `script` on many events; gives the state.
 fn state_after(script: &str, events: u32, values: usize) -> Value {
     let script = compile(script).unwrap();
-    let (mut meta, mut state) = (Value::record(), json(r#"{"t":{},"l":[],"s":""}"#));
+    let (mut meta, mut state) = (Meta::record(), json(r#"{"t":{},"l":[],"s":""}"#));
     for n in 0..events {
         let mut event = Payload::from(json(&format!("{{\"n\":\"k{n}\",\"v\":{{\"a\":1}}}}")));
         let context = Context::new(0, None, None).with_values(values);
@@ -217,7 +217,7 @@ fn a_failed_change_leaves_no_trace() {
     let script =
         compile("let state = patch state of upsert \"a\" => 2; erase \"b\"; insert \"c\" => 3 end; 1")
             .unwrap();
-    let (mut meta, mut state) = (Value::record(), json(r#"{"a":1,"b":{"x":1},"c":0}"#));
+    let (mut meta, mut state) = (Meta::record(), json(r#"{"a":1,"b":{"x":1},"c":0}"#));
     let (mut event, context) = (Payload::default(), Context::new(0, None, None));
     assert!(script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context).is_err());
     assert_eq!(state.to_string(), r#"{"a":1,"b":{"x":1},"c":0}"#);

@@ -66,7 +66,7 @@ fn a_state_can_not_be_wrapped_without_end() {
     let mut refused = false;
     for _ in 0..5_000 {
         let (mut event, mut meta, null) =
-            (super::Payload::default(), super::Value::record(), super::Value::Null);
+            (super::Payload::default(), super::Meta::record(), super::Value::Null);
         let context = super::Context::new(0, None, None);
         refused |= script.program.run(&mut event, &mut meta, &mut state, &null, &context).is_err();
     }
@@ -249,7 +249,7 @@ fn a_loop_whose_value_nobody_uses_collects_nothing() {
 #[test]
 fn the_limit_is_named() {
     let script = compile("let x = [event]; [x, x, x]").unwrap();
-    let (mut event, mut meta) = (super::Payload::from(super::json("[1, 2]")), super::Value::record());
+    let (mut event, mut meta) = (super::Payload::from(super::json("[1, 2]")), super::Meta::record());
     let context = super::Context::new(0, None, None).with_values(9);
     let (mut state, null) = (super::Value::Null, super::Value::Null);
     let error = script.program.run(&mut event, &mut meta, &mut state, &null, &context).unwrap_err();

@@ -14,6 +14,7 @@ mod expressions;
 mod extractors;
 mod in_place;
 mod limits;
+mod metadata;
 mod modules;
 mod operators;
 mod property;
@@ -24,7 +25,7 @@ use tremor_diagnostic::{RenderOptions, render};
 use tremor_lang::{
     Compiled, Compiler, Context, Embedded, Failure, FunctionError, Functions, Host, Native, Outcome, Script,
 };
-use tremor_value::{Bytes, Payload, Value, json::Parser};
+use tremor_value::{Bytes, Meta, Payload, Value, json::Parser};
 
 struct TestHost;
 
@@ -115,7 +116,7 @@ fn run_bounded(script: &Compiled<Script>, events: &[&str], values: usize) -> Str
 }
 
 fn run_once(script: &Compiled<Script>, mut event: Payload, state: &mut Value, values: usize) -> String {
-    let mut meta = Value::record();
+    let mut meta = Meta::record();
     let context = Context::new(7, None, Some(&TestHost)).with_values(values);
     match script.program.run(&mut event, &mut meta, state, &Value::Null, &context) {
         Ok(Outcome::Emit { port, value }) => show(&value, port.as_deref()),
@@ -200,7 +201,7 @@ fn warnings(source: &str) -> Vec<String> {
 #[track_caller]
 fn report(source: &str, event: &str) -> String {
     let script = compile(source).unwrap_or_else(|failure| panic!("{source}\n{failure}"));
-    let (mut event, mut meta, mut state) = (Payload::from(json(event)), Value::record(), Value::Null);
+    let (mut event, mut meta, mut state) = (Payload::from(json(event)), Meta::record(), Value::Null);
     let context = Context::new(0, None, Some(&TestHost));
     let error = script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context).unwrap_err();
     render(&error.to_diagnostic(&script.sources), &script.sources, RenderOptions::default())

@@ -122,7 +122,7 @@ fn directories_are_searched_in_order_and_the_embedded_copy_last() {
     let script = compiler.compile_script("t", "use m; use n; use e; [m::M, n::N, e::E]").unwrap();
     let mut event = tremor_value::Payload::default();
     let (mut meta, mut state, null) =
-        (tremor_value::Value::record(), tremor_value::Value::Null, tremor_value::Value::Null);
+        (tremor_value::Meta::record(), tremor_value::Value::Null, tremor_value::Value::Null);
     let context = tremor_lang::Context::new(0, None, None);
     let outcome = script.program.run(&mut event, &mut meta, &mut state, &null, &context).unwrap();
     let tremor_lang::Outcome::Emit { value, .. } = outcome else { panic!("no value") };

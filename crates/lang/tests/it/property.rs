@@ -3,7 +3,7 @@
 use super::{compile, functions};
 use proptest::prelude::*;
 use tremor_lang::Context;
-use tremor_value::{Payload, Value};
+use tremor_value::{Meta, Payload, Value};
 
 fn expression() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
@@ -74,7 +74,7 @@ proptest! {
             let mut state = Value::Null;
             for _ in 0..3 {
                 let mut event = Payload::from(super::json(events[event]));
-                let mut meta = Value::record();
+                let mut meta = Meta::record();
                 let context = Context::new(0, None, Some(&super::TestHost));
                 let result = script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context);
                 if let Err(error) = result {

@@ -3,7 +3,7 @@
 use super::{ConfigUse, Emitter, Environment, Field, Operator, Spec, settings::all};
 use std::sync::Arc;
 use tremor_event::{Event, EventId, IdGenerator, Receipt};
-use tremor_value::{Payload, Record, Value};
+use tremor_value::{Meta, Payload, Record, Value};
 
 pub(super) const SPEC: Spec = Spec {
     name: "generic::batch",
@@ -84,7 +84,7 @@ impl Batch {
         let batch = Event {
             id,
             payload: Payload::from(Value::from(members)),
-            meta: Value::record(),
+            meta: Meta::record(),
             ingest_ns,
             origin: None,
             is_batch: true,
@@ -98,7 +98,7 @@ impl Batch {
 fn member(event: Event) -> Value {
     let data: Record = [
         ("value", event.payload.into_value()),
-        ("meta", event.meta),
+        ("meta", event.meta.into_value()),
         ("ingest_ns", Value::from(event.ingest_ns)),
         ("kind", Value::Null),
         ("is_batch", Value::from(event.is_batch)),

@@ -173,7 +173,7 @@ mod tests {
 
     fn send(bench: &mut Bench, meta: &str, ms: u64) -> String {
         let mut event = at("1", ms * MS);
-        event.meta = json(meta);
+        event.meta = json(meta).into();
         bench.event(event);
         bench.take().remove(0).0
     }

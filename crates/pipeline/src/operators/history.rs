@@ -36,8 +36,7 @@ struct History {
 impl Operator for History {
     fn event(&mut self, mut event: Event, out: &mut Emitter<'_>) {
         let note = Value::from(format!("evt: {}({})", self.op, event.id));
-        if let Some(meta) = event.meta.as_record_mut() {
-            let list = meta.get_or_insert_null(&self.name);
+        if let Some(list) = event.meta.member_or_null(&self.name) {
             match list.as_array_mut() {
                 Some(notes) => notes.push(note),
                 // Something else of that name makes way: this operator looks for mistakes, and hides none.

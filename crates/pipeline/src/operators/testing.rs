@@ -8,7 +8,7 @@ use std::sync::{
 };
 use tremor_event::{Breaker, Event, EventId, IdGenerator, Issuer, Listener, Settlement};
 use tremor_lang::Host;
-use tremor_value::{Record, Value};
+use tremor_value::{Meta, Record, Value};
 
 pub(crate) fn json(text: &str) -> Value {
     Value::from_json_str(text).unwrap()
@@ -23,7 +23,7 @@ pub(crate) fn at(payload: &str, ingest_ns: u64) -> Event {
     Event {
         id: EventId::new(1, 0, 0, 0),
         payload: json(payload).into(),
-        meta: Value::record(),
+        meta: Meta::record(),
         ingest_ns,
         origin: None,
         is_batch: false,

@@ -18,7 +18,7 @@ use tremor_diagnostic::SourceMap;
 use tremor_event::{Event, EventBatch, EventId, IdGenerator};
 use tremor_lang::{Compiler, Embedded, Functions, Host, RuntimeError};
 use tremor_pipeline::{BuildError, Environment, Graph, Outputs, Pipeline, ProcessContext, Report};
-use tremor_value::Value;
+use tremor_value::{Meta, Value};
 
 struct TestHost;
 
@@ -98,7 +98,7 @@ fn event(value: Value) -> Event {
     Event {
         id: EventId::new(1, 0, 0, 0),
         payload: value.into(),
-        meta: Value::record(),
+        meta: Meta::record(),
         ingest_ns: 7,
         origin: None,
         is_batch: false,

@@ -7,7 +7,7 @@
 
 use super::{TestHost, embedded};
 use tremor_lang::{Context, Outcome};
-use tremor_value::{Payload, Value};
+use tremor_value::{Meta, Payload, Value};
 
 #[test]
 fn statements() {
@@ -36,7 +36,7 @@ fn run(source: &str, event: &str) -> Found {
         Err(failure) => return Found::Error(failure.to_string()),
     };
     let event = Value::from_json_str(event).unwrap_or_else(|error| panic!("{event}: {error}"));
-    let (mut event, mut meta, mut state) = (Payload::from(event), Value::record(), Value::Null);
+    let (mut event, mut meta, mut state) = (Payload::from(event), Meta::record(), Value::Null);
     let context = Context::new(1, None, Some(&TestHost));
     match script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context) {
         Ok(Outcome::Emit { value, .. }) => Found::Value(value),

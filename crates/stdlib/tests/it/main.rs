@@ -12,7 +12,7 @@ use std::{
 };
 use tremor_lang::{Compiler, Context, Directories, Functions, Host, Origin, Outcome};
 use tremor_stdlib::EmbeddedLibrary;
-use tremor_value::{Payload, Value};
+use tremor_value::{Meta, Payload, Value};
 
 struct TestHost;
 
@@ -60,7 +60,7 @@ fn embedded() -> Compiler {
 #[track_caller]
 fn eval(source: &str, event: &Value) -> Result<Value, String> {
     let script = embedded().compile_script("example", source).map_err(|failure| failure.to_string())?;
-    let (mut event, mut meta, mut state) = (Payload::from(event.clone()), Value::record(), Value::Null);
+    let (mut event, mut meta, mut state) = (Payload::from(event.clone()), Meta::record(), Value::Null);
     let path = ["a".to_owned(), "b".to_owned()];
     let origin = Origin { scheme: "udp", host: "10.0.0.7", port: Some(4711), path: &path };
     let context = Context::new(1_000_000_007, Some(origin), Some(&TestHost));

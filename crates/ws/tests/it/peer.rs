@@ -108,10 +108,15 @@ fn we_understand_the_peer() {
             let expected: Vec<Incoming> = messages()
                 .into_iter()
                 .map(|message| match message {
-                    Message::Text(text) => {
-                        Incoming::Message { payload: text.into(), binary: false, frames: 1 }
+                    Message::Text(text) => Incoming::Message {
+                        payload: text.into(),
+                        binary: false,
+                        frames: 1,
+                        compressed: false,
+                    },
+                    Message::Binary(payload) => {
+                        Incoming::Message { payload, binary: true, frames: 1, compressed: false }
                     }
-                    Message::Binary(payload) => Incoming::Message { payload, binary: true, frames: 1 },
                     Message::Ping(bytes) => Incoming::Ping(bytes),
                     Message::Pong(bytes) => Incoming::Pong(bytes),
                     other => panic!("no case for {other}"),

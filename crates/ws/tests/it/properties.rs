@@ -112,7 +112,7 @@ proptest! {
         prop_assert_eq!(&setup.feed(pieces(&bytes, &cuts)), &whole);
         prop_assert_eq!(&setup.feed(bytes.chunks(1)), &whole);
         for event in whole.0 {
-            if let Incoming::Message { payload, binary, frames } = event {
+            if let Incoming::Message { payload, binary, frames, .. } = event {
                 prop_assert!(payload.len() <= 300 && (1..=5).contains(&frames));
                 prop_assert!(binary || std::str::from_utf8(&payload).is_ok());
             }

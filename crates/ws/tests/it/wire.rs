@@ -95,11 +95,11 @@ impl Setup {
 }
 
 pub(crate) fn text(payload: &str) -> Incoming {
-    Incoming::Message { payload: payload.to_owned().into(), binary: false, frames: 1 }
+    Incoming::Message { payload: payload.to_owned().into(), binary: false, frames: 1, compressed: false }
 }
 
 pub(crate) fn message(payload: &[u8], binary: bool, frames: u32) -> Incoming {
-    Incoming::Message { payload: payload.to_vec().into(), binary, frames }
+    Incoming::Message { payload: payload.to_vec().into(), binary, frames, compressed: false }
 }
 
 pub(crate) fn close(code: impl Into<Option<u16>>, reason: &str) -> Incoming {

@@ -13,7 +13,7 @@ use crate::wal::{
 };
 use std::sync::{Arc, mpsc};
 use tremor_event::{Event, EventId};
-use tremor_value::Value;
+use tremor_value::{Meta, Value};
 
 const LIMITS: Limits = Limits { chunk_size: 1_000, max_chunks: 10 };
 
@@ -35,7 +35,7 @@ fn append(opened: Opened, numbers: std::ops::Range<u64>, together: bool) -> (Log
         let event = Event {
             id: EventId::new(1, 0, number, number),
             payload: Value::from("x".repeat(50)).into(),
-            meta: Value::record(),
+            meta: Meta::record(),
             ingest_ns: 1,
             origin: None,
             is_batch: false,

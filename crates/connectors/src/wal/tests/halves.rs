@@ -17,7 +17,7 @@ use std::{
 };
 use tremor_connector::{EventSink as _, Intake, SinkError, Source as _, SourceError};
 use tremor_event::{Event, EventId, Listener, Outcome, PullRange, Receipt, Settlement};
-use tremor_value::Value;
+use tremor_value::{Meta, Value};
 
 #[derive(Default)]
 struct Heard(Mutex<Vec<Outcome>>);
@@ -32,7 +32,7 @@ fn event(heard: &Arc<Heard>) -> Event {
     Event {
         id: EventId::new(1, 0, 0, 0),
         payload: Value::from(1_i64).into(),
-        meta: Value::record(),
+        meta: Meta::record(),
         ingest_ns: 1,
         origin: None,
         is_batch: false,

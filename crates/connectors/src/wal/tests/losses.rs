@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tremor_event::{Event, EventId, Listener as _, Outcome, PullRange, Settlement};
-use tremor_value::Value;
+use tremor_value::{Meta, Value};
 
 /// Small, so that segments change all the time.
 const LIMITS: Limits = Limits { chunk_size: 700, max_chunks: 6 };
@@ -328,7 +328,7 @@ fn event(number: u64, padding: usize) -> Event {
     Event {
         id: EventId::new(1, 0, number, number),
         payload: Value::from(vec![Value::from(number), Value::from("x".repeat(padding))]).into(),
-        meta: Value::record(),
+        meta: Meta::record(),
         ingest_ns: number,
         origin: None,
         is_batch: false,

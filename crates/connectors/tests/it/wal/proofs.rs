@@ -73,7 +73,7 @@ impl Proof {
                 let event = Event {
                     id: EventId::new(7, 0, number, number),
                     payload: Value::from(number).into(),
-                    meta: json("{}"),
+                    meta: json("{}").into(),
                     ingest_ns: number,
                     origin: None,
                     is_batch: false,

@@ -10,7 +10,7 @@ use std::sync::{
 use tokio::{net::TcpListener, sync::watch};
 use tremor_connector::{Deliver, Handle, State};
 use tremor_event::{Event, EventBatch, EventId};
-use tremor_value::Value;
+use tremor_value::{Meta, Value};
 
 const SOON: &str = r#"{"retry": {"interval_ms": 1, "growth_rate": 1, "randomized": false}}"#;
 
@@ -106,7 +106,7 @@ fn batch(numbers: std::ops::Range<u64>) -> EventBatch {
     let events = numbers.map(|number| Event {
         id: EventId::new(1, 0, number, number),
         payload: Value::from(vec![Value::from(number), filler.clone()]).into(),
-        meta: Value::record(),
+        meta: Meta::record(),
         ingest_ns: 1,
         origin: None,
         is_batch: false,

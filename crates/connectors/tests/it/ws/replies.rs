@@ -7,10 +7,10 @@ use crate::harness::{Seen, Subject, json, within};
 use futures_util::{StreamExt, future::join_all};
 use tokio::io::AsyncWriteExt;
 use tremor_event::Event;
-use tremor_value::{Record, Value};
+use tremor_value::{Meta, Record, Value};
 
 fn without_metadata(event: &mut Event) {
-    event.meta = Value::record();
+    event.meta = Meta::record();
 }
 
 fn of_ws_server(instructions: impl Into<Value>) -> Value {
@@ -54,7 +54,9 @@ async fn two() -> (Subject, [Ws; 2], [Event; 2], Port) {
 }
 
 async fn deliver(subject: &Subject, from: &Event, payload: u64, meta: Value) {
-    subject.deliver(0, Event { payload: Value::from(payload).into(), meta, ..from.clone() }).await;
+    subject
+        .deliver(0, Event { payload: Value::from(payload).into(), meta: meta.into(), ..from.clone() })
+        .await;
 }
 
 #[tokio::test]
@@ -101,7 +103,7 @@ async fn the_frame_type_follows_metadata_and_text_has_to_be_utf8() {
     let subject = Subject::started(&definition).await;
     echo(subject, |event| {
         if event.payload.value().as_text_bytes().is_some_and(|bytes| bytes.starts_with(b"text")) {
-            event.meta = Value::record();
+            event.meta = Meta::record();
         }
     });
     let mut ws = port.client().await;
@@ -123,7 +125,7 @@ async fn flood(subject: &Subject, of: &Event) {
     within(async {
         while subject.handle.taken().failed == 0 {
             let event =
-                Event { payload: Value::from(filler.as_str()).into(), meta: Value::record(), ..of.clone() };
+                Event { payload: Value::from(filler.as_str()).into(), meta: Meta::record(), ..of.clone() };
             into.deliver(0, event.into()).await;
         }
     })
