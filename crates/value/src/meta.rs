@@ -150,8 +150,8 @@ impl Meta {
     #[must_use]
     pub fn told(&self, name: &str) -> Option<Value> {
         let aside = self.aside.as_ref()?;
-        let _has_place = self.base.get(aside.about.under.key())?.as_record()?;
-        aside.about.member(name)
+        let told = aside.about.member(name)?;
+        self.base.get(aside.about.under.key())?.as_record().map(|_has_place| told)
     }
 
     /// `true` if [`Meta::value`] costs nothing.
@@ -333,7 +333,7 @@ mod tests {
             meta.get("ws_server").and_then(|of_kind| of_kind.get("frames")),
             Some(&Value::from(3_u64))
         );
-        assert!(meta.is_built() && meta.clone().is_built());
+        assert!(meta.is_built());
         assert_eq!(*meta.base(), base());
     }
 

@@ -404,8 +404,12 @@ mod tests {
         let (answer, _) = DeflateOptions::default().answer(&[DeflateOptions::default().offer()]).unwrap();
         let agreed = DeflateOptions::default().agree(&[answer]).unwrap().unwrap();
         client.deflate(&agreed).decode(&mut BytesMut::from(&out[..]), &mut events).unwrap();
-        let text =
-            Incoming::Message { payload: (&b"text"[..]).into(), binary: false, frames: 1, compressed: false };
-        assert_eq!(events, [text.clone(), text.clone(), text]);
+        let text = |compressed| Incoming::Message {
+            payload: (&b"text"[..]).into(),
+            binary: false,
+            frames: 1,
+            compressed,
+        };
+        assert_eq!(events, [text(false), text(false), text(true)]);
     }
 }

@@ -5,6 +5,7 @@ mod compression;
 mod control;
 mod guards;
 mod listener;
+mod messages;
 mod opening;
 mod options;
 mod outgoing;

@@ -51,7 +51,7 @@ fn a_line_without_a_timestamp_has_that_of_the_event() {
             .unwrap();
     for ingest_ns in [1, 2] {
         let mut event = Payload::from(Value::Null);
-        let (mut meta, mut state) = (Value::record(), Value::Null);
+        let (mut meta, mut state) = (tremor_value::Meta::record(), Value::Null);
         let context = Context::new(ingest_ns, None, None);
         script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context).unwrap();
         assert_eq!(event.into_value(), Value::from(ingest_ns));

@@ -24,6 +24,18 @@ fn fresh() -> DeflateOptions {
     }
 }
 
+/// What came compressed.
+fn packed(mut message: Incoming) -> Incoming {
+    if let Incoming::Message { compressed, .. } = &mut message {
+        *compressed = true;
+    }
+    message
+}
+
+fn packed_text(payload: &str) -> Incoming {
+    packed(text(payload))
+}
+
 /// A client that has agreed on compression.
 fn client(options: DeflateOptions) -> Setup {
     Setup { deflate: Some(agreed(options).0), ..Setup::new(Role::Client) }
@@ -53,10 +65,10 @@ fn payloads(mut wire: &[u8]) -> Vec<&[u8]> {
 fn the_sample_of_the_spec_inflates() {
     let wire = hex("c109aa564a54b232ac0500c105aa86500000");
     let (events, error) = client(DeflateOptions::default()).every_way(&wire);
-    assert_eq!((events, error), (vec![text(r#"{"a":1}"#); 2], None));
+    assert_eq!((events, error), (vec![packed_text(r#"{"a":1}"#); 2], None));
     // Without takeover the second message refers to nothing.
     let (events, error) = client(fresh()).every_way(&wire);
-    assert_eq!((events, error), (vec![text(r#"{"a":1}"#)], Some(ProtocolError::InflateFailed)));
+    assert_eq!((events, error), (vec![packed_text(r#"{"a":1}"#)], Some(ProtocolError::InflateFailed)));
 }
 
 #[test]
@@ -71,8 +83,8 @@ fn samples_of_the_rfc_inflate() {
     let wire =
         [&whole, &shared, &fragments, &shared, &stored, &shared, &last, &shared, &two].map(|w| w.as_slice());
     let (events, error) = client(DeflateOptions::default()).every_way(&wire.concat());
-    let mut expected = vec![text("Hello"); 9];
-    expected[2] = message(b"Hello", false, 2);
+    let mut expected = vec![packed_text("Hello"); 9];
+    expected[2] = packed(message(b"Hello", false, 2));
     assert_eq!((events, error), (expected, None));
 }
 
@@ -96,7 +108,7 @@ fn a_message_may_end_with_a_final_block_and_the_window_goes_on() {
         "HelloHello",
         "Hello",
     ];
-    assert_eq!((events, error), (expected.map(text).to_vec(), None));
+    assert_eq!((events, error), (expected.map(packed_text).to_vec(), None));
 }
 
 #[test]
@@ -104,7 +116,7 @@ fn an_empty_message_is_one_byte_or_none() {
     let hello = compressed(&hex("f248cdc9c90700"));
     let wire = [&hello[..], &compressed(b"\0"), &compressed(b""), &compressed(&hex("f200110000"))].concat();
     let (events, error) = client(DeflateOptions::default()).every_way(&wire);
-    assert_eq!((events, error), (["Hello", "", "", "Hello"].map(text).to_vec(), None));
+    assert_eq!((events, error), (["Hello", "", "", "Hello"].map(packed_text).to_vec(), None));
 
     for options in [DeflateOptions::default(), fresh()] {
         let mut encoder = Encoder::new(Role::Server, Options::default()).deflate(&agreed(options).1);
@@ -121,7 +133,8 @@ fn plain_messages_may_come_between_and_do_not_touch_the_window() {
     let hello = hex("f248cdc9c90700");
     let wire = [compressed(&hello), frame(0x81, None, b"other"), compressed(&hex("f200110000"))].concat();
     let (events, error) = client(DeflateOptions::default()).every_way(&wire);
-    assert_eq!((events, error), (["Hello", "other", "Hello"].map(text).to_vec(), None));
+    let expected = vec![packed_text("Hello"), text("other"), packed_text("Hello")];
+    assert_eq!((events, error), (expected, None));
 
     let options = DeflateOptions { min_bytes: 10, ..DeflateOptions::default() };
     let mut encoder = Encoder::new(Role::Server, Options::default()).deflate(&agreed(options).1);
@@ -191,7 +204,7 @@ fn text_is_checked_as_it_inflates() {
     let rest = hex("000100feffad00");
     let whole = [frame(0x41, None, &cut), frame(0x80, None, &rest)].concat();
     let (events, error) = client(DeflateOptions::default()).every_way(&whole);
-    assert_eq!((events, error), (vec![message("í".as_bytes(), false, 2)], None));
+    assert_eq!((events, error), (vec![packed(message("í".as_bytes(), false, 2))], None));
     let (events, error) =
         client(DeflateOptions::default()).every_way(&compressed(&[&cut[..], b"\0"].concat()));
     assert_eq!((events, error), (vec![], Some(ProtocolError::TextNotUtf8)));
@@ -287,10 +300,11 @@ proptest! {
             if idles >> number & 2 == 2 {
                 encoder.idle();
             }
-            let [Incoming::Message { payload: got, binary: got_binary, .. }] = &events[..] else {
+            let [Incoming::Message { payload: got, binary: got_binary, compressed, .. }] = &events[..] else {
                 return Err(TestCaseError::fail(format!("{} events", events.len())));
             };
             prop_assert!(got == payload && got_binary == binary);
+            prop_assert_eq!(*compressed, payload.len() >= options.min_bytes);
         }
     }
 

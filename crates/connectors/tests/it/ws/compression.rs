@@ -225,7 +225,7 @@ async fn connections_with_equal_and_with_other_parameters_get_what_they_can_read
         let text = format!("\"{number} {}\"", "abcdefghij".repeat(5000));
         let mut event = peers[0].2.clone();
         event.payload = json(&text).into();
-        event.meta = json(&format!(r#"{{"ws_server": {{"to": [{}]}}}}"#, to.join(",")));
+        event.meta = json(&format!(r#"{{"ws_server": {{"to": [{}]}}}}"#, to.join(","))).into();
         subject.deliver(0, event).await;
         for (peer, ..) in &mut peers {
             assert!(peer.next_text().await == text);
@@ -297,5 +297,20 @@ async fn a_server_and_a_client_of_ours_understand_each_other() {
         let text = format!("\"{number} {}\"", "repeat ".repeat(number * 100));
         client.give(&text).await;
         assert!(client.next_value().await == text);
+    }
+}
+
+#[tokio::test]
+async fn a_message_says_whether_it_came_compressed_and_how_long_it_is_unpacked() {
+    let (mut subject, port) = server(ALL).await;
+    let mut peer =
+        Peer::client(&port, Some(DeflateOptions { min_bytes: 100, ..DeflateOptions::default() })).await.0;
+    let long = format!("\"{}\"", "again ".repeat(500));
+    for (text, compressed) in [("1", false), (long.as_str(), true), ("2", false)] {
+        peer.send(text).await;
+        let of_message = of_server(&subject.next_event().await);
+        assert_eq!(of_message.get("compressed"), Some(&compressed.into()), "{text}");
+        assert_eq!(of_message.get("size"), Some(&(text.len() as u64).into()));
+        assert_eq!(of_message.get("frames"), Some(&1_u64.into()));
     }
 }
