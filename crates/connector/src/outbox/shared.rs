@@ -29,7 +29,13 @@ impl Shared {
         let mut chunks = Chunks::default();
         let encoded = encoder.encode(item.element.content, item.ingest_ns, meta, &mut chunks);
         let error = encoded.err().map(|error| error.to_string());
-        Self { chunks, binary: wants_binary(meta.base()), error, frame: Frame::new(), others: OnceLock::new() }
+        Self {
+            chunks,
+            binary: wants_binary(meta.base()),
+            error,
+            frame: Frame::new(),
+            others: OnceLock::new(),
+        }
     }
 
     pub(super) fn encoded(&self) -> Result<(), String> {

@@ -410,6 +410,6 @@ mod tests {
             frames: 1,
             compressed,
         };
-        assert_eq!(events, [text(false), text(false), text(true)]);
+        assert_eq!(events, [text(false), text(true), text(true)]);
     }
 }

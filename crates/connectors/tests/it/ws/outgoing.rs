@@ -162,7 +162,7 @@ async fn batches_for_everybody_keep_their_order_whatever_their_metadata() {
         let except = hall.conn(2);
         let meta =
             if number % 7 == 0 { format!(r#"{{"ws_server": {{"except": {except}}}}}"#) } else { "{}".into() };
-        let meta = if number % 2 == 0 { json(&meta) } else { hall.sent[1].meta.clone() };
+        let meta = if number % 2 == 0 { json(&meta).into() } else { hall.sent[1].meta.clone() };
         Event { payload: Value::from(number).into(), meta, ..hall.sent[0].clone() }
     });
     let events = events.collect();
