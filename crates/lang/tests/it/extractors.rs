@@ -267,7 +267,7 @@ fn giving_up_is_an_error_at_the_extractor() {
             let script = compile(&source).unwrap();
             let event = if pattern.contains("%{ x") { format!("{{\"text\": {text}}}") } else { text.clone() };
             let mut event = Payload::from(json(&event));
-            let (mut meta, mut state) = (Value::record(), Value::Null);
+            let (mut meta, mut state) = (tremor_value::Meta::record(), Value::Null);
             let context = Context::new(0, None, None);
             let error =
                 script.program.run(&mut event, &mut meta, &mut state, &Value::Null, &context).unwrap_err();

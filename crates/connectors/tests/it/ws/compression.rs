@@ -172,7 +172,7 @@ async fn an_event_can_be_sent_plain_and_the_next_one_is_compressed_as_ever() {
     let (subject, port) = server(ALL).await;
     echo(subject, |event| {
         let is_plain = event.payload.value().to_string() == "\"secret\"";
-        let meta = event.meta.as_record_mut().unwrap();
+        let meta = event.meta.value_mut().as_record_mut().unwrap();
         let of_kind = meta.get_mut("ws_server").unwrap().as_record_mut().unwrap();
         of_kind.insert("compress", !is_plain);
     });

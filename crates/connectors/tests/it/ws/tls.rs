@@ -350,7 +350,7 @@ async fn a_command_has_the_files_read_again() {
     let command = Event {
         id: EventId::new(1, 0, 0, 0),
         payload: json(r#"{"kind": "reload_tls"}"#).into(),
-        meta: Value::record(),
+        meta: Value::record().into(),
         ingest_ns: 0,
         origin: None,
         is_batch: false,
