@@ -1,4 +1,8 @@
-//! TCP sockets: their options, listening and connecting (`spec/connectors.md` 2.4, 2.5).
+//! Sockets: their options, listening and connecting (`spec/connectors.md` 2.4, 2.5; `spec/websocket.md` 2.1).
+
+mod bind;
+#[cfg(unix)]
+mod unix;
 
 use std::{
     fmt, io,
@@ -7,12 +11,17 @@ use std::{
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, lookup_host},
     time::{Instant, sleep_until, timeout},
 };
 
 use crate::config::{ConfigError, Reader};
+pub use bind::{IpVersion, Ports, listen_on};
+#[cfg(unix)]
+pub use unix::{UnixAcceptor, UnixError, UnixPeer, UnixPlace};
 
 #[cfg(test)]
 mod tests;
@@ -32,11 +41,17 @@ pub struct SocketOptions {
     pub reuse_addr: bool,
     /// `TCP_NODELAY`: small writes leave at once.
     pub no_delay: bool,
+    /// `TCP_USER_TIMEOUT`: how long what was sent may stay unacknowledged; `None`: as the system has it. Only where
+    /// [`HAS_USER_TIMEOUT`].
+    pub user_timeout: Option<Duration>,
 }
+
+/// Whether this system has `TCP_USER_TIMEOUT`.
+pub const HAS_USER_TIMEOUT: bool = cfg!(target_os = "linux");
 
 impl Default for SocketOptions {
     fn default() -> Self {
-        Self { reuse_port: false, reuse_addr: true, no_delay: true }
+        Self { reuse_port: false, reuse_addr: true, no_delay: true, user_timeout: None }
     }
 }
 
@@ -103,6 +118,10 @@ impl SocketOptions {
         #[cfg(unix)]
         socket.set_reuseport(self.reuse_port)?;
         socket.set_nodelay(self.no_delay)?;
+        #[cfg(target_os = "linux")]
+        if self.user_timeout.is_some() {
+            SockRef::from(&socket).set_tcp_user_timeout(self.user_timeout)?;
+        }
         Ok(socket)
     }
 }
@@ -277,6 +296,16 @@ pub enum SocketError {
         target: Target,
         /// One for each address of it.
         failures: Vec<Failure>,
+    },
+    /// No address could be bound at any of several ports.
+    #[error("cannot listen on any port from {} to {} of {}: {}", .target.port, .last_port, .target.host, cause_of(&.last.error))]
+    ListenInRange {
+        /// What the user asked for, with the first port.
+        target: Target,
+        /// The last port.
+        last_port: u16,
+        /// What came of the last attempt.
+        last: Failure,
     },
     /// No address took the connection.
     #[error("cannot connect to {target}: {}", Causes(target, failures))]

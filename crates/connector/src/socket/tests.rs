@@ -23,7 +23,7 @@ fn read(config: &Value, kind: SocketKind) -> Result<SocketOptions, ConfigError> 
 
 #[test]
 fn options_have_defaults() {
-    let defaults = SocketOptions { reuse_port: false, reuse_addr: true, no_delay: true };
+    let defaults = SocketOptions { reuse_port: false, reuse_addr: true, no_delay: true, user_timeout: None };
     for kind in [SocketKind::Tcp, SocketKind::WebSocket, SocketKind::Udp] {
         assert_eq!(read(&Value::record(), kind), Ok(defaults));
     }

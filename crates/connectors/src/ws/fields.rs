@@ -25,7 +25,19 @@ const SERVER_ONLY: &[Field] = &[
         name: "url",
         kind: "string",
         default: "",
-        text: "`host:port`, `ws://host:port` or `wss://host:port`; the port defaults to 80 or 443.",
+        text: "`host:port`, `ws://host:port` or `wss://host:port`; the port defaults to 80 or 443. `endpoint` or `listen` may stand there instead.",
+    },
+    Field {
+        name: "endpoint",
+        kind: "record",
+        default: "none",
+        text: "Instead of `url`: where to listen, part by part. `type` is `tcp`, with `port` (0: any free one) or `portrange` (the first and the last port, of which the first free one is taken), `interface` (all), `version` of IP (4; or 6), `backlog`, `shared` (others may listen there too: `SO_REUSEPORT`), `user_timeout` (ms that what was sent may stay unacknowledged; 0: as the system has it), `tls`; or `unix`, with `path` of the socket, `backlog`, `mode` (permissions of the file in octal, such as \"0660\"), `abstract` (`path` is a name and no file).",
+    },
+    Field {
+        name: "listen",
+        kind: "list of strings or records",
+        default: "none",
+        text: "Instead of `url`: several places to listen, each as in `url` or as in `endpoint`. What is written as `ws://` is plain even if there is `tls`, and so are unix sockets.",
     },
     Field {
         name: "tls",

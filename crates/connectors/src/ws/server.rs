@@ -1,9 +1,11 @@
 //! `ws_server`: accepts WebSocket connections, each a stream in both directions (`spec/connectors.md` 3.1).
 
 mod admission;
+mod endpoint;
 mod metadata;
 mod opening;
 mod pages;
+mod peer;
 mod proxy;
 mod refusing;
 mod routing;
@@ -16,27 +18,28 @@ use super::{
 };
 use admission::Caps;
 use async_trait::async_trait;
+use endpoint::{Acceptor, Endpoint, Endpoints};
 use metadata::Exposed;
 use pages::Pages;
+use peer::{Incoming, Peer};
 use proxy::Proxies;
 use routing::{Reading, Routing};
-use settings::{Admits, Answers, handshake_options};
+use settings::{Admits, Answers, Demands, handshake_options};
 use std::{
+    future::poll_fn,
     io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    task::{Context, Poll},
     time::Duration,
 };
-use tokio::net::TcpListener;
 use tremor_connector::{
     Addressing, Built, CodecUse, Command, ConnectError, Connected, Connector, Environment, Handshake,
     Listener, SinkUse, Spec,
     config::{ConfigError, Reader},
-    socket::{self, SocketOptions},
-    tls::{ServerTls, TlsKeys, Watching},
-    url::{Rules, Url},
+    tls::{ServerTls, Watching},
 };
 use tremor_ws::{HandshakeOptions, Trust};
 
@@ -57,29 +60,10 @@ pub(crate) const SPEC: Spec = Spec {
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let mut settings = Settings::new(config, environment)?;
-    let url = Url::required(&mut settings.config, "url", &Rules::WEBSOCKET)?;
-    if url.userinfo().is_some() {
-        let problem = "name and password have no meaning in the address of a server; leave them out";
-        return Err(settings.config.invalid("url", problem));
-    }
-    let tls = settings
-        .config
-        .record("tls")?
-        .map(|tls| ServerTls::from_config(tls, TlsKeys::WebSocket))
-        .transpose()?;
-    let lacks_tls = (url.scheme() == "wss" && tls.is_none())
-        .then(|| settings.config.missing("tls", r#"{"cert": "…", "key": "…"}, since the URL says `wss`"#));
-    if url.has_path() {
-        settings.warn(&format!("the path of `{url}` is ignored: every path is accepted"));
-    }
-    for hazard in tls.iter().flat_map(ServerTls::hazards) {
-        settings.warn(&hazard);
-    }
-    let socket = settings.socket()?;
-    let backlog = settings.config.or_in("backlog", 128, 1..=65_535)?;
+    let endpoints = Endpoints::read(&mut settings)?;
     let open_handshake = open_handshake(&mut settings)?;
     let wire = settings::wire(&mut settings, &Wire::default())?;
-    let handshake = handshake_options(&mut settings, tls.is_some())?;
+    let handshake = handshake_options(&mut settings)?;
     let answers = Answers::read(&mut settings)?;
     let guards = Guards::read(&mut settings)?;
     let exits = Vec::new();
@@ -90,11 +74,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let (send_queue, queue_key) = settings.server_send_queue()?;
     let drain_times = settings.drain_times()?;
     let shared = Shared {
-        port: url.port_or(if tls.is_some() { 443 } else { 80 }),
-        tls,
-        socket,
         open_handshake,
-        handshake: Arc::new(handshake),
         answers,
         guards,
         routing,
@@ -108,10 +88,10 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         environment: environment.clone(),
     };
     settings.finish()?;
-    if let Some(error) = lacks_tls {
+    if let Some(error) = endpoints.lacks_tls {
         return Err(error);
     }
-    let commands = vec![reload_tls(shared.tls.as_ref(), &shared.environment.alias)];
+    let commands = vec![reload_tls(endpoints.tls.clone(), &shared.environment.alias)];
     Ok(Built {
         send_queue,
         queue_key,
@@ -119,17 +99,27 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         commands,
         exits,
         gives_out,
-        ..Built::new(Server { url, backlog, shared: Arc::new(shared) })
+        ..Built::new(Server {
+            endpoints: endpoints.all,
+            tls: endpoints.tls,
+            handshake,
+            shared: Arc::new(shared),
+        })
     })
 }
 
 /// The command to read the files of `tls` again. That takes a while: what comes of it is logged.
-fn reload_tls(tls: Option<&ServerTls>, alias: &str) -> Command {
-    let (tls, alias) = (tls.cloned(), alias.to_owned());
+fn reload_tls(tls: Vec<ServerTls>, alias: &str) -> Command {
+    let alias = alias.to_owned();
     let reload = move || {
-        let (tls, alias) = (tls.clone().ok_or("there is no `tls` to read again")?, alias.clone());
+        if tls.is_empty() {
+            return Err("there is no `tls` to read again".to_owned());
+        }
+        let (tls, alias) = (tls.clone(), alias.clone());
         tokio::spawn(async move {
-            let _logged = tls.reload(&alias).await;
+            for tls in tls {
+                let _logged = tls.reload(&alias).await;
+            }
         });
         Ok(())
     };
@@ -137,19 +127,25 @@ fn reload_tls(tls: Option<&ServerTls>, alias: &str) -> Command {
 }
 
 struct Server {
-    url: Url,
-    backlog: u32,
+    endpoints: Vec<Endpoint>,
+    /// All settings of TLS.
+    tls: Vec<ServerTls>,
+    handshake: Demands,
     shared: Arc<Shared>,
+}
+
+/// One way in.
+struct Door {
+    /// What origins of events call it.
+    name: String,
+    tls: Option<ServerTls>,
+    handshake: Arc<HandshakeOptions>,
 }
 
 /// What the connections of one server share.
 struct Shared {
-    port: u16,
-    tls: Option<ServerTls>,
-    socket: SocketOptions,
     /// From an accepted socket to the 101.
     open_handshake: Option<Duration>,
-    handshake: Arc<HandshakeOptions>,
     answers: Answers,
     guards: Guards,
     routing: Routing,
@@ -173,34 +169,64 @@ impl Shared {
 #[async_trait]
 impl Connector for Server {
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
-        let host = self.url.host().to_string();
-        let listener = socket::listen(&host, self.shared.port, self.backlog, &self.shared.socket).await;
-        let listener = listener.map_err(|error| ConnectError::Failed(error.to_string()))?;
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!(target: "tremor_runtime", "[Connector::{}] listening on {address}", self.shared.environment.alias);
-        }
         let shared = self.shared.clone();
-        shared.guards.start(&shared.environment.alias);
-        let watching = shared.tls.as_ref().and_then(|tls| tls.watch(&shared.environment.alias));
-        Ok(Connected::Listener(Box::new(Accepting { listener, shared, _watching: watching })))
+        let alias = &shared.environment.alias;
+        let mut ways = Vec::with_capacity(self.endpoints.len());
+        for endpoint in &self.endpoints {
+            let acceptor = endpoint.listen().await?;
+            let handshake = self.handshake.of_connections(endpoint.tls.is_some());
+            let tls = endpoint.tls.clone();
+            let door = Door { name: acceptor.name(), tls, handshake };
+            ways.push((acceptor, Arc::new(door)));
+        }
+        for (acceptor, _) in &ways {
+            tracing::info!(target: "tremor_runtime", "[Connector::{alias}] listening on {}", acceptor.address());
+        }
+        shared.guards.start(alias);
+        let watching = self.tls.iter().filter_map(|tls| tls.watch(alias)).collect();
+        Ok(Connected::Listener(Box::new(Accepting { ways, last: 0, shared, _watching: watching })))
     }
 }
 
 struct Accepting {
-    listener: TcpListener,
+    ways: Vec<(Acceptor, Arc<Door>)>,
+    /// By which somebody came last: the others are asked before it.
+    last: usize,
     shared: Arc<Shared>,
     /// Follows the files of `tls`.
-    _watching: Option<Watching>,
+    _watching: Vec<Watching>,
+}
+
+impl Accepting {
+    /// The next one who comes, by whichever way.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Incoming, Peer, Arc<Door>)>> {
+        let numbered = self.ways.iter().enumerate();
+        let (first, then) = (numbered.clone().skip(self.last + 1), numbered.take(self.last + 1));
+        for (number, (acceptor, door)) in first.chain(then) {
+            if let Poll::Ready(accepted) = acceptor.poll_accept(cx) {
+                self.last = number;
+                return Poll::Ready(accepted.map(|(incoming, peer)| (incoming, peer, door.clone())));
+            }
+        }
+        Poll::Pending
+    }
 }
 
 #[async_trait]
 impl Listener for Accepting {
     async fn accept(&mut self) -> io::Result<Handshake> {
-        let (tcp, mut peer) = self.listener.accept().await?;
+        let (incoming, mut peer, door) = poll_fn(|cx| self.poll_next(cx)).await?;
         let shared = self.shared.clone();
         Ok(Box::pin(async move {
-            let opened = shared.open(tcp, &mut peer).await;
-            opened.map_err(|not_opened| shared.refused(not_opened, peer))
+            let opened = match incoming {
+                Incoming::Tcp(tcp, options) => match options.apply_to_accepted(&tcp) {
+                    Ok(()) => shared.open(&door, tcp, &mut peer).await,
+                    Err(error) => Err(error.to_string().into()),
+                },
+                #[cfg(unix)]
+                Incoming::Unix(stream) => shared.open(&door, stream, &mut peer).await,
+            };
+            opened.map_err(|not_opened| shared.refused(&door, not_opened, &peer))
         }))
     }
 

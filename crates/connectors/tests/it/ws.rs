@@ -3,6 +3,7 @@
 mod client;
 mod compression;
 mod control;
+mod endpoints;
 mod guards;
 mod listener;
 mod messages;

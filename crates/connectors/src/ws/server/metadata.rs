@@ -1,10 +1,9 @@
 //! What the events of a connection tell of its handshake (`spec/websocket.md` 15).
 
-use super::{SPEC, proxy, routing::Chosen};
-use crate::ws::{Metadata, extensions_list, guards::describe, options::Settings, peer_record};
+use super::{SPEC, peer::Peer, proxy, routing::Chosen};
+use crate::ws::{Metadata, extensions_list, guards::describe, options::Settings};
 use tremor_connector::{
     config::{ConfigError, Entry},
-    duplex::Address,
     tls::PeerCertificate,
 };
 use tremor_value::{Record, Str, Value};
@@ -82,7 +81,9 @@ fn listed(pairs: impl Iterator<Item = (String, String)>) -> Record {
 
 /// How a peer reached us.
 pub(super) struct Reached<'a> {
-    pub(super) address: &'a Address,
+    pub(super) peer: &'a Peer,
+    /// Id of the connection.
+    pub(super) conn: u64,
     pub(super) is_encrypted: bool,
     pub(super) certificate: Option<&'a PeerCertificate>,
     /// What was agreed on compression.
@@ -106,8 +107,8 @@ pub(super) fn metadata(
     };
     let mut shown = Record::from_iter([
         ("tls", Value::from(reached.is_encrypted)),
-        ("peer", peer_record(reached.address).into()),
-        ("conn", Value::from(reached.address.conn)),
+        ("peer", reached.peer.record().into()),
+        ("conn", Value::from(reached.conn)),
         ("path", Value::from(request.path.as_str())),
         ("authority", Value::from(authority)),
         ("scheme", Value::from(if request.secure { "https" } else { "http" })),

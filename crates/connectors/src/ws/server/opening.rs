@@ -1,9 +1,10 @@
 //! From an accepted socket to the 101 (`spec/websocket.md` 3).
 
 use super::{
-    Shared,
+    Door, Shared,
     admission::Slot,
     metadata::{Reached, metadata},
+    peer::Peer,
     refusing::NotOpened,
     routing::Way,
 };
@@ -13,10 +14,9 @@ use crate::ws::{
     read_more,
 };
 use bytes::BytesMut;
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 use tokio::{
     io::AsyncWriteExt,
-    net::TcpStream,
     time::{Instant, timeout_at},
 };
 use tremor_connector::{
@@ -40,50 +40,61 @@ struct Admitted {
 impl Shared {
     /// Everything from the accepted socket to the 101, under one deadline (`spec/websocket.md` 3.1). `peer` becomes the
     /// address of the client, if a proxy that is believed says what that is.
-    pub(super) async fn open(&self, tcp: TcpStream, peer: &mut SocketAddr) -> Result<Duplex, NotOpened> {
+    pub(super) async fn open(
+        &self,
+        door: &Door,
+        stream: impl Stream + 'static,
+        peer: &mut Peer,
+    ) -> Result<Duplex, NotOpened> {
         let deadline = self.open_handshake.map(|limit| Instant::now() + limit);
-        self.socket.apply_to_accepted(&tcp).map_err(|error| error.to_string())?;
-        if self.proxies.is_none() && !self.admits.lets(peer.ip()) {
+        if self.proxies.is_none() && !self.lets(peer) {
             return Err("its address is not allowed".into());
         }
         let Ok(_pending) = self.caps.handshakes.try_acquire() else {
             // Whoever expects TLS would not understand an answer, and a handshake is what there is no room for.
-            return Err(match self.tls {
-                None => self.no_room(Box::new(tcp)).await,
+            return Err(match door.tls {
+                None => self.no_room(Box::new(stream)).await,
                 Some(_) => "too many handshakes are under way".into(),
             });
         };
-        let admitted = self.admit(tcp, peer, deadline).await?;
-        self.answer(admitted, peer, deadline).await
+        let admitted = self.admit(door, stream, peer, deadline).await?;
+        self.answer(door, admitted, peer, deadline).await
     }
 
     /// Rows 1 and 2: up to where the peer may ask for something.
     async fn admit(
         &self,
-        mut tcp: TcpStream,
-        peer: &mut SocketAddr,
+        door: &Door,
+        mut stream: impl Stream + 'static,
+        peer: &mut Peer,
         deadline: Option<Instant>,
     ) -> Result<Admitted, NotOpened> {
         let mut proxy = ProxyDetails::default();
         if let Some(proxies) = &self.proxies {
-            let header = within(deadline, proxies.header(&mut tcp, peer.ip())).await;
+            let header = within(deadline, proxies.header(&mut stream, peer.ip())).await;
             let header = header.ok_or("no header of the PROXY protocol in time")??;
-            *peer = header.source.unwrap_or(*peer);
+            if let Some(source) = header.source {
+                *peer = Peer::Net(source);
+            }
             proxy = header.details;
-            if !self.admits.lets(peer.ip()) {
+            if !self.lets(peer) {
                 return Err("its address is not allowed".into());
             }
         }
         // Who stands behind a proxy is known later.
-        let place = if self.trust.is_proxy(peer.ip()) { Ok(None) } else { self.caps.place(peer.ip()) };
+        let place = match peer.ip() {
+            Some(address) if !self.trust.is_proxy(address) => self.caps.place(address),
+            _ => Ok(None),
+        };
         let has_room = place.is_ok() && self.caps.is_in_time();
         if !has_room && self.answers.drops {
-            return Err(self.no_room(Box::new(tcp)).await);
+            return Err(self.no_room(Box::new(stream)).await);
         }
-        let (stream, certificate): (Box<dyn Stream>, _) = match &self.tls {
-            None => (Box::new(tcp), None),
+        let (stream, certificate): (Box<dyn Stream>, _) = match &door.tls {
+            None => (Box::new(stream), None),
             Some(tls) => {
-                let encrypted = within(deadline, tls.accept(tcp)).await.ok_or("no TLS handshake in time")?;
+                let encrypted =
+                    within(deadline, tls.accept(stream)).await.ok_or("no TLS handshake in time")?;
                 let encrypted = encrypted.map_err(|error| error.to_string())?;
                 let certificate = encrypted.client_certificate();
                 (Box::new(encrypted), certificate)
@@ -102,13 +113,14 @@ impl Shared {
     /// Rows 3 to 22: from the request to the 101.
     async fn answer(
         &self,
+        door: &Door,
         admitted: Admitted,
-        peer: &mut SocketAddr,
+        peer: &mut Peer,
         deadline: Option<Instant>,
     ) -> Result<Duplex, NotOpened> {
         let Admitted { mut stream, mut slot, certificate, proxy } = admitted;
         let mut input = BytesMut::new();
-        let mut handshake = ServerHandshake::new(self.handshake.clone());
+        let mut handshake = ServerHandshake::new(door.handshake.clone());
         let head = match within(deadline, read_head(&mut handshake, &mut stream, &mut input)).await {
             Some(Ok(head)) => head,
             Some(Err(Failure::Refused(reject))) => return Err(self.refuse(stream, &reject).await),
@@ -116,19 +128,19 @@ impl Shared {
             None if handshake.has_begun() => return Err(self.refuse(stream, &Reject::timeout()).await),
             None => return Err("no request in time".into()),
         };
-        let forwarded = self.trust.forwarded(Some(peer.ip()), &head.headers);
-        let from_trusted_proxy = self.trust.is_named(Some(peer.ip()));
-        if let Some((ip, port)) = forwarded.client {
-            *peer = SocketAddr::new(ip, port.unwrap_or(peer.port()));
+        let forwarded = self.trust.forwarded(peer.ip(), &head.headers);
+        let from_trusted_proxy = self.trust.is_named(peer.ip());
+        if let Some(client) = forwarded.client {
+            *peer = peer.behind(client);
         }
-        if slot.1.is_none() {
-            let Ok(of_client) = self.caps.place(peer.ip()) else { return Err(self.no_room(stream).await) };
+        if let (None, Some(address)) = (&slot.1, peer.ip()) {
+            let Ok(of_client) = self.caps.place(address) else { return Err(self.no_room(stream).await) };
             slot.1 = of_client;
         }
-        if let Some(page) = self.page(&head, &forwarded) {
+        if let Some(page) = self.page(door, &head, &forwarded) {
             return Err(self.show(stream, &page).await);
         }
-        let (request, offered) = match self.upgrade(head, &forwarded) {
+        let (request, offered) = match self.upgrade(door, head, &forwarded) {
             Ok(upgrade) => upgrade,
             Err(reject) => return Err(self.refuse(stream, &reject).await),
         };
@@ -156,11 +168,12 @@ impl Shared {
             stream.flush().await
         });
         answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
-        let address = self.environment.address(*peer);
+        let address = peer.address(&self.environment);
         let sessions = visit.sessions(&chosen.way.demands);
         let reached = Reached {
-            address: &address,
-            is_encrypted: self.tls.is_some(),
+            peer,
+            conn: address.conn,
+            is_encrypted: door.tls.is_some(),
             certificate: certificate.as_ref(),
             extension: extension.as_ref(),
             proxy: &proxy,
@@ -173,13 +186,18 @@ impl Shared {
         let protocol = WebSocket::new(Role::Server, wire, metadata, slot)
             .deflate(deflate.as_ref())
             .until(&wire.pace, stay);
-        Ok(self.duplex((stream, input), chosen.way, (address, meta), protocol))
+        Ok(self.duplex(door, (stream, input), chosen.way, (address, meta), protocol))
     }
 
     /// The checks of an upgrade; gives the request, and its offers of subprotocols as they were sent: those of the request
     /// are without the ones that only carry credentials.
-    fn upgrade(&self, head: Head, forwarded: &Forwarded) -> Result<(Request, Vec<String>), Reject> {
-        let mut request = head.upgrade_behind(&self.handshake, forwarded)?;
+    fn upgrade(
+        &self,
+        door: &Door,
+        head: Head,
+        forwarded: &Forwarded,
+    ) -> Result<(Request, Vec<String>), Reject> {
+        let mut request = head.upgrade_behind(&door.handshake, forwarded)?;
         let real = self.guards.secrets().real_protocols(&request.protocols)?;
         let offered = std::mem::replace(&mut request.protocols, real);
         Ok((request, offered))
@@ -187,12 +205,13 @@ impl Shared {
 
     fn duplex(
         &self,
+        door: &Door,
         (stream, input): (Box<dyn Stream>, BytesMut),
         way: &Way,
         (address, meta): (Address, Value),
         protocol: WebSocket<Slot>,
     ) -> Duplex {
-        let origin = self.origin(address.host.clone(), address.port);
+        let origin = door.origin((address.host.clone(), address.port));
         let Way { exit, wire, .. } = way;
         Duplex {
             stream,
@@ -208,15 +227,23 @@ impl Shared {
 }
 
 impl Shared {
+    /// Whether a peer may connect at all. Who comes by a unix socket was let in by the permissions of its file.
+    fn lets(&self, peer: &Peer) -> bool {
+        peer.ip().is_none_or(|address| self.admits.lets(address))
+    }
+}
+
+impl Door {
     /// Of what comes from a peer.
-    pub(super) fn origin(&self, host: String, port: u16) -> OriginUri {
+    pub(super) fn origin(&self, (host, port): (String, u16)) -> OriginUri {
         OriginUri {
             port: Some(port),
-            path: vec![self.port.to_string()],
+            path: vec![self.name.clone()],
             ..OriginUri::new("tremor-ws-server", host)
         }
     }
 }
+
 /// Why there is no request.
 enum Failure {
     Refused(Reject),

@@ -1,6 +1,6 @@
 //! What is said to those who do not want a WebSocket (`spec/websocket.md` 18.1).
 
-use super::Shared;
+use super::{Door, Shared};
 use crate::ws::options::Settings;
 use tremor_connector::config::ConfigError;
 use tremor_ws::{Asked, Forwarded, Head, Page};
@@ -26,7 +26,7 @@ impl Pages {
 
 impl Shared {
     /// The page that `head` asks for, if it is one of ours and no WebSocket is wanted.
-    pub(super) fn page(&self, head: &Head, forwarded: &Forwarded) -> Option<Page> {
+    pub(super) fn page(&self, door: &Door, head: &Head, forwarded: &Forwarded) -> Option<Page> {
         let Pages { health, status } = &self.pages;
         let for_head_request = head.method == "HEAD";
         if head.wants_websocket()
@@ -35,7 +35,7 @@ impl Shared {
         {
             return None;
         }
-        let target = head.target(&self.handshake, forwarded).ok()?;
+        let target = head.target(&door.handshake, forwarded).ok()?;
         if health.as_ref().is_some_and(|path| *path == target.path) {
             return Some(Page { for_head_request, ..Page::text(200, "serving") });
         }

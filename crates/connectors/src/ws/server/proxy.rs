@@ -3,7 +3,7 @@
 use super::settings::networks;
 use crate::ws::options::Settings;
 use std::net::IpAddr;
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tremor_connector::config::ConfigError;
 use tremor_value::{Record, Value};
 use tremor_ws::{Network, ProxyDetails, ProxyHeader, ProxyStep, ProxyVersion, is_in, proxy_header};
@@ -43,12 +43,19 @@ impl Proxies {
         }
     }
 
-    /// Reads the header, and not a byte of what is behind it.
+    /// Reads the header, and not a byte of what is behind it. A peer without an address is on this machine; whoever may
+    /// open the socket may send the header.
     ///
     /// # Errors
     /// Why the connection is to be dropped, which needs no answer.
-    pub(super) async fn header(&self, tcp: &mut TcpStream, peer: IpAddr) -> Result<ProxyHeader, String> {
-        if self.from.as_ref().is_some_and(|from| !is_in(from, peer)) {
+    pub(super) async fn header(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        peer: Option<IpAddr>,
+    ) -> Result<ProxyHeader, String> {
+        if let (Some(from), Some(peer)) = (&self.from, peer)
+            && !is_in(from, peer)
+        {
             return Err("it is none of those that may send a header of the PROXY protocol".to_owned());
         }
         let mut input = Vec::new();
@@ -59,7 +66,8 @@ impl Proxies {
                     let begun = input.len();
                     input.resize(begun + more, 0);
                     let fresh = input.get_mut(begun..).unwrap_or_default();
-                    tcp.read_exact(fresh)
+                    stream
+                        .read_exact(fresh)
                         .await
                         .map_err(|_| "it went away in front of its header".to_owned())?;
                 }

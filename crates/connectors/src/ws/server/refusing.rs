@@ -1,7 +1,7 @@
 //! Answers other than the 101.
 
-use super::{SPEC, Shared};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use super::{Door, SPEC, Shared, peer::Peer};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -55,21 +55,16 @@ impl Shared {
 
     /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered
     /// (`spec/websocket.md` 15).
-    pub(super) fn refused(&self, not_opened: NotOpened, peer: SocketAddr) -> Refused {
-        let host = peer.ip().to_canonical().to_string();
+    pub(super) fn refused(&self, door: &Door, not_opened: NotOpened, peer: &Peer) -> Refused {
         let told = not_opened.answered.map(|(status, label)| {
             let record = Record::from_iter([
                 ("kind", Value::from("rejected")),
                 ("status", Value::from(u64::from(status))),
                 ("reason", Value::from(label)),
             ]);
-            let of_peer = Record::from_iter([
-                ("host", Value::from(host.as_str())),
-                ("port", Value::from(u64::from(peer.port()))),
-            ]);
             let of_request =
-                Record::from_iter([("tls", Value::from(self.tls.is_some())), ("peer", of_peer.into())]);
-            let origin = Arc::new(self.origin(host, peer.port()));
+                Record::from_iter([("tls", Value::from(door.tls.is_some())), ("peer", peer.record().into())]);
+            let origin = Arc::new(door.origin(peer.host_and_port()));
             let meta = Record::from_iter([(SPEC.name, Value::from(of_request))]).into();
             Box::new(Told { record: record.into(), meta, origin })
         });

@@ -4,11 +4,12 @@ use crate::ws::{
     header_list,
     options::{Settings, Wire},
 };
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 use tremor_connector::{
     config::{ConfigError, Entry, OneOrMany, Reader},
     url::{Rules, Url},
 };
+use tremor_value::{Record, Value};
 use tremor_ws::{
     Authority, ExtraHeaders, HandshakeOptions, Network, OriginPattern, OriginRules, Protocols, RejectOptions,
     Trust, is_in,
@@ -26,10 +27,7 @@ pub(super) fn wire(settings: &mut Settings<'_>, defaults: &Wire) -> Result<Wire,
 }
 
 /// What requests have to be like.
-pub(super) fn handshake_options(
-    settings: &mut Settings<'_>,
-    has_tls: bool,
-) -> Result<HandshakeOptions, ConfigError> {
+pub(super) fn handshake_options(settings: &mut Settings<'_>) -> Result<Demands, ConfigError> {
     let defaults = HandshakeOptions::default();
     let public = PublicUrl::read(settings)?;
     let options = HandshakeOptions {
@@ -38,7 +36,7 @@ pub(super) fn handshake_options(
         max_headers: settings.or("max_headers", defaults.max_headers)?,
         allowed_hosts: allowed_hosts(settings, public.as_ref())?,
         external_port: external_port(settings, public.as_ref())?,
-        secure: public.map_or(has_tls, |public| public.secure),
+        secure: false,
         origins: origins(settings)?,
         enable_rfc6455: settings.or("enable_rfc6455", defaults.enable_rfc6455)?,
         enable_hybi10: settings.or("enable_hybi10", defaults.enable_hybi10)?,
@@ -47,7 +45,22 @@ pub(super) fn handshake_options(
         let problem = "without it no version of the protocol is left (see `enable_hybi10`)";
         return Err(settings.config.invalid("enable_rfc6455", problem));
     }
-    Ok(options)
+    Ok(Demands { options, public_is_secure: public.map(|public| public.secure) })
+}
+
+/// What requests have to be like, on whichever way they come.
+pub(super) struct Demands {
+    options: HandshakeOptions,
+    /// Whether clients come over TLS, if that is known for all.
+    public_is_secure: Option<bool>,
+}
+
+impl Demands {
+    /// Of connections that are encrypted, or not.
+    pub(super) fn of_connections(&self, are_encrypted: bool) -> Arc<HandshakeOptions> {
+        let secure = self.public_is_secure.unwrap_or(are_encrypted);
+        Arc::new(HandshakeOptions { secure, ..self.options.clone() })
+    }
 }
 
 /// `public_url`: where clients believe to be, which is a proxy in front of us.
@@ -140,15 +153,20 @@ fn origins(settings: &mut Settings<'_>) -> Result<OriginRules, ConfigError> {
 }
 
 /// Whether the configuration takes credentials that a browser sends without being asked by the page.
-fn browsers_bring_credentials(config: &tremor_value::Record) -> bool {
-    let is_said = |record: &str, key: &str| {
-        let value = config.get(record).and_then(|record| record.get(key));
+fn browsers_bring_credentials(config: &Record) -> bool {
+    let is_said = |record: Option<&Value>, key: &str| {
+        let value = record.and_then(|record| record.get(key));
         value.is_some_and(|value| !value.is_null())
     };
-    let mutual = config.get("tls").and_then(|tls| tls.get("mutual")).and_then(|mutual| mutual.as_str());
-    let has_certificates =
-        (is_said("tls", "client_ca") || is_said("tls", "ca_certificates")) && mutual != Some("none");
-    is_said("credentials", "cookies") || has_certificates
+    let has_certificates = |tls: &Value| {
+        let mutual = tls.get("mutual").and_then(|mutual| mutual.as_str());
+        (is_said(Some(tls), "client_ca") || is_said(Some(tls), "ca_certificates")) && mutual != Some("none")
+    };
+    let listen = config.get("listen").and_then(Value::as_array).into_iter().flatten();
+    let endpoints = config.get("endpoint").into_iter().chain(listen);
+    let mut all_tls =
+        config.get("tls").into_iter().chain(endpoints.filter_map(|endpoint| endpoint.get("tls")));
+    is_said(config.get("credentials"), "cookies") || all_tls.any(has_certificates)
 }
 
 /// Whose word is taken for who the client is (`spec/websocket.md` 2.3).

@@ -45,6 +45,45 @@ async fn secure_server(files: &Files) -> (Subject, Port) {
 }
 
 #[tokio::test]
+async fn of_several_places_each_is_plain_or_encrypted_as_it_says() {
+    let files = files();
+    let own = format!(r#""tls": {{"cert": "{}", "key": "{}"}}"#, files.cert.display(), files.key.display());
+    let ports = [Port::reserve(), Port::reserve(), Port::reserve()];
+    let tcp = format!(r#""type": "tcp", "interface": "127.0.0.1", "port": {}"#, ports[2].number);
+    let (plain, encrypted) = (ports[0].address(), ports[1].address());
+    for (config, has_tls) in [
+        (format!(r#"{{"listen": ["ws://{plain}", "{encrypted}", {{{tcp}}}], {own}}}"#), [false, true, true]),
+        (format!(r#"{{"listen": ["{plain}", "ws://{encrypted}", {{{tcp}, {own}}}]}}"#), [false, false, true]),
+    ] {
+        let mut subject = Subject::started(&definition("ws_server", &config, r#""json""#, "")).await;
+        for (port, has_tls) in ports.iter().zip(has_tls) {
+            let scheme = if has_tls { "wss" } else { "ws" };
+            let tls = format!(r#", "tls": {{"cafile": "{}", "domain": "localhost"}}"#, files.cert.display());
+            let tls = if has_tls { tls } else { String::new() };
+            let config = format!(r#"{{"url": "{scheme}://{}"{tls}}}"#, port.address());
+            let mut client = Subject::started(&definition("ws_client", &config, r#""json""#, "")).await;
+            client.give("1").await;
+            let event = subject.next_event().await;
+            assert_eq!(of_server(&event).get("tls"), Some(&Value::from(has_tls)));
+            let http = if has_tls { "https" } else { "http" };
+            assert_eq!(of_server(&event).get("scheme"), Some(&Value::from(http)));
+            within(client.handle.stop()).await;
+        }
+        within(subject.handle.stop()).await;
+    }
+}
+
+#[tokio::test]
+async fn tls_that_nobody_uses_is_refused() {
+    let files = files();
+    let own = format!(r#""tls": {{"cert": "{}", "key": "{}"}}"#, files.cert.display(), files.key.display());
+    let config = format!(r#"{{"listen": ["ws://127.0.0.1:1"], {own}}}"#);
+    let refused = Subject::new(&definition("ws_server", &config, r#""json""#, ""), Linked::Fully);
+    let refused = refused.err().unwrap().to_string();
+    assert!(refused.contains("config.tls: has no effect"), "{refused}");
+}
+
+#[tokio::test]
 async fn garbage_in_the_place_of_tls_harms_nobody_else() {
     let files = files();
     let (subject, port) = secure_server(&files).await;

@@ -1,0 +1,347 @@
+//! Where a server listens (`spec/websocket.md` 2.1).
+
+use super::peer::{Incoming, Peer};
+use crate::ws::options::Settings;
+use std::{
+    io,
+    net::IpAddr,
+    path::PathBuf,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::net::TcpListener;
+#[cfg(unix)]
+use tremor_connector::socket::{UnixAcceptor, UnixPlace};
+use tremor_connector::{
+    ConnectError,
+    config::{ConfigError, Entry, Reader},
+    socket::{self, HAS_USER_TIMEOUT, IpVersion, Ports, SocketOptions},
+    tls::{ServerTls, TlsKeys},
+    url::{Rules, Url},
+};
+
+/// One place to listen.
+pub(super) struct Endpoint {
+    place: Place,
+    /// Its connections are encrypted.
+    pub(super) tls: Option<ServerTls>,
+}
+
+enum Place {
+    /// What `url` says: any version of IP.
+    Address {
+        host: String,
+        port: u16,
+        backlog: u32,
+        options: SocketOptions,
+    },
+    Tcp {
+        host: String,
+        ports: Ports,
+        version: IpVersion,
+        backlog: u32,
+        options: SocketOptions,
+    },
+    #[cfg(unix)]
+    Unix(UnixPlace),
+}
+
+/// All places of a server.
+pub(super) struct Endpoints {
+    pub(super) all: Vec<Endpoint>,
+    /// `wss` without `tls`, to be told when everything else is right.
+    pub(super) lacks_tls: Option<ConfigError>,
+    /// All settings of TLS there are, each once.
+    pub(super) tls: Vec<ServerTls>,
+}
+
+/// What endpoints have unless they say otherwise.
+struct Common {
+    backlog: u32,
+    options: SocketOptions,
+    tls: Option<ServerTls>,
+}
+
+impl Endpoints {
+    /// Reads `url`, `endpoint` or `listen`, and what belongs to them.
+    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
+        let url = settings.config.entry("url");
+        let endpoint = settings.config.record("endpoint")?;
+        let listen = settings.config.entry("listen");
+        let written = [
+            url.as_ref().map(|_| "url"),
+            endpoint.as_ref().map(|_| "endpoint"),
+            listen.as_ref().map(|_| "listen"),
+        ];
+        let mut written = written.into_iter().flatten();
+        if let (Some(first), Some(second)) = (written.next(), written.next()) {
+            let problem = format!("is another way to say `{first}`; write one of them");
+            let hint = if first == "url" { " (what clients see is `public_url`)" } else { "" };
+            return Err(settings.config.invalid(second, problem + hint));
+        }
+        let url = match (&url, &endpoint, &listen) {
+            (None, None, None) => Some(Url::required(&mut settings.config, "url", &Rules::WEBSOCKET)?),
+            (url, ..) => url.as_ref().map(server_url).transpose()?,
+        };
+        let tls = settings.config.record("tls")?;
+        let tls = tls.map(|tls| ServerTls::from_config(tls, TlsKeys::WebSocket)).transpose()?;
+        let options = settings.socket()?;
+        let backlog = settings.config.or_in("backlog", 128, 1..=65_535)?;
+        let common = Common { backlog, options, tls };
+        let mut found = Self { all: Vec::new(), lacks_tls: None, tls: common.tls.iter().cloned().collect() };
+        if let Some(url) = url {
+            // Under `ws` too, as it always was.
+            found.address(&url, common.tls.clone(), &common, settings);
+        }
+        if let Some(endpoint) = endpoint {
+            found.endpoint(endpoint, &common)?;
+        }
+        if let Some(listen) = listen {
+            found.list(&listen, &common, settings)?;
+        }
+        if common.tls.is_some() && found.all.iter().all(|endpoint| endpoint.tls.is_none()) {
+            return Err(settings
+                .config
+                .invalid("tls", "has no effect: nothing that is listened on is encrypted"));
+        }
+        for hazard in found.tls.iter().flat_map(ServerTls::hazards) {
+            settings.warn(&hazard);
+        }
+        Ok(found)
+    }
+
+    fn list(
+        &mut self,
+        listen: &Entry<'_>,
+        common: &Common,
+        settings: &Settings<'_>,
+    ) -> Result<(), ConfigError> {
+        let entries = listen.read::<Vec<Entry<'_>>>()?;
+        if entries.is_empty() {
+            return Err(listen.invalid("an empty list listens nowhere"));
+        }
+        for entry in entries {
+            if entry.value().as_str().is_none() {
+                let endpoint: Reader<'_> =
+                    entry.read().map_err(|_| entry.mismatch("a string or a record"))?;
+                self.endpoint(endpoint, common)?;
+                continue;
+            }
+            let url = server_url(&entry)?;
+            // Here are several, so what is written decides between them.
+            let is_plain = url.scheme_is_written() && url.scheme() == "ws";
+            let tls = common.tls.clone().filter(|_| !is_plain);
+            self.address(&url, tls, common, settings);
+        }
+        Ok(())
+    }
+
+    fn address(&mut self, url: &Url, tls: Option<ServerTls>, common: &Common, settings: &Settings<'_>) {
+        if url.has_path() {
+            settings.warn(&format!("the path of `{url}` is ignored: every path is accepted"));
+        }
+        if url.scheme() == "wss" && tls.is_none() {
+            let expected = r#"{"cert": "…", "key": "…"}, since the URL says `wss`"#;
+            self.lacks_tls = Some(settings.config.missing("tls", expected));
+        }
+        let port = url.port_or(if tls.is_some() { 443 } else { 80 });
+        let &Common { backlog, options, .. } = common;
+        let place = Place::Address { host: url.host().to_string(), port, backlog, options };
+        self.all.push(Endpoint { place, tls });
+    }
+
+    fn endpoint(&mut self, mut config: Reader<'_>, common: &Common) -> Result<(), ConfigError> {
+        let is_unix = config.required_word("type", &[("tcp", false), ("unix", true)])?;
+        let endpoint = if is_unix { unix(&mut config, common)? } else { self.tcp(&mut config, common)? };
+        config.finish()?;
+        self.all.push(endpoint);
+        Ok(())
+    }
+
+    fn tcp(&mut self, config: &mut Reader<'_>, common: &Common) -> Result<Endpoint, ConfigError> {
+        let version: u8 = config.or("version", 4)?;
+        let version = match version {
+            4 => IpVersion::V4,
+            6 => IpVersion::V6,
+            _ => return Err(config.invalid("version", "is 4 or 6")),
+        };
+        let host = match config.entry("interface") {
+            None => version.unspecified().to_owned(),
+            Some(entry) => interface(&entry, version)?,
+        };
+        let ports = ports(config)?;
+        let mut options = common.options;
+        let shared: Option<bool> = config.optional("shared")?;
+        if shared == Some(true) && !cfg!(unix) {
+            return Err(config.invalid("shared", "this system does not have it"));
+        }
+        options.reuse_port = shared.unwrap_or(options.reuse_port);
+        let user_timeout: u32 = config.or("user_timeout", 0)?;
+        if user_timeout > 0 && !HAS_USER_TIMEOUT {
+            return Err(config.invalid("user_timeout", "this system does not have it"));
+        }
+        options.user_timeout = (user_timeout > 0).then(|| Duration::from_millis(user_timeout.into()));
+        let backlog = config.or_in("backlog", common.backlog, 1..=65_535)?;
+        let tls = match config.record("tls")? {
+            None => common.tls.clone(),
+            Some(tls) => {
+                let tls = ServerTls::from_config(tls, TlsKeys::WebSocket)?;
+                self.tls.push(tls.clone());
+                Some(tls)
+            }
+        };
+        Ok(Endpoint { place: Place::Tcp { host, ports, version, backlog, options }, tls })
+    }
+}
+
+/// The address in `entry`, as that of a server.
+fn server_url(entry: &Entry<'_>) -> Result<Url, ConfigError> {
+    let url = Url::from_entry(entry, &Rules::WEBSOCKET)?;
+    if url.userinfo().is_some() {
+        let problem = "name and password have no meaning in the address of a server; leave them out";
+        return Err(entry.invalid(problem));
+    }
+    Ok(url)
+}
+
+/// A name or an address of this machine.
+fn interface(entry: &Entry<'_>, version: IpVersion) -> Result<String, ConfigError> {
+    let name: &str = entry.read()?;
+    if name.is_empty() || name.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
+        return Err(entry.invalid("is the name or the address of an interface, such as `127.0.0.1`"));
+    }
+    let fits = name.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4() == (version == IpVersion::V4));
+    if fits || !name.contains(':') && name.parse::<IpAddr>().is_err() {
+        return Ok(name.to_owned());
+    }
+    let other = if version == IpVersion::V4 { 6 } else { 4 };
+    Err(entry.invalid(match name.parse::<IpAddr>() {
+        Ok(_) => format!("`{name}` is of the other version of IP; that is `version` {other}"),
+        Err(_) => format!("`{name}` is no name and no address; the port stands in `port`"),
+    }))
+}
+
+/// `port`, or `portrange`.
+fn ports(config: &mut Reader<'_>) -> Result<Ports, ConfigError> {
+    let port: Option<u16> = config.optional("port")?;
+    let Some(entry) = config.entry("portrange") else {
+        let port = port.ok_or_else(|| config.missing("port", "a number; 0 is any free port"))?;
+        return Ok(port.into());
+    };
+    if port.is_some() {
+        return Err(entry.invalid("is another way to say `port`; write one of them"));
+    }
+    let range: Vec<u16> = entry.read()?;
+    match *range.as_slice() {
+        [first, last] if 0 < first && first <= last => Ok(Ports { first, last }),
+        _ => Err(entry.invalid("is the first and the last port, such as `[9000, 9010]`")),
+    }
+}
+
+#[cfg(not(unix))]
+fn unix(config: &mut Reader<'_>, _: &Common) -> Result<Endpoint, ConfigError> {
+    Err(config.invalid("type", "this system has no unix sockets"))
+}
+
+#[cfg(unix)]
+fn unix(config: &mut Reader<'_>, common: &Common) -> Result<Endpoint, ConfigError> {
+    let path: PathBuf = config.required("path")?;
+    let is_abstract = config.or("abstract", false)?;
+    if is_abstract && !cfg!(target_os = "linux") {
+        return Err(config.invalid("abstract", "this system does not have it"));
+    }
+    let mode = config.entry("mode").map(|entry| mode(&entry)).transpose()?;
+    if is_abstract && mode.is_some() {
+        return Err(config.invalid("mode", "has no meaning for an abstract socket, which is no file"));
+    }
+    let backlog = config.or_in("backlog", common.backlog, 1..=65_535)?;
+    let place = UnixPlace { path, is_abstract, mode, backlog };
+    if let Err(error) = place.address() {
+        return Err(config.invalid("path", format!("cannot be the path of a socket: {error}")));
+    }
+    Ok(Endpoint { place: Place::Unix(place), tls: None })
+}
+
+/// Permissions, written in octal.
+#[cfg(unix)]
+fn mode(entry: &Entry<'_>) -> Result<u32, ConfigError> {
+    let text: &str = entry.read()?;
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    let is_octal = !digits.is_empty() && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+    mode.ok_or_else(|| entry.invalid(format!("`{text}` are no permissions in octal, such as \"0660\"")))
+}
+
+impl Endpoint {
+    /// Begins to listen.
+    pub(super) async fn listen(&self) -> Result<Acceptor, ConnectError> {
+        let failed = |error: &dyn std::fmt::Display| ConnectError::Failed(error.to_string());
+        let (listener, options) = match &self.place {
+            Place::Address { host, port, backlog, options } => {
+                (socket::listen(host, *port, *backlog, options).await, options)
+            }
+            Place::Tcp { host, ports, version, backlog, options } => {
+                (socket::listen_on(host, *ports, *version, *backlog, options).await, options)
+            }
+            #[cfg(unix)]
+            Place::Unix(place) => {
+                let listener = place.listen().map_err(|error| failed(&error))?;
+                return Ok(Acceptor::Unix { listener, shown: place.shown() });
+            }
+        };
+        let listener = listener.map_err(|error| failed(&error))?;
+        let port = listener.local_addr().map_err(|error| failed(&error))?.port();
+        Ok(Acceptor::Tcp { listener, port, options: *options })
+    }
+}
+
+/// Listens in one place.
+pub(super) enum Acceptor {
+    Tcp {
+        listener: TcpListener,
+        port: u16,
+        options: SocketOptions,
+    },
+    #[cfg(unix)]
+    Unix {
+        listener: UnixAcceptor,
+        shown: String,
+    },
+}
+
+impl Acceptor {
+    /// The next one who connects.
+    pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Incoming, Peer)>> {
+        Poll::Ready(Ok(match self {
+            Self::Tcp { listener, options, .. } => {
+                let (stream, peer) = ready!(listener.poll_accept(cx))?;
+                (Incoming::Tcp(stream, *options), Peer::Net(peer))
+            }
+            #[cfg(unix)]
+            Self::Unix { listener, .. } => {
+                let (stream, peer) = ready!(listener.poll_accept(cx))?;
+                (Incoming::Unix(stream), Peer::Unix(peer))
+            }
+        }))
+    }
+
+    /// What origins of events name it by: the port or the path.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Tcp { port, .. } => port.to_string(),
+            #[cfg(unix)]
+            Self::Unix { shown, .. } => shown.clone(),
+        }
+    }
+
+    /// Where it listens, for logs.
+    pub(super) fn address(&self) -> String {
+        match self {
+            Self::Tcp { listener, port, .. } => {
+                listener.local_addr().map_or_else(|_| format!("port {port}"), |address| address.to_string())
+            }
+            #[cfg(unix)]
+            Self::Unix { shown, .. } => shown.clone(),
+        }
+    }
+}
