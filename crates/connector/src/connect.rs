@@ -71,7 +71,7 @@ pub struct Refused {
     /// For the log; nothing is logged if it is empty.
     pub cause: String,
     /// What port `control` is told, if that is anything.
-    pub told: Option<Box<Told>>,
+    pub told: Vec<Told>,
 }
 
 /// An event for port `control` that is of no connection.
@@ -87,7 +87,7 @@ pub struct Told {
 
 impl From<String> for Refused {
     fn from(cause: String) -> Self {
-        Self { cause, told: None }
+        Self { cause, told: Vec::new() }
     }
 }
 

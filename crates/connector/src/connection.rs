@@ -177,10 +177,14 @@ impl Connection {
                     self.rest();
                     None
                 }
-                Turn::Time => match self.on_time() {
-                    Some(ending) => return Box::pin(self.depart(ending)).await,
-                    None => None,
-                },
+                Turn::Time => {
+                    let ending = self.on_time();
+                    let broken = Box::pin(self.tell_what_came_of_it()).await;
+                    match ending {
+                        Some(ending) => return Box::pin(self.depart(ending)).await,
+                        None => broken,
+                    }
+                }
                 Turn::News => {
                     Box::pin(self.look_at_news()).await;
                     None
@@ -203,10 +207,13 @@ impl Connection {
             }
             if self.turn_bytes == 0 {
                 self.turn_bytes = TURN_BYTES;
-                if self.is_time()
-                    && let Some(ending) = self.on_time()
-                {
-                    return Box::pin(self.depart(ending)).await;
+                if self.is_time() {
+                    let ending = self.on_time();
+                    // A connection that broke meanwhile is found broken again.
+                    let _broken_or_not = Box::pin(self.tell_what_came_of_it()).await;
+                    if let Some(ending) = ending {
+                        return Box::pin(self.depart(ending)).await;
+                    }
                 }
                 yield_now().await;
             }

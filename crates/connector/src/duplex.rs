@@ -213,8 +213,9 @@ pub trait Protocol: Send {
         None
     }
 
-    /// The deadline has passed: appends to `out` what has to be sent now. `Some` if the connection has to end.
-    fn on_time(&mut self, _now: Instant, _out: &mut Vec<u8>) -> Option<Ending> {
+    /// The deadline has passed: appends to `out` what has to be sent now, and puts what the flow is to be told on port
+    /// `control` of `intake`, which is empty. `Some` if the connection has to end.
+    fn on_time(&mut self, _now: Instant, _intake: &mut Intake, _out: &mut Vec<u8>) -> Option<Ending> {
         None
     }
 

@@ -160,8 +160,8 @@ impl Listening {
         if !refused.cause.is_empty() {
             self.refused(&refused.cause);
         }
-        if let Some(told) = refused.told {
-            self.tell(*told).await;
+        for told in refused.told {
+            self.tell(told).await;
         }
     }
 

@@ -81,6 +81,13 @@ pub enum Kind {
     Certificates(Certificates),
 }
 
+impl Kind {
+    /// Whether its sessions may end while a connection is open, and fresh credentials extend them.
+    pub fn has_ends(&self) -> bool {
+        matches!(self, Self::Jwt(_) | Self::Certificates(_))
+    }
+}
+
 /// What a client has brought.
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'r> {

@@ -164,9 +164,9 @@ impl Pump {
     }
 
     /// Tells the protocol that its deadline has passed; gives why the connection has to end.
-    pub(super) fn on_time(&mut self) -> Option<Ending> {
+    pub(super) fn on_time(&mut self, intake: &mut Intake) -> Option<Ending> {
         let before = self.framed.len();
-        let ending = self.protocol.on_time(Instant::now().into_std(), self.framed.bytes());
+        let ending = self.protocol.on_time(Instant::now().into_std(), intake, self.framed.bytes());
         self.reply_bytes += self.framed.len() - before;
         ending
     }

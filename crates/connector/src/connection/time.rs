@@ -1,6 +1,6 @@
 //! Deadlines of a connection's protocol.
 
-use super::Connection;
+use super::{Connection, Ended};
 use crate::duplex::Ending;
 use std::task::{Context, Poll, ready};
 use tokio::time::{Instant, sleep_until};
@@ -30,7 +30,20 @@ impl Connection {
 
     /// Lets the protocol do what it is time for; gives why the connection has to end.
     pub(super) fn on_time(&mut self) -> Option<Ending> {
-        self.pump.on_time()
+        self.pump.on_time(&mut self.intake)
+    }
+
+    /// Sends on what the protocol has told when it was time, if anything.
+    pub(super) async fn tell_what_came_of_it(&mut self) -> Option<Ended> {
+        if self.intake.is_empty() {
+            return None;
+        }
+        self.has_read = true;
+        let ended = self.push().await;
+        if ended.is_some() {
+            return ended;
+        }
+        Box::pin(self.push_rest()).await
     }
 
     /// A connection that always has something to read never sleeps, and lives by the clock all the same.

@@ -102,7 +102,7 @@ impl Protocol for Timed {
         self.due().into_iter().chain(self.goes_on).chain([self.until]).min()
     }
 
-    fn on_time(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Ending> {
+    fn on_time(&mut self, now: Instant, _: &mut Intake, out: &mut Vec<u8>) -> Option<Ending> {
         assert!(self.deadline().is_some_and(|deadline| deadline <= now), "too early");
         self.goes_on = self.goes_on.filter(|at| *at > now);
         if self.until <= now {

@@ -155,7 +155,7 @@ const SERVER_ONLY: &[Field] = &[
         name: "on_expiry",
         kind: "string",
         default: "close",
-        text: "What becomes of a connection when its session ends: `close`, or `ignore` to let it stay.",
+        text: "What becomes of a connection when its session ends: `close`, `notify` to let it stay and tell so on port `control` (`expired`), or `ignore`.",
     },
     Field {
         name: "expiry_close",
@@ -167,13 +167,13 @@ const SERVER_ONLY: &[Field] = &[
         name: "challenge_message",
         kind: "string",
         default: "none",
-        text: "A text message for clients whose token ends soon: `challenge` seconds before it does, which is an option of `jwt` guards.",
+        text: "A text message for clients whose token ends soon: `challenge` seconds before it does, which is an option of `jwt` guards. Port `control` is told then, too (`reauth_due`).",
     },
     Field {
         name: "share_session",
         kind: "bool",
         default: "true",
-        text: "Whether a new connection extends the sessions of others of the same identity, whose token ends earlier.",
+        text: "Whether a new connection, or a `POST` of type `application/x-challenge-response` with fresh credentials, extends the sessions of others of the same identity, whose token ends earlier.",
     },
     Field {
         name: "no_match",
@@ -308,6 +308,12 @@ const SERVER_ONLY: &[Field] = &[
         kind: "integer",
         default: "0",
         text: "Connections at once from one client (of IPv6 addresses, one /64), behind trusted proxies by the address that they name; 0: no cap.",
+    },
+    Field {
+        name: "max_connections_per_identity",
+        kind: "integer",
+        default: "0",
+        text: "Connections at once of one identity that a guard knows; more are answered 429. 0: no cap.",
     },
     Field {
         name: "accept_rate",

@@ -59,11 +59,6 @@ impl Guards {
         };
         for (name, entry) in guards.entries() {
             let (guard, keys) = read_guard(name, &entry, common.as_ref(), settings)?;
-            let is_challenging = matches!(&guard.kind, Kind::Jwt(options) if options.challenge_ms.is_some());
-            if is_challenging && !all.terms.has_challenge() {
-                let problem = "has no effect without `challenge_message`, which is sent then";
-                return Err(entry.read::<Reader<'_>>()?.invalid("options", format!("`challenge` {problem}")));
-            }
             all.secrets.extend(&guard.places);
             all.guards.push(guard);
             all.keys.push(keys);
@@ -102,6 +97,16 @@ impl Guards {
     /// Whether any guard looks at certificates of clients.
     pub(super) fn look_at_certificates(&self) -> bool {
         self.guards.iter().any(|guard| matches!(guard.kind, Kind::Certificates(_)))
+    }
+
+    /// Whether any guard gives sessions that end.
+    pub(super) fn have_ends(&self) -> bool {
+        self.guards.iter().any(|guard| guard.kind.has_ends())
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.guards.is_empty()
     }
 
     /// Begins to load what comes from elsewhere. To be called when connections may come; again has no effect.

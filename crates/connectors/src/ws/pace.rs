@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use heartbeat::{Beat, Heartbeat};
 use rates::Rates;
 use std::{sync::Arc, time::Instant};
-use tremor_connector::duplex::Ending;
+use tremor_connector::{Intake, duplex::Ending};
 use tremor_ws::{Bucket, Decoder, Due, Encoder, Heard, Incoming, Keepalive, ProtocolError};
 
 /// The time, by the clock that the timers of connections go by.
@@ -111,12 +111,14 @@ impl Pace {
         &mut self,
         now: Instant,
         encoder: &mut Encoder,
-        out: &mut Vec<u8>,
+        (intake, out): (&mut Intake, &mut Vec<u8>),
     ) -> Option<Ending> {
         if let Some(rates) = &mut self.rates {
             rates.on_time(now);
         }
-        if let Some(ending) = self.stay.as_mut().and_then(|stay| stay.on_time(now, encoder, out)) {
+        if let Some(ending) =
+            self.stay.as_mut().and_then(|stay| stay.on_time(now, encoder, (&mut *intake, &mut *out)))
+        {
             return Some(ending);
         }
         while let Some(due) = self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now, random)) {

@@ -263,9 +263,9 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         self.pace.as_ref().filter(|_| self.closing.is_open())?.deadline()
     }
 
-    fn on_time(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Ending> {
+    fn on_time(&mut self, now: Instant, intake: &mut Intake, out: &mut Vec<u8>) -> Option<Ending> {
         let Self { pace, closing, encoder, .. } = self;
-        pace.as_mut().filter(|_| closing.is_open())?.on_time(now, encoder, out)
+        pace.as_mut().filter(|_| closing.is_open())?.on_time(now, encoder, (intake, out))
     }
 
     fn may_read(&self) -> bool {

@@ -8,6 +8,7 @@ mod pages;
 mod peer;
 mod proxy;
 mod refusing;
+mod renewal;
 mod routing;
 mod settings;
 
@@ -66,6 +67,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let handshake = handshake_options(&mut settings)?;
     let answers = Answers::read(&mut settings)?;
     let guards = Guards::read(&mut settings)?;
+    let knows_identities = !guards.is_empty();
     let exits = Vec::new();
     let mut reading = Reading { settings: &mut settings, environment, guards: &guards, wire: &wire, exits };
     let routing = reading.routing()?;
@@ -83,7 +85,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         admits: Admits::read(&mut settings)?,
         proxies: Proxies::read(&mut settings)?,
         trust: settings::trust(&mut settings)?,
-        caps: Caps::read(&mut settings)?,
+        caps: Caps::read(&mut settings, knows_identities)?,
         is_draining: AtomicBool::new(false),
         environment: environment.clone(),
     };

@@ -107,6 +107,11 @@ impl Page {
         Self { status, media_type: TEXT, body: format!("{line}\n"), for_head_request: false }
     }
 
+    /// 204: all is well, and there is nothing to say about it.
+    pub fn nothing() -> Self {
+        Self { status: 204, media_type: TEXT, body: String::new(), for_head_request: true }
+    }
+
     /// The whole answer. After it is written, the connection has to be closed.
     pub fn to_bytes(&self, options: &RejectOptions) -> Vec<u8> {
         let content =
@@ -138,8 +143,11 @@ fn answer(
             write_header(name, value, &mut out);
         }
     }
-    write_header("Content-Type", content.media_type, &mut out);
-    write_header("Content-Length", &content.body.len().to_string(), &mut out);
+    // RFC 9110, section 8.6: a 204 has no length.
+    if status != 204 {
+        write_header("Content-Type", content.media_type, &mut out);
+        write_header("Content-Length", &content.body.len().to_string(), &mut out);
+    }
     write_header("Connection", "close", &mut out);
     out.extend_from_slice(b"\r\n");
     if !content.is_left_out {
@@ -167,6 +175,7 @@ impl From<HeadError> for Reject {
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        204 => "No Content",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

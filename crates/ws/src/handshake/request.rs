@@ -99,6 +99,27 @@ impl Head {
         Ok(Target { authority: asked.unwrap_or(authority), secure, path, query })
     }
 
+    /// Whether it brings fresh credentials for open connections: a `POST` of type `application/x-challenge-response`.
+    /// Source: `spec/websocket.md` 7.5.
+    pub fn brings_credentials(&self) -> bool {
+        let Single::One(media_type) = self.headers.single("content-type") else { return false };
+        let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        self.method == "POST"
+            && !self.wants_websocket()
+            && essence.eq_ignore_ascii_case(b"application/x-challenge-response")
+    }
+
+    /// What such a request asks for.
+    ///
+    /// # Errors
+    /// The answer if it has a body, or [`target`](Self::target) fails.
+    pub fn renewal(&self, options: &HandshakeOptions, forwarded: &Forwarded) -> Result<Target, Reject> {
+        if !has_no_body(&self.headers) {
+            return Err(Reject::bad_request("body", "fresh credentials come without a request body"));
+        }
+        self.target(options, forwarded)
+    }
+
     fn check(self, options: &HandshakeOptions, forwarded: &Forwarded) -> Result<Request, Reject> {
         let secure = forwarded.secure.unwrap_or(options.secure);
         let headers = &self.headers;
@@ -136,9 +157,12 @@ impl Head {
     }
 }
 
+fn has_no_body(headers: &Headers) -> bool {
+    headers.all("content-length").all(|value| value == b"0") && headers.get("transfer-encoding").is_none()
+}
+
 fn check_no_body(headers: &Headers) -> Result<(), Reject> {
-    let length = headers.all("content-length").all(|value| value == b"0");
-    if length && headers.get("transfer-encoding").is_none() {
+    if has_no_body(headers) {
         return Ok(());
     }
     Err(Reject::bad_request("body", "a WebSocket is opened without a request body"))

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 use tremor_connector::config::{ConfigError, Reader};
-use tremor_connector::duplex::Ending;
+use tremor_connector::{Intake, duplex::Ending};
+use tremor_value::{Record, Value};
 use tremor_ws::{
     CloseCode, Encoder,
     guard::{Demand, Session, Sessions, Term},
@@ -19,39 +20,46 @@ use tremor_ws::{
 pub(super) struct Terms {
     /// `share_session`.
     shares: bool,
-    /// `on_expiry`: code and reason to close with; `None`: connections stay.
-    close: Option<(u16, Box<str>)>,
+    /// `on_expiry`.
+    at_the_end: AtTheEnd,
     /// `challenge_message`.
     challenge: Option<String>,
     sessions: Mutex<Sessions>,
 }
 
+/// What becomes of a connection when its session ends.
+#[derive(Clone)]
+enum AtTheEnd {
+    /// It is closed with this code and reason.
+    Close(u16, Box<str>),
+    /// The flow hears of it.
+    Notify,
+    /// It stays.
+    Ignore,
+}
+
 impl Terms {
     pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
         let config = &mut settings.config;
-        let closes = config.word("on_expiry", &[("close", true), ("ignore", false)])?.unwrap_or(true);
+        let words = [("close", None), ("notify", Some(AtTheEnd::Notify)), ("ignore", Some(AtTheEnd::Ignore))];
+        let stays = config.word("on_expiry", &words)?.flatten();
         let written = config.record("expiry_close")?;
-        if written.is_some() && !closes {
-            return Err(config.invalid("expiry_close", "has no meaning where `on_expiry` is `ignore`"));
+        if written.is_some() && stays.is_some() {
+            return Err(config.invalid("expiry_close", "has no meaning where `on_expiry` is not `close`"));
         }
-        let close = match written {
+        let (code, reason) = match written {
             Some(reader) => expiry_close(reader)?,
             None => (CloseCode::Policy.into(), "token expired".into()),
         };
         Ok(Self {
             shares: config.or("share_session", true)?,
-            close: closes.then_some(close),
+            at_the_end: stays.unwrap_or(AtTheEnd::Close(code, reason)),
             challenge: config.optional("challenge_message")?,
             sessions: Mutex::default(),
         })
     }
 
-    /// Whether anything is said to those whose session ends soon.
-    pub(super) fn has_challenge(&self) -> bool {
-        self.challenge.is_some()
-    }
-
-    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+    pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,6 +84,8 @@ pub(in crate::ws) struct Stay {
     held: Vec<Arc<Term>>,
     /// The time of the challenge that was sent last.
     asked_at_ms: Option<u64>,
+    /// The end of which the flow was told last.
+    told_of_ms: Option<u64>,
     next: Option<Instant>,
 }
 
@@ -91,7 +101,8 @@ impl Guards {
             terms.sessions().open(conn, session, &demand.roles, terms.shares)
         };
         let held = sessions.iter().zip(demands).map(open).collect();
-        let mut stay = Stay { terms: terms.clone(), conn, held, asked_at_ms: None, next: None };
+        let mut stay =
+            Stay { terms: terms.clone(), conn, held, asked_at_ms: None, told_of_ms: None, next: None };
         stay.next = stay.next_after(now_ms());
         Some(stay)
     }
@@ -107,19 +118,24 @@ impl Stay {
         &mut self,
         now: Instant,
         encoder: &mut Encoder,
-        out: &mut Vec<u8>,
+        (intake, out): (&mut Intake, &mut Vec<u8>),
     ) -> Option<Ending> {
         if self.next.is_none_or(|next| now < next) {
             return None;
         }
         let now_ms = now_ms();
-        if let Some((code, reason)) = &self.terms.close
-            && self.expires_at_ms().is_some_and(|end| end <= now_ms)
-        {
-            return Some(Ending::Said { code: *code, reason: reason.clone() });
+        if let Some(end) = self.end_ms().filter(|end| *end <= now_ms) {
+            if let AtTheEnd::Close(code, reason) = &self.terms.at_the_end {
+                return Some(Ending::Said { code: *code, reason: reason.clone() });
+            }
+            self.told_of_ms = Some(end);
+            intake.control(self.told("expired", end));
         }
         if let Some(challenge_ms) = self.challenge_at_ms().filter(|challenge| *challenge <= now_ms) {
             self.asked_at_ms = Some(challenge_ms);
+            if let Some(end) = self.expires_at_ms() {
+                intake.control(self.told("reauth_due", end));
+            }
             if let Some(message) = &self.terms.challenge
                 && let Err(error) = encoder.message(message.as_bytes(), false, out)
             {
@@ -130,21 +146,36 @@ impl Stay {
         None
     }
 
+    /// What the flow is told of a session that ends then.
+    fn told(&self, kind: &str, end_ms: u64) -> Value {
+        let members =
+            [("kind", Value::from(kind)), ("conn", self.conn.into()), ("expires_at", end_ms.into())];
+        Record::from_iter(members).into()
+    }
+
+    /// The next end that has not been dealt with.
+    fn end_ms(&self) -> Option<u64> {
+        match self.terms.at_the_end {
+            AtTheEnd::Ignore => None,
+            AtTheEnd::Close(..) | AtTheEnd::Notify => {
+                self.expires_at_ms().filter(|end| self.told_of_ms.is_none_or(|told| *end > told))
+            }
+        }
+    }
+
     fn expires_at_ms(&self) -> Option<u64> {
-        self.terms.close.as_ref()?;
         self.held.iter().filter_map(|term| term.expires_at_ms()).min()
     }
 
     /// The next challenge that was not sent yet.
     fn challenge_at_ms(&self) -> Option<u64> {
-        self.terms.challenge.as_ref()?;
         let due = self.held.iter().filter_map(|term| term.challenge_at_ms());
         due.filter(|at| self.asked_at_ms.is_none_or(|asked| *at > asked)).min()
     }
 
     /// When there is something to do next, as far as is known at `now_ms`: renewals only make it later.
     fn next_after(&self, now_ms: u64) -> Option<Instant> {
-        let next_ms = self.expires_at_ms().into_iter().chain(self.challenge_at_ms()).min()?;
+        let next_ms = self.end_ms().into_iter().chain(self.challenge_at_ms()).min()?;
         now().checked_add(Duration::from_millis(next_ms.saturating_sub(now_ms)))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use tremor_value::{Record, Value};
 use tremor_ws::{
     Reject,
-    guard::{Carrier, Certificate, Demand, Presented, Session, Step, Verdict, decide},
+    guard::{Carrier, Certificate, Demand, Denial, Presented, Session, Step, Verdict, decide},
 };
 
 /// What a client has brought besides its request.
@@ -52,6 +52,48 @@ impl Visit<'_> {
     /// The sessions that a route with these demands goes by, once it [lets pass](Self::admits).
     pub(in crate::ws) fn sessions(&self, demands: &[Demand]) -> Vec<&Session> {
         decide(demands, |guard| self.verdict(guard)).unwrap_or_default()
+    }
+
+    /// Takes what the client has brought for fresh credentials of open connections, and extends their sessions; gives
+    /// what is told of it.
+    ///
+    /// # Errors
+    /// The answer if there are none of which this is true.
+    pub(in crate::ws) async fn renew_shared(&mut self) -> Result<Vec<Record>, Reject> {
+        let (mut renewed, mut asked, mut is_undecided) = (Vec::new(), Vec::new(), false);
+        let mut is_known = false;
+        let all = self.guards.guards.iter().enumerate();
+        for (number, _) in all.filter(|(_, guard)| guard.kind.has_ends()) {
+            self.ask(number).await;
+            let refusal = match self.verdict(number) {
+                Verdict::Accepted(session) => {
+                    is_known = true;
+                    let connections = self.guards.terms.sessions().renew_shared(session);
+                    if connections > 0 {
+                        let mut told = reauthenticated(session);
+                        told.insert("connections", connections as u64);
+                        renewed.push(told);
+                    }
+                    continue;
+                }
+                Verdict::Absent => None,
+                Verdict::Refused(refusal) => Some(*refusal),
+                Verdict::Undecided => {
+                    is_undecided = true;
+                    continue;
+                }
+            };
+            asked.push((number, refusal));
+        }
+        if !renewed.is_empty() {
+            return Ok(renewed);
+        }
+        if is_known {
+            let reason = "no open connection has a session that these credentials extend";
+            return Err(Reject::new(401, "no_session", reason));
+        }
+        let denial = if is_undecided { Denial::Undecided } else { Denial::Unknown { guards: asked } };
+        Err(denial.answer(&self.guards.guards, 401))
     }
 
     fn verdict(&self, guard: usize) -> &Verdict {
@@ -108,6 +150,16 @@ impl Guards {
         });
         compared.await.map_or(Verdict::Undecided, Verdict::of_login)
     }
+}
+
+/// What is told of fresh credentials.
+pub(super) fn reauthenticated(session: &Session) -> Record {
+    Record::from_iter([
+        ("kind", Value::from("reauthenticated")),
+        ("guard", (&*session.guard).into()),
+        ("identity", session.identity.as_deref().map_or(Value::Null, Value::from)),
+        ("expires_at", session.expires_at_ms.map_or(Value::Null, Value::from)),
+    ])
 }
 
 /// Milliseconds since 1970.

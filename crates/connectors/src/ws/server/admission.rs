@@ -3,8 +3,9 @@
 use crate::ws::{options::Settings, pace::now};
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::IpAddr,
-    num::{NonZeroU64, NonZeroUsize},
+    num::NonZeroU64,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,21 +17,35 @@ pub(super) struct Caps {
     pub(super) connections: Arc<Semaphore>,
     pub(super) handshakes: Arc<Semaphore>,
     /// Of one address.
-    addresses: Option<Arc<Addresses>>,
+    addresses: Option<Arc<Counted<IpAddr>>>,
+    /// Of one identity.
+    people: Option<Arc<Counted<Person>>>,
     rate: Option<Mutex<Bucket>>,
 }
 
-/// What a connection takes up as long as it lives: its place among all, and among those of its address.
-pub(super) type Slot = (OwnedSemaphorePermit, Option<Box<Place>>);
+/// Whom a guard, or the flow where the name is empty, has found to be somebody of that identity.
+pub(super) type Person = (Arc<str>, String);
+
+/// What a connection takes up as long as it lives: its place among all, among those of its address, and among those of
+/// its identity.
+pub(super) type Slot = (OwnedSemaphorePermit, Option<Box<Place<IpAddr>>>, Option<Box<Place<Person>>>);
 
 impl Caps {
-    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
-        let most = NonZeroUsize::new(settings.or("max_connections_per_ip", 0)?);
+    /// `knows_identities`: somebody says who clients are.
+    pub(super) fn read(settings: &mut Settings<'_>, knows_identities: bool) -> Result<Self, ConfigError> {
+        let of_address = settings.or("max_connections_per_ip", 0)?;
+        let of_identity: usize = settings.or("max_connections_per_identity", 0)?;
+        if of_identity > 0 && !knows_identities {
+            settings.warn(
+                "`max_connections_per_identity` has no effect: nothing says who clients are (see `guards`)",
+            );
+        }
         let rate = NonZeroU64::new(settings.or("accept_rate", 0)?);
         Ok(Self {
             connections: cap(settings.or("max_connections", 65_536)?),
             handshakes: cap(settings.or("max_pending_handshakes", 1024)?),
-            addresses: most.map(|most| Arc::new(Addresses { most: most.get(), open: Mutex::default() })),
+            addresses: Counted::at_most(of_address),
+            people: Counted::at_most(of_identity),
             rate: rate.map(|rate| Mutex::new(Bucket::new(rate, now()))),
         })
     }
@@ -47,48 +62,62 @@ impl Caps {
     ///
     /// # Errors
     /// It has as many as it may have.
-    pub(super) fn place(&self, client: IpAddr) -> Result<Option<Box<Place>>, Full> {
-        self.addresses.as_ref().map(|addresses| addresses.place(client).map(Box::new)).transpose()
+    pub(super) fn place(&self, client: IpAddr) -> Result<Option<Box<Place<IpAddr>>>, Full> {
+        self.addresses.as_ref().map(|addresses| addresses.place(holder(client)).map(Box::new)).transpose()
+    }
+
+    /// The same among the connections of `person`, if anybody knows who it is.
+    ///
+    /// # Errors
+    /// It has as many as it may have.
+    pub(super) fn place_of(&self, person: Option<Person>) -> Result<Option<Box<Place<Person>>>, Full> {
+        let Some((people, person)) = self.people.as_ref().zip(person) else { return Ok(None) };
+        people.place(person).map(|place| Some(Box::new(place)))
     }
 }
 
-/// One address has as many connections as it may have.
+/// Somebody has as many connections as they may have.
 #[derive(Debug)]
 pub(super) struct Full;
 
-/// Connections by the address they come from.
-struct Addresses {
+/// Connections by whose they are.
+struct Counted<K> {
     most: usize,
-    /// Only addresses that have any.
-    open: Mutex<HashMap<IpAddr, usize>>,
+    /// Only of those who have any.
+    open: Mutex<HashMap<K, usize>>,
 }
 
-impl Addresses {
-    fn place(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
-        let client = holder(client);
+impl<K: Eq + Hash + Clone> Counted<K> {
+    fn at_most(most: usize) -> Option<Arc<Self>> {
+        (most > 0).then(|| Arc::new(Self { most, open: Mutex::default() }))
+    }
+
+    fn place(self: &Arc<Self>, whose: K) -> Result<Place<K>, Full> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(client).or_default();
-        if *count >= self.most {
-            return Err(Full);
+        match open.get_mut(&whose) {
+            Some(count) if *count >= self.most => return Err(Full),
+            Some(count) => *count += 1,
+            None => {
+                open.insert(whose.clone(), 1);
+            }
         }
-        *count += 1;
-        Ok(Place { addresses: self.clone(), client })
+        Ok(Place { among: self.clone(), whose })
     }
 }
 
-/// A place among the connections of one address; free again when dropped.
-pub(super) struct Place {
-    addresses: Arc<Addresses>,
-    client: IpAddr,
+/// A place among the connections of somebody; free again when dropped.
+pub(super) struct Place<K: Eq + Hash> {
+    among: Arc<Counted<K>>,
+    whose: K,
 }
 
-impl Drop for Place {
+impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
-        let mut open = self.addresses.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.client) {
+        let mut open = self.among.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.whose) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.client);
+                open.remove(&self.whose);
             }
         }
     }
@@ -114,8 +143,8 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_places_and_gets_them_back() {
-        let addresses = Arc::new(Addresses { most: 2, open: Mutex::default() });
-        let place = |address: &str| addresses.place(address.parse().unwrap());
+        let addresses = Counted::at_most(2).unwrap();
+        let place = |address: &str| addresses.place(holder(address.parse().unwrap()));
         let (first, second) = (place("10.0.0.1").unwrap(), place("::ffff:10.0.0.1").unwrap());
         assert!(place("10.0.0.1").is_err(), "however it is written");
         let others = ["10.0.0.2", "2001:db8::1", "2001:db8::2:0:0:1", "2001:db8:0:1::1"].map(place);

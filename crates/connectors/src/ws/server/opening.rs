@@ -2,10 +2,10 @@
 
 use super::{
     Door, Shared,
-    admission::Slot,
+    admission::{Person, Slot},
     metadata::{Reached, metadata},
     peer::Peer,
-    refusing::NotOpened,
+    refusing::{NotOpened, RETRY_AFTER_S},
     routing::Way,
 };
 use crate::ws::{
@@ -25,7 +25,7 @@ use tremor_connector::{
 };
 use tremor_event::OriginUri;
 use tremor_value::Value;
-use tremor_ws::guard::Carrier;
+use tremor_ws::guard::{Carrier, Session};
 use tremor_ws::{Accept, Forwarded, Head, ProxyDetails, Reject, Request, Role, ServerHandshake, accept};
 
 /// A connection that may ask for something.
@@ -107,7 +107,7 @@ impl Shared {
         let Ok(slot) = self.caps.connections.clone().try_acquire_owned() else {
             return Err(self.no_room(stream).await);
         };
-        Ok(Admitted { stream, slot: (slot, place), certificate, proxy })
+        Ok(Admitted { stream, slot: (slot, place, None), certificate, proxy })
     }
 
     /// Rows 3 to 22: from the request to the 101.
@@ -137,6 +137,15 @@ impl Shared {
             let Ok(of_client) = self.caps.place(address) else { return Err(self.no_room(stream).await) };
             slot.1 = of_client;
         }
+        let shown =
+            certificate.as_ref().filter(|_| self.guards.look_at_certificates()).map(guard_certificate);
+        let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy };
+        match within(deadline, self.renewal(door, &head, &forwarded, brought)).await {
+            Some(None) => {}
+            Some(Some(Ok(told))) => return Err(self.renewed(stream, told).await),
+            Some(Some(Err(reject))) => return Err(self.refuse(stream, &reject).await),
+            None => return Err(self.refuse(stream, &Reject::timeout()).await),
+        }
         if let Some(page) = self.page(door, &head, &forwarded) {
             return Err(self.show(stream, &page).await);
         }
@@ -144,17 +153,22 @@ impl Shared {
             Ok(upgrade) => upgrade,
             Err(reject) => return Err(self.refuse(stream, &reject).await),
         };
-        let shown =
-            certificate.as_ref().filter(|_| self.guards.look_at_certificates()).map(guard_certificate);
         let carrier =
             Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: &offered };
-        let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy };
         let mut visit = self.guards.visit(carrier, brought);
         let chosen = match within(deadline, self.routing.decide(&request, &mut visit)).await {
             Some(Ok(chosen)) => chosen,
             Some(Err(reject)) => return Err(self.refuse(stream, &reject).await),
             None => return Err(self.refuse(stream, &Reject::timeout()).await),
         };
+        let sessions = visit.sessions(&chosen.way.demands);
+        let Ok(of_person) = self.caps.place_of(person(&sessions)) else {
+            let reason = "there are as many connections of this identity as there may be";
+            let reject = Reject::new(429, "identity_connections", reason);
+            let reject = reject.with_header("Retry-After", RETRY_AFTER_S.to_string());
+            return Err(self.refuse(stream, &reject).await);
+        };
+        slot.2 = of_person;
         let wanted = chosen.way.wire.deflate;
         let (extension, deflate) = wanted.and_then(|wanted| wanted.answer(&request.extensions)).unzip();
         let agreed = Accept {
@@ -169,7 +183,6 @@ impl Shared {
         });
         answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
         let address = peer.address(&self.environment);
-        let sessions = visit.sessions(&chosen.way.demands);
         let reached = Reached {
             peer,
             conn: address.conn,
@@ -242,6 +255,11 @@ impl Door {
             ..OriginUri::new("tremor-ws-server", host)
         }
     }
+}
+
+/// Who it is, as metadata says it: the first whom a guard knows by name.
+fn person(sessions: &[&Session]) -> Option<Person> {
+    sessions.iter().find_map(|session| Some((session.guard.clone(), session.identity.clone()?)))
 }
 
 /// Why there is no request.

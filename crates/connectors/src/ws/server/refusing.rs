@@ -14,7 +14,7 @@ use tremor_ws::{Page, Reject};
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What a peer that comes when there is no room is told to wait.
-const RETRY_AFTER_S: u64 = 5;
+pub(super) const RETRY_AFTER_S: u64 = 5;
 
 impl Shared {
     /// Answers a request that is not granted, and gives the peer a moment to read it.
@@ -22,7 +22,11 @@ impl Shared {
         self.say(&mut stream, &reject.to_bytes(&self.answers.reject)).await;
         NotOpened {
             cause: format!("answered {}: {}", reject.status, reject.reason),
-            answered: Some((reject.status, reject.label)),
+            told: vec![Record::from_iter([
+                ("kind", Value::from("rejected")),
+                ("status", Value::from(u64::from(reject.status))),
+                ("reason", Value::from(reject.label)),
+            ])],
         }
     }
 
@@ -37,7 +41,12 @@ impl Shared {
     /// Gives a page to one who does not want a WebSocket, which is no failure.
     pub(super) async fn show(&self, mut stream: Box<dyn Stream>, page: &Page) -> NotOpened {
         self.say(&mut stream, &page.to_bytes(&self.answers.reject)).await;
-        NotOpened { cause: String::new(), answered: None }
+        NotOpened { cause: String::new(), told: Vec::new() }
+    }
+
+    /// Says that credentials were taken; `told` is what the flow hears of it.
+    pub(super) async fn renewed(&self, stream: Box<dyn Stream>, told: Vec<Record>) -> NotOpened {
+        NotOpened { told, ..self.show(stream, &Page::nothing()).await }
     }
 
     /// The last words on a connection.
@@ -54,20 +63,17 @@ impl Shared {
     }
 
     /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered
+    /// or has renewed sessions
     /// (`spec/websocket.md` 15).
     pub(super) fn refused(&self, door: &Door, not_opened: NotOpened, peer: &Peer) -> Refused {
-        let told = not_opened.answered.map(|(status, label)| {
-            let record = Record::from_iter([
-                ("kind", Value::from("rejected")),
-                ("status", Value::from(u64::from(status))),
-                ("reason", Value::from(label)),
-            ]);
+        let told = not_opened.told.into_iter().map(|record| {
             let of_request =
                 Record::from_iter([("tls", Value::from(door.tls.is_some())), ("peer", peer.record().into())]);
             let origin = Arc::new(door.origin(peer.host_and_port()));
             let meta = Record::from_iter([(SPEC.name, Value::from(of_request))]).into();
-            Box::new(Told { record: record.into(), meta, origin })
+            Told { record: record.into(), meta, origin }
         });
+        let told = told.collect();
         let cause = match not_opened.cause {
             nothing if nothing.is_empty() => nothing,
             cause => format!("{peer}: {cause}"),
@@ -80,12 +86,12 @@ impl Shared {
 pub(super) struct NotOpened {
     /// For the log; empty if nothing went wrong.
     cause: String,
-    /// Status and label of the answer, if there was one.
-    answered: Option<(u16, &'static str)>,
+    /// What port `control` is told.
+    told: Vec<Record>,
 }
 
 impl<T: Into<String>> From<T> for NotOpened {
     fn from(cause: T) -> Self {
-        Self { cause: cause.into(), answered: None }
+        Self { cause: cause.into(), told: Vec::new() }
     }
 }

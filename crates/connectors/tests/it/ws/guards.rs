@@ -1,5 +1,6 @@
 //! Guards: who is let in, what is answered to others, and what of it all is told.
 
+use super::control::member;
 use super::peers::{Port, head, of_server, server_definition, upgrade};
 use crate::harness::{Linked, Seen, Subject, json, within};
 use base64::Engine as _;
@@ -10,6 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use tremor_event::Event;
 use tremor_value::Value;
 
 const SECRET: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
@@ -372,6 +374,124 @@ async fn sessions_may_be_let_run_out() {
     assert_eq!(&pong, b"\x8a\x00");
 }
 
+/// Seconds since 1970, from now on.
+fn in_seconds(seconds: f64) -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    now.as_secs_f64() + seconds
+}
+
+/// A token of somebody that ends so many seconds from now.
+fn ends_in(seconds: f64, who: &str) -> String {
+    token("one", &format!(r#"{{"sub":"{who}","exp":{:.3}}}"#, in_seconds(seconds)))
+}
+
+/// A server with a guard `staff` whose port `control` leads somewhere.
+async fn telling_server(options: &str, more: &str) -> (Subject, Port) {
+    let port = Port::reserve();
+    let config = format!(
+        r#", "guards": {{{}}}, "routes": [{{"guarded": {{"staff": []}}, "exit": "staff"}}]{more}"#,
+        jwt_guard(options)
+    );
+    let linked = Linked::With(&["staff", "control"]);
+    (Subject::started_with(&server_definition(&port, &config), linked).await, port)
+}
+
+/// The next event on port `control`, but for those of connections that open and end.
+async fn next_told(subject: &mut Subject) -> Event {
+    loop {
+        let told = subject.next_told().await;
+        if !["opened", "closed"].map(Value::from).contains(&member(&told, "kind")) {
+            return told;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_flow_is_told_of_sessions_that_are_about_to_end_and_that_have() {
+    let more = r#", "on_expiry": "notify""#;
+    let (mut subject, port) = telling_server(r#", "challenge": 3600"#, more).await;
+    let (_, _, mut tcp) = ask(&port, "/", &bearer(&ends_in(1.5, "ann"))).await;
+    let mut ends = Vec::new();
+    for kind in ["reauth_due", "expired"] {
+        let told = next_told(&mut subject).await;
+        assert_eq!(
+            (member(&told, "kind"), member(&told, "conn")),
+            (kind.into(), of_server(&told).get("conn").unwrap().clone())
+        );
+        ends.push(member(&told, "expires_at").as_u64().unwrap());
+        assert_eq!(of_server(&told).get("identity"), Some(&"ann".into()));
+    }
+    assert!(ends[0] == ends[1] && ends[0] > 1_000_000_000_000, "milliseconds: {ends:?}");
+    // It stays.
+    tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(tcp.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00");
+}
+
+/// A request with fresh credentials, as a page would send it.
+fn renewal(more: &str) -> String {
+    format!(
+        "POST /any HTTP/1.1\r\nHost: gate.example\r\nContent-Type: application/x-challenge-response; v=1\r\n\
+         Content-Length: 0\r\n{more}\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_request_with_a_fresh_token_extends_the_sessions_of_its_identity() {
+    let (mut subject, port) = telling_server("", "").await;
+    assert!(port.ask(&renewal("")).await.starts_with("HTTP/1.1 401 "), "no credentials");
+    let answer = port.ask(&renewal(&bearer(&ends_in(60.0, "ann")))).await;
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("no open connection"), "{answer}");
+    for _ in 0..2 {
+        assert_eq!(member(&next_told(&mut subject).await, "kind"), "rejected".into());
+    }
+    let (_, _, mut ann) = ask(&port, "/", &bearer(&ends_in(3.0, "ann"))).await;
+    let (_, _, mut bob) = ask(&port, "/", &bearer(&ends_in(3.5, "bob"))).await;
+    let body = renewal("").replace("Content-Length: 0", "Content-Length: 1") + "x";
+    assert!(port.ask(&body).await.starts_with("HTTP/1.1 400 "));
+    assert!(port.ask(&renewal(&bearer("bad"))).await.starts_with("HTTP/1.1 401 "));
+    let answer = port.ask(&renewal(&bearer(&ends_in(60.0, "ann")))).await;
+    assert_eq!(answer, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    for _ in 0..2 {
+        assert_eq!(member(&next_told(&mut subject).await, "kind"), "rejected".into());
+    }
+    let told = next_told(&mut subject).await;
+    for (name, expected) in [
+        ("kind", "reauthenticated".into()),
+        ("guard", "staff".into()),
+        ("identity", "ann".into()),
+        ("connections", Value::from(1_u64)),
+    ] {
+        assert_eq!(member(&told, name), expected, "{name}");
+    }
+    let mut close = [0; 17];
+    within(bob.read_exact(&mut close)).await.unwrap();
+    assert_eq!(&close, b"\x88\x0f\x03\xf0token expired");
+    ann.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(ann.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00", "whose time was earlier");
+}
+
+#[tokio::test]
+async fn an_identity_has_so_many_connections() {
+    let (_subject, port) = telling_server("", r#", "max_connections_per_identity": 2"#).await;
+    let ann = bearer(&token("one", r#"{"sub":"ann"}"#));
+    let (_, _, first) = ask(&port, "/", &ann).await;
+    let (_, _, _second) = ask(&port, "/", &ann).await;
+    let (status, answer, _) = ask(&port, "/", &ann).await;
+    assert!(status == 429 && answer.contains("Retry-After: "), "{answer}");
+    let mut open_ones = Vec::new();
+    for others in [r#"{"sub":"bob"}"#, "{}", "{}", "{}"] {
+        let (status, answer, tcp) = ask(&port, "/", &bearer(&token("one", others))).await;
+        assert_eq!(status, 101, "{answer}");
+        open_ones.push(tcp);
+    }
+    drop(first);
+    within(async { while self::status(&port, &ann).await == 429 {} }).await;
+}
+
 /// What is said about a configuration with `more` members.
 fn refusal(more: &str) -> String {
     let definition = server_definition(&Port::reserve(), more);
@@ -450,11 +570,6 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
             "`staff`",
         ),
         (r#""routes": [{"exit": "a", "conceal": true}]"#.into(), "config.routes[0].conceal", "not `guarded`"),
-        (
-            format!(r#""guards": {{{}}}"#, jwt_guard(r#", "challenge": 5"#)),
-            "config.guards.staff.options",
-            "`challenge` has no effect",
-        ),
         (r#""expiry_close": {"code": 1005}"#.into(), "config.expiry_close.code", "no code"),
         (r#""expiry_close": {}, "on_expiry": "ignore""#.into(), "config.expiry_close", "no meaning"),
         (r#""invalid_credentials_status": 200"#.into(), "config.invalid_credentials_status", "between 400 and 499"),
