@@ -177,14 +177,10 @@ impl Connection {
                     self.rest();
                     None
                 }
-                Turn::Time => {
-                    let ending = self.on_time();
-                    let broken = Box::pin(self.tell_what_came_of_it()).await;
-                    match ending {
-                        Some(ending) => return Box::pin(self.depart(ending)).await,
-                        None => broken,
-                    }
-                }
+                Turn::Time => match Box::pin(self.live_by_the_clock()).await {
+                    Ok(broken) => broken,
+                    Err(ended) => return ended,
+                },
                 Turn::News => {
                     Box::pin(self.look_at_news()).await;
                     None
@@ -207,13 +203,10 @@ impl Connection {
             }
             if self.turn_bytes == 0 {
                 self.turn_bytes = TURN_BYTES;
-                if self.is_time() {
-                    let ending = self.on_time();
-                    // A connection that broke meanwhile is found broken again.
-                    let _broken_or_not = Box::pin(self.tell_what_came_of_it()).await;
-                    if let Some(ending) = ending {
-                        return Box::pin(self.depart(ending)).await;
-                    }
+                if self.is_time()
+                    && let Err(ended) = Box::pin(self.live_by_the_clock()).await
+                {
+                    return ended;
                 }
                 yield_now().await;
             }

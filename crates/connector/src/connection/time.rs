@@ -1,7 +1,6 @@
 //! Deadlines of a connection's protocol.
 
 use super::{Connection, Ended};
-use crate::duplex::Ending;
 use std::task::{Context, Poll, ready};
 use tokio::time::{Instant, sleep_until};
 
@@ -28,22 +27,24 @@ impl Connection {
         }
     }
 
-    /// Lets the protocol do what it is time for; gives why the connection has to end.
-    pub(super) fn on_time(&mut self) -> Option<Ending> {
-        self.pump.on_time(&mut self.intake)
-    }
-
-    /// Sends on what the protocol has told when it was time, if anything.
-    pub(super) async fn tell_what_came_of_it(&mut self) -> Option<Ended> {
-        if self.intake.is_empty() {
-            return None;
+    /// Lets the protocol do what it is time for, and sends on what it has told; gives what broke the connection meanwhile.
+    ///
+    /// # Errors
+    /// The protocol has ended the connection.
+    pub(super) async fn live_by_the_clock(&mut self) -> Result<Option<Ended>, Ended> {
+        let ending = self.pump.on_time(&mut self.intake);
+        let mut broken = None;
+        if !self.intake.is_empty() {
+            self.has_read = true;
+            broken = self.push().await;
+            if broken.is_none() {
+                broken = self.push_rest().await;
+            }
         }
-        self.has_read = true;
-        let ended = self.push().await;
-        if ended.is_some() {
-            return ended;
+        match ending {
+            Some(ending) => Err(self.depart(ending).await),
+            None => Ok(broken),
         }
-        Box::pin(self.push_rest()).await
     }
 
     /// A connection that always has something to read never sleeps, and lives by the clock all the same.
