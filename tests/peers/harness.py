@@ -1,12 +1,14 @@
 """Starts `tremor` and other programs, waits for conditions, and cleans up."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -15,6 +17,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 # How long anything may take before it counts as hanging. Generous: test machines are slow and busy.
 LIMIT_SECS = 60
+
+# The peers, see peer.py; what follows on the command line is a role.
+PEERS = {
+    "node": ["node", str(HERE / "peer.mjs")],
+    "websockets": [sys.executable, str(HERE / "peer.py"), "websockets"],
+    "autobahn": [sys.executable, str(HERE / "peer.py"), "autobahn"],
+}
 
 
 def tremor_binary() -> str:
@@ -131,6 +140,27 @@ class Case(unittest.TestCase):
 
             wait_for(f"tremor on port {wait_port}", ready)
         return program
+
+    def peer_client(self, name: str, url: str, sessions: list[dict]) -> Program:
+        """The peer `name` connects to `url` for each of `sessions`, which peer.py describes."""
+        return self.start(name, [*PEERS[name], "client", url, *map(json.dumps, sessions)])
+
+    def peer_server(self, name: str, sessions: list[dict]) -> tuple[Program, list[int]]:
+        """The peer `name` listens for each of `sessions`, at the ports that are returned."""
+        peer = self.start(name, [*PEERS[name], "server", *map(json.dumps, sessions)])
+
+        def ports() -> list[int]:
+            if peer.process.poll() is not None:
+                raise AssertionError(f"{name} ended with {peer.process.returncode}:\n{peer.text()}")
+            first, end, _ = peer.out.read_text().partition("\n")
+            return [int(port) for port in first.split()[1:]] if end else []
+
+        return peer, wait_for(f"the ports of {name}", ports)
+
+    def seen_by(self, peer: Program) -> list[dict]:
+        """What `peer` tells of each of its sessions, once it has ended well."""
+        self.assertEqual(peer.wait(), 0, peer.text())
+        return [json.loads(line) for line in peer.out.read_text().splitlines() if line.startswith("{")]
 
     def certificate(self) -> tuple[str, str]:
         """Paths of a certificate for `localhost` and of its key."""

@@ -10,10 +10,10 @@ BINARY_UNIT = bytes(range(256))
 HASH_DIGITS = 16
 
 
-def length(i: int) -> int:
+def length(i: int, edge_every: int = EDGE_EVERY) -> int:
     """Bytes of message `i`."""
-    if i % EDGE_EVERY == 0:
-        return EDGES[i // EDGE_EVERY % len(EDGES)]
+    if i % edge_every == 0:
+        return EDGES[i // edge_every % len(EDGES)]
     return 40 + i * 31 % 200
 
 
@@ -21,9 +21,9 @@ def is_text(i: int) -> bool:
     return i % 2 == 0
 
 
-def make(i: int) -> str | bytes:
+def make(i: int, edge_every: int = EDGE_EVERY) -> str | bytes:
     """Message `i`: `<i> <hash of the payload> <payload>`, or nothing if it has no room for that."""
-    size = length(i)
+    size = length(i, edge_every)
     if size == 0:
         return "" if is_text(i) else b""
     head = f"{i:08} "
@@ -41,13 +41,13 @@ def digest(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest()[:HASH_DIGITS]
 
 
-def check(i: int, message: str | bytes) -> None:
+def check(i: int, message: str | bytes, edge_every: int = EDGE_EVERY) -> None:
     """Raises `ValueError` unless `message` is message `i`."""
     if isinstance(message, str) != is_text(i):
         raise ValueError(f"message {i} came as {type(message).__name__}")
     data = message.encode() if isinstance(message, str) else message
-    if len(data) != length(i):
-        raise ValueError(f"message {i} has {len(data)} bytes in the place of {length(i)}: {data[:60]!r}")
+    if len(data) != length(i, edge_every):
+        raise ValueError(f"message {i} has {len(data)} bytes in the place of {length(i, edge_every)}: {data[:60]!r}")
     if not data:
         return
     number, found, payload = data.split(b" ", 2)

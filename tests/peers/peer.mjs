@@ -1,7 +1,7 @@
-// Node's `ws` as client or as server; the same command line and messages as peer.py.
+// Node's `ws` as client or as server; the same command line, sessions and messages as peer.py, which describes them.
 //
-//   peer.mjs client URL COUNT [CAFILE]     sends COUNT messages and gets each of them back
-//   peer.mjs server COUNT [CERT KEY]       the same from the other side; prints `port N` first
+//   peer.mjs client URL SESSION...
+//   peer.mjs server SESSION...
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -18,16 +18,16 @@ const HASH_DIGITS = 16;
 const ENOUGH_WAITING = 1 << 20;
 
 const isText = (i) => i % 2 === 0;
-const lengthOf = (i) =>
-  i % EDGE_EVERY === 0 ? EDGES[(i / EDGE_EVERY) % EDGES.length] : 40 + ((i * 31) % 200);
+const lengthOf = (i, edgeEvery) =>
+  i % edgeEvery === 0 ? EDGES[(i / edgeEvery) % EDGES.length] : 40 + ((i * 31) % 200);
 const digest = (payload) => createHash("sha256").update(payload).digest("hex").slice(0, HASH_DIGITS);
 
 function repeat(unit, bytes) {
   return Buffer.concat(Array.from({ length: bytes }, () => unit));
 }
 
-function make(i) {
-  const size = lengthOf(i);
+function make(i, edgeEvery) {
+  const size = lengthOf(i, edgeEvery);
   if (size === 0) return Buffer.alloc(0);
   const head = `${String(i).padStart(8, "0")} `;
   const room = size - head.length - HASH_DIGITS - 1;
@@ -43,10 +43,10 @@ function make(i) {
   return Buffer.concat([Buffer.from(`${head}${digest(payload)} `), payload]);
 }
 
-function check(i, data, isBinary) {
+function check(i, data, isBinary, edgeEvery) {
   if (isBinary === isText(i)) throw new Error(`message ${i} came as ${isBinary ? "binary" : "text"}`);
-  if (data.length !== lengthOf(i)) {
-    throw new Error(`message ${i} has ${data.length} bytes in the place of ${lengthOf(i)}`);
+  if (data.length !== lengthOf(i, edgeEvery)) {
+    throw new Error(`message ${i} has ${data.length} bytes in the place of ${lengthOf(i, edgeEvery)}`);
   }
   if (data.length === 0) return;
   const number = Number(data.subarray(0, 8).toString());
@@ -57,20 +57,33 @@ function check(i, data, isBinary) {
   }
 }
 
+// Sends a message in frames of `fragment` bytes, or in one.
+function sendMessage(socket, data, binary, fragment, done) {
+  if (!fragment || data.length <= fragment) {
+    socket.send(data, { binary }, done);
+    return;
+  }
+  for (let at = 0; at < data.length; at += fragment) {
+    const fin = at + fragment >= data.length;
+    socket.send(data.subarray(at, at + fragment), { binary, fin }, fin ? done : undefined);
+  }
+}
+
 // Sends all messages and checks what comes back, both at once.
-function exchange(socket, count) {
+function exchange(socket, { count = 0, edge_every: edgeEvery = EDGE_EVERY, fragment }) {
   return new Promise((resolve, reject) => {
     let sent = 0;
     let received = 0;
     function send() {
       while (sent < count && socket.bufferedAmount < ENOUGH_WAITING) {
         const i = sent++;
-        socket.send(make(i), { binary: !isText(i) }, (error) => (error ? reject(error) : send()));
+        sendMessage(socket, make(i, edgeEvery), !isText(i), fragment, (error) => (error ? reject(error) : send()));
       }
+      if (count === 0) resolve();
     }
     socket.on("message", (data, isBinary) => {
       try {
-        check(received, data, isBinary);
+        check(received, data, isBinary, edgeEvery);
       } catch (error) {
         reject(error);
         return;
@@ -85,44 +98,86 @@ function exchange(socket, count) {
   });
 }
 
-async function client(url, count, cafile) {
-  const options = cafile ? { ca: readFileSync(cafile), servername: "localhost" } : {};
-  const socket = new WebSocket(url, { ...options, maxPayload: 0 });
-  await exchange(socket, count);
-  await closed(socket);
+// All that a session says; then prints what was seen.
+async function converse(socket, session) {
+  let pings = 0;
+  socket.on("ping", () => (pings += 1));
+  await exchange(socket, session);
+  for (let i = 0; i < (session.pings ?? 0); i += 1) await ping(socket, `ping ${i}`);
+  const compressed = "permessage-deflate" in socket._extensions;
+  const params = compressed ? socket._extensions["permessage-deflate"].params : null;
+  const protocol = socket.protocol || null;
+  if ("leave" in session) socket.send(session.leave);
+  const closed = await ended(socket, "leave" in session ? null : (session.close ?? [1000, ""]));
+  console.log(JSON.stringify({ compressed, params, protocol, pings, closed }));
 }
 
-async function server(count, cert, key) {
-  const http = cert
-    ? createTls({ cert: readFileSync(cert), key: readFileSync(key) })
-    : createPlain();
-  const sockets = new WebSocketServer({ server: http, maxPayload: 0 });
-  const done = new Promise((resolve, reject) => {
-    sockets.on("connection", (socket) => {
-      exchange(socket, count).then(() => closed(socket)).then(resolve, reject);
-    });
+function ping(socket, payload) {
+  return new Promise((resolve, reject) => {
+    socket.once("pong", (data) =>
+      data.toString() === payload ? resolve() : reject(new Error(`a pong of ${data} for a ping of ${payload}`)),
+    );
+    socket.ping(payload);
   });
-  await new Promise((listening) => http.listen(0, "127.0.0.1", listening));
-  console.log(`port ${http.address().port}`);
-  await done;
 }
 
-function closed(socket) {
+// Closes with `parting`, if any, and gives what the other side closed with.
+function ended(socket, parting) {
   return new Promise((resolve) => {
     socket.removeAllListeners("close");
-    socket.on("close", resolve);
-    socket.close(1000);
+    socket.removeAllListeners("message");
+    socket.on("close", (code, reason) => resolve([code, reason.toString()]));
+    if (parting) socket.close(...parting);
   });
+}
+
+// The names of RFC 7692 as this library has them.
+function deflate(session) {
+  if (!session.deflate) return false;
+  const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+  const named = Object.entries(session.deflate).map(([name, value]) => [camel(name), value]);
+  // By itself it sends short messages plain.
+  return { ...Object.fromEntries(named), threshold: 0 };
+}
+
+async function client(url, sessions) {
+  for (const session of sessions) {
+    const tls = session.cafile ? { ca: readFileSync(session.cafile), servername: "localhost" } : {};
+    const options = { ...tls, maxPayload: 0, perMessageDeflate: deflate(session) };
+    await converse(new WebSocket(url, session.protocols ?? [], options), session);
+  }
+}
+
+// A server of its own for each session, and what its end can be waited for with.
+async function serve(session) {
+  const http = session.cert
+    ? createTls({ cert: readFileSync(session.cert), key: readFileSync(session.key) })
+    : createPlain();
+  const wanted = session.protocols ?? [];
+  const sockets = new WebSocketServer({
+    server: http,
+    maxPayload: 0,
+    perMessageDeflate: deflate(session),
+    handleProtocols: (offered) => wanted.find((name) => offered.has(name)) ?? false,
+  });
+  const done = new Promise((resolve, reject) => {
+    sockets.on("connection", (socket) => converse(socket, session).then(resolve, reject));
+  });
+  await new Promise((listening) => http.listen(0, "127.0.0.1", listening));
+  return { port: http.address().port, done };
+}
+
+async function server(sessions) {
+  const serving = await Promise.all(sessions.map(serve));
+  console.log(`ports ${serving.map(({ port }) => port).join(" ")}`);
+  await Promise.all(serving.map(({ done }) => done));
 }
 
 const [role, ...rest] = process.argv.slice(2);
-const work =
-  role === "client" ? client(rest[0], Number(rest[1]), rest[2]) : server(Number(rest[0]), rest[1], rest[2]);
-work.then(
-  () => {
-    console.log(`ok ${role === "client" ? rest[1] : rest[0]}`);
-    process.exit(0);
-  },
+const url = role === "client" ? rest.shift() : null;
+const sessions = rest.map((session) => JSON.parse(session));
+(role === "client" ? client(url, sessions) : server(sessions)).then(
+  () => process.exit(0),
   (error) => {
     console.error(String(error));
     process.exit(1);

@@ -1,78 +1,91 @@
-"""Python's `websockets` as client or as server.
+"""Python's `websockets` or `autobahn` as client or as server; the same command line and messages as peer.mjs.
 
-    peer.py client URL COUNT [CAFILE]     sends COUNT messages and gets each of them back
-    peer.py server COUNT [CERT KEY]       the same from the other side; prints `port N` first
+    peer.py LIBRARY client URL SESSION...   one connection after the other, to `URL`
+    peer.py LIBRARY server SESSION...       a server of its own for each connection; prints `ports A B ...` first
 
-Prints `ok COUNT` at the end, or what went wrong, and then exits with 1.
+A `SESSION` is what happens on one connection, as JSON; all of it may be left out:
+
+    count, edge_every   so many messages are sent and have to come back; each `edge_every`th has a special length
+    fragment            messages are sent in frames of so many bytes
+    deflate             the parameters of permessage-deflate as they are called in RFC 7692; without it: no compression
+    protocols           subprotocols to offer, or to choose from
+    pings               so many pings are sent at the end, and have to be answered
+    close               code and reason for closing (1000)
+    leave               a text to send instead of closing: the other side closes then
+    cafile, cert, key   TLS
+
+Prints what was seen on each connection as a line of JSON: whether messages are compressed and with which `params`, the
+`protocol`, how many `pings` came (`null`: cannot tell) and with what the other side `closed`. Exits with 1 and says why if
+anything was not as it should be.
 """
 
 import asyncio
+import json
 import ssl
 import sys
 
-from websockets.asyncio.client import connect
-from websockets.asyncio.server import serve
-
 import messages
+import peer_autobahn
+import peer_websockets
+
+LIBRARIES = {"autobahn": peer_autobahn, "websockets": peer_websockets}
 
 
-async def exchange(socket, count: int) -> None:
-    """Sends all messages and checks what comes back, both at once."""
+def client_tls(session: dict) -> ssl.SSLContext | None:
+    return ssl.create_default_context(cafile=session["cafile"]) if "cafile" in session else None
+
+
+def server_tls(session: dict) -> ssl.SSLContext | None:
+    if "cert" not in session:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(session["cert"], session["key"])
+    return context
+
+
+async def converse(socket, session: dict) -> None:
+    """All that a session says, on an open connection; then prints what was seen."""
+    count, edge_every = session.get("count", 0), session.get("edge_every", messages.EDGE_EVERY)
 
     async def send() -> None:
         for i in range(count):
-            await socket.send(messages.make(i))
+            await socket.send(messages.make(i, edge_every), session.get("fragment"))
 
     sending = asyncio.create_task(send())
     for i in range(count):
-        messages.check(i, await socket.recv())
+        messages.check(i, await socket.receive(), edge_every)
     await sending
+    for i in range(session.get("pings", 0)):
+        await socket.ping(f"ping {i}".encode())
+    if "leave" in session:
+        await socket.send(session["leave"], None)
+        closed = await socket.wait_closed()
+    else:
+        closed = await socket.close(*session.get("close", (1000, "")))
+    seen = {"compressed": socket.params() is not None, "params": socket.params(), "protocol": socket.protocol()}
+    print(json.dumps({**seen, "pings": socket.pings(), "closed": list(closed)}), flush=True)
 
 
-async def client(url: str, count: int, cafile: str | None = None) -> None:
-    options = {}
-    if cafile:
-        options = {"ssl": ssl.create_default_context(cafile=cafile), "server_hostname": "localhost"}
-    async with connect(url, max_size=None, **options) as socket:
-        await exchange(socket, count)
+async def client(library, url: str, sessions: list[dict]) -> None:
+    for session in sessions:
+        await library.client(url, session, client_tls(session), converse)
 
 
-async def server(count: int, cert: str | None = None, key: str | None = None) -> None:
-    context = None
-    if cert:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert, key)
-    done = asyncio.get_running_loop().create_future()
-
-    async def handle(socket) -> None:
-        try:
-            await exchange(socket, count)
-            await socket.close()
-        except Exception as error:
-            if not done.done():
-                done.set_exception(error)
-        else:
-            if not done.done():
-                done.set_result(None)
-
-    async with serve(handle, "127.0.0.1", 0, ssl=context, max_size=None) as listening:
-        print("port", listening.sockets[0].getsockname()[1], flush=True)
-        await done
+async def server(library, sessions: list[dict]) -> None:
+    """Ends when every session was held once."""
+    serving = [await library.server(session, server_tls(session), converse) for session in sessions]
+    print("ports", *(port for port, _ in serving), flush=True)
+    await asyncio.gather(*(done for _, done in serving))
 
 
 def main() -> None:
-    role, *rest = sys.argv[1:]
-    if role == "client":
-        url, count, *tls = rest
-        work = client(url, int(count), *tls)
-    else:
-        count, *tls = rest
-        work = server(int(count), *tls)
+    name, role, *rest = sys.argv[1:]
+    url = [rest.pop(0)] if role == "client" else []
+    sessions = [json.loads(session) for session in rest]
     try:
-        asyncio.run(work)
+        asyncio.run({"client": client, "server": server}[role](LIBRARIES[name], *url, sessions))
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    print("ok", count, flush=True)
 
 
 if __name__ == "__main__":

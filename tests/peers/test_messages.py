@@ -1,15 +1,12 @@
-"""10 000 messages each way between `tremor` and each peer: each role, plain and TLS."""
+"""10 000 messages each way between `tremor` and each peer: each role, plain, compressed and over TLS."""
 
-import sys
+import json
 import unittest
 
-from harness import HERE, Case, Program, free_port, wait_for
+from harness import PEERS, Case, free_port
 
 COUNT = 10_000
-PEERS = {
-    "node": ["node", str(HERE / "peer.mjs")],
-    "python": [sys.executable, str(HERE / "peer.py")],
-}
+WAYS = ("plain", "deflate", "tls")
 
 # Every message goes back as the kind of frame that it came as: the metadata says which.
 FLOW = """
@@ -32,52 +29,53 @@ deploy flow main;
 
 
 class Messages(Case):
-    def peer(self, name: str, *args: str) -> Program:
-        return self.start(name, [*PEERS[name], *args], env={"PYTHONPATH": str(HERE)})
+    def check(self, seen: list[dict], way: str) -> None:
+        self.assertEqual([one["compressed"] for one in seen], [way == "deflate"])
+        self.assertEqual(seen[0]["closed"][0], 1000)
 
-    def as_client(self, name: str, tls: bool) -> None:
+    def as_client(self, name: str, way: str) -> None:
         """The peer is the client of our server."""
         port = free_port()
-        scheme, options, cafile = "ws", "", []
-        if tls:
+        scheme, host, config, session = "ws", "127.0.0.1", {}, {"count": COUNT}
+        if way == "tls":
             cert, key = self.certificate()
-            scheme, options, cafile = "wss", f', "tls": {{"cert": "{cert}", "key": "{key}"}}', [cert]
-        config = f'{{"url": "{scheme}://127.0.0.1:{port}"{options}}}'
-        tremor = self.tremor(FLOW.format(kind="ws_server", config=config), wait_port=port)
-        host = "localhost" if tls else "127.0.0.1"
-        peer = self.peer(name, "client", f"{scheme}://{host}:{port}/", str(COUNT), *cafile)
-        self.assertEqual(peer.wait(), 0, peer.text())
-        self.assertIn(f"ok {COUNT}", peer.text())
+            scheme, host, config["tls"], session["cafile"] = "wss", "localhost", {"cert": cert, "key": key}, cert
+        if way == "deflate":
+            config["compression"], session["deflate"] = {"deflate": {}}, {}
+        config["url"] = f"{scheme}://127.0.0.1:{port}"
+        tremor = self.tremor(FLOW.format(kind="ws_server", config=json.dumps(config)), wait_port=port)
+        self.check(self.seen_by(self.peer_client(name, f"{scheme}://{host}:{port}/", [session])), way)
         self.assert_quiet_end(tremor)
 
-    def as_server(self, name: str, tls: bool) -> None:
+    def as_server(self, name: str, way: str) -> None:
         """The peer is the server for our client."""
-        scheme, options, pair = "ws", "", []
-        if tls:
-            pair = list(self.certificate())
-            scheme, options = "wss", f', "tls": {{"cafile": "{pair[0]}", "domain": "localhost"}}'
-        peer = self.peer(name, "server", str(COUNT), *pair)
-        announced = wait_for(f"the port of {name}", lambda: peer.out.read_text().split()[1:2])
-        config = f'{{"url": "{scheme}://127.0.0.1:{announced[0]}/path?query=1"{options}}}'
-        tremor = self.tremor(FLOW.format(kind="ws_client", config=config))
-        self.assertEqual(peer.wait(), 0, peer.text())
-        self.assertIn(f"ok {COUNT}", peer.text())
+        scheme, config, session = "ws", {}, {"count": COUNT}
+        if way == "tls":
+            cert, key = self.certificate()
+            session |= {"cert": cert, "key": key}
+            scheme, config["tls"] = "wss", {"cafile": cert, "domain": "localhost"}
+        if way == "deflate":
+            config["compression"], session["deflate"] = {"deflate": {}}, {}
+        peer, ports = self.peer_server(name, [session])
+        config["url"] = f"{scheme}://127.0.0.1:{ports[0]}/path?query=1"
+        tremor = self.tremor(FLOW.format(kind="ws_client", config=json.dumps(config)))
+        self.check(self.seen_by(peer), way)
         # The peer is gone by now. A client that gives up after it was connected does not end the process.
         self.assert_quiet_end(tremor)
 
 
-def add(peer: str, role: str, tls: bool) -> None:
+def add(peer: str, role: str, way: str) -> None:
     def test(self: Messages) -> None:
-        getattr(self, f"as_{role}")(peer, tls)
+        getattr(self, f"as_{role}")(peer, way)
 
-    test.__doc__ = f"{peer} as {role}, {'TLS' if tls else 'plain'}"
-    setattr(Messages, f"test_{peer}_as_{role}_{'tls' if tls else 'plain'}", test)
+    test.__doc__ = f"{peer} as {role}, {way}"
+    setattr(Messages, f"test_{peer}_as_{role}_{way}", test)
 
 
 for peer in PEERS:
     for role in ("client", "server"):
-        for tls in (False, True):
-            add(peer, role, tls)
+        for way in WAYS:
+            add(peer, role, way)
 
 if __name__ == "__main__":
     unittest.main()
