@@ -141,9 +141,9 @@ class Case(unittest.TestCase):
             wait_for(f"tremor on port {wait_port}", ready)
         return program
 
-    def peer_client(self, name: str, url: str, sessions: list[dict]) -> Program:
-        """The peer `name` connects to `url` for each of `sessions`, which peer.py describes."""
-        return self.start(name, [*PEERS[name], "client", url, *map(json.dumps, sessions)])
+    def peer_client(self, name: str, sessions: list[dict]) -> Program:
+        """The peer `name` connects for each of `sessions`, which peer.py describes, one after the other."""
+        return self.start(name, [*PEERS[name], "client", *map(json.dumps, sessions)])
 
     def peer_server(self, name: str, sessions: list[dict]) -> tuple[Program, list[int]]:
         """The peer `name` listens for each of `sessions`, at the ports that are returned."""
@@ -160,7 +160,9 @@ class Case(unittest.TestCase):
     def seen_by(self, peer: Program) -> list[dict]:
         """What `peer` tells of each of its sessions, once it has ended well."""
         self.assertEqual(peer.wait(), 0, peer.text())
-        return [json.loads(line) for line in peer.out.read_text().splitlines() if line.startswith("{")]
+        seen = [json.loads(line) for line in peer.out.read_text().splitlines() if line.startswith("{")]
+        self.assertEqual(sorted(one["session"] for one in seen), list(range(len(seen))))
+        return sorted(seen, key=lambda one: one["session"])
 
     def certificate(self) -> tuple[str, str]:
         """Paths of a certificate for `localhost` and of its key."""

@@ -1,6 +1,6 @@
 // Node's `ws` as client or as server; the same command line, sessions and messages as peer.py, which describes them.
 //
-//   peer.mjs client URL SESSION...
+//   peer.mjs client SESSION...
 //   peer.mjs server SESSION...
 
 import { createHash } from "node:crypto";
@@ -109,7 +109,7 @@ async function converse(socket, session) {
   const protocol = socket.protocol || null;
   if ("leave" in session) socket.send(session.leave);
   const closed = await ended(socket, "leave" in session ? null : (session.close ?? [1000, ""]));
-  console.log(JSON.stringify({ compressed, params, protocol, pings, closed }));
+  console.log(JSON.stringify({ session: session.number, compressed, params, protocol, pings, closed }));
 }
 
 function ping(socket, payload) {
@@ -140,11 +140,11 @@ function deflate(session) {
   return { ...Object.fromEntries(named), threshold: 0 };
 }
 
-async function client(url, sessions) {
+async function client(sessions) {
   for (const session of sessions) {
     const tls = session.cafile ? { ca: readFileSync(session.cafile), servername: "localhost" } : {};
     const options = { ...tls, maxPayload: 0, perMessageDeflate: deflate(session) };
-    await converse(new WebSocket(url, session.protocols ?? [], options), session);
+    await converse(new WebSocket(session.url, session.protocols ?? [], options), session);
   }
 }
 
@@ -161,7 +161,11 @@ async function serve(session) {
     handleProtocols: (offered) => wanted.find((name) => offered.has(name)) ?? false,
   });
   const done = new Promise((resolve, reject) => {
-    sockets.on("connection", (socket) => converse(socket, session).then(resolve, reject));
+    sockets.on("connection", (socket) => {
+      // No further connections: one that comes back finds nobody.
+      http.close();
+      converse(socket, session).then(resolve, reject);
+    });
   });
   await new Promise((listening) => http.listen(0, "127.0.0.1", listening));
   return { port: http.address().port, done };
@@ -174,9 +178,8 @@ async function server(sessions) {
 }
 
 const [role, ...rest] = process.argv.slice(2);
-const url = role === "client" ? rest.shift() : null;
-const sessions = rest.map((session) => JSON.parse(session));
-(role === "client" ? client(url, sessions) : server(sessions)).then(
+const sessions = rest.map((session, number) => ({ number, ...JSON.parse(session) }));
+(role === "client" ? client(sessions) : server(sessions)).then(
   () => process.exit(0),
   (error) => {
     console.error(String(error));

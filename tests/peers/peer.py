@@ -1,10 +1,11 @@
 """Python's `websockets` or `autobahn` as client or as server; the same command line and messages as peer.mjs.
 
-    peer.py LIBRARY client URL SESSION...   one connection after the other, to `URL`
-    peer.py LIBRARY server SESSION...       a server of its own for each connection; prints `ports A B ...` first
+    peer.py LIBRARY client SESSION...   one connection after the other
+    peer.py LIBRARY server SESSION...   a server for each, which takes one connection; prints `ports A B ...` first
 
 A `SESSION` is what happens on one connection, as JSON; all of it may be left out:
 
+    url                 where a client connects
     count, edge_every   so many messages are sent and have to come back; each `edge_every`th has a special length
     fragment            messages are sent in frames of so many bytes
     deflate             the parameters of permessage-deflate as they are called in RFC 7692; without it: no compression
@@ -14,7 +15,7 @@ A `SESSION` is what happens on one connection, as JSON; all of it may be left ou
     leave               a text to send instead of closing: the other side closes then
     cafile, cert, key   TLS
 
-Prints what was seen on each connection as a line of JSON: whether messages are compressed and with which `params`, the
+Prints what was seen on each connection as a line of JSON: which `session` it was, whether messages are compressed and with which `params`, the
 `protocol`, how many `pings` came (`null`: cannot tell) and with what the other side `closed`. Exits with 1 and says why if
 anything was not as it should be.
 """
@@ -62,13 +63,13 @@ async def converse(socket, session: dict) -> None:
         closed = await socket.wait_closed()
     else:
         closed = await socket.close(*session.get("close", (1000, "")))
-    seen = {"compressed": socket.params() is not None, "params": socket.params(), "protocol": socket.protocol()}
+    seen = {"session": session["number"], "compressed": socket.params() is not None, "params": socket.params(), "protocol": socket.protocol()}
     print(json.dumps({**seen, "pings": socket.pings(), "closed": list(closed)}), flush=True)
 
 
-async def client(library, url: str, sessions: list[dict]) -> None:
+async def client(library, sessions: list[dict]) -> None:
     for session in sessions:
-        await library.client(url, session, client_tls(session), converse)
+        await library.client(session["url"], session, client_tls(session), converse)
 
 
 async def server(library, sessions: list[dict]) -> None:
@@ -80,10 +81,9 @@ async def server(library, sessions: list[dict]) -> None:
 
 def main() -> None:
     name, role, *rest = sys.argv[1:]
-    url = [rest.pop(0)] if role == "client" else []
-    sessions = [json.loads(session) for session in rest]
+    sessions = [{"number": number, **json.loads(session)} for number, session in enumerate(rest)]
     try:
-        asyncio.run({"client": client, "server": server}[role](LIBRARIES[name], *url, sessions))
+        asyncio.run({"client": client, "server": server}[role](LIBRARIES[name], sessions))
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

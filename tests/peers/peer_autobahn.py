@@ -158,6 +158,9 @@ async def server(session: dict, tls, converse) -> tuple[int, asyncio.Future]:
     listening = await loop.create_server(factory, "127.0.0.1", 0, ssl=tls)
 
     async def hold() -> None:
-        await converse(await opened, session)
+        socket = await opened
+        # No further connections: one that comes back finds nobody.
+        listening.close()
+        await converse(socket, session)
 
     return listening.sockets[0].getsockname()[1], asyncio.ensure_future(hold())

@@ -62,6 +62,8 @@ async def server(session: dict, tls, converse) -> tuple[int, asyncio.Future]:
     done = asyncio.get_running_loop().create_future()
 
     async def handle(connection) -> None:
+        # No further connections: one that comes back finds nobody.
+        listening.server.close()
         try:
             await converse(Socket(connection), session)
         except Exception as error:

@@ -44,7 +44,7 @@ class Messages(Case):
             config["compression"], session["deflate"] = {"deflate": {}}, {}
         config["url"] = f"{scheme}://127.0.0.1:{port}"
         tremor = self.tremor(FLOW.format(kind="ws_server", config=json.dumps(config)), wait_port=port)
-        self.check(self.seen_by(self.peer_client(name, f"{scheme}://{host}:{port}/", [session])), way)
+        self.check(self.seen_by(self.peer_client(name, [{**session, "url": f"{scheme}://{host}:{port}/"}])), way)
         self.assert_quiet_end(tremor)
 
     def as_server(self, name: str, way: str) -> None:
