@@ -143,7 +143,7 @@ function deflate(session) {
 async function client(sessions) {
   for (const session of sessions) {
     const tls = session.cafile ? { ca: readFileSync(session.cafile), servername: "localhost" } : {};
-    const options = { ...tls, maxPayload: 0, perMessageDeflate: deflate(session) };
+    const options = { ...tls, maxPayload: 0, perMessageDeflate: deflate(session), autoPong: !session.deaf };
     await converse(new WebSocket(session.url, session.protocols ?? [], options), session);
   }
 }

@@ -13,6 +13,7 @@ A `SESSION` is what happens on one connection, as JSON; all of it may be left ou
     pings               so many pings are sent at the end, and have to be answered
     close               code and reason for closing (1000)
     leave               a text to send instead of closing: the other side closes then
+    deaf                pings are not answered (peer.mjs only)
     cafile, cert, key   TLS
 
 Prints what was seen on each connection as a line of JSON: which `session` it was, whether messages are compressed and with which `params`, the
