@@ -1,0 +1,69 @@
+// A headless Chromium whose pages open WebSockets.
+//
+//   browser.mjs EXECUTABLE STEP...
+//
+// A step is JSON: `page` (host name of the page; all pages are at the same port, which takes the place of PORT in the rest),
+// `url`, `protocols`, `cookie` (set by the page first), `send` (a list of messages, each a text or a list of bytes), `close`
+// (code and reason; without it the server is to close). Prints `port N`, reads a line (the server is up), then prints for each
+// step a line of JSON: whether it was `opened`, `protocol`, `extensions`, what was `received`, and `closed`.
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { chromium } from "playwright-core";
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+const [executablePath, ...rest] = process.argv.slice(2);
+const steps = rest.map((step) => JSON.parse(step));
+const pages = createServer((_, answer) => {
+  answer.setHeader("Content-Type", "text/html");
+  answer.end("<!doctype html><title>page</title>");
+});
+pages.listen(0, "127.0.0.1");
+await once(pages, "listening");
+const { port } = pages.address();
+console.log(`port ${port}`);
+const [browser] = await Promise.all([
+  chromium.launch({ executablePath, args: FLAGS, headless: true }),
+  once(process.stdin, "data"),
+]);
+for (const step of steps) {
+  // Of its own, so that nothing stays from one to the next.
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  const page = await context.newPage();
+  await page.goto(`http://${step.page}:${port}/`);
+  console.log(JSON.stringify(await page.evaluate(visit, step)));
+  await context.close();
+}
+await browser.close();
+process.exit(0);
+
+// Runs in the page.
+function visit({ url, protocols = [], cookie, send = [], close }) {
+  if (cookie) document.cookie = cookie;
+  return new Promise((resolve) => {
+    const seen = { opened: false, received: [] };
+    const socket = new WebSocket(url, protocols);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      seen.opened = true;
+      seen.protocol = socket.protocol;
+      seen.extensions = socket.extensions;
+      for (const message of send) socket.send(typeof message === "string" ? message : new Uint8Array(message));
+      if (send.length === 0 && close) socket.close(...close);
+    };
+    socket.onmessage = ({ data }) => {
+      seen.received.push(typeof data === "string" ? data : [...new Uint8Array(data)]);
+      if (seen.received.length === send.length && close) socket.close(...close);
+    };
+    socket.onclose = ({ code, reason, wasClean }) => resolve({ ...seen, closed: [code, reason, wasClean] });
+  });
+}

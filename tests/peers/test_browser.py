@@ -1,0 +1,111 @@
+"""A browser as client (`spec/websocket.md` 4, 5, 7.1, 10, 11, 16): what only browsers do, and what they insist on."""
+
+import base64
+import json
+import shutil
+import subprocess
+import unittest
+
+import answers
+from harness import HERE, Case, free_port, wait_for
+
+TEXT = "grüße — ✓ 𝄞"
+LONG = "the same words again and again, " * 4_000
+# A token, and how it is written where only letters, digits and a few signs are allowed.
+TOKEN = "let me in!"
+TOKEN_WRITTEN = base64.urlsafe_b64encode(TOKEN.encode()).decode().rstrip("=")
+BYTES = [0, 255, 128, 10, 13]
+
+
+class Browser(Case):
+    def visit(self, steps: list[dict], config) -> tuple[list[dict], object]:
+        """What each of `steps` (see browser.mjs) saw at a server with what `config` makes of the port of the pages."""
+        port = free_port()
+        steps = [{"page": "127.0.0.1", **step, "url": f"ws://127.0.0.1:{port}{step.get('path', '/')}"} for step in steps]
+        args = ["node", str(HERE / "browser.mjs"), shutil.which("chromium"), *map(json.dumps, steps)]
+        # What the browser keeps of itself is below its home.
+        home = {name: str(self.folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR")}
+        browser = self.start("browser", args, stdin=subprocess.PIPE, env=home)
+        pages = wait_for("the port of the pages", lambda: browser.out.read_text().partition("\n")[0].removeprefix("port "))
+        tremor = self.tremor(answers.flow({"url": f"127.0.0.1:{port}", **config(int(pages))}), wait_port=port)
+        browser.process.stdin.write(b"up\n")
+        browser.process.stdin.flush()
+        self.assertEqual(browser.wait(), 0, browser.text())
+        seen = [json.loads(line) for line in browser.out.read_text().splitlines()[1:]]
+        self.assertEqual(len(seen), len(steps))
+        return seen, tremor
+
+    def test_messages_compression_subprotocols_and_closes(self) -> None:
+        messages = [TEXT, BYTES, "", [], LONG]
+        steps = [
+            {"send": messages, "close": [1000, "done"]},
+            {"send": [TEXT], "protocols": ["chat.v9", "chat.v2"], "close": [4999, "grüße — ✓"]},
+            {"path": "/leave", "send": ["bye"]},
+            # A browser offers compression always; it lives with none.
+            {"path": "/plain", "send": messages, "close": [3000, ""]},
+        ]
+
+        def config(_: int) -> dict:
+            routes = [
+                {"when": [{"path": "/plain"}], "exit": "plain", "options": {"echo_close_codereason": True}},
+                {"exit": "all", "options": {"echo_close_codereason": True, "compression": {"deflate": {}}}},
+            ]
+            return {"subprotocols": ["chat.v1", "chat.v2"], "routes": routes}
+
+        seen, tremor = self.visit(steps, config)
+        self.assertEqual([one["received"] for one in seen], [messages, [TEXT], ["bye"], messages])
+        self.assertEqual([one["protocol"] for one in seen], ["", "chat.v2", "", ""])
+        self.assertEqual([one["extensions"].split(";")[0] for one in seen], ["permessage-deflate"] * 3 + [""])
+        closes = [[1000, "done"], [4999, "grüße — ✓"], answers.LEFT, [3000, ""]]
+        self.assertEqual([one["closed"] for one in seen], [[*close, True] for close in closes])
+        ends = [(end["code"], end["reason"], end["by"]) for end in answers.closed(tremor, 4)]
+        self.assertEqual(ends, [(*close, "local" if close == answers.LEFT else "peer") for close in closes])
+        self.assert_quiet_end(tremor)
+
+    def test_only_pages_of_the_origin_that_is_allowed_are_let_in(self) -> None:
+        steps = [{"send": ["in"], "close": [1000, ""]}, {"page": "localhost", "send": ["in"], "close": [1000, ""]}]
+        seen, tremor = self.visit(steps, lambda pages: {"allowed_origins": [f"http://127.0.0.1:{pages}"]})
+        self.assertEqual([one["opened"] for one in seen], [True, False])
+        self.assertEqual(seen[0]["received"], ["in"])
+        # Which is all that a browser tells of it to the page.
+        self.assertEqual(seen[1]["closed"], [1006, "", False])
+        rejected = [one["status"] for one in answers.told(tremor, "rejected")]
+        self.assertEqual(rejected, [403])
+        self.assert_quiet_end(tremor)
+
+    def test_credentials_in_a_subprotocol_and_in_a_cookie(self) -> None:
+        """The two places that a page in a browser has for them, besides the URL."""
+        steps = [
+            {"path": "/who", "protocols": [f"bearer.{TOKEN_WRITTEN}", "chat"], "send": ["?"], "close": [1000, ""]},
+            {"path": "/who", "cookie": f"sid={TOKEN_WRITTEN}; path=/", "send": ["?"], "close": [1000, ""]},
+            {"path": "/who", "protocols": ["bearer.Z3Vlc3M", "chat"], "send": ["?"], "close": [1000, ""]},
+            {"path": "/who", "cookie": "sid=guess; path=/", "send": ["?"], "close": [1000, ""]},
+            {"path": "/who", "send": ["?"], "close": [1000, ""]},
+        ]
+
+        def config(pages: int) -> dict:
+            ann = {"identity": "ann", "roles": ["read"]}
+            return {
+                # One as it is in a subprotocol, one as it is in a cookie.
+                "guards": {"tokens": {"type": "bearer", "options": {"tokens": {TOKEN: ann, TOKEN_WRITTEN: ann}}}},
+                "credentials": {"cookies": {"sid": "{credentials}"}, "protocols": "bearer.{credentials}"},
+                "routes": [{"guarded": {"tokens": ["read"]}, "exit": "in_side"}],
+                "subprotocols": ["chat"],
+                "allowed_origins": [f"http://127.0.0.1:{pages}"],
+                "expose_headers": "all",
+            }
+
+        seen, tremor = self.visit(steps, config)
+        self.assertEqual([one["opened"] for one in seen], [True, True, False, False, False])
+        self.assertEqual([one["protocol"] for one in seen[:2]], ["chat", ""])
+        for one in seen[:2]:
+            who = json.loads(one["received"][0])
+            self.assertEqual((who["identity"], who["roles"], who["guard"]), ("ann", ["read"], "tokens"))
+            for secret in (TOKEN, TOKEN_WRITTEN):
+                self.assertNotIn(secret, one["received"][0] + tremor.text())
+        self.assertEqual([one["status"] for one in answers.told(tremor, "rejected")], [401] * 3)
+        self.assert_quiet_end(tremor)
+
+
+if __name__ == "__main__":
+    unittest.main()
