@@ -1,0 +1,78 @@
+"""nginx and HAProxy in front of a server, each with a configuration of its own and no service of the system."""
+
+import pathlib
+
+from harness import Case, Program, free_port, is_open, wait_for
+
+# The proxies cut connections over which nothing has gone for so long.
+IDLE_SECS = 2
+NGINX = """
+daemon off;
+{user}
+worker_processes 1;
+# Connections that are open when the configuration is read again are cut off after this time.
+worker_shutdown_timeout 300ms;
+pid {folder}/nginx.pid;
+error_log stderr info;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/nginx-body;
+  proxy_temp_path {folder}/nginx-proxy;
+  fastcgi_temp_path {folder}/nginx-fastcgi;
+  uwsgi_temp_path {folder}/nginx-uwsgi;
+  scgi_temp_path {folder}/nginx-scgi;
+  map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
+  server {{
+    listen 127.0.0.1:{plain};
+    {tls}
+    location / {{
+      proxy_pass http://127.0.0.1:{upstream};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_read_timeout {idle}s;
+      proxy_send_timeout {idle}s;
+    }}
+  }}
+}}
+"""
+HAPROXY = """
+global
+  maxconn 256
+defaults
+  timeout connect 5s
+  timeout client {idle}s
+  timeout server {idle}s
+  timeout tunnel {idle}s
+{listeners}
+"""
+
+
+def nginx(case: Case, upstream: int, pair: tuple[str, str] | None = None, idle_secs: int = IDLE_SECS) -> tuple[Program, int, int | None]:
+    """nginx in front of `upstream`, with TLS if there is a certificate and a key; its plain and its TLS port."""
+    plain, over_tls, tls = free_port(), None, ""
+    if pair:
+        over_tls = free_port()
+        tls = f"listen 127.0.0.1:{over_tls} ssl; ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]};"
+    # Its workers would be somebody who may not read the files of root.
+    user = "user root;" if pathlib.Path("/proc/self").stat().st_uid == 0 else ""
+    text = NGINX.format(folder=case.folder, user=user, plain=plain, tls=tls, upstream=upstream, idle=idle_secs)
+    (case.folder / "nginx.conf").write_text(text)
+    program = case.start("nginx", ["nginx", "-p", str(case.folder), "-c", str(case.folder / "nginx.conf")])
+    wait_for("nginx", lambda: is_open(plain))
+    return program, plain, over_tls
+
+
+def haproxy(case: Case, listeners: list[str]) -> list[int]:
+    """HAProxy with `listeners`: what follows `bind 127.0.0.1:PORT` in each; their ports."""
+    ports = [free_port() for _ in listeners]
+    text = "".join(f"listen l{n}\n  bind 127.0.0.1:{port} {rest}\n" for n, (port, rest) in enumerate(zip(ports, listeners)))
+    (case.folder / "haproxy.cfg").write_text(HAPROXY.format(idle=IDLE_SECS, listeners=text))
+    case.start("haproxy", ["haproxy", "-db", "-f", str(case.folder / "haproxy.cfg")])
+    wait_for("HAProxy", lambda: all(map(is_open, ports)))
+    return ports

@@ -1,0 +1,225 @@
+"""nginx and HAProxy between peers and `tremor` (`spec/websocket.md` 2.2, 2.3, 12.1)."""
+
+import json
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import unittest
+
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+from websockets.sync.client import connect
+
+import answers
+from harness import Case, free_port, wait_for
+from proxies import IDLE_SECS, haproxy, nginx
+from test_reconnect import Server
+
+# Where clients are: not where the proxies are, which is 127.0.0.1.
+CLIENT = "127.0.0.7"
+SESSION = {"count": 1_000, "edge_every": 100, "protocols": ["chat"], "pings": 3, "close": [4999, "done"]}
+SENDER = """
+define flow main
+flow
+  use tremor::{{connectors, pipelines}};
+  define connector client from ws_client
+  with
+    codec = "string",
+    config = {{"url": "ws://127.0.0.1:{port}/"}},
+    reconnect = {{"retry": {{"interval_ms": 50, "growth_rate": 1}}}}
+  end;
+  create connector client;
+  create connector console from connectors::console;
+  create pipeline send from pipelines::passthrough;
+  connect /connector/console to /pipeline/send;
+  connect /pipeline/send to /connector/client;
+end;
+deploy flow main;
+"""
+
+
+class Proxies(Case):
+    def server(self, config: dict) -> int:
+        """A server with `config`; its port."""
+        port = free_port()
+        self.program = self.tremor(answers.flow({"url": f"127.0.0.1:{port}", **config}), wait_port=port)
+        return port
+
+    def who(self, port: int, tls: ssl.SSLContext | None = None, **more) -> dict:
+        """What the server knows of a client that comes from `CLIENT` to this port of a proxy."""
+        url = f"wss://localhost:{port}/who" if tls else f"ws://127.0.0.1:{port}/who"
+        tcp = socket.create_connection(("127.0.0.1", port), source_address=(CLIENT, 0))
+        with connect(url, sock=tcp, ssl=tls, **more) as client:
+            client.send("who am I?")
+            return json.loads(client.recv())
+
+    def converse(self, url: str, **more) -> None:
+        """Whole sessions through a proxy: both with and without compression, and one that our side closes."""
+        sessions = [{**SESSION, **more, "url": url}, {**SESSION, **more, "url": url, "deflate": {}}]
+        sessions.append({**more, "url": f"{url}leave", "leave": "bye"})
+        seen = self.seen_by(self.peer_client("node", sessions))
+        self.assertEqual([one["closed"] for one in seen], [[4999, "done"], [4999, "done"], answers.LEFT])
+        self.assertEqual([one["compressed"] for one in seen], [False, True, False])
+        self.assertEqual([one["protocol"] for one in seen], ["chat", "chat", None])
+
+    def assert_pings_keep_it(self, port: int) -> None:
+        """The proxy cuts a connection over which nothing goes, but not one over which we ping, however long it is quiet."""
+        with connect(f"ws://127.0.0.1:{port}/") as pinged, connect(f"ws://127.0.0.1:{port}/silent") as silent:
+            with self.assertRaises(ConnectionClosed):
+                silent.recv(timeout=20 * IDLE_SECS)
+            # This one was opened earlier, and nothing has been said on it either.
+            pinged.send("still here")
+            self.assertEqual(pinged.recv(timeout=20 * IDLE_SECS), "still here")
+
+    def settings(self, **more) -> dict:
+        """Of a server behind a proxy; the route for `/silent` does without pings."""
+        options = {"echo_close_codereason": True, "compression": {"deflate": {}}, "subprotocols": ["chat"]}
+        pinged = {"auto_ping_interval": 200, "auto_ping_timeout": 20_000}
+        routes = [{"when": [{"path": "/silent"}], "exit": "silent"}, {"exit": "all", "options": pinged}]
+        return {**options, "routes": routes, **more}
+
+    def test_nginx_passes_everything_on(self) -> None:
+        cert, key = self.certificate()
+        upstream = self.server(self.settings())
+        _, plain, over_tls = nginx(self, upstream, (cert, key))
+        self.converse(f"ws://127.0.0.1:{plain}/")
+        self.converse(f"wss://localhost:{over_tls}/", cafile=cert)
+        self.assert_pings_keep_it(plain)
+        self.assert_quiet_end(self.program)
+
+    def test_nginx_is_believed_if_it_is_trusted(self) -> None:
+        cert, key = self.certificate()
+        upstream = self.server({"trusted_proxies": ["127.0.0.1"]})
+        _, plain, over_tls = nginx(self, upstream, (cert, key))
+        # What clients say of themselves stands in front of what the proxy adds.
+        lie = {"X-Forwarded-For": "192.0.2.1"}
+        shown = self.who(plain, additional_headers=lie)
+        self.assertEqual((shown["peer"]["host"], shown["scheme"]), (CLIENT, "http"))
+        self.assertEqual(shown["authority"], f"127.0.0.1:{plain}")
+        shown = self.who(over_tls, ssl.create_default_context(cafile=cert), additional_headers=lie)
+        self.assertEqual((shown["peer"]["host"], shown["scheme"], shown["tls"]), (CLIENT, "https", False))
+        self.assertEqual(shown["authority"], f"localhost:{over_tls}")
+        # Who is no proxy is not believed.
+        shown = self.who(upstream, additional_headers=lie)
+        self.assertEqual((shown["peer"]["host"], shown["scheme"]), (CLIENT, "http"))
+        self.assert_quiet_end(self.program)
+
+    def test_nginx_is_not_believed_otherwise(self) -> None:
+        upstream = self.server({})
+        _, plain, _ = nginx(self, upstream)
+        self.assertEqual(self.who(plain)["peer"]["host"], "127.0.0.1")
+        self.assert_quiet_end(self.program)
+
+    def test_haproxy_passes_everything_on(self) -> None:
+        cert, key = self.certificate()
+        pair = self.folder / "pair.pem"
+        pair.write_text(pathlib.Path(cert).read_text() + pathlib.Path(key).read_text())
+        upstream = self.server(self.settings(trusted_proxies=["127.0.0.1"], health="/healthz"))
+        http = (
+            "{bind}\n  mode http\n  option forwardfor\n  http-request set-header X-Forwarded-Proto {scheme}\n"
+            "  option httpchk GET {health} HTTP/1.1\n  http-check send hdr Host localhost\n  http-check expect status 200\n"
+            f"  server s 127.0.0.1:{upstream} check inter 100ms fall 1"
+        )
+        plain, over_tls, sick = haproxy(
+            self,
+            [
+                http.format(bind="", scheme="http", health="/healthz"),
+                http.format(bind=f"ssl crt {pair}", scheme="https", health="/healthz"),
+                http.format(bind="", scheme="http", health="/"),
+            ],
+        )
+        self.converse(f"ws://127.0.0.1:{plain}/")
+        self.converse(f"wss://localhost:{over_tls}/", cafile=cert)
+        self.assertEqual(self.who(plain)["peer"]["host"], CLIENT)
+        self.assertEqual(self.who(over_tls, ssl.create_default_context(cafile=cert))["scheme"], "https")
+        self.assert_pings_keep_it(plain)
+
+        def is_down() -> bool:
+            try:
+                connect(f"ws://127.0.0.1:{sick}/").close()
+            except InvalidStatus as refused:
+                return refused.response.status_code == 503
+            return False
+
+        # No page is where it looks, so that it does not send anybody there; at the other one it does.
+        wait_for("HAProxy to see that nothing is healthy there", is_down)
+        self.assert_quiet_end(self.program)
+
+    def test_haproxy_says_with_the_proxy_protocol_who_is_there(self) -> None:
+        cert, key = self.certificate()
+        pair = self.folder / "pair.pem"
+        pair.write_text(pathlib.Path(cert).read_text() + pathlib.Path(key).read_text())
+        config = {"proxy_protocol": "any", "proxy_protocol_from": ["127.0.0.1"], "compression": {"deflate": {}}}
+        upstream = self.server({**config, "echo_close_codereason": True, "subprotocols": ["chat"]})
+        listener = "{bind}\n  mode tcp\n  server s 127.0.0.1:{upstream} {send}"
+        first, second, over_tls = haproxy(
+            self,
+            [
+                listener.format(bind="", upstream=upstream, send="send-proxy"),
+                listener.format(bind="", upstream=upstream, send="send-proxy-v2 proxy-v2-options unique-id,crc32c\n  unique-id-format %{+X}o%ci-%cp"),
+                listener.format(bind=f"ssl crt {pair}", upstream=upstream, send="send-proxy-v2-ssl proxy-v2-options ssl,authority"),
+            ],
+        )
+        trust = ssl.create_default_context(cafile=cert)
+        shown = self.who(first)
+        self.assertEqual((shown["peer"]["host"], shown.get("proxy")), (CLIENT, None))
+        shown = self.who(second)
+        self.assertEqual(shown["peer"]["host"], CLIENT)
+        # The address in hexadecimal digits, and the port: HAProxy's own name for the connection.
+        self.assertTrue(shown["proxy"]["unique_id"].startswith("7F000007-"), shown)
+        shown = self.who(over_tls, trust)
+        self.assertEqual(shown["peer"]["host"], CLIENT)
+        self.assertEqual(shown["proxy"]["authority"], "localhost")
+        self.assertIn("TLS", shown["proxy"]["tls"]["version"])
+        for port, scheme, more in ((first, "ws", {}), (second, "ws", {}), (over_tls, "wss", {"cafile": cert})):
+            self.converse(f"{scheme}://localhost:{port}/", **more)
+        # Who comes without the header, or with one from elsewhere, gets no answer at all.
+        with self.assertRaises((InvalidMessage, ConnectionError)):
+            connect(f"ws://127.0.0.1:{upstream}/").close()
+        with self.assertRaises((InvalidMessage, ConnectionError)):
+            connect(f"ws://127.0.0.1:{upstream}/", source_address=(CLIENT, 0)).close()
+        self.assert_quiet_end(self.program)
+
+    def test_the_proxy_protocol_stands_in_front_of_our_tls(self) -> None:
+        cert, key = self.certificate()
+        upstream = self.server({"tls": {"cert": cert, "key": key}, "proxy_protocol": "v2"})
+        port = haproxy(self, [f"\n  mode tcp\n  server s 127.0.0.1:{upstream} send-proxy-v2"])[0]
+        shown = self.who(port, ssl.create_default_context(cafile=cert))
+        self.assertEqual((shown["peer"]["host"], shown["tls"]), (CLIENT, True))
+        self.assert_quiet_end(self.program)
+
+    def test_a_client_goes_on_when_nginx_reads_its_configuration_again(self) -> None:
+        """Nothing is sent twice or out of order. A message counts as delivered once it is written: what was on its way when
+        nginx cut the connection is lost, one stretch of messages. Whatever the client gets after it has noticed comes through."""
+        upstream = Server(free_port())
+        self.addCleanup(upstream.close)
+        upstream.up()
+        proxy, plain, _ = nginx(self, upstream.port, idle_secs=60)
+        tremor = self.tremor(SENDER.format(port=plain), stdin=subprocess.PIPE)
+        sent, sent_when_noticed = 0, None
+
+        def has_come(connection: int) -> bool:
+            """Sends one more message; whether this connection has brought some."""
+            nonlocal sent, sent_when_noticed
+            tremor.process.stdin.write(b"%d\n" % sent)
+            tremor.process.stdin.flush()
+            sent += 1
+            if sent_when_noticed is None and "connecting again" in tremor.text():
+                sent_when_noticed = sent
+            return len(upstream.connections) > connection and len(upstream.connections[connection]) > 10
+
+        wait_for("messages through nginx", lambda: has_come(0))
+        proxy.process.send_signal(signal.SIGHUP)
+        wait_for("messages through the new nginx", lambda: has_come(1))
+        wait_for("the last message", lambda: upstream.all()[-1] == str(sent - 1))
+        first, second = ([int(number) for number in connection] for connection in upstream.connections)
+        self.assertEqual(first, list(range(len(first))))
+        self.assertEqual(second, list(range(second[0], sent)))
+        self.assertGreaterEqual(second[0], len(first))
+        self.assertLessEqual(second[0], sent_when_noticed)
+        self.assert_quiet_end(tremor)
+
+
+if __name__ == "__main__":
+    unittest.main()
