@@ -7,6 +7,7 @@ use crate::{
     config::{ConfigError, Key},
     counters::{Given, SinkTotals},
     inlet::{CONTROL, SourceShared},
+    metrics::{Counted, Meter, count_input, count_output, metrics_interval},
     queued::{QueuedSink, SinkTask},
     reconnect::{Backoff, Policy},
     spec::{BackoffUse, Built, Environment, Exit, Registry, SinkUse, Spec},
@@ -18,7 +19,10 @@ use futures_util::FutureExt;
 use std::{
     mem,
     panic::AssertUnwindSafe,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -82,6 +86,8 @@ pub struct Instance {
     links: Links,
     sink: Option<SinkSide>,
     board: Arc<DrainBoard>,
+    /// There if what it counts is published.
+    meter: Option<Arc<Meter>>,
 }
 
 struct SinkSide {
@@ -127,13 +133,14 @@ impl Instance {
         let mut errors = Vec::new();
         let policy = Policy::from_value(definition.reconnect.as_ref());
         let policy = policy.map_err(|error| errors.push(DefinitionError::at(&alias, &error)));
-        if definition.metrics_interval_s.as_ref().is_some_and(|interval| !interval.is_null()) {
-            let later = "metrics_interval_s: metrics come with a later version";
-            let message = format!("[{alias}] Invalid definition: {later}");
+        let interval = metrics_interval(definition.metrics_interval_s.as_ref()).unwrap_or_else(|error| {
+            let message = format!("[{alias}] Invalid definition: {error}");
             errors.push(DefinitionError::of("metrics_interval_s", message));
-        }
+            None
+        });
         let coding = mistakes::coding(definition, &spec, &alias, codecs);
         let coding = coding.map_err(|found| errors.extend(found));
+        let environment = &Environment { is_measured: interval.is_some(), ..environment.clone() };
         let built = mistakes::build(definition, &spec, environment);
         let built = built.map_err(|found| errors.extend(found));
         if let (Ok(coding), Ok(built)) = (&coding, &built)
@@ -151,8 +158,20 @@ impl Instance {
             let shared = SinkShared::new(environment.ids.next_id(), alias.clone(), board.clone());
             SinkSide::new(Arc::new(shared), &spec, &mut built, source_id, coding.clone())
         });
-        let sink = sink.flatten();
-        Ok(Self { alias, spec, built, policy, source, links: Links::default(), sink, board: board.clone() })
+        let mut sink = sink.flatten();
+        let meter = interval.map(|interval| {
+            let events = Arc::new(AtomicU64::new(0));
+            let sink_counters = sink.as_ref().map(|sink| (events.clone(), sink.shared.counters.clone()));
+            let own = built.measures.take();
+            let counted = Counted { alias: alias.clone(), source: source.clone(), sink: sink_counters, own };
+            let meter = Arc::new(Meter::new(environment.metrics.clone(), interval, counted));
+            if let Some(sink) = &mut sink {
+                sink.deliver = count_input(sink.deliver.clone(), events, meter.clone());
+            }
+            meter
+        });
+        let (links, board) = (Links::default(), board.clone());
+        Ok(Self { alias, spec, built, policy, source, links, sink, board, meter })
     }
 
     /// `<flow>::<connector>`.
@@ -254,8 +273,12 @@ impl Instance {
         }
         if let Some(source) = &self.source {
             self.built.connector.watch(Given::by(source.clone()));
-            source.link(self.links);
+            source.link(match &self.meter {
+                Some(meter) => self.links.map(|route| count_output(route, meter.clone())),
+                None => self.links,
+            });
         }
+        self.meter.iter().for_each(|meter| meter.begin());
         let totals = self.sink.as_ref().map(|sink| sink.shared.clone());
         let half = self.sink.map(|sink| {
             if let Some(task) = sink.task {
@@ -283,7 +306,8 @@ impl Instance {
             parts: Parts::default(),
         };
         tokio::spawn(supervise(task, told));
-        Handle { alias: self.alias, control, status: shown, source: self.source, sink: totals }
+        let (alias, source, meter) = (self.alias, self.source, self.meter);
+        Handle { alias, control, status: shown, source, sink: totals, meter }
     }
 }
 
@@ -359,6 +383,7 @@ pub struct Handle {
     status: watch::Receiver<Status>,
     source: Option<Arc<SourceShared>>,
     sink: Option<Arc<SinkShared>>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl Handle {
@@ -420,6 +445,7 @@ impl Handle {
         self.tell(Control::Drain(reply));
         // A connector that has ended has nothing left either.
         let _drained_or_gone = drained.await.is_err();
+        self.meter.iter().for_each(|meter| meter.flush());
     }
 
     /// Ends it; what is written but not yet with the system still goes there.
@@ -427,6 +453,7 @@ impl Handle {
         let (reply, stopped) = oneshot::channel();
         self.tell(Control::Stop(reply));
         let _stopped_or_gone = stopped.await.is_err();
+        self.meter.iter().for_each(|meter| meter.flush());
     }
 
     fn tell(&self, told: Control) {

@@ -18,6 +18,7 @@
 
 pub mod config;
 pub mod duplex;
+pub mod metrics;
 pub mod reconnect;
 pub mod socket;
 pub mod tls;

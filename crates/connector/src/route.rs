@@ -37,6 +37,13 @@ impl Links {
         self.ports.entry(port.to_owned()).or_default().push(route);
     }
 
+    /// The same links, each made something else.
+    #[must_use]
+    pub(crate) fn map(self, mut change: impl FnMut(Arc<dyn OpenRoute>) -> Arc<dyn OpenRoute>) -> Self {
+        let mut change_all = |routes: Vec<_>| routes.into_iter().map(&mut change).collect();
+        Self { ports: self.ports.into_iter().map(|(port, routes)| (port, change_all(routes))).collect() }
+    }
+
     /// `true` if `port` leads anywhere.
     #[must_use]
     pub fn is_linked(&self, port: &str) -> bool {

@@ -4,6 +4,7 @@ use crate::{
     Connector, Dials, SendQueue,
     config::{ConfigError, Key, Reader},
     duplex,
+    metrics::{Measures, Metrics},
     streams::{Addressing, Command, DrainTimes},
 };
 use std::sync::Arc;
@@ -57,6 +58,10 @@ pub struct Environment {
     pub exit: ExitSwitch,
     /// Who is connecting to which server.
     pub dials: Dials,
+    /// Where measurements are published.
+    pub metrics: Metrics,
+    /// Whether the user wants to know what the instance counts: if not, it need not count.
+    pub is_measured: bool,
 }
 
 /// How the process was asked to end.
@@ -109,6 +114,8 @@ pub struct Built {
     pub exits: Vec<Exit>,
     /// Whether anything leaves by `out`: not where all goes by `exits`.
     pub gives_out: bool,
+    /// What it publishes besides what all kinds do; only asked where [`Environment::is_measured`].
+    pub measures: Option<Arc<dyn Measures>>,
 }
 
 /// An output port that the configuration of an instance names.
@@ -148,6 +155,7 @@ impl Built {
             commands: Vec::new(),
             exits: Vec::new(),
             gives_out: true,
+            measures: None,
         }
     }
 }
@@ -194,6 +202,7 @@ pub struct Registry {
     /// Names of the debug kinds that are not wanted.
     left_out: Vec<&'static str>,
     dials: Dials,
+    metrics: Metrics,
 }
 
 impl Registry {
@@ -203,7 +212,7 @@ impl Registry {
         let (specs, left_out): (Vec<_>, Vec<_>) =
             specs.iter().copied().partition(|spec| with_debug || !spec.is_debug);
         let left_out = left_out.iter().map(|spec| spec.name).collect();
-        Self { specs, left_out, dials: Dials::default() }
+        Self { specs, left_out, dials: Dials::default(), metrics: Metrics::default() }
     }
 
     /// The kind called `name`.
@@ -222,6 +231,12 @@ impl Registry {
     #[must_use]
     pub fn dials(&self) -> &Dials {
         &self.dials
+    }
+
+    /// Where all that uses this registry publishes measurements.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// All names, in the order of the table.

@@ -9,6 +9,7 @@ mod clock;
 mod echo;
 mod exit;
 mod file;
+mod metrics;
 mod metronome;
 mod null;
 mod output;
@@ -25,6 +26,7 @@ pub const ALL: &[Spec] = &[
     stdio::SPEC,
     exit::SPEC,
     metronome::SPEC,
+    metrics::SPEC,
     null::SPEC,
     echo::SPEC,
     wal::SPEC,

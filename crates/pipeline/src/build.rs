@@ -4,12 +4,13 @@ mod names;
 mod operator;
 
 use crate::{
+    counts,
     graph::{Graph, Node, NodeKind, OutPort, Target},
     operators::Maker,
     order,
 };
 use names::{Body, Entry, Ports};
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tremor_diagnostic::{Diagnostic, RenderOptions, SourceMap, Span, codes, render_all};
 use tremor_lang::{Create, Named, PipelineDefinition, ScriptDefinition, Select, Statement, no_args};
 use tremor_value::{Str, Value};
@@ -93,6 +94,7 @@ impl Builder {
                 draft.kind = NodeKind::Output(index);
             }
         }
+        let metrics_interval = self.metrics_interval(definition);
         self.body(definition, &Arc::new(args), &ports, "", 0);
         if self.diagnostics.is_empty() {
             order::remove_dead(&self.nodes, &mut self.edges);
@@ -106,32 +108,56 @@ impl Builder {
             Some((name, node))
         });
         let inputs = inputs.collect();
-        Ok(self.finish(inputs, outputs))
+        Ok(self.finish(inputs, outputs, metrics_interval))
     }
 
-    fn finish(self, inputs: Vec<(String, usize)>, outputs: Vec<String>) -> Graph {
+    /// `#!config metrics_interval_s` of the outermost pipeline: nested ones are parts of it.
+    fn metrics_interval(&mut self, definition: &PipelineDefinition) -> Option<Duration> {
+        let value = definition.directive("metrics_interval_s").filter(|value| !value.is_null())?;
+        match value.as_u64() {
+            Some(seconds @ 1..) => Some(Duration::from_secs(seconds)),
+            _ => {
+                let message =
+                    "`metrics_interval_s` has to be an integer above 0, a number of seconds".to_owned();
+                self.error_around(codes::BAD_DIRECTIVE, definition.span, message, None);
+                None
+            }
+        }
+    }
+
+    fn finish(
+        self,
+        inputs: Vec<(String, usize)>,
+        outputs: Vec<String>,
+        metrics_interval: Option<Duration>,
+    ) -> Graph {
         let batched = order::branches_stay_apart(self.nodes.len(), &self.edges);
         let order = order::positions(self.nodes.len(), &self.edges);
         let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
         let mut stateless = true;
         let live: std::collections::HashSet<usize> = self.edges.iter().map(|edge| edge.to).collect();
+        let mut labels: Vec<String> = Vec::with_capacity(self.nodes.len());
         for (index, draft) in self.nodes.into_iter().enumerate() {
             if let NodeKind::Script { definition, .. } = &draft.kind {
                 stateless &= definition.is_stateless() || !live.contains(&index);
             }
-            nodes.push(Node { kind: draft.kind, ports: Vec::new() });
+            nodes.push(Node { kind: draft.kind, ports: Vec::new(), counts: None });
+            labels.push(draft.label);
         }
-        let operators = operator::in_order(&mut nodes, self.operators, &order, &live);
+        let mut operators = operator::in_order(&mut nodes, self.operators, &order, &live);
         stateless &= operators.is_empty();
         let operator_nodes = operators.iter().map(|operator| operator.node).collect();
         let operators_in_row = order::in_row(&order, &self.edges, &operator_nodes);
-        for edge in self.edges {
+        for edge in self.edges.iter().cloned() {
             let Some(node) = nodes.get_mut(edge.from) else { continue };
             let target = Target { node: edge.to, port: edge.to_port };
             match node.ports.iter_mut().find(|port| port.name == edge.from_port) {
                 Some(port) => port.targets.push(target),
                 None => node.ports.push(OutPort { name: edge.from_port, targets: vec![target] }),
             }
+        }
+        if metrics_interval.is_some() {
+            counts::add(&mut nodes, &mut operators, (&inputs, &labels), &self.edges);
         }
         Graph {
             nodes,
@@ -144,6 +170,7 @@ impl Builder {
             stateless,
             warnings: self.warnings,
             sources: self.sources,
+            metrics_interval,
         }
     }
 

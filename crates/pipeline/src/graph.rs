@@ -3,9 +3,10 @@
 use crate::{
     BuildError, Environment, Pipeline,
     build::Builder,
+    counts::{NodeCounts, OperatorCounts},
     operators::{Maker, Operator},
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 use tremor_diagnostic::{Diagnostic, SourceMap};
 use tremor_lang::{PipelineDefinition, ScriptDefinition, Select};
 use tremor_value::{Str, Value};
@@ -37,6 +38,7 @@ pub struct Graph {
     pub(crate) stateless: bool,
     pub(crate) warnings: Vec<Diagnostic>,
     pub(crate) sources: Arc<SourceMap>,
+    pub(crate) metrics_interval: Option<Duration>,
 }
 
 /// What an operator's instances are made by.
@@ -44,6 +46,8 @@ pub(crate) struct OperatorNode {
     /// The node.
     pub(crate) node: usize,
     pub(crate) maker: Maker,
+    /// Where its instances count.
+    pub(crate) counts: Option<OperatorCounts>,
 }
 
 impl fmt::Debug for Graph {
@@ -58,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) kind: NodeKind,
     /// Only scripts and operators have more than one.
     pub(crate) ports: Vec<OutPort>,
+    /// There where the user wants to know what passes.
+    pub(crate) counts: Option<Box<NodeCounts>>,
 }
 
 #[derive(Debug)]
@@ -116,13 +122,26 @@ impl Graph {
     }
 
     pub(crate) fn make_operators(&self, around: &Environment) -> Vec<Box<dyn Operator>> {
-        self.operators.iter().map(|operator| (operator.maker)(around)).collect()
+        let make = |node: &OperatorNode| {
+            let mut operator = (node.maker)(around);
+            if let Some(counts) = &node.counts {
+                operator.count_by(counts.classes.clone());
+            }
+            operator
+        };
+        self.operators.iter().map(make).collect()
     }
 
     /// `true` if something in it has to notice that time passes.
     #[must_use]
     pub fn wants_ticks(&self) -> bool {
         !self.operators.is_empty()
+    }
+
+    /// How often what its instances count is to be published: `#!config metrics_interval_s`. `None`: they count nothing.
+    #[must_use]
+    pub fn metrics_interval(&self) -> Option<Duration> {
+        self.metrics_interval
     }
 
     /// Operators that one event can pass at most.

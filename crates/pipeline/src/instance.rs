@@ -214,6 +214,9 @@ impl Pipeline {
         let mut waiting = std::mem::take(&mut self.waiting);
         while let Some(Waiting { node, port, batch, is_filtered }) = waiting.pop() {
             let Some(node) = graph.nodes.get(node) else { continue };
+            if let Some(counts) = &node.counts {
+                counts.came(&port, batch.len());
+            }
             let mut hand_on = HandOn { graph, ctx, waiting: &mut waiting };
             match &node.kind {
                 NodeKind::Output(port) => out.append(*port, batch),
@@ -269,6 +272,9 @@ impl HandOn<'_> {
         if batch.is_empty() {
             return;
         }
+        if let Some(counts) = &node.counts {
+            counts.left(port, batch.len());
+        }
         let Some((first, rest)) = node.ports.get(port).and_then(|port| port.targets.split_first()) else {
             // Nothing leads on.
             batch.settle(Outcome::Discarded);
@@ -284,8 +290,11 @@ impl HandOn<'_> {
     /// Sends on a copy of a batch. Where a filter comes next, only what that lets pass is copied: often little.
     fn copy(&mut self, target: &Target, batch: &EventBatch) {
         let Self { graph, ctx, .. } = self;
-        let (batch, is_filtered) = match graph.nodes.get(target.node).map(|node| &node.kind) {
-            Some(NodeKind::Select { select, args }) if select.filter.is_some() => {
+        let target_node = graph.nodes.get(target.node);
+        // A node that counts what comes in gets all of it.
+        let counts = target_node.is_some_and(|node| node.counts.is_some());
+        let (batch, is_filtered) = match target_node.map(|node| &node.kind) {
+            Some(NodeKind::Select { select, args }) if select.filter.is_some() && !counts => {
                 (select::filtered_copy(select, args, batch, graph, ctx), true)
             }
             _ => (batch.clone(), false),

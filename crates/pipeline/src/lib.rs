@@ -5,6 +5,7 @@
 //! There is no IO, no clock and no queue here.
 
 mod build;
+mod counts;
 mod graph;
 mod instance;
 mod oneshot;
@@ -16,6 +17,7 @@ mod script;
 mod select;
 
 pub use build::BuildError;
+pub use counts::Reading;
 pub use graph::{Graph, PortId};
 pub use instance::{Outputs, Pipeline, ProcessContext, Report};
 pub use oneshot::ScriptRunner;

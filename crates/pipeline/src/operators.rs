@@ -19,7 +19,7 @@ pub use breakers::Mediator;
 pub(crate) use settings::{Problem, Settings};
 pub(crate) use watched::watch;
 
-use crate::graph::OutPort;
+use crate::{counts::Classes, graph::OutPort};
 use std::{fmt, sync::Arc};
 use tremor_diagnostic::closest;
 use tremor_event::{Event, EventBatch, IdGenerator, Listener};
@@ -145,6 +145,11 @@ pub(crate) trait Operator: Send {
     /// Its part among breakers, if it has one.
     fn mediator(&self) -> Option<Arc<dyn Mediator>> {
         None
+    }
+
+    /// From now on it counts in `classes` what it lets pass and what not, if it does such a thing.
+    fn count_by(&mut self, classes: Arc<Classes>) {
+        let _ = classes;
     }
 
     /// The same operator without what it kept. Its part among breakers stays the same.

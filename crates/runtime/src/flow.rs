@@ -79,6 +79,8 @@ pub(crate) struct Flow {
     alias: String,
     connectors: Vec<Connector>,
     pipelines: Mutex<Vec<JoinHandle<()>>>,
+    /// Those whose metrics are published.
+    measured: Vec<Arc<Node>>,
     /// One for each pipeline.
     reports: Vec<ReportToLog>,
     state: Mutex<FlowState>,
@@ -159,7 +161,8 @@ impl Flow {
     /// Puts everything in place; nothing is connected before [`Flow::start`].
     pub(crate) fn new(plan: Plan) -> Self {
         let Plan { alias, connectors, pipelines, reports, links, .. } = plan;
-        let pipelines = pipelines.iter().filter_map(Node::spawn).collect();
+        let tasks = pipelines.iter().filter_map(Node::spawn).collect();
+        let measured = pipelines.into_iter().filter(|node| node.is_measured()).collect();
         let mut connectors: Vec<Connector> = connectors
             .into_iter()
             .zip(links)
@@ -177,7 +180,8 @@ impl Flow {
         Self {
             alias,
             connectors,
-            pipelines: Mutex::new(pipelines),
+            pipelines: Mutex::new(tasks),
+            measured,
             reports,
             state: Mutex::new(FlowState::Initializing),
             ending: AtomicBool::new(false),
@@ -250,6 +254,7 @@ impl Flow {
         info!(target: TARGET, "[Flow::{}] Draining", self.alias);
         self.set_state(FlowState::Draining);
         join_all(self.started().rev().map(|connector| connector.handle.drain())).await;
+        self.measured.iter().for_each(|node| node.flush_metrics());
         info!(target: TARGET, "[Flow::{}] Drained", self.alias);
     }
 

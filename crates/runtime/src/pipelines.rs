@@ -15,9 +15,13 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 use tracing::error;
-use tremor_connector::{Deliver, Handed, Links, OpenRoute, Outlet, Receiver, Route, Sender, bounded};
+use tremor_connector::{
+    Deliver, Handed, Links, OpenRoute, Outlet, Receiver, Route, Sender, bounded,
+    metrics::{CountedRoute, Measured, Meter, Metric, Metrics},
+};
 use tremor_event::{EventBatch, Signal};
 use tremor_pipeline::{Environment, Graph, Outputs, Pipeline, PortId, ProcessContext, Report};
+use tremor_value::{Record, Value};
 
 /// How often operators are told of the time (`spec/runtime.md` 12).
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
@@ -36,6 +40,8 @@ pub(crate) struct Node {
     marks: AtomicUsize,
     report: Box<dyn Report>,
     around: Environment,
+    /// There if what it counts is published.
+    meter: Option<Arc<Meter>>,
 }
 
 /// A stateful pipeline before its task works.
@@ -55,7 +61,12 @@ impl Node {
         graph: Arc<Graph>,
         report: Box<dyn Report>,
         around: Environment,
+        metrics: &Metrics,
     ) -> Self {
+        let meter = graph.metrics_interval().map(|interval| {
+            let counted = Counted { alias: alias.clone(), graph: graph.clone() };
+            Arc::new(Meter::new(metrics.clone(), interval, counted))
+        });
         let (queue, parked) = if graph.is_stateless() {
             (None, None)
         } else {
@@ -71,6 +82,7 @@ impl Node {
             marks: AtomicUsize::new(0),
             report,
             around,
+            meter,
         }
     }
 
@@ -98,8 +110,19 @@ impl Node {
 
     /// Puts the task of a stateful pipeline to work; a stateless one needs none.
     pub(crate) fn spawn(self: &Arc<Self>) -> Option<JoinHandle<()>> {
+        self.meter.iter().for_each(|meter| meter.begin());
         let Parked { pipeline, inbox } = self.lock_parked().take()?;
         Some(tokio::spawn(serve(InPlace::around(self, pipeline), inbox)))
+    }
+
+    /// Whether what it counts is published.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.meter.is_some()
+    }
+
+    /// Publishes what was counted and not published yet.
+    pub(crate) fn flush_metrics(&self) {
+        self.meter.iter().for_each(|meter| meter.flush());
     }
 
     fn lock_parked(&self) -> MutexGuard<'_, Option<Parked>> {
@@ -139,7 +162,11 @@ async fn serve(mut pipeline: InPlace, mut inbox: Receiver<Message>) {
                 Message::Signal(signal) => pipeline.signal(signal).await,
             }
         };
-        if AssertUnwindSafe(handled).catch_unwind().await.is_err() {
+        let handled = AssertUnwindSafe(handled).catch_unwind().await;
+        if let Some(meter) = &pipeline.node.meter {
+            meter.passed();
+        }
+        if handled.is_err() {
             let alias = &pipeline.node.alias;
             error!(target: "tremor_runtime", "[Pipeline::{alias}] an internal error: its state is lost");
             pipeline = pipeline.renewed();
@@ -232,6 +259,27 @@ impl InPlace {
     }
 }
 
+/// What a pipeline counts, as it is published.
+struct Counted {
+    alias: String,
+    graph: Arc<Graph>,
+}
+
+impl Measured for Counted {
+    fn turn(&self) -> u64 {
+        self.graph.counting_turn()
+    }
+
+    fn changed(&self, now_ns: u64, out: &mut Vec<Metric>) {
+        out.extend(self.graph.readings().into_iter().map(|reading| {
+            let mut tags = Record::from_iter([("pipeline", Value::from(self.alias.as_str()))]);
+            tags.extend(reading.tags);
+            let fields = Record::from_iter([("count", Value::from(reading.count))]);
+            Metric::new(reading.measurement, tags, fields, now_ns)
+        }));
+    }
+}
+
 /// Leads to an input port of a pipeline.
 pub(crate) struct ToPipeline {
     pub(crate) node: Arc<Node>,
@@ -241,7 +289,13 @@ pub(crate) struct ToPipeline {
 impl OpenRoute for ToPipeline {
     fn open(&self) -> Box<dyn Route> {
         match &self.node.queue {
-            None => Box::new(Through { pipeline: InPlace::open(&self.node), port: self.port }),
+            None => {
+                let through = Through { pipeline: InPlace::open(&self.node), port: self.port };
+                match &self.node.meter {
+                    Some(meter) => Box::new(CountedRoute::new(through, meter.clone())),
+                    None => Box::new(through),
+                }
+            }
             Some(queue) => Box::new(Queued { queue: queue.clone(), port: self.port }),
         }
     }

@@ -144,6 +144,8 @@ impl Maker<'_> {
                 ids: self.parts.ids.clone(),
                 exit: self.parts.exit.clone(),
                 dials: self.parts.connectors.dials().clone(),
+                metrics: self.parts.connectors.metrics().clone(),
+                is_measured: false,
             };
             let definition = definition(connector);
             let Parts { connectors, codecs, .. } = self.parts;
@@ -182,8 +184,9 @@ impl Maker<'_> {
                 Ok(graph) => {
                     let report = ReportToLog::new(&alias);
                     self.reports.push(report.clone());
+                    let metrics = self.parts.connectors.metrics();
                     let around = Around { ids: self.parts.ids.clone(), host: self.parts.host.clone() };
-                    made.push(Arc::new(Node::new(alias, graph, Box::new(report), around)));
+                    made.push(Arc::new(Node::new(alias, graph, Box::new(report), around, metrics)));
                 }
                 Err(error) => self.problems.extend(error.diagnostics),
             }

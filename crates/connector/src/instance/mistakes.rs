@@ -300,6 +300,8 @@ mod tests {
             ids: Arc::default(),
             exit: crate::ExitSwitch::new().0,
             dials: crate::Dials::default(),
+            metrics: crate::metrics::Metrics::default(),
+            is_measured: false,
         }
     }
 

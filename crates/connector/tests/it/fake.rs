@@ -116,7 +116,9 @@ pub(crate) fn instance(
     ATTEMPTS.lock().unwrap().insert(alias.clone(), attempts);
     let (exit, _exits) = ExitSwitch::new();
     let (ids, dials) = (ids.clone(), Dials::default());
-    let environment = Environment { alias, hostname: "here".into(), ids, exit, dials };
+    let metrics = tremor_connector::metrics::Metrics::default();
+    let environment =
+        Environment { alias, hostname: "here".into(), ids, exit, dials, metrics, is_measured: false };
     let registry = Registry::new(&[HALVES, BYTES, MANY, SINGLE], false);
     let mut codecs = tremor_codec::Registry::standard();
     codecs.add_codec(&crate::picky::SPEC);

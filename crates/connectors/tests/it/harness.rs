@@ -81,6 +81,8 @@ pub(crate) fn environment(dials: Dials) -> (Environment, UnboundedReceiver<ExitR
         ids: Arc::new(IdGenerator::default()),
         exit,
         dials,
+        metrics: tremor_connector::metrics::Metrics::default(),
+        is_measured: false,
     };
     (environment, exits)
 }

@@ -13,6 +13,8 @@ mod file;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod metronome;
 #[cfg(test)]
 mod null;

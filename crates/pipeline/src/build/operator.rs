@@ -145,7 +145,7 @@ pub(super) fn in_order(
             && let Some(maker) = makers.get_mut(*index).and_then(Option::take)
         {
             let position = positions.get(node).copied().unwrap_or_default();
-            found.push((position, OperatorNode { node, maker }));
+            found.push((position, OperatorNode { node, maker, counts: None }));
         }
     }
     found.sort_by_key(|(position, _)| *position);

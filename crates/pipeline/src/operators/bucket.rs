@@ -1,7 +1,8 @@
 //! `grouper::bucket`
 
 use super::{ConfigUse, Emitter, Field, Operator, Spec, lru::Lru};
-use std::collections::VecDeque;
+use crate::counts::Classes;
+use std::{collections::VecDeque, sync::Arc};
 use tremor_event::Event;
 use tremor_value::{Value, json};
 
@@ -79,6 +80,8 @@ struct Limiter {
     classes: Lru<Lru<Bucket>>,
     /// Kept for its memory.
     name: Vec<u8>,
+    /// There if somebody wants to know.
+    counts: Option<Arc<Classes>>,
 }
 
 impl Limiter {
@@ -107,11 +110,20 @@ impl Limiter {
 impl Operator for Limiter {
     fn event(&mut self, event: Event, out: &mut Emitter<'_>) {
         let port = self.judge(&event);
+        if let Some(counts) = self.counts.as_ref().filter(|_| port != "err")
+            && let Some(class) = event.meta.get("class").and_then(Value::as_str)
+        {
+            counts.count(class, port == "out");
+        }
         out.emit(port, event);
     }
 
+    fn count_by(&mut self, classes: Arc<Classes>) {
+        self.counts = Some(classes);
+    }
+
     fn renewed(&self) -> Box<dyn Operator> {
-        Box::new(Self::default())
+        Box::new(Self { counts: self.counts.clone(), ..Self::default() })
     }
 }
 

@@ -198,11 +198,13 @@ async fn name_and_password_in_the_url_are_refused_and_not_shown() {
 }
 
 #[tokio::test]
-async fn metrics_are_refused_and_not_ignored() {
+async fn the_interval_of_metrics_is_a_number_of_seconds() {
     let mut definition = server_definition(&Port::reserve(), "");
-    definition.metrics_interval_s = Some(json("10"));
-    let refused = Subject::new(&definition, Linked::Fully).err().unwrap().message;
-    assert!(refused.contains("metrics_interval_s: ") && refused.contains("later version"), "{refused}");
+    for wrong in ["0", "-1", "1.5", "\"1\""] {
+        definition.metrics_interval_s = Some(json(wrong));
+        let refused = Subject::new(&definition, Linked::Fully).err().unwrap().message;
+        assert!(refused.contains("metrics_interval_s: this has to be an integer above 0"), "{refused}");
+    }
 }
 
 /// A kind documents exactly the keys that it reads.

@@ -9,6 +9,8 @@ fn environment() -> Environment {
         ids: Arc::default(),
         exit: ExitSwitch::new().0,
         dials: Dials::default(),
+        metrics: tremor_connector::metrics::Metrics::default(),
+        is_measured: false,
     }
 }
 
