@@ -1,6 +1,6 @@
 //! One connection that is read from and written to: bytes in and out around a sans-IO protocol.
 
-use crate::Intake;
+use crate::{Intake, SendQueue};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -32,6 +32,8 @@ pub struct Duplex {
     pub address: Address,
     /// Time limits.
     pub limits: Limits,
+    /// What may wait for this connection, if that is not what its connector says: one of [`Built::queues`](crate::Built).
+    pub send_queue: Option<Box<SendQueue>>,
 }
 
 /// What identifies a connection among those of its connector.

@@ -3,7 +3,7 @@
 mod mistakes;
 
 use crate::{
-    Deliver, DrainBoard, Gate, Links, OpenRoute, SinkShared,
+    Deliver, DrainBoard, Gate, Links, OpenRoute, SinkShared, WhenFull,
     config::{ConfigError, Key},
     counters::{Given, SinkTotals},
     inlet::{CONTROL, SourceShared},
@@ -334,12 +334,14 @@ impl SinkSide {
         match spec.sink {
             SinkUse::None => None,
             SinkUse::Connections(addressing) => {
+                let conflates = built.all_queues().any(|queue| queue.when_full == WhenFull::Conflate);
                 let setting = streams::Setting {
                     kind: spec.name,
                     source,
                     addressing,
                     ports: spec.inputs,
                     limits: built.send_queue,
+                    conflates,
                     drain_times: built.drain_times,
                     key: mem::take(&mut built.queue_key),
                     commands: mem::take(&mut built.commands),

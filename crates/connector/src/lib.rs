@@ -68,7 +68,8 @@ pub use route::{Links, OpenRoute, Outlet, Route};
 pub use sink::{ByteSink, EventSink, Sink, SinkControl, SinkError};
 pub use source::{At, Intake, Made, OnDrain, Pulled, Source, SourceError};
 pub use spec::{
-    BackoffUse, Built, CodecUse, Environment, Exit, ExitRequest, ExitSwitch, Field, Registry, SinkUse, Spec,
+    BackoffUse, Built, CodecUse, Environment, Exit, ExitRequest, ExitSwitch, Field, QueueAt, Registry,
+    SinkUse, Spec,
 };
 pub use status::{State, Status};
 pub use streams::{Addressing, Command, Connections, DrainTimes};

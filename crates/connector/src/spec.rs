@@ -104,6 +104,8 @@ pub struct Built {
     pub backoff: BackoffUse,
     /// What may wait for one connection; of kinds that have connections.
     pub send_queue: SendQueue,
+    /// What may wait for connections of which [`Duplex::send_queue`](duplex::Duplex) says something else.
+    pub queues: Vec<QueueAt>,
     /// The member of an element's metadata that says what its message stands for, for queues that keep the latest of each.
     pub queue_key: String,
     /// How connections are let go; of kinds that accept them.
@@ -124,6 +126,15 @@ pub struct Exit {
     /// Its name, of which case does not matter.
     pub name: String,
     /// The keys that lead to where it is named first.
+    pub at: Vec<Key>,
+}
+
+/// A queue that the configuration of an instance describes besides that of the connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueAt {
+    /// The queue.
+    pub queue: SendQueue,
+    /// The keys that lead to it.
     pub at: Vec<Key>,
 }
 
@@ -150,6 +161,7 @@ impl Built {
             is_sink: true,
             backoff: BackoffUse::Plain,
             send_queue: SendQueue::default(),
+            queues: Vec::new(),
             queue_key: "key".to_owned(),
             drain_times: DrainTimes::default(),
             commands: Vec::new(),
@@ -157,6 +169,11 @@ impl Built {
             gives_out: true,
             measures: None,
         }
+    }
+
+    /// All that may wait for a connection.
+    pub(crate) fn all_queues(&self) -> impl Iterator<Item = &SendQueue> {
+        std::iter::once(&self.send_queue).chain(self.queues.iter().map(|queue| &queue.queue))
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) struct Setting {
     /// Names of the input ports, in the order of their numbers.
     pub(crate) ports: &'static [&'static str],
     pub(crate) limits: SendQueue,
+    /// Some queues drop what waits under the same key.
+    pub(crate) conflates: bool,
     pub(crate) drain_times: DrainTimes,
     /// The member of an element's metadata that says what its message stands for.
     pub(crate) key: String,
@@ -97,7 +99,7 @@ pub(crate) struct Streams {
     addressing: Addressing,
     ports: SmallVec<[Port; 4]>,
     limits: SendQueue,
-    /// The member of metadata that is looked at for it, where what waits under the same key is dropped.
+    /// The member of metadata that is looked at for it, where any queue drops what waits under the same key.
     key: Option<String>,
     commands: Vec<Command>,
     draining: Draining,
@@ -115,7 +117,18 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn new(shared: Arc<SinkShared>, setting: Setting) -> Arc<Self> {
-        let Setting { kind, source, addressing, ports, limits, drain_times, key, commands, coding } = setting;
+        let Setting {
+            kind,
+            source,
+            addressing,
+            ports,
+            limits,
+            conflates,
+            drain_times,
+            key,
+            commands,
+            coding,
+        } = setting;
         let common = (addressing != Addressing::Single).then(|| coding.encoder());
         let common = common.filter(Encoder::is_stateless).map(Mutex::new);
         let streams = Arc::new_cyclic(|own| Self {
@@ -125,7 +138,7 @@ impl Streams {
             addressing,
             ports: ports.iter().map(|name| Port::named(name)).collect(),
             limits,
-            key: (limits.when_full == WhenFull::Conflate).then_some(key),
+            key: conflates.then_some(key),
             commands,
             draining: Draining::default(),
             drain_times,
@@ -137,7 +150,7 @@ impl Streams {
             own: own.clone(),
         });
         if streams.is_single() {
-            let outbox = Arc::new(streams.new_outbox().of_one_at_a_time());
+            let outbox = Arc::new(streams.new_outbox(limits).of_one_at_a_time());
             streams.write().by_stream.insert(0, outbox);
         }
         streams
@@ -158,18 +171,27 @@ impl Streams {
         self.addressing == Addressing::Single
     }
 
-    fn new_outbox(&self) -> Outbox {
-        let outbox = Outbox::new(self.coding.encoder(), self.limits, self.shared.counters.clone());
+    fn new_outbox(&self, limits: SendQueue) -> Outbox {
+        let outbox = Outbox::new(self.coding.encoder(), limits, self.shared.counters.clone());
         if self.tells.load(Relaxed) {
             outbox.tell_pressure();
         }
         outbox
     }
 
-    /// Adds a connection that just opened; `meta` is that of the events that come from there.
-    pub(crate) fn open(&self, stream: u64, address: &Address, meta: &Value) -> Arc<Outbox> {
+    /// Adds a connection that just opened; `meta` is that of the events that come from there, `queue` what may wait
+    /// for it, if that is not what the connector says.
+    pub(crate) fn open(
+        &self,
+        stream: u64,
+        address: &Address,
+        meta: &Value,
+        queue: Option<&SendQueue>,
+    ) -> Arc<Outbox> {
         let leads_back = self.leads_to(meta, address.conn).then(|| meta.clone());
-        let outbox = Arc::new(self.new_outbox().of_connection(address.conn, leads_back));
+        let outbox = Arc::new(
+            self.new_outbox(queue.copied().unwrap_or(self.limits)).of_connection(address.conn, leads_back),
+        );
         self.write().insert(stream, address, outbox.clone(), meta.clone());
         // Behind that, so that a drain that begins now sees it in one of two ways.
         if self.draining.has_begun() {

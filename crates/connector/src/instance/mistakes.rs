@@ -2,6 +2,7 @@
 
 use super::{Definition, DefinitionError};
 use crate::{
+    SendQueue,
     config::{ConfigError, Key, Problem, Reader},
     spec::{Built, CodecUse, Environment, Field, Spec},
 };
@@ -62,14 +63,18 @@ pub(super) fn build(
 
 /// What the policy of the send queue and the postprocessors cannot have of each other.
 pub(super) fn queue(built: &Built, coding: Option<&Resolver>, alias: &str) -> Option<DefinitionError> {
-    let drops = built.is_sink && built.send_queue.when_full.drops_waiting();
-    let builds_on = drops && coding.is_some_and(|coding| !coding.encoder().is_stateless());
-    builds_on.then(|| {
-        let problem = "config.send_queue.policy: `drop_oldest` and `conflate` leave out messages that are encoded \
-                       already, but what the codec or a postprocessor makes of later ones builds on them; take another \
-                       policy, such as `drop_newest`";
-        DefinitionError::of("config", format!("[{alias}] Invalid definition: {problem}"))
-    })
+    if !built.is_sink || coding.is_none_or(|coding| coding.encoder().is_stateless()) {
+        return None;
+    }
+    let drops = |queue: &SendQueue| queue.when_full.drops_waiting();
+    let problem = "`drop_oldest` and `conflate` leave out messages that are encoded already, but what the codec or a \
+                   postprocessor makes of later ones builds on them; take another policy, such as `drop_newest`";
+    let own = ["config", "send_queue"].map(|key| Key::Field(key.into())).to_vec();
+    let of_all = drops(&built.send_queue).then_some(own);
+    let at = of_all.or_else(|| Some(built.queues.iter().find(|other| drops(&other.queue))?.at.clone()))?;
+    let path = at.into_iter().chain([Key::Field("policy".into())]).collect();
+    let error = ConfigError { path, problem: Problem::Invalid(problem.to_owned()), word: None };
+    Some(DefinitionError { path: vec![Key::Field("config".into())], ..DefinitionError::at(alias, &error) })
 }
 
 /// `later` may only be there because what `earlier` is about has been taken out.

@@ -152,6 +152,7 @@ pub(crate) fn connection(stream: impl Stream + 'static, conn: u64) -> Duplex {
         meta: Value::record(),
         exit: None,
         address: Address { conn, host: "there".to_owned(), port: 1 },
+        send_queue: None,
         limits: Limits { write: Duration::from_secs(30), ..Limits::default() },
     }
 }

@@ -205,6 +205,7 @@ impl Client {
             .deflate(deflate.as_ref())
             .beating(&self.wire.pace, self.heartbeat.clone());
         Ok(Duplex {
+            send_queue: None,
             stream,
             input,
             meta,

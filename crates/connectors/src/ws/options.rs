@@ -4,7 +4,7 @@ use super::{compression, pace::PaceOptions};
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 use tremor_connector::{
     DrainTimes, Environment, SendQueue, WhenFull,
-    config::{ConfigError, Entry, FromConfig, Reader},
+    config::{ConfigError, Entry, FromConfig, Key, Reader},
     duplex,
     socket::{SocketKind, SocketOptions},
 };
@@ -152,43 +152,53 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// `send_queue` of a server, where a peer that does not read is given up sooner or later; with the name of the key.
-    pub(super) fn server_send_queue(&mut self) -> Result<(SendQueue, String), ConfigError> {
-        self.send_queue(Some(BLOCK_TIMEOUT_MS))
+    /// `send_queue` of a server, where a peer that does not read is given up sooner or later; with the name of the key, if
+    /// it is said.
+    pub(super) fn server_send_queue(&mut self) -> Result<(SendQueue, Option<String>), ConfigError> {
+        let when_full = WhenFull::WaitAtMost(Duration::from_millis(BLOCK_TIMEOUT_MS));
+        let queue = self.send_queue(&SendQueue { when_full, ..SendQueue::default() })?;
+        Ok((queue.queue, queue.key))
     }
 
     /// `send_queue` of a client, where what is sent waits, also for a connection that has to be made again; with the name
     /// of the key.
     pub(super) fn client_send_queue(&mut self) -> Result<(SendQueue, String), ConfigError> {
-        self.send_queue(None)
+        let queue = self.send_queue(&SendQueue::default())?;
+        Ok((queue.queue, queue.key.unwrap_or_else(|| KEY.to_owned())))
     }
 
-    /// `block_ms`: how long senders wait where a full queue makes them wait, unless that is said; `None`: any time.
-    fn send_queue(&mut self, block_ms: Option<u64>) -> Result<(SendQueue, String), ConfigError> {
-        let patience = |ms: Option<u64>| match ms {
-            None | Some(0) => WhenFull::Wait,
-            Some(ms) => WhenFull::WaitAtMost(Duration::from_millis(ms)),
-        };
-        let defaults = SendQueue::default();
+    /// `send_queue`, and what `defaults` say where it says nothing.
+    pub(super) fn send_queue(&mut self, defaults: &SendQueue) -> Result<ReadQueue, ConfigError> {
         let Some(mut reader) = self.optional::<Reader<'_>>("send_queue")? else {
-            return Ok((SendQueue { when_full: patience(block_ms), ..defaults }, KEY.to_owned()));
+            return Ok(ReadQueue { queue: *defaults, key: None, at: None });
         };
-        let policy = reader.word("policy", &POLICIES)?.flatten();
-        let said_ms = reader.optional("block_timeout")?;
-        if policy.is_some() && said_ms.is_some() {
-            return Err(reader.invalid("block_timeout", "belongs to the policy `block`"));
+        let at = Some(reader.path().to_vec());
+        let waits = |when_full| matches!(when_full, WhenFull::Wait | WhenFull::WaitAtMost(_));
+        let mut when_full = match reader.word("policy", &POLICIES)? {
+            Some(Some(policy)) => policy,
+            Some(None) if !waits(defaults.when_full) => {
+                WhenFull::WaitAtMost(Duration::from_millis(BLOCK_TIMEOUT_MS))
+            }
+            Some(None) | None => defaults.when_full,
+        };
+        if let Some(ms) = reader.optional("block_timeout")? {
+            if !waits(when_full) {
+                return Err(reader.invalid("block_timeout", "belongs to the policy `block`"));
+            }
+            when_full =
+                if ms == 0 { WhenFull::Wait } else { WhenFull::WaitAtMost(Duration::from_millis(ms)) };
         }
         let key = reader.optional::<String>("key")?;
-        if key.is_some() && policy != Some(WhenFull::Conflate) {
+        if key.is_some() && when_full != WhenFull::Conflate {
             return Err(reader.invalid("key", "belongs to the policy `conflate`"));
         }
         let queue = SendQueue {
             messages: reader.or_in("messages", defaults.messages, 1..=usize::MAX)?,
             bytes: reader.or_in("bytes", defaults.bytes, 1..=usize::MAX)?,
-            when_full: policy.unwrap_or_else(|| patience(said_ms.or(block_ms))),
+            when_full,
         };
         reader.finish()?;
-        Ok((queue, key.unwrap_or_else(|| KEY.to_owned())))
+        Ok(ReadQueue { queue, key, at })
     }
 
     /// `drain_spread` and `drain_timeout`.
@@ -227,8 +237,17 @@ const POLICIES: [(&str, Option<WhenFull>); 5] = [
     ("conflate", Some(WhenFull::Conflate)),
 ];
 
-/// The member of an event's metadata that says what its message stands for.
-const KEY: &str = "key";
+/// What a configuration says of a send queue.
+pub(super) struct ReadQueue {
+    pub(super) queue: SendQueue,
+    /// The name of the key, if it is said.
+    pub(super) key: Option<String>,
+    /// Where it stands, if it does.
+    pub(super) at: Option<Vec<Key>>,
+}
+
+/// The member of an event's metadata that says what its message stands for, unless another is named.
+pub(super) const KEY: &str = "key";
 
 /// What both sides of a connection are told about the protocol.
 #[derive(Clone, Copy, Debug)]

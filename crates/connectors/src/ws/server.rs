@@ -7,6 +7,7 @@ mod opening;
 mod pages;
 mod peer;
 mod proxy;
+mod queues;
 mod refusing;
 mod renewal;
 mod routing;
@@ -24,6 +25,7 @@ use metadata::Exposed;
 use pages::Pages;
 use peer::{Incoming, Peer};
 use proxy::Proxies;
+use queues::Queues;
 use routing::{Reading, Routing};
 use settings::{Admits, Answers, Demands, handshake_options};
 use std::{
@@ -68,12 +70,13 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let answers = Answers::read(&mut settings)?;
     let guards = Guards::read(&mut settings)?;
     let knows_identities = !guards.is_empty();
+    let queues = Queues::read(&mut settings)?;
     let exits = Vec::new();
-    let mut reading = Reading { settings: &mut settings, environment, guards: &guards, wire: &wire, exits };
+    let mut reading =
+        Reading { settings: &mut settings, environment, guards: &guards, wire: &wire, queues, exits };
     let routing = reading.routing()?;
-    let exits = reading.exits;
+    let Reading { exits, queues, .. } = reading;
     let gives_out = routing.gives_out();
-    let (send_queue, queue_key) = settings.server_send_queue()?;
     let drain_times = settings.drain_times()?;
     let shared = Shared {
         open_handshake,
@@ -95,8 +98,9 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     }
     let commands = vec![reload_tls(endpoints.tls.clone(), &shared.environment.alias)];
     Ok(Built {
-        send_queue,
-        queue_key,
+        send_queue: queues.of_all,
+        queue_key: queues.key(),
+        queues: queues.of_routes,
         drain_times,
         commands,
         exits,

@@ -225,7 +225,7 @@ impl Shared {
         protocol: WebSocket<Slot>,
     ) -> Duplex {
         let origin = door.origin((address.host.clone(), address.port));
-        let Way { exit, wire, .. } = way;
+        let Way { exit, wire, queue, .. } = way;
         Duplex {
             stream,
             input,
@@ -235,6 +235,7 @@ impl Shared {
             exit: exit.clone(),
             address,
             limits: wire.times,
+            send_queue: queue.clone(),
         }
     }
 }

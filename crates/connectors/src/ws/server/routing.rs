@@ -1,13 +1,16 @@
 //! By which port the events of a connection leave (`spec/websocket.md` 5 and 6).
 
-use super::settings::{protocols, wire};
+use super::{
+    queues::Queues,
+    settings::{protocols, wire},
+};
 use crate::ws::{
     guards::{Guards, Visit},
     options::{Settings, Wire},
 };
 use std::sync::Arc;
 use tremor_connector::{
-    Environment, Exit,
+    Environment, Exit, SendQueue,
     config::{ConfigError, Entry, OneOrMany, Reader},
 };
 use tremor_value::{Record, Value};
@@ -36,6 +39,8 @@ pub(super) struct Way {
     /// The port, unless it is `out`.
     pub(super) exit: Option<Arc<str>>,
     pub(super) wire: Wire,
+    /// What may wait for it, if the route says that.
+    pub(super) queue: Option<Box<SendQueue>>,
     /// What its metadata says of the route; nothing in a server that has none.
     pub(super) shown: Option<Value>,
     /// What it asks of guards.
@@ -124,6 +129,7 @@ pub(super) struct Reading<'s, 'a> {
     pub(super) guards: &'s Guards,
     /// Of connections whose route says nothing else.
     pub(super) wire: &'s Wire,
+    pub(super) queues: Queues,
     pub(super) exits: Vec<Exit>,
 }
 
@@ -142,7 +148,8 @@ impl Reading<'_, '_> {
             Some(entry) => Some(self.last_resort(&entry)?),
             None if has_routes => None,
             None => {
-                Some(Way { exit: None, wire: *self.wire, shown: None, demands: Vec::new(), conceals: false })
+                let (demands, conceals) = (Vec::new(), false);
+                Some(Way { exit: None, wire: *self.wire, queue: None, shown: None, demands, conceals })
             }
         };
         let names_one = routes.iter().any(|route| route.names_protocols());
@@ -173,7 +180,14 @@ impl Reading<'_, '_> {
         let exit = self.exit(entry)?;
         let shown = Record::from_iter([("exit", Value::from(exit.as_ref()))]);
         let (demands, conceals) = (Vec::new(), false);
-        Ok(Way { exit: Some(exit), wire: *self.wire, shown: Some(shown.into()), demands, conceals })
+        Ok(Way {
+            exit: Some(exit),
+            wire: *self.wire,
+            queue: None,
+            shown: Some(shown.into()),
+            demands,
+            conceals,
+        })
     }
 
     fn route(
@@ -189,10 +203,11 @@ impl Reading<'_, '_> {
         let when = config.optional::<OneOrMany<Reader<'_>>>("when")?.map_or_else(Vec::new, |when| when.0);
         let when = when.into_iter().map(condition).collect::<Result<_, _>>()?;
         let mut route = Route { when, protocols: protocols.clone() };
-        let mut own_wire = *self.wire;
+        let (mut own_wire, mut queue) = (*self.wire, None);
         if let Some(options) = config.record("options")? {
             let mut options = Settings::alone(options, self.environment);
             own_wire = wire(&mut options, self.wire)?;
+            queue = self.queues.of_route(&mut options)?;
             route.protocols = super::settings::protocols(&mut options, protocols)?;
             options.finish()?;
         }
@@ -207,7 +222,8 @@ impl Reading<'_, '_> {
         config.finish()?;
         let index = u64::try_from(number).unwrap_or(u64::MAX);
         let shown = Record::from_iter([("index", Value::from(index)), ("exit", Value::from(exit.as_ref()))]);
-        let way = Way { exit: Some(exit), wire: own_wire, shown: Some(shown.into()), demands, conceals };
+        let way =
+            Way { exit: Some(exit), wire: own_wire, queue, shown: Some(shown.into()), demands, conceals };
         Ok((route, way))
     }
 

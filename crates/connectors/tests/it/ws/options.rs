@@ -107,6 +107,25 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
             server(r#", "send_queue": {"policy": "close", "block_timeout": 1}"#),
             "config.send_queue.block_timeout: belongs to",
         ),
+        (
+            server(
+                r#", "routes": [{"exit": "a", "options": {"send_queue": {"policy": "close", "block_timeout": 1}}}]"#,
+            ),
+            "config.routes[0].options.send_queue.block_timeout: belongs to",
+        ),
+        (
+            server(
+                r#", "send_queue": {"policy": "conflate"},
+                "routes": [{"exit": "a", "options": {"send_queue": {"key": "b"}}}]"#,
+            ),
+            "config.routes[0].options.send_queue: goes by the key `b` and another one by `key`",
+        ),
+        (
+            server(
+                r#", "send_queue": {"policy": "drop_newest"}, "routes": [{"exit": "a", "options": {"send_queue": {"key": "b"}}}]"#,
+            ),
+            "config.routes[0].options.send_queue.key: belongs to",
+        ),
         (server(r#", "send_queue": {"messages": 0}"#), "config.send_queue.messages: must be between 1"),
         (
             server(r#", "send_queue": {"message": 1}"#),

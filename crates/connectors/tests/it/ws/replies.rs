@@ -134,8 +134,13 @@ async fn flood(subject: &Subject, of: &Event) {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_closed_and_others_are_served() {
-    for queue in [r#"{"block_timeout": 100}"#, r#"{"policy": "close", "messages": 64}"#] {
-        let (mut subject, port) = server(&format!(r#", "send_queue": {queue}"#)).await;
+    for queue in [
+        r#""send_queue": {"block_timeout": 100}"#,
+        r#""send_queue": {"policy": "close", "messages": 64}"#,
+        r#""send_queue": {"block_timeout": 0},
+            "routes": [{"exit": "out", "options": {"send_queue": {"policy": "close", "messages": 64}}}]"#,
+    ] {
+        let (mut subject, port) = server(&format!(", {queue}")).await;
         let (mut slow, mut good) = (port.client().await, port.client().await);
         slow.send(text(1)).await.unwrap();
         let of_slow = subject.next_event().await;

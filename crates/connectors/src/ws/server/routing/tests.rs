@@ -20,9 +20,16 @@ fn read(config: &str) -> Result<(Routing, Vec<String>), String> {
     let mut settings = Settings::alone(Reader::new(&config, "config").unwrap(), &environment);
     let wire = Wire::default();
     let guards = Guards::read(&mut settings).map_err(|error| error.to_string())?;
+    let queues = Queues::read(&mut settings).map_err(|error| error.to_string())?;
     let exits = Vec::new();
-    let mut reading =
-        Reading { settings: &mut settings, environment: &environment, guards: &guards, wire: &wire, exits };
+    let mut reading = Reading {
+        settings: &mut settings,
+        environment: &environment,
+        guards: &guards,
+        wire: &wire,
+        queues,
+        exits,
+    };
     let routing = reading.routing();
     let exits = reading.exits.into_iter().map(|exit| exit.name).collect();
     routing
