@@ -175,10 +175,17 @@ class Proxies(Case):
         for port, scheme, more in ((first, "ws", {}), (second, "ws", {}), (over_tls, "wss", {"cafile": cert})):
             self.converse(f"{scheme}://localhost:{port}/", **more)
         # Who comes without the header, or with one from elsewhere, gets no answer at all.
-        with self.assertRaises((InvalidMessage, ConnectionError)):
-            connect(f"ws://127.0.0.1:{upstream}/").close()
-        with self.assertRaises((InvalidMessage, ConnectionError)):
-            connect(f"ws://127.0.0.1:{upstream}/", source_address=(CLIENT, 0)).close()
+        header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"
+        for source, first_bytes, is_let_in in (("127.0.0.1", header, True), ("127.0.0.1", b"", False), (CLIENT, header, False)):
+            tcp = socket.create_connection(("127.0.0.1", upstream), source_address=(source, 0))
+            tcp.sendall(first_bytes)
+            with self.subTest(source=source, header=first_bytes):
+                try:
+                    connect(f"ws://127.0.0.1:{upstream}/", sock=tcp).close()
+                except (ConnectionClosed, ConnectionError, InvalidMessage):
+                    self.assertFalse(is_let_in)
+                else:
+                    self.assertTrue(is_let_in)
         self.assert_quiet_end(self.program)
 
     def test_the_proxy_protocol_stands_in_front_of_our_tls(self) -> None:
