@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 import answers
-from harness import HERE, Case, free_port, wait_for
+from harness import HERE, Case, Program, free_port, wait_for
 
 TEXT = "grüße — ✓ 𝄞"
 LONG = "the same words again and again, " * 4_000
@@ -18,10 +18,10 @@ BYTES = [0, 255, 128, 10, 13]
 
 
 class Browser(Case):
-    def visit(self, steps: list[dict], config) -> tuple[list[dict], object]:
+    def visit(self, steps: list[dict], config, scheme: str = "ws") -> tuple[list[dict], Program]:
         """What each of `steps` (see browser.mjs) saw at a server with what `config` makes of the port of the pages."""
         port = free_port()
-        steps = [{"page": "127.0.0.1", **step, "url": f"ws://127.0.0.1:{port}{step.get('path', '/')}"} for step in steps]
+        steps = [{"page": "127.0.0.1", **step, "url": f"{scheme}://127.0.0.1:{port}{step.get('path', '/')}"} for step in steps]
         args = ["node", str(HERE / "browser.mjs"), shutil.which("chromium"), *map(json.dumps, steps)]
         # What the browser keeps of itself is below its home.
         home = {name: str(self.folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR")}
@@ -41,6 +41,7 @@ class Browser(Case):
             {"send": messages, "close": [1000, "done"]},
             {"send": [TEXT], "protocols": ["chat.v9", "chat.v2"], "close": [4999, "grüße — ✓"]},
             {"path": "/leave", "send": ["bye"]},
+            {"path": "/who", "send": [LONG], "close": [1000, ""]},
             # A browser offers compression always; it lives with none.
             {"path": "/plain", "send": messages, "close": [3000, ""]},
         ]
@@ -53,13 +54,22 @@ class Browser(Case):
             return {"subprotocols": ["chat.v1", "chat.v2"], "routes": routes}
 
         seen, tremor = self.visit(steps, config)
-        self.assertEqual([one["received"] for one in seen], [messages, [TEXT], ["bye"], messages])
-        self.assertEqual([one["protocol"] for one in seen], ["", "chat.v2", "", ""])
-        self.assertEqual([one["extensions"].split(";")[0] for one in seen], ["permessage-deflate"] * 3 + [""])
-        closes = [[1000, "done"], [4999, "grüße — ✓"], answers.LEFT, [3000, ""]]
+        who = json.loads(seen[3].pop("received")[0])
+        self.assertEqual((who["compressed"], who["size"]), (True, len(LONG)))
+        self.assertEqual([one.get("received") for one in seen], [messages, [TEXT], ["bye"], None, messages])
+        self.assertEqual([one["protocol"] for one in seen], ["", "chat.v2", "", "", ""])
+        self.assertEqual([one["extensions"].split(";")[0] for one in seen], ["permessage-deflate"] * 4 + [""])
+        closes = [[1000, "done"], [4999, "grüße — ✓"], answers.LEFT, [1000, ""], [3000, ""]]
         self.assertEqual([one["closed"] for one in seen], [[*close, True] for close in closes])
-        ends = [(end["code"], end["reason"], end["by"]) for end in answers.closed(tremor, 4)]
+        ends = [(end["code"], end["reason"], end["by"]) for end in answers.closed(tremor, 5)]
         self.assertEqual(ends, [(*close, "local" if close == answers.LEFT else "peer") for close in closes])
+        self.assert_quiet_end(tremor)
+
+    def test_tls(self) -> None:
+        cert, key = self.certificate()
+        steps = [{"send": [TEXT, BYTES], "close": [1000, ""]}]
+        seen, tremor = self.visit(steps, lambda _: {"tls": {"cert": cert, "key": key}}, "wss")
+        self.assertEqual((seen[0]["received"], seen[0]["closed"]), ([TEXT, BYTES], [1000, "", True]))
         self.assert_quiet_end(tremor)
 
     def test_only_pages_of_the_origin_that_is_allowed_are_let_in(self) -> None:

@@ -1,4 +1,4 @@
-"""Subprotocols, pings and close codes, in both directions and with each peer (`spec/websocket.md` 5, 11, 12.1)."""
+"""Subprotocols, fragments, pings and close codes, in both directions and with each peer (`spec/websocket.md` 5, 11, 12.1)."""
 
 import json
 import unittest
@@ -33,6 +33,7 @@ class Sessions(Case):
             "url": f"127.0.0.1:{port}",
             "subprotocols": ["chat.v1", "chat.v2"],
             "echo_close_codereason": True,
+            "auto_fragment_size": 4_096,
             "auto_ping_interval": 20,
             "auto_ping_timeout": 20_000,
         }
@@ -40,7 +41,8 @@ class Sessions(Case):
         url = f"ws://127.0.0.1:{port}"
         sessions = [
             {**FEW, "url": f"{url}/", "protocols": ["chat.v9", "chat.v2", "chat.v1"], "pings": 5, "close": [1000, "done"]},
-            {**FEW, "url": f"{url}/", "close": [4999, "a reason — ✓"]},
+            # The same, in fragments. What comes back is in fragments, too.
+            {**FEW, "fragment": 1_000, "url": f"{url}/", "close": [4999, "a reason — ✓"]},
             {"url": f"{url}/", "pings": 40, "close": [3000, ""]},
             {**FEW, "url": f"{url}/leave", "count": 0, "leave": "bye"},
         ]
@@ -53,10 +55,11 @@ class Sessions(Case):
         self.assert_quiet_end(tremor)
 
     def peer_as_server(self, name: str) -> None:
-        session = {**FEW, "protocols": ["chat.v2"], "pings": 5, "close": [4002, "served"]}
+        session = {**FEW, "fragment": 1_000, "protocols": ["chat.v2"], "pings": 5, "close": [4002, "served"]}
         peer, ports = self.peer_server(name, [session])
         config = {"url": f"ws://127.0.0.1:{ports[0]}/", "subprotocols": ["chat.v1", "chat.v2"], "require_websocket_subprotocol": True}
-        tremor = self.tremor(CLIENT.format(config=json.dumps({**config, "echo_close_codereason": True})))
+        config |= {"echo_close_codereason": True, "auto_fragment_size": 4_096}
+        tremor = self.tremor(CLIENT.format(config=json.dumps(config)))
         seen = self.seen_by(peer)[0]
         self.assertEqual((seen["protocol"], seen["closed"]), ("chat.v2", [4002, "served"]))
         end = answers.closed(tremor, 1)[0]
