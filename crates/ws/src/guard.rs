@@ -37,7 +37,7 @@ pub use basic::{Comparison, User, UserProblem, Users, UsersError};
 pub use bearer::{Holder, Tokens};
 pub use certificate::{Certificate, Certificates, Entry, Match};
 pub use credentials::{
-    Carrier, Credential, Login, MalformedCredentials, Places, Template, TemplateError, Wanted,
+    Carrier, Credential, Login, MalformedCredentials, Places, Template, TemplateError, Wanted, cookies,
 };
 pub use decision::{Demand, Denial, decide};
 pub use identity::ProxyIdentity;

@@ -254,6 +254,12 @@ const SERVER_ONLY: &[Field] = &[
         text: "Headers of the request in the metadata: names, `all` or `none`. Unless it says so, those that hold credentials or cookies are not among them.",
     },
     Field {
+        name: "cookie",
+        kind: "record",
+        default: "none",
+        text: "Know browsers again by a cookie, which metadata tell as `cookie`, and as `identity` where no guard knows who it is. `name` (wsid), `length` (24 characters; 6 to 64), `max_age` (86400 s), `secure` (true with TLS), `http_strict` (true), `same_site` (`Lax`; `Strict`, or `None`), `path` (/), `domain`; `store`: `type` (`memory`; or `file`), `filename`, `purge_on_startup` (false). The command `forget_cookie` (with `cookie`) on port `control` closes the connections that carry it.",
+    },
+    Field {
         name: "health",
         kind: "string",
         default: "none",

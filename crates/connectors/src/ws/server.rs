@@ -1,6 +1,7 @@
 //! `ws_server`: accepts WebSocket connections, each a stream in both directions (`spec/connectors.md` 3.1).
 
 mod admission;
+mod cookies;
 mod endpoint;
 mod metadata;
 mod opening;
@@ -20,6 +21,7 @@ use super::{
 };
 use admission::Caps;
 use async_trait::async_trait;
+use cookies::Cookies;
 use endpoint::{Acceptor, Endpoint, Endpoints};
 use metadata::Exposed;
 use pages::Pages;
@@ -87,6 +89,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         exposed: Exposed::read(&mut settings)?,
         admits: Admits::read(&mut settings)?,
         proxies: Proxies::read(&mut settings)?,
+        cookies: Cookies::read(&mut settings)?,
         trust: settings::trust(&mut settings)?,
         caps: Caps::read(&mut settings, knows_identities)?,
         is_draining: AtomicBool::new(false),
@@ -96,7 +99,9 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     if let Some(error) = endpoints.lacks_tls {
         return Err(error);
     }
-    let commands = vec![reload_tls(endpoints.tls.clone(), &shared.environment.alias)];
+    let forget = shared.cookies.clone().map(Cookies::command);
+    let commands = forget.into_iter().chain([reload_tls(endpoints.tls.clone(), &shared.environment.alias)]);
+    let commands = commands.collect();
     Ok(Built {
         send_queue: queues.of_all,
         queue_key: queues.key(),
@@ -159,6 +164,7 @@ struct Shared {
     exposed: Exposed,
     admits: Admits,
     proxies: Option<Proxies>,
+    cookies: Option<Arc<Cookies>>,
     trust: Trust,
     caps: Caps,
     /// No more connections are taken.
@@ -177,6 +183,11 @@ impl Connector for Server {
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
         let shared = self.shared.clone();
         let alias = &shared.environment.alias;
+        if let Some(cookies) = shared.cookies.clone() {
+            let opened = tokio::task::spawn_blocking(move || cookies.open()).await;
+            let opened = opened.map_err(|_| ConnectError::Failed("an internal error".to_owned()))?;
+            opened.map_err(ConnectError::Failed)?;
+        }
         let mut ways = Vec::with_capacity(self.endpoints.len());
         for endpoint in &self.endpoints {
             let acceptor = endpoint.listen().await?;

@@ -3,6 +3,7 @@
 mod client;
 mod compression;
 mod control;
+mod cookies;
 mod endpoints;
 mod guards;
 mod listener;

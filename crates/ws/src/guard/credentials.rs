@@ -220,7 +220,7 @@ fn one<T>(mut values: impl Iterator<Item = Option<T>>) -> Result<Option<T>, Malf
 }
 
 /// Names and values of a `Cookie` header; quotes around a value are taken off. Source: RFC 6265, section 5.4.
-fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     header.split(|byte| *byte == b';').filter_map(|pair| {
         let at = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = pair.split_at_checked(at)?;

@@ -144,6 +144,8 @@ pub struct Accept<'a> {
     pub protocol: Option<&'a str>,
     /// Extensions agreed among those offered.
     pub extensions: &'a [Extension],
+    /// Value of `Set-Cookie`, which has no line ends in it.
+    pub cookie: Option<&'a str>,
     /// Configured headers.
     pub headers: Option<&'a ExtraHeaders>,
 }
@@ -185,6 +187,9 @@ pub fn accept(request: &Request, accept: &Accept<'_>) -> Result<Vec<u8>, AcceptE
             return Err(AcceptError::ExtensionNotOffered { name: extension.name.clone() });
         }
         write_header("Sec-WebSocket-Extensions", &extension.to_string(), &mut out);
+    }
+    if let Some(cookie) = accept.cookie {
+        write_header("Set-Cookie", cookie, &mut out);
     }
     if let Some(headers) = accept.headers {
         headers.write_except("", &mut out);

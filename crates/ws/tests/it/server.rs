@@ -472,9 +472,10 @@ fn the_101() {
 
     let headers = ExtraHeaders::for_response(vec![("X-One".to_owned(), "1".to_owned())]).unwrap();
     let agreed = [Extension { name: "x".to_owned(), params: vec![("z".to_owned(), Some("2".to_owned()))] }];
-    let full = Accept { protocol: Some("b"), extensions: &agreed, headers: Some(&headers) };
+    let full =
+        Accept { protocol: Some("b"), extensions: &agreed, cookie: Some("a=b"), headers: Some(&headers) };
     let text = String::from_utf8(accept(&request, &full).unwrap()).unwrap();
-    let more = "Sec-WebSocket-Protocol: b\r\nSec-WebSocket-Extensions: x; z=2\r\nX-One: 1\r\n\r\n";
+    let more = "Sec-WebSocket-Protocol: b\r\nSec-WebSocket-Extensions: x; z=2\r\nSet-Cookie: a=b\r\nX-One: 1\r\n\r\n";
     assert!(text.ends_with(more), "{text}");
 
     let wrong = Accept { protocol: Some("B"), ..Accept::default() };

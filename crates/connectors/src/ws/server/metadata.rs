@@ -91,6 +91,8 @@ pub(super) struct Reached<'a> {
     pub(super) proxy: &'a ProxyDetails,
     /// What guards know of it.
     pub(super) sessions: &'a [&'a Session],
+    /// The cookie by which it is known.
+    pub(super) cookie: Option<&'a str>,
 }
 
 /// The metadata of a connection; what does not change between its messages is made here, once.
@@ -140,6 +142,13 @@ pub(super) fn metadata(
         shown.insert("proxy", proxy);
     }
     describe(reached.sessions, &mut shown);
+    if let Some(cookie) = reached.cookie {
+        shown.insert("cookie", cookie);
+        // Nobody else says who it is.
+        if reached.sessions.is_empty() {
+            shown.insert("identity", cookie);
+        }
+    }
     if let Some(route) = &chosen.way.shown {
         shown.insert("route", route.clone());
     }

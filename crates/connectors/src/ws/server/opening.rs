@@ -169,11 +169,17 @@ impl Shared {
             return Err(self.refuse(stream, &reject).await);
         };
         slot.2 = of_person;
+        let known = match &self.cookies {
+            Some(cookies) => Some(cookies.meet(&request.headers, request.secure).await),
+            None => None,
+        };
+        let known = known.transpose().map_err(|error| error.to_string())?;
         let wanted = chosen.way.wire.deflate;
         let (extension, deflate) = wanted.and_then(|wanted| wanted.answer(&request.extensions)).unzip();
         let agreed = Accept {
             protocol: chosen.protocol,
             extensions: extension.as_slice(),
+            cookie: known.as_ref().and_then(|known| known.set.as_deref()),
             headers: Some(&self.answers.headers),
         };
         let answer = accept(&request, &agreed).map_err(|error| error.to_string())?;
@@ -191,6 +197,7 @@ impl Shared {
             extension: extension.as_ref(),
             proxy: &proxy,
             sessions: &sessions,
+            cookie: known.as_ref().map(|known| &*known.id),
         };
         let metadata = metadata(&request, &chosen, &reached, (&self.exposed, self.guards.secrets()));
         let meta = metadata.text();

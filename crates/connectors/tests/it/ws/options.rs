@@ -126,6 +126,23 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
             ),
             "config.routes[0].options.send_queue.key: belongs to",
         ),
+        (server(r#", "cookie": {"name": "Wsid"}"#), "config.cookie.name: is at least"),
+        (server(r#", "cookie": {"length": 5}"#), "config.cookie.length: must be between 6 and 64"),
+        (server(r#", "cookie": {"max_age": 0}"#), "config.cookie.max_age: must be between 1 and"),
+        (
+            server(r#", "cookie": {"same_site": "None", "secure": false}"#),
+            "config.cookie.same_site: `None` demands",
+        ),
+        (server(r#", "cookie": {"same_site": "lax"}"#), "config.cookie.same_site: expected one of"),
+        (server(r#", "cookie": {"path": "a"}"#), "config.cookie.path: begins with"),
+        (server(r#", "cookie": {"domain": "a; b"}"#), "config.cookie.domain: cannot stand"),
+        (server(r#", "cookie": {"stroe": 1}"#), "config.cookie.stroe: "),
+        (
+            server(r#", "cookie": {"store": {"type": "database"}}"#),
+            "config.cookie.store.type: expected one of",
+        ),
+        (server(r#", "cookie": {"store": {"type": "file"}}"#), "config.cookie.store.filename: missing"),
+        (server(r#", "cookie": {"store": {"filename": "x"}}"#), "config.cookie.store.filename: belongs to"),
         (server(r#", "send_queue": {"messages": 0}"#), "config.send_queue.messages: must be between 1"),
         (
             server(r#", "send_queue": {"message": 1}"#),

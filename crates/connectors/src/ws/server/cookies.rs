@@ -1,0 +1,248 @@
+//! Cookies by which browsers are known again (`spec/websocket.md` 16).
+
+mod jar;
+mod log;
+
+use super::SPEC;
+use crate::ws::options::Settings;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jar::Jar;
+use log::Log;
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tremor_connector::{
+    Command,
+    config::{ConfigError, Reader},
+    duplex::Ending,
+};
+use tremor_value::{Record, Value};
+use tremor_ws::{CloseCode, Headers, guard::cookies};
+
+/// `cookie` is there.
+pub(super) struct Cookies {
+    name: String,
+    /// Characters of an id.
+    length: usize,
+    max_age: Duration,
+    /// `Secure`; by the connection if that is not said.
+    secure: Option<bool>,
+    /// What stands behind the id and `Max-Age`.
+    attributes: String,
+    /// Where ids outlive this process.
+    file: Option<File>,
+    jar: Mutex<Jar>,
+    /// The file at work. Locked longer than anything else, and only where one may wait.
+    log: Mutex<Option<Log>>,
+}
+
+struct File {
+    path: PathBuf,
+    purge_on_startup: bool,
+}
+
+/// By what a connection is known.
+pub(super) struct Known {
+    pub(super) id: Box<str>,
+    /// `Set-Cookie`, if the id is new.
+    pub(super) set: Option<String>,
+}
+
+impl Cookies {
+    /// Reads `cookie`.
+    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Option<Arc<Self>>, ConfigError> {
+        let Some(mut config) = settings.config.record("cookie")? else { return Ok(None) };
+        let name: String = config.or("name", "wsid".to_owned())?;
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if name.len() < 2
+            || !name.starts_with(|first: char| first.is_ascii_lowercase())
+            || !name.bytes().all(fits)
+        {
+            let problem = "is at least two small letters, digits and `_`, the first one a letter";
+            return Err(config.invalid("name", problem));
+        }
+        let length = config.or_in("length", 24, 6..=64)?;
+        let max_age = Duration::from_secs(config.or_in("max_age", 86_400, 1..=MOST_SECONDS)?);
+        let mut secure: Option<bool> = config.optional("secure")?;
+        let mut attributes = String::new();
+        if let Some(domain) = attribute(&mut config, "domain")? {
+            attributes.push_str(&format!("; Domain={domain}"));
+        }
+        let path = attribute(&mut config, "path")?.unwrap_or("/");
+        if !path.starts_with('/') {
+            return Err(config.invalid("path", "begins with `/`"));
+        }
+        attributes.push_str(&format!("; Path={path}"));
+        if config.or("http_strict", true)? {
+            attributes.push_str("; HttpOnly");
+        }
+        let words = [("Strict", "Strict"), ("Lax", "Lax"), ("None", "None")];
+        let same_site = config.word("same_site", &words)?.unwrap_or("Lax");
+        if same_site == "None" && !*secure.get_or_insert(true) {
+            return Err(
+                config.invalid("same_site", "`None` demands `secure`: browsers drop the cookie without")
+            );
+        }
+        attributes.push_str(&format!("; SameSite={same_site}"));
+        let file = match config.record("store")? {
+            Some(store) => store_file(store)?,
+            None => None,
+        };
+        config.finish()?;
+        let (jar, log) = (Mutex::default(), Mutex::default());
+        Ok(Some(Arc::new(Self { name, length, max_age, secure, attributes, file, jar, log })))
+    }
+
+    fn jar(&self) -> MutexGuard<'_, Jar> {
+        self.jar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what the file holds, if there is one. Blocks for a moment; again has no effect.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub(super) fn open(&self) -> Result<(), String> {
+        let Some(File { path, purge_on_startup }) = &self.file else { return Ok(()) };
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.is_some() {
+            return Ok(());
+        }
+        let fail = |error: io::Error| format!("cannot use {} for cookies: {error}", path.display());
+        let mut opened = Log::open(path).map_err(fail)?;
+        let found = if *purge_on_startup { Vec::new() } else { opened.read().map_err(fail)? };
+        let entries = {
+            let mut jar = self.jar();
+            jar.fill(found, self.max_age, now_s());
+            jar.entries()
+        };
+        opened.rewrite(&entries).map_err(fail)?;
+        *log = Some(opened);
+        Ok(())
+    }
+
+    /// By what a client is known from now on that sends these headers, `secure` if that is over TLS as it sees it.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub(super) async fn meet(self: &Arc<Self>, headers: &Headers, secure: bool) -> io::Result<Known> {
+        let known = self.look_up(headers, secure, now_s())?;
+        self.write(known.id.clone()).await;
+        Ok(known)
+    }
+
+    /// Finds an id that is known, or makes one.
+    fn look_up(&self, headers: &Headers, secure: bool, now: u64) -> io::Result<Known> {
+        let shown = headers.all("cookie").flat_map(cookies).filter(|(name, _)| *name == self.name.as_bytes());
+        let mut shown = shown.filter_map(|(_, id)| std::str::from_utf8(id).ok());
+        let mut jar = self.jar();
+        jar.expire(now);
+        if let Some(id) = shown.find(|id| jar.use_again(id, now)) {
+            return Ok(Known { id: id.into(), set: None });
+        }
+        let id = self.new_id()?;
+        let max_age = self.max_age.as_secs();
+        jar.add(id.clone(), now, now + max_age);
+        let secure = if self.secure.unwrap_or(secure) { "; Secure" } else { "" };
+        let Self { name, attributes, .. } = self;
+        let set = format!("{name}={id}; Max-Age={max_age}{attributes}{secure}");
+        Ok(Known { id, set: Some(set) })
+    }
+
+    fn new_id(&self) -> io::Result<Box<str>> {
+        let mut random = [0; 48];
+        getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+        let mut id = URL_SAFE_NO_PAD.encode(random);
+        id.truncate(self.length);
+        Ok(id.into())
+    }
+
+    /// Puts down what is known of `id` now, where that outlives this process.
+    async fn write(self: &Arc<Self>, id: Box<str>) {
+        if self.file.is_some() {
+            let own = self.clone();
+            // What goes wrong has been logged.
+            let _written = tokio::task::spawn_blocking(move || own.write_now(&id)).await;
+        }
+    }
+
+    fn write_now(&self, id: &str) {
+        let mut guard = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(log) = guard.as_mut() else { return };
+        // Looked up behind the lock, so that the last line of an id is what became of it last.
+        let entry = self.jar().get(id);
+        let mut written = log.append(id, entry.as_ref());
+        if written.is_ok() && log.is_mostly_dead(self.jar().len()) {
+            let entries = {
+                let mut jar = self.jar();
+                jar.expire(now_s());
+                jar.entries()
+            };
+            written = log.rewrite(&entries);
+        }
+        if let Err(error) = written {
+            tracing::error!(target: "tremor_runtime", "cookies may be forgotten: {}: {error}", log.path().display());
+        }
+    }
+
+    /// The command `forget_cookie`: closes the connections that carry it.
+    pub(super) fn command(self: Arc<Self>) -> Command {
+        let forget = move |record: &Record, connections: &tremor_connector::Connections<'_>| {
+            let id = record.get("cookie").and_then(Value::as_str);
+            let id = id.ok_or("the command `forget_cookie` needs `cookie`, which is a string")?;
+            let was_known = self.jar().forget(id);
+            let ending = Ending::Said { code: CloseCode::Policy.into(), reason: "logged out".into() };
+            let carries = |meta: &Value| {
+                let own = meta.get(SPEC.name).and_then(|own| own.get("cookie"));
+                own.and_then(Value::as_str) == Some(id)
+            };
+            let closed = connections.end(&ending, carries);
+            if was_known && self.file.is_some() {
+                let (own, id) = (self.clone(), id.to_owned());
+                tokio::task::spawn_blocking(move || own.write_now(&id));
+            }
+            if was_known || closed > 0 { Ok(()) } else { Err("there is no such cookie".to_owned()) }
+        };
+        Command { kind: "forget_cookie", handle: Box::new(forget) }
+    }
+}
+
+/// Ten years.
+const MOST_SECONDS: u64 = 10 * 365 * 86_400;
+
+/// The value of an attribute of `Set-Cookie`.
+fn attribute<'a>(config: &mut Reader<'a>, key: &'static str) -> Result<Option<&'a str>, ConfigError> {
+    let value: Option<&str> = config.optional(key)?;
+    let is_unfit = |byte: u8| byte == b';' || !byte.is_ascii_graphic();
+    if value.is_some_and(|value| value.is_empty() || value.bytes().any(is_unfit)) {
+        return Err(
+            config.invalid(key, "cannot stand in a cookie: letters, digits and signs other than `;` can")
+        );
+    }
+    Ok(value)
+}
+
+/// What `store` says of a file.
+fn store_file(mut store: Reader<'_>) -> Result<Option<File>, ConfigError> {
+    let is_file = store.word("type", &[("memory", false), ("file", true)])?.unwrap_or(false);
+    if !is_file {
+        for key in ["filename", "purge_on_startup"] {
+            if store.members().get(key).is_some_and(|value| !value.is_null()) {
+                return Err(store.invalid(key, "belongs to the type `file`"));
+            }
+        }
+        store.finish()?;
+        return Ok(None);
+    }
+    let path = store.required("filename")?;
+    let purge_on_startup = store.or("purge_on_startup", false)?;
+    store.finish()?;
+    Ok(Some(File { path, purge_on_startup }))
+}
+
+/// Seconds since 1970.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

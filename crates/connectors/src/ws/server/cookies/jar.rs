@@ -1,0 +1,119 @@
+//! Which ids are known.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+/// Most ids that are known at once; beyond that the oldest are forgotten: whoever opens connections makes them.
+const MOST_IDS: usize = 1 << 18;
+
+/// What is known of an id; times are in seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) id: Box<str>,
+    pub(super) created_s: u64,
+    pub(super) used_s: u64,
+}
+
+/// Ids that are known.
+#[derive(Default)]
+pub(super) struct Jar {
+    /// When each was made and used last.
+    known: HashMap<Box<str>, (u64, u64)>,
+    /// When each expires, the oldest first; also of those that were forgotten before.
+    ends: VecDeque<(u64, Box<str>)>,
+}
+
+impl Jar {
+    /// Takes over what was known before, in whatever order.
+    pub(super) fn fill(&mut self, mut found: Vec<Entry>, max_age: Duration, now: u64) {
+        found.sort_by_key(|entry| entry.created_s);
+        for Entry { id, created_s, used_s } in found {
+            self.add(id.clone(), created_s, created_s.saturating_add(max_age.as_secs()));
+            if let Some((_, used)) = self.known.get_mut(&id) {
+                *used = used_s;
+            }
+        }
+        self.expire(now);
+    }
+
+    /// Adds an id, the last one to expire.
+    pub(super) fn add(&mut self, id: Box<str>, created: u64, ends: u64) {
+        self.known.insert(id.clone(), (created, created));
+        self.ends.push_back((ends, id));
+        while self.ends.len() > MOST_IDS {
+            self.drop_oldest();
+        }
+    }
+
+    /// Forgets what has expired.
+    pub(super) fn expire(&mut self, now: u64) {
+        while self.ends.front().is_some_and(|(ends, _)| *ends <= now) {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((_, id)) = self.ends.pop_front() {
+            self.known.remove(&id);
+        }
+    }
+
+    /// Whether an id is known, which is noted then.
+    pub(super) fn use_again(&mut self, id: &str, now: u64) -> bool {
+        let known = self.known.get_mut(id);
+        known.map(|(_, used)| *used = now).is_some()
+    }
+
+    /// Forgets an id; whether it was known.
+    pub(super) fn forget(&mut self, id: &str) -> bool {
+        self.known.remove(id).is_some()
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<Entry> {
+        let (created_s, used_s) = *self.known.get(id)?;
+        Some(Entry { id: id.into(), created_s, used_s })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let entry = |(id, (created_s, used_s)): (&Box<str>, &(u64, u64))| Entry {
+            id: id.clone(),
+            created_s: *created_s,
+            used_s: *used_s,
+        };
+        self.known.iter().map(entry).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_known_until_they_expire_however_often_they_are_used() {
+        let mut jar = Jar::default();
+        jar.add("a".into(), 100, 110);
+        jar.add("b".into(), 105, 115);
+        assert!(jar.use_again("a", 109) && !jar.use_again("c", 109));
+        assert_eq!(jar.get("a"), Some(Entry { id: "a".into(), created_s: 100, used_s: 109 }));
+        jar.expire(110);
+        assert!(!jar.use_again("a", 110) && jar.use_again("b", 110));
+        assert!(jar.forget("b") && !jar.forget("b"));
+        jar.expire(115);
+        assert!(jar.entries().is_empty() && jar.ends.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_go_where_there_are_too_many() {
+        let mut jar = Jar::default();
+        for number in 0..=MOST_IDS {
+            jar.add(number.to_string().into(), 0, 10);
+        }
+        assert!(jar.len() == MOST_IDS && !jar.use_again("0", 1) && jar.use_again("1", 1));
+    }
+}

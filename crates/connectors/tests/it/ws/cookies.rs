@@ -1,0 +1,143 @@
+//! Browsers are known again by a cookie.
+
+use super::peers::{Port, head, of_server, server_definition, upgrade};
+use crate::harness::{Linked, Subject, json, within};
+use std::{fs, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tremor_value::Value;
+
+/// Number of the input port for commands.
+const CONTROL: usize = 2;
+
+async fn server(more: &str) -> (Subject, Port) {
+    let port = Port::reserve();
+    (Subject::started(&server_definition(&port, more)).await, port)
+}
+
+/// Opens a connection with `more` header lines; what `Set-Cookie` says.
+async fn open(port: &Port, more: &str) -> (TcpStream, Option<String>) {
+    let mut tcp = port.tcp().await;
+    tcp.write_all(upgrade("here", more).as_bytes()).await.unwrap();
+    let answer = head(&mut tcp).await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    let set = answer.lines().find_map(|line| line.strip_prefix("Set-Cookie: ")).map(str::to_owned);
+    (tcp, set)
+}
+
+fn id(set: &str) -> String {
+    set.split_once('=').unwrap().1.split(';').next().unwrap().to_owned()
+}
+
+fn with(id: &str) -> String {
+    format!("Cookie: a=b; wsid={id}\r\n")
+}
+
+#[tokio::test]
+async fn a_browser_is_known_again_and_metadata_tell_who_it_is() {
+    let (mut subject, port) = server(r#", "cookie": {}"#).await;
+    let (_first, set) = open(&port, "").await;
+    let set = set.unwrap();
+    let own = id(&set);
+    assert_eq!(set, format!("wsid={own}; Max-Age=86400; Path=/; HttpOnly; SameSite=Lax"));
+    assert_eq!(own.len(), 24);
+    let (mut again, set) = open(&port, &with(&own)).await;
+    assert_eq!(set, None);
+    again.write_all(&[0x81, 0x81, 0, 0, 0, 0, b'1']).await.unwrap();
+    let shown = of_server(&subject.next_event().await);
+    for key in ["cookie", "identity"] {
+        assert_eq!(shown.get(key).and_then(Value::as_str), Some(&*own), "{key}");
+    }
+    // An id that was never given to anybody is not taken over.
+    let (_other, set) = open(&port, &with("AAAAAAAAAAAAAAAAAAAAAAAA")).await;
+    assert_ne!(id(&set.unwrap()), "AAAAAAAAAAAAAAAAAAAAAAAA");
+}
+
+#[tokio::test]
+async fn the_cookie_is_as_it_was_configured() {
+    for (cookie, expected) in [
+        (
+            r#"{"name": "c_1", "length": 6, "max_age": 60, "secure": true, "http_strict": false, "same_site": "Strict",
+                "path": "/a", "domain": "plant.example"}"#,
+            "c_1=; Max-Age=60; Domain=plant.example; Path=/a; SameSite=Strict; Secure",
+        ),
+        (r#"{"same_site": "None"}"#, "wsid=; Max-Age=86400; Path=/; HttpOnly; SameSite=None; Secure"),
+    ] {
+        let (_subject, port) = server(&format!(r#", "cookie": {cookie}"#)).await;
+        let (_tcp, set) = open(&port, "").await;
+        let set = set.unwrap();
+        assert_eq!(set.replacen(&id(&set), "", 1), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_id_expires_here_and_not_only_in_the_browser() {
+    let (_subject, port) = server(r#", "cookie": {"max_age": 1}"#).await;
+    let own = id(&open(&port, "").await.1.unwrap());
+    let is_new = async {
+        while open(&port, &with(&own)).await.1.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(is_new).await;
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_forgotten_closes_its_connections_and_is_known_no_more() {
+    let port = Port::reserve();
+    let definition = server_definition(&port, r#", "cookie": {}"#);
+    let mut subject = Subject::started_with(&definition, Linked::WithControl).await;
+    let (mut first, set) = open(&port, "").await;
+    let own = id(&set.unwrap());
+    let (mut second, _) = open(&port, &with(&own)).await;
+    let (mut other, _) = open(&port, "").await;
+    for _ in 0..3 {
+        subject.next_told().await;
+    }
+    let forget = |id: &str| json(&format!(r#"{{"kind": "forget_cookie", "cookie": "{id}"}}"#));
+    subject.give_to(CONTROL, forget("nobody")).await;
+    subject.give_to(CONTROL, json(r#"{"kind": "forget_cookie"}"#)).await;
+    assert_eq!(subject.handle.taken().failed, 2);
+    subject.give_to(CONTROL, forget(&own)).await;
+    assert_eq!(subject.handle.taken().failed, 2);
+    for tcp in [&mut first, &mut second] {
+        let mut close = [0; 4];
+        within(tcp.read_exact(&mut close)).await.unwrap();
+        assert_eq!(close[0], 0x88);
+        assert_eq!(u16::from_be_bytes([close[2], close[3]]), 1008);
+    }
+    assert!(open(&port, &with(&own)).await.1.is_some());
+    other.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.unwrap();
+    assert_eq!(within(other.read_u8()).await.unwrap(), 0x8a, "it is still open");
+}
+
+#[tokio::test]
+async fn a_file_knows_them_after_a_restart_and_stays_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cookies");
+    let more = |purge: bool| {
+        let path = path.display();
+        format!(
+            r#", "cookie": {{"store": {{"type": "file", "filename": "{path}", "purge_on_startup": {purge}}}}}"#
+        )
+    };
+    let (subject, port) = server(&more(false)).await;
+    let own = id(&open(&port, "").await.1.unwrap());
+    for _ in 0..100 {
+        open(&port, &with(&own)).await;
+    }
+    let lines = fs::read_to_string(&path).unwrap().lines().count();
+    assert!((1..=20).contains(&lines), "{lines} lines");
+    let busy = Subject::new(&server_definition(&Port::reserve(), &more(false)), Linked::Fully).unwrap();
+    let failure = within(busy.handle.start()).await.unwrap_err();
+    assert!(failure.contains("somebody else uses it"), "{failure}");
+    within(subject.handle.stop()).await;
+    drop((subject, busy));
+    for (purge, is_known) in [(false, true), (true, false), (false, false)] {
+        let (subject, port) = server(&more(purge)).await;
+        assert_eq!(open(&port, &with(&own)).await.1.is_none(), is_known, "{purge}");
+        within(subject.handle.stop()).await;
+    }
+}
