@@ -81,12 +81,11 @@ impl Jar {
     }
 
     pub(super) fn entries(&self) -> Vec<Entry> {
-        let entry = |(id, (created_s, used_s)): (&Box<str>, &(u64, u64))| Entry {
-            id: id.clone(),
-            created_s: *created_s,
-            used_s: *used_s,
-        };
-        self.known.iter().map(entry).collect()
+        let mut entries = Vec::with_capacity(self.known.len());
+        for (id, &(created_s, used_s)) in &self.known {
+            entries.push(Entry { id: id.clone(), created_s, used_s });
+        }
+        entries
     }
 }
 
