@@ -320,7 +320,7 @@ impl Connection {
         let (messages, bytes) = self.intake.size();
         self.received.0 += messages;
         self.received.1 += bytes;
-        if self.discards {
+        if self.discards && !self.inlet.is_intercepted() {
             self.intake = Intake::default();
         }
         let answers = !matches!(flow, Ok(Flow::Open)) && self.pump.may_answer(&self.intake);
@@ -357,14 +357,28 @@ impl Connection {
         self.pump.is_awake();
         let Self { inlet, intake, pump, stream, signals, reads, .. } = self;
         let handed = inlet.push(intake);
-        if handed.is_done() {
-            return None;
+        if !handed.is_done() {
+            if pump.keeps_time() && mem::take(reads) {
+                pump.reading(false);
+            }
+            // Boxed, for the sake of all the connections that have nothing that waits right now.
+            let ended = Box::pin(wait_while_writing(handed, pump, stream, signals)).await;
+            if ended.is_some() {
+                return ended;
+            }
+        } else {
+            drop(handed);
         }
+        if self.inlet.has_taken() { Box::pin(self.conclude()).await } else { None }
+    }
+
+    /// Lets those who take messages do what these ask for, before anything else is read.
+    async fn conclude(&mut self) -> Option<Ended> {
+        let Self { inlet, pump, stream, signals, reads, .. } = self;
         if pump.keeps_time() && mem::take(reads) {
             pump.reading(false);
         }
-        // Boxed, for the sake of all the connections that have nothing that waits right now.
-        Box::pin(wait_while_writing(handed, pump, stream, signals)).await
+        wait_while_writing(Handed::later(inlet.conclude()), pump, stream, signals).await
     }
 
     /// Sends on what the preprocessors hold: a stream that ends in good order ends with it.
@@ -391,7 +405,11 @@ impl Connection {
                 {
                     broken = ended;
                 }
-                if self.signals.readiness().is_some() { Poll::Ready(true) } else { Poll::Pending }
+                if self.discards || self.signals.readiness().is_some() {
+                    Poll::Ready(true)
+                } else {
+                    Poll::Pending
+                }
             });
             if !goes_on.await {
                 self.intake = Intake::default();

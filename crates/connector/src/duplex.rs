@@ -1,6 +1,7 @@
 //! One connection that is read from and written to: bytes in and out around a sans-IO protocol.
 
 use crate::{Intake, SendQueue};
+use futures_util::future::BoxFuture;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -131,6 +132,16 @@ pub struct ProtocolError(pub String);
 #[error("{0}")]
 pub struct Unsendable(pub String);
 
+/// Takes messages of a peer that are not for the flow.
+pub trait Interceptor: Send {
+    /// Whether `message`, as it was decoded, is taken: then the flow does not see it, and [`Interceptor::conclude`] is
+    /// called before anything else is read.
+    fn takes(&mut self, message: &Value) -> bool;
+
+    /// Does what the messages that were taken ask for; gives what the flow is told on port `control`.
+    fn conclude(&mut self) -> BoxFuture<'_, Option<Value>>;
+}
+
 /// The largest number that [`Protocol::shares_frames`] may give.
 pub const MAX_FRAMES_KIND: u8 = 15;
 
@@ -203,6 +214,11 @@ pub trait Protocol: Send {
     /// nothing is written afterwards.
     fn take_leave(&mut self, _out: &mut Vec<u8>) {
         // Many protocols end without a word.
+    }
+
+    /// Who takes messages before the flow sees them, if anybody does. Asked once, when the connection opens.
+    fn interceptor(&mut self) -> Option<Box<dyn Interceptor>> {
+        None
     }
 
     /// Whether the protocol lives by the clock: only then the calls below are made. Does not change.

@@ -6,6 +6,7 @@ use crate::{
     Gate, Handed, Intake, Links,
     clock::now_ns,
     counters::SourceCounters,
+    duplex::Interceptor,
     issuing::Issuing,
     quota::{Quota, more_before},
     source::{Brought, Content, Item, Made},
@@ -121,6 +122,14 @@ pub(crate) struct Inlet {
     last: (usize, usize),
     /// The pull of which the last push left something in the intake.
     begun: Option<Box<Begun>>,
+    /// Takes messages before the flow sees them.
+    past: Option<Box<Past>>,
+}
+
+/// Who takes messages, and whether there are some that nothing was done about.
+struct Past {
+    interceptor: Box<dyn Interceptor>,
+    has_taken: bool,
 }
 
 /// Events that room is made for ahead, at most; a read of usual size has fewer.
@@ -188,6 +197,33 @@ impl Inlet {
             ports: Ports::new(shared.links().open(exit), shared.links().open("err")),
             last: (1, 1),
             begun: None,
+            past: None,
+        }
+    }
+
+    /// The same, where somebody takes messages before the flow sees them.
+    #[must_use]
+    pub(crate) fn past(self, interceptor: Option<Box<dyn Interceptor>>) -> Self {
+        let past = interceptor.map(|interceptor| Box::new(Past { interceptor, has_taken: false }));
+        Self { past, ..self }
+    }
+
+    /// Whether anybody takes messages before the flow sees them.
+    pub(crate) fn is_intercepted(&self) -> bool {
+        self.past.is_some()
+    }
+
+    /// Whether messages were taken that nothing was done about.
+    pub(crate) fn has_taken(&self) -> bool {
+        self.past.as_ref().is_some_and(|past| past.has_taken)
+    }
+
+    /// Does what they ask for, and tells of it.
+    pub(crate) async fn conclude(&mut self) {
+        let Some(past) = &mut self.past else { return };
+        past.has_taken = false;
+        if let Some(record) = past.interceptor.conclude().await {
+            self.tell(record).await;
         }
     }
 
@@ -253,7 +289,10 @@ impl Inlet {
             let rest = iter::once(left).chain(items).collect();
             intake.items = rest;
         }
-        let Making { made, pull, .. } = making;
+        let Making { mut made, pull, .. } = making;
+        if let Some(past) = &mut self.past {
+            past.take_from(&mut made);
+        }
         if is_unfinished {
             self.begun = Some(Box::new(Begun(Some(pull))));
         }
@@ -276,7 +315,7 @@ impl Inlet {
     /// Ends all streams in good order: what the preprocessors hold is sent on. Streams that end in the midst of a pull
     /// are cut off, and what is left of it fails.
     pub(crate) async fn end(&mut self) {
-        let Self { shared, own, others, listener, ports, begun, .. } = self;
+        let Self { shared, own, others, listener, ports, begun, past, .. } = self;
         if begun.take().is_some() {
             return;
         }
@@ -297,7 +336,8 @@ impl Inlet {
                     making.add_receipts(before, &mut issuer, listener, stream.position.id);
                 }
                 if !is_whole || !making.has_room() {
-                    let made = making.take_made();
+                    let mut made = making.take_made();
+                    past.iter_mut().for_each(|past| past.take_from(&mut made));
                     shared.tell_unread(&made.err);
                     ports.send(shared, made).await;
                     yield_now().await;
@@ -307,7 +347,8 @@ impl Inlet {
                 }
             }
         }
-        let made = making.take_made();
+        let mut made = making.take_made();
+        past.iter_mut().for_each(|past| past.take_from(&mut made));
         shared.tell_unread(&made.err);
         ports.send(shared, made).await;
     }
@@ -356,6 +397,17 @@ impl Inlet {
         for stream in self.others.values_mut().chain([&mut self.own]) {
             stream.decoder.iter_mut().for_each(Decoder::rest);
         }
+    }
+}
+
+impl Past {
+    fn take_from(&mut self, made: &mut Batches) {
+        let Self { interceptor, has_taken } = self;
+        made.divert(|event| {
+            let takes = interceptor.takes(event.payload.value());
+            *has_taken |= takes;
+            takes
+        });
     }
 }
 

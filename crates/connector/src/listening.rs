@@ -138,7 +138,7 @@ impl Listening {
             () = gate.ended() => return None,
             () = self.beacon.stopped() => return None,
         };
-        let duplex = match duplex {
+        let mut duplex = match duplex {
             Ok(duplex) => duplex,
             Err(refused) => {
                 self.not_opened(refused).await;
@@ -151,6 +151,7 @@ impl Listening {
         let registered = Registered { streams: self.streams.clone(), stream, address };
         let exit = duplex.exit.as_deref().unwrap_or("out");
         let inlet = Inlet::with_exit(&self.source, stream, duplex.origin.clone(), duplex.meta.clone(), exit);
+        let inlet = inlet.past(duplex.protocol.interceptor());
         let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);
         Some((connection, registered))
     }

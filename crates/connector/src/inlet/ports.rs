@@ -2,7 +2,7 @@
 
 use super::{CONTROL, Relaxed, SourceShared};
 use crate::{Handed, route::Outlet, weight::weight};
-use tremor_event::{Event, EventBatch};
+use tremor_event::{Event, EventBatch, Outcome};
 
 /// What was made at one go: one batch for each port of data, and behind those an event for port `control`.
 #[derive(Default)]
@@ -19,6 +19,27 @@ impl Batches {
     pub(super) fn push_err(&mut self, event: Event) {
         self.err_behind.push(self.out.len());
         self.err.events.push(event);
+    }
+
+    /// Takes those events off `out` of which `takes` is true. They count as handled.
+    pub(super) fn divert(&mut self, mut takes: impl FnMut(&Event) -> bool) {
+        let (mut number, mut kept) = (0, 0);
+        let mut behind = self.err_behind.iter_mut().peekable();
+        self.out.events.retain_mut(|event| {
+            while let Some(before) = behind.next_if(|before| **before == number) {
+                *before = kept;
+            }
+            number += 1;
+            if takes(event) {
+                if let Some(receipt) = event.receipt.take() {
+                    receipt.settle(Outcome::Discarded);
+                }
+                return false;
+            }
+            kept += 1;
+            true
+        });
+        behind.for_each(|before| *before = kept);
     }
 
     /// Events on both ports.
@@ -127,5 +148,35 @@ impl Pieces {
     fn next(&mut self, events: usize) -> EventBatch {
         let events: Vec<Event> = self.events.by_ref().take(events).collect();
         EventBatch { bytes: self.bytes_each.saturating_mul(events.len()), events }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tremor_event::EventId;
+    use tremor_value::Value;
+
+    #[test]
+    fn errors_keep_their_place_among_the_events_that_are_left() {
+        let event = |number: u64| Event {
+            id: EventId::new(1, 0, number, 0),
+            payload: Value::from(number).into(),
+            meta: Value::record().into(),
+            ingest_ns: 0,
+            origin: None,
+            is_batch: false,
+            receipt: None,
+        };
+        let mut batches = Batches::default();
+        for number in 0..6_u64 {
+            batches.push_err(event(number));
+            batches.out.events.push(event(number));
+        }
+        batches.push_err(event(6));
+        batches.divert(|event| [0, 2, 3].map(Value::from).contains(event.payload.value()));
+        let left: Vec<_> =
+            batches.out.events.iter().map(|event| event.payload.value().as_u64().unwrap()).collect();
+        assert_eq!((left, batches.err_behind), (vec![1, 4, 5], vec![0, 0, 1, 1, 1, 2, 3]));
     }
 }

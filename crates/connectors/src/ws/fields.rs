@@ -170,6 +170,18 @@ const SERVER_ONLY: &[Field] = &[
         text: "A text message for clients whose token ends soon: `challenge` seconds before it does, which is an option of `jwt` guards. Port `control` is told then, too (`reauth_due`).",
     },
     Field {
+        name: "renew",
+        kind: "record",
+        default: "none",
+        text: "`message`: the path of a token in messages (`auth.token`). A message with a string there does not reach the flow: if the token is good, of the same identity, and has the roles of the route, it extends the session. Port `control` is told (`reauthenticated`, `reauth_refused`).",
+    },
+    Field {
+        name: "revalidate",
+        kind: "bool",
+        default: "false",
+        text: "Whether a connection ends when the keys of its `jwt` guard no longer have the one that vouched for it; it is looked for every 5 s.",
+    },
+    Field {
         name: "share_session",
         kind: "bool",
         default: "true",

@@ -4,6 +4,7 @@ mod jwt;
 mod keys;
 mod kinds;
 mod places;
+mod renew;
 mod stay;
 mod visit;
 
@@ -102,6 +103,12 @@ impl Guards {
     /// Whether any guard gives sessions that end.
     pub(super) fn have_ends(&self) -> bool {
         self.guards.iter().any(|guard| guard.kind.has_ends())
+    }
+
+    /// Whether the keys of a guard are known and `kid` is none of them.
+    fn has_lost(&self, guard: usize, kid: &str) -> bool {
+        let keys = self.keys.get(guard).and_then(Option::as_ref).and_then(Keys::current);
+        keys.is_some_and(|keys| keys.keys().iter().all(|key| key.kid() != Some(kid)))
     }
 
     /// Whether there are none.

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Instant};
 use tremor_connector::{
     Intake,
-    duplex::{Closed, Cut, Ending, Flow, Protocol, ProtocolError, Unsendable},
+    duplex::{Closed, Cut, Ending, Flow, Interceptor, Protocol, ProtocolError, Unsendable},
 };
 use tremor_value::{AboutMessage, Record, Under, Value};
 use tremor_ws::{
@@ -52,6 +52,8 @@ pub(super) struct WebSocket<Slot> {
     said: Option<Box<(u16, Box<str>)>>,
     /// What the peer is told last; boxed, since only a connection that ends has it.
     leave: Option<Box<CloseAnswer>>,
+    /// Takes messages before the flow sees them, until it is asked for.
+    interceptor: Option<Box<dyn Interceptor>>,
     /// Held as long as the connection lives.
     _slot: Slot,
 }
@@ -82,6 +84,7 @@ impl<Slot> WebSocket<Slot> {
             messages: 0,
             said: None,
             leave: None,
+            interceptor: None,
             _slot: slot,
         }
     }
@@ -103,6 +106,11 @@ impl<Slot> WebSocket<Slot> {
             self.keeps_time = true;
         }
         self
+    }
+
+    /// The same with somebody who takes messages before the flow sees them.
+    pub(super) fn past(self, interceptor: Option<Box<dyn Interceptor>>) -> Self {
+        Self { interceptor, ..self }
     }
 
     /// So many pings and pongs came at once.
@@ -253,6 +261,10 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         if let Some(answer) = self.leave.take() {
             self.say(*answer, out);
         }
+    }
+
+    fn interceptor(&mut self) -> Option<Box<dyn Interceptor>> {
+        self.interceptor.take()
     }
 
     fn keeps_time(&self) -> bool {

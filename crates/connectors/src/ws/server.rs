@@ -83,7 +83,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let shared = Shared {
         open_handshake,
         answers,
-        guards,
+        guards: Arc::new(guards),
         routing,
         pages: Pages::read(&mut settings)?,
         exposed: Exposed::read(&mut settings)?,
@@ -158,7 +158,7 @@ struct Shared {
     /// From an accepted socket to the 101.
     open_handshake: Option<Duration>,
     answers: Answers,
-    guards: Guards,
+    guards: Arc<Guards>,
     routing: Routing,
     pages: Pages,
     exposed: Exposed,

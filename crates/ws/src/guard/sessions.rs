@@ -2,10 +2,10 @@
 
 use super::session::Session;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Until when one guard lets one connection stay. Shared between [`Sessions`] and the connection.
+/// Until when one guard lets one connection stay, and by which key. Shared between [`Sessions`] and the connection.
 ///
 /// Both times only ever move to later ones. So a connection need not be told of a renewal: it looks here when its time
 /// has come, and waits on if there is more of it now.
@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Term {
     expires_at_ms: AtomicU64,
     challenge_at_ms: AtomicU64,
+    /// The key that vouched for the later of the two ends.
+    kid: Mutex<Option<String>>,
 }
 
 /// In place of a time that never comes.
@@ -23,6 +25,7 @@ impl Term {
         Self {
             expires_at_ms: AtomicU64::new(session.expires_at_ms.unwrap_or(NEVER)),
             challenge_at_ms: AtomicU64::new(session.challenge_at_ms.unwrap_or(NEVER)),
+            kid: Mutex::new(session.kid.clone()),
         }
     }
 
@@ -36,12 +39,18 @@ impl Term {
         Some(self.challenge_at_ms.load(Ordering::Relaxed)).filter(|time| *time != NEVER)
     }
 
+    /// The name of the key that vouched for the session, as of now.
+    pub fn kid(&self) -> Option<String> {
+        self.kid.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Takes over the times of `session` if it ends later.
     fn extend(&self, session: &Session) -> bool {
         let expires = session.expires_at_ms.unwrap_or(NEVER);
         if self.expires_at_ms.fetch_max(expires, Ordering::Relaxed) >= expires {
             return false;
         }
+        *self.kid.lock().unwrap_or_else(PoisonError::into_inner) = session.kid.clone();
         self.challenge_at_ms.fetch_max(session.challenge_at_ms.unwrap_or(NEVER), Ordering::Relaxed);
         true
     }

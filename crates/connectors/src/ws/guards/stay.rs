@@ -1,6 +1,6 @@
 //! How long guards let a connection stay (`spec/websocket.md` 7.5).
 
-use super::{Guards, visit::now_ms};
+use super::{Guards, renew::Place, visit::now_ms};
 use crate::ws::{options::Settings, pace::now};
 use std::{
     fmt,
@@ -22,6 +22,10 @@ pub(super) struct Terms {
     shares: bool,
     /// `on_expiry`.
     at_the_end: AtTheEnd,
+    /// `renew`.
+    pub(super) renew: Option<Place>,
+    /// `revalidate`: how often to look whether the keys are still there.
+    revalidate: Option<Duration>,
     /// `challenge_message`.
     challenge: Option<String>,
     sessions: Mutex<Sessions>,
@@ -51,12 +55,18 @@ impl Terms {
             Some(reader) => expiry_close(reader)?,
             None => (CloseCode::Policy.into(), "token expired".into()),
         };
-        Ok(Self {
+        let terms = Self {
             shares: config.or("share_session", true)?,
             at_the_end: stays.unwrap_or(AtTheEnd::Close(code, reason)),
+            renew: config.record("renew")?.map(Place::read).transpose()?,
+            revalidate: config.or("revalidate", false)?.then_some(LOOK),
             challenge: config.optional("challenge_message")?,
             sessions: Mutex::default(),
-        })
+        };
+        if terms.revalidate.is_some() && !matches!(terms.at_the_end, AtTheEnd::Close(..)) {
+            return Err(config.invalid("revalidate", "has no meaning where `on_expiry` is not `close`"));
+        }
+        Ok(terms)
     }
 
     pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
@@ -86,14 +96,45 @@ pub(in crate::ws) struct Stay {
     asked_at_ms: Option<u64>,
     /// The end of which the flow was told last.
     told_of_ms: Option<u64>,
+    /// Looks whether the keys of the sessions are still there.
+    look: Option<Box<Look>>,
     next: Option<Instant>,
+}
+
+/// How often it is looked whether keys are still there.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What it takes to see that a key was withdrawn.
+struct Look {
+    guards: Arc<Guards>,
+    /// The guards of the sessions, in their order.
+    keyed: Vec<usize>,
+    every: Duration,
+    next: Instant,
+}
+
+impl Look {
+    /// Whether a guard has lost the key of a session. Keys that cannot be had at the moment are not lost.
+    fn misses_one(&self, held: &[Arc<Term>]) -> bool {
+        let mut sessions = self.keyed.iter().zip(held);
+        sessions.any(|(guard, term)| term.kid().is_some_and(|kid| self.guards.has_lost(*guard, &kid)))
+    }
 }
 
 impl Guards {
     /// What a connection that was let in with `sessions`, by a route with `demands`, has to watch; nothing if it may stay
     /// for any time.
-    pub(in crate::ws) fn stay(&self, conn: u64, demands: &[Demand], sessions: &[&Session]) -> Option<Stay> {
-        if sessions.iter().all(|session| session.expires_at_ms.is_none()) {
+    pub(in crate::ws) fn stay(
+        self: &Arc<Self>,
+        conn: u64,
+        demands: &[Demand],
+        sessions: &[&Session],
+    ) -> Option<Stay> {
+        let Terms { revalidate, renew, .. } = &*self.terms;
+        let may_end = |session: &&Session| session.expires_at_ms.is_some();
+        if !(sessions.iter().any(may_end)
+            || (!sessions.is_empty() && (revalidate.is_some() || renew.is_some())))
+        {
             return None;
         }
         let terms = self.terms.clone();
@@ -101,8 +142,17 @@ impl Guards {
             terms.sessions().open(conn, session, &demand.roles, terms.shares)
         };
         let held = sessions.iter().zip(demands).map(open).collect();
-        let mut stay =
-            Stay { terms: terms.clone(), conn, held, asked_at_ms: None, told_of_ms: None, next: None };
+        let keyed = demands.iter().map(|demand| demand.guard).collect();
+        let look = revalidate.map(|every| Look { guards: self.clone(), keyed, every, next: now() + every });
+        let mut stay = Stay {
+            terms: terms.clone(),
+            conn,
+            held,
+            asked_at_ms: None,
+            told_of_ms: None,
+            look: look.map(Box::new),
+            next: None,
+        };
         stay.next = stay.next_after(now_ms());
         Some(stay)
     }
@@ -122,6 +172,14 @@ impl Stay {
     ) -> Option<Ending> {
         if self.next.is_none_or(|next| now < next) {
             return None;
+        }
+        if let Some(look) = self.look.as_mut().filter(|look| look.next <= now) {
+            look.next = now + look.every;
+            if let AtTheEnd::Close(code, _) = &self.terms.at_the_end
+                && look.misses_one(&self.held)
+            {
+                return Some(Ending::Said { code: *code, reason: "key withdrawn".into() });
+            }
         }
         let now_ms = now_ms();
         if let Some(end) = self.end_ms().filter(|end| *end <= now_ms) {
@@ -175,8 +233,10 @@ impl Stay {
 
     /// When there is something to do next, as far as is known at `now_ms`: renewals only make it later.
     fn next_after(&self, now_ms: u64) -> Option<Instant> {
-        let next_ms = self.end_ms().into_iter().chain(self.challenge_at_ms()).min()?;
-        now().checked_add(Duration::from_millis(next_ms.saturating_sub(now_ms)))
+        let next_ms = self.end_ms().into_iter().chain(self.challenge_at_ms()).min();
+        let next = next_ms
+            .and_then(|next_ms| now().checked_add(Duration::from_millis(next_ms.saturating_sub(now_ms))));
+        next.into_iter().chain(self.look.as_ref().map(|look| look.next)).min()
     }
 }
 

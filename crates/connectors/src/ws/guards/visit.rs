@@ -8,7 +8,10 @@ use std::{
 use tremor_value::{Record, Value};
 use tremor_ws::{
     Reject,
-    guard::{Carrier, Certificate, Demand, Denial, Presented, Session, Step, Verdict, decide},
+    guard::{
+        Carrier, Certificate, Credential, Demand, Denial, Guard, KeySet, Presented, Session, Step, Verdict,
+        decide,
+    },
 };
 
 /// What a client has brought besides its request.
@@ -115,12 +118,21 @@ impl Visit<'_> {
 
 impl Guards {
     async fn authenticate(&self, number: usize, presented: &Presented<'_>) -> Verdict {
+        self.verdict(number, |guard, keys| guard.authenticate(presented, keys, now_ms())).await
+    }
+
+    /// What a guard thinks of credentials that came later.
+    pub(super) async fn check(&self, number: usize, credential: &Credential) -> Verdict {
+        self.verdict(number, |guard, keys| guard.check(credential.clone(), keys, now_ms())).await
+    }
+
+    async fn verdict(&self, number: usize, step: impl Fn(&Guard, Option<&KeySet>) -> Step) -> Verdict {
         let Some(guard) = self.guards.get(number) else { return Verdict::Undecided };
         let keys = self.keys.get(number).and_then(Option::as_ref);
         let mut has_waited = false;
         loop {
             let current = keys.and_then(super::keys::Keys::current);
-            match guard.authenticate(presented, current.as_deref(), now_ms()) {
+            match step(guard, current.as_deref()) {
                 Step::Done(verdict) => return verdict,
                 Step::Compare(comparison) => return self.compare(comparison).await,
                 Step::NeedsKeys { otherwise } => {

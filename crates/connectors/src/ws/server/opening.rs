@@ -205,7 +205,8 @@ impl Shared {
         let stay = self.guards.stay(address.conn, &chosen.way.demands, &sessions);
         let protocol = WebSocket::new(Role::Server, wire, metadata, slot)
             .deflate(deflate.as_ref())
-            .until(&wire.pace, stay);
+            .until(&wire.pace, stay)
+            .past(self.guards.renewals(address.conn, &sessions));
         Ok(self.duplex(door, (stream, input), chosen.way, (address, meta), protocol))
     }
 

@@ -474,6 +474,86 @@ async fn a_request_with_a_fresh_token_extends_the_sessions_of_its_identity() {
     assert_eq!(&pong, b"\x8a\x00", "whose time was earlier");
 }
 
+/// A text frame of a client.
+fn frame(text: &str) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let mut client = tremor_ws::Encoder::new(tremor_ws::Role::Client, tremor_ws::Options::default());
+    client.text(text, &mut frame).unwrap();
+    frame
+}
+
+#[tokio::test]
+async fn a_message_with_a_fresh_token_extends_the_session_and_is_not_passed_on() {
+    let (mut subject, port) = telling_server("", r#", "renew": {"message": "auth.token"}"#).await;
+    let (_, _, mut ann) = ask(&port, "/", &bearer(&ends_in(3.0, "ann"))).await;
+    let (_, _, mut bob) = ask(&port, "/", &bearer(&ends_in(3.5, "bob"))).await;
+    let fresh = ends_in(60.0, "ann");
+    for (token, kind, reason) in [
+        ("bad", "reauth_refused", Value::from("malformed")),
+        (&ends_in(60.0, "bob"), "reauth_refused", "other_identity".into()),
+        (&fresh, "reauthenticated", Value::Null),
+    ] {
+        // What stands around it keeps its order.
+        for text in ["1", &format!(r#"{{"auth":{{"token":"{token}"}}}}"#), r#"{"auth":{"token":2}}"#] {
+            ann.write_all(&frame(text)).await.unwrap();
+        }
+        let mut seen = Vec::new();
+        let mut told = None;
+        while seen.len() < 2 || told.is_none() {
+            match subject.next().await {
+                Seen::Event("staff", event) => seen.push(event.payload.value().to_string()),
+                Seen::Event("control", event) if member(&event, "kind") != "opened".into() => {
+                    told = Some(event)
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(seen, ["1", r#"{"auth":{"token":2}}"#]);
+        let told = told.unwrap();
+        assert_eq!((member(&told, "kind"), member(&told, "reason")), (kind.into(), reason));
+        assert_eq!(Some(&member(&told, "conn")), of_server(&told).get("conn"));
+        assert!(!told.payload.value().to_string().contains(token), "secrets are not told");
+    }
+    let mut close = [0; 17];
+    within(bob.read_exact(&mut close)).await.unwrap();
+    assert_eq!(&close, b"\x88\x0f\x03\xf0token expired", "whose token came from somebody else");
+    ann.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(ann.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00");
+}
+
+/// A file of keys is read again when it has changed. Open connections stay, unless that is not wanted.
+#[tokio::test(start_paused = true)]
+async fn a_changed_file_of_keys_is_read_and_withdraws_sessions_where_that_is_wanted() {
+    for (revalidates, more) in [(true, r#", "revalidate": true"#), (false, "")] {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys.json");
+        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk("one"))).unwrap();
+        let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
+        let (_subject, port) = server(&guard, r#"{"staff": []}"#, more).await;
+        let (old, new) = (bearer(&token("one", "{}")), bearer(&token("second", "{}")));
+        let (granted, _, mut tcp) = ask(&port, "/", &old).await;
+        assert_eq!((granted, status(&port, &new).await), (101, 401));
+        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk("second"))).unwrap();
+        while status(&port, &new).await == 401 {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        assert_eq!(status(&port, &old).await, 401);
+        if revalidates {
+            let mut close = [0; 17];
+            within(tcp.read_exact(&mut close)).await.unwrap();
+            assert_eq!(&close, b"\x88\x0f\x03\xf0key withdrawn");
+        } else {
+            tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+            tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+            let mut pong = [0; 2];
+            within(tcp.read_exact(&mut pong)).await.unwrap();
+            assert_eq!(&pong, b"\x8a\x00");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_identity_has_so_many_connections() {
     let (_subject, port) = telling_server("", r#", "max_connections_per_identity": 2"#).await;
@@ -572,6 +652,9 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
         (r#""routes": [{"exit": "a", "conceal": true}]"#.into(), "config.routes[0].conceal", "not `guarded`"),
         (r#""expiry_close": {"code": 1005}"#.into(), "config.expiry_close.code", "no code"),
         (r#""expiry_close": {}, "on_expiry": "ignore""#.into(), "config.expiry_close", "no meaning"),
+        (r#""renew": {}"#.into(), "config.renew.message", "missing"),
+        (r#""renew": {"message": "a..b"}"#.into(), "config.renew.message", "no path"),
+        (r#""revalidate": true, "on_expiry": "notify""#.into(), "config.revalidate", "no meaning"),
         (r#""invalid_credentials_status": 200"#.into(), "config.invalid_credentials_status", "between 400 and 499"),
     ] {
         let error = refusal(&format!(", {more}"));

@@ -1,0 +1,110 @@
+//! Fresh credentials in messages of an open connection (`spec/websocket.md` 7.5).
+
+use super::{Guards, visit::reauthenticated};
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use tremor_connector::{
+    config::{ConfigError, Reader},
+    duplex::Interceptor,
+};
+use tremor_value::{Record, Value};
+use tremor_ws::guard::{Credential, Kind, RenewalError, Secret, Session, Verdict};
+
+/// `renew`: where in a message a token may be, from the outside in.
+pub(super) struct Place(Vec<String>);
+
+impl Place {
+    pub(super) fn read(mut config: Reader<'_>) -> Result<Self, ConfigError> {
+        let Some(entry) = config.entry("message") else {
+            return Err(config.missing("message", "the path of a token in messages, such as `auth.token`"));
+        };
+        let path: &str = entry.read()?;
+        if path.split('.').any(str::is_empty) {
+            return Err(
+                entry.invalid(format!("`{path}` is no path: names of members with dots between them"))
+            );
+        }
+        config.finish()?;
+        Ok(Self(path.split('.').map(str::to_owned).collect()))
+    }
+
+    fn find<'v>(&self, message: &'v Value) -> Option<&'v str> {
+        self.0.iter().try_fold(message, |value, name| value.get(name.as_str()))?.as_str()
+    }
+}
+
+/// Takes the messages of one connection that hold a token, and renews its session with it.
+struct Renewals {
+    guards: Arc<Guards>,
+    conn: u64,
+    /// Those of the route that know tokens.
+    asked: Vec<usize>,
+    /// The last token that was not checked yet: it stands for those that came with it.
+    token: Option<Secret>,
+}
+
+impl Guards {
+    /// Who takes the messages with tokens of a connection that was let in with `sessions`, if any may come.
+    pub(in crate::ws) fn renewals(
+        self: &Arc<Self>,
+        conn: u64,
+        sessions: &[&Session],
+    ) -> Option<Box<dyn Interceptor>> {
+        self.terms.renew.as_ref()?;
+        let is_asked = |guard: &tremor_ws::guard::Guard| {
+            matches!(guard.kind, Kind::Jwt(_)) && sessions.iter().any(|session| session.guard == guard.name)
+        };
+        let asked = self.guards.iter().enumerate().filter(|(_, guard)| is_asked(guard));
+        let asked: Vec<usize> = asked.map(|(number, _)| number).collect();
+        (!asked.is_empty()).then(|| -> Box<dyn Interceptor> {
+            Box::new(Renewals { guards: self.clone(), conn, asked, token: None })
+        })
+    }
+}
+
+impl Interceptor for Renewals {
+    fn takes(&mut self, message: &Value) -> bool {
+        let Some(token) = self.guards.terms.renew.as_ref().and_then(|place| place.find(message)) else {
+            return false;
+        };
+        self.token = Some(Secret::new(token));
+        true
+    }
+
+    fn conclude(&mut self) -> BoxFuture<'_, Option<Value>> {
+        Box::pin(async move {
+            let token = self.token.take()?;
+            let mut told = match self.renew(token).await {
+                Ok(session) => reauthenticated(&session),
+                Err(why) => {
+                    Record::from_iter([("kind", "reauth_refused".into()), ("reason", Value::from(why))])
+                }
+            };
+            told.insert("conn", self.conn);
+            Some(told.into())
+        })
+    }
+}
+
+impl Renewals {
+    /// # Errors
+    /// A word for why the session stays as it is.
+    async fn renew(&self, token: Secret) -> Result<Session, &'static str> {
+        let mut why = "no_session";
+        for number in &self.asked {
+            let credential = Credential::Token(token.clone());
+            match self.guards.check(*number, &credential).await {
+                Verdict::Accepted(session) => match self.guards.terms.sessions().renew(self.conn, &session) {
+                    Ok(()) => return Ok(session),
+                    Err(RenewalError::NoSession) => why = "no_session",
+                    Err(RenewalError::OtherIdentity) => why = "other_identity",
+                    Err(RenewalError::MissingRole) => why = "missing_role",
+                },
+                Verdict::Refused(refusal) => why = refusal.label(),
+                Verdict::Undecided => why = "guard_unavailable",
+                Verdict::Absent => {}
+            }
+        }
+        Err(why)
+    }
+}
