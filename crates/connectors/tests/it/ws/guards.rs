@@ -503,7 +503,7 @@ async fn a_message_with_a_fresh_token_extends_the_session_and_is_not_passed_on()
             match subject.next().await {
                 Seen::Event("staff", event) => seen.push(event.payload.value().to_string()),
                 Seen::Event("control", event) if member(&event, "kind") != "opened".into() => {
-                    told = Some(event)
+                    told = Some(event);
                 }
                 _ => {}
             }
