@@ -8,7 +8,7 @@ A `SESSION` is what happens on one connection, as JSON; all of it may be left ou
     url                 where a client connects
     count, edge_every   so many messages are sent and have to come back; each `edge_every`th has a special length
     fragment            messages are sent in frames of so many bytes
-    deflate             the parameters of permessage-deflate as they are called in RFC 7692; without it: no compression
+    deflate             the parameters of permessage-deflate as in RFC 7692; without it: no compression
     protocols           subprotocols to offer, or to choose from
     pings               so many pings are sent at the end, and have to be answered
     close               code and reason for closing (1000)

@@ -15,6 +15,7 @@ import answers
 from harness import Case, free_port, wait_for
 from proxies import IDLE_SECS, haproxy, nginx
 from test_reconnect import Server
+from test_sessions import CLIENT as CLIENT_FLOW
 
 # Where clients are: not where the proxies are, which is 127.0.0.1.
 CLIENT = "127.0.0.7"
@@ -137,7 +138,8 @@ class Proxies(Case):
 
         def is_down() -> bool:
             try:
-                connect(f"ws://127.0.0.1:{sick}/").close()
+                with connect(f"ws://127.0.0.1:{sick}/"):
+                    pass
             except InvalidStatus as refused:
                 return refused.response.status_code == 503
             return False
@@ -153,11 +155,12 @@ class Proxies(Case):
         config = {"proxy_protocol": "any", "proxy_protocol_from": ["127.0.0.1"], "compression": {"deflate": {}}}
         upstream = self.server({**config, "echo_close_codereason": True, "subprotocols": ["chat"]})
         listener = "{bind}\n  mode tcp\n  server s 127.0.0.1:{upstream} {send}"
+        v1, v2 = "send-proxy", "send-proxy-v2 proxy-v2-options unique-id,crc32c\n  unique-id-format %{+X}o%ci-%cp"
         first, second, over_tls = haproxy(
             self,
             [
-                listener.format(bind="", upstream=upstream, send="send-proxy"),
-                listener.format(bind="", upstream=upstream, send="send-proxy-v2 proxy-v2-options unique-id,crc32c\n  unique-id-format %{+X}o%ci-%cp"),
+                listener.format(bind="", upstream=upstream, send=v1),
+                listener.format(bind="", upstream=upstream, send=v2),
                 listener.format(bind=f"ssl crt {pair}", upstream=upstream, send="send-proxy-v2-ssl proxy-v2-options ssl,authority"),
             ],
         )
@@ -181,7 +184,8 @@ class Proxies(Case):
             tcp.sendall(first_bytes)
             with self.subTest(source=source, header=first_bytes):
                 try:
-                    connect(f"ws://127.0.0.1:{upstream}/", sock=tcp).close()
+                    with connect(f"ws://127.0.0.1:{upstream}/", sock=tcp):
+                        pass
                 except (ConnectionClosed, ConnectionError, InvalidMessage):
                     self.assertFalse(is_let_in)
                 else:
@@ -195,6 +199,17 @@ class Proxies(Case):
         shown = self.who(port, ssl.create_default_context(cafile=cert))
         self.assertEqual((shown["peer"]["host"], shown["tls"]), (CLIENT, True))
         self.assert_quiet_end(self.program)
+
+    def test_haproxy_takes_the_proxy_protocol_from_our_client(self) -> None:
+        """Of these two it speaks to nobody who comes without the header."""
+        for version in ("v1", "v2"):
+            with self.subTest(version=version):
+                peer, ports = self.peer_server("websockets", [SESSION])
+                port = haproxy(self, [f"accept-proxy\n  mode http\n  server s 127.0.0.1:{ports[0]}"])[0]
+                config = {"url": f"ws://127.0.0.1:{port}/", "subprotocols": ["chat"], "send_proxy_protocol": version}
+                tremor = self.tremor(CLIENT_FLOW.format(config=json.dumps({**config, "echo_close_codereason": True})))
+                self.assertEqual(self.seen_by(peer)[0]["closed"], [4999, "done"])
+                self.assert_quiet_end(tremor)
 
     def test_a_client_goes_on_when_nginx_reads_its_configuration_again(self) -> None:
         """Nothing is sent twice or out of order. A message counts as delivered once it is written: what was on its way when
