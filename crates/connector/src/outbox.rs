@@ -1,9 +1,12 @@
 //! What waits to be written on one connection.
 
 mod asked;
+mod commands;
 mod kept;
 mod limits;
 mod messages;
+#[cfg(test)]
+mod policies;
 mod putting;
 mod shared;
 #[cfg(test)]
@@ -227,7 +230,9 @@ impl Outbox {
                 break;
             }
             let asked = extras.get(number).and_then(|extra| extra.asked.as_deref());
-            if self.has_no_room(state) {
+            if self.has_no_room(state)
+                || asked.is_some_and(|asked| self.has_no_room_for_both(state, asked, item))
+            {
                 match self.limits.when_full {
                     WhenFull::Wait | WhenFull::WaitAtMost(_) | WhenFull::Close
                         if asked.is_none_or(|asked| asked.needs_room(item)) =>
@@ -291,6 +296,15 @@ impl Outbox {
         messages >= self.limits.messages || bytes >= self.limits.bytes
     }
 
+    /// Whether there is room for a message or for the ping behind it, but not for both.
+    fn has_no_room_for_both(&self, state: &State, asked: &Asked, item: &Item<'_>) -> bool {
+        let (messages, _) = state.held();
+        asked.ping.is_some()
+            && !asked.leaves_out_payload(item)
+            && messages > 0
+            && messages + 2 > self.limits.messages
+    }
+
     /// Encodes `item` where elements that wait may be dropped.
     fn keep<'a>(
         &self,
@@ -313,103 +327,6 @@ impl Outbox {
             putting.queued = true;
         }
         encoded
-    }
-
-    /// Says that the connection is to end behind what waits. If it `stays`, a connection that breaks before is ended when
-    /// it has come back.
-    fn begin_end(&self, state: &mut State, ending: Ending, stays: bool) {
-        if matches!(state.phase, Phase::Open) {
-            state.phase = Phase::Ending { ending, stays };
-            mem::swap(&mut state.last, &mut state.waiting);
-            if let Some(kept) = &mut state.kept {
-                kept.take_all(&mut state.last);
-            }
-            self.tell(ENDING);
-        }
-    }
-
-    /// Ends the connection behind what waits. `false` if it is about to end already.
-    pub(crate) fn end(&self, ending: Ending) -> bool {
-        let mut state = self.lock();
-        let is_open = matches!(state.phase, Phase::Open);
-        self.begin_end(&mut state, ending, false);
-        is_open
-    }
-
-    /// How the connection is to end, if it is and everything in front of that was taken to be written.
-    pub(crate) fn ending(&self) -> Option<Ending> {
-        let mut state = self.lock();
-        if !state.is_empty() {
-            return None;
-        }
-        let Phase::Ending { ending, stays } = &mut state.phase else { return None };
-        *stays = false;
-        Some(ending.clone())
-    }
-
-    /// Ends the connection without a word: it took too long to end with one.
-    pub(crate) fn cut(&self) {
-        self.tell(CUT);
-    }
-
-    /// A ping with this payload goes behind what waits. `false` if there is no room for it.
-    pub(crate) fn ping(&self, payload: &[u8]) -> bool {
-        let mut state = self.lock();
-        if !matches!(state.phase, Phase::Open) || self.has_no_room(&state) {
-            return false;
-        }
-        match &mut state.kept {
-            None => state.waiting.push_ping(payload, false),
-            Some(kept) => {
-                let mut ping = Messages::default();
-                ping.push_ping(payload, false);
-                kept.push(ping);
-            }
-        }
-        drop(state);
-        self.filled.ring();
-        true
-    }
-
-    /// What comes from the connection has this metadata from now on.
-    pub(crate) fn set_meta(&self, meta: Value) {
-        self.lock().meta = Some(meta);
-        self.tell(NEW_META);
-    }
-
-    /// The metadata that was set since this was last asked.
-    pub(crate) fn take_meta(&self) -> Option<Value> {
-        self.lock().meta.take()
-    }
-
-    /// Messages and bytes that waited when four fifths of the room were taken, if that happened since this was last asked.
-    pub(crate) fn take_pressure(&self) -> Option<(usize, usize)> {
-        self.lock().pressure.take()
-    }
-
-    fn look_at_pressure(&self, state: &mut State) {
-        let (messages, bytes) = state.held();
-        if !state.is_pressed && self.limits.is_pressed_by(messages, bytes) {
-            state.is_pressed = true;
-            state.pressure = Some((messages, bytes));
-            self.tell(PRESSURE);
-        }
-    }
-
-    /// Tells the connection that something is to be looked at.
-    fn tell(&self, what: u8) {
-        self.news.fetch_or(what, Ordering::Release);
-        self.filled.ring();
-    }
-
-    /// What the connection has to look at: any of the constants of this module.
-    pub(crate) fn news(&self) -> u8 {
-        self.news.load(Ordering::Acquire)
-    }
-
-    /// These were looked at, or are about to be.
-    pub(crate) fn forget_news(&self, what: u8) {
-        self.news.fetch_and(!what, Ordering::AcqRel);
     }
 
     /// Completes when messages were written, or the outbox closed, after it was enabled. Only who finds the outbox full

@@ -1,21 +1,20 @@
 //! The writing half of a connection.
 
+mod frames;
 #[cfg(test)]
 mod tests;
 
-use super::{
-    Ended, Unwritten,
-    framed::{Framed, LOOSE_BYTES},
-};
+use super::{Ended, Unwritten, framed::Framed};
 use crate::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Limits, MAX_FRAMES_KIND, Protocol, ProtocolError, Stream},
-    outbox::{Answers, CUT, ENDING, GIVEN_UP, Message, Messages, Outbox, Shared},
+    outbox::{Answers, CUT, ENDING, GIVEN_UP, Messages, Outbox},
     quota::{Quota, more_before},
     task::TARGET,
     tls::explain,
 };
 use bytes::BytesMut;
+use frames::{frame, share};
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
@@ -542,48 +541,6 @@ impl Pump {
             tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}{more}", self.rare.alias);
         }
     }
-}
-
-/// Frames `message`, which is number `number` of those at hand; gives why it cannot be sent.
-fn frame(
-    number: usize,
-    message: Message<'_>,
-    protocol: &mut dyn Protocol,
-    framed: &mut Framed,
-) -> Option<String> {
-    let payload = message.payload;
-    let sent = if message.is_plain {
-        protocol.write_plain(payload, message.binary, framed.bytes()).map(|is_head| match is_head {
-            true if payload.len() < LOOSE_BYTES => framed.bytes().extend_from_slice(payload),
-            true => framed.push_loose(number, payload.len()),
-            false => {}
-        })
-    } else if payload.len() < LOOSE_BYTES {
-        protocol.write(payload, message.binary, framed.bytes())
-    } else {
-        protocol.write_head(payload, message.binary, framed.bytes()).map(|is_head| {
-            if is_head {
-                framed.push_loose(number, payload.len());
-            }
-        })
-    };
-    sent.err().map(|error| error.to_string())
-}
-
-/// The same for a message that other connections are sent, too: the first of them has framed it for all.
-fn share(
-    (shared, kind): (&Arc<Shared>, u8),
-    number: usize,
-    message: Message<'_>,
-    protocol: &mut dyn Protocol,
-    framed: &mut Framed,
-) -> Option<String> {
-    match shared.frame(kind, |out| protocol.write(message.payload, message.binary, out)) {
-        Ok(frame) if frame.len() < LOOSE_BYTES => framed.bytes().extend_from_slice(frame),
-        Ok(frame) => framed.push_loose_frame((number, kind), frame.len()),
-        Err(cause) => return Some(cause.to_owned()),
-    }
-    None
 }
 
 /// The first `most` bytes of what is written at once.

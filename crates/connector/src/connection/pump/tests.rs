@@ -6,6 +6,7 @@ use crate::{
     duplex::Unsendable,
     outbox::{Extra, tests::items},
 };
+use crate::{connection::framed::LOOSE_BYTES, outbox::Shared};
 use tokio::io::AsyncReadExt;
 use tremor_codec::{Definition, NameAndConfig, Registry};
 use tremor_event::EventId;

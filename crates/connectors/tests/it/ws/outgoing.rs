@@ -371,3 +371,83 @@ async fn a_flow_that_drains_lets_its_peers_go_and_tells_of_it() {
     assert_eq!((closed, marks), (2, 3));
     within(hall.subject.handle.stop()).await;
 }
+
+/// Gives numbered events of 64 KiB to client 0, which does not read, until so many were dropped; gives how many those were.
+async fn flood(hall: &Hall, port: usize, instructions: impl Fn(u64) -> String, dropped: u64) -> u64 {
+    let filler = "x".repeat(64 * 1024);
+    let mut next = 0;
+    while hall.subject.handle.taken().dropped < dropped {
+        hall.give(port, 0, format!("{next} {filler}").into(), &instructions(next)).await;
+        next += 1;
+        // The connection's task has its turn.
+        tokio::task::yield_now().await;
+    }
+    next
+}
+
+/// The numbers of the messages that client 0 is sent, up to the one that is none, which comes when all are written.
+async fn numbers(hall: &mut Hall) -> Vec<u64> {
+    let (handle, into, from) = (hall.subject.handle.clone(), hall.subject.way_in(), hall.sent[0].clone());
+    let end = async {
+        while handle.taken().waiting > 0 {
+            tokio::task::yield_now().await;
+        }
+        let event = Event { payload: Value::from("end").into(), meta: Value::record(), ..from };
+        into.deliver(IN, event.into()).await;
+    };
+    let ws = &mut hall.clients[0].1;
+    let read = async {
+        let mut numbers = Vec::new();
+        loop {
+            let text = next_text(ws).await;
+            match text.trim_matches('"').split_once(' ') {
+                Some((number, _)) => numbers.push(number.parse().unwrap()),
+                None => return numbers,
+            }
+        }
+    };
+    within(async { tokio::join!(read, end) }).await.0
+}
+
+#[tokio::test]
+async fn a_full_queue_leaves_out_what_its_policy_says_and_tells_who_waits_for_it() {
+    for (policy, port) in [
+        ("drop_newest", IN),
+        ("drop_oldest", IN),
+        ("conflate", IN),
+        ("drop_oldest", BROADCAST),
+        ("conflate", BROADCAST),
+    ] {
+        let queue = format!(r#", "send_queue": {{"policy": "{policy}", "messages": 8, "bytes": 16777216}}"#);
+        let mut hall = Hall::new(&queue, &["/"]).await;
+        let count = flood(&hall, port, |number| format!(r#"{{"key": "{}"}}"#, number % 3), 20).await;
+        let numbers = numbers(&mut hall).await;
+        assert!(numbers.is_sorted_by(|one, other| one < other), "{policy}: {numbers:?}");
+        let taken = hall.subject.handle.taken();
+        assert_eq!(numbers.len() as u64 + taken.dropped, count, "{policy}");
+        assert!(taken.dropped >= 20 && taken.failed == 0, "{policy}: {taken:?}");
+        match policy {
+            "drop_newest" => assert!(!numbers.contains(&(count - 1)), "{numbers:?}"),
+            _ => assert!(numbers.ends_with(&[count - 3, count - 2, count - 1]), "{policy}: {numbers:?}"),
+        }
+        let outcomes = hall.outcomes(usize::try_from(count).unwrap()).await;
+        let failed = outcomes.matches('f').count() as u64;
+        assert_eq!(failed, if port == BROADCAST { 0 } else { taken.dropped }, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn pressure_is_told_of_once_while_it_lasts() {
+    let queue = r#", "send_queue": {"messages": 10, "bytes": 16777216, "policy": "drop_newest"}"#;
+    let mut hall = Hall::new(queue, &["/"]).await;
+    for _ in 0..2 {
+        let dropped = hall.subject.handle.taken().dropped + 5;
+        flood(&hall, IN, |_| "{}".to_owned(), dropped).await;
+        let pressure = hall.subject.next_told().await;
+        let told = ["kind", "conn"].map(|name| member(&pressure, name));
+        assert_eq!(told, ["pressure".into(), hall.conn(0).into()]);
+        assert!(member(&pressure, "messages").as_u64().is_some_and(|messages| messages > 8));
+        assert!(hall.subject.is_silent());
+        numbers(&mut hall).await;
+    }
+}
