@@ -280,6 +280,10 @@ impl Instance {
         }
         self.meter.iter().for_each(|meter| meter.begin());
         let totals = self.sink.as_ref().map(|sink| sink.shared.clone());
+        let streams = self.sink.as_ref().and_then(|sink| match &sink.half {
+            SinkHalf::Connections { streams, .. } => streams.clone().if_listening(),
+            SinkHalf::Queued { .. } => None,
+        });
         let half = self.sink.map(|sink| {
             if let Some(task) = sink.task {
                 tokio::spawn(task.run());
@@ -307,7 +311,7 @@ impl Instance {
         };
         tokio::spawn(supervise(task, told));
         let (alias, source, meter) = (self.alias, self.source, self.meter);
-        Handle { alias, control, status: shown, source, sink: totals, meter }
+        Handle { alias, control, status: shown, source, sink: totals, meter, streams }
     }
 }
 
@@ -386,6 +390,8 @@ pub struct Handle {
     source: Option<Arc<SourceShared>>,
     sink: Option<Arc<SinkShared>>,
     meter: Option<Arc<Meter>>,
+    /// The connections that others have opened.
+    streams: Option<Arc<Streams>>,
 }
 
 impl Handle {
@@ -448,6 +454,14 @@ impl Handle {
         // A connector that has ended has nothing left either.
         let _drained_or_gone = drained.await.is_err();
         self.meter.iter().for_each(|meter| meter.flush());
+    }
+
+    /// Behind the drains of all whose events may still come: lets the connections go that others have opened, as the
+    /// configuration says, and until `latest`. What their ends tell still goes its way. Ends when there are none.
+    pub async fn let_go(&self, latest: tokio::time::Instant) {
+        if let Some(streams) = &self.streams {
+            streams.drain(latest).await;
+        }
     }
 
     /// Ends it; what is written but not yet with the system still goes there.

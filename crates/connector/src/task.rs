@@ -29,8 +29,6 @@ pub(crate) const TARGET: &str = "tremor_runtime";
 
 /// Tasks that have not ended so long after they were told to are ended.
 const STOP_LIMIT: Duration = Duration::from_millis(4500);
-/// Connections are let go in that time: a flow has 5 s for all of its drain.
-const DRAIN_LIMIT: Duration = Duration::from_millis(4500);
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The sink half, as its connector sees it.
@@ -462,11 +460,6 @@ impl Task {
         let source_done = self.parts.source_done.take();
         let needs_mark = !std::mem::replace(&mut self.parts.marked, true);
         let (board, sink) = (self.board.clone(), self.sink.as_ref().map(SinkHalf::shared_arc));
-        let listening = match &self.sink {
-            Some(SinkHalf::Connections { streams, .. }) => streams.clone().if_listening(),
-            _ => None,
-        };
-        let latest = Instant::now() + DRAIN_LIMIT;
         self.parts.draining = Some(Box::pin(async move {
             if let Some(source) = source {
                 source.gate.end();
@@ -482,9 +475,6 @@ impl Task {
             if let Some(sink) = sink {
                 board.sink_drained(sink.id).await;
                 sink.counters.all_settled().await;
-            }
-            if let Some(streams) = listening {
-                streams.drain(latest).await;
             }
         }));
     }

@@ -258,6 +258,11 @@ impl Flow {
         info!(target: TARGET, "[Flow::{}] Drained", self.alias);
     }
 
+    /// Behind the drains of all flows, one of which may be the peer: lets the connections go that others have opened.
+    pub(crate) async fn let_go(&self, latest: Instant) {
+        join_all(self.started().map(|connector| connector.handle.let_go(latest))).await;
+    }
+
     /// Ends all parts: sinks first, then sources, then those that are both.
     pub(crate) async fn stop(&self) {
         self.ending.store(true, Ordering::SeqCst);

@@ -10,12 +10,17 @@ use std::{
     time::Duration,
 };
 use thiserror::Error;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tracing::warn;
 use tremor_connector::State;
 
 /// How long draining may take, and how long stopping may (`spec/runtime.md` 13.1).
 const PHASE_LIMIT: Duration = Duration::from_secs(5);
+/// From the beginning of a drain: until then peers may say goodbye.
+const GOODBYE_LIMIT: Duration = Duration::from_millis(4300);
 
 /// A flow that could not be started.
 #[derive(Clone, Debug)]
@@ -81,7 +86,12 @@ impl Runtime {
     /// If they do not stop in time.
     pub async fn shut_down(&self, graceful: bool) -> Result<(), StopTimeout> {
         let flows = self.lock().clone();
-        if graceful && timeout(PHASE_LIMIT, join_all(flows.iter().map(|flow| flow.drain()))).await.is_err() {
+        let latest = Instant::now() + GOODBYE_LIMIT;
+        let drained = async {
+            join_all(flows.iter().map(|flow| flow.drain())).await;
+            join_all(flows.iter().map(|flow| flow.let_go(latest))).await;
+        };
+        if graceful && timeout(PHASE_LIMIT, drained).await.is_err() {
             warn!(target: "tremor_runtime", "Not all flows drained within 5 seconds.");
         }
         let stopped = timeout(PHASE_LIMIT, join_all(flows.iter().map(|flow| flow.stop()))).await;

@@ -216,7 +216,7 @@ fn waiting(when_full: WhenFull, puts: &[(u64, &str)]) -> Vec<u64> {
     let mut world = World::new(SendQueue { messages: 3, bytes: 1000, when_full });
     for (number, key) in puts {
         world.next = number - 1;
-        let key = (!key.is_empty()).then(|| key.len() as u64);
+        let key = (!key.is_empty()).then_some(key.len() as u64);
         world.put(&[0], key, false);
     }
     while !world.outbox.is_empty() {

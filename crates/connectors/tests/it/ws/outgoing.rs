@@ -348,7 +348,9 @@ async fn a_flow_that_drains_lets_its_peers_go_and_tells_of_it() {
     let mut hall = Hall::new("", &["/", "/"]).await;
     hall.subject.front_is_done().await;
     let handle = hall.subject.handle.clone();
-    let drain = tokio::spawn(async move { handle.drain().await });
+    within(handle.drain()).await;
+    let latest = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    let drain = tokio::spawn(async move { handle.let_go(latest).await });
     for (_, ws) in &mut hall.clients {
         assert_eq!(close_code(ws).await, 1001);
     }
@@ -392,7 +394,7 @@ async fn numbers(hall: &mut Hall) -> Vec<u64> {
         while handle.taken().waiting > 0 {
             tokio::task::yield_now().await;
         }
-        let event = Event { payload: Value::from("end").into(), meta: Value::record(), ..from };
+        let event = Event { payload: Value::from("end").into(), meta: Value::record().into(), ..from };
         into.deliver(IN, event.into()).await;
     };
     let ws = &mut hall.clients[0].1;
