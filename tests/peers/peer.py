@@ -16,9 +16,9 @@ A `SESSION` is what happens on one connection, as JSON; all of it may be left ou
     deaf                pings are not answered (peer.mjs only)
     cafile, cert, key   TLS
 
-Prints what was seen on each connection as a line of JSON: which `session` it was, whether messages are compressed and with which `params`, the
-`protocol`, how many `pings` came (`null`: cannot tell) and with what the other side `closed`. Exits with 1 and says why if
-anything was not as it should be.
+Prints what was seen on each connection as a line of JSON: which `session` it was, whether messages are `compressed` and
+with which `params`, the `protocol`, how many `pings` came (`null`: cannot tell) and with what the other side `closed`.
+Exits with 1 and says why if anything was not as it should be.
 """
 
 import asyncio
@@ -64,8 +64,10 @@ async def converse(socket, session: dict) -> None:
         closed = await socket.wait_closed()
     else:
         closed = await socket.close(*session.get("close", (1000, "")))
-    seen = {"session": session["number"], "compressed": socket.params() is not None, "params": socket.params(), "protocol": socket.protocol()}
-    print(json.dumps({**seen, "pings": socket.pings(), "closed": list(closed)}), flush=True)
+    params = socket.params()
+    seen = {"session": session["number"], "compressed": params is not None, "params": params}
+    seen |= {"protocol": socket.protocol(), "pings": socket.pings(), "closed": list(closed)}
+    print(json.dumps(seen), flush=True)
 
 
 async def client(library, sessions: list[dict]) -> None:
