@@ -27,17 +27,33 @@ pub(in crate::ws) struct Visit<'r> {
     presented: Presented<'r>,
     /// Of each guard, as far as asked.
     verdicts: Vec<Option<Verdict>>,
+    /// What a cookie stands for, where the client has brought nothing else.
+    bound: Vec<Session>,
 }
 
 impl Guards {
     pub(in crate::ws) fn visit<'r>(&'r self, carrier: Carrier<'r>, brought: Brought<'r>) -> Visit<'r> {
         let Brought { certificate, from_trusted_proxy } = brought;
         let presented = Presented { carrier, certificate, from_trusted_proxy };
-        Visit { guards: self, presented, verdicts: Vec::new() }
+        Visit { guards: self, presented, verdicts: Vec::new(), bound: Vec::new() }
     }
 }
 
 impl Visit<'_> {
+    /// The same with sessions that count where there are no credentials for their guards.
+    pub(in crate::ws) fn bound_by(mut self, mut sessions: Vec<Session>) -> Self {
+        let now = now_ms();
+        sessions.retain(|session| session.expires_at_ms.is_none_or(|end| end > now));
+        self.bound = sessions;
+        self
+    }
+
+    /// The session of that guard among them.
+    fn bound_to(&self, number: usize) -> Option<Session> {
+        let guard = self.guards.guards.get(number)?;
+        self.bound.iter().find(|session| session.guard == guard.name).cloned()
+    }
+
     /// Whether a route with these demands lets the client pass.
     ///
     /// # Errors
@@ -108,7 +124,10 @@ impl Visit<'_> {
             self.verdicts.resize_with(self.guards.guards.len(), || None);
         }
         if matches!(self.verdicts.get(number), Some(None)) {
-            let verdict = self.guards.authenticate(number, &self.presented).await;
+            let mut verdict = self.guards.authenticate(number, &self.presented).await;
+            if verdict == Verdict::Absent {
+                verdict = self.bound_to(number).map_or(Verdict::Absent, Verdict::Accepted);
+            }
             if let Some(slot) = self.verdicts.get_mut(number) {
                 *slot = Some(verdict);
             }

@@ -20,7 +20,10 @@ use tremor_connector::{
     duplex::Ending,
 };
 use tremor_value::{Record, Value};
-use tremor_ws::{CloseCode, Headers, guard::cookies};
+use tremor_ws::{
+    CloseCode, Headers,
+    guard::{Session, cookies},
+};
 
 /// `cookie` is there.
 pub(super) struct Cookies {
@@ -30,6 +33,8 @@ pub(super) struct Cookies {
     max_age: Duration,
     /// `Secure`; by the connection if that is not said.
     secure: Option<bool>,
+    /// `bind_identity`: it stands for whom guards have let in with it.
+    binds: bool,
     /// What stands behind the id and `Max-Age`.
     attributes: String,
     /// Where ids outlive this process.
@@ -87,13 +92,14 @@ impl Cookies {
             );
         }
         attributes.push_str(&format!("; SameSite={same_site}"));
+        let binds = config.or("bind_identity", false)?;
         let file = match config.record("store")? {
             Some(store) => store_file(store)?,
             None => None,
         };
         config.finish()?;
         let (jar, log) = (Mutex::default(), Mutex::default());
-        Ok(Some(Arc::new(Self { name, length, max_age, secure, attributes, file, jar, log })))
+        Ok(Some(Arc::new(Self { name, length, max_age, secure, binds, attributes, file, jar, log })))
     }
 
     fn jar(&self) -> MutexGuard<'_, Jar> {
@@ -123,28 +129,64 @@ impl Cookies {
         Ok(())
     }
 
-    /// By what a client is known from now on that sends these headers, `secure` if that is over TLS as it sees it.
+    /// Whom the cookie in these headers stands for.
+    pub(super) fn bound(&self, headers: &Headers) -> Vec<Session> {
+        if !self.binds {
+            return Vec::new();
+        }
+        let mut jar = self.jar();
+        jar.expire(now_s());
+        let bound = self.shown(headers).find_map(|id| jar.bound(id));
+        bound.map_or_else(Vec::new, |sessions| sessions.to_vec())
+    }
+
+    /// The ids in these headers.
+    fn shown<'h>(&'h self, headers: &'h Headers) -> impl Iterator<Item = &'h str> {
+        let shown = headers.all("cookie").flat_map(cookies);
+        let own = shown.filter(|(name, _)| *name == self.name.as_bytes());
+        own.filter_map(|(_, id)| std::str::from_utf8(id).ok())
+    }
+
+    /// By what a client is known from now on that sends these headers, `secure` if that is over TLS as it sees it; guards
+    /// have let it in with `sessions`.
     ///
     /// # Errors
     /// The system has no random numbers.
-    pub(super) async fn meet(self: &Arc<Self>, headers: &Headers, secure: bool) -> io::Result<Known> {
-        let known = self.look_up(headers, secure, now_s())?;
+    pub(super) async fn meet(
+        self: &Arc<Self>,
+        headers: &Headers,
+        secure: bool,
+        sessions: &[&Session],
+    ) -> io::Result<Known> {
+        let known = self.look_up(headers, secure, sessions)?;
         self.write(known.id.clone()).await;
         Ok(known)
     }
 
     /// Finds an id that is known, or makes one.
-    fn look_up(&self, headers: &Headers, secure: bool, now: u64) -> io::Result<Known> {
-        let shown = headers.all("cookie").flat_map(cookies).filter(|(name, _)| *name == self.name.as_bytes());
-        let mut shown = shown.filter_map(|(_, id)| std::str::from_utf8(id).ok());
+    fn look_up(&self, headers: &Headers, secure: bool, sessions: &[&Session]) -> io::Result<Known> {
+        let now = now_s();
+        let binds = self.binds && !sessions.is_empty();
         let mut jar = self.jar();
         jar.expire(now);
-        if let Some(id) = shown.find(|id| jar.use_again(id, now)) {
+        // One that stands for somebody else is not taken along.
+        let is_fit = |jar: &Jar, id: &str| {
+            let bound = jar.bound(id).filter(|_| binds);
+            bound.is_none_or(|bound| are_same(&bound, sessions))
+        };
+        let sessions_of = || sessions.iter().map(|session| (*session).clone()).collect();
+        if let Some(id) = self.shown(headers).find(|id| is_fit(&jar, id) && jar.use_again(id, now)) {
+            if binds {
+                jar.bind(id, sessions_of());
+            }
             return Ok(Known { id: id.into(), set: None });
         }
         let id = self.new_id()?;
         let max_age = self.max_age.as_secs();
         jar.add(id.clone(), now, now + max_age);
+        if binds {
+            jar.bind(&id, sessions_of());
+        }
         let secure = if self.secure.unwrap_or(secure) { "; Secure" } else { "" };
         let Self { name, attributes, .. } = self;
         let set = format!("{name}={id}; Max-Age={max_age}{attributes}{secure}");
@@ -207,6 +249,14 @@ impl Cookies {
         };
         Command { kind: "forget_cookie", handle: Box::new(forget) }
     }
+}
+
+/// Whether both are sessions of the same guards and identities.
+fn are_same(bound: &[Session], sessions: &[&Session]) -> bool {
+    let is_in = |session: &&Session| {
+        bound.iter().any(|other| other.guard == session.guard && other.identity == session.identity)
+    };
+    sessions.iter().all(is_in)
 }
 
 /// Ten years.

@@ -155,7 +155,8 @@ impl Shared {
         };
         let carrier =
             Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: &offered };
-        let mut visit = self.guards.visit(carrier, brought);
+        let bound = self.cookies.as_ref().map_or_else(Vec::new, |cookies| cookies.bound(&request.headers));
+        let mut visit = self.guards.visit(carrier, brought).bound_by(bound);
         let chosen = match within(deadline, self.routing.decide(&request, &mut visit)).await {
             Some(Ok(chosen)) => chosen,
             Some(Err(reject)) => return Err(self.refuse(stream, &reject).await),
@@ -170,7 +171,7 @@ impl Shared {
         };
         slot.2 = of_person;
         let known = match &self.cookies {
-            Some(cookies) => Some(cookies.meet(&request.headers, request.secure).await),
+            Some(cookies) => Some(cookies.meet(&request.headers, request.secure, &sessions).await),
             None => None,
         };
         let known = known.transpose().map_err(|error| error.to_string())?;

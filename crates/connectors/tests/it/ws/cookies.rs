@@ -114,6 +114,45 @@ async fn a_cookie_that_is_forgotten_closes_its_connections_and_is_known_no_more(
 }
 
 #[tokio::test]
+async fn a_bound_cookie_stands_for_whom_a_guard_has_let_in() {
+    let guards = r#", "guards": {"staff": {"type": "bearer", "options": {"tokens": {
+        "of-ann": {"identity": "ann", "roles": ["read"]}, "of-ben": {"identity": "ben"}}}}},
+        "routes": [{"exit": "out", "guarded": {"staff": []}, "when": [{"path": "/"}]}, {"exit": "open", "when": [{"path": "/open"}]}]"#;
+    let token = |who: &str| format!("Authorization: Bearer of-{who}\r\n");
+    let refused = async |port: &Port, more: &str| {
+        let answer = port.ask(&upgrade("here", more)).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    };
+    let (_subject, port) = server(&format!(r#"{guards}, "cookie": {{}}"#)).await;
+    let own = id(&open(&port, &token("ann")).await.1.unwrap());
+    refused(&port, &with(&own)).await;
+
+    let port = Port::reserve();
+    let definition = server_definition(&port, &format!(r#"{guards}, "cookie": {{"bind_identity": true}}"#));
+    let mut subject = Subject::started_with(&definition, Linked::With(&["open"])).await;
+    let mut tcp = port.tcp().await;
+    let stranger = upgrade("here", "").replacen("GET /", "GET /open", 1);
+    tcp.write_all(stranger.as_bytes()).await.unwrap();
+    let answer = head(&mut tcp).await;
+    let unbound = id(answer.lines().find_map(|line| line.strip_prefix("Set-Cookie: ")).unwrap());
+    refused(&port, &with(&unbound)).await;
+
+    let (_ann, set) = open(&port, &token("ann")).await;
+    let own = id(&set.unwrap());
+    let (mut again, set) = open(&port, &with(&own)).await;
+    assert_eq!(set, None);
+    again.write_all(&[0x81, 0x81, 0, 0, 0, 0, b'1']).await.unwrap();
+    let shown = of_server(&subject.next_event().await);
+    assert_eq!(shown.get("identity").and_then(Value::as_str), Some("ann"));
+    assert_eq!(shown.get("roles"), Some(&json(r#"["read"]"#)));
+    // Credentials that are no good are not made good by a cookie, and those of somebody else get one of their own.
+    refused(&port, &(with(&own) + "Authorization: Bearer wrong\r\n")).await;
+    assert!(open(&port, &(with(&own) + &token("ben"))).await.1.is_some());
+    subject.give_to(CONTROL, json(&format!(r#"{{"kind": "forget_cookie", "cookie": "{own}"}}"#))).await;
+    refused(&port, &with(&own)).await;
+}
+
+#[tokio::test]
 async fn a_file_knows_them_after_a_restart_and_stays_short() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cookies");

@@ -2,8 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
+use tremor_ws::guard::Session;
 
 /// Most ids that are known at once; beyond that the oldest are forgotten: whoever opens connections makes them.
 const MOST_IDS: usize = 1 << 18;
@@ -16,11 +18,18 @@ pub(super) struct Entry {
     pub(super) used_s: u64,
 }
 
+/// What is noted of an id.
+struct Noted {
+    created_s: u64,
+    used_s: u64,
+    /// Whom it stands for; in memory only.
+    sessions: Option<Arc<[Session]>>,
+}
+
 /// Ids that are known.
 #[derive(Default)]
 pub(super) struct Jar {
-    /// When each was made and used last.
-    known: HashMap<Box<str>, (u64, u64)>,
+    known: HashMap<Box<str>, Noted>,
     /// When each expires, the oldest first; also of those that were forgotten before.
     ends: VecDeque<(u64, Box<str>)>,
 }
@@ -31,8 +40,8 @@ impl Jar {
         found.sort_by_key(|entry| entry.created_s);
         for Entry { id, created_s, used_s } in found {
             self.add(id.clone(), created_s, created_s.saturating_add(max_age.as_secs()));
-            if let Some((_, used)) = self.known.get_mut(&id) {
-                *used = used_s;
+            if let Some(noted) = self.known.get_mut(&id) {
+                noted.used_s = used_s;
             }
         }
         self.expire(now);
@@ -40,7 +49,7 @@ impl Jar {
 
     /// Adds an id, the last one to expire.
     pub(super) fn add(&mut self, id: Box<str>, created: u64, ends: u64) {
-        self.known.insert(id.clone(), (created, created));
+        self.known.insert(id.clone(), Noted { created_s: created, used_s: created, sessions: None });
         self.ends.push_back((ends, id));
         while self.ends.len() > MOST_IDS {
             self.drop_oldest();
@@ -63,7 +72,19 @@ impl Jar {
     /// Whether an id is known, which is noted then.
     pub(super) fn use_again(&mut self, id: &str, now: u64) -> bool {
         let known = self.known.get_mut(id);
-        known.map(|(_, used)| *used = now).is_some()
+        known.map(|noted| noted.used_s = now).is_some()
+    }
+
+    /// Whom an id stands for, if it is known and stands for anybody.
+    pub(super) fn bound(&self, id: &str) -> Option<Arc<[Session]>> {
+        self.known.get(id)?.sessions.clone()
+    }
+
+    /// An id stands for somebody from now on.
+    pub(super) fn bind(&mut self, id: &str, sessions: Arc<[Session]>) {
+        if let Some(noted) = self.known.get_mut(id) {
+            noted.sessions = Some(sessions);
+        }
     }
 
     /// Forgets an id; whether it was known.
@@ -72,7 +93,7 @@ impl Jar {
     }
 
     pub(super) fn get(&self, id: &str) -> Option<Entry> {
-        let (created_s, used_s) = *self.known.get(id)?;
+        let &Noted { created_s, used_s, .. } = self.known.get(id)?;
         Some(Entry { id: id.into(), created_s, used_s })
     }
 
@@ -82,7 +103,7 @@ impl Jar {
 
     pub(super) fn entries(&self) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(self.known.len());
-        for (id, &(created_s, used_s)) in &self.known {
+        for (id, &Noted { created_s, used_s, .. }) in &self.known {
             entries.push(Entry { id: id.clone(), created_s, used_s });
         }
         entries
