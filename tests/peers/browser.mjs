@@ -4,8 +4,9 @@
 //
 // A step is JSON: `page` (host name of the page; all pages are at the same port, which takes the place of PORT in the rest),
 // `url`, `protocols`, `cookie` (set by the page first), `send` (a list of messages, each a text or a list of bytes), `close`
-// (code and reason; without it the server is to close). Prints `port N`, reads a line (the server is up), then prints for each
-// step a line of JSON: whether it was `opened`, `protocol`, `extensions`, what was `received`, and `closed`.
+// (code and reason; without it the server is to close), `stay` (as the same browser as in the step before: it has the
+// cookies of that). Prints `port N`, reads a line (the server is up), then prints for each
+// step a line of JSON: whether it was `opened`, `protocol`, `extensions`, what was `received`, `closed`, and what the page sees as `cookies`.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -35,13 +36,16 @@ const [browser] = await Promise.all([
   chromium.launch({ executablePath, args: FLAGS, headless: true }),
   once(process.stdin, "data"),
 ]);
+let context = null;
 for (const step of steps) {
-  // Of its own, so that nothing stays from one to the next.
-  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  if (!step.stay) {
+    await context?.close();
+    context = await browser.newContext({ ignoreHTTPSErrors: true });
+  }
   const page = await context.newPage();
   await page.goto(`http://${step.page}:${port}/`);
   console.log(JSON.stringify(await page.evaluate(visit, step)));
-  await context.close();
+  await page.close();
 }
 await browser.close();
 process.exit(0);
@@ -64,6 +68,8 @@ function visit({ url, protocols = [], cookie, send = [], close }) {
       seen.received.push(typeof data === "string" ? data : [...new Uint8Array(data)]);
       if (seen.received.length === send.length && close) socket.close(...close);
     };
-    socket.onclose = ({ code, reason, wasClean }) => resolve({ ...seen, closed: [code, reason, wasClean] });
+    socket.onclose = ({ code, reason, wasClean }) => {
+      resolve({ ...seen, closed: [code, reason, wasClean], cookies: document.cookie });
+    };
   });
 }

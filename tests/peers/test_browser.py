@@ -116,6 +116,17 @@ class Browser(Case):
         self.assertEqual([one["status"] for one in answers.told(tremor, "rejected")], [401] * 3)
         self.assert_quiet_end(tremor)
 
+    def test_a_browser_is_known_again_by_its_cookie(self) -> None:
+        visit = {"path": "/who", "send": ["?"], "close": [1000, ""]}
+        seen, tremor = self.visit([visit, {**visit, "stay": True}, visit], lambda _: {"cookie": {}})
+        first, again, another = (json.loads(one["received"][0])["cookie"] for one in seen)
+        self.assertEqual(len(first), 24)
+        self.assertEqual(first, again)
+        self.assertNotEqual(first, another)
+        # The browser keeps it from the scripts of the page.
+        self.assertEqual([one["cookies"] for one in seen], [""] * 3)
+        self.assert_quiet_end(tremor)
+
 
 if __name__ == "__main__":
     unittest.main()
