@@ -39,6 +39,7 @@ def combinations(windows: list[tuple[int | None, int | None]]) -> list[dict]:
 
 # What peers ask for as clients, and insist on as servers. Windows of 8 bits are for the next test.
 WISHES = combinations([(None, None), (9, 12), (15, 9)])
+WISHES += [dict(zip(WINDOW, (bits, 24 - bits))) for bits in range(10, 15)]
 # What we insist on: the keys of `compression.deflate`, the parameters that have to be agreed on if we are the server, and
 # those if we are the client.
 OWN = [
