@@ -1,6 +1,6 @@
 //! The contract of connectors: one connection attempt, and what comes of it.
 
-use crate::{Sink, Source, counters::Given, duplex::Duplex};
+use crate::{Announcer, Sink, Source, counters::Given, duplex::Duplex};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use std::{io, sync::Arc};
@@ -99,6 +99,11 @@ pub trait Listener: Send {
     /// # Errors
     /// The system cannot accept right now; the caller logs it and tries again soon.
     async fn accept(&mut self) -> io::Result<Handshake>;
+
+    /// Called once, before the first peer is waited for: `announcer` puts events on ports of the connector.
+    fn begin(&mut self, _announcer: Announcer) {
+        // Most tell nothing before there is a connection.
+    }
 
     /// No more connections are taken. `true` if peers that come all the same are to be told so: then
     /// [`Listener::accept`] is called further on, and none of its handshakes may end as a connection.

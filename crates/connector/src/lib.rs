@@ -16,6 +16,7 @@
 //! counts as failed (`issuing`, `queued`, `outbox`); every wait ends when the connector stops; a panic ends its own
 //! part, and whoever waits for that part hears of it.
 
+mod announcer;
 pub mod config;
 pub mod duplex;
 pub mod metrics;
@@ -53,6 +54,7 @@ mod streams;
 mod task;
 mod weight;
 
+pub use announcer::Announcer;
 pub use connect::{ConnectError, Connected, Connector, Handshake, Listener, Refused, Told};
 pub use counters::{Given, SinkTotals};
 pub use deliver::{Deliver, SinkShared};

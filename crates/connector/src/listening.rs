@@ -1,7 +1,7 @@
 //! Accepts connections and runs each in a task of its own.
 
 use crate::{
-    Handshake, Listener, Refused, Told,
+    Announcer, Handshake, Listener, Refused, Told,
     beacon::Beacon,
     connection::{Alive, Connection, Unwritten},
     duplex::Address,
@@ -47,6 +47,7 @@ impl Listening {
     /// Accepts until reading ends, then lets the open connections finish. Whoever holds the other end of `alive`
     /// hears when no connection will give events any more.
     pub(crate) async fn run(self, mut listener: Box<dyn Listener>, alive: Alive) {
+        listener.begin(Announcer { source: self.source.clone(), next_stream: self.next_stream.clone() });
         let mut connections = JoinSet::new();
         self.accept(&mut *listener, &mut connections, &alive).await;
         drop(alive);

@@ -152,6 +152,12 @@ const SERVER_ONLY: &[Field] = &[
         text: "The answer to credentials that are no good: 400 to 499.",
     },
     Field {
+        name: "authorize",
+        kind: "record",
+        default: "none",
+        text: "The flow decides about each handshake, behind the guards: `port` gives an event with `kind` `authorize`, `conn` and what metadata tell of the handshake. The answer is an event on port `control` with `kind` `authorize`, that `conn`, and `accept`: true with `identity`, `roles`, `attributes` and `headers`, false with `status` (403), `body` and `headers`. Without one within `timeout` ms (1000) the client is answered 503.",
+    },
+    Field {
         name: "on_expiry",
         kind: "string",
         default: "close",

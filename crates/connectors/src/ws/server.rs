@@ -2,6 +2,7 @@
 
 mod admission;
 mod cookies;
+mod doorman;
 mod endpoint;
 mod metadata;
 mod opening;
@@ -22,6 +23,7 @@ use super::{
 use admission::Caps;
 use async_trait::async_trait;
 use cookies::Cookies;
+use doorman::Doorman;
 use endpoint::{Acceptor, Endpoint, Endpoints};
 use metadata::Exposed;
 use pages::Pages;
@@ -41,8 +43,8 @@ use std::{
     time::Duration,
 };
 use tremor_connector::{
-    Addressing, Built, CodecUse, Command, ConnectError, Connected, Connector, Environment, Handshake,
-    Listener, SinkUse, Spec,
+    Addressing, Announcer, Built, CodecUse, Command, ConnectError, Connected, Connector, Environment,
+    Handshake, Listener, SinkUse, Spec,
     config::{ConfigError, Reader},
     tls::{ServerTls, Watching},
 };
@@ -77,13 +79,16 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let mut reading =
         Reading { settings: &mut settings, environment, guards: &guards, wire: &wire, queues, exits };
     let routing = reading.routing()?;
-    let Reading { exits, queues, .. } = reading;
+    let Reading { mut exits, queues, .. } = reading;
+    let doorman = Doorman::read(&mut settings, &mut exits)?;
+    let knows_identities = knows_identities || doorman.is_some();
     let gives_out = routing.gives_out();
     let drain_times = settings.drain_times()?;
     let shared = Shared {
         open_handshake,
         answers,
         guards: Arc::new(guards),
+        doorman,
         routing,
         pages: Pages::read(&mut settings)?,
         exposed: Exposed::read(&mut settings)?,
@@ -101,7 +106,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     }
     let forget = shared.cookies.clone().map(Cookies::command);
     let commands = forget.into_iter().chain([reload_tls(endpoints.tls.clone(), &shared.environment.alias)]);
-    let commands = commands.collect();
+    let commands = commands.chain(shared.doorman.as_ref().map(Doorman::command)).collect();
     Ok(Built {
         send_queue: queues.of_all,
         queue_key: queues.key(),
@@ -159,6 +164,7 @@ struct Shared {
     open_handshake: Option<Duration>,
     answers: Answers,
     guards: Arc<Guards>,
+    doorman: Option<Doorman>,
     routing: Routing,
     pages: Pages,
     exposed: Exposed,
@@ -245,6 +251,12 @@ impl Listener for Accepting {
             };
             opened.map_err(|not_opened| shared.refused(&door, not_opened, &peer))
         }))
+    }
+
+    fn begin(&mut self, announcer: Announcer) {
+        if let Some(doorman) = &self.shared.doorman {
+            doorman.begin(announcer);
+        }
     }
 
     fn drain(&mut self) -> bool {

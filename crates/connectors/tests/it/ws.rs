@@ -4,6 +4,7 @@ mod client;
 mod compression;
 mod control;
 mod cookies;
+mod doorman;
 mod endpoints;
 mod guards;
 mod listener;

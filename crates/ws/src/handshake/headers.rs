@@ -294,6 +294,12 @@ impl ExtraHeaders {
         Ok(headers)
     }
 
+    /// These, and `more` behind them.
+    #[must_use]
+    pub fn and(&self, more: &Self) -> Self {
+        Self(self.0.iter().chain(&more.0).cloned().collect())
+    }
+
     fn check(headers: Vec<(String, String)>, refused: impl Fn(&str) -> bool) -> Result<Self, HeaderError> {
         for (name, value) in &headers {
             let own = ["content-length", "transfer-encoding", "connection", "upgrade"];

@@ -3,18 +3,20 @@
 use super::{
     Door, Shared,
     admission::{Person, Slot},
+    doorman::Doorman,
     metadata::{Reached, metadata},
     peer::Peer,
     refusing::{NotOpened, RETRY_AFTER_S},
     routing::Way,
 };
 use crate::ws::{
+    Metadata,
     guards::{Brought, guard_certificate},
     protocol::WebSocket,
     read_more,
 };
 use bytes::BytesMut;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 use tokio::{
     io::AsyncWriteExt,
     time::{Instant, timeout_at},
@@ -26,7 +28,9 @@ use tremor_connector::{
 use tremor_event::OriginUri;
 use tremor_value::Value;
 use tremor_ws::guard::{Carrier, Session};
-use tremor_ws::{Accept, Forwarded, Head, ProxyDetails, Reject, Request, Role, ServerHandshake, accept};
+use tremor_ws::{
+    Accept, ExtraHeaders, Forwarded, Head, ProxyDetails, Reject, Request, Role, ServerHandshake, accept,
+};
 
 /// A connection that may ask for something.
 struct Admitted {
@@ -164,10 +168,7 @@ impl Shared {
         };
         let sessions = visit.sessions(&chosen.way.demands);
         let Ok(of_person) = self.caps.place_of(person(&sessions)) else {
-            let reason = "there are as many connections of this identity as there may be";
-            let reject = Reject::new(429, "identity_connections", reason);
-            let reject = reject.with_header("Retry-After", RETRY_AFTER_S.to_string());
-            return Err(self.refuse(stream, &reject).await);
+            return Err(self.refuse(stream, &too_many()).await);
         };
         slot.2 = of_person;
         let known = match &self.cookies {
@@ -177,18 +178,6 @@ impl Shared {
         let known = known.transpose().map_err(|error| error.to_string())?;
         let wanted = chosen.way.wire.deflate;
         let (extension, deflate) = wanted.and_then(|wanted| wanted.answer(&request.extensions)).unzip();
-        let agreed = Accept {
-            protocol: chosen.protocol,
-            extensions: extension.as_slice(),
-            cookie: known.as_ref().and_then(|known| known.set.as_deref()),
-            headers: Some(&self.answers.headers),
-        };
-        let answer = accept(&request, &agreed).map_err(|error| error.to_string())?;
-        let answered = within(deadline, async {
-            stream.write_all(&answer).await?;
-            stream.flush().await
-        });
-        answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
         let address = peer.address(&self.environment);
         let reached = Reached {
             peer,
@@ -200,7 +189,29 @@ impl Shared {
             sessions: &sessions,
             cookie: known.as_ref().map(|known| &*known.id),
         };
-        let metadata = metadata(&request, &chosen, &reached, (&self.exposed, self.guards.secrets()));
+        let mut metadata = metadata(&request, &chosen, &reached, (&self.exposed, self.guards.secrets()));
+        let mut headers = Cow::Borrowed(&self.answers.headers);
+        if let Some(doorman) = &self.doorman {
+            let origin = door.origin(peer.host_and_port());
+            let asked = self.authorize(doorman, address.conn, (&mut metadata, origin), &mut slot);
+            match within(deadline, asked).await {
+                Some(Ok(more)) => headers = Cow::Owned(self.answers.headers.and(&more)),
+                Some(Err(reject)) => return Err(self.refuse(stream, &reject).await),
+                None => return Err(self.refuse(stream, &Reject::timeout()).await),
+            }
+        }
+        let agreed = Accept {
+            protocol: chosen.protocol,
+            extensions: extension.as_slice(),
+            cookie: known.as_ref().and_then(|known| known.set.as_deref()),
+            headers: Some(&headers),
+        };
+        let answer = accept(&request, &agreed).map_err(|error| error.to_string())?;
+        let answered = within(deadline, async {
+            stream.write_all(&answer).await?;
+            stream.flush().await
+        });
+        answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
         let meta = metadata.text();
         let wire = &chosen.way.wire;
         let stay = self.guards.stay(address.conn, &chosen.way.demands, &sessions);
@@ -209,6 +220,22 @@ impl Shared {
             .until(&wire.pace, stay)
             .past(self.guards.renewals(address.conn, &sessions));
         Ok(self.duplex(door, (stream, input), chosen.way, (address, meta), protocol))
+    }
+
+    /// Row 21: what the flow says; gives more headers for the 101.
+    async fn authorize(
+        &self,
+        doorman: &Doorman,
+        conn: u64,
+        (metadata, origin): (&mut Metadata, OriginUri),
+        slot: &mut Slot,
+    ) -> Result<ExtraHeaders, Reject> {
+        let granted = doorman.ask(conn, metadata, origin).await?;
+        if let Some(identity) = granted.identity {
+            // The place that a guard's word for it took is free again.
+            slot.2 = self.caps.place_of(Some(("".into(), identity))).map_err(|_| too_many())?;
+        }
+        Ok(granted.headers)
     }
 
     /// The checks of an upgrade; gives the request, and its offers of subprotocols as they were sent: those of the request
@@ -265,6 +292,13 @@ impl Door {
             ..OriginUri::new("tremor-ws-server", host)
         }
     }
+}
+
+/// Row 19.
+fn too_many() -> Reject {
+    let reason = "there are as many connections of this identity as there may be";
+    let reject = Reject::new(429, "identity_connections", reason);
+    reject.with_header("Retry-After", RETRY_AFTER_S.to_string())
 }
 
 /// Who it is, as metadata says it: the first whom a guard knows by name.

@@ -229,18 +229,8 @@ impl Reading<'_, '_> {
 
     /// The port that `entry` names; of names that differ in case only, the first one stands for all.
     fn exit(&mut self, entry: &Entry<'_>) -> Result<Arc<str>, ConfigError> {
-        let name: &str = entry.read()?;
+        let name = port_name(entry)?;
         let is = |other: &str| name.eq_ignore_ascii_case(other);
-        if TAKEN.into_iter().any(is) {
-            return Err(entry.invalid(format!("`{name}` can not be an exit: that port has its own use")));
-        }
-        let fits = |letter: char| letter == '_' || letter.is_alphanumeric();
-        if !name.chars().all(fits) || !name.starts_with(|first: char| !first.is_numeric()) {
-            let problem = format!(
-                "`{name}` is no name of a port: they are letters, digits and `_`, and begin with no digit"
-            );
-            return Err(entry.invalid(problem));
-        }
         if is("out") {
             return Ok("out".into());
         }
@@ -265,6 +255,23 @@ impl Reading<'_, '_> {
         config.finish()?;
         Ok(Reject::new(status, "no_route", body.unwrap_or_else(|| usual.to_owned())))
     }
+}
+
+/// The name in `entry`, which can be one of a port.
+pub(super) fn port_name<'a>(entry: &Entry<'a>) -> Result<&'a str, ConfigError> {
+    let name: &str = entry.read()?;
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    if TAKEN.into_iter().any(is) {
+        return Err(entry.invalid(format!("`{name}` can not be an exit: that port has its own use")));
+    }
+    let fits = |letter: char| letter == '_' || letter.is_alphanumeric();
+    if !name.chars().all(fits) || !name.starts_with(|first: char| !first.is_numeric()) {
+        let problem = format!(
+            "`{name}` is no name of a port: they are letters, digits and `_`, and begin with no digit"
+        );
+        return Err(entry.invalid(problem));
+    }
+    Ok(name)
 }
 
 fn condition(mut config: Reader<'_>) -> Result<Condition, ConfigError> {

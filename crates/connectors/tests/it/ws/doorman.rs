@@ -1,0 +1,148 @@
+//! The flow decides who is let in.
+
+use super::control::member;
+use super::peers::{Port, head, of_server, server_definition, upgrade};
+use crate::harness::{Linked, Seen, Subject, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tremor_event::Event;
+
+/// Where input port `control` is.
+const CONTROL: usize = 2;
+
+async fn server(more: &str) -> (Subject, Port) {
+    let port = Port::reserve();
+    let config = format!(r#", "authorize": {{"port": "door"{more}}}, "response_headers": {{"X-One": "1"}}"#);
+    let linked = Linked::With(&["door", "control"]);
+    (Subject::started_with(&server_definition(&port, &config), linked).await, port)
+}
+
+/// A request, and what the flow is asked about it.
+async fn ask(subject: &mut Subject, port: &Port) -> (TcpStream, Event) {
+    let mut tcp = port.tcp().await;
+    let request = upgrade("gate.example", "X-Who: ann\r\n").replacen("GET /", "GET /in?a=1", 1);
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    loop {
+        if let Seen::Event("door", event) = subject.next().await {
+            return (tcp, event);
+        }
+    }
+}
+
+/// Gives a command `authorize` with `more` members for the handshake that `asked` is about.
+async fn say(subject: &mut Subject, asked: &Event, more: &str) {
+    let conn = member(asked, "conn");
+    subject.give_to(CONTROL, json(&format!(r#"{{"kind": "authorize", "conn": {conn}{more}}}"#))).await;
+}
+
+#[tokio::test]
+async fn the_flow_lets_in_and_says_who_it_is() {
+    let (mut subject, port) = server(r#", "timeout": 60000"#).await;
+    let (mut tcp, asked) = ask(&mut subject, &port).await;
+    for (name, expected) in [
+        ("kind", r#""authorize""#),
+        ("method", r#""GET""#),
+        ("path", r#""/in""#),
+        ("query", r#"{"a":"1"}"#),
+        ("authority", r#""gate.example""#),
+        ("headers", r#"{"x-who":"ann"}"#),
+    ] {
+        assert_eq!(member(&asked, name).to_string(), expected, "{name}");
+    }
+    assert_eq!(of_server(&asked).get("conn"), Some(&member(&asked, "conn")));
+    // What is no answer changes nothing.
+    for wrong in [
+        "",
+        r#", "accept": 1"#,
+        r#", "accept": true, "identity": 7"#,
+        r#", "accept": true, "roles": "a""#,
+        r#", "accept": true, "attributes": []"#,
+        r#", "accept": true, "headers": {"Upgrade": "x"}"#,
+        r#", "accept": true, "headers": {"X-A": "a\r\nb: c"}"#,
+        r#", "accept": false, "status": 200"#,
+        r#", "accept": false, "body": 1"#,
+    ] {
+        say(&mut subject, &asked, wrong).await;
+    }
+    subject.give_to(CONTROL, json(r#"{"kind": "authorize", "conn": 1, "accept": true}"#)).await;
+    let yes = r#", "accept": true, "identity": "ann", "roles": ["a"], "attributes": {"site": 1}, "headers": {"X-Two": ["2", "3"]}"#;
+    say(&mut subject, &asked, yes).await;
+    let answer = head(&mut tcp).await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    assert!(answer.contains("X-One: 1\r\nX-Two: 2\r\nX-Two: 3\r\n"), "{answer}");
+    tcp.write_all(b"\x81\x81\0\0\0\x007").await.unwrap();
+    let event = loop {
+        if let Seen::Event("out", event) = subject.next().await {
+            break event;
+        }
+    };
+    let shown = of_server(&event);
+    for (name, expected) in [("identity", r#""ann""#), ("roles", r#"["a"]"#), ("attributes", r#"{"site":1}"#)]
+    {
+        assert_eq!(shown.get(name).unwrap().to_string(), expected, "{name}");
+    }
+    assert_eq!(shown.get("conn"), Some(&member(&asked, "conn")));
+    // Nobody waits for a second one.
+    say(&mut subject, &asked, yes).await;
+}
+
+#[tokio::test]
+async fn the_flow_refuses_or_does_not_answer() {
+    let (mut subject, port) = server(r#", "timeout": 60000"#).await;
+    for (answer, status, more) in [
+        (r#", "accept": false"#, "403 ", ""),
+        (
+            r#", "accept": false, "status": 451, "body": "no", "headers": {"X-Why": "law"}"#,
+            "451 ",
+            "X-Why: law\r\n",
+        ),
+    ] {
+        let (mut tcp, asked) = ask(&mut subject, &port).await;
+        say(&mut subject, &asked, answer).await;
+        let answer = head(&mut tcp).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(more), "{answer}");
+        let told = subject.next_told().await;
+        assert_eq!(
+            (member(&told, "kind"), member(&told, "reason")),
+            ("rejected".into(), "not_authorized".into())
+        );
+    }
+    let (mut subject, port) = server(r#", "timeout": 1"#).await;
+    let (mut tcp, _asked) = ask(&mut subject, &port).await;
+    let answer = head(&mut tcp).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: "), "{answer}");
+    assert_eq!(member(&subject.next_told().await, "reason"), "authorize_timeout".into());
+}
+
+#[tokio::test]
+async fn an_identity_that_the_flow_names_has_so_many_connections() {
+    let (mut subject, port) =
+        server(r#", "timeout": 60000}, "max_connections_per_identity": 1, "no_match": {"status": 404"#).await;
+    let mut open = Vec::new();
+    for status in ["101", "429"] {
+        let (mut tcp, asked) = ask(&mut subject, &port).await;
+        say(&mut subject, &asked, r#", "accept": true, "identity": "ann""#).await;
+        let answer = head(&mut tcp).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        open.push(tcp);
+    }
+}
+
+#[tokio::test]
+async fn mistakes_are_found_when_a_flow_is_loaded() {
+    for (written, place, problem) in [
+        ("{}", "config.authorize.port", "missing"),
+        (r#"{"port": "control"}"#, "config.authorize.port", "its own use"),
+        (r#"{"port": "out"}"#, "config.authorize.port", "another name"),
+        (r#"{"port": "Staff"}"#, "config.authorize.port", "another name"),
+        (r#"{"port": "a b"}"#, "config.authorize.port", "no name of a port"),
+        (r#"{"port": "door", "timeout": 0}"#, "config.authorize.timeout", "between 1 and"),
+        (r#"{"port": "door", "limit": 0}"#, "config.authorize.limit", "unknown"),
+    ] {
+        let more = format!(r#", "routes": [{{"exit": "staff"}}], "authorize": {written}"#);
+        let error = match Subject::new(&server_definition(&Port::reserve(), &more), Linked::Fully) {
+            Ok(_) => panic!("{written} is taken"),
+            Err(error) => format!("{error:?} {error}"),
+        };
+        assert!(error.contains(&format!("{place}: ")) && error.contains(problem), "{written}\n{error}");
+    }
+}
