@@ -207,23 +207,32 @@ impl Connector for Server {
         }
         shared.guards.start(alias);
         let watching = self.tls.iter().filter_map(|tls| tls.watch(alias)).collect();
-        Ok(Connected::Listener(Box::new(Accepting { ways, last: 0, shared, _watching: watching })))
+        Ok(Connected::Listener(Box::new(Accepting {
+            ways: Ways { all: ways, last: 0 },
+            shared,
+            _watching: watching,
+        })))
     }
 }
 
 struct Accepting {
-    ways: Vec<(Acceptor, Arc<Door>)>,
-    /// By which somebody came last: the others are asked before it.
-    last: usize,
+    ways: Ways<Arc<Door>>,
     shared: Arc<Shared>,
     /// Follows the files of `tls`.
     _watching: Vec<Watching>,
 }
 
-impl Accepting {
+/// Listeners, each with what belongs to it.
+struct Ways<D> {
+    all: Vec<(Acceptor, D)>,
+    /// By which somebody came last: the others are asked before it.
+    last: usize,
+}
+
+impl<D: Clone> Ways<D> {
     /// The next one who comes, by whichever way.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Incoming, Peer, Arc<Door>)>> {
-        let numbered = self.ways.iter().enumerate();
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Incoming, Peer, D)>> {
+        let numbered = self.all.iter().enumerate();
         let (first, then) = (numbered.clone().skip(self.last + 1), numbered.take(self.last + 1));
         for (number, (acceptor, door)) in first.chain(then) {
             if let Poll::Ready(accepted) = acceptor.poll_accept(cx) {
@@ -238,7 +247,7 @@ impl Accepting {
 #[async_trait]
 impl Listener for Accepting {
     async fn accept(&mut self) -> io::Result<Handshake> {
-        let (incoming, mut peer, door) = poll_fn(|cx| self.poll_next(cx)).await?;
+        let (incoming, mut peer, door) = poll_fn(|cx| self.ways.poll_next(cx)).await?;
         let shared = self.shared.clone();
         Ok(Box::pin(async move {
             let opened = match incoming {
@@ -262,5 +271,33 @@ impl Listener for Accepting {
     fn drain(&mut self) -> bool {
         self.shared.is_draining.store(true, Relaxed);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+    use tremor_connector::socket::SocketOptions;
+
+    #[tokio::test]
+    async fn nobody_waits_behind_all_who_come_by_another_way() {
+        let (mut ways, mut waiting) = (Ways { all: Vec::new(), last: 0 }, Vec::new());
+        for name in ["one", "two", "three"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            for _ in 0..5 {
+                waiting.push(TcpStream::connect(address).await.unwrap());
+            }
+            let acceptor =
+                Acceptor::Tcp { listener, port: address.port(), options: SocketOptions::default() };
+            ways.all.push((acceptor, name));
+        }
+        let mut seen = Vec::new();
+        for _ in 0..15 {
+            seen.push(poll_fn(|cx| ways.poll_next(cx)).await.unwrap().2);
+        }
+        let firsts = ["one", "two", "three"].map(|name| seen.iter().position(|seen| *seen == name).unwrap());
+        assert!(firsts.iter().all(|first| *first < 5), "{seen:?}");
     }
 }

@@ -92,27 +92,6 @@ async fn one_server_listens_in_several_places() {
 }
 
 #[tokio::test]
-async fn every_place_is_served_however_much_comes_by_the_first() {
-    let (one, two) = (free_port(), free_port());
-    let config = format!(r#"{{"listen": ["{}", "{}"]}}"#, one.address(), two.address());
-    let subject = Subject::started(&listening(&config)).await;
-    super::peers::echo(subject, |_| {});
-    let flood = async {
-        loop {
-            drop(one.tcp().await);
-        }
-    };
-    tokio::select! {
-        () = flood => {}
-        () = async {
-            for number in 0..20 {
-                round_trip(&mut two.client().await, number).await;
-            }
-        } => {}
-    }
-}
-
-#[tokio::test]
 async fn the_first_free_port_of_a_range_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port();
