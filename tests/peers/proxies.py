@@ -64,6 +64,8 @@ def nginx(case: Case, upstream: int, pair: tuple[str, str] | None = None, idle_s
     text = NGINX.format(folder=case.folder, user=user, plain=plain, tls=tls, upstream=upstream, idle=idle_secs)
     (case.folder / "nginx.conf").write_text(text)
     program = case.start("nginx", ["nginx", "-p", str(case.folder), "-c", str(case.folder / "nginx.conf")])
+    # A master that is killed leaves its workers behind.
+    case.addCleanup(program.terminate)
     wait_for("nginx", lambda: is_open(plain))
     return program, plain, over_tls
 
