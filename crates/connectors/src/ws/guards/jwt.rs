@@ -8,6 +8,7 @@ use super::{
 use crate::ws::options::Settings;
 use std::sync::Arc;
 use tremor_connector::config::{ConfigError, Entry, OneOrMany, Reader};
+use tremor_connector::tls::{ClientTlsSetting, TlsKeys};
 use tremor_value::Value;
 use tremor_ws::guard::{Algorithm, JwtOptions, KeySet, Kind, Wanted};
 
@@ -74,6 +75,16 @@ fn keys(
     settings: &Settings<'_>,
 ) -> Result<Keys, ConfigError> {
     options.hide("keys");
+    let is_said = options.members().get("tls").is_some_and(|tls| !tls.is_null());
+    let tls = ClientTlsSetting::from_config(options, TlsKeys::Common)?.enabled();
+    let from = options.members().get("keys").and_then(Value::as_str).or(read.issuer.as_deref());
+    let is_https =
+        from.and_then(|url| url.get(..8)).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+    if is_said && (tls.is_none() || !is_https) {
+        return Err(
+            options.invalid("tls", "says whom to trust for keys of an `https` URL, and there is none")
+        );
+    }
     let Some(entry) = options.entry("keys") else {
         let Some(issuer) = &read.issuer else {
             return Err(options.missing("keys", "a list of JWKs, or a file or URL of a JWK set; or `issuer`"));
@@ -83,11 +94,11 @@ fn keys(
             return Err(options.invalid("issuer", problem));
         }
         let url = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
-        return Keys::url(&url, refresh_ms, settings).map_err(|error| options.invalid("issuer", error));
+        return Keys::url(&url, refresh_ms, tls, settings).map_err(|error| options.invalid("issuer", error));
     };
     match entry.value() {
         Value::String(text) if is_url(text) => {
-            Keys::url(text, refresh_ms, settings).map_err(|error| entry.invalid(error))
+            Keys::url(text, refresh_ms, tls, settings).map_err(|error| entry.invalid(error))
         }
         Value::String(_) => {
             let path: std::path::PathBuf = entry.read()?;

@@ -92,7 +92,13 @@ impl Keys {
     }
 
     /// Keys of a URL, which is asked once connections may come, every `refresh_ms`, and for keys that are unknown.
-    pub(super) fn url(text: &str, refresh_ms: u64, settings: &Settings<'_>) -> Result<Self, String> {
+    /// `tls` says whom to trust, if not those whom the system trusts.
+    pub(super) fn url(
+        text: &str,
+        refresh_ms: u64,
+        tls: Option<ClientTls>,
+        settings: &Settings<'_>,
+    ) -> Result<Self, String> {
         let url = Url::parse(text, &RULES).map_err(|error| error.to_string())?;
         if url.userinfo().is_some() {
             return Err("name and password in the URL of keys are not supported".into());
@@ -103,7 +109,7 @@ impl Keys {
             Host::Ip(ip) => ip.is_loopback(),
         };
         let tls = match url.scheme() {
-            "https" => Some(ClientTls::system()?),
+            "https" => Some(tls.map_or_else(ClientTls::system, Ok)?),
             _ => None,
         };
         if tls.is_none() && !is_local {

@@ -17,19 +17,19 @@ use tremor_value::Value;
 const SECRET: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
 
 /// The key of `SECRET`, as a JWK.
-fn jwk(kid: &str) -> String {
+pub(super) fn jwk(kid: &str) -> String {
     format!(r#"{{"kty":"oct","kid":"{kid}","k":"{}"}}"#, URL_SAFE_NO_PAD.encode(SECRET))
 }
 
 /// A token with these claims, signed with `SECRET`.
-fn token(kid: &str, claims: &str) -> String {
+pub(super) fn token(kid: &str, claims: &str) -> String {
     let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#));
     let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET);
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, signed.as_bytes())))
 }
 
-fn bearer(token: &str) -> String {
+pub(super) fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }
 
@@ -43,7 +43,7 @@ fn jwt_guard(more: &str) -> String {
 }
 
 /// A server with these guards, a route for those who pass them, and `more` members of its configuration.
-async fn server(guards: &str, guarded: &str, more: &str) -> (Subject, Port) {
+pub(super) async fn server(guards: &str, guarded: &str, more: &str) -> (Subject, Port) {
     let port = Port::reserve();
     let config = format!(
         r#", "guards": {{{guards}}}, "routes": [{{"guarded": {guarded}, "exit": "staff"}}], "expose_headers": "all"{more}"#
@@ -63,7 +63,7 @@ async fn ask(port: &Port, target: &str, more: &str) -> (u16, String, TcpStream) 
     (status, answer, tcp)
 }
 
-async fn status(port: &Port, more: &str) -> u16 {
+pub(super) async fn status(port: &Port, more: &str) -> u16 {
     ask(port, "/", more).await.0
 }
 
@@ -652,6 +652,11 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
         (r#""routes": [{"exit": "a", "conceal": true}]"#.into(), "config.routes[0].conceal", "not `guarded`"),
         (r#""expiry_close": {"code": 1005}"#.into(), "config.expiry_close.code", "no code"),
         (r#""expiry_close": {}, "on_expiry": "ignore""#.into(), "config.expiry_close", "no meaning"),
+        (
+            format!(r#""guards": {{{}}}"#, jwt_guard(r#", "tls": true"#)),
+            "config.guards.staff.options.tls",
+            "`https` URL",
+        ),
         (r#""renew": {}"#.into(), "config.renew.message", "missing"),
         (r#""renew": {"message": "a..b"}"#.into(), "config.renew.message", "no path"),
         (r#""revalidate": true, "on_expiry": "notify""#.into(), "config.revalidate", "no meaning"),

@@ -1,5 +1,6 @@
 //! Encrypted connections with a self-signed certificate, as a user makes one.
 
+use super::guards;
 use super::peers::{Port, Ws, echo, mixed_sizes_come_back, next_text, of_server, text};
 use crate::harness::{Linked, Seen, Subject, definition, json, within};
 use async_tungstenite::tokio::{accept_async, client_async};
@@ -273,6 +274,63 @@ async fn the_certificate_of_a_client_is_in_the_metadata() {
     within(client.handle.start()).await.unwrap();
     client.give("1").await;
     assert_eq!(of_server(&subject.next_event().await).get("tls_peer"), None);
+}
+
+#[tokio::test]
+async fn keys_come_from_servers_that_are_trusted_as_configured() {
+    let files = files();
+    let chain: Vec<_> = CertificateDer::pem_file_iter(&files.cert).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/keys.json", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let Ok(mut tls) = acceptor.accept(tcp).await else { continue };
+            let body = format!(r#"{{"keys":[{}]}}"#, guards::jwk("one"));
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            tls.write_all(answer.as_bytes()).await.unwrap();
+            let _closed_or_not = tls.shutdown().await;
+        }
+    });
+    let others = self::files();
+    for (trusted, status) in [(&files, 101), (&others, 503)] {
+        let tls = format!(r#""tls": {{"cafile": "{}", "domain": "localhost"}}"#, trusted.cert.display());
+        let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}", {tls}}}}}"#);
+        let (_subject, port) = guards::server(&guard, r#"{"staff": []}"#, "").await;
+        assert_eq!(guards::status(&port, &guards::bearer(&guards::token("one", "{}"))).await, status);
+    }
+}
+
+#[tokio::test]
+async fn a_guard_knows_clients_by_their_certificates() {
+    let authority = Authority::new();
+    let own = authority.issue("own", "localhost");
+    let guarded = format!(
+        r#"{own}, "client_ca": "{}", "mutual": "requested"}}, "guards": {{"certs": {{"type": "tls", "options": {{
+            "certificates": [{{"host": "alice.example", "identity": "alice", "roles": ["press"]}}]}}}}}},
+            "routes": [{{"guarded": {{"certs": ["press"]}}, "exit": "out"}}], "no_match": {{"status": 404"#,
+        authority.path("ca.crt")
+    );
+    let (mut subject, port) = authority.server(&guarded).await;
+    let alice = authority.issue("alice", "alice.example");
+    let mut client = authority.client(&port, &format!(r#"{alice}, "domain": "localhost""#));
+    within(client.handle.start()).await.unwrap();
+    client.give("1").await;
+    let shown = of_server(&subject.next_event().await);
+    assert_eq!((shown.get("identity"), shown.get("guard")), (Some(&"alice".into()), Some(&"certs".into())));
+    let bob = authority.issue("bob", "bob.example");
+    for others in [format!(r#"{bob}, "domain": "localhost""#), r#""domain": "localhost""#.to_owned()] {
+        let refused = authority.refusal(&port, &others).await;
+        assert!(refused.contains("401"), "{refused}");
+    }
 }
 
 #[tokio::test]
