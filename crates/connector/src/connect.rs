@@ -22,6 +22,9 @@ pub enum ConnectError {
         /// The least time to wait.
         wait_ms: u64,
     },
+    /// No further attempt is to be made, whatever the reconnect policy says.
+    #[error("{0}")]
+    Final(String),
 }
 
 /// What a successful attempt gave.

@@ -306,6 +306,7 @@ impl Instance {
             sink: half,
             board: self.board,
             backoff,
+            is_summoned: self.built.summons.is_some(),
             status,
             parts: Parts::default(),
         };
@@ -349,6 +350,7 @@ impl SinkSide {
                     drain_times: built.drain_times,
                     key: mem::take(&mut built.queue_key),
                     commands: mem::take(&mut built.commands),
+                    summons: built.summons.clone(),
                     coding: coding?,
                 };
                 let streams = Streams::new(shared.clone(), setting);

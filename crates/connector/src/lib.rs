@@ -51,6 +51,7 @@ mod source;
 mod spec;
 mod status;
 mod streams;
+mod summons;
 mod task;
 mod weight;
 
@@ -75,4 +76,5 @@ pub use spec::{
 };
 pub use status::{State, Status};
 pub use streams::{Addressing, Command, Connections, DrainTimes};
+pub use summons::Summons;
 pub use weight::weight;

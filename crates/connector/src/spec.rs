@@ -6,6 +6,7 @@ use crate::{
     duplex,
     metrics::{Measures, Metrics},
     streams::{Addressing, Command, DrainTimes},
+    summons::Summons,
 };
 use std::sync::Arc;
 use tremor_event::IdGenerator;
@@ -118,6 +119,8 @@ pub struct Built {
     pub gives_out: bool,
     /// What it publishes besides what all kinds do; only asked where [`Environment::is_measured`].
     pub measures: Option<Arc<dyn Measures>>,
+    /// Connections are opened when events come for them; of kinds that have one connection.
+    pub summons: Option<Summons>,
 }
 
 /// An output port that the configuration of an instance names.
@@ -168,6 +171,7 @@ impl Built {
             exits: Vec::new(),
             gives_out: true,
             measures: None,
+            summons: None,
         }
     }
 

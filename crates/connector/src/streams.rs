@@ -11,6 +11,7 @@ use crate::{
     Deliver, Handed, SinkShared,
     duplex::{Address, Ending},
     outbox::{Item, Outbox, Put, SendQueue, Shared, Taken, WhenFull, is_shared},
+    summons::Summons,
 };
 use async_trait::async_trait;
 pub use commands::{Command, Connections};
@@ -62,6 +63,8 @@ pub(crate) struct Setting {
     pub(crate) key: String,
     /// What port `control` takes besides what it always does.
     pub(crate) commands: Vec<Command>,
+    /// Hears of the events that come while there is no connection.
+    pub(crate) summons: Option<Summons>,
     pub(crate) coding: Resolver,
 }
 
@@ -102,6 +105,7 @@ pub(crate) struct Streams {
     /// The member of metadata that is looked at for it, where any queue drops what waits under the same key.
     key: Option<String>,
     commands: Vec<Command>,
+    summons: Option<Summons>,
     draining: Draining,
     drain_times: DrainTimes,
     coding: Resolver,
@@ -127,6 +131,7 @@ impl Streams {
             drain_times,
             key,
             commands,
+            summons,
             coding,
         } = setting;
         let common = (addressing != Addressing::Single).then(|| coding.encoder());
@@ -140,6 +145,7 @@ impl Streams {
             limits,
             key: conflates.then_some(key),
             commands,
+            summons,
             draining: Draining::default(),
             drain_times,
             coding,
@@ -510,6 +516,9 @@ impl Deliver for Streams {
         }
         let (left, is_full) = {
             let items = items(&batch);
+            if let Some(summons) = &self.summons {
+                summons.call(items.iter().filter_map(|item| item.element.meta.get(self.kind)?.get("open")));
+            }
             let mut left = Left::new(&self.shared, port);
             let is_full = self.put(&items, &mut left).is_some();
             (left, is_full)

@@ -68,6 +68,8 @@ pub(crate) struct Task {
     pub(crate) sink: Option<SinkHalf>,
     pub(crate) board: Arc<DrainBoard>,
     pub(crate) backoff: Backoff,
+    /// Connections are opened when events come for them.
+    pub(crate) is_summoned: bool,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) parts: Parts,
 }
@@ -188,6 +190,9 @@ impl Task {
                 info!(target: TARGET, "[Connector::{}] Starting", self.alias);
                 self.parts.starting = Some(reply);
                 self.set_state(State::Running);
+                if self.is_summoned {
+                    self.await_summons();
+                }
                 self.begin_attempt();
             }
             (Control::Pause, State::Running) => {
@@ -227,14 +232,31 @@ impl Task {
         }));
     }
 
+    /// It has started, and takes the events that open a connection.
+    fn await_summons(&mut self) {
+        if let Some(starting) = self.parts.starting.take() {
+            let _nobody_waits = starting.send(Ok(()));
+        }
+        if let Some(sink) = &self.sink {
+            sink.shared().open(0);
+        }
+    }
+
     fn attempt_failed(&mut self, error: &ConnectError) {
         self.note_absence(&error.to_string());
+        if self.is_summoned {
+            self.disconnected();
+        }
         let state = self.state();
         if !matches!(state, State::Running | State::Paused) {
             warn!(target: TARGET, "[Connector::{}] {error}", self.alias);
             return self.no_more_attempts();
         }
         let mut decision = self.backoff.next(&mut random);
+        if matches!(error, ConnectError::Final(_)) {
+            let cause = format!("{} Connection failed for good: {error}", self.alias);
+            return self.fail(cause);
+        }
         if let ConnectError::Later { wait_ms, .. } = error {
             decision = decision.at_least(Duration::from_millis(*wait_ms));
         }

@@ -101,6 +101,17 @@ impl ClientTls {
         Self::build(Trust::System, None, Options::default())
     }
 
+    /// The same for another server than the one that is configured: whom we trust stays, but it is not shown our
+    /// certificate, and its own has to be for its name and not for `domain`.
+    #[must_use]
+    pub fn for_others(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.client_auth_cert_resolver = Arc::new(Nobody);
+        // A session that is taken up again would say who we are.
+        config.resumption = rustls::client::Resumption::default();
+        Self { config: Arc::new(config), domain: None, insecure: self.insecure }
+    }
+
     /// No certificate is verified: anybody can pretend to be the server. Whoever connects should say so each time.
     #[must_use]
     pub fn is_insecure(&self) -> bool {
@@ -228,6 +239,24 @@ impl fmt::Debug for ClientTls {
             .field("domain", &self.domain)
             .field("insecure", &self.insecure)
             .finish_non_exhaustive()
+    }
+}
+
+/// Shows no certificate.
+#[derive(Debug)]
+struct Nobody;
+
+impl rustls::client::ResolvesClientCert for Nobody {
+    fn resolve(
+        &self,
+        _issuers: &[&[u8]],
+        _schemes: &[rustls::SignatureScheme],
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 
