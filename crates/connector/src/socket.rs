@@ -166,9 +166,40 @@ pub async fn connect(
     options: &SocketOptions,
     limit: Duration,
 ) -> Result<TcpStream, SocketError> {
+    connect_by(None, host, port, options, limit).await
+}
+
+/// The versions of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Version 4.
+    V4,
+    /// Version 6.
+    V6,
+}
+
+/// The same by addresses of `family` alone, if there is one.
+///
+/// # Errors
+/// As [`connect`], also if there are only other addresses.
+pub async fn connect_by(
+    family: Option<Family>,
+    host: &str,
+    port: u16,
+    options: &SocketOptions,
+    limit: Duration,
+) -> Result<TcpStream, SocketError> {
     let mut failures = Vec::new();
     let attempt = async {
-        let addresses = resolve(host, port).await?;
+        let mut addresses = resolve(host, port).await?;
+        if let Some(family) = family {
+            addresses.retain(|address| address.is_ipv4() == (family == Family::V4));
+            if addresses.is_empty() {
+                let version = if family == Family::V4 { 4 } else { 6 };
+                let cause = io::Error::other(format!("it has no address of IP version {version}"));
+                return Err(SocketError::Resolve { host: host.to_owned(), cause: Some(cause) });
+            }
+        }
         Ok(race(addresses.into_iter().map(connectable), options, &mut failures).await)
     };
     let outcome = timeout(limit, attempt).await;
@@ -248,7 +279,7 @@ fn connectable(mut address: SocketAddr) -> SocketAddr {
 /// What a user wanted to listen on or connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// A name, or an address without brackets.
+    /// A name, or an address without brackets; or `unix:` and the path of a socket, which has no port.
     pub host: String,
     /// The port.
     pub port: u16,
@@ -263,6 +294,9 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port } = self;
+        if host.starts_with("unix:") {
+            return f.write_str(host);
+        }
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
@@ -353,7 +387,8 @@ impl fmt::Display for After<'_> {
 }
 
 /// What the system said, in one style: small first letter, no error number.
-pub(crate) fn cause_of(error: &io::Error) -> String {
+#[must_use]
+pub fn cause_of(error: &io::Error) -> String {
     let text = error.to_string();
     let text = match text.rfind(" (os error ") {
         Some(end) => text.get(..end).unwrap_or(&text),

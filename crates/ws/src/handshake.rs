@@ -7,6 +7,7 @@ mod reject;
 mod request;
 mod scan;
 mod server;
+mod tunnel;
 
 pub use authority::{Authority, host_header};
 pub use client::{ClientError, ClientHandshake, ClientRequest, Refusal, RequestError, Response};
@@ -18,6 +19,7 @@ pub(crate) use headers::{split_outside_quotes, trim, unquote};
 pub use reject::{Page, Reject, RejectOptions};
 pub use request::{Head, Request, Target};
 pub use server::{Accept, AcceptError, HandshakeOptions, ServerHandshake, accept};
+pub use tunnel::TunnelHandshake;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

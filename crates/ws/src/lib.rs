@@ -52,7 +52,7 @@ pub use forwarded::{Forwarded, Trust};
 pub use handshake::{
     Accept, AcceptError, Authority, ClientError, ClientHandshake, ClientRequest, Extension, ExtraHeaders,
     HandshakeOptions, Head, HeaderError, Headers, Page, Refusal, Reject, RejectOptions, Request,
-    RequestError, Response, ServerHandshake, Target, accept, accept_key, host_header,
+    RequestError, Response, ServerHandshake, Target, TunnelHandshake, accept, accept_key, host_header,
 };
 pub use keepalive::{Due, Heard, Keepalive, KeepaliveOptions};
 pub use mask::mask;

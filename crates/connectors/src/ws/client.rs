@@ -1,34 +1,35 @@
-//! `ws_client`: holds one WebSocket connection (`spec/connectors.md` 3.2).
+//! `ws_client`: holds one WebSocket connection (`spec/connectors.md` 3.2, `spec/websocket.md` 8).
+
+mod credentials;
+mod endpoint;
+mod greeting;
+mod opening;
+mod place;
+mod proxy;
+mod wanted;
 
 use super::{
-    Metadata, extensions_list, fields, header_list,
+    fields, header_list,
     options::{Settings, Wire, open_handshake},
     pace::HeartbeatOptions,
-    peer_record,
-    protocol::WebSocket,
-    read_more,
 };
 use async_trait::async_trait;
-use bytes::BytesMut;
-use std::{io, sync::Arc, time::Duration};
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use credentials::Credentials;
+use endpoint::{Dialer, Endpoint, Said};
+use futures_util::FutureExt;
+use greeting::Greeting;
+use place::Place;
+use proxy::Proxies;
+use std::{sync::Arc, time::Duration};
 use tremor_connector::{
     Addressing, BackoffUse, Built, CodecUse, ConnectError, Connected, Connector, Environment, SinkUse, Spec,
+    Summons,
     config::{ConfigError, OneOrMany, Reader},
-    duplex::{Duplex, Stream},
-    socket::{self, SocketOptions, Target},
-    tls::{ClientTls, explain},
-    url::{Rules, Url},
+    tls::ClientTls,
+    url::Url,
 };
-use tremor_event::OriginUri;
-use tremor_value::{Record, Value};
-use tremor_ws::{
-    ClientError, ClientHandshake, ClientRequest, DeflateOptions, ExtraHeaders, ProxyVersion, Response, Role,
-    host_header, write_proxy_header,
-};
-
-/// How long resolving the name and connecting may take.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+use tremor_ws::{ClientHandshake, ExtraHeaders, ProxyVersion};
+use wanted::{Home, Wanted, Way, Ways, home, no_way};
 
 /// The table line.
 pub(crate) const SPEC: Spec = Spec {
@@ -47,19 +48,95 @@ pub(crate) const SPEC: Spec = Spec {
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let mut settings = Settings::new(config, environment)?;
-    let url = Url::required(&mut settings.config, "url", &Rules::WEBSOCKET)?;
-    if url.userinfo().is_some() {
-        let problem = "name and password in the URL are not supported; leave them out, and send what the server \
-                       asks for in `headers`, such as {\"Authorization\": \"Basic ...\"}";
-        return Err(settings.config.invalid("url", problem));
-    }
-    let tls = ClientTls::for_websocket(&mut settings.config, &url)?;
+    let mut said = Said::read(&mut settings)?;
+    let (Home { url, userinfo, is_summoned }, protocols) = home(&mut settings, &said.endpoint)?;
+    let tls = tls(&mut settings, &mut said, &url)?;
+    let home = Place::of(&url, tls.is_some());
+    let mut exits = Vec::new();
+    let ways = Ways::read(&mut settings, &mut exits)?;
+    let credentials = Credentials::read(&mut settings, userinfo.as_ref())?;
+    let dialer = dialer(&mut settings, said)?;
+    let open_handshake = open_handshake(&mut settings)?;
+    let wire = wire(&mut settings)?;
+    let headers = headers(&mut settings, credentials.as_ref())?;
+    let query = match settings.optional::<Reader<'_>>("query")? {
+        Some(reader) => credentials::query(&reader)?,
+        None => Vec::new(),
+    };
+    let client = Client {
+        wanted: Wanted { place: home.clone(), protocols },
+        home,
+        ways,
+        tls,
+        dialer,
+        wire,
+        open_handshake,
+        credentials,
+        headers,
+        query,
+        origin: settings.optional("origin")?,
+        require_protocol: settings.or("require_websocket_subprotocol", false)?,
+        max_redirects: settings.in_range("max_redirects", 0, 0..=MOST_REDIRECTS)?,
+        give_up_on: give_up_on(&mut settings)?,
+        greeting: Greeting::read(&mut settings)?,
+        heartbeat: HeartbeatOptions::read(&mut settings)?.map(Arc::new),
+        summons: is_summoned.then(Summons::default),
+        said: None,
+        environment: environment.clone(),
+    };
+    client.check(&settings)?;
+    let stable_after = Duration::from_millis(settings.or("stable_after", 10_000)?);
+    let (send_queue, queue_key) = settings.client_send_queue()?;
+    settings.finish()?;
+    let backoff = BackoffUse::WebSocketClient { stable_after };
+    let (gives_out, summons) = (client.ways.give_out(), client.summons.clone());
+    Ok(Built { backoff, send_queue, queue_key, exits, gives_out, summons, ..Built::new(client) })
+}
+
+/// `tls`, which may stand in `endpoint`, too.
+fn tls<'a>(
+    settings: &mut Settings<'a>,
+    said: &mut Said<'a>,
+    url: &Url,
+) -> Result<Option<ClientTls>, ConfigError> {
+    let tls = match said.reader.take() {
+        Some(mut endpoint) => {
+            let is_there = endpoint.entry("tls").is_some();
+            if is_there && settings.config.entry("tls").is_some() {
+                return Err(endpoint.invalid("tls", "stands in `config` too; say it once"));
+            }
+            let place = if is_there { &mut endpoint } else { &mut settings.config };
+            let tls = ClientTls::for_websocket(place, url)?;
+            endpoint.finish()?;
+            settings.config.know("tls");
+            tls
+        }
+        None => ClientTls::for_websocket(&mut settings.config, url)?,
+    };
     if tls.is_some() && url.scheme() != "wss" && url.scheme_is_written() {
         settings.warn(&format!("`tls` is on, so `{url}` is spoken to with TLS; write `wss` to say so"));
     }
+    Ok(tls)
+}
+
+fn dialer(settings: &mut Settings<'_>, said: Said<'_>) -> Result<Dialer, ConfigError> {
     let socket = settings.socket()?;
-    let open_handshake = open_handshake(&mut settings)?;
-    let mut wire = Wire::read(&mut settings, &Wire::default())?;
+    let proxies = Proxies::read(settings)?;
+    let versions = [("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)];
+    let proxy_header = settings.config.word("send_proxy_protocol", &versions)?;
+    let is_unix = matches!(said.endpoint, Endpoint::Unix(_));
+    if is_unix && proxies.is_any() {
+        return Err(settings.config.invalid("proxy", "leads to no unix socket; leave it out"));
+    }
+    if proxy_header.is_some() && (is_unix || proxies.is_any()) {
+        let problem = "is for a server that we connect to by TCP, without `proxy`";
+        return Err(settings.config.invalid("send_proxy_protocol", problem));
+    }
+    Ok(Dialer::new((said.endpoint, said.limit), socket, proxies, proxy_header))
+}
+
+fn wire(settings: &mut Settings<'_>) -> Result<Wire, ConfigError> {
+    let mut wire = Wire::read(settings, &Wire::default())?;
     wire.options.accept_masked_server_frames =
         settings.or("accept_masked_server_frames", wire.options.accept_masked_server_frames)?;
     wire.options.mask_client_frames =
@@ -67,188 +144,132 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     if let Some(limit) = settings.limit("server_connection_drop_timeout", 1000)? {
         wire.times.drop = limit;
     }
-    let secure = tls.is_some();
-    let port = url.port_or(if secure { 443 } else { 80 });
-    let request = ClientRequest {
-        host: host_header(&url.host().to_string(), port, secure),
-        target: url.path_and_query().to_owned(),
-        headers: headers(&mut settings)?,
-        origin: settings.optional("origin")?,
-        protocols: settings.or("subprotocols", OneOrMany(Vec::new()))?.0,
-        require_protocol: settings.or("require_websocket_subprotocol", false)?,
-        extensions: wire.deflate.iter().map(DeflateOptions::offer).collect(),
-    };
-    let stable_after = Duration::from_millis(settings.or("stable_after", 10_000)?);
-    // What a request cannot hold is a mistake of the configuration, so it is found now.
-    ClientHandshake::new(request.clone())
-        .map_err(|error| settings.config.invalid("url", error.to_string()))?;
-    let heartbeat = HeartbeatOptions::read(&mut settings)?.map(Arc::new);
-    let versions = [("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)];
-    let proxy_header = settings.config.word("send_proxy_protocol", &versions)?;
-    let (send_queue, queue_key) = settings.client_send_queue()?;
-    settings.finish()?;
-    let environment = environment.clone();
-    let client = Client {
-        url,
-        port,
-        tls,
-        socket,
-        wire,
-        open_handshake,
-        request,
-        heartbeat,
-        proxy_header,
-        environment,
-    };
-    let backoff = BackoffUse::WebSocketClient { stable_after };
-    Ok(Built { backoff, send_queue, queue_key, ..Built::new(client) })
+    Ok(wire)
 }
 
-fn headers(settings: &mut Settings<'_>) -> Result<ExtraHeaders, ConfigError> {
-    let Some(reader) = settings.optional::<Reader<'_>>("headers")? else {
-        return Ok(ExtraHeaders::default());
-    };
+/// `headers`, which leave to `credentials` what is theirs.
+fn headers(
+    settings: &mut Settings<'_>,
+    credentials: Option<&Credentials>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let Some(reader) = settings.optional::<Reader<'_>>("headers")? else { return Ok(Vec::new()) };
     let headers = header_list(&reader)?;
-    ExtraHeaders::for_request(headers).map_err(|error| settings.config.invalid("headers", error.to_string()))
+    ExtraHeaders::for_request(headers.clone())
+        .map_err(|error| settings.config.invalid("headers", error.to_string()))?;
+    let own = credentials.and_then(Credentials::header);
+    if let Some((name, _)) =
+        headers.iter().find(|(name, _)| own.is_some_and(|own| own.eq_ignore_ascii_case(name)))
+    {
+        return Err(
+            reader.invalid(name, "is sent by `auth`, or by name and password in the URL; say it once")
+        );
+    }
+    Ok(headers)
 }
+
+/// `give_up_on`: statuses behind which no further attempt is made.
+fn give_up_on(settings: &mut Settings<'_>) -> Result<Vec<u16>, ConfigError> {
+    let Some(entry) = settings.entry("give_up_on")? else { return Ok(Vec::new()) };
+    let OneOrMany(statuses) = entry.read::<OneOrMany<u16>>()?;
+    match statuses.iter().find(|status| !(200..=599).contains(*status)) {
+        Some(status) => Err(entry.invalid(format!("{status} is no status that refuses: 200 to 599"))),
+        None => Ok(statuses),
+    }
+}
+
+/// More redirects than that lead nowhere.
+const MOST_REDIRECTS: u32 = 100;
 
 struct Client {
-    url: Url,
-    port: u16,
+    /// The server that the configuration is about, and what is asked for there.
+    home: Place,
+    /// What is opened unless an event says something else.
+    wanted: Wanted,
+    ways: Ways,
     tls: Option<ClientTls>,
-    socket: SocketOptions,
+    dialer: Dialer,
     wire: Wire,
     open_handshake: Option<Duration>,
-    request: ClientRequest,
+    credentials: Option<Credentials>,
+    headers: Vec<(String, String)>,
+    query: Vec<(String, String)>,
+    origin: Option<String>,
+    require_protocol: bool,
+    max_redirects: u32,
+    give_up_on: Vec<u16>,
+    greeting: Greeting,
     heartbeat: Option<Arc<HeartbeatOptions>>,
-    /// `send_proxy_protocol`
-    proxy_header: Option<ProxyVersion>,
+    /// Tells of events that come while there is no connection, if they open one.
+    summons: Option<Summons>,
+    /// What the last event of these said.
+    said: Option<Wanted>,
     environment: Environment,
+}
+
+impl Client {
+    /// Finds now what would make each attempt fail, and tells of what is hardly meant.
+    fn check(&self, settings: &Settings<'_>) -> Result<(), ConfigError> {
+        if self.summons.is_none() && self.ways.of(&self.wanted).is_none() {
+            return Err(settings.config.invalid("routes", no_way(&self.wanted)));
+        }
+        let is_file = matches!(self.credentials, Some(Credentials::BearerFile(_)));
+        // Without a file there is nothing to wait for.
+        let request =
+            self.request(&self.home, &self.wanted, (true, true)).now_or_never().filter(|_| !is_file);
+        if let Some(request) = request {
+            let request = request.map_err(|problem| settings.config.invalid("auth", problem))?;
+            ClientHandshake::new(request)
+                .map_err(|error| settings.config.invalid("url", error.to_string()))?;
+        }
+        let is_open = !self.home.secure
+            && !self.home.is_loopback()
+            && !matches!(self.dialer.endpoint, Endpoint::Unix(_));
+        if is_open && self.credentials.is_some() {
+            settings.warn(
+                "credentials are sent without TLS, so whoever is on the way can read them; write `wss`",
+            );
+        }
+        if matches!(self.credentials, Some(Credentials::Protocol(_))) && self.wanted.protocols.is_empty() {
+            settings.warn("`auth.protocol` goes beside subprotocols that are some: most servers want `subprotocols`, too");
+        }
+        Ok(())
+    }
+
+    /// What is to be opened, and by which port its events leave. Waits for an event if one is to say so.
+    async fn next_wanted(&mut self) -> Result<(Wanted, Way), ConnectError> {
+        if let Some(summons) = &self.summons {
+            let open = match &self.said {
+                None => Some(summons.wait().await),
+                Some(_) => {
+                    let newer = summons.take();
+                    summons.listen();
+                    newer
+                }
+            };
+            if let Some(open) = open {
+                self.said = None;
+                self.said = Some(self.wanted.changed_by(&open).map_err(ConnectError::Failed)?);
+            }
+        }
+        let wanted = self.said.as_ref().unwrap_or(&self.wanted).clone();
+        match self.ways.of(&wanted) {
+            Some(way) => Ok((wanted, way)),
+            None => {
+                self.said = None;
+                Err(ConnectError::Failed(no_way(&wanted)))
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl Connector for Client {
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
-        let host = self.url.host().target().to_string();
-        let failed = |error: String| ConnectError::Failed(error);
-        if self.tls.as_ref().is_some_and(ClientTls::is_insecure) {
-            let alias = &self.environment.alias;
-            tracing::error!(
-                target: "tremor_runtime",
-                "[Connector::{alias}] `tls.insecure` is on: the certificate of `{host}` is not verified, anybody can pretend to be it"
-            );
+        let (wanted, way) = self.next_wanted().await?;
+        let duplex = self.open(&wanted, way).await?;
+        if let Some(summons) = &self.summons {
+            summons.rest();
         }
-        let _turn = self.environment.dials.turn(&host, self.port).await;
-        let tcp = socket::connect(&host, self.port, &self.socket, CONNECT_LIMIT).await;
-        let tcp = tcp.map_err(|error| failed(error.to_string()))?;
-        let limit = self.open_handshake;
-        let opening = self.open(tcp);
-        let opened = match limit {
-            None => opening.await,
-            Some(limit) => timeout(limit, opening).await.unwrap_or_else(|_| {
-                Err(ConnectError::Failed(format!("no handshake within {} ms", limit.as_millis())))
-            }),
-        };
-        let target = Target { host, port: self.port };
-        opened.map(Connected::Duplex).map_err(|error| match error {
-            ConnectError::Failed(cause) => failed(format!("cannot connect to {target}: {cause}")),
-            ConnectError::Later { cause, wait_ms } => {
-                ConnectError::Later { cause: format!("cannot connect to {target}: {cause}"), wait_ms }
-            }
-        })
-    }
-}
-
-impl Client {
-    async fn open(&self, mut tcp: TcpStream) -> Result<Duplex, ConnectError> {
-        let io_error = |error: io::Error| ConnectError::Failed(error.to_string());
-        let peer = tcp.peer_addr().map_err(io_error)?;
-        let local = tcp.local_addr().map_err(io_error)?;
-        if let Some(version) = self.proxy_header {
-            tcp.write_all(&write_proxy_header(version, local, peer)).await.map_err(io_error)?;
-        }
-        let mut stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(tcp),
-            Some(tls) => {
-                let host = self.url.host().target().to_string();
-                let encrypted = tls.connect(&host, tcp).await;
-                Box::new(encrypted.map_err(|error| ConnectError::Failed(error.to_string()))?)
-            }
-        };
-        let mut input = BytesMut::new();
-        let response = self.shake_hands(&mut stream, &mut input).await?;
-        let address = self.environment.address(peer);
-        let mut of_connection = Record::from_iter([
-            ("tls", Value::from(self.tls.is_some())),
-            ("peer", peer_record(&address).into()),
-            ("conn", Value::from(address.conn)),
-        ]);
-        if let Some(protocol) = response.protocol {
-            of_connection.insert("protocol", protocol);
-        }
-        let deflate = match &self.wire.deflate {
-            Some(options) => options.agree(&response.extensions),
-            None => Ok(None),
-        };
-        let deflate = deflate.map_err(|error| ConnectError::Failed(error.to_string()))?;
-        if let Some(extensions) = extensions_list(response.extensions.first()) {
-            of_connection.insert("extensions", extensions);
-        }
-        let metadata = Metadata::new(SPEC.name, of_connection);
-        let origin = OriginUri {
-            port: Some(local.port()),
-            path: vec![local.port().to_string()],
-            ..OriginUri::new("tremor-ws-client", local.ip().to_string())
-        };
-        let meta = metadata.text();
-        let protocol = WebSocket::new(Role::Client, &self.wire, metadata, ())
-            .deflate(deflate.as_ref())
-            .beating(&self.wire.pace, self.heartbeat.clone());
-        Ok(Duplex {
-            send_queue: None,
-            stream,
-            input,
-            meta,
-            protocol: Box::new(protocol),
-            origin: Arc::new(origin),
-            exit: None,
-            address,
-            limits: self.wire.times,
-        })
-    }
-
-    /// Does the opening handshake; gives what the server agreed to.
-    async fn shake_hands(
-        &self,
-        stream: &mut Box<dyn Stream>,
-        input: &mut BytesMut,
-    ) -> Result<Response, ConnectError> {
-        // A server that speaks TLS 1.3 may refuse our certificate only now.
-        let io_error = |error: io::Error| ConnectError::Failed(explain(&error));
-        let mut handshake = ClientHandshake::new(self.request.clone())
-            .map_err(|error| ConnectError::Failed(error.to_string()))?;
-        stream.write_all(handshake.request()).await.map_err(io_error)?;
-        stream.flush().await.map_err(io_error)?;
-        loop {
-            match handshake.advance(input) {
-                Ok(Some(response)) => return Ok(response),
-                Ok(None) => {}
-                Err(error) => return Err(refused(&error)),
-            }
-            if !read_more(stream, input).await.map_err(io_error)? {
-                return Err(refused(&handshake.cut_short(input)));
-            }
-        }
-    }
-}
-
-fn refused(error: &ClientError) -> ConnectError {
-    let cause = error.to_string();
-    match error {
-        ClientError::Status(refusal) => match refusal.retry_after {
-            Some(seconds) => ConnectError::Later { cause, wait_ms: seconds.saturating_mul(1000) },
-            None => ConnectError::Failed(cause),
-        },
-        _ => ConnectError::Failed(cause),
+        Ok(Connected::Duplex(duplex))
     }
 }

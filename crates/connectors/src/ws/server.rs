@@ -12,7 +12,7 @@ mod proxy;
 mod queues;
 mod refusing;
 mod renewal;
-mod routing;
+pub(in crate::ws) mod routing;
 mod settings;
 
 use super::{

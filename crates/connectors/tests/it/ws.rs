@@ -1,6 +1,8 @@
 //! `ws_server` and `ws_client` against peers that were written by others.
 
 mod client;
+mod client_opening;
+mod client_ways;
 mod compression;
 mod control;
 mod cookies;

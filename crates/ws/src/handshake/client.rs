@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use std::fmt;
 
 /// Bounds on the head of an answer.
-const LIMITS: HeadLimits =
+pub(super) const LIMITS: HeadLimits =
     HeadLimits { first_line: FirstLine::Status, max_header_bytes: 16 << 10, max_headers: 100 };
 /// How much of the body of a refusal is kept.
 const MAX_BODY_BYTES: usize = 256;
@@ -105,12 +105,35 @@ pub struct Refusal {
     pub headers: Headers,
 }
 
+impl Refusal {
+    /// Status and body on one line, for a message that says who answered.
+    pub fn words(&self) -> String {
+        let mut words = format!("it answered {}", self.status);
+        self.add_body(&mut words);
+        words
+    }
+
+    fn add_body(&self, words: &mut String) {
+        let text = String::from_utf8_lossy(&self.body);
+        let text = text.trim();
+        if !text.is_empty() {
+            words.push_str(": ");
+            words.extend(text.chars().map(|letter| if is_shown(letter) { letter } else { ' ' }));
+        }
+    }
+}
+
+/// Whether a terminal shows a character as nothing but itself.
+fn is_shown(letter: char) -> bool {
+    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !letter.is_control() && !turns
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server answered {} instead of 101", self.status)?;
-        let text = String::from_utf8_lossy(&self.body);
-        let line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if line.is_empty() { Ok(()) } else { write!(f, ": {line}") }
+        let mut words = format!("the server answered {} instead of 101", self.status);
+        self.add_body(&mut words);
+        f.write_str(&words)
     }
 }
 
@@ -248,9 +271,7 @@ impl ClientHandshake {
     fn refusal(&mut self, input: &[u8]) -> ClientError {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Body { status, headers } => {
-                let (body, _) = body(status, &headers, input);
-                let retry_after = number(headers.get("retry-after"));
-                ClientError::Status(Box::new(Refusal { status, body, retry_after, headers }))
+                ClientError::Status(Box::new(refusal_of(status, &headers, input).0))
             }
             State::Head { .. } | State::Done => ClientError::Incomplete,
         }
@@ -350,7 +371,7 @@ fn write_request(request: &ClientRequest, key: &str) -> Vec<u8> {
 }
 
 /// Status and headers of a complete head.
-fn parse_head(raw: Bytes, end: HeadEnd) -> Result<(u16, Headers), ClientError> {
+pub(super) fn parse_head(raw: Bytes, end: HeadEnd) -> Result<(u16, Headers), ClientError> {
     let mut slots = vec![httparse::EMPTY_HEADER; end.headers];
     let mut response = httparse::Response::new(&mut slots);
     match response.parse(&raw) {
@@ -363,6 +384,13 @@ fn parse_head(raw: Bytes, end: HeadEnd) -> Result<(u16, Headers), ClientError> {
         return Err(ClientError::Malformed);
     }
     Ok((status, Headers::new(raw.clone(), response.headers)))
+}
+
+/// A refusal with as much of its body as came, and whether more of that would be kept.
+pub(super) fn refusal_of(status: u16, headers: &Headers, input: &[u8]) -> (Refusal, bool) {
+    let (body, complete) = body(status, headers, input);
+    let retry_after = number(headers.get("retry-after"));
+    (Refusal { status, body, retry_after, headers: headers.clone() }, complete)
 }
 
 /// What is kept of the body of a refusal so far, and whether more of it would be kept.

@@ -227,18 +227,8 @@ impl Reading<'_, '_> {
         Ok((route, way))
     }
 
-    /// The port that `entry` names; of names that differ in case only, the first one stands for all.
     fn exit(&mut self, entry: &Entry<'_>) -> Result<Arc<str>, ConfigError> {
-        let name = port_name(entry)?;
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        if is("out") {
-            return Ok("out".into());
-        }
-        if let Some(known) = self.exits.iter().find(|exit| is(&exit.name)) {
-            return Ok(known.name.as_str().into());
-        }
-        self.exits.push(Exit { name: name.to_owned(), at: entry.path().to_vec() });
-        Ok(name.into())
+        exit(entry, &mut self.exits)
     }
 
     /// `no_match`: what is said where no route matches.
@@ -255,6 +245,21 @@ impl Reading<'_, '_> {
         config.finish()?;
         Ok(Reject::new(status, "no_route", body.unwrap_or_else(|| usual.to_owned())))
     }
+}
+
+/// The port that `entry` names, which is among `exits` then unless it is `out`; of names that differ in case only, the
+/// first one stands for all.
+pub(in crate::ws) fn exit(entry: &Entry<'_>, exits: &mut Vec<Exit>) -> Result<Arc<str>, ConfigError> {
+    let name = port_name(entry)?;
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    if is("out") {
+        return Ok("out".into());
+    }
+    if let Some(known) = exits.iter().find(|exit| is(&exit.name)) {
+        return Ok(known.name.as_str().into());
+    }
+    exits.push(Exit { name: name.to_owned(), at: entry.path().to_vec() });
+    Ok(name.into())
 }
 
 /// The name in `entry`, which can be one of a port.
@@ -274,7 +279,8 @@ pub(super) fn port_name<'a>(entry: &Entry<'a>) -> Result<&'a str, ConfigError> {
     Ok(name)
 }
 
-fn condition(mut config: Reader<'_>) -> Result<Condition, ConfigError> {
+/// Reads one of the conditions under `when`.
+pub(in crate::ws) fn condition(mut config: Reader<'_>) -> Result<Condition, ConfigError> {
     let mut condition = Condition::default();
     let fields: [(&'static str, Setter); 4] = [
         ("protocol", Condition::set_protocol),

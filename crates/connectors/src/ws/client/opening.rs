@@ -1,0 +1,382 @@
+//! The opening handshake, with all that may be between the first request and the 101 (`spec/websocket.md` 8).
+
+use super::{
+    Client,
+    credentials::{Sheet, is_for_one_server, with_query},
+    endpoint::{Dialed, Line},
+    place::Place,
+    wanted::{Wanted, Way},
+};
+use crate::ws::{Metadata, extensions_list, protocol::WebSocket, read_more};
+use bytes::BytesMut;
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::{io::AsyncWriteExt, time::timeout};
+use tremor_connector::{
+    ConnectError,
+    duplex::{Duplex, Stream},
+    tls::{ClientTls, explain},
+};
+use tremor_event::OriginUri;
+use tremor_value::{Record, Value};
+use tremor_ws::{
+    ClientError, ClientHandshake, ClientRequest, DeflateOptions, ExtraHeaders, Headers, Refusal, Response,
+    Role,
+};
+
+/// A connection behind its 101.
+struct Opened {
+    dialed: Dialed,
+    stream: Box<dyn Stream>,
+    input: BytesMut,
+    response: Response,
+    place: Place,
+}
+
+/// Why there is no 101.
+enum Failure {
+    /// The server answered something else.
+    Answer(Box<Refusal>),
+    /// In words that name the server.
+    Other(String),
+}
+
+/// What to do about an answer.
+enum Next {
+    Follow(Place),
+    /// Once more, with name and password.
+    Authenticate,
+}
+
+impl Client {
+    /// Makes the connection that is wanted.
+    pub(super) async fn open(&self, wanted: &Wanted, way: Way) -> Result<Duplex, ConnectError> {
+        let (mut place, mut hops, mut was_asked) = (wanted.place.clone(), 0, false);
+        loop {
+            // Only what the configuration is about is opened in its turn and by its way.
+            let is_home = place.is_same_origin(&self.home);
+            let (server, number) = self.dialer.queue(&place, is_home);
+            let turn = self.environment.dials.turn(&server, number).await;
+            match self.attempt(&place, wanted, (hops, was_asked)).await {
+                Ok(opened) => {
+                    drop(turn);
+                    return self.finish(opened, way).await;
+                }
+                Err(Failure::Other(cause)) => return Err(ConnectError::Failed(cause)),
+                Err(Failure::Answer(refusal)) => match self.next(&refusal, &place, (hops, was_asked))? {
+                    Next::Follow(next) => {
+                        hops += 1;
+                        place = next;
+                    }
+                    Next::Authenticate => was_asked = true,
+                },
+            }
+        }
+    }
+
+    /// What to do about an answer that is not a 101.
+    fn next(
+        &self,
+        refusal: &Refusal,
+        place: &Place,
+        (hops, was_asked): (u32, bool),
+    ) -> Result<Next, ConnectError> {
+        let told =
+            |cause: &dyn std::fmt::Display| format!("cannot connect to {}: {cause}", self.shown(place));
+        let holds_back = self.credentials.as_ref().is_some_and(|own| own.is_held_back());
+        match refusal.status {
+            301 | 302 | 303 | 307 | 308 if hops < self.max_redirects => {
+                return place.redirected(refusal.headers.get("location")).map(Next::Follow).map_err(
+                    |astray| {
+                        ConnectError::Failed(told(&format!(
+                            "the server redirects ({}) {astray}",
+                            refusal.status
+                        )))
+                    },
+                );
+            }
+            401 if holds_back
+                && !was_asked
+                && place.is_same_origin(&self.home)
+                && asks_for_login(&refusal.headers) =>
+            {
+                return Ok(Next::Authenticate);
+            }
+            _ => {}
+        }
+        let cause = match refusal.status {
+            301 | 302 | 303 | 307 | 308 => {
+                told(&format!("{refusal} (`max_redirects` is {})", self.max_redirects))
+            }
+            _ => told(refusal),
+        };
+        if self.give_up_on.contains(&refusal.status) {
+            return Err(ConnectError::Final(cause));
+        }
+        let wait = matches!(refusal.status, 429 | 503).then(|| retry_after(refusal)).flatten();
+        Err(match wait {
+            Some(wait) => {
+                ConnectError::Later { cause, wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
+            }
+            None => ConnectError::Failed(cause),
+        })
+    }
+
+    /// A server in messages.
+    fn shown(&self, place: &Place) -> String {
+        let is_home = place.is_same_origin(&self.home);
+        self.dialer.shown(place, is_home)
+    }
+
+    /// Connects to `place` and does the handshake.
+    async fn attempt(
+        &self,
+        place: &Place,
+        wanted: &Wanted,
+        (hops, was_asked): (u32, bool),
+    ) -> Result<Opened, Failure> {
+        let told =
+            |cause: String| Failure::Other(format!("cannot connect to {}: {cause}", self.shown(place)));
+        let is_home = place.is_same_origin(&self.home);
+        let request = self.request(place, wanted, (hops == 0, was_asked)).await.map_err(told)?;
+        let tls = self.tls_for(place, is_home).map_err(told)?;
+        if tls.as_ref().is_some_and(ClientTls::is_insecure) {
+            let alias = &self.environment.alias;
+            tracing::error!(
+                target: "tremor_runtime",
+                "[Connector::{alias}] `tls.insecure` is on: the certificate of `{}` is not verified, anybody can pretend to be it",
+                place.host
+            );
+        }
+        let dialed = self.dialer.dial(place, is_home, &self.environment).await.map_err(Failure::Other)?;
+        let opening = self.shake_hands(dialed, place, tls, request);
+        let opened = match self.open_handshake {
+            None => opening.await,
+            Some(limit) => timeout(limit, opening).await.unwrap_or_else(|_| {
+                Err(Failure::Other(format!("no handshake within {} ms", limit.as_millis())))
+            }),
+        };
+        opened.map_err(|failure| match failure {
+            Failure::Other(cause) => told(cause),
+            answer @ Failure::Answer(_) => answer,
+        })
+    }
+
+    /// The TLS that is spoken with `place`.
+    fn tls_for(&self, place: &Place, is_home: bool) -> Result<Option<ClientTls>, String> {
+        match (&self.tls, place.secure) {
+            (_, false) => Ok(None),
+            (Some(tls), true) if is_home => Ok(Some(tls.clone())),
+            (Some(tls), true) => Ok(Some(tls.for_others())),
+            (None, true) => ClientTls::system().map(Some),
+        }
+    }
+
+    /// The request to `place`. `is_first`: nobody has redirected us there.
+    pub(super) async fn request(
+        &self,
+        place: &Place,
+        wanted: &Wanted,
+        (is_first, was_asked): (bool, bool),
+    ) -> Result<ClientRequest, String> {
+        let is_home = place.is_same_origin(&self.home);
+        let mut sheet = Sheet {
+            headers: self.headers.clone(),
+            query: if is_first { self.query.clone() } else { Vec::new() },
+            protocols: wanted.protocols.clone(),
+        };
+        if !is_home {
+            sheet.headers.retain(|(name, _)| !is_for_one_server(name));
+        }
+        if let Some(credentials) = self.credentials.as_ref().filter(|_| is_home) {
+            credentials.add_to(&mut sheet, was_asked).await?;
+        }
+        Ok(ClientRequest {
+            host: place.host_header(),
+            target: with_query(&place.target, &sheet.query),
+            headers: ExtraHeaders::for_request(sheet.headers).map_err(|error| error.to_string())?,
+            origin: self.origin.clone(),
+            protocols: sheet.protocols,
+            require_protocol: self.require_protocol,
+            extensions: self.wire.deflate.iter().map(DeflateOptions::offer).collect(),
+        })
+    }
+
+    /// Does TLS, if it is wanted, and the opening handshake.
+    async fn shake_hands(
+        &self,
+        mut dialed: Dialed,
+        place: &Place,
+        tls: Option<ClientTls>,
+        request: ClientRequest,
+    ) -> Result<Opened, Failure> {
+        let failed = |cause: String| Failure::Other(cause);
+        // A server that speaks TLS 1.3 may refuse our certificate only now.
+        let io_error = |error: io::Error| Failure::Other(explain(&error));
+        let line = std::mem::replace(&mut dialed.line, Line::Gone);
+        let mut stream: Box<dyn Stream> = match (line, tls) {
+            (Line::Tcp(tcp), None) => Box::new(tcp),
+            (Line::Other(stream), None) => stream,
+            (Line::Tcp(tcp), Some(tls)) => {
+                Box::new(tls.connect(&place.host, tcp).await.map_err(|error| failed(error.to_string()))?)
+            }
+            (Line::Other(stream), Some(tls)) => {
+                Box::new(tls.connect(&place.host, stream).await.map_err(|error| failed(error.to_string()))?)
+            }
+            (Line::Gone, _) => return Err(failed("the connection is gone".to_owned())),
+        };
+        let mut handshake = ClientHandshake::new(request).map_err(|error| failed(error.to_string()))?;
+        stream.write_all(handshake.request()).await.map_err(io_error)?;
+        stream.flush().await.map_err(io_error)?;
+        let mut input = BytesMut::new();
+        let refused = |error: ClientError| match error {
+            ClientError::Status(refusal) => Failure::Answer(refusal),
+            other => Failure::Other(other.to_string()),
+        };
+        let response = loop {
+            match handshake.advance(&mut input) {
+                Ok(Some(response)) => break response,
+                Ok(None) => {}
+                Err(error) => return Err(refused(error)),
+            }
+            if !read_more(&mut stream, &mut input).await.map_err(io_error)? {
+                return Err(refused(handshake.cut_short(&input)));
+            }
+        };
+        let is_ours = |protocol: &String| {
+            self.credentials.as_ref().is_some_and(|credentials| credentials.is_secret(protocol))
+        };
+        if response.protocol.as_ref().is_some_and(is_ours) {
+            let cause = "the server takes the credentials among the subprotocols for one";
+            return Err(failed(cause.to_owned()));
+        }
+        Ok(Opened { dialed, stream, input, response, place: place.clone() })
+    }
+
+    /// What is behind the 101: opening messages, the reply that is expected.
+    async fn finish(&self, opened: Opened, way: Way) -> Result<Duplex, ConnectError> {
+        let Opened { dialed, mut stream, mut input, response, place } = opened;
+        let told = |cause: String| {
+            ConnectError::Failed(format!("cannot connect to {}: {cause}", self.shown(&place)))
+        };
+        let Dialed { address, peer, local, .. } = dialed;
+        let mut of_connection = Record::from_iter([
+            ("tls", Value::from(place.secure)),
+            ("peer", peer.into()),
+            ("conn", Value::from(address.conn)),
+        ]);
+        if let Some(protocol) = response.protocol {
+            of_connection.insert("protocol", protocol);
+        }
+        if let Some(route) = way.shown {
+            of_connection.insert("route", route);
+        }
+        let deflate = match &self.wire.deflate {
+            Some(options) => options.agree(&response.extensions),
+            None => Ok(None),
+        };
+        let deflate = deflate.map_err(|error| told(error.to_string()))?;
+        if let Some(extensions) = extensions_list(response.extensions.first()) {
+            of_connection.insert("extensions", extensions);
+        }
+        let metadata = Metadata::new(super::SPEC.name, of_connection);
+        let origin = match local {
+            Some(local) => OriginUri {
+                port: Some(local.port()),
+                path: vec![local.port().to_string()],
+                ..OriginUri::new("tremor-ws-client", local.ip().to_string())
+            },
+            None => OriginUri {
+                path: vec![address.host.clone()],
+                ..OriginUri::new("tremor-ws-client", "localhost")
+            },
+        };
+        let meta = metadata.text();
+        let mut protocol = WebSocket::new(Role::Client, &self.wire, metadata, ())
+            .deflate(deflate.as_ref())
+            .beating(&self.wire.pace, self.heartbeat.clone());
+        let told_of = (&self.wire, deflate.as_ref());
+        self.greeting.exchange(&mut stream, &mut input, &mut protocol, told_of).await.map_err(told)?;
+        Ok(Duplex {
+            send_queue: None,
+            stream,
+            input,
+            meta,
+            protocol: Box::new(protocol),
+            origin: Arc::new(origin),
+            exit: way.exit,
+            address,
+            limits: self.wire.times,
+        })
+    }
+}
+
+/// Whether a 401 asks for name and password.
+fn asks_for_login(headers: &Headers) -> bool {
+    // A challenge begins a header or stands behind a comma; a quoted comma does no harm here.
+    let mut challenges = headers.all("www-authenticate").flat_map(|value| value.split(|byte| *byte == b','));
+    challenges.any(|challenge| {
+        let challenge = challenge.trim_ascii();
+        let word = challenge.split(|byte| *byte == b' ').next().unwrap_or_default();
+        word.eq_ignore_ascii_case(b"basic")
+    })
+}
+
+/// How long a server wants us to wait.
+fn retry_after(refusal: &Refusal) -> Option<Duration> {
+    if let Some(seconds) = refusal.retry_after {
+        return Some(Duration::from_secs(seconds));
+    }
+    let value = std::str::from_utf8(refusal.headers.get("retry-after")?).ok()?;
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds_of(value.trim())?))?;
+    at.duration_since(SystemTime::now()).ok()
+}
+
+/// Seconds since 1970 of a date as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
+fn seconds_of(date: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_, rest) = date.split_once(", ")?;
+    let mut parts = rest.split(' ');
+    let number = |text: Option<&str>, most: u64| text?.parse::<u64>().ok().filter(|number| *number <= most);
+    let day = number(parts.next(), 31)?;
+    let month = parts.next()?;
+    let month = u64::try_from(MONTHS.iter().position(|name| *name == month)?).ok()?;
+    let year = number(parts.next(), 9999).filter(|year| *year >= 1970)?;
+    let mut time = parts.next()?.split(':');
+    let (hour, minute, second) =
+        (number(time.next(), 23)?, number(time.next(), 59)?, number(time.next(), 60)?);
+    if parts.next() != Some("GMT") || parts.next().is_some() || time.next().is_some() || day == 0 {
+        return None;
+    }
+    // Years begin with March here, so that a leap day is the last.
+    let (year, month) = if month < 2 { (year - 1, month + 10) } else { (year, month - 2) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
+    days.checked_sub(719_468).map(|days| days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_http_are_read() {
+        for (date, seconds) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("Tue, 29 Feb 2000 23:59:60 GMT", Some(951_868_800)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(253_402_300_799)),
+            ("Sun, 06 Nov 1994 08:49:37 CET", None),
+            ("Sun, 06 Nov 1969 08:49:37 GMT", None),
+            ("Sun, 00 Nov 1994 08:49:37 GMT", None),
+            ("Sun Nov  6 08:49:37 1994", None),
+            ("Sun, 06 Nov 1994 08:49 GMT", None),
+            ("soon", None),
+        ] {
+            assert_eq!(seconds_of(date), seconds, "{date}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What an attempt is for: from the configuration, and from the event that opens the connection
+//! (`spec/websocket.md` 8, 20).
+
+use super::{endpoint::Endpoint, place::Place};
+use crate::ws::{
+    options::Settings,
+    server::routing::{condition, exit},
+};
+use std::sync::Arc;
+use tremor_connector::{
+    Exit,
+    config::{ConfigError, OneOrMany, Reader},
+    url::{Rules, Url, Userinfo},
+};
+use tremor_value::{Record, Value};
+use tremor_ws::{Asked, Authority, Headers, Protocols, Route, Routes};
+
+/// The words for schemes, and whether they mean TLS.
+const SCHEMES: [(&str, bool); 4] = [("ws", false), ("http", false), ("wss", true), ("https", true)];
+
+/// What is to be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) place: Place,
+    /// Subprotocols to offer.
+    pub(super) protocols: Vec<String>,
+}
+
+/// What the configuration says of where to connect.
+pub(super) struct Home {
+    pub(super) url: Url,
+    /// Name and password in the URL.
+    pub(super) userinfo: Option<Userinfo>,
+    /// Events open the connection.
+    pub(super) is_summoned: bool,
+}
+
+/// `options.defaults`
+#[derive(Default)]
+struct Defaults {
+    secure: Option<bool>,
+    authority: Option<String>,
+    path: Option<String>,
+    protocol: Option<String>,
+}
+
+impl Defaults {
+    fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
+        let Some(mut reader) = settings.optional::<Reader<'_>>("defaults")? else {
+            return Ok(Self::default());
+        };
+        let secure = reader.word("scheme", &SCHEMES)?;
+        let defaults = Self {
+            secure,
+            authority: reader.optional("authority")?,
+            path: reader.optional("path")?,
+            protocol: reader.optional("protocol")?,
+        };
+        if let Some(authority) = &defaults.authority
+            && Authority::parse(authority).is_none()
+        {
+            return Err(reader.invalid("authority", "is no `host` or `host:port`"));
+        }
+        if defaults.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            return Err(reader.invalid("path", "does not begin with `/`"));
+        }
+        reader.finish()?;
+        Ok(defaults)
+    }
+}
+
+/// Reads `url`, `defaults` and `subprotocols`: the place that is meant unless an event says another, and what is
+/// offered there.
+pub(super) fn home(
+    settings: &mut Settings<'_>,
+    endpoint: &Endpoint,
+) -> Result<(Home, Vec<String>), ConfigError> {
+    let url = Url::optional(&mut settings.config, "url", &Rules::WEBSOCKET)?;
+    let defaults = Defaults::read(settings)?;
+    let protocols = settings.optional::<OneOrMany<String>>("subprotocols")?;
+    let protocols = match (protocols, &defaults.protocol) {
+        (Some(_), Some(_)) => {
+            let problem = "there is `defaults.protocol` already; write one of them";
+            return Err(settings.config.invalid("subprotocols", problem));
+        }
+        (Some(protocols), None) => protocols.0,
+        (None, protocol) => protocol.iter().cloned().collect(),
+    };
+    let userinfo = url.as_ref().and_then(Url::userinfo).cloned();
+    let is_summoned = url.is_none() && *endpoint == Endpoint::OfUrl;
+    let Defaults { secure, authority, path, .. } = defaults;
+    if let (Some(url), None, None, None) = (&url, secure, &authority, &path) {
+        return Ok((Home { url: url.clone(), userinfo, is_summoned }, protocols));
+    }
+    let of_endpoint = || match endpoint {
+        Endpoint::OfUrl => None,
+        Endpoint::Tcp { host, port, .. } if host.contains(':') => Some(format!("[{host}]:{port}")),
+        Endpoint::Tcp { host, port, .. } => Some(format!("{host}:{port}")),
+        Endpoint::Unix(_) => Some("localhost".to_owned()),
+    };
+    let of_url = || url.as_ref().map(|url| url.authority(0));
+    let Some(authority) = authority.or_else(of_url).or_else(of_endpoint) else {
+        let like = r#"a string such as "ws://127.0.0.1:4242/", unless `options.defaults` has an `authority`"#;
+        return Err(settings.config.missing("url", like));
+    };
+    let scheme = match (secure, &url) {
+        (Some(true), _) => "wss://",
+        (Some(false), _) => "ws://",
+        (None, Some(url)) if url.scheme_is_written() => {
+            if url.scheme() == "wss" {
+                "wss://"
+            } else {
+                "ws://"
+            }
+        }
+        (None, _) => "",
+    };
+    let path = path.or_else(|| url.as_ref().map(|url| url.path_and_query().to_owned())).unwrap_or_default();
+    let text = format!("{scheme}{authority}{path}");
+    let composed = Url::parse(&text, &Rules::WEBSOCKET);
+    let url = composed.map_err(|error| settings.config.invalid("options", format!("`defaults`: {error}")))?;
+    Ok((Home { url, userinfo, is_summoned }, protocols))
+}
+
+impl Wanted {
+    /// The same, but for what an event says under `open`.
+    ///
+    /// # Errors
+    /// It says what cannot be done; in words.
+    pub(super) fn changed_by(&self, open: &Value) -> Result<Self, String> {
+        if open.is_null() {
+            return Ok(self.clone());
+        }
+        let read = || {
+            let mut reader = Reader::new(open, "$ws_client.open")?;
+            let secure = reader.word("scheme", &SCHEMES)?;
+            let authority = reader.entry("authority");
+            let path = reader.entry("path");
+            let protocols = reader.optional::<OneOrMany<String>>("protocol")?;
+            reader.finish()?;
+            let secure = secure.unwrap_or(self.place.secure);
+            let mut place = Place { secure, ..self.place.clone() };
+            if let Some(entry) = authority {
+                let named = Authority::parse(entry.read()?);
+                let named = named.ok_or_else(|| entry.invalid("is no `host` or `host:port`"))?;
+                let host = named.host().trim_matches(['[', ']']).to_owned();
+                place = Place { host, port: named.effective_port(secure), ..place };
+            } else if secure != self.place.secure && self.place.has_default_port() {
+                place.port = if secure { 443 } else { 80 };
+            }
+            if let Some(entry) = path {
+                let path: &str = entry.read()?;
+                let beside = place.beside(path).filter(|_| path.starts_with('/'));
+                place = beside.ok_or_else(|| entry.invalid("is no path: it begins with `/`"))?;
+            }
+            let protocols = protocols.map_or_else(|| self.protocols.clone(), |protocols| protocols.0);
+            Ok(Self { place, protocols })
+        };
+        read().map_err(|error: ConfigError| error.to_string())
+    }
+}
+
+/// Where the events of connections leave.
+pub(super) struct Ways {
+    routes: Routes,
+    /// The port of each route.
+    exits: Vec<Arc<str>>,
+    /// For what no route takes, if anything is taken then.
+    fallback: Option<Option<Arc<str>>>,
+}
+
+/// Where the events of one connection leave.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Way {
+    pub(super) exit: Option<Arc<str>>,
+    /// `route` of the metadata.
+    pub(super) shown: Option<Value>,
+}
+
+impl Ways {
+    /// Reads `routes` and `exit`; new ports go to `exits`.
+    pub(super) fn read(settings: &mut Settings<'_>, exits: &mut Vec<Exit>) -> Result<Self, ConfigError> {
+        let written = settings.config.optional::<Vec<Reader<'_>>>("routes")?.unwrap_or_default();
+        let (mut routes, mut ports) = (Vec::new(), Vec::new());
+        for mut config in written {
+            let Some(entry) = config.entry("exit") else {
+                return Err(config.missing("exit", "the name of the port by which the events leave"));
+            };
+            ports.push(exit(&entry, exits)?);
+            let when = config.optional::<OneOrMany<Reader<'_>>>("when")?.map_or_else(Vec::new, |when| when.0);
+            if let Some(condition) = when.iter().find(|one| one.members().get("headers").is_some()) {
+                return Err(condition.invalid("headers", "tells nothing here: all connections send the same"));
+            }
+            let when = when.into_iter().map(condition).collect::<Result<_, _>>()?;
+            routes.push(Route { when, protocols: Protocols::default() });
+            config.finish()?;
+        }
+        let fallback = match settings.config.entry("exit") {
+            Some(entry) => Some(Some(exit(&entry, exits)?)),
+            None => ports.is_empty().then_some(None),
+        };
+        Ok(Self { routes: Routes(routes), exits: ports, fallback })
+    }
+
+    /// Whether the events of any connection leave by `out`.
+    pub(super) fn give_out(&self) -> bool {
+        let of_fallback = self.fallback.iter().map(|exit| exit.as_deref().unwrap_or("out"));
+        self.exits.iter().map(AsRef::as_ref).chain(of_fallback).any(|exit: &str| exit == "out")
+    }
+
+    /// The way of a connection; `None`: no route takes it.
+    pub(super) fn of(&self, wanted: &Wanted) -> Option<Way> {
+        let authority = Authority::parse(&wanted.place.host_header())?;
+        let target = &wanted.place.target;
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target.as_str(), None),
+        };
+        let headers = Headers::default();
+        let asked = Asked::new((wanted.place.secure, &authority), (path, query), &headers, &wanted.protocols);
+        let taken = self.routes.candidates(&asked).next();
+        if let Some(route) = taken.map(|taken| taken.route) {
+            let exit = self.exits.get(route)?.clone();
+            let index = Value::from(u64::try_from(route).unwrap_or(u64::MAX));
+            let shown = Record::from_iter([("index", index), ("exit", Value::from(exit.as_ref()))]);
+            return Some(Way { exit: Some(exit), shown: Some(shown.into()) });
+        }
+        let exit = self.fallback.clone()?;
+        let shown =
+            exit.as_ref().map(|exit| Record::from_iter([("exit", Value::from(exit.as_ref()))]).into());
+        Some(Way { exit, shown })
+    }
+}
+
+/// Words for what no route takes.
+pub(super) fn no_way(wanted: &Wanted) -> String {
+    format!(
+        "no route takes a connection to {}, and there is no `exit` beside `routes`",
+        wanted.place.server()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted() -> Wanted {
+        let place =
+            Place { secure: false, host: "feed.example".to_owned(), port: 80, target: "/a?b".to_owned() };
+        Wanted { place, protocols: vec!["v1".to_owned()] }
+    }
+
+    #[test]
+    fn an_event_changes_what_it_names() {
+        let changed = |open: &str| {
+            let wanted = wanted().changed_by(&Value::from_json_str(open).unwrap())?;
+            let Wanted { place, protocols } = wanted;
+            Ok::<_, String>(format!(
+                "{} {} {} {}",
+                place.secure,
+                place.host_header(),
+                place.target,
+                protocols.join(",")
+            ))
+        };
+        for (open, expected) in [
+            ("null", "false feed.example /a?b v1"),
+            ("{}", "false feed.example /a?b v1"),
+            (r#"{"path": "/c"}"#, "false feed.example /c v1"),
+            (r#"{"scheme": "https"}"#, "true feed.example /a?b v1"),
+            (
+                r#"{"authority": "Other.example:81", "path": "/d\u00eda"}"#,
+                "false other.example:81 /d%C3%ADa v1",
+            ),
+            (r#"{"authority": "[::1]", "scheme": "wss"}"#, "true [::1] /a?b v1"),
+            (r#"{"protocol": "v2"}"#, "false feed.example /a?b v2"),
+            (r#"{"protocol": ["v2", "v3"]}"#, "false feed.example /a?b v2,v3"),
+        ] {
+            assert_eq!(changed(open).as_deref(), Ok(expected), "{open}");
+        }
+        for bad in [
+            "1",
+            r#"{"path": "c"}"#,
+            r#"{"path": 1}"#,
+            r#"{"authority": "a b"}"#,
+            r#"{"authority": "me:pw@a"}"#,
+            r#"{"scheme": "ftp"}"#,
+            r#"{"host": "a"}"#,
+        ] {
+            assert!(changed(bad).is_err(), "{bad}");
+        }
+    }
+}
