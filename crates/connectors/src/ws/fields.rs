@@ -357,7 +357,7 @@ const CLIENT_ONLY: &[Field] = &[
     Field {
         name: "url",
         kind: "string",
-        default: "by `defaults` or `endpoint`",
+        default: "",
         text: "`ws://host:port/path` or `wss://...`; the port defaults to 80 or 443. Name and password in it are `auth.basic`. May be left out with `defaults.authority`, where the first event opens the connection, and with `endpoint`.",
     },
     Field {
