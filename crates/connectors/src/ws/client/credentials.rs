@@ -71,6 +71,9 @@ pub(super) enum Credentials {
     Protocol(Secret<String>),
 }
 
+/// Reads one sort of credentials.
+type Way = fn(Reader<'_>) -> Result<Credentials, ConfigError>;
+
 /// What a request is made of, besides its place.
 #[derive(Clone, Default)]
 pub(super) struct Sheet {
@@ -95,7 +98,7 @@ impl Credentials {
             return Err(entry.invalid("the URL has name and password, too; say in one place who we are"));
         }
         let mut auth: Reader<'_> = entry.clone().hidden().read()?;
-        let ways: [(&'static str, fn(Reader<'_>) -> Result<Self, ConfigError>); 5] = [
+        let ways: [(&'static str, Way); 5] = [
             ("basic", Self::read_basic),
             ("bearer", Self::read_bearer),
             ("header", Self::read_header),
