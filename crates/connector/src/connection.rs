@@ -102,6 +102,8 @@ pub(crate) struct Connection {
     has_read: bool,
     /// When to look whether anything moved; `None` while resting.
     rest_at: Option<Pin<Box<Sleep>>>,
+    /// Port `control` leads somewhere and was not told yet that the connection is there.
+    owes_opened: bool,
     /// The peer is read, as far as the protocol knows.
     reads: bool,
     /// Wakes the task at or before the deadline of the protocol; `None` where there is none.
@@ -131,6 +133,7 @@ impl Connection {
         beacon: &Beacon,
         alive: Alive,
     ) -> Box<Self> {
+        let owes_opened = inlet.tells();
         let gate = inlet.gate();
         Box::new(Self {
             stream: duplex.stream,
@@ -150,6 +153,7 @@ impl Connection {
             busy: true,
             has_read: true,
             rest_at: None,
+            owes_opened,
             reads: true,
             alarm: None,
             alive: Some(alive),
@@ -160,9 +164,6 @@ impl Connection {
     ///
     /// What is rarely done is boxed: an idle connection pays for the largest future in here.
     pub(crate) async fn run(mut self: Box<Self>) -> Ended {
-        if self.inlet.tells() {
-            Box::pin(self.tell_opened()).await;
-        }
         loop {
             let ended = match poll_fn(|cx| self.poll_turn(cx)).await {
                 Turn::Read(Ok(0)) => Some(Ended::broken(Cut::Peer, NO_GOODBYE)),
@@ -230,7 +231,7 @@ impl Connection {
                 Poll::Pending => false,
             };
             self.busy |= wrote;
-            if self.has_news() {
+            if self.has_news() || self.owes_opened && readiness == Some(Readiness::Ready) {
                 return Poll::Ready(Turn::News);
             }
             if let Some(ending) = self.ending() {

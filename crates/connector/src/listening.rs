@@ -177,7 +177,11 @@ impl Listening {
         let stream = self.next_stream.fetch_add(1, Relaxed);
         let mut inlet = Inlet::open(&self.source, stream, told.origin, told.meta);
         tokio::select! {
-            () = inlet.tell(told.record) => {}
+            // As for events, whoever reads that port has to be ready.
+            () = async {
+                self.source.gate.ready().await;
+                inlet.tell(told.record).await;
+            } => {}
             () = self.beacon.stopped() => {}
         }
     }

@@ -1,6 +1,6 @@
 //! How a connection ends.
 
-use super::{Connection, Ended};
+use super::{Connection, Ended, news::told_of};
 use crate::{
     Intake,
     duplex::{Cut, Ending, Flow},
@@ -69,7 +69,12 @@ impl Connection {
         let alive = self.alive.take();
         let closed = ended.map(|ended| self.closed(ended.cut));
         let cause = ended.map_or("", |ended| ended.cause.as_str());
+        // It may end before there was time to say that it is there.
+        let opened = mem::take(&mut self.owes_opened).then(|| told_of(self.conn, "opened", []));
         let end = async {
+            if let Some(opened) = opened {
+                self.inlet.tell(opened).await;
+            }
             if alive.is_some() {
                 self.inlet.end().await;
             }

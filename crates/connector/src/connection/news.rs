@@ -5,6 +5,7 @@ use crate::{
     duplex::Ending,
     outbox::{ENDING, NEW_META, PRESSURE},
 };
+use std::mem;
 use tremor_value::{Record, Value};
 
 impl Connection {
@@ -25,6 +26,10 @@ impl Connection {
 
     /// Looks at what there is to look at.
     pub(super) async fn look_at_news(&mut self) {
+        // Not before whoever reads that port is ready, and in front of all that comes from the connection.
+        if mem::take(&mut self.owes_opened) {
+            self.tell("opened", []).await;
+        }
         let outbox = self.pump.outbox();
         outbox.forget_news(NEW_META | PRESSURE);
         if let Some(meta) = outbox.take_meta() {
@@ -37,19 +42,20 @@ impl Connection {
         }
     }
 
-    /// Says on port `control` that the connection is there.
-    pub(super) async fn tell_opened(&mut self) {
-        self.tell("opened", []).await;
-    }
-
     async fn tell<const N: usize>(&mut self, kind: &str, more: [(&str, Value); N]) {
         if !self.inlet.tells() {
             return;
         }
-        let members = [("kind", Value::from(kind)), ("conn", Value::from(self.conn))];
+        let record = told_of(self.conn, kind, more);
         let Self { inlet, pump, stream, signals, .. } = self;
-        let told = inlet.tell(members.into_iter().chain(more).collect::<Record>().into());
+        let told = inlet.tell(record);
         // A connection that broke meanwhile is found broken again.
         let _broken_or_not = wait_while_writing(told, pump, stream, signals).await;
     }
+}
+
+/// What port `control` is told of a connection.
+pub(super) fn told_of<const N: usize>(conn: u64, kind: &str, more: [(&str, Value); N]) -> Value {
+    let members = [("kind", Value::from(kind)), ("conn", Value::from(conn))];
+    members.into_iter().chain(more).collect::<Record>().into()
 }

@@ -1,7 +1,7 @@
 //! Port `control`: what is told of connections.
 
 use super::peers::{Port, close_code, of_server, server_definition, text};
-use crate::harness::{Linked, Subject, json};
+use crate::harness::{Linked, Seen, Subject, json, within};
 use async_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
@@ -66,7 +66,7 @@ async fn an_end_that_was_not_clean_is_told_on_both_ports() {
     drop(ws);
     let closed = subject.next_told().await;
     assert_eq!((member(&closed, "code"), member(&closed, "clean")), (1006.into(), false.into()));
-    let crate::harness::Seen::Event("err", failed) = subject.next().await else { panic!("nothing on `err`") };
+    let Seen::Event("err", failed) = subject.next().await else { panic!("nothing on `err`") };
     assert_eq!(member(&failed, "closed"), *closed.payload.value());
 }
 
@@ -84,4 +84,36 @@ async fn a_refused_handshake_is_told_of_with_status_and_reason() {
     // Others are not concerned.
     let _ws = port.client().await;
     assert_eq!(member(&subject.next_told().await, "kind"), json(r#""opened""#));
+}
+
+#[tokio::test]
+async fn nothing_is_told_before_those_behind_are_ready_and_nothing_comes_in_front_of_it() {
+    let port = Port::reserve();
+    let mut subject = Subject::new(&server_definition(&port, ""), Linked::WithControl).unwrap();
+    within(subject.handle.start()).await.unwrap();
+    let mut ws = port.client().await;
+    ws.send(text(1)).await.unwrap();
+    let answer = port.ask("GET / HTTP/1.1\r\nHost: here\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(subject.is_silent());
+    subject.open();
+    let (mut told, mut kinds) = (Vec::new(), Vec::new());
+    while told.len() < 3 {
+        match subject.next().await {
+            Seen::Event("control", event) => {
+                kinds.push(member(&event, "kind").to_string());
+                told.push(event.id.stream);
+            }
+            Seen::Event(_, event) => {
+                assert!(told.contains(&event.id.stream), "nothing comes in front of it");
+                told.push(event.id.stream);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    kinds.sort();
+    assert_eq!(kinds, [r#""opened""#, r#""rejected""#]);
 }
