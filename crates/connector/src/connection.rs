@@ -140,7 +140,8 @@ impl Connection {
             has_input: !duplex.input.is_empty(),
             buffer: Buffer::new(&duplex.input),
             intake: Intake::default(),
-            pump: Pump::new(duplex.protocol, outbox, (unwritten, inlet.alias()), duplex.limits),
+            pump: Pump::new(duplex.protocol, outbox, (unwritten, inlet.alias()), duplex.limits)
+                .heard_by(duplex.traffic),
             signals: Signals::new(beacon.watch(), gate.watch()),
             discards: !gate.has_sinks(),
             drains: false,

@@ -35,6 +35,14 @@ pub struct Duplex {
     pub limits: Limits,
     /// What may wait for this connection, if that is not what its connector says: one of [`Built::queues`](crate::Built).
     pub send_queue: Option<Box<SendQueue>>,
+    /// Hears what is sent, if somebody wants to know.
+    pub traffic: Option<Arc<dyn Traffic>>,
+}
+
+/// Hears what a connection sends.
+pub trait Traffic: Send + Sync {
+    /// These were taken to be written: the payload bytes of each message, and whether it is binary.
+    fn taken(&self, messages: &mut dyn Iterator<Item = (usize, bool)>);
 }
 
 /// What identifies a connection among those of its connector.

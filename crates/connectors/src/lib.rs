@@ -20,6 +20,8 @@ mod ws;
 
 use tremor_connector::{Registry, Spec};
 
+pub use ws::{COMMON_TAGS as WS_METRIC_TAGS, ROWS as WS_METRICS, Row as MetricRow};
+
 /// All kinds.
 pub const ALL: &[Spec] = &[
     file::SPEC,

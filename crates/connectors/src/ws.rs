@@ -4,11 +4,13 @@ pub(crate) mod client;
 mod compression;
 mod fields;
 mod guards;
+mod metrics;
 mod options;
 mod pace;
 mod protocol;
 pub(crate) mod server;
 
+pub use metrics::{COMMON_TAGS, ROWS, Row};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tremor_connector::config::{ConfigError, Reader};
 use tremor_value::{Record, Value};

@@ -208,8 +208,8 @@ impl Keepalive {
 
     /// From the last answered ping to its pong, or to what was taken for it.
     #[must_use]
-    pub fn round_trip(&self) -> Option<Duration> {
-        self.round_trip
+    pub fn take_round_trip(&mut self) -> Option<Duration> {
+        self.round_trip.take()
     }
 
     fn ping(&mut self, now: Instant, random: [u8; RANDOM_BYTES]) -> Vec<u8> {

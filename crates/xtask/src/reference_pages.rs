@@ -7,6 +7,7 @@ mod errors;
 mod extractors;
 mod library;
 mod markdown;
+mod metrics;
 mod operators;
 
 use std::{
@@ -69,6 +70,7 @@ fn pages(root: &Path) -> Result<Vec<(&'static str, String)>> {
         ("cli.md", cli::page()),
         ("library.md", library::page(&root.join("lib"), &root.join("tests/lib"))?),
         ("extractors.md", extractors::page()),
+        ("metrics.md", metrics::page()),
         ("errors.md", errors::page()),
     ])
 }
@@ -87,6 +89,7 @@ fn index() -> String {
          - [Command line](cli.md): every command with its options\n\
          - [Library](library.md): modules, functions and definitions for flows and scripts\n\
          - [Extractors](extractors.md): what patterns ask of texts and take out of them\n\
+         - [Metrics](metrics.md): what flows tell of themselves\n\
          - [Errors and warnings](errors.md): the conditions that reports are about\n",
     );
     page

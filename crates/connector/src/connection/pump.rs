@@ -7,7 +7,7 @@ mod tests;
 use super::{Ended, Unwritten, framed::Framed};
 use crate::{
     Intake,
-    duplex::{Closed, Cut, Ending, Flow, Limits, MAX_FRAMES_KIND, Protocol, ProtocolError, Stream},
+    duplex::{Closed, Cut, Ending, Flow, Limits, MAX_FRAMES_KIND, Protocol, ProtocolError, Stream, Traffic},
     outbox::{Answers, CUT, ENDING, GIVEN_UP, Messages, Outbox},
     quota::{Quota, more_before},
     task::TARGET,
@@ -77,6 +77,8 @@ struct Rare {
     alias: Arc<str>,
     limits: Limits,
     failures: Quota,
+    /// Hears what is sent.
+    traffic: Option<Arc<dyn Traffic>>,
 }
 
 /// What does not wait until all messages at hand are written.
@@ -117,8 +119,14 @@ impl Pump {
             reply_bytes: 0,
             stall: None,
             sent: (0, 0),
-            rare: Box::new(Rare { unwritten, alias, limits, failures: Quota::default() }),
+            rare: Box::new(Rare { unwritten, alias, limits, failures: Quota::default(), traffic: None }),
         }
+    }
+
+    /// The same with somebody who hears what is sent.
+    pub(super) fn heard_by(mut self, traffic: Option<Arc<dyn Traffic>>) -> Self {
+        self.rare.traffic = traffic;
+        self
     }
 
     /// Time limits of the connection.
@@ -351,6 +359,10 @@ impl Pump {
         }
         if self.keeps_time {
             self.protocol.wrote(Instant::now().into_std());
+        }
+        if let Some(traffic) = &self.rare.traffic {
+            let messages = self.messages.iter().filter(|message| !message.is_ping);
+            traffic.taken(&mut messages.map(|message| (message.payload.len(), message.binary)));
         }
         let shares_frames = self.protocol.shares_frames().filter(|kind| *kind <= MAX_FRAMES_KIND);
         for (number, message) in self.messages.iter().enumerate() {

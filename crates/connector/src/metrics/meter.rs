@@ -82,9 +82,9 @@ impl Meter {
         }
     }
 
-    /// Publishes what was counted since the last time.
+    /// Publishes what there is now: for the end.
     pub fn flush(&self) {
-        self.shared.publish(false);
+        self.shared.publish();
     }
 }
 
@@ -100,10 +100,10 @@ impl Shared {
             // In silence the end of the interval is waited for, too: not all that is counted says so.
             let _what_passed_is_published = timeout_at(self.end(), self.passed.notified()).await;
             self.is_silent.store(false, Relaxed);
-            let mut goes_on = self.publish(true);
+            let mut goes_on = self.publish();
             while goes_on {
                 sleep_until(self.end()).await;
-                goes_on = self.publish(true);
+                goes_on = self.publish();
             }
             self.is_silent.store(true, Relaxed);
         }
@@ -113,8 +113,8 @@ impl Shared {
         Instant::now() + self.interval
     }
 
-    /// Whether anything had been counted. `with_steady`: and what is published always.
-    fn publish(&self, with_steady: bool) -> bool {
+    /// Whether anything had been counted.
+    fn publish(&self) -> bool {
         if !self.metrics.is_read() {
             return false;
         }
@@ -126,9 +126,7 @@ impl Shared {
         if has_changed {
             self.measured.changed(now_ns, &mut metrics);
         }
-        if with_steady {
-            self.measured.always(now_ns, &mut metrics);
-        }
+        self.measured.always(now_ns, &mut metrics);
         self.metrics.publish(metrics);
         has_changed
     }

@@ -145,6 +145,7 @@ impl AsyncWrite for Endless {
 
 pub(crate) fn connection(stream: impl Stream + 'static, conn: u64) -> Duplex {
     Duplex {
+        traffic: None,
         stream: Box::new(stream),
         input: BytesMut::new(),
         protocol: Box::new(Lines::default()),

@@ -63,6 +63,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         Some(reader) => credentials::query(&reader)?,
         None => Vec::new(),
     };
+    let watch = super::metrics::Watch::new(environment, false, Some(send_queue.when_full));
     let client = Client {
         wanted: Wanted { place: home.clone(), protocols },
         home,
@@ -83,6 +84,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         summons: is_summoned.then(Summons::default),
         said: None,
         environment: environment.clone(),
+        watch: watch.clone(),
+        has_tried: false.into(),
     };
     client.check(&settings)?;
     let stable_after = Duration::from_millis(settings.or("stable_after", 10_000)?);
@@ -90,7 +93,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     settings.finish()?;
     let backoff = BackoffUse::WebSocketClient { stable_after };
     let (gives_out, summons) = (client.ways.give_out(), client.summons.clone());
-    Ok(Built { backoff, send_queue, queue_key, exits, gives_out, summons, ..Built::new(client) })
+    let measures = watch.map(|watch| -> Arc<dyn tremor_connector::metrics::Measures> { watch });
+    Ok(Built { backoff, send_queue, queue_key, exits, gives_out, summons, measures, ..Built::new(client) })
 }
 
 /// `tls`, which may stand in `endpoint`, too.
@@ -204,6 +208,10 @@ struct Client {
     /// What the last event of these said.
     said: Option<Wanted>,
     environment: Environment,
+    /// There if somebody wants to know.
+    watch: Option<Arc<super::metrics::Watch>>,
+    /// It has tried to connect before.
+    has_tried: std::sync::atomic::AtomicBool,
 }
 
 impl Client {

@@ -11,7 +11,10 @@ use super::guards::Stay;
 use bytes::BytesMut;
 use heartbeat::{Beat, Heartbeat};
 use rates::Rates;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tremor_connector::{Intake, duplex::Ending};
 use tremor_ws::{Bucket, Decoder, Due, Encoder, Heard, Incoming, Keepalive, ProtocolError};
 
@@ -30,6 +33,8 @@ pub(super) struct Pace {
     stay: Option<Stay>,
     /// Of pings and pongs; made when the first one comes.
     control: Option<Bucket>,
+    /// It has ended the connection because a ping was not answered.
+    lacks_pong: bool,
 }
 
 impl Pace {
@@ -45,6 +50,7 @@ impl Pace {
             heartbeat: heartbeat.map(|options| Heartbeat::new(options, now)),
             stay: None,
             control: None,
+            lacks_pong: false,
         }
     }
 
@@ -124,7 +130,10 @@ impl Pace {
         while let Some(due) = self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now, random)) {
             match due {
                 Due::Ping(payload) => note(encoder.ping(&payload, out)),
-                due => return Some(ending(&due)),
+                due => {
+                    self.lacks_pong = matches!(due, Due::NoPong(_));
+                    return Some(ending(&due));
+                }
             }
         }
         match self.heartbeat.as_mut().and_then(|heartbeat| heartbeat.due(now)) {
@@ -138,6 +147,16 @@ impl Pace {
                 Some(Ending::Silent { cause: cause.into() })
             }
         }
+    }
+
+    /// How long the last ping took that was answered since this was asked.
+    pub(super) fn take_round_trip(&mut self) -> Option<Duration> {
+        self.keepalive.as_mut().and_then(Keepalive::take_round_trip)
+    }
+
+    /// Whether it has ended the connection because a ping was not answered.
+    pub(super) fn lacks_pong(&self) -> bool {
+        self.lacks_pong
     }
 
     pub(super) fn may_read(&self) -> bool {

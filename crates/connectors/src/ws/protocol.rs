@@ -3,6 +3,7 @@
 use super::{
     Metadata,
     guards::Stay,
+    metrics::Link,
     options::Wire,
     pace::{HeartbeatOptions, Pace, PaceOptions},
 };
@@ -54,6 +55,8 @@ pub(super) struct WebSocket<Slot> {
     leave: Option<Box<CloseAnswer>>,
     /// Takes messages before the flow sees them, until it is asked for.
     interceptor: Option<Box<dyn Interceptor>>,
+    /// There if somebody wants to know what passes.
+    link: Option<Arc<Link>>,
     /// Held as long as the connection lives.
     _slot: Slot,
 }
@@ -85,6 +88,7 @@ impl<Slot> WebSocket<Slot> {
             said: None,
             leave: None,
             interceptor: None,
+            link: None,
             _slot: slot,
         }
     }
@@ -111,6 +115,23 @@ impl<Slot> WebSocket<Slot> {
     /// The same with somebody who takes messages before the flow sees them.
     pub(super) fn past(self, interceptor: Option<Box<dyn Interceptor>>) -> Self {
         Self { interceptor, ..self }
+    }
+
+    /// The same, counted.
+    pub(super) fn counted(self, link: Option<Arc<Link>>) -> Self {
+        Self { link, ..self }
+    }
+
+    /// Counts what was read.
+    fn count(&mut self, incoming: &[Incoming], decoded: &Result<(), tremor_ws::ProtocolError>) {
+        let Some(link) = &self.link else { return };
+        link.came(incoming);
+        if let Err(error) = decoded {
+            link.broke(error);
+        }
+        if let Some(took) = self.pace.as_mut().and_then(|pace| pace.take_round_trip()) {
+            link.round_trip(took);
+        }
     }
 
     /// So many pings and pongs came at once.
@@ -177,6 +198,9 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             }
             _ => self.decoder.decode(input, &mut incoming),
         };
+        if self.link.is_some() {
+            self.count(&incoming, &decoded);
+        }
         let mut flow = Flow::Open;
         let (mut pinged, mut controls) = (None, 0_u32);
         for item in incoming.drain(..) {
@@ -213,7 +237,11 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         }
         self.incoming = incoming;
         if controls > 0 && flow == Flow::Open && self.closing.is_open() {
-            decoded = self.count_controls(controls).and(decoded);
+            let counted = self.count_controls(controls);
+            if let (Some(link), Err(error)) = (&self.link, &counted) {
+                link.broke(error);
+            }
+            decoded = counted.and(decoded);
         }
         if let Some(error) = pinged {
             return Err(ProtocolError(error.to_string()));
@@ -277,7 +305,12 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 
     fn on_time(&mut self, now: Instant, intake: &mut Intake, out: &mut Vec<u8>) -> Option<Ending> {
         let Self { pace, closing, encoder, .. } = self;
-        pace.as_mut().filter(|_| closing.is_open())?.on_time(now, encoder, (intake, out))
+        let pace = pace.as_mut().filter(|_| closing.is_open())?;
+        let ending = pace.on_time(now, encoder, (intake, out));
+        if let Some(link) = self.link.as_ref().filter(|_| pace.lacks_pong()) {
+            link.ping_timed_out();
+        }
+        ending
     }
 
     fn may_read(&self) -> bool {
@@ -314,14 +347,18 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             Cut::Timeout => End::Timeout,
         });
         let (clean, by) = (outcome.clean, outcome.by.as_str());
-        match self.said.take() {
+        let closed = match self.said.take() {
             // The peer did not answer, which says nothing of why we have ended it.
             Some(said) if !clean && cut == Cut::Local => {
                 let (code, reason) = *said;
                 Closed { code, reason: reason.into(), clean, by }
             }
             _ => Closed { code: outcome.code, reason: outcome.reason, clean, by },
+        };
+        if let Some(link) = &self.link {
+            link.ended(closed.code, closed.by);
         }
+        closed
     }
 
     fn rest(&mut self) {

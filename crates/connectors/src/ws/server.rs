@@ -18,6 +18,7 @@ mod settings;
 use super::{
     fields,
     guards::Guards,
+    metrics::Watch,
     options::{Settings, Wire, open_handshake},
 };
 use admission::Caps;
@@ -46,6 +47,7 @@ use tremor_connector::{
     Addressing, Announcer, Built, CodecUse, Command, ConnectError, Connected, Connector, Environment,
     Handshake, Listener, SinkUse, Spec,
     config::{ConfigError, Reader},
+    metrics::Measures,
     tls::{ServerTls, Watching},
 };
 use tremor_ws::{HandshakeOptions, Trust};
@@ -84,6 +86,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let knows_identities = knows_identities || doorman.is_some();
     let gives_out = routing.gives_out();
     let drain_times = settings.drain_times()?;
+    let watch = Watch::new(environment, true, send_queue.when_full);
     let shared = Shared {
         open_handshake,
         answers,
@@ -97,6 +100,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         cookies: Cookies::read(&mut settings)?,
         trust: settings::trust(&mut settings)?,
         caps: Caps::read(&mut settings, knows_identities)?,
+        watch: watch.clone(),
         is_draining: AtomicBool::new(false),
         environment: environment.clone(),
     };
@@ -115,6 +119,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         commands,
         exits,
         gives_out,
+        measures: watch.map(|watch| -> Arc<dyn Measures> { watch }),
         ..Built::new(Server {
             endpoints: endpoints.all,
             tls: endpoints.tls,
@@ -173,6 +178,8 @@ struct Shared {
     cookies: Option<Arc<Cookies>>,
     trust: Trust,
     caps: Caps,
+    /// There if somebody wants to know.
+    watch: Option<Arc<Watch>>,
     /// No more connections are taken.
     is_draining: AtomicBool,
     environment: Environment,

@@ -50,6 +50,8 @@ pub(crate) enum Seen {
 
 /// A connector at work between a source that the test plays and a sink that records.
 pub(crate) struct Subject {
+    /// What was published since it was made.
+    pub(crate) metrics: tremor_connector::metrics::MetricsReader,
     pub(crate) handle: Handle,
     pub(crate) exits: UnboundedReceiver<ExitRequest>,
     seen: UnboundedReceiver<Seen>,
@@ -100,6 +102,7 @@ impl Subject {
         dials: Dials,
     ) -> Result<Self, DefinitionError> {
         let (environment, exits) = environment(dials);
+        let metrics = environment.metrics.subscribe();
         let board = Arc::new(DrainBoard::default());
         let registry = tremor_connectors::registry(true);
         let codecs = tremor_codec::Registry::standard();
@@ -126,7 +129,7 @@ impl Subject {
             sink.add_upstream(front.clone());
             board.expect(BEFORE, sink.id);
         }
-        Ok(Self { handle: instance.spawn(), exits, seen, gate, front, into, next_event: 0 })
+        Ok(Self { metrics, handle: instance.spawn(), exits, seen, gate, front, into, next_event: 0 })
     }
 
     /// The same, started, with the sink behind it ready.

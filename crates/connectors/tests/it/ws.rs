@@ -11,6 +11,7 @@ mod endpoints;
 mod guards;
 mod listener;
 mod messages;
+mod metrics;
 mod opening;
 mod options;
 mod outgoing;

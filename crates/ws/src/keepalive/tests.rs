@@ -164,7 +164,7 @@ fn a_ping_is_random_bytes_its_number_and_zeros() {
             assert_eq!((payload.len(), &payload[..12]), (bytes, expected.as_slice()));
             assert!(payload[12..].iter().all(|byte| *byte == 0));
             keepalive.pong(&payload, now + 20 * MS);
-            assert_eq!(keepalive.round_trip(), Some(20 * MS));
+            assert_eq!(keepalive.take_round_trip(), Some(20 * MS));
         }
     }
 }

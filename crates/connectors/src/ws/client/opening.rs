@@ -54,6 +54,16 @@ enum Next {
 impl Client {
     /// Makes the connection that is wanted.
     pub(super) async fn open(&self, wanted: &Wanted, way: Way) -> Result<Duplex, ConnectError> {
+        let Some(watch) = &self.watch else { return self.open_now(wanted, way).await };
+        let opened = self.open_now(wanted, way).await;
+        if self.has_tried.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            watch.reconnected(false, opened.is_ok());
+        }
+        opened
+    }
+
+    async fn open_now(&self, wanted: &Wanted, way: Way) -> Result<Duplex, ConnectError> {
+        let since = std::time::Instant::now();
         let (mut place, mut hops, mut was_asked) = (wanted.place.clone(), 0, false);
         loop {
             // Only what the configuration is about is opened in its turn and by its way.
@@ -300,12 +310,16 @@ impl Client {
             .beating(&self.wire.pace, self.heartbeat.clone());
         let told_of = (&self.wire, deflate.as_ref());
         self.greeting.exchange(&mut stream, &mut input, &mut protocol, told_of).await.map_err(told)?;
+        let link = self.watch.as_ref().map(|watch| {
+            watch.opens((way.exit.as_deref(), None), (false, deflate.is_some()), since.elapsed())
+        });
         Ok(Duplex {
             send_queue: None,
-            stream,
+            traffic: crate::ws::metrics::traffic(link.as_ref()),
+            stream: crate::ws::metrics::counted(stream, input.len(), link.as_ref()),
             input,
             meta,
-            protocol: Box::new(protocol),
+            protocol: Box::new(protocol.counted(link)),
             origin: Arc::new(origin),
             exit: way.exit,
             address,

@@ -115,6 +115,15 @@ impl Visit<'_> {
         Err(denial.answer(&self.guards.guards, 401))
     }
 
+    /// The guards that have found credentials to be no good, with the reason.
+    pub(in crate::ws) fn failures(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let verdicts = self.guards.guards.iter().zip(&self.verdicts);
+        verdicts.filter_map(|(guard, verdict)| match verdict {
+            Some(Verdict::Refused(refusal)) => Some((&*guard.name, refusal.label())),
+            _ => None,
+        })
+    }
+
     fn verdict(&self, guard: usize) -> &Verdict {
         self.verdicts.get(guard).and_then(Option::as_ref).unwrap_or(&Verdict::Undecided)
     }

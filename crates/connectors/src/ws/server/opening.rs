@@ -12,6 +12,7 @@ use super::{
 use crate::ws::{
     Metadata,
     guards::{Brought, guard_certificate},
+    metrics::{Link, counted, traffic},
     protocol::WebSocket,
     read_more,
 };
@@ -39,6 +40,8 @@ struct Admitted {
     certificate: Option<PeerCertificate>,
     /// What a proxy said in front of it.
     proxy: ProxyDetails,
+    /// When it came.
+    since: Instant,
 }
 
 impl Shared {
@@ -50,7 +53,8 @@ impl Shared {
         stream: impl Stream + 'static,
         peer: &mut Peer,
     ) -> Result<Duplex, NotOpened> {
-        let deadline = self.open_handshake.map(|limit| Instant::now() + limit);
+        let since = Instant::now();
+        let deadline = self.open_handshake.map(|limit| since + limit);
         if self.proxies.is_none() && !self.lets(peer) {
             return Err("its address is not allowed".into());
         }
@@ -61,7 +65,8 @@ impl Shared {
                 Some(_) => "too many handshakes are under way".into(),
             });
         };
-        let admitted = self.admit(door, stream, peer, deadline).await?;
+        let _under_way = self.watch.as_ref().map(|watch| watch.begins(door.tls.is_some()));
+        let admitted = Admitted { since, ..self.admit(door, stream, peer, deadline).await? };
         self.answer(door, admitted, peer, deadline).await
     }
 
@@ -97,8 +102,15 @@ impl Shared {
         let (stream, certificate): (Box<dyn Stream>, _) = match &door.tls {
             None => (Box::new(stream), None),
             Some(tls) => {
-                let encrypted =
-                    within(deadline, tls.accept(stream)).await.ok_or("no TLS handshake in time")?;
+                let encrypted = within(deadline, tls.accept(stream)).await;
+                if let Some(watch) = &self.watch {
+                    match &encrypted {
+                        None => watch.tls_failed("timeout"),
+                        Some(Err(_)) => watch.tls_failed("handshake"),
+                        Some(Ok(_)) => {}
+                    }
+                }
+                let encrypted = encrypted.ok_or("no TLS handshake in time")?;
                 let encrypted = encrypted.map_err(|error| error.to_string())?;
                 let certificate = encrypted.client_certificate();
                 (Box::new(encrypted), certificate)
@@ -111,7 +123,7 @@ impl Shared {
         let Ok(slot) = self.caps.connections.clone().try_acquire_owned() else {
             return Err(self.no_room(stream).await);
         };
-        Ok(Admitted { stream, slot: (slot, place, None), certificate, proxy })
+        Ok(Admitted { stream, slot: (slot, place, None), certificate, proxy, since: Instant::now() })
     }
 
     /// Rows 3 to 22: from the request to the 101.
@@ -122,7 +134,7 @@ impl Shared {
         peer: &mut Peer,
         deadline: Option<Instant>,
     ) -> Result<Duplex, NotOpened> {
-        let Admitted { mut stream, mut slot, certificate, proxy } = admitted;
+        let Admitted { mut stream, mut slot, certificate, proxy, since } = admitted;
         let mut input = BytesMut::new();
         let mut handshake = ServerHandshake::new(door.handshake.clone());
         let head = match within(deadline, read_head(&mut handshake, &mut stream, &mut input)).await {
@@ -161,7 +173,12 @@ impl Shared {
             Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: &offered };
         let bound = self.cookies.as_ref().map_or_else(Vec::new, |cookies| cookies.bound(&request.headers));
         let mut visit = self.guards.visit(carrier, brought).bound_by(bound);
-        let chosen = match within(deadline, self.routing.decide(&request, &mut visit)).await {
+        let decided = within(deadline, self.routing.decide(&request, &mut visit)).await;
+        if let Some(watch) = &self.watch {
+            let failures = visit.failures();
+            failures.for_each(|(guard, reason)| watch.guard_failed(door.tls.is_some(), guard, reason));
+        }
+        let chosen = match decided {
             Some(Ok(chosen)) => chosen,
             Some(Err(reject)) => return Err(self.refuse(stream, &reject).await),
             None => return Err(self.refuse(stream, &Reject::timeout()).await),
@@ -219,7 +236,11 @@ impl Shared {
             .deflate(deflate.as_ref())
             .until(&wire.pace, stay)
             .past(self.guards.renewals(address.conn, &sessions));
-        Ok(self.duplex(door, (stream, input), chosen.way, (address, meta), protocol))
+        let link = self.watch.as_ref().map(|watch| {
+            let way = (chosen.way.exit.as_deref(), chosen.way.shown.as_ref());
+            watch.opens(way, (door.tls.is_some(), deflate.is_some()), since.elapsed())
+        });
+        Ok(self.duplex(door, (stream, input), chosen.way, (address, meta), (protocol, link)))
     }
 
     /// Row 21: what the flow says; gives more headers for the 101.
@@ -258,20 +279,22 @@ impl Shared {
         (stream, input): (Box<dyn Stream>, BytesMut),
         way: &Way,
         (address, meta): (Address, Value),
-        protocol: WebSocket<Slot>,
+        (protocol, link): (WebSocket<Slot>, Option<Arc<Link>>),
     ) -> Duplex {
         let origin = door.origin((address.host.clone(), address.port));
         let Way { exit, wire, queue, .. } = way;
+        let (stream, traffic) = (counted(stream, input.len(), link.as_ref()), traffic(link.as_ref()));
         Duplex {
             stream,
             input,
             meta,
-            protocol: Box::new(protocol),
+            protocol: Box::new(protocol.counted(link)),
             origin: Arc::new(origin),
             exit: exit.clone(),
             address,
             limits: wire.times,
             send_queue: queue.clone(),
+            traffic,
         }
     }
 }

@@ -66,6 +66,17 @@ impl Shared {
     /// or has renewed sessions
     /// (`spec/websocket.md` 15).
     pub(super) fn refused(&self, door: &Door, not_opened: NotOpened, peer: &Peer) -> Refused {
+        if let Some(watch) = &self.watch {
+            let rejected = not_opened
+                .told
+                .iter()
+                .filter(|told| told.get("kind").and_then(Value::as_str) == Some("rejected"));
+            for record in rejected {
+                let status = record.get("status").and_then(Value::as_u64).unwrap_or_default();
+                let reason = record.get("reason").and_then(Value::as_str).unwrap_or_default();
+                watch.rejected(door.tls.is_some(), status, reason);
+            }
+        }
         let told = not_opened.told.into_iter().map(|record| {
             let of_request =
                 Record::from_iter([("tls", Value::from(door.tls.is_some())), ("peer", peer.record().into())]);

@@ -1,0 +1,141 @@
+//! What WebSocket connectors publish of themselves.
+
+use super::peers::{Port, accept, client_definition, head, server_definition, text, upgrade};
+use crate::harness::{Linked, Seen, Subject, json, within};
+use async_tungstenite::tungstenite::Message;
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use std::collections::BTreeMap;
+use tokio::io::AsyncWriteExt;
+use tremor_connector::{Definition, metrics::MetricsReader};
+
+/// The same connector, measured. What it publishes at the end is looked at, so the interval is of no importance.
+fn measured(definition: Definition) -> Definition {
+    Definition { metrics_interval_s: Some(json("3600")), ..definition }
+}
+
+/// What was published last: value, or count of a histogram, by name and tags but those that all have in common.
+async fn last(mut metrics: MetricsReader) -> BTreeMap<String, String> {
+    let mut seen = BTreeMap::new();
+    while let Some(Some(published)) = metrics.next().now_or_never() {
+        for metric in &*published {
+            let member = |name: &str| metric.value.get(name).unwrap();
+            let tags = member("tags").as_record().unwrap();
+            let tags = tags.iter().filter(|(name, _)| !["connector", "flow", "tls"].contains(&name.as_str()));
+            let tags: Vec<_> = tags.map(|(_, value)| value.as_str().unwrap()).collect();
+            let fields = member("fields");
+            let value = fields.get("value").or_else(|| fields.get("count")).unwrap();
+            let name = format!("{} {}", member("measurement").as_str().unwrap(), tags.join("|"));
+            seen.insert(name, value.to_string());
+        }
+    }
+    seen
+}
+
+#[track_caller]
+fn expect(seen: &BTreeMap<String, String>, expected: &[(&str, &str)]) {
+    for (name, value) in expected {
+        assert_eq!(seen.get(*name).map(String::as_str), Some(*value), "{name} in {seen:#?}");
+    }
+}
+
+/// Stops the connector; gives what it published in the end.
+async fn stopped(subject: Subject) -> BTreeMap<String, String> {
+    let Subject { metrics, handle, .. } = subject;
+    within(handle.stop()).await;
+    last(metrics).await
+}
+
+#[tokio::test]
+async fn a_server_tells_of_connections_refusals_messages_and_ends() {
+    let port = Port::reserve();
+    let config = r#", "routes": [{"when": [{"path": "/a"}], "exit": "left"}], "auto_ping_interval": 20"#;
+    let definition = measured(server_definition(&port, config));
+    let mut subject = Subject::started_with(&definition, Linked::With(&["left"])).await;
+    let mut refused = port.tcp().await;
+    refused.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+    assert!(head(&mut refused).await.starts_with("HTTP/1.1 404 "));
+    let (mut first, mut second) = (port.client_at("/a").await, port.client_at("/a").await);
+    within(first.send(text("[1]"))).await.unwrap();
+    within(first.send(Message::binary(&b"2"[..]))).await.unwrap();
+    within(first.send(text("no JSON"))).await.unwrap();
+    for _ in 0..3 {
+        subject.next().await;
+    }
+    // A ping of ours, which the client answers when it is read.
+    while !matches!(within(first.next()).await, Some(Ok(Message::Ping(_)))) {}
+    within(first.send(text("3"))).await.unwrap();
+    subject.next().await;
+    within(first.close(None)).await.unwrap();
+    while within(first.next()).await.is_some_and(|next| next.is_ok()) {}
+    within(second.get_mut().get_mut().write_all(b"\xff\xff")).await.unwrap();
+    while within(second.next()).await.is_some_and(|next| next.is_ok()) {}
+    let seen = stopped(subject).await;
+    expect(
+        &seen,
+        &[
+            ("ws.connections.active left|0|in", "0"),
+            ("ws.connections.opened left|0|in", "2"),
+            ("ws.handshake.rejected -|-|in|404|no_route", "1"),
+            ("ws.handshake.pending -|-|in", "0"),
+            ("ws.handshake.duration -|-|in", "2"),
+            ("ws.messages left|0|in|text", "3"),
+            ("ws.messages left|0|in|binary", "1"),
+            ("ws.bytes left|0|in|payload", "12"),
+            ("ws.message.size left|0|in", "4"),
+            ("ws.errors left|0|in|protocol", "1"),
+            ("ws.errors -|-|in|codec", "1"),
+            ("ws.queue.depth -|-|out", "0"),
+            ("ws.ping.timeouts left|0|out", "0"),
+        ],
+    );
+    assert!(seen.keys().any(|name| name.starts_with("ws.ping.rtt left|0|out")), "{seen:#?}");
+    let closed = seen.keys().filter(|name| name.starts_with("ws.connections.closed left|0|in|")).count();
+    assert_eq!(closed, 2, "{seen:#?}");
+}
+
+#[tokio::test]
+async fn compressed_messages_have_a_ratio_and_those_that_are_sent_count() {
+    let port = Port::reserve();
+    let compressing = r#", "compression": {"deflate": {}}"#;
+    let mut server = Subject::started(&measured(server_definition(&port, compressing))).await;
+    let mut client = Subject::started(&client_definition(&port, compressing, "null")).await;
+    let long = format!("\"{}\"", "a".repeat(5000));
+    client.give(&long).await;
+    let event = server.next_event().await;
+    server.deliver(0, event).await;
+    assert_eq!(client.next_value().await, long);
+    client.handle.stop().await;
+    let seen = stopped(server).await;
+    expect(&seen, &[("ws.messages out|-|out|text", "1"), ("ws.bytes out|-|out|payload", "5002")]);
+    for direction in ["in", "out"] {
+        let ratio: f64 = seen[&format!("ws.compression.ratio out|-|{direction}")].parse().unwrap();
+        assert!(ratio > 20.0, "{ratio}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_tells_of_its_attempts_to_connect_again() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let reconnect = r#"{"retry": {"interval_ms": 1, "max_retries": 5}}"#;
+    let mut subject = Subject::new(&measured(client_definition(&port, "", reconnect)), Linked::Fully).unwrap();
+    subject.open();
+    let start = subject.handle.clone();
+    let started = tokio::spawn(async move { start.start().await });
+    let first = accept(&listener).await;
+    within(started).await.unwrap().unwrap();
+    drop(first);
+    let mut second = accept(&listener).await;
+    within(second.send(text("1"))).await.unwrap();
+    while !matches!(subject.next().await, Seen::Event("out", _)) {}
+    let seen = stopped(subject).await;
+    expect(&seen, &[("ws.reconnects -|-|out|ok", "1"), ("ws.connections.opened out|-|out", "2")]);
+}
+
+#[tokio::test]
+async fn nothing_is_published_where_nobody_asked() {
+    let port = Port::reserve();
+    let subject = Subject::started(&server_definition(&port, "")).await;
+    let _client = port.client().await;
+    assert!(stopped(subject).await.is_empty());
+}
