@@ -380,6 +380,7 @@ impl Inlet {
         if clean {
             return;
         }
+        self.shared.counters.ends.fetch_add(1, Relaxed);
         let mut making = Making::new(&self.shared, None);
         let more = [("pull_id", Value::Null), ("closed", closed)];
         making.failed(&mut self.own.position, &Brought::default(), cause, more);

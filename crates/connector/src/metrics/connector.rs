@@ -15,7 +15,7 @@ use tremor_value::{Record, Value};
 pub struct Totals {
     /// What became of what the sink half got.
     pub sink: SinkTotals,
-    /// Events on `err`: what was read and nobody could decode.
+    /// What was read and nobody could decode.
     pub undecoded: u64,
 }
 
@@ -64,7 +64,10 @@ impl Measured for Counted {
     fn always(&self, now_ns: u64, out: &mut Vec<Metric>) {
         if let Some(own) = &self.own {
             let totals = self.sink.as_ref().map(|(_, counters)| counters.totals()).unwrap_or_default();
-            let undecoded = self.source.as_ref().map_or(0, |source| source.counters.err.load(Relaxed));
+            let undecoded = self.source.as_ref().map_or(0, |source| {
+                let ends = source.counters.ends.load(Relaxed);
+                source.counters.err.load(Relaxed).saturating_sub(ends)
+            });
             own.measure(&Totals { sink: totals, undecoded }, now_ns, out);
         }
     }

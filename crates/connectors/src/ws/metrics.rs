@@ -75,7 +75,7 @@ rows! {
     ERRORS = "ws.errors", "counter", ["kind"],
         "`protocol`, `utf8`, `size` and `deflate` end a connection; `codec` is what could not be decoded.";
     QUEUE_DEPTH = "ws.queue.depth", "gauge", [], "Elements that wait to be sent, over all connections.";
-    QUEUE_DROPPED = "ws.queue.dropped", "counter", ["policy"], "Elements that full queues left out.";
+    QUEUE_DROPPED = "ws.queue.dropped", "counter", ["policy"], "Elements that full queues left out; `mixed` where routes have queues of their own.";
     PING_RTT = "ws.ping.rtt", "histogram", [], "Microseconds from a keepalive ping to its pong.";
     PING_TIMEOUTS = "ws.ping.timeouts", "counter", [], "Pings that were not answered in time, which ended the connection.";
     RECONNECTS = "ws.reconnects", "counter", ["outcome"], "Attempts to connect behind the first: `ok` or `failed`.";
@@ -99,7 +99,8 @@ pub(super) fn counted(stream: Box<dyn Stream>, early: usize, link: Option<&Arc<L
 
 /// What hears what a connection sends.
 pub(super) fn traffic(link: Option<&Arc<Link>>) -> Option<Arc<dyn Traffic>> {
-    link.map(|link| -> Arc<dyn Traffic> { link.clone() })
+    let link: Arc<dyn Traffic> = link?.clone();
+    Some(link)
 }
 
 /// What one connector measures.
@@ -113,8 +114,10 @@ pub(super) struct Watch {
     pending: [AtomicU64; 2],
     durations: [Mutex<Spread>; 2],
     /// Rare things, by measurement, TLS and own tags.
-    tallies: Mutex<BTreeMap<(&'static str, bool, Vec<Str>), u64>>,
+    tallies: Mutex<BTreeMap<Tally, u64>>,
 }
+
+type Tally = (&'static str, bool, Vec<Str>);
 
 /// A handshake under way.
 pub(super) struct Pending<'w>(&'w AtomicU64);
@@ -126,13 +129,17 @@ impl Drop for Pending<'_> {
 }
 
 impl Watch {
-    /// For a server, or a client; `None` if nobody wants to know.
-    pub(super) fn new(environment: &Environment, is_server: bool, when_full: WhenFull) -> Option<Arc<Self>> {
+    /// For a server, or a client; `None` if nobody wants to know. `when_full`: of all its queues, if they are alike.
+    pub(super) fn new(
+        environment: &Environment,
+        is_server: bool,
+        when_full: Option<WhenFull>,
+    ) -> Option<Arc<Self>> {
         environment.is_measured.then(|| {
             Arc::new(Self {
                 alias: environment.alias.as_str().into(),
                 opens: if is_server { "in" } else { "out" },
-                policy: policy(when_full),
+                policy: when_full.map_or("mixed", policy),
                 series: Mutex::default(),
                 pending: Default::default(),
                 durations: Default::default(),

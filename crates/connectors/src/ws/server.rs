@@ -86,7 +86,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let knows_identities = knows_identities || doorman.is_some();
     let gives_out = routing.gives_out();
     let drain_times = settings.drain_times()?;
-    let watch = Watch::new(environment, true, send_queue.when_full);
+    let policy = queues.of_routes.is_empty().then_some(queues.of_all.when_full);
+    let watch = Watch::new(environment, true, policy);
     let shared = Shared {
         open_handshake,
         answers,

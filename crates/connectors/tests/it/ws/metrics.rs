@@ -3,7 +3,7 @@
 use super::peers::{Port, accept, client_definition, head, server_definition, text, upgrade};
 use crate::harness::{Linked, Seen, Subject, json, within};
 use async_tungstenite::tungstenite::Message;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
 use tokio::io::AsyncWriteExt;
 use tremor_connector::{Definition, metrics::MetricsReader};
@@ -45,26 +45,33 @@ async fn stopped(subject: Subject) -> BTreeMap<String, String> {
     last(metrics).await
 }
 
+/// Waits for the next event but those of port `control`.
+async fn next_data(subject: &mut Subject) {
+    while matches!(subject.next().await, Seen::Event("control", _)) {}
+}
+
 #[tokio::test]
 async fn a_server_tells_of_connections_refusals_messages_and_ends() {
     let port = Port::reserve();
     let config = r#", "routes": [{"when": [{"path": "/a"}], "exit": "left"}], "auto_ping_interval": 20"#;
     let definition = measured(server_definition(&port, config));
-    let mut subject = Subject::started_with(&definition, Linked::With(&["left"])).await;
+    let mut subject = Subject::started_with(&definition, Linked::With(&["left", "control"])).await;
     let mut refused = port.tcp().await;
     refused.write_all(upgrade("here", "").as_bytes()).await.unwrap();
     assert!(head(&mut refused).await.starts_with("HTTP/1.1 404 "));
+    drop(refused);
+    assert_eq!(subject.next_told().await.payload.value().get("kind").unwrap().as_str(), Some("rejected"));
     let (mut first, mut second) = (port.client_at("/a").await, port.client_at("/a").await);
     within(first.send(text("[1]"))).await.unwrap();
     within(first.send(Message::binary(&b"2"[..]))).await.unwrap();
     within(first.send(text("no JSON"))).await.unwrap();
     for _ in 0..3 {
-        subject.next().await;
+        next_data(&mut subject).await;
     }
     // A ping of ours, which the client answers when it is read.
     while !matches!(within(first.next()).await, Some(Ok(Message::Ping(_)))) {}
     within(first.send(text("3"))).await.unwrap();
-    subject.next().await;
+    next_data(&mut subject).await;
     within(first.close(None)).await.unwrap();
     while within(first.next()).await.is_some_and(|next| next.is_ok()) {}
     within(second.get_mut().get_mut().write_all(b"\xff\xff")).await.unwrap();
@@ -118,7 +125,8 @@ async fn a_client_tells_of_its_attempts_to_connect_again() {
     let port = Port::reserve();
     let listener = port.listen();
     let reconnect = r#"{"retry": {"interval_ms": 1, "max_retries": 5}}"#;
-    let mut subject = Subject::new(&measured(client_definition(&port, "", reconnect)), Linked::Fully).unwrap();
+    let mut subject =
+        Subject::new(&measured(client_definition(&port, "", reconnect)), Linked::Fully).unwrap();
     subject.open();
     let start = subject.handle.clone();
     let started = tokio::spawn(async move { start.start().await });
