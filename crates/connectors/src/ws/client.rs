@@ -10,6 +10,7 @@ mod wanted;
 
 use super::{
     fields, header_list,
+    metrics::Watch,
     options::{Settings, Wire, open_handshake},
     pace::HeartbeatOptions,
 };
@@ -20,11 +21,15 @@ use futures_util::FutureExt;
 use greeting::Greeting;
 use place::Place;
 use proxy::Proxies;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tremor_connector::{
     Addressing, BackoffUse, Built, CodecUse, ConnectError, Connected, Connector, Environment, SinkUse, Spec,
     Summons,
     config::{ConfigError, OneOrMany, Reader},
+    metrics::Measures,
     tls::ClientTls,
     url::Url,
 };
@@ -63,7 +68,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         Some(reader) => credentials::query(&reader)?,
         None => Vec::new(),
     };
-    let watch = super::metrics::Watch::new(environment, false, Some(send_queue.when_full));
+    let (send_queue, queue_key) = settings.client_send_queue()?;
+    let watch = Watch::new(environment, false, Some(send_queue.when_full));
     let client = Client {
         wanted: Wanted { place: home.clone(), protocols },
         home,
@@ -89,11 +95,10 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     };
     client.check(&settings)?;
     let stable_after = Duration::from_millis(settings.or("stable_after", 10_000)?);
-    let (send_queue, queue_key) = settings.client_send_queue()?;
     settings.finish()?;
     let backoff = BackoffUse::WebSocketClient { stable_after };
     let (gives_out, summons) = (client.ways.give_out(), client.summons.clone());
-    let measures = watch.map(|watch| -> Arc<dyn tremor_connector::metrics::Measures> { watch });
+    let measures = watch.map(|watch| -> Arc<dyn Measures> { watch });
     Ok(Built { backoff, send_queue, queue_key, exits, gives_out, summons, measures, ..Built::new(client) })
 }
 
@@ -209,9 +214,9 @@ struct Client {
     said: Option<Wanted>,
     environment: Environment,
     /// There if somebody wants to know.
-    watch: Option<Arc<super::metrics::Watch>>,
+    watch: Option<Arc<Watch>>,
     /// It has tried to connect before.
-    has_tried: std::sync::atomic::AtomicBool,
+    has_tried: AtomicBool,
 }
 
 impl Client {

@@ -7,18 +7,23 @@ use super::{
     place::Place,
     wanted::{Wanted, Way},
 };
-use crate::ws::{Metadata, extensions_list, protocol::WebSocket, read_more};
+use crate::ws::{
+    Metadata, extensions_list,
+    metrics::{counted, traffic},
+    protocol::WebSocket,
+    read_more,
+};
 use bytes::BytesMut;
 use std::{
     io,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::{io::AsyncWriteExt, time::timeout};
 use tremor_connector::{
     ConnectError,
     duplex::{Duplex, Stream},
-    tls::{ClientTls, explain},
+    tls::{ClientTls, TlsError, explain},
 };
 use tremor_event::OriginUri;
 use tremor_value::{Record, Value};
@@ -34,6 +39,8 @@ struct Opened {
     input: BytesMut,
     response: Response,
     place: Place,
+    /// When its handshake began.
+    since: Instant,
 }
 
 /// Why there is no 101.
@@ -56,14 +63,13 @@ impl Client {
     pub(super) async fn open(&self, wanted: &Wanted, way: Way) -> Result<Duplex, ConnectError> {
         let Some(watch) = &self.watch else { return self.open_now(wanted, way).await };
         let opened = self.open_now(wanted, way).await;
-        if self.has_tried.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            watch.reconnected(false, opened.is_ok());
+        if self.has_tried.swap(true, Relaxed) {
+            watch.reconnected(wanted.place.secure, opened.is_ok());
         }
         opened
     }
 
     async fn open_now(&self, wanted: &Wanted, way: Way) -> Result<Duplex, ConnectError> {
-        let since = std::time::Instant::now();
         let (mut place, mut hops, mut was_asked) = (wanted.place.clone(), 0, false);
         loop {
             // Only what the configuration is about is opened in its turn and by its way.
@@ -223,6 +229,12 @@ impl Client {
         tls: Option<ClientTls>,
         request: ClientRequest,
     ) -> Result<Opened, Failure> {
+        let since = Instant::now();
+        let _under_way = self.watch.as_ref().map(|watch| watch.begins(place.secure));
+        let tls_failed = |error: TlsError| {
+            self.watch.iter().for_each(|watch| watch.tls_failed("handshake"));
+            Failure::Other(error.to_string())
+        };
         let failed = |cause: String| Failure::Other(cause);
         // A server that speaks TLS 1.3 may refuse our certificate only now.
         let io_error = |error: io::Error| Failure::Other(explain(&error));
@@ -230,11 +242,9 @@ impl Client {
         let mut stream: Box<dyn Stream> = match (line, tls) {
             (Line::Tcp(tcp), None) => Box::new(tcp),
             (Line::Other(stream), None) => stream,
-            (Line::Tcp(tcp), Some(tls)) => {
-                Box::new(tls.connect(&place.host, tcp).await.map_err(|error| failed(error.to_string()))?)
-            }
+            (Line::Tcp(tcp), Some(tls)) => Box::new(tls.connect(&place.host, tcp).await.map_err(tls_failed)?),
             (Line::Other(stream), Some(tls)) => {
-                Box::new(tls.connect(&place.host, stream).await.map_err(|error| failed(error.to_string()))?)
+                Box::new(tls.connect(&place.host, stream).await.map_err(tls_failed)?)
             }
             (Line::Gone, _) => return Err(failed("the connection is gone".to_owned())),
         };
@@ -263,12 +273,12 @@ impl Client {
             let cause = "the server takes the credentials among the subprotocols for one";
             return Err(failed(cause.to_owned()));
         }
-        Ok(Opened { dialed, stream, input, response, place: place.clone() })
+        Ok(Opened { dialed, stream, input, response, place: place.clone(), since })
     }
 
     /// What is behind the 101: opening messages, the reply that is expected.
     async fn finish(&self, opened: Opened, way: Way) -> Result<Duplex, ConnectError> {
-        let Opened { dialed, mut stream, mut input, response, place } = opened;
+        let Opened { dialed, mut stream, mut input, response, place, since } = opened;
         let told = |cause: String| {
             ConnectError::Failed(format!("cannot connect to {}: {cause}", self.shown(&place)))
         };
@@ -311,12 +321,12 @@ impl Client {
         let told_of = (&self.wire, deflate.as_ref());
         self.greeting.exchange(&mut stream, &mut input, &mut protocol, told_of).await.map_err(told)?;
         let link = self.watch.as_ref().map(|watch| {
-            watch.opens((way.exit.as_deref(), None), (false, deflate.is_some()), since.elapsed())
+            watch.opens((way.exit.as_deref(), None), (place.secure, deflate.is_some()), since.elapsed())
         });
         Ok(Duplex {
             send_queue: None,
-            traffic: crate::ws::metrics::traffic(link.as_ref()),
-            stream: crate::ws::metrics::counted(stream, input.len(), link.as_ref()),
+            traffic: traffic(link.as_ref()),
+            stream: counted(stream, input.len(), link.as_ref()),
             input,
             meta,
             protocol: Box::new(protocol.counted(link)),
