@@ -105,12 +105,12 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// The same, waiting at least `least`, but for no longer than [`MAX_WAIT`] on its account: a peer that
-    /// asks for patience (`Retry-After`) cannot keep us away for a day.
+    /// The same, waiting at least `least`: a peer asks for patience (`Retry-After`). How much of that it gets is up to
+    /// the kind.
     #[must_use]
     pub fn at_least(self, least: Duration) -> Self {
         match self {
-            Self::Retry(wait) => Self::Retry(wait.max(least.min(MAX_WAIT))),
+            Self::Retry(wait) => Self::Retry(wait.max(least)),
             Self::GiveUp { .. } => self,
         }
     }

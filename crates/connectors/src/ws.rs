@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 mod compression;
+mod exposed;
 mod fields;
 mod guards;
 mod metrics;

@@ -12,7 +12,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tremor_value::Value;
 
 use super::{
-    Encrypted, ReadAhead, TlsError, TlsKeys, Versions, alpn, either,
+    Encrypted, PeerCertificate, ReadAhead, TlsError, TlsKeys, Versions, alpn, either,
     load::{anchors, identity, mismatch},
     pins::Pins,
     provider,
@@ -229,6 +229,15 @@ impl ClientTls {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let connected = connector.connect(name, ReadAhead::new(stream)).await;
         connected.map(Encrypted::new).map_err(|cause| TlsError::Connect { name: shown, cause })
+    }
+}
+
+impl<S> Encrypted<TlsStream<ReadAhead<S>>> {
+    /// The certificate of the server. It was verified, unless `insecure` is on.
+    #[must_use]
+    pub fn server_certificate(&self) -> Option<PeerCertificate> {
+        let shown = self.get_ref().get_ref().1.peer_certificates()?;
+        shown.first().map(|own| PeerCertificate::new(own.clone().into_owned()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a client's certificate says about it (`spec/websocket.md` 14.3).
+//! What a certificate says about the peer that has shown it (`spec/websocket.md` 14.3).
 
 use std::{
     fmt::{self, Write as _},
@@ -17,7 +17,7 @@ use x509_parser::{
     x509::{AttributeTypeAndValue, X509Name},
 };
 
-/// The certificate that a client has shown, and whose key it has.
+/// The certificate that a peer has shown, and whose key it has.
 ///
 /// What is in it was vouched for by an authority that the configuration names; that it can be trusted for anything more is
 /// for a guard to decide.

@@ -3,12 +3,14 @@
 mod credentials;
 mod endpoint;
 mod greeting;
+mod metadata;
 mod opening;
 mod place;
 mod proxy;
 mod wanted;
 
 use super::{
+    exposed::Exposed,
     fields, header_list,
     metrics::Watch,
     options::{Settings, Wire, open_handshake},
@@ -85,6 +87,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         require_protocol: settings.or("require_websocket_subprotocol", false)?,
         max_redirects: settings.in_range("max_redirects", 0, 0..=MOST_REDIRECTS)?,
         give_up_on: give_up_on(&mut settings)?,
+        max_retry_after: settings.limit("max_retry_after", 0)?,
+        exposed: Exposed::read(&mut settings)?,
         greeting: Greeting::read(&mut settings)?,
         heartbeat: HeartbeatOptions::read(&mut settings)?.map(Arc::new),
         summons: is_summoned.then(Summons::default),
@@ -206,6 +210,10 @@ struct Client {
     require_protocol: bool,
     max_redirects: u32,
     give_up_on: Vec<u16>,
+    /// No server that asks for patience gets more of it.
+    max_retry_after: Option<Duration>,
+    /// Which headers of the server's answer events tell.
+    exposed: Exposed,
     greeting: Greeting,
     heartbeat: Option<Arc<HeartbeatOptions>>,
     /// Tells of events that come while there is no connection, if they open one.

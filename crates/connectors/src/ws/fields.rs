@@ -421,6 +421,12 @@ const CLIENT_ONLY: &[Field] = &[
         text: "Statuses behind which no further attempt is made.",
     },
     Field {
+        name: "max_retry_after",
+        kind: "integer (ms)",
+        default: "0",
+        text: "A server that answers 429 or 503 may say with `Retry-After` when to come back; waits of `reconnect` are not shorter then. This is the longest time that it gets; 0: any.",
+    },
+    Field {
         name: "open_message",
         kind: "string, record or list",
         default: "none",
@@ -477,6 +483,12 @@ const CLIENT_ONLY: &[Field] = &[
         kind: "record",
         default: "{}",
         text: "Extra headers of the upgrade request; a list repeats one.",
+    },
+    Field {
+        name: "expose_headers",
+        kind: "string or list of strings",
+        default: "all without secrets",
+        text: "Headers of the server's answer in the metadata: names, `all` or `none`. Unless it says so, those that hold credentials or cookies are not among them.",
     },
     Field { name: "origin", kind: "string", default: "none", text: "`Origin` to send." },
     Field { name: "subprotocols", kind: "list of strings", default: "[]", text: "Offered in this order." },

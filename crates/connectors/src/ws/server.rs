@@ -16,6 +16,7 @@ pub(in crate::ws) mod routing;
 mod settings;
 
 use super::{
+    exposed::Exposed,
     fields,
     guards::Guards,
     metrics::Watch,
@@ -26,7 +27,6 @@ use async_trait::async_trait;
 use cookies::Cookies;
 use doorman::Doorman;
 use endpoint::{Acceptor, Endpoint, Endpoints};
-use metadata::Exposed;
 use pages::Pages;
 use peer::{Incoming, Peer};
 use proxy::Proxies;

@@ -2,6 +2,7 @@
 
 mod client;
 mod client_opening;
+mod client_told;
 mod client_ways;
 mod compression;
 mod control;

@@ -41,6 +41,13 @@ pub struct ClientRequest {
     pub extensions: Vec<Extension>,
 }
 
+impl ClientRequest {
+    /// The value of `Host` that is sent.
+    pub fn host(&self) -> &str {
+        self.headers.all("host").next().unwrap_or(&self.host)
+    }
+}
+
 /// Why a request cannot be written; mistakes in the configuration but for the last one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -318,8 +325,8 @@ impl From<HeadError> for ClientError {
 }
 
 fn check(request: &ClientRequest) -> Result<(), RequestError> {
-    let ClientRequest { host, target, headers, origin, protocols, extensions, .. } = request;
-    let host = headers.all("host").next().unwrap_or(host);
+    let ClientRequest { target, headers, origin, protocols, extensions, .. } = request;
+    let host = request.host();
     if Authority::parse(host).is_none() {
         return Err(RequestError::Host { host: host.to_owned() });
     }

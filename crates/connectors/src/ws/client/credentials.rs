@@ -213,6 +213,14 @@ impl Credentials {
         matches!(self, Self::Basic { is_held_back: true, .. })
     }
 
+    /// The parameter of the query that they are in, if they are in one.
+    pub(super) fn parameter(&self) -> Option<&str> {
+        match self {
+            Self::Query { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether `protocol` is no subprotocol but one of our secrets.
     pub(super) fn is_secret(&self, protocol: &str) -> bool {
         matches!(self, Self::Protocol(offer) if offer.reveal() == protocol)

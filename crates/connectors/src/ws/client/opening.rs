@@ -4,11 +4,12 @@ use super::{
     Client,
     credentials::{Sheet, is_for_one_server, with_query},
     endpoint::{Dialed, Line},
+    metadata::{Sent, describe},
     place::Place,
     wanted::{Wanted, Way},
 };
 use crate::ws::{
-    Metadata, extensions_list,
+    Metadata,
     metrics::{counted, traffic},
     protocol::WebSocket,
     read_more,
@@ -23,7 +24,7 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use tremor_connector::{
     ConnectError,
     duplex::{Duplex, Stream},
-    tls::{ClientTls, TlsError, explain},
+    tls::{ClientTls, PeerCertificate, TlsError, explain},
 };
 use tremor_event::OriginUri;
 use tremor_value::{Record, Value};
@@ -39,6 +40,9 @@ struct Opened {
     input: BytesMut,
     response: Response,
     place: Place,
+    sent: Sent,
+    /// The certificate of the server, verified.
+    certificate: Option<PeerCertificate>,
     /// When its handshake began.
     since: Instant,
 }
@@ -133,6 +137,7 @@ impl Client {
             return Err(ConnectError::Final(cause));
         }
         let wait = matches!(refusal.status, 429 | 503).then(|| retry_after(refusal)).flatten();
+        let wait = wait.map(|wait| wait.min(self.max_retry_after.unwrap_or(wait)));
         Err(match wait {
             Some(wait) => {
                 ConnectError::Later { cause, wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
@@ -239,15 +244,24 @@ impl Client {
         // A server that speaks TLS 1.3 may refuse our certificate only now.
         let io_error = |error: io::Error| Failure::Other(explain(&error));
         let line = std::mem::replace(&mut dialed.line, Line::Gone);
+        let is_verified = tls.as_ref().is_some_and(|tls| !tls.is_insecure());
+        let mut certificate = None;
         let mut stream: Box<dyn Stream> = match (line, tls) {
             (Line::Tcp(tcp), None) => Box::new(tcp),
             (Line::Other(stream), None) => stream,
-            (Line::Tcp(tcp), Some(tls)) => Box::new(tls.connect(&place.host, tcp).await.map_err(tls_failed)?),
+            (Line::Tcp(tcp), Some(tls)) => {
+                let encrypted = tls.connect(&place.host, tcp).await.map_err(tls_failed)?;
+                certificate = encrypted.server_certificate();
+                Box::new(encrypted)
+            }
             (Line::Other(stream), Some(tls)) => {
-                Box::new(tls.connect(&place.host, stream).await.map_err(tls_failed)?)
+                let encrypted = tls.connect(&place.host, stream).await.map_err(tls_failed)?;
+                certificate = encrypted.server_certificate();
+                Box::new(encrypted)
             }
             (Line::Gone, _) => return Err(failed("the connection is gone".to_owned())),
         };
+        let sent = Sent::of(&request);
         let mut handshake = ClientHandshake::new(request).map_err(|error| failed(error.to_string()))?;
         stream.write_all(handshake.request()).await.map_err(io_error)?;
         stream.flush().await.map_err(io_error)?;
@@ -273,12 +287,13 @@ impl Client {
             let cause = "the server takes the credentials among the subprotocols for one";
             return Err(failed(cause.to_owned()));
         }
-        Ok(Opened { dialed, stream, input, response, place: place.clone(), since })
+        let certificate = certificate.filter(|_| is_verified);
+        Ok(Opened { dialed, stream, input, response, place: place.clone(), sent, certificate, since })
     }
 
     /// What is behind the 101: opening messages, the reply that is expected.
     async fn finish(&self, opened: Opened, way: Way) -> Result<Duplex, ConnectError> {
-        let Opened { dialed, mut stream, mut input, response, place, since } = opened;
+        let Opened { dialed, mut stream, mut input, response, place, sent, certificate, since } = opened;
         let told = |cause: String| {
             ConnectError::Failed(format!("cannot connect to {}: {cause}", self.shown(&place)))
         };
@@ -288,9 +303,7 @@ impl Client {
             ("peer", peer.into()),
             ("conn", Value::from(address.conn)),
         ]);
-        if let Some(protocol) = response.protocol {
-            of_connection.insert("protocol", protocol);
-        }
+        describe(self, &sent, (&response, place.secure), certificate.as_ref(), &mut of_connection);
         if let Some(route) = way.shown {
             of_connection.insert("route", route);
         }
@@ -299,9 +312,6 @@ impl Client {
             None => Ok(None),
         };
         let deflate = deflate.map_err(|error| told(error.to_string()))?;
-        if let Some(extensions) = extensions_list(response.extensions.first()) {
-            of_connection.insert("extensions", extensions);
-        }
         let metadata = Metadata::new(super::SPEC.name, of_connection);
         let origin = match local {
             Some(local) => OriginUri {

@@ -1,83 +1,16 @@
 //! What the events of a connection tell of its handshake (`spec/websocket.md` 15).
 
 use super::{SPEC, peer::Peer, proxy, routing::Chosen};
-use crate::ws::{Metadata, extensions_list, guards::describe, options::Settings};
-use tremor_connector::{
-    config::{ConfigError, Entry},
-    tls::PeerCertificate,
+use crate::ws::{
+    Metadata,
+    exposed::{Exposed, listed, scheme},
+    extensions_list,
+    guards::describe,
 };
-use tremor_value::{Record, Str, Value};
+use tremor_connector::tls::PeerCertificate;
+use tremor_value::{Record, Value};
 use tremor_ws::guard::{Places, Session};
-use tremor_ws::{Extension, Headers, ProxyDetails, Request, query_pairs};
-
-/// `expose_headers`: which headers of a request are told.
-pub(super) enum Exposed {
-    /// All but those of the handshake itself and those that hold secrets.
-    Usual,
-    All,
-    /// These, in small letters.
-    These(Vec<String>),
-}
-
-/// Parts of the names of headers that hold secrets.
-const SECRETS: [&str; 8] =
-    ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "credential"];
-
-impl Exposed {
-    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
-        let Some(entry) = settings.config.entry("expose_headers") else { return Ok(Self::Usual) };
-        match entry.value().as_str() {
-            Some("all") => return Ok(Self::All),
-            Some("none") => return Ok(Self::These(Vec::new())),
-            Some(_) => return Err(entry.mismatch("`all`, `none`, or a list of names")),
-            None => {}
-        }
-        let name = |entry: &Entry<'_>| Ok(entry.read::<&str>()?.to_ascii_lowercase());
-        let names = entry.read::<Vec<Entry<'_>>>()?;
-        names.iter().map(name).collect::<Result<_, _>>().map(Self::These)
-    }
-
-    fn includes(&self, name: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::These(names) => names.iter().any(|own| own == name),
-            Self::Usual => {
-                let is_own = matches!(name, "host" | "upgrade" | "connection" | "origin")
-                    || name.starts_with("sec-websocket-");
-                !is_own && !SECRETS.iter().any(|part| name.contains(part))
-            }
-        }
-    }
-
-    /// The headers that are told, without what is in `secrets`.
-    fn record(&self, headers: &Headers, secrets: &Places) -> Record {
-        if matches!(self, Self::These(names) if names.is_empty()) {
-            return Record::default();
-        }
-        let named = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-        let shown = named.filter(|(name, _)| self.includes(name));
-        listed(shown.filter_map(|(name, value)| {
-            let value = secrets.strike_header(&name, value)?;
-            Some((name, String::from_utf8_lossy(&value).into_owned()))
-        }))
-    }
-}
-
-/// A string for each name, or a list for one that comes again.
-fn listed(pairs: impl Iterator<Item = (String, String)>) -> Record {
-    let mut record = Record::default();
-    for (name, value) in pairs {
-        let value = Value::from(value);
-        match record.get_mut(&name) {
-            None => {
-                record.insert(Str::from(name), value);
-            }
-            Some(Value::Array(all)) => std::sync::Arc::make_mut(all).push(value),
-            Some(first) => *first = Value::from(vec![std::mem::take(first), value]),
-        }
-    }
-    record
-}
+use tremor_ws::{Extension, ProxyDetails, Request, query_pairs};
 
 /// How a peer reached us.
 pub(super) struct Reached<'a> {
@@ -113,7 +46,7 @@ pub(super) fn metadata(
         ("conn", Value::from(reached.conn)),
         ("path", Value::from(request.path.as_str())),
         ("authority", Value::from(authority)),
-        ("scheme", Value::from(if request.secure { "https" } else { "http" })),
+        ("scheme", scheme(request.secure)),
     ]);
     // What there is not takes no memory: there are many connections.
     if let Some(query) = &request.query {

@@ -3,6 +3,7 @@
 use super::peers::{Port, client, client_definition, head};
 use crate::harness::{Linked, Subject, definition, within};
 use base64::Engine;
+use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -237,6 +238,35 @@ async fn a_status_may_be_the_end() {
     let failure = within(started).await.unwrap().unwrap_err();
     assert!(failure.contains("for good") && failure.contains("410"), "{failure}");
     assert_eq!(subject.handle.status().state, State::Failed);
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_patience_gets_it_up_to_a_limit() {
+    let later = |status: &str, seconds: &str| {
+        format!("HTTP/1.1 {status} Later\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n")
+    };
+    let port = Port::reserve();
+    let listener = port.listen();
+    let subject = client(&port, "", SOON);
+    let started = start(&subject);
+    answer(&listener, &later("503", "1")).await;
+    let since = Instant::now();
+    answer(&listener, &later("429", "Sun, 06 Nov 1994 08:49:37 GMT")).await;
+    assert!(since.elapsed() >= Duration::from_secs(1), "it came too early: {:?}", since.elapsed());
+    // That was long ago, and others do not ask.
+    answer(&listener, &later("500", "3600")).await;
+    let _tcp = welcome(&listener, "").await;
+    within(started).await.unwrap().unwrap();
+
+    let port = Port::reserve();
+    let listener = port.listen();
+    let subject = client(&port, r#", "max_retry_after": 100"#, SOON);
+    let started = start(&subject);
+    for seconds in ["3600", "18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+        answer(&listener, &later("503", seconds)).await;
+    }
+    let _tcp = welcome(&listener, "").await;
+    within(started).await.unwrap().unwrap();
 }
 
 /// Starts a client whose messages are looked at, and which expects a reply.

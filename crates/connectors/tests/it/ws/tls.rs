@@ -16,14 +16,14 @@ use tremor_value::Value;
 /// Number of the input port of a server for commands.
 const CONTROL: usize = 2;
 
-struct Files {
+pub(super) struct Files {
     _folder: TempDir,
-    cert: PathBuf,
-    key: PathBuf,
+    pub(super) cert: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 /// A certificate that is marked as a CA, as `openssl req -x509` makes it.
-fn files() -> Files {
+pub(super) fn files() -> Files {
     let folder = TempDir::new().unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -34,7 +34,7 @@ fn files() -> Files {
     Files { _folder: folder, cert, key }
 }
 
-async fn secure_server(files: &Files) -> (Subject, Port) {
+pub(super) async fn secure_server(files: &Files) -> (Subject, Port) {
     let port = Port::reserve();
     let config = format!(
         r#"{{"url": "wss://{}", "tls": {{"cert": "{}", "key": "{}"}}}}"#,
