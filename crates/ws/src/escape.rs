@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// `text` with the escapes of unreserved characters decoded, which change nothing of what it means (RFC 3986, 6.2.2.2).
-/// All others stay as they are.
+/// `text` with the escapes of unreserved characters decoded and all others in capital letters, neither of which changes
+/// anything of what it means (RFC 3986, 6.2.2.1 and 6.2.2.2).
 pub(crate) fn unreserved(text: &str) -> Cow<'_, str> {
-    let is_one = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    if !text.as_bytes().windows(3).any(|three| escaped(three).is_some_and(is_one)) {
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let changes = |three: &[u8]| {
+        escaped(three).is_some_and(|byte| is_unreserved(byte) || three.iter().any(u8::is_ascii_lowercase))
+    };
+    if !text.as_bytes().windows(3).any(changes) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -15,16 +18,21 @@ pub(crate) fn unreserved(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find('%') {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
-        match escaped(from.as_bytes()).filter(|byte| is_one(*byte)) {
-            Some(byte) => {
+        let step = match escaped(from.as_bytes()) {
+            Some(byte) if is_unreserved(byte) => {
                 out.push(char::from(byte));
-                rest = from.get(3..).unwrap_or_default();
+                3
+            }
+            Some(byte) => {
+                let _always_written = write!(out, "%{byte:02X}");
+                3
             }
             None => {
                 out.push('%');
-                rest = from.get(1..).unwrap_or_default();
+                1
             }
-        }
+        };
+        rest = from.get(step..).unwrap_or_default();
     }
     out.push_str(rest);
     Cow::Owned(out)
@@ -102,6 +110,7 @@ mod tests {
         assert_eq!(unreserved("/%61%2F%7e%2e%C3%AD%"), "/a%2F~.%C3%AD%");
         assert!(matches!(unreserved("/a%2Fb"), Cow::Borrowed(_)));
         assert_eq!(unreserved("%25%41"), "%25A");
+        assert_eq!(unreserved("/d%c3%ad%2fa%zz%"), "/d%C3%AD%2Fa%zz%");
         assert_eq!(non_ascii("/d\u{ed}a"), "/d%C3%ADa");
     }
 

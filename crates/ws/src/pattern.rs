@@ -5,7 +5,7 @@
 
 use crate::escape;
 use crate::handshake::Authority;
-use std::borrow::Cow;
+use std::{borrow::Cow, net::Ipv6Addr};
 
 /// Why a pattern was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -247,8 +247,13 @@ fn port_pattern(port: &str) -> Result<(), PatternError> {
 pub(crate) fn wire_host(host: &str) -> Result<String, PatternError> {
     let bad = || PatternError::Host { host: host.to_owned() };
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte);
+    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if let Some(Ok(literal)) = literal.map(str::parse::<Ipv6Addr>) {
+        return Ok(format!("[{literal}]"));
+    }
     let mut labels = Vec::new();
-    for label in host.split('.') {
+    // As in requests: without the dot of the root.
+    for label in host.strip_suffix('.').unwrap_or(host).split('.') {
         labels.push(if label.is_ascii() {
             label.to_ascii_lowercase()
         } else {
@@ -317,6 +322,8 @@ mod tests {
             ("/a%2Fb", "/a%2Fb", Some("")),
             ("/a%2Fb", "/a/b", None),
             ("/\u{ed}", "/%C3%AD", Some("")),
+            ("/\u{ed}", "/%c3%ad", Some("")),
+            ("/a%2fb", "/a%2Fb", Some("")),
             ("/a//b", "/a/b", None),
             ("/a/./b", "/a/b", None),
             ("/metrics/*", "/metrics/", Some("")),
@@ -369,6 +376,9 @@ mod tests {
             ("gate.example*", "gate.example:80", false, true),
             ("[::1]", "[::1]:99", false, true),
             ("[::1]:98", "[::1]:99", false, false),
+            ("[0:0::1]", "[::0001]", false, true),
+            ("gate.example", "gate.example.", false, true),
+            ("gate.example.:7001", "%67ate.example:7001", false, true),
             ("b\u{fc}cher.example", "xn--bcher-kva.example", false, true),
             ("*.b\u{dc}cher.example", "www.xn--bcher-kva.example", false, true),
         ] {

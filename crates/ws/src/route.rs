@@ -175,6 +175,8 @@ pub struct Route {
     pub when: Vec<Condition>,
     /// What is spoken where its conditions do not say.
     pub protocols: Protocols,
+    /// Whoever it does not let pass is not to learn that it is there.
+    pub conceals: bool,
 }
 
 /// A route that matches.
@@ -201,7 +203,9 @@ impl Route {
         let when = if self.when.is_empty() { always.as_slice() } else { self.when.as_slice() };
         let matching: Vec<_> =
             when.iter().filter_map(|one| one.matches(asked).map(|params| (one, params))).collect();
-        for offer in asked.protocols {
+        let own = self.protocols.list.iter().filter(|_| self.protocols.prefers_own);
+        let own = own.filter_map(|own| asked.protocols.iter().find(|offer| *offer == own));
+        for offer in own.chain(asked.protocols) {
             let is_listed = self.protocols.list.contains(offer);
             let speaks = |condition: &Condition| match &condition.protocol {
                 Some(pattern) => pattern.matches(offer),
@@ -239,11 +243,12 @@ impl Routes {
         self.0.iter().enumerate().filter_map(|(number, route)| route.candidate(number, asked))
     }
 
-    /// Why there is no candidate: `Some` if a subprotocol would have made one.
+    /// Why there is no candidate: `Some` if a subprotocol would have made one that may be told of.
     pub fn unmatched(&self, asked: &Asked<'_>) -> Option<NoProtocol> {
         let mut accepted: Vec<String> = Vec::new();
         let mut is_only_that = false;
-        for wanted in self.0.iter().filter_map(|route| route.wanted(asked)) {
+        let told_of = self.0.iter().filter(|route| !route.conceals);
+        for wanted in told_of.filter_map(|route| route.wanted(asked)) {
             is_only_that = true;
             for name in wanted {
                 if !accepted.contains(&name) {

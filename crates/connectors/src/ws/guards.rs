@@ -8,6 +8,7 @@ mod renew;
 mod stay;
 mod visit;
 
+pub(super) use kinds::{all_tls, asks_for_certificates};
 pub(super) use stay::Stay;
 pub(super) use visit::{Brought, Visit, describe};
 

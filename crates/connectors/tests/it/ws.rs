@@ -10,6 +10,7 @@ mod cookies;
 mod doorman;
 mod endpoints;
 mod guards;
+mod hostile;
 mod listener;
 mod messages;
 mod metrics;

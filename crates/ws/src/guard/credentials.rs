@@ -22,8 +22,8 @@ pub struct Places {
     pub query: Vec<(String, Template)>,
     /// Names of cookies.
     pub cookies: Vec<(String, Template)>,
-    /// What an offered subprotocol with credentials looks like.
-    pub protocols: Option<Template>,
+    /// What offered subprotocols with credentials look like.
+    pub protocols: Vec<Template>,
 }
 
 /// A name and a password.
@@ -98,9 +98,7 @@ impl Places {
         self.headers.extend(other.headers.iter().cloned());
         self.query.extend(other.query.iter().cloned());
         self.cookies.extend(other.cookies.iter().cloned());
-        if self.protocols.is_none() {
-            self.protocols.clone_from(&other.protocols);
-        }
+        self.protocols.extend(other.protocols.iter().cloned());
     }
 
     /// The credentials of the first place that has some of that kind; `None` without any.
@@ -133,14 +131,13 @@ impl Places {
                 return template.take(value).map(Some);
             }
         }
-        let Some(template) = self.protocols.as_ref().filter(|template| fits(template)) else {
-            return Ok(None);
-        };
-        let offers = carrier.protocols.iter().filter(|offer| template.is_meant(offer.as_bytes())).map(Some);
-        match one(offers)? {
-            Some(offer) => template.take(offer.as_bytes()).and_then(unpacked).map(Some),
-            None => Ok(None),
+        for template in self.protocols.iter().filter(|template| fits(template)) {
+            let offers = carrier.protocols.iter().filter(|offer| template.is_meant(offer.as_bytes()));
+            if let Some(offer) = one(offers.map(Some))? {
+                return template.take(offer.as_bytes()).and_then(unpacked).map(Some);
+            }
         }
+        Ok(None)
     }
 
     /// The offered subprotocols without those that only carry credentials.
@@ -158,7 +155,7 @@ impl Places {
     }
 
     fn is_carrier(&self, offer: &str) -> bool {
-        self.protocols.as_ref().is_some_and(|template| template.is_meant(offer.as_bytes()))
+        self.protocols.iter().any(|template| template.is_meant(offer.as_bytes()))
     }
 
     /// The query string with `***` for the value of every parameter that is a place of credentials.
@@ -200,7 +197,7 @@ impl Places {
                 value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| kept(pair)).collect();
             return (!kept.is_empty()).then(|| Cow::Owned(kept.join(&b"; "[..])));
         }
-        if name.eq_ignore_ascii_case("sec-websocket-protocol") && self.protocols.is_some() {
+        if name.eq_ignore_ascii_case("sec-websocket-protocol") && !self.protocols.is_empty() {
             let offers = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
             let kept = |offer: &&[u8]| std::str::from_utf8(offer).is_ok_and(|offer| !self.is_carrier(offer));
             let kept: Vec<&[u8]> = offers.filter(kept).collect();

@@ -1,5 +1,6 @@
 //! Hosts and ports.
 
+use crate::escape::unreserved;
 use std::net::Ipv6Addr;
 
 /// A `host[:port]` as in a `Host` header, compared without case.
@@ -11,12 +12,13 @@ pub struct Authority {
 
 impl Authority {
     /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; `None` if it is none of these.
+    ///
+    /// Of the ways to write the same host one is left: a rule for it must not be evaded by another.
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (literal, port) = rest.split_once(']')?;
-                literal.parse::<Ipv6Addr>().ok()?;
-                (text.get(..literal.len() + 2)?, port)
+                (format!("[{}]", literal.parse::<Ipv6Addr>().ok()?), port)
             }
             None => {
                 let at = text.find(':').unwrap_or(text.len());
@@ -25,7 +27,10 @@ impl Authority {
                 if host.is_empty() || !host.bytes().all(known) || !escapes_are_valid(host) {
                     return None;
                 }
-                (host, port)
+                let host = unreserved(host).to_ascii_lowercase();
+                // The root of all names may be written or not.
+                let host = host.strip_suffix('.').unwrap_or(&host).to_owned();
+                (Some(host).filter(|host| !host.is_empty())?, port)
             }
         };
         let port = match port.strip_prefix(':') {
@@ -33,7 +38,7 @@ impl Authority {
             None if port.is_empty() => None,
             _ => return None,
         };
-        Some(Self { host: host.to_ascii_lowercase(), port })
+        Some(Self { host, port })
     }
 
     /// The host in lower case; an IPv6 address keeps its brackets.
@@ -88,13 +93,16 @@ mod tests {
             ("[::1]", "[::1]", None),
             ("[2001:DB8::1]:443", "[2001:db8::1]", Some(443)),
             ("a_b%20c", "a_b%20c", None),
+            ("gate.example.", "gate.example", None),
+            ("%67ate.Ex%41mple.:80", "gate.example", Some(80)),
+            ("[2001:0db8:0::0001]", "[2001:db8::1]", None),
         ] {
             let authority = Authority::parse(text).unwrap();
             assert_eq!((authority.host(), authority.port()), (host, port), "{text}");
         }
         let bad = [
-            "", ":80", "a:", "a:+1", "a:65536", "a:1:2", "a b", "a/b", "u@a", "[::1", "[x]", "[::1]x", "a%2",
-            "d\u{ed}a",
+            "", ".", ":80", "a:", "a:+1", "a:65536", "a:1:2", "a b", "a/b", "u@a", "[::1", "[x]", "[::1]x",
+            "a%2", "d\u{ed}a",
         ];
         for text in bad {
             assert_eq!(Authority::parse(text), None, "{text}");

@@ -1,7 +1,7 @@
 //! Header fields and the grammar of their values.
 
 use bytes::Bytes;
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 /// The header fields of a request or response, in the order they came.
 ///
@@ -160,14 +160,15 @@ fn extension(element: &[u8]) -> Option<Extension> {
 /// Reads all `Sec-WebSocket-Protocol` fields; `None` if one does not parse or a name comes twice.
 pub(super) fn protocols(headers: &Headers) -> Option<Vec<String>> {
     let mut found: Vec<String> = Vec::new();
+    // A header may hold thousands: comparing each with all others would take long.
+    let mut seen = HashSet::new();
     for value in headers.all("sec-websocket-protocol") {
         let before = found.len();
         for element in list(value) {
-            let name = token(element)?;
-            if found.contains(&name) {
+            if !seen.insert(element) {
                 return None;
             }
-            found.push(name);
+            found.push(token(element)?);
         }
         if found.len() == before {
             return None;

@@ -99,6 +99,12 @@ impl Head {
         Ok(Target { authority: asked.unwrap_or(authority), secure, path, query })
     }
 
+    /// Whether it asks for the page at `path`, of whichever host: those who look after a server know only its address.
+    pub fn asks_for(&self, path: &str) -> bool {
+        let own = self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path);
+        own == path && host(&self.headers).is_ok()
+    }
+
     /// Whether it brings fresh credentials for open connections: a `POST` of type `application/x-challenge-response`.
     /// Source: `spec/websocket.md` 7.5.
     pub fn brings_credentials(&self) -> bool {
@@ -219,10 +225,21 @@ fn check_target(
         None => (rest, None),
     };
     let path = if path.is_empty() { "/" } else { path };
+    if query.as_deref().is_some_and(has_too_many_parameters) {
+        return Err(Reject::new(414, "query", "the query has more parameters than anybody needs"));
+    }
     if climbs(path) {
         return Err(Reject::bad_request("path", "the path has a segment `..`"));
     }
     Ok((authority, path.to_owned(), query))
+}
+
+/// Most parameters of a query. Each takes many times the memory of its text in what is told of a connection, and that as
+/// long as the connection lives.
+const MAX_PARAMETERS: usize = 128;
+
+fn has_too_many_parameters(query: &str) -> bool {
+    query.split('&').filter(|pair| !pair.is_empty()).nth(MAX_PARAMETERS).is_some()
 }
 
 fn check_version(headers: &Headers, options: &HandshakeOptions) -> Result<u8, Reject> {

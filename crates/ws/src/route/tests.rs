@@ -27,7 +27,7 @@ fn condition(text: &str) -> Condition {
 fn routes(all: &[&[&str]]) -> Routes {
     let route = |when: &&[&str]| Route {
         when: when.iter().map(|text| condition(text)).collect(),
-        protocols: Protocols::default(),
+        ..Route::default()
     };
     Routes(all.iter().map(route).collect())
 }
@@ -161,6 +161,29 @@ fn a_route_that_requires_a_subprotocol_does_not_match_without() {
     assert_eq!(why("/b", &["y"]).as_deref(), Some("p"));
     assert_eq!(why("/c", &["y"]), None);
     assert_eq!(found(&routes, &request("h", "/a", &["y"], "")), "0:y");
+}
+
+#[test]
+fn what_a_concealed_route_would_take_is_not_told() {
+    let mut routes = routes(&[&["path=/a protocol=p"], &["path=/a protocol=q"]]);
+    routes.0[0].conceals = true;
+    let why =
+        |routes: &Routes| routes.unmatched(&asked(&request("h", "/a", &[], ""))).map(|none| none.accepted);
+    assert_eq!(why(&routes), Some(vec!["q".to_owned()]));
+    routes.0.pop();
+    assert_eq!(why(&routes), None);
+    assert_eq!(found(&routes, &request("h", "/a", &["p"], "")), "0:p");
+}
+
+#[test]
+fn a_route_may_have_an_order_of_its_own() {
+    let mut routes = routes(&[&["path=/a", "path=/a protocol=z*"]]);
+    let offers = request("h", "/a", &["zz", "x", "y"], "");
+    let list = ["y", "x"].map(str::to_owned).to_vec();
+    routes.0[0].protocols = Protocols { list, ..Protocols::default() };
+    assert_eq!(found(&routes, &offers), "0:zz");
+    routes.0[0].protocols.prefers_own = true;
+    assert_eq!(found(&routes, &offers), "0:y");
 }
 
 #[test]

@@ -486,6 +486,38 @@ fn the_101() {
 }
 
 #[test]
+fn a_query_is_bounded_by_its_parameters_too() {
+    let with = |query: String| request("GET", &[&format!("GET /?{query} HTTP/1.1")]);
+    assert_eq!(good(with("&".repeat(1000) + &"a&".repeat(128))).path, "/");
+    let reject = refused(with("a&".repeat(129)));
+    assert_eq!((reject.status, reject.label), (414, "query"));
+}
+
+#[test]
+fn thousands_of_offers_do_not_take_long() {
+    let offers: Vec<String> = (0..3000).map(|number: u32| format!("{number:x}")).collect();
+    let line = format!("Sec-WebSocket-Protocol: {}", offers.join(","));
+    assert_eq!(good(request("", &[&line])).protocols, offers);
+    assert_eq!(refused(request("", &[&format!("{line},0")])).status, 400);
+}
+
+#[test]
+fn a_page_is_asked_for_by_its_path_whatever_the_host() {
+    let asks = |target: &str, host: &str, path: &str| {
+        let text = format!("GET {target} HTTP/1.1\r\n{host}\r\n");
+        let options = HandshakeOptions {
+            allowed_hosts: vec![Authority::parse("gate.example").unwrap()],
+            ..HandshakeOptions::default()
+        };
+        let head = ServerHandshake::new(Arc::new(options)).advance_head(&mut BytesMut::from(&*text));
+        head.unwrap().unwrap().asks_for(path)
+    };
+    assert!(asks("/up", "Host: 10.0.0.1:80\r\n", "/up") && asks("/up?x", "Host: a\r\n", "/up"));
+    assert!(!asks("/up/", "Host: a\r\n", "/up") && !asks("/u", "Host: a\r\n", "/up"));
+    assert!(!asks("/up", "", "/up") && !asks("/up", "Host: a\r\nHost: a\r\n", "/up"));
+}
+
+#[test]
 fn the_head_can_be_had_before_the_upgrade_is_checked() {
     let mut handshake = ServerHandshake::new(Arc::default());
     let mut input = BytesMut::from("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");

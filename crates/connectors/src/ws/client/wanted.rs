@@ -13,7 +13,7 @@ use tremor_connector::{
     url::{Rules, Url, Userinfo},
 };
 use tremor_value::{Record, Value};
-use tremor_ws::{Asked, Authority, Headers, Protocols, Route, Routes};
+use tremor_ws::{Asked, Authority, Headers, Route, Routes};
 
 /// The words for schemes, and whether they mean TLS.
 const SCHEMES: [(&str, bool); 4] = [("ws", false), ("http", false), ("wss", true), ("https", true)];
@@ -192,7 +192,7 @@ impl Ways {
                 return Err(condition.invalid("headers", "tells nothing here: all connections send the same"));
             }
             let when = when.into_iter().map(condition).collect::<Result<_, _>>()?;
-            routes.push(Route { when, protocols: Protocols::default() });
+            routes.push(Route { when, ..Route::default() });
             config.finish()?;
         }
         let fallback = match settings.config.entry("exit") {

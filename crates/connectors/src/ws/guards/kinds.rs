@@ -4,6 +4,7 @@ use super::{jwt, keys::Keys};
 use crate::ws::options::Settings;
 use std::path::PathBuf;
 use tremor_connector::config::{ConfigError, Entry, Reader};
+use tremor_value::{Record, Value};
 use tremor_ws::guard::{
     Certificates, Entry as Known, Holder, Kind, Match, ProxyIdentity, Stored, Tokens, User, Users, Wanted,
 };
@@ -119,8 +120,13 @@ fn identity(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, Co
 }
 
 fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
-    if settings.config.members().get("tls").is_none_or(|tls| tls.is_null()) {
+    let config = settings.config.members();
+    if all_tls(config).next().is_none() {
         return Err(settings.config.missing("tls", "a record, since a guard `tls` looks at certificates"));
+    }
+    if !all_tls(config).any(asks_for_certificates) {
+        let problem = "needs `client_ca`, since a guard `tls` looks at certificates of clients, which nobody is asked for";
+        return Err(settings.config.invalid("tls", problem));
     }
     let mut certificates = Certificates::default();
     for entry in options.or::<Vec<Reader<'_>>>("certificates", Vec::new())? {
@@ -137,6 +143,21 @@ fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made
     }
     options.finish()?;
     Ok(Made { kind: Kind::Certificates(certificates), wanted: None, realm: None, keys: None })
+}
+
+/// All settings of TLS in the configuration of a server: its own, and those of its endpoints.
+pub(in crate::ws) fn all_tls(config: &Record) -> impl Iterator<Item = &Value> {
+    let listen = config.get("listen").and_then(Value::as_array).into_iter().flatten();
+    let endpoints = config.get("endpoint").into_iter().chain(listen);
+    let all = config.get("tls").into_iter().chain(endpoints.filter_map(|endpoint| endpoint.get("tls")));
+    all.filter(|tls| !tls.is_null())
+}
+
+/// Whether clients are asked for certificates.
+pub(in crate::ws) fn asks_for_certificates(tls: &Value) -> bool {
+    let is_said = |key| tls.get(key).is_some_and(|value| !value.is_null());
+    let mutual = tls.get("mutual").and_then(Value::as_str);
+    (is_said("client_ca") || is_said("ca_certificates")) && mutual != Some("none")
 }
 
 /// One of `certificates`: what it is about, and who that is.

@@ -9,7 +9,7 @@ pub(super) fn read(mut config: Reader<'_>) -> Result<Places, ConfigError> {
         headers: named(&mut config, "headers")?,
         query: named(&mut config, "query")?,
         cookies: named(&mut config, "cookies")?,
-        protocols: None,
+        protocols: Vec::new(),
     };
     for (key, list) in [("query", &places.query), ("cookies", &places.cookies)] {
         if list.iter().any(|(_, template)| *template == Template::Login) {
@@ -19,7 +19,7 @@ pub(super) fn read(mut config: Reader<'_>) -> Result<Places, ConfigError> {
     }
     if let Some(entry) = config.entry("protocols") {
         let template = Template::parse_protocol(entry.read()?);
-        places.protocols = Some(template.map_err(|error| entry.invalid(error.to_string()))?);
+        places.protocols.push(template.map_err(|error| entry.invalid(error.to_string()))?);
     }
     if places == Places::default() {
         let problem = "names no place: write `headers`, `query`, `cookies` or `protocols`";

@@ -35,17 +35,20 @@ impl Shared {
         {
             return None;
         }
-        let target = head.target(&door.handshake, forwarded).ok()?;
-        if health.as_ref().is_some_and(|path| *path == target.path) {
+        if health.as_ref().is_some_and(|path| head.asks_for(path)) {
             return Some(Page { for_head_request, ..Page::text(200, "serving") });
         }
+        if !*status {
+            return None;
+        }
+        let target = head.target(&door.handshake, forwarded).ok()?;
         let asked = Asked::new(
             (target.secure, &target.authority),
             (&target.path, target.query.as_deref()),
             &head.headers,
             &[],
         );
-        (*status && self.routing.leads_on(&asked)).then(|| Page {
+        self.routing.leads_on(&asked).then(|| Page {
             status: 200,
             media_type: "text/html; charset=utf-8",
             body: format!(

@@ -116,7 +116,8 @@ impl Routing {
         self.ways.iter().chain(&self.fallback).any(|way| way.exit.as_deref().is_none_or(|exit| exit == "out"))
     }
 
-    /// Whether connections to a path like that of `asked` are taken, as far as guards and subprotocols allow.
+    /// Whether connections to a path like that of `asked` are taken, as far as guards and subprotocols allow; by a route
+    /// that may be told of.
     pub(super) fn leads_on(&self, asked: &Asked<'_>) -> bool {
         self.fallback.is_some() || self.routes.unmatched(asked).is_some()
     }
@@ -202,7 +203,7 @@ impl Reading<'_, '_> {
         let exit = self.exit(&entry)?;
         let when = config.optional::<OneOrMany<Reader<'_>>>("when")?.map_or_else(Vec::new, |when| when.0);
         let when = when.into_iter().map(condition).collect::<Result<_, _>>()?;
-        let mut route = Route { when, protocols: protocols.clone() };
+        let mut route = Route { when, protocols: protocols.clone(), conceals: false };
         let (mut own_wire, mut queue) = (*self.wire, None);
         if let Some(options) = config.record("options")? {
             let mut options = Settings::alone(options, self.environment);
@@ -219,6 +220,7 @@ impl Reading<'_, '_> {
         if conceals && demands.is_empty() {
             return Err(config.invalid("conceal", "has no meaning for a route that is not `guarded`"));
         }
+        route.conceals = conceals;
         config.finish()?;
         let index = u64::try_from(number).unwrap_or(u64::MAX);
         let shown = Record::from_iter([("index", Value::from(index)), ("exit", Value::from(exit.as_ref()))]);

@@ -1,6 +1,7 @@
 //! The settings of a server that are of all its connections.
 
 use crate::ws::{
+    guards::{all_tls, asks_for_certificates},
     header_list,
     options::{Settings, Wire},
 };
@@ -154,19 +155,16 @@ fn origins(settings: &mut Settings<'_>) -> Result<OriginRules, ConfigError> {
 
 /// Whether the configuration takes credentials that a browser sends without being asked by the page.
 fn browsers_bring_credentials(config: &Record) -> bool {
-    let is_said = |record: Option<&Value>, key: &str| {
-        let value = record.and_then(|record| record.get(key));
-        value.is_some_and(|value| !value.is_null())
+    let is_said = |value: &Value, path: &[&str]| {
+        let found = path.iter().try_fold(value, |value, name| value.get(*name));
+        found.is_some_and(|value| !value.is_null())
     };
-    let has_certificates = |tls: &Value| {
-        let mutual = tls.get("mutual").and_then(|mutual| mutual.as_str());
-        (is_said(Some(tls), "client_ca") || is_said(Some(tls), "ca_certificates")) && mutual != Some("none")
-    };
-    let listen = config.get("listen").and_then(Value::as_array).into_iter().flatten();
-    let endpoints = config.get("endpoint").into_iter().chain(listen);
-    let mut all_tls =
-        config.get("tls").into_iter().chain(endpoints.filter_map(|endpoint| endpoint.get("tls")));
-    is_said(config.get("credentials"), "cookies") || all_tls.any(has_certificates)
+    let guards = config.get("guards").and_then(Value::as_record).into_iter().flat_map(Record::iter);
+    guards.map(|(_, guard)| guard).any(|guard| is_said(guard, &["credentials", "cookies"]))
+        || config.get("credentials").is_some_and(|credentials| is_said(credentials, &["cookies"]))
+        || config.get("cookie").and_then(|cookie| cookie.get("bind_identity")).and_then(Value::as_bool)
+            == Some(true)
+        || all_tls(config).any(asks_for_certificates)
 }
 
 /// Whose word is taken for who the client is (`spec/websocket.md` 2.3).

@@ -68,7 +68,7 @@ pub(super) async fn status(port: &Port, more: &str) -> u16 {
 }
 
 /// The port and the metadata of an event on a connection that was granted.
-async fn metadata(subject: &mut Subject, tcp: &mut TcpStream) -> (&'static str, Value) {
+pub(super) async fn metadata(subject: &mut Subject, tcp: &mut TcpStream) -> (&'static str, Value) {
     tcp.write_all(b"\x81\x81\0\0\0\x007").await.unwrap();
     match subject.next().await {
         Seen::Event(port, event) => (port, of_server(&event)),

@@ -11,7 +11,7 @@ fn places() -> Places {
         ],
         query: named("access_token", "{credentials}"),
         cookies: named("sid", "s:{credentials}!"),
-        protocols: Some(Template::parse_protocol("bearer.{credentials}").unwrap()),
+        protocols: vec![Template::parse_protocol("bearer.{credentials}").unwrap()],
     }
 }
 
@@ -141,6 +141,15 @@ fn secrets_are_struck_from_what_is_shown() {
     let mut both = none;
     both.extend(&places);
     assert_eq!(both.strike_query("access_token=x"), "access_token=***");
+    let other = Places {
+        protocols: vec![Template::parse_protocol("jwt.{credentials}").unwrap()],
+        ..Places::default()
+    };
+    both.extend(&other);
+    let offers = ["jwt.secret", "chat", "bearer.secret"].map(str::to_owned);
+    assert_eq!(both.real_protocols(&offers), Ok(vec!["chat".to_owned()]), "of whichever guard");
+    let shown = both.strike_header("sec-websocket-protocol", b"jwt.secret, chat, bearer.secret");
+    assert_eq!(shown.unwrap().as_ref(), b"chat");
 }
 
 #[test]
