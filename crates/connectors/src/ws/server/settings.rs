@@ -156,7 +156,7 @@ fn origins(settings: &mut Settings<'_>) -> Result<OriginRules, ConfigError> {
 /// Whether the configuration takes credentials that a browser sends without being asked by the page.
 fn browsers_bring_credentials(config: &Record) -> bool {
     let is_said = |value: &Value, path: &[&str]| {
-        let found = path.iter().try_fold(value, |value, name| value.get(*name));
+        let found = path.iter().try_fold(value, |value, name| value.get(name));
         found.is_some_and(|value| !value.is_null())
     };
     let guards = config.get("guards").and_then(Value::as_record).into_iter().flat_map(Record::iter);
