@@ -11,7 +11,7 @@ mod time;
 use crate::{
     Handed, Intake, Readiness,
     beacon::Beacon,
-    duplex::{Cut, Duplex, Ending, Flow, Stream},
+    duplex::{Cut, Duplex, Ending, Flow, ProtocolError, Stream},
     inlet::Inlet,
     outbox::Outbox,
     tls::explain,
@@ -102,12 +102,16 @@ pub(crate) struct Connection {
     has_read: bool,
     /// When to look whether anything moved; `None` while resting.
     rest_at: Option<Pin<Box<Sleep>>>,
+    /// That timer wakes this task.
+    rest_wakes: bool,
     /// Port `control` leads somewhere and was not told yet that the connection is there.
     owes_opened: bool,
     /// The peer is read, as far as the protocol knows.
     reads: bool,
     /// Wakes the task at or before the deadline of the protocol; `None` where there is none.
     alarm: Option<Pin<Box<Sleep>>>,
+    /// It wakes this task: it was asked before.
+    alarm_wakes: bool,
     /// Until this connection will not give events any more.
     alive: Option<Alive>,
 }
@@ -154,9 +158,11 @@ impl Connection {
             busy: true,
             has_read: true,
             rest_at: None,
+            rest_wakes: false,
             owes_opened,
             reads: true,
             alarm: None,
+            alarm_wakes: false,
             alive: Some(alive),
         })
     }
@@ -218,6 +224,8 @@ impl Connection {
     /// Writes what there is and reads once. Neither may starve the other, so both happen in every round.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         self.listen(cx);
+        // The stream wakes this task as soon as there is input: to ask it again in this turn would tell nothing new.
+        let mut waits_for_input = false;
         loop {
             if self.signals.is_stopped() {
                 return Poll::Ready(Turn::Stop);
@@ -247,9 +255,12 @@ impl Connection {
                 if mem::take(&mut self.has_input) {
                     return Poll::Ready(Turn::Read(Ok(self.buffer.bytes().len())));
                 }
-                if let Poll::Ready(read) = self.buffer.poll_fill(cx, &mut self.stream) {
-                    self.busy = true;
-                    return Poll::Ready(Turn::Read(read));
+                if !waits_for_input {
+                    if let Poll::Ready(read) = self.buffer.poll_fill(cx, &mut self.stream) {
+                        self.busy = true;
+                        return Poll::Ready(Turn::Read(read));
+                    }
+                    waits_for_input = true;
                 }
             }
             if !wrote {
@@ -261,12 +272,25 @@ impl Connection {
         if self.pump.keeps_time() && self.poll_alarm(cx).is_ready() {
             return Poll::Ready(Turn::Time);
         }
-        if self.busy && self.rest_at.is_none() {
+        self.poll_rest(cx)
+    }
+
+    /// Ready when it is time to see whether anything moved. A timer that this task has asked before wakes it, and until then
+    /// a look at it is enough.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        if self.rest_at.is_none() {
+            if !self.busy {
+                return Poll::Pending;
+            }
             self.rest_at = Some(Box::pin(sleep(REST_AFTER)));
+            self.rest_wakes = false;
         }
         match &mut self.rest_at {
-            Some(rest_at) => rest_at.as_mut().poll(cx).map(|()| Turn::Rest),
-            None => Poll::Pending,
+            Some(rest_at) if !self.rest_wakes || rest_at.is_elapsed() => {
+                self.rest_wakes = true;
+                rest_at.as_mut().poll(cx).map(|()| Turn::Rest)
+            }
+            _ => Poll::Pending,
         }
     }
 
@@ -279,6 +303,7 @@ impl Connection {
     fn listen(&mut self, cx: &mut Context<'_>) {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
+            (self.rest_wakes, self.alarm_wakes) = (false, false);
             self.signals.forget_listener();
         }
         self.signals.listen(cx);
@@ -290,7 +315,7 @@ impl Connection {
     fn trim(&mut self) {
         if mem::take(&mut self.has_read) {
             self.buffer.trim();
-            self.intake = Intake::default();
+            self.intake.trim();
             self.pump.trim_read();
         }
         self.pump.trim();
@@ -306,11 +331,24 @@ impl Connection {
             self.pump.rest();
         } else {
             self.rest_at = Some(Box::pin(sleep(REST_AFTER)));
+            self.rest_wakes = false;
         }
     }
 
     /// Takes what the input holds and sends it on, while writing goes on. `read` bytes of it are new.
+    #[inline]
     async fn take_input(&mut self, read: usize) -> Option<Ended> {
+        let flow = self.decode(read);
+        let answers = !matches!(flow, Ok(Flow::Open)) && self.pump.may_answer(&self.intake);
+        let ended = if self.intake.is_empty() { None } else { self.push().await };
+        if ended.is_none() && !self.is_through(&flow) {
+            return Box::pin(self.follow_up(flow, answers)).await;
+        }
+        ended
+    }
+
+    /// Lets the protocol take what the input holds, of which `read` bytes are new.
+    fn decode(&mut self, read: usize) -> Result<Flow, ProtocolError> {
         self.has_read = true;
         self.turn_bytes = self.turn_bytes.saturating_sub(read);
         let flow = self.pump.read(self.buffer.bytes(), &mut self.intake);
@@ -325,14 +363,18 @@ impl Connection {
         if self.discards && !self.inlet.is_intercepted() {
             self.intake = Intake::default();
         }
-        let answers = !matches!(flow, Ok(Flow::Open)) && self.pump.may_answer(&self.intake);
+        flow
+    }
+
+    /// Whether nothing is left to do about what was read: most often one batch has had room for all of it.
+    fn is_through(&self, flow: &Result<Flow, ProtocolError>) -> bool {
+        self.intake.is_empty() && matches!(flow, Ok(Flow::Open))
+    }
+
+    /// Does what is left behind the first batch of what was read. `answers`: what waits may still be sent.
+    async fn follow_up(&mut self, flow: Result<Flow, ProtocolError>, answers: bool) -> Option<Ended> {
         if !self.intake.is_empty()
-            && let Some(ended) = self.push().await
-        {
-            return Some(ended);
-        }
-        if !self.intake.is_empty()
-            && let Some(ended) = Box::pin(self.push_rest()).await
+            && let Some(ended) = self.push_rest().await
         {
             return Some(ended);
         }
@@ -341,37 +383,44 @@ impl Connection {
             Ok(Flow::Closed { we_drop }) => {
                 if answers
                     && !self.drains
-                    && let Some(ended) = Box::pin(self.flush_input()).await
+                    && let Some(ended) = self.flush_input().await
                 {
                     return Some(ended);
                 }
-                Some(Box::pin(self.part(we_drop, answers)).await)
+                Some(self.part(we_drop, answers).await)
             }
             Err(error) => {
-                Box::pin(self.part(true, answers)).await;
+                self.part(true, answers).await;
                 Some(Ended::broken(Cut::Peer, error))
             }
         }
     }
 
     /// Sends on what was taken, as much as is one batch.
+    #[inline]
     async fn push(&mut self) -> Option<Ended> {
-        self.pump.is_awake();
-        let Self { inlet, intake, pump, stream, signals, reads, .. } = self;
-        let handed = inlet.push(intake);
-        if !handed.is_done() {
-            if pump.keeps_time() && mem::take(reads) {
-                pump.reading(false);
-            }
-            // Boxed, for the sake of all the connections that have nothing that waits right now.
-            let ended = Box::pin(wait_while_writing(handed, pump, stream, signals)).await;
+        if let Some(waits) = self.push_at_once() {
+            let ended = waits.await;
             if ended.is_some() {
                 return ended;
             }
-        } else {
-            drop(handed);
         }
         if self.inlet.has_taken() { Box::pin(self.conclude()).await } else { None }
+    }
+
+    /// Sends on one batch; gives what of that has to wait. It is boxed, for the sake of all the connections that have
+    /// nothing that waits right now.
+    fn push_at_once(&mut self) -> Option<Pin<Box<impl Future<Output = Option<Ended>>>>> {
+        self.pump.is_awake();
+        let Self { inlet, intake, pump, stream, signals, reads, .. } = self;
+        let handed = inlet.push(intake);
+        if handed.is_done() {
+            return None;
+        }
+        if pump.keeps_time() && mem::take(reads) {
+            pump.reading(false);
+        }
+        Some(Box::pin(wait_while_writing(handed, pump, stream, signals)))
     }
 
     /// Lets those who take messages do what these ask for, before anything else is read.

@@ -6,6 +6,9 @@ use thiserror::Error;
 use tremor_event::{EventId, Listener, OriginUri};
 use tremor_value::{AboutMessage, Bytes, Meta, Value};
 
+/// Items that room is kept for between the reads of a connection at work.
+const KEPT_ITEMS: usize = 4;
+
 /// What one call of [`Source::pull`] gave, in order.
 #[derive(Debug, Default)]
 pub struct Intake {
@@ -151,6 +154,15 @@ impl Intake {
         self.controls += 1;
         let content = Content::Control(Box::new(record));
         self.items.push(Item { content, at: At::default(), brought: Brought::default() });
+    }
+
+    /// Throws away what it holds, and the memory of much: room for a few items is kept.
+    pub(crate) fn trim(&mut self) {
+        if self.items.capacity() > KEPT_ITEMS {
+            *self = Self::default();
+        }
+        self.items.clear();
+        self.controls = 0;
     }
 
     /// How many items there are for the ports that data leaves by, and how many bytes those of bytes hold.

@@ -331,6 +331,13 @@ impl Streams {
         outbox.own_meta().is_some_and(|own| is_shared(own, item.element.meta.base())).then(|| outbox.clone())
     }
 
+    /// The connection that all of `items` lead back to, if it is one and the same.
+    fn all_led_back(&self, port: Port, items: &[Item<'_>]) -> Option<Arc<Outbox>> {
+        let (first, others) = items.split_first()?;
+        let target = self.led_back(&self.read(), port, first)?;
+        others.iter().all(|item| leads_on(first, item)).then_some(target)
+    }
+
     /// The connections that an element is for (`spec/websocket.md` 6.4, 15). `of_kind` is what its metadata has for them.
     fn targets(
         &self,
@@ -397,7 +404,9 @@ impl Streams {
                 let Taken { taken, dropped, outcome } =
                     target.put(of_run, extras, is_broadcast, &mut |cause| self.shared.fail(1, &cause));
                 left.took(taken);
-                self.shared.log_dropped(dropped);
+                if dropped > 0 {
+                    self.shared.log_dropped(dropped);
+                }
                 match outcome {
                     Put::All => left.at += 1,
                     Put::Full => {
@@ -520,6 +529,19 @@ impl Deliver for Streams {
                 summons.call(items.iter().filter_map(|item| item.element.meta.get(self.kind)?.get("open")));
             }
             let mut left = Left::new(&self.shared, port);
+            if let Some(target) = self.all_led_back(port, &items) {
+                let received = items.len() as u64;
+                self.shared.counters.received(received);
+                let Taken { taken, dropped, outcome } =
+                    target.put(&items, &[], false, &mut |cause| self.shared.fail(1, &cause));
+                if outcome == Put::All && dropped == 0 {
+                    drop((items, left));
+                    settle(batch, port);
+                    return Handed::done();
+                }
+                self.shared.log_dropped(dropped);
+                left.only_for(target, taken..items.len());
+            }
             let is_full = self.put(&items, &mut left).is_some();
             (left, is_full)
         };

@@ -339,6 +339,9 @@ impl Pump {
     /// Drops messages that are settled, and the memory of many or large ones: it would be what the outbox is filled
     /// into next, and wait there.
     fn forget_messages(&mut self) {
+        if self.ends.is_empty() && self.messages.is_empty() {
+            return;
+        }
         self.messages.clear();
         let len = self.ends.last().map_or(0, |last| last.at);
         if self.ends.len() > KEPT_MESSAGES || len > KEPT_BYTES {

@@ -14,10 +14,16 @@ impl Connection {
             self.alarm = None;
             return Poll::Pending;
         };
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let alarm = self.alarm.get_or_insert_with(|| {
+            self.alarm_wakes = false;
+            Box::pin(sleep_until(deadline))
+        });
         if deadline < alarm.deadline() {
             alarm.as_mut().reset(deadline);
+        } else if self.alarm_wakes && !alarm.is_elapsed() {
+            return Poll::Pending;
         }
+        self.alarm_wakes = true;
         loop {
             ready!(alarm.as_mut().poll(cx));
             if deadline <= alarm.deadline() {

@@ -213,9 +213,12 @@ impl Messages {
     }
 }
 
-/// Collects receipts whose elements have come to an end, to settle them together.
+/// Collects receipts whose elements have come to an end, to settle them together. Without memory if nobody waits.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct Answers(Option<Box<Collected>>);
+
+#[derive(Debug, Default)]
+struct Collected {
     delivered: Vec<Receipt>,
     failed: Vec<Receipt>,
     /// When the first of those that were delivered was put into the outbox.
@@ -224,35 +227,57 @@ pub(crate) struct Answers {
 
 impl Answers {
     /// The element whose last message is number `message` has been written, or could not be sent.
+    #[inline]
     pub(crate) fn element(&mut self, messages: &mut Messages, message: usize, is_written: bool) {
+        if !messages.receipts.is_empty() {
+            self.receipts(messages, message, is_written);
+        }
+    }
+
+    fn receipts(&mut self, messages: &mut Messages, message: usize, is_written: bool) {
+        let collected = self.collected();
         while let Some(attached) = messages.receipts.pop_front_if(|attached| attached.message <= message) {
             if is_written {
-                self.since.get_or_insert(attached.since);
-                self.delivered.push(attached.receipt);
+                collected.since.get_or_insert(attached.since);
+                collected.delivered.push(attached.receipt);
             } else {
-                self.failed.push(attached.receipt);
+                collected.failed.push(attached.receipt);
             }
         }
     }
 
+    fn collected(&mut self) -> &mut Collected {
+        self.0.get_or_insert_default()
+    }
+
     pub(super) fn delivered(&mut self, receipt: Receipt) {
-        self.delivered.push(receipt);
+        self.collected().delivered.push(receipt);
     }
 
     pub(super) fn failed(&mut self, receipt: Receipt) {
-        self.failed.push(receipt);
+        self.collected().failed.push(receipt);
     }
 
     /// The elements of `dropped` will not be sent.
     pub(super) fn lost(&mut self, dropped: Messages) {
-        self.failed.extend(dropped.receipts.into_iter().map(|attached| attached.receipt));
+        if dropped.receipts.is_empty() {
+            return;
+        }
+        self.collected().failed.extend(dropped.receipts.into_iter().map(|attached| attached.receipt));
     }
 
     /// Settles them.
+    #[inline]
     pub(crate) fn tell(self) {
-        if self.delivered.is_empty() && self.failed.is_empty() {
-            return;
+        if let Some(collected) = self.0 {
+            collected.tell();
         }
+    }
+}
+
+impl Collected {
+    #[inline(never)]
+    fn tell(self) {
         let took_ns = self.since.map_or(0, |since| nanos(since.elapsed()));
         settle_all(self.delivered, Outcome::Delivered { took_ns });
         settle_all(self.failed, Outcome::Failed);

@@ -96,7 +96,10 @@ impl<'a> Left<'a> {
                 run.items.end = number + 1;
                 self.group = self.runs.len() - 1;
             }
-            _ => self.add(number, [Goal::Outbox(target)]),
+            _ => {
+                self.group = self.runs.len();
+                self.runs.push(Run { goal: Goal::Outbox(target), items: number..number + 1 });
+            }
         }
     }
 
@@ -118,6 +121,13 @@ impl<'a> Left<'a> {
         if let Some(extra) = self.extras.get_mut(number) {
             *extra = Extra { shared: None, asked, is_common };
         }
+    }
+
+    /// All elements were received and are for `target`, and `left` of them need attention.
+    pub(super) fn only_for(&mut self, target: Arc<Outbox>, left: Range<usize>) {
+        self.next = left.end;
+        self.elements = left.len();
+        self.runs.push(Run { goal: Goal::Outbox(target), items: left });
     }
 
     /// So many elements of the run at hand need no attention any more.

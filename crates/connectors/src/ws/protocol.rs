@@ -21,6 +21,9 @@ use tremor_ws::{
 /// Pings of a flow that may wait for their answers; those before are not told of.
 const MOST_PINGS: usize = 64;
 
+/// Items that room is kept for between the reads of a connection at work.
+const KEPT_ITEMS: usize = 4;
+
 /// Payloads of pings in the order in which they were sent.
 #[derive(Default)]
 struct Pings {
@@ -362,11 +365,14 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
     }
 
     fn rest(&mut self) {
-        self.incoming = Vec::new();
+        if self.incoming.capacity() > KEPT_ITEMS {
+            self.incoming = Vec::new();
+        }
         self.encoder.rest();
     }
 
     fn idle(&mut self) {
+        self.incoming = Vec::new();
         self.decoder.idle();
         self.encoder.idle();
     }
