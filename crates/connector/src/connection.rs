@@ -119,6 +119,8 @@ pub(crate) struct Connection {
 /// What made the connection's loop turn.
 enum Turn {
     Read(std::io::Result<usize>),
+    /// There is input that was read before.
+    Again,
     Broken(Ended),
     Rest,
     Time,
@@ -175,6 +177,7 @@ impl Connection {
             let ended = match poll_fn(|cx| self.poll_turn(cx)).await {
                 Turn::Read(Ok(0)) => Some(Ended::broken(Cut::Peer, NO_GOODBYE)),
                 Turn::Read(Ok(read)) => self.take_input(read).await,
+                Turn::Again => Box::pin(self.take_input(0)).await,
                 // The end of a byte stream without the goodbye of TLS is one without ours too.
                 Turn::Read(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                     Some(Ended::broken(Cut::Peer, NO_GOODBYE))
@@ -253,7 +256,7 @@ impl Connection {
             }
             if may_read {
                 if mem::take(&mut self.has_input) {
-                    return Poll::Ready(Turn::Read(Ok(self.buffer.bytes().len())));
+                    return Poll::Ready(Turn::Again);
                 }
                 if !waits_for_input {
                     if let Poll::Ready(read) = self.buffer.poll_fill(cx, &mut self.stream) {
@@ -351,8 +354,12 @@ impl Connection {
     fn decode(&mut self, read: usize) -> Result<Flow, ProtocolError> {
         self.has_read = true;
         self.turn_bytes = self.turn_bytes.saturating_sub(read);
-        let flow = self.pump.read(self.buffer.bytes(), &mut self.intake);
+        let mut flow = self.pump.read(self.buffer.bytes(), &mut self.intake);
         self.has_input = !self.pump.may_read() && !self.buffer.bytes().is_empty();
+        if matches!(flow, Ok(Flow::More)) {
+            (self.has_input, self.turn_bytes) = (true, 0);
+            flow = Ok(Flow::Open);
+        }
         if self.drains {
             // Too late to be events, but pings are answered, and the peer is seen to go.
             self.intake = Intake::default();
@@ -379,7 +386,7 @@ impl Connection {
             return Some(ended);
         }
         match flow {
-            Ok(Flow::Open) => None,
+            Ok(Flow::Open | Flow::More) => None,
             Ok(Flow::Closed { we_drop }) => {
                 if answers
                     && !self.drains

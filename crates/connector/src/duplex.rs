@@ -123,6 +123,9 @@ pub struct Closed {
 pub enum Flow {
     /// It does.
     Open,
+    /// It does, and there is more to be read without any more input: what came so far is handed on first, and others have
+    /// their turn.
+    More,
     /// The peer has ended it in good order. `we_drop`: ours is the side that ends the byte stream.
     Closed {
         /// Ours is the side that ends the byte stream.

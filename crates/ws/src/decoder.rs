@@ -13,6 +13,9 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 /// What is reserved for an unfinished frame before more than that has arrived.
 const FIRST_RESERVE_BYTES: usize = 4096;
 
+/// Bytes that one call of [`Decoder::decode_some`] inflates, give or take a few thousand.
+pub(crate) const INFLATED_AT_ONCE: usize = 1024 * 1024;
+
 /// What a peer sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
@@ -84,6 +87,10 @@ struct Inflating {
     inflater: Inflater,
     /// Bytes that a message may inflate to.
     max_bytes: usize,
+    /// What may still be inflated in this call.
+    budget: usize,
+    /// That was not enough.
+    is_spent: bool,
 }
 
 impl Decoder {
@@ -106,7 +113,9 @@ impl Decoder {
     pub fn deflate(mut self, deflate: &Deflate) -> Self {
         let limits = [self.limits.max_message_bytes, deflate.max_inflated_bytes];
         let max_bytes = limits.into_iter().filter(|max| *max != 0).min().unwrap_or(usize::MAX);
-        self.inflating = Some(Box::new(Inflating { inflater: Inflater::new(deflate), max_bytes }));
+        let inflater = Inflater::new(deflate);
+        self.inflating =
+            Some(Box::new(Inflating { inflater, max_bytes, budget: INFLATED_AT_ONCE, is_spent: false }));
         self
     }
 
@@ -126,10 +135,17 @@ impl Decoder {
     /// # Errors
     /// At the first byte that breaks a rule. `events` then holds everything that came before it.
     pub fn decode(&mut self, input: &mut BytesMut, events: &mut Vec<Incoming>) -> Result<(), ProtocolError> {
-        self.decode_some(input, events, usize::MAX)
+        loop {
+            self.decode_some(input, events, usize::MAX)?;
+            if !self.has_more() {
+                return Ok(());
+            }
+        }
     }
 
-    /// As [`decode`](Self::decode), but stops once `events` holds `most` items. What comes behind them stays in `input`.
+    /// As [`decode`](Self::decode), but stops once `events` holds `most` items, and once it has inflated about 1 MiB:
+    /// little input may be very much, and what comes of it should be dealt with before more is made. What comes behind
+    /// that stays in `input`.
     ///
     /// # Errors
     /// As for [`decode`](Self::decode).
@@ -139,6 +155,9 @@ impl Decoder {
         events: &mut Vec<Incoming>,
         most: usize,
     ) -> Result<(), ProtocolError> {
+        if let Some(inflating) = &mut self.inflating {
+            (inflating.budget, inflating.is_spent) = (INFLATED_AT_ONCE, false);
+        }
         let result = self.run(input, events, most);
         if result.is_err() {
             self.done = true;
@@ -156,6 +175,12 @@ impl Decoder {
     /// message is measured over this.
     pub fn is_mid_message(&self) -> bool {
         self.message.is_some()
+    }
+
+    /// `true` if [`decode_some`](Self::decode_some) has stopped because it has inflated enough: there is more to be had
+    /// without any more input.
+    pub fn has_more(&self) -> bool {
+        !self.done && self.inflating.as_ref().is_some_and(|inflating| inflating.is_spent)
     }
 
     /// `true` after a Close or an error: nothing more will come out.
@@ -325,7 +350,16 @@ impl Decoder {
         let inflating = self.inflating.as_mut().filter(|_| message.compressed);
         match inflating {
             Some(inflating) => {
-                inflate(inflating, part, ends, &mut self.assembly, &mut self.utf8, text)?;
+                let read = inflate(inflating, part, ends, &mut self.assembly, &mut self.utf8, text)?;
+                if inflating.is_spent {
+                    // What is left of the input looks as it did.
+                    self.unmask(part.get_mut(read..).unwrap_or_default(), frame.key, frame.seen + read);
+                    input.advance(read);
+                    frame.seen += read;
+                    frame.remaining -= read;
+                    self.frame = Some(frame);
+                    return Ok(false);
+                }
             }
             None => {
                 if text && !self.utf8.push(part) {
@@ -357,7 +391,7 @@ impl Decoder {
 }
 
 /// Inflates the next part of a message, with `ends` the last one, behind what is in `assembly`. `text` is checked as it
-/// comes out.
+/// comes out. Gives how much of `part` was taken: all of it unless the budget is spent.
 fn inflate(
     inflating: &mut Inflating,
     part: &[u8],
@@ -365,8 +399,8 @@ fn inflate(
     assembly: &mut Vec<u8>,
     utf8: &mut Utf8,
     text: bool,
-) -> Result<(), ProtocolError> {
-    let Inflating { inflater, max_bytes: max } = inflating;
+) -> Result<usize, ProtocolError> {
+    let Inflating { inflater, max_bytes: max, budget, is_spent } = inflating;
     let mut sink = |inflated: &[u8]| {
         if inflated.len() > *max - assembly.len() {
             return Err(ProtocolError::InflatedTooLarge { max: *max });
@@ -381,8 +415,12 @@ fn inflate(
         assembly.extend_from_slice(inflated);
         Ok(())
     };
-    inflater.push(part, &mut sink)?;
-    if ends { inflater.finish(&mut sink) } else { Ok(()) }
+    let read = inflater.push(part, budget, &mut sink)?;
+    *is_spent = read < part.len() || inflater.holds_more();
+    if ends && !*is_spent {
+        inflater.finish(&mut sink)?;
+    }
+    Ok(read)
 }
 
 /// Makes room for `taken` more bytes. The end of a message is known only in its last frame; there the room never

@@ -11,7 +11,10 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout, timeout_at},
+};
 use tremor_value::{Record, Value};
 
 /// The end of a connection takes no longer than this once its flow stops, whatever its time limits say.
@@ -157,7 +160,7 @@ impl Connection {
             return Poll::Pending;
         }
         if mem::take(&mut self.has_input) {
-            return Poll::Ready(Some(self.buffer.bytes().len()));
+            return Poll::Ready(Some(0));
         }
         self.buffer.poll_fill(cx, &mut self.stream).map(|read| read.ok().filter(|read| *read > 0))
     }
@@ -191,6 +194,10 @@ impl Connection {
             let mut late = Intake::default();
             match self.pump.read(self.buffer.bytes(), &mut late) {
                 Ok(Flow::Open) => {}
+                Ok(Flow::More) => {
+                    yield_now().await;
+                    continue;
+                }
                 Ok(closed) => return Some(closed),
                 Err(_) => return None,
             }

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -31,7 +31,7 @@ const FOR_EVER: &str = r#"{"retry": {"interval_ms": 500, "randomized": false}}"#
 /// A message that cannot be sent.
 pub(crate) const UNSENDABLE: u64 = 7;
 
-/// Every message is a line; `?` wants a `!` back, `bye` ends in good order.
+/// Every message is a line; `?` wants a `!` back, `bye` ends in good order, and behind `more` the rest waits for its turn.
 #[derive(Default)]
 struct Lines {
     closed: bool,
@@ -49,6 +49,7 @@ impl Protocol for Lines {
             match line.as_ref() {
                 b"?" => reply.extend_from_slice(b"!\n"),
                 b"bye" => return Ok(Flow::Closed { we_drop: true }),
+                b"more" => return Ok(Flow::More),
                 b"nonsense" => return Err(ProtocolError("that is nonsense".to_owned())),
                 _ => intake.bytes(line, None),
             }
@@ -288,6 +289,36 @@ async fn a_flush_that_makes_no_progress_counts_like_a_write() {
     let lost = timeout(Duration::from_secs(35), subject.is_connected(false));
     lost.await.expect("the write limit is 30 s");
     timeout(Duration::from_secs(5), subject.handle.stop()).await.expect("the stop hangs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_protocol_leaves_for_later_is_read_without_more_input_and_others_have_their_turn() {
+    let (attempts, mut peers) = pipes(1, 1 << 20);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    let turns = Arc::new(AtomicU64::new(0));
+    let counted = turns.clone();
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let peer = &mut peers[0];
+    peer.write_all(format!("{}?\nmore\n", "?\nmore\n".repeat(100)).as_bytes()).await.unwrap();
+    let before = turns.load(Ordering::Relaxed);
+    for _ in 0..101 {
+        assert_eq!(line(peer).await, "!");
+    }
+    assert!(
+        turns.load(Ordering::Relaxed) - before >= 100,
+        "{} turns",
+        turns.load(Ordering::Relaxed) - before
+    );
+    // Nothing was left: that is not the end of the stream.
+    peer.write_all(b"?\nbye\n").await.unwrap();
+    assert_eq!((line(peer).await, line(peer).await), ("!".to_owned(), "so long".to_owned()));
+    other.abort();
 }
 
 #[tokio::test(start_paused = true)]

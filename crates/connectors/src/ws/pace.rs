@@ -71,7 +71,7 @@ impl Pace {
         let now = now();
         let decoded = match &mut self.rates {
             Some(rates) if is_open => rates.decode(decoder, input, incoming, now),
-            _ => decoder.decode(input, incoming),
+            _ => decoder.decode_some(input, incoming, usize::MAX),
         };
         let is_reply = |item: &Incoming| match (item, &self.heartbeat) {
             (Incoming::Message { payload, binary: false, .. }, Some(heartbeat)) => {

@@ -199,7 +199,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             Some(pace) if self.keeps_time => {
                 pace.decode(&mut self.decoder, input, &mut incoming, self.closing.is_open())
             }
-            _ => self.decoder.decode(input, &mut incoming),
+            _ => self.decoder.decode_some(input, &mut incoming, usize::MAX),
         };
         if self.link.is_some() {
             self.count(&incoming, &decoded);
@@ -250,6 +250,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             return Err(ProtocolError(error.to_string()));
         }
         match decoded {
+            Ok(()) if flow == Flow::Open && self.decoder.has_more() => Ok(Flow::More),
             Ok(()) => Ok(flow),
             Err(error) => {
                 self.leave = Some(Box::new(self.closing.failed(&error)));
@@ -440,6 +441,35 @@ mod tests {
         framed(&mut other);
         assert!(one.shares_frames() == Some(15) && framed(&mut one) == framed(&mut other));
         assert_eq!(compressing(Role::Server, true, 9).shares_frames(), Some(9));
+    }
+
+    #[test]
+    fn a_read_that_inflates_to_very_much_is_taken_in_parts() {
+        let options = DeflateOptions::default();
+        let (answer, at_server) = options.answer(&[options.offer()]).unwrap();
+        let at_client = options.agree(&[answer]).unwrap().unwrap();
+        let limits = Limits { max_message_bytes: 0, max_frame_bytes: 0, ..Limits::default() };
+        let wire = Wire { limits, ..Wire::default() };
+        let new =
+            |wire| WebSocket::new(Role::Server, wire, Metadata::new("ws_server", Record::default()), ());
+        let mut server = new(&wire).deflate(Some(&at_server));
+        let mut client = Encoder::new(Role::Client, Options::default()).deflate(&at_client);
+        let mut out = Vec::new();
+        for _ in 0..40 {
+            client.message(&[b'x'; 1 << 20], true, &mut out).unwrap();
+        }
+        assert!(out.len() < 1 << 16, "{} bytes", out.len());
+        let (mut input, mut reads) = (BytesMut::from(&out[..]), 0);
+        loop {
+            let mut intake = Intake::default();
+            let flow = server.read(&mut input, &mut intake, &mut Vec::new()).unwrap();
+            reads += 1;
+            if flow == Flow::Open {
+                break;
+            }
+            assert_eq!(flow, Flow::More);
+        }
+        assert!(server.messages == 40 && input.is_empty() && reads >= 39, "40 MiB in {reads} reads");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(crate) struct Inflater {
     state: Option<Box<State>>,
     /// Where the deflate stream is.
     position: Position,
+    /// It was stopped while there was more to come out.
+    holds_more: bool,
 }
 
 /// Where a deflate stream is, as far as that is known outside of it.
@@ -62,23 +64,32 @@ impl Inflater {
     pub(crate) fn new(deflate: &Deflate) -> Self {
         let direction = deflate.theirs;
         let history = History::new(direction.window_bytes());
-        Self { direction, history, state: None, position: Position::BetweenMessages }
+        Self { direction, history, state: None, position: Position::BetweenMessages, holds_more: false }
     }
 
-    /// Takes the next bytes of a message and gives `sink` what they inflate to, at most 8 KiB at a time.
+    /// Takes the next bytes of a message and gives `sink` what they inflate to, at most 8 KiB at a time and in all not
+    /// much more than `budget`, which becomes less by that. Gives how much of `input` was taken: what is left, and what
+    /// [is held](Self::holds_more), is for another call.
     ///
     /// # Errors
     /// [`ProtocolError::InflateFailed`] for bytes that are no deflate stream, and whatever `sink` gives.
     pub(crate) fn push(
         &mut self,
-        mut input: &[u8],
+        input: &[u8],
+        budget: &mut usize,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>,
-    ) -> Result<(), ProtocolError> {
-        while !input.is_empty() {
-            let read = self.step(input, InflateFlush::NoFlush, sink)?;
-            input = input.get(read..).unwrap_or_default();
+    ) -> Result<usize, ProtocolError> {
+        let mut taken = 0;
+        while (taken < input.len() || self.holds_more) && *budget > 0 {
+            let rest = input.get(taken..).unwrap_or_default();
+            taken += self.step(rest, InflateFlush::NoFlush, budget, sink)?;
         }
-        Ok(())
+        Ok(taken)
+    }
+
+    /// Whether bytes that were taken inflate to more than was given so far.
+    pub(crate) fn holds_more(&self) -> bool {
+        self.holds_more
     }
 
     /// The message is complete; the rest goes to `sink`.
@@ -94,7 +105,9 @@ impl Inflater {
             // Asked to stop at the end of a block, the library leaves what is behind the tail alone, if that is one.
             let [first, second, third, fourth] = TAIL;
             let input = [first, second, third, fourth, 0];
-            let read = self.step(&input, InflateFlush::Block, sink)?;
+            // Not much comes of so few bytes.
+            let mut unlimited = usize::MAX;
+            let read = self.step(&input, InflateFlush::Block, &mut unlimited, sink)?;
             if read != TAIL.len() || self.position != Position::InMessage {
                 return Err(ProtocolError::InflateFailed);
             }
@@ -114,11 +127,12 @@ impl Inflater {
         }
     }
 
-    /// Inflates as much of `input` as goes without beginning a new stream; gives how much that was.
+    /// Inflates as much of `input` as `budget` allows and as goes without beginning a new stream; gives how much that was.
     fn step(
         &mut self,
         input: &[u8],
         flush: InflateFlush,
+        budget: &mut usize,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>,
     ) -> Result<usize, ProtocolError> {
         let is_new = self.state.is_none();
@@ -127,6 +141,7 @@ impl Inflater {
             state.restart(&mut self.history)?;
         }
         self.position = Position::InMessage;
+        self.holds_more = false;
         let mut taken = 0;
         loop {
             let State { inflate, chunk } = &mut **state;
@@ -141,6 +156,7 @@ impl Inflater {
                 sink(inflated)?;
                 self.history.push(inflated);
             }
+            *budget = budget.saturating_sub(inflated.len());
             match status.map_err(|_| ProtocolError::InflateFailed)? {
                 Status::StreamEnd => {
                     self.position = Position::BehindFinalBlock;
@@ -154,6 +170,10 @@ impl Inflater {
                         } else {
                             Err(ProtocolError::InflateFailed)
                         };
+                    }
+                    if *budget == 0 {
+                        self.holds_more = true;
+                        return Ok(taken);
                     }
                 }
             }

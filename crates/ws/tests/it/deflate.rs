@@ -233,6 +233,61 @@ fn what_a_message_inflates_to_is_limited() {
     assert_eq!(none.whole(&compressed(&bomb(1_000_000))).0.len(), 1);
 }
 
+#[test]
+fn a_call_inflates_only_so_much_whatever_it_is_given() {
+    const MIB: usize = 1 << 20;
+    let packed = |byte: u8, len: usize| [&compress_to_vec(&vec![byte; len], 9)[..], b"\0"].concat();
+    let small: Vec<u8> = (0..60).flat_map(|byte| frame(0xc2, Some(KEY), &packed(byte, MIB))).collect();
+    let half = packed(b'h', 5 * MIB);
+    let (first, second) = half.split_at(half.len() / 2);
+    let cut = [frame(0x42, Some(KEY), first), frame(0x80, Some(KEY), second)].concat();
+    let wire = [
+        &small[..],
+        &frame(0x82, Some(KEY), b"plain")[..],
+        &frame(0xc2, Some(KEY), &packed(b'b', 20 * MIB))[..],
+        &cut[..],
+        &frame(0x89, Some(KEY), b"ping")[..],
+    ]
+    .concat();
+    assert!(wire.len() < 100_000);
+    let deflate = agreed(fresh()).1;
+    let limits = Limits { max_message_bytes: 0, max_frame_bytes: 0, ..Limits::default() };
+    for step in [wire.len(), 1000, 7] {
+        let mut decoder = Decoder::new(Role::Server, limits, Options::default()).deflate(&deflate);
+        let (mut input, mut all, mut calls) = (BytesMut::new(), Vec::new(), 0);
+        for piece in wire.chunks(step) {
+            input.extend_from_slice(piece);
+            let mut had = usize::MAX;
+            while had > input.len() || decoder.has_more() {
+                (had, calls) = (input.len(), calls + 1);
+                let mut events = Vec::new();
+                decoder.decode_some(&mut input, &mut events, usize::MAX).unwrap();
+                let lens = events.iter().map(|event| match event {
+                    Incoming::Message { payload, .. } => payload.len(),
+                    _ => 0,
+                });
+                // What one call has begun the next one may end.
+                let (most, sum) = (lens.clone().max().unwrap_or_default(), lens.sum::<usize>());
+                assert!(sum <= most + 2 * MIB, "{sum} bytes at once");
+                all.extend(events);
+            }
+        }
+        assert!(input.is_empty() && calls >= 85, "{calls} calls for 85 MiB");
+        let mut lens = Vec::new();
+        for event in &all {
+            match event {
+                Incoming::Message { payload, .. } if payload.len() > 5 => {
+                    assert!(payload.iter().all(|byte| *byte == payload[0]));
+                    lens.push(payload.len());
+                }
+                Incoming::Message { payload, .. } => assert_eq!(payload.as_ref(), b"plain"),
+                other => assert_eq!(*other, Incoming::Ping((&b"ping"[..]).into())),
+            }
+        }
+        assert_eq!((lens, all.len()), ([vec![MIB; 60], vec![20 * MIB, 5 * MIB]].concat(), 64));
+    }
+}
+
 /// Messages that have something in common with each other.
 fn messages() -> impl Strategy<Value = Vec<(Vec<u8>, bool)>> {
     let words = prop::sample::select(vec!["tremor ", "event ", "{\"a\":1}", "día", "0123456789", "\n"]);

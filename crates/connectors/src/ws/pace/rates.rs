@@ -86,7 +86,7 @@ impl Rates {
                 input.clear();
             }
             decoded?;
-            if consumed == 0 {
+            if consumed == 0 || decoder.has_more() {
                 return Ok(());
             }
         }
@@ -111,7 +111,7 @@ impl Rates {
         now: Instant,
     ) -> Result<(), ProtocolError> {
         let (before, bytes) = (incoming.len(), input.len());
-        let decoded = decoder.decode(input, incoming);
+        let decoded = decoder.decode_some(input, incoming, usize::MAX);
         if let (Some(bucket), Some(rate)) = (&mut self.bytes, self.options.bytes)
             && !bucket.take((bytes - input.len()) as u64, now)
         {
