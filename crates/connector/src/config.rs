@@ -313,6 +313,17 @@ impl<'a> Reader<'a> {
         self.optional(key)
     }
 
+    /// Refuses keys that mean something elsewhere: each with what to do about it, in words.
+    ///
+    /// # Errors
+    /// If the record has one of these keys.
+    pub fn refuse(&self, names: &[(&str, &str)]) -> Result<(), ConfigError> {
+        match names.iter().find(|(key, _)| self.record.get(key).is_some_and(|value| !value.is_null())) {
+            Some((key, problem)) => Err(self.invalid(key, *problem)),
+            None => Ok(()),
+        }
+    }
+
     /// Ends the reading.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ pub(crate) mod client;
 mod compression;
 mod exposed;
 mod fields;
+mod foreign;
 mod guards;
 mod metrics;
 mod options;

@@ -23,6 +23,17 @@ use crate::{
     url::Url,
 };
 
+/// Names that Zilla has for some of this (`spec/websocket.md` 20), and what only servers have.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("keys", "is written as `cert` and `key`: files instead of entries of a vault"),
+    ("signers", "is written as `cert` and `key`: files instead of entries of a vault"),
+    ("trust", "is written as `cafile`: files instead of entries of a vault"),
+    ("trustcacerts", "is written as `add_system_roots`"),
+    ("version", "is written as `min_version` and `max_version`"),
+    ("sni", "is written as `domain`"),
+    ("mutual", "is for a server; a client shows a certificate with `cert` and `key`"),
+];
+
 /// TLS of a client, ready for handshakes. Cloning is cheap.
 #[derive(Clone)]
 pub struct ClientTls {
@@ -125,6 +136,9 @@ impl ClientTls {
     fn from_reader(entry: &Entry<'_>, keys: TlsKeys) -> Result<Self, ConfigError> {
         let mut tls: Reader<'_> = entry.read()?;
         let is_websocket = keys == TlsKeys::WebSocket;
+        if is_websocket {
+            tls.refuse(ELSEWHERE)?;
+        }
         let mut named = |key, crossbar| {
             if is_websocket { either(&mut tls, key, crossbar) } else { Ok(tls.entry(key)) }
         };

@@ -5,6 +5,15 @@ use rustls::SupportedCipherSuite;
 use super::{TlsKeys, Versions, alpn, ciphers, either};
 use crate::config::{ConfigError, Entry, OneOrMany, Reader};
 
+/// Names that Zilla has for some of this (`spec/websocket.md` 20).
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("keys", "is written as `cert` and `key`, or as `certs` for several: files instead of entries of a vault"),
+    ("signers", "is written as `cert` and `key`: files instead of entries of a vault"),
+    ("trust", "is written as `client_ca`: files instead of entries of a vault"),
+    ("trustcacerts", "is not for a server: `client_ca` names whose clients are let in"),
+    ("version", "is written as `min_version` and `max_version`"),
+];
+
 /// A certificate and what belongs to it.
 pub(super) struct Pair<'a> {
     pub(super) cert: Entry<'a>,
@@ -65,7 +74,10 @@ impl<'a> Written<'a> {
                 chain: Vec::new(),
                 names: None,
             }),
-            TlsKeys::WebSocket => written.read_more(&mut tls)?,
+            TlsKeys::WebSocket => {
+                tls.refuse(ELSEWHERE)?;
+                written.read_more(&mut tls)?;
+            }
         }
         tls.finish()?;
         Ok(written)

@@ -11,7 +11,9 @@ mod wanted;
 
 use super::{
     exposed::Exposed,
-    fields, header_list,
+    fields,
+    foreign::refuse_at_client,
+    header_list,
     metrics::Watch,
     options::{Settings, Wire, open_handshake},
     pace::HeartbeatOptions,
@@ -54,7 +56,7 @@ pub(crate) const SPEC: Spec = Spec {
 };
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
-    let mut settings = Settings::new(config, environment)?;
+    let mut settings = Settings::new(config, environment, refuse_at_client)?;
     let mut said = Said::read(&mut settings)?;
     let (Home { url, userinfo, is_summoned }, protocols) = home(&mut settings, &said.endpoint)?;
     let tls = tls(&mut settings, &mut said, &url)?;

@@ -18,8 +18,16 @@ pub(super) struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    pub(super) fn new(mut config: Reader<'a>, environment: &'a Environment) -> Result<Self, ConfigError> {
+    /// `refuse` knows keys that have another name, or another place, here.
+    pub(super) fn new(
+        mut config: Reader<'a>,
+        environment: &'a Environment,
+        refuse: fn(&Reader<'_>) -> Result<(), ConfigError>,
+    ) -> Result<Self, ConfigError> {
         let options = config.record("options")?;
+        for reader in [Some(&config), options.as_ref()].into_iter().flatten() {
+            refuse(reader)?;
+        }
         Ok(Self { config, options, alias: &environment.alias })
     }
 
@@ -308,4 +316,48 @@ pub(super) fn open_handshake(settings: &mut Settings<'_>) -> Result<Option<Durat
 fn accepted(settings: &mut Settings<'_>) -> Result<Option<Accepted>, ConfigError> {
     let words = [("any", Accepted::Any), ("text", Accepted::Text), ("binary", Accepted::Binary)];
     settings.word("accept", &words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use tremor_connector::ExitSwitch;
+    use tremor_value::Value;
+
+    fn no_delay(config: &str) -> Result<bool, String> {
+        let environment = Environment {
+            alias: "flow::subject".to_owned(),
+            hostname: "here".into(),
+            ids: Arc::default(),
+            exit: ExitSwitch::new().0,
+            dials: tremor_connector::Dials::default(),
+            metrics: tremor_connector::metrics::Metrics::default(),
+            is_measured: false,
+        };
+        let config = Value::from_json_str(config).unwrap();
+        let reader = Reader::new(&config, "config").unwrap();
+        let mut settings = Settings::new(reader, &environment, |_| Ok(())).unwrap();
+        let socket = settings.socket().map_err(|error| error.to_string())?;
+        settings.finish().map_err(|error| error.to_string())?;
+        Ok(socket.no_delay)
+    }
+
+    /// That sockets are given it is tested where they are made.
+    #[test]
+    fn small_writes_leave_at_once_unless_that_is_switched_off() {
+        for (config, expected) in [
+            ("{}", true),
+            (r#"{"tcp_nodelay": false}"#, false),
+            (r#"{"options": {"tcp_nodelay": false}}"#, false),
+            (r#"{"no_delay": false}"#, false),
+            (r#"{"socket_options": {"TCP_NODELAY": false}}"#, false),
+            (r#"{"options": {"tcp_nodelay": false}, "no_delay": false}"#, false),
+            (r#"{"options": {"tcp_nodelay": true}}"#, true),
+        ] {
+            assert_eq!(no_delay(config), Ok(expected), "{config}");
+        }
+        let twice = no_delay(r#"{"tcp_nodelay": false, "options": {"tcp_nodelay": false}}"#).unwrap_err();
+        assert!(twice.contains("config.options.tcp_nodelay: stands in `config` too"), "{twice}");
+    }
 }

@@ -18,6 +18,7 @@ mod settings;
 use super::{
     exposed::Exposed,
     fields,
+    foreign::refuse_at_server,
     guards::Guards,
     metrics::Watch,
     options::{Settings, Wire, open_handshake},
@@ -68,7 +69,7 @@ pub(crate) const SPEC: Spec = Spec {
 };
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
-    let mut settings = Settings::new(config, environment)?;
+    let mut settings = Settings::new(config, environment, refuse_at_server)?;
     let endpoints = Endpoints::read(&mut settings)?;
     let open_handshake = open_handshake(&mut settings)?;
     let wire = settings::wire(&mut settings, &Wire::default())?;

@@ -19,6 +19,7 @@ use tremor_connector::{
     tls::{ServerTls, TlsKeys},
     url::{Rules, Url},
 };
+use tremor_value::Value;
 
 /// One place to listen.
 pub(super) struct Endpoint {
@@ -151,6 +152,19 @@ impl Endpoints {
     }
 
     fn endpoint(&mut self, mut config: Reader<'_>, common: &Common) -> Result<(), ConfigError> {
+        config
+            .refuse(&[("host", "is `interface` here"), ("url", "stands beside `endpoint`: `public_url`")])?;
+        match config.members().get("type").and_then(Value::as_str) {
+            Some("onion" | "tor") => {
+                let problem = "is a matter of Tor, which forwards a port (`HiddenServicePort`) to one that is listened on as `tcp`";
+                return Err(config.invalid("type", problem));
+            }
+            Some("universal") => {
+                let problem = "is several protocols on one port; only WebSockets are served here, so write `tcp` or `unix`";
+                return Err(config.invalid("type", problem));
+            }
+            _ => {}
+        }
         let is_unix = config.required_word("type", &[("tcp", false), ("unix", true)])?;
         let endpoint = if is_unix { unix(&mut config, common)? } else { self.tcp(&mut config, common)? };
         config.finish()?;

@@ -174,8 +174,11 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
         (server(r#", "options": {"auto_ping_size": 126}"#), "config.options.auto_ping_size: must be between"),
         (server(r#", "on_rate": "wait""#), "config.on_rate: expected one of `pause`, `close`"),
         (server(r#", "message_rate": -1"#), "config.message_rate: expected integer of 0 or more"),
-        (server(r#", "heartbeat": {}"#), "config.heartbeat: unknown key"),
-        (client(r#", "max_connections_per_ip": 1"#), "config.max_connections_per_ip: unknown key"),
+        (server(r#", "heartbeat": {}"#), "config.heartbeat: is a setting of `ws_client`"),
+        (
+            client(r#", "max_connections_per_ip": 1"#),
+            "config.max_connections_per_ip: is a setting of `ws_server`",
+        ),
         (client(r#", "heartbeat": {"interval": 1}"#), "config.heartbeat.message: missing"),
         (client(r#", "heartbeat": {"interval": 0, "message": "x"}"#), "config.heartbeat.interval: expected"),
         (

@@ -1,0 +1,88 @@
+//! Names that other systems have for what stands elsewhere here, or is not there (`spec/websocket.md` 19, 20). Whoever brings
+//! a configuration along is told what to write instead.
+
+use super::fields;
+use tremor_connector::{
+    Field,
+    config::{ConfigError, Reader},
+};
+
+/// A name, and what to do about it.
+type Name = (&'static str, &'static str);
+
+/// Refuses what is known from elsewhere in the configuration of a server.
+pub(super) fn refuse_at_server(config: &Reader<'_>) -> Result<(), ConfigError> {
+    config.refuse(SERVER)?;
+    config.refuse(BOTH)?;
+    refuse_of(config, (fields::CLIENT, fields::SERVER), "is a setting of `ws_client`; leave it out")
+}
+
+/// The same of a client.
+pub(super) fn refuse_at_client(config: &Reader<'_>) -> Result<(), ConfigError> {
+    config.refuse(CLIENT)?;
+    config.refuse(BOTH)?;
+    refuse_of(config, (fields::SERVER, fields::CLIENT), "is a setting of `ws_server`; leave it out")
+}
+
+/// Refuses what only the other side has.
+fn refuse_of(
+    config: &Reader<'_>,
+    (theirs, ours): (&[Field], &[Field]),
+    problem: &str,
+) -> Result<(), ConfigError> {
+    let is_in = |fields: &[Field], key: &str| fields.iter().any(|field| field.name == key);
+    match config.members().iter().find(|(key, _)| is_in(theirs, key) && !is_in(ours, key)) {
+        Some((key, _)) => Err(config.invalid(key, problem)),
+        None => Ok(()),
+    }
+}
+
+const BOTH: &[Name] = &[
+    ("id", "is the name of the connector here: `create connector NAME`"),
+    ("type", "is the kind of the connector here: what stands behind `from`"),
+    ("kind", "is the kind of the connector here: `ws_server` or `ws_client` behind `from`"),
+    ("serializers", "belongs to WAMP, which is not spoken here; `codec` says how messages are written"),
+    ("debug", "is no setting of a connector here: `RUST_LOG=debug` shows more in the log"),
+    ("enable_flash_policy", OBSOLETE),
+    ("flash_policy", OBSOLETE),
+    (
+        "access_log",
+        "is no setting: port `control` tells of every connection, `RUST_LOG=debug` shows them in the log",
+    ),
+    ("host", ADDRESS),
+    ("port", ADDRESS),
+    ("interface", ADDRESS),
+    ("vault", "is not there: `tls` names files"),
+    ("telemetry", "is written as `metrics_interval_s`, beside `config`"),
+    ("metrics", "is written as `metrics_interval_s`, beside `config`"),
+    ("guarded", "stands in `routes[]`, beside `when`"),
+    ("when", "stands in `routes[]`, beside `exit`"),
+];
+
+const SERVER: &[Name] = &[
+    ("auth", "is written as `guards`, and as `guarded` of `routes`"),
+    ("authorization", "is written as `guards`, with `credentials` for where they look"),
+    (
+        "backend",
+        "is a connector of its own: a proxy is a `ws_server`, a `ws_client` and pipelines between them",
+    ),
+    ("paths", "is written as `routes`, with a `path` in `when`"),
+    ("share", "is not there: one connector has a port to itself; what differs by path are `routes`"),
+    ("access-control", CORS),
+    ("access_control", CORS),
+    ("display_tracebacks", "has no meaning: no answer tells what went on inside; leave it out"),
+    ("hsts", HSTS),
+    ("hsts_max_age", HSTS),
+    ("client_timeout", "is `open_handshake_timeout` here, in milliseconds"),
+];
+
+const CLIENT: &[Name] = &[
+    ("authorization", "is written as `auth`"),
+    ("backend", "is what this connector is: `url` says where it leads"),
+];
+
+const OBSOLETE: &str = "is obsolete, since no browser has Flash any more; leave it out";
+const ADDRESS: &str = "stands in `url`, or in `endpoint`";
+const CORS: &str = "is written as `allowed_origins` and `same_origin`";
+const HSTS: &str =
+    r#"is written as `response_headers` of `{"Strict-Transport-Security": "max-age=31536000"}`"#;
