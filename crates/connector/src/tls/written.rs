@@ -7,7 +7,10 @@ use crate::config::{ConfigError, Entry, OneOrMany, Reader};
 
 /// Names that Zilla has for some of this (`spec/websocket.md` 20).
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("keys", "is written as `cert` and `key`, or as `certs` for several: files instead of entries of a vault"),
+    (
+        "keys",
+        "is written as `cert` and `key`, or as `certs` for several: files instead of entries of a vault",
+    ),
     ("signers", "is written as `cert` and `key`: files instead of entries of a vault"),
     ("trust", "is written as `client_ca`: files instead of entries of a vault"),
     ("trustcacerts", "is not for a server: `client_ca` names whose clients are let in"),

@@ -3,7 +3,7 @@
 
 use super::{
     peers::{Port, client_definition, server_definition},
-    tls::{Files, files},
+    tls::files,
 };
 use crate::harness::{Linked, Subject, definition, environment, json};
 use std::collections::BTreeSet;
