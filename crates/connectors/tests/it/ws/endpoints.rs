@@ -163,7 +163,7 @@ fn what_cannot_be_is_refused_with_its_place() {
         (r#"{"endpoint": {"port": 1}}"#.to_owned(), "config.endpoint.type: missing"),
         (
             r#"{"endpoint": {"type": "onion", "port": 1}}"#.to_owned(),
-            "config.endpoint.type: expected one of `tcp`, `unix`",
+            "config.endpoint.type: is a matter of Tor",
         ),
         (r#"{"endpoint": {"type": "tcp"}}"#.to_owned(), "config.endpoint.port: missing"),
         (r#"{"endpoint": {"type": "tcp", "port": 65536}}"#.to_owned(), "config.endpoint.port: "),
