@@ -3,12 +3,14 @@
 //! [`DeflateOptions`] say what is wanted; what comes of an opening handshake is a [`Deflate`], and a
 //! [`Decoder`](crate::Decoder) and an [`Encoder`](crate::Encoder) that are given one of those compress. Both sides make
 //! their state with the first compressed message, and both can give most of it back between messages
-//! ([`Encoder::idle`](crate::Encoder::idle)): what is left then is the window, which the state is made anew from.
+//! ([`Encoder::idle`](crate::Encoder::idle)): what is left then is the window, which the state is made anew from. Where
+//! messages stand for themselves they do so behind every one.
 
 mod compress;
 mod history;
 mod inflate;
 mod negotiation;
+mod spare;
 
 pub(crate) use compress::Compressor;
 pub(crate) use inflate::Inflater;

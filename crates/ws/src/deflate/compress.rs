@@ -1,8 +1,8 @@
 //! Messages to the peer.
 
-use super::{Deflate, Direction, TAIL, history::History};
+use super::{Deflate, Direction, TAIL, history::History, spare::Kind};
 use crate::error::EncodeError;
-use zlib_rs::{Deflate as Stream, DeflateConfig, DeflateFlush};
+use zlib_rs::{Deflate as Stream, DeflateFlush};
 
 /// Room for compressed bytes that is kept from message to message.
 const KEPT_BYTES: usize = 4096;
@@ -14,11 +14,10 @@ const OVERHEAD_BYTES: usize = 64;
 /// Compresses the messages of one connection.
 pub(crate) struct Compressor {
     direction: Direction,
-    level: u8,
-    memory_level: u8,
+    kind: Kind,
     min_bytes: usize,
     history: History,
-    /// Made for the first message, and whenever it was given back.
+    /// Made for the first message, and whenever it was given back: behind every message if those stand for themselves.
     stream: Option<Box<Stream>>,
     /// The library failed: nobody knows what the peer's window should be.
     is_broken: bool,
@@ -27,11 +26,10 @@ pub(crate) struct Compressor {
 
 impl std::fmt::Debug for Compressor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { direction, level, memory_level, min_bytes, .. } = self;
+        let Self { direction, kind, min_bytes, .. } = self;
         f.debug_struct("Compressor")
             .field("direction", direction)
-            .field("level", level)
-            .field("memory_level", memory_level)
+            .field("kind", kind)
             .field("min_bytes", min_bytes)
             .finish_non_exhaustive()
     }
@@ -44,8 +42,7 @@ impl Compressor {
         let history = History::new(direction.window_bytes());
         Self {
             direction,
-            level,
-            memory_level,
+            kind: Kind::new(direction, level, memory_level),
             min_bytes,
             history,
             stream: None,
@@ -74,6 +71,9 @@ impl Compressor {
             return Err(EncodeError::Deflate);
         }
         self.history.push(payload);
+        if !self.direction.takeover {
+            self.give_back();
+        }
         Ok(&self.out)
     }
 
@@ -86,8 +86,14 @@ impl Compressor {
 
     /// Gives back all but the window.
     pub(crate) fn idle(&mut self) {
-        self.stream = None;
+        self.give_back();
         self.out = Vec::new();
+    }
+
+    fn give_back(&mut self) {
+        if let Some(stream) = self.stream.take().filter(|_| !self.is_broken) {
+            self.kind.give(stream);
+        }
     }
 
     /// Compresses `payload` into `out`; `None` if the library fails.
@@ -115,19 +121,10 @@ impl Compressor {
 
     /// Makes the stream ready for a message.
     fn make_ready(&mut self) -> Option<()> {
-        if let Some(stream) = &mut self.stream {
-            if !self.direction.takeover {
-                stream.reset();
-            }
+        if self.stream.is_some() {
             return Some(());
         }
-        let config = DeflateConfig {
-            level: i32::from(self.level),
-            window_bits: -i32::from(self.direction.window_bits),
-            mem_level: i32::from(self.memory_level),
-            ..DeflateConfig::default()
-        };
-        let mut stream = Box::new(Stream::new_with_config(config));
+        let mut stream = self.kind.take();
         let window = self.history.bytes();
         if !window.is_empty() {
             stream.set_dictionary(window).ok()?;

@@ -1,6 +1,10 @@
 //! Messages from the peer.
 
-use super::{Deflate, Direction, MAX_WINDOW_BITS, TAIL, history::History};
+use super::{
+    Deflate, Direction, MAX_WINDOW_BITS, TAIL,
+    history::History,
+    spare::{give_inflating, take_inflating},
+};
 use crate::error::ProtocolError;
 use zlib_rs::{Inflate, InflateFlush, Status};
 
@@ -12,7 +16,7 @@ const CHUNK_BYTES: usize = 8192;
 pub(crate) struct Inflater {
     direction: Direction,
     history: History,
-    /// Made for the first message, and whenever it was given back.
+    /// Made for the first message, and whenever it was given back: behind every message if those stand for themselves.
     state: Option<Box<State>>,
     /// Where the deflate stream is.
     position: Position,
@@ -32,7 +36,7 @@ enum Position {
     BehindFinalBlock,
 }
 
-struct State {
+pub(super) struct State {
     inflate: Inflate,
     chunk: [u8; CHUNK_BYTES],
 }
@@ -44,7 +48,7 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    fn new() -> Box<Self> {
+    pub(super) fn new() -> Box<Self> {
         // A window that is larger than agreed does no harm, and this library has no smaller ones.
         Box::new(Self { inflate: Inflate::new(false, MAX_WINDOW_BITS), chunk: [0; CHUNK_BYTES] })
     }
@@ -112,8 +116,11 @@ impl Inflater {
                 return Err(ProtocolError::InflateFailed);
             }
         }
-        let is_new_stream = self.position == Position::BehindFinalBlock || !self.direction.takeover;
-        if let Some(state) = self.state.as_mut().filter(|_| is_new_stream) {
+        if !self.direction.takeover {
+            self.state.take().into_iter().for_each(give_inflating);
+        } else if let Some(state) = &mut self.state
+            && self.position == Position::BehindFinalBlock
+        {
             state.restart(&mut self.history)?;
         }
         self.position = Position::BetweenMessages;
@@ -123,7 +130,7 @@ impl Inflater {
     /// Gives back all but the window, unless a message is under way.
     pub(crate) fn idle(&mut self) {
         if self.position == Position::BetweenMessages {
-            self.state = None;
+            self.state.take().into_iter().for_each(give_inflating);
         }
     }
 
@@ -136,7 +143,7 @@ impl Inflater {
         sink: &mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>,
     ) -> Result<usize, ProtocolError> {
         let is_new = self.state.is_none();
-        let state = self.state.get_or_insert_with(State::new);
+        let state = self.state.get_or_insert_with(take_inflating);
         if is_new || self.position == Position::BehindFinalBlock {
             state.restart(&mut self.history)?;
         }
