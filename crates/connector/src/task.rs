@@ -1,27 +1,25 @@
 //! The life of one connector: connect, work, reconnect, pause, drain, stop (`spec/runtime.md` 4, 5, 13).
 
+mod attempts;
+mod working;
+
 use crate::{
-    ConnectError, Connected, Connector, DrainBoard, Sink, SinkShared,
+    ConnectError, Connected, Connector, DrainBoard, SinkShared,
     beacon::Beacon,
-    connection::{Alive, Connection, Ended, Unwritten},
-    duplex::{Address, Duplex},
-    half::{self, SourceEnd},
-    inlet::{Inlet, SourceShared},
-    listening,
+    inlet::SourceShared,
     queued::Command,
-    reconnect::{Backoff, Decision, Policy},
-    socket::Target,
+    reconnect::{Backoff, Decision},
     status::{Control, Report, State, Status},
     streams::Streams,
 };
-use futures_util::{FutureExt, future::BoxFuture};
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use futures_util::future::BoxFuture;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
     time::{self, Instant},
 };
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use tremor_event::Signal;
 
 /// Log target of the engine.
@@ -219,200 +217,6 @@ impl Task {
                 }
             }
         }
-    }
-
-    fn begin_attempt(&mut self) {
-        self.parts.retry = None;
-        let Some(mut connector) = self.connector.take() else { return };
-        self.parts.attempt = Some(Box::pin(async move {
-            let attempt = AssertUnwindSafe(connector.connect()).catch_unwind().await;
-            let result = attempt
-                .unwrap_or_else(|_| Err(ConnectError::Failed("internal error while connecting".into())));
-            (connector, result)
-        }));
-    }
-
-    /// It has started, and takes the events that open a connection.
-    fn await_summons(&mut self) {
-        if let Some(starting) = self.parts.starting.take() {
-            let _nobody_waits = starting.send(Ok(()));
-        }
-        if let Some(sink) = &self.sink {
-            sink.shared().open(0);
-        }
-    }
-
-    fn attempt_failed(&mut self, error: &ConnectError) {
-        self.note_absence(&error.to_string());
-        if self.is_summoned {
-            self.disconnected();
-        }
-        let state = self.state();
-        if !matches!(state, State::Running | State::Paused) {
-            warn!(target: TARGET, "[Connector::{}] {error}", self.alias);
-            return self.no_more_attempts();
-        }
-        let mut decision = self.backoff.next(&mut random);
-        if matches!(error, ConnectError::Final(_)) {
-            let cause = format!("{} Connection failed for good: {error}", self.alias);
-            return self.fail(cause);
-        }
-        if let ConnectError::Later { wait_ms, .. } = error {
-            decision = decision.at_least(Duration::from_millis(*wait_ms));
-        }
-        match decision {
-            Decision::Retry(wait) => self.try_again(&error.to_string(), "trying", wait),
-            Decision::GiveUp { attempts } => self.give_up(attempts, error),
-        }
-    }
-
-    /// Schedules the next attempt; a pause suspends it until the resume.
-    fn try_again(&mut self, cause: &str, verb: &str, wait: Duration) {
-        if self.state() == State::Paused {
-            warn!(target: TARGET, "[Connector::{}] {cause}; {verb} again when resumed", self.alias);
-            return;
-        }
-        warn!(target: TARGET, "[Connector::{}] {cause}; {verb} again in {} ms", self.alias, wait.as_millis());
-        // A wait that is longer than the clock reaches is as good as a year.
-        self.parts.retry = Some(Instant::now() + wait.min(A_YEAR));
-    }
-
-    fn give_up(&mut self, attempts: u64, error: &ConnectError) {
-        let tries = if attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") };
-        let cause = format!("{} Connection failed after {tries}: {error}", self.alias);
-        if self.backoff.policy() != &Policy::None {
-            warn!(target: TARGET, "[Connector::{}] Not reconnecting: Max retries exceeded: {attempts}", self.alias);
-        }
-        self.fail(cause);
-    }
-
-    /// The connector does nothing from here on but drain and stop.
-    fn fail(&mut self, cause: String) {
-        // Whether a flow whose start fails goes on is for others to say.
-        let and_now = if self.parts.starting.is_some() { "" } else { "; the flow goes on without it" };
-        error!(target: TARGET, "[Connector::{}] {cause}{and_now}", self.alias);
-        self.parts.retry = None;
-        self.parts.attempt = None;
-        self.parts.beacon.stop();
-        self.disconnected();
-        self.no_more_attempts();
-        if let Some(starting) = self.parts.starting.take() {
-            let _nobody_waits = starting.send(Err(cause.clone()));
-        }
-        self.status.send_modify(|status| {
-            status.failure = Some(cause);
-            if !matches!(status.state, State::Draining | State::Drained) {
-                status.state = State::Failed;
-            }
-        });
-    }
-
-    /// Events that the sink half cannot write are told why from now on.
-    fn note_absence(&self, cause: &str) {
-        self.sink.iter().for_each(|sink| sink.shared().note_absence(cause));
-    }
-
-    /// There is no connection and will be none: what waits for one fails.
-    fn no_more_attempts(&self) {
-        if let Some(SinkHalf::Connections { streams, shared }) = &self.sink {
-            let cause = shared.explained("no socket, and there will be none");
-            streams.give_up(&cause);
-        }
-    }
-
-    fn connected(&mut self, connected: Connected, report_to: &mpsc::UnboundedSender<Report>) {
-        self.backoff.connected();
-        self.parts.since = Some(Instant::now());
-        self.parts.beacon = Beacon::default();
-        self.parts.connection += 1;
-        let (alive, source_done) = mpsc::channel(1);
-        self.parts.source_done = Some(source_done);
-        match connected {
-            Connected::Halves { source, sink } => {
-                // Behind the drain marks nothing may follow.
-                let source = source.filter(|_| !self.parts.marked);
-                if let (Some((source, origin)), Some(shared)) = (source, &self.source) {
-                    let inlet = Inlet::open(shared, 0, origin, tremor_value::Value::record())
-                        .listening(source.listener());
-                    self.spawn_source(source, inlet, alive, report_to.clone());
-                }
-                if let Some(sink) = sink {
-                    self.use_sink(sink);
-                }
-            }
-            Connected::Duplex(duplex) => self.spawn_connection(duplex, alive, report_to.clone()),
-            Connected::Listener(listener) => self.spawn_listener(listener, alive),
-        }
-        info!(target: TARGET, "[Connector::{}] Connected", self.alias);
-        self.status.send_modify(|status| status.connected = true);
-        if let Some(sink) = &self.sink {
-            sink.shared().open(self.parts.connection);
-        }
-        if let Some(starting) = self.parts.starting.take() {
-            let _nobody_waits = starting.send(Ok(()));
-        }
-    }
-
-    fn spawn_source(
-        &mut self,
-        source: Box<dyn crate::Source>,
-        inlet: Inlet,
-        alive: Alive,
-        report_to: mpsc::UnboundedSender<Report>,
-    ) {
-        let (beacon, alias) = (self.parts.beacon.clone(), self.alias.clone());
-        let connection = self.parts.connection;
-        self.parts.tasks.spawn(async move {
-            let report = match half::run(source, inlet, beacon, &alias).await {
-                SourceEnd::Finished => Some(Report::SourceFinished),
-                SourceEnd::Told => None,
-                SourceEnd::Lost { cause, clean } => Some(Report::Lost { connection, cause, clean }),
-            };
-            drop(alive);
-            if let Some(report) = report {
-                let _connector_has_ended = report_to.send(report);
-            }
-        });
-    }
-
-    fn use_sink(&mut self, sink: Sink) {
-        if let Some(SinkHalf::Queued { commands, .. }) = &self.sink {
-            let _task_has_ended = commands.send(Command::Use(sink, self.parts.connection));
-        }
-    }
-
-    fn spawn_connection(&mut self, duplex: Duplex, alive: Alive, report_to: mpsc::UnboundedSender<Report>) {
-        let (Some(source), Some(SinkHalf::Connections { streams, .. })) = (&self.source, &self.sink) else {
-            return;
-        };
-        let Some(outbox) = streams.single(duplex.address.conn, &duplex.meta) else { return };
-        let Address { host, port, .. } = duplex.address.clone();
-        let peer = Target { host, port }.to_string();
-        let exit = duplex.exit.as_deref().unwrap_or("out");
-        let inlet = Inlet::with_exit(source, 0, duplex.origin.clone(), duplex.meta.clone(), exit);
-        let at_work = Connection::new(duplex, inlet, outbox, Unwritten::Keep, &self.parts.beacon, alive);
-        let connection = self.parts.connection;
-        self.parts.peer = Some(peer);
-        self.parts.tasks.spawn(async move {
-            let Ended { cause, clean, .. } = at_work.run().await;
-            let _connector_has_ended = report_to.send(Report::Lost { connection, cause, clean });
-        });
-    }
-
-    fn spawn_listener(&mut self, listener: Box<dyn crate::Listener>, alive: Alive) {
-        let (Some(source), Some(SinkHalf::Connections { streams, .. })) = (&self.source, &self.sink) else {
-            return;
-        };
-        let listening = listening::Listening {
-            alias: self.alias.as_str().into(),
-            source: source.clone(),
-            streams: streams.clone(),
-            beacon: self.parts.beacon.clone(),
-            next_stream: self.parts.next_stream.clone(),
-            refusals: Arc::default(),
-            telling: Arc::new(tokio::sync::Semaphore::new(listening::MOST_TOLD)),
-        };
-        self.parts.tasks.spawn(listening.run(listener, alive));
     }
 
     fn lost(&mut self, connection: u64, cause: &str, clean: bool) {

@@ -1,7 +1,8 @@
 //! Sends what an inlet made on by its ports.
 
-use super::{CONTROL, Relaxed, SourceShared};
+use super::{CONTROL, SourceShared};
 use crate::{Handed, route::Outlet, weight::weight};
+use std::sync::atomic::Ordering::Relaxed;
 use tremor_event::{Event, EventBatch, Outcome};
 
 /// What was made at one go: one batch for each port of data, and behind those an event for port `control`.

@@ -7,6 +7,7 @@ use crate::{
     outbox::{Extra, tests::items},
 };
 use crate::{connection::framed::LOOSE_BYTES, outbox::Shared};
+use std::future::poll_fn;
 use tokio::io::AsyncReadExt;
 use tremor_codec::{Definition, NameAndConfig, Registry};
 use tremor_event::EventId;

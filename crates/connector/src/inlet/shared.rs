@@ -1,0 +1,92 @@
+//! What all streams of a source have in common.
+
+use super::CONTROL;
+use crate::{
+    Gate, Links,
+    counters::SourceCounters,
+    quota::{Quota, more_before},
+    task::TARGET,
+};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64};
+use tokio::time::Instant;
+use tremor_codec::Resolver;
+use tremor_event::EventBatch;
+use tremor_value::Value;
+
+/// What all streams of one source share.
+pub(crate) struct SourceShared {
+    /// Id that is unique in the process.
+    pub(crate) id: u64,
+    /// `<flow>::<connector>`.
+    pub(crate) alias: String,
+    /// Whether it may read.
+    pub(crate) gate: Arc<Gate>,
+    /// What it gave so far.
+    pub(crate) counters: SourceCounters,
+    /// Makes the decoding state of one more stream; `None` for structured sources.
+    pub(crate) coding: Option<Resolver>,
+    links: OnceLock<Links>,
+    pub(super) pulls: AtomicU64,
+    /// Errors that nothing reads.
+    unread: Mutex<Quota>,
+}
+
+impl SourceShared {
+    /// The parts of a source that is not linked yet.
+    #[must_use]
+    pub(crate) fn new(id: u64, alias: String, coding: Option<Resolver>) -> Self {
+        Self {
+            id,
+            alias,
+            gate: Arc::default(),
+            counters: SourceCounters::default(),
+            coding,
+            links: OnceLock::new(),
+            pulls: AtomicU64::new(0),
+            unread: Mutex::default(),
+        }
+    }
+
+    /// Sets what the ports lead to, once.
+    pub(crate) fn link(&self, links: Links) {
+        let _first_wins = self.links.set(links);
+    }
+
+    /// What the ports lead to.
+    pub(crate) fn links(&self) -> &Links {
+        self.links.get_or_init(Links::default)
+    }
+
+    /// Whether anything reads port `control`.
+    pub(crate) fn tells(&self) -> bool {
+        self.links().is_linked(CONTROL)
+    }
+
+    /// Says what is lost where nothing reads `err`, unless there were many such lines just now.
+    pub(super) fn tell_unread(&self, errors: &EventBatch) {
+        let Some(first) = errors.events.first().filter(|_| !self.links().is_linked("err")) else { return };
+        let (count, alias) = (errors.len(), &self.alias);
+        let may_log = self.unread().may_log(count as u64, Instant::now());
+        if let Some(left_out) = may_log {
+            let cause = first.payload.value().get("error").and_then(Value::as_str).unwrap_or_default();
+            let (s, more) = (if count == 1 { "" } else { "s" }, more_before(left_out));
+            tracing::warn!(
+                target: TARGET,
+                "[Source::{alias}] {count} error{s} on port `err`, which nothing reads: {cause}{more}"
+            );
+        }
+    }
+
+    /// Says how many errors were lost of which no line has told so far.
+    pub(crate) fn log_left_out(&self) {
+        let left_out = self.unread().take_left_out();
+        if left_out > 0 {
+            let s = if left_out == 1 { "" } else { "s" };
+            tracing::warn!(target: TARGET, "[Source::{}] {left_out} more error{s} like that", self.alias);
+        }
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Quota> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
