@@ -47,7 +47,33 @@ pub enum TlsKeys {
     Common,
     /// Those and the ones that only `ws_server` and `ws_client` have.
     WebSocket,
+    /// The same, where HTTP/2 is spoken, too: it is offered unless `alpn` says what is.
+    WebSocketOrHttp2,
 }
+
+impl TlsKeys {
+    /// The protocols that are offered if nothing is said.
+    fn protocols(self, usual: &'static [&'static str]) -> &'static [&'static str] {
+        if self == Self::WebSocketOrHttp2 { &[HTTP2, "http/1.1"] } else { usual }
+    }
+
+    /// What to say of `protocols` that do not fit.
+    fn hazard(self, protocols: &[Vec<u8>]) -> Option<&'static str> {
+        let offers = protocols.iter().any(|name| name == HTTP2.as_bytes());
+        match self {
+            Self::WebSocket if offers => Some(
+                "`tls.alpn` offers `h2`, but HTTP/2 is not spoken unless `http2` is on: peers that choose it will fail",
+            ),
+            Self::WebSocketOrHttp2 if !offers => {
+                Some("`http2` has no effect with TLS, since `tls.alpn` does not offer `h2`")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The name of HTTP/2.
+const HTTP2: &str = "h2";
 
 /// Why a TLS handshake failed.
 #[derive(Debug, thiserror::Error)]

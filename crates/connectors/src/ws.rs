@@ -6,6 +6,7 @@ mod exposed;
 mod fields;
 mod foreign;
 mod guards;
+mod http2;
 mod metrics;
 mod options;
 mod pace;

@@ -3,6 +3,7 @@
 mod authority;
 mod client;
 mod headers;
+mod http2;
 mod reject;
 mod request;
 mod scan;
@@ -16,9 +17,10 @@ pub(crate) use headers::headers_of;
 pub use headers::{Extension, ExtraHeaders, HeaderError, Headers};
 pub(crate) use headers::{is_token, is_token_byte};
 pub(crate) use headers::{split_outside_quotes, trim, unquote};
-pub use reject::{Page, Reject, RejectOptions};
+pub use http2::{ClientConnect, Http2Start};
+pub use reject::{Answer, Page, Reject, RejectOptions};
 pub use request::{Head, Request, Target};
-pub use server::{Accept, AcceptError, HandshakeOptions, ServerHandshake, accept};
+pub use server::{Accept, AcceptError, HandshakeOptions, ServerHandshake, accept, accept_http2};
 pub use tunnel::TunnelHandshake;
 
 use base64::Engine;

@@ -50,9 +50,10 @@ pub use error::{EncodeError, ErrorKind, ProtocolError};
 pub use escape::query_pairs;
 pub use forwarded::{Forwarded, Trust};
 pub use handshake::{
-    Accept, AcceptError, Authority, ClientError, ClientHandshake, ClientRequest, Extension, ExtraHeaders,
-    HandshakeOptions, Head, HeaderError, Headers, Page, Refusal, Reject, RejectOptions, Request,
-    RequestError, Response, ServerHandshake, Target, TunnelHandshake, accept, accept_key, host_header,
+    Accept, AcceptError, Answer, Authority, ClientConnect, ClientError, ClientHandshake, ClientRequest,
+    Extension, ExtraHeaders, HandshakeOptions, Head, HeaderError, Headers, Http2Start, Page, Refusal, Reject,
+    RejectOptions, Request, RequestError, Response, ServerHandshake, Target, TunnelHandshake, accept,
+    accept_http2, accept_key, host_header,
 };
 pub use keepalive::{Due, Heard, Keepalive, KeepaliveOptions};
 pub use mask::mask;

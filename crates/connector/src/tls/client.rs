@@ -135,7 +135,7 @@ impl ClientTls {
 
     fn from_reader(entry: &Entry<'_>, keys: TlsKeys) -> Result<Self, ConfigError> {
         let mut tls: Reader<'_> = entry.read()?;
-        let is_websocket = keys == TlsKeys::WebSocket;
+        let is_websocket = keys != TlsKeys::Common;
         if is_websocket {
             tls.refuse(ELSEWHERE)?;
         }
@@ -152,7 +152,7 @@ impl ClientTls {
             add_system_roots = tls.or("add_system_roots", false)?;
             options.versions = Versions::from_config(&mut tls)?;
             options.pins = Pins::from_config(&mut tls)?;
-            options.protocols = alpn(&mut tls, &[])?;
+            options.protocols = alpn(&mut tls, keys.protocols(&[]))?;
             options.insecure = tls.or("insecure", false)?;
         }
         let pair = match (cert, key) {

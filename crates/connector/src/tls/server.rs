@@ -240,6 +240,12 @@ async fn tell(stream: &mut (impl AsyncWrite + Unpin), alert: AlertDescription) {
 }
 
 impl<S> Encrypted<TlsStream<ReadAhead<S>>> {
+    /// The protocol that was agreed on, if one was.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.get_ref().get_ref().1.alpn_protocol()
+    }
+
     /// The verified certificate of the client, if it has shown one.
     #[must_use]
     pub fn client_certificate(&self) -> Option<PeerCertificate> {

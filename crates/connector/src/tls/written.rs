@@ -77,26 +77,23 @@ impl<'a> Written<'a> {
                 chain: Vec::new(),
                 names: None,
             }),
-            TlsKeys::WebSocket => {
+            TlsKeys::WebSocket | TlsKeys::WebSocketOrHttp2 => {
                 tls.refuse(ELSEWHERE)?;
-                written.read_more(&mut tls)?;
+                written.read_more(&mut tls, keys)?;
             }
         }
         tls.finish()?;
         Ok(written)
     }
 
-    fn read_more(&mut self, tls: &mut Reader<'a>) -> Result<(), ConfigError> {
+    fn read_more(&mut self, tls: &mut Reader<'a>, keys: TlsKeys) -> Result<(), ConfigError> {
         self.pairs = pairs(tls)?;
         self.versions = Versions::from_config(tls)?;
         if let Some(suites) = ciphers::from_config(tls, &mut self.versions, &mut self.hazards)? {
             self.suites = tls.entry("ciphers").map(|entry| (entry, suites));
         }
-        self.protocols = alpn(tls, &["http/1.1"])?;
-        if self.protocols.iter().any(|name| name == b"h2") {
-            let hazard = "`tls.alpn` offers `h2`, but WebSockets over HTTP/2 are not spoken: clients that choose it will fail";
-            self.hazards.push(hazard.to_owned());
-        }
+        self.protocols = alpn(tls, keys.protocols(&["http/1.1"]))?;
+        self.hazards.extend(keys.hazard(&self.protocols).map(str::to_owned));
         if tls.optional::<std::path::PathBuf>("dhparam")?.is_some() {
             let hazard = "`tls.dhparam` has no effect: finite-field key exchange is never used";
             self.hazards.push(hazard.to_owned());

@@ -47,9 +47,15 @@ const SERVER_ONLY: &[Field] = &[
                (those in the certificate), the first for everybody else. `client_ca`: files with whose clients are let in; \
                `mutual`: whether they show a certificate, `required` (default with `client_ca`), `requested` or `none`. \
                `sni`: names that may be asked for; `strict_sni`: refuse all others (true with `sni`, else false). \
-               `min_version` (1.2), `max_version` (1.3), `ciphers` (all), `alpn` ([\"http/1.1\"]). `reload`: read the files \
+               `min_version` (1.2), `max_version` (1.3), `ciphers` (all), `alpn` ([\"http/1.1\"], with `http2` [\"h2\", \"http/1.1\"]). `reload`: read the files \
                again on changes (`watch`) or only when told to (`control`, the default). Also under Crossbar's names \
                `certificate`, `chain_certificates`, `ca_certificates`; `dhparam` has no effect.",
+    },
+    Field {
+        name: "http2",
+        kind: "bool",
+        default: "false",
+        text: "Speak HTTP/2, too (RFC 8441): offered with TLS, known by its first bytes without. Each stream is a connection of its own.",
     },
     Field { name: "backlog", kind: "integer", default: "128", text: "Length of the accept queue." },
     Field {

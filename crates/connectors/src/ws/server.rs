@@ -1,9 +1,11 @@
 //! `ws_server`: accepts WebSocket connections, each a stream in both directions (`spec/connectors.md` 3.1).
 
 mod admission;
+mod asker;
 mod cookies;
 mod doorman;
 mod endpoint;
+mod http2;
 mod metadata;
 mod opening;
 mod pages;
@@ -28,6 +30,8 @@ use async_trait::async_trait;
 use cookies::Cookies;
 use doorman::Doorman;
 use endpoint::{Acceptor, Endpoint, Endpoints};
+use http2::{MOST_REQUESTS, Requests};
+use opening::Entered;
 use pages::Pages;
 use peer::{Incoming, Peer};
 use proxy::Proxies;
@@ -37,13 +41,11 @@ use settings::{Admits, Answers, Demands, handshake_options};
 use std::{
     future::poll_fn,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
+use tokio::sync::{mpsc, watch};
 use tremor_connector::{
     Addressing, Announcer, Built, CodecUse, Command, ConnectError, Connected, Connector, Environment,
     Handshake, Listener, SinkUse, Spec,
@@ -70,7 +72,8 @@ pub(crate) const SPEC: Spec = Spec {
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let mut settings = Settings::new(config, environment, refuse_at_server)?;
-    let endpoints = Endpoints::read(&mut settings)?;
+    let http2 = settings.or("http2", false)?;
+    let endpoints = Endpoints::read(&mut settings, http2)?;
     let open_handshake = open_handshake(&mut settings)?;
     let wire = settings::wire(&mut settings, &Wire::default())?;
     let handshake = handshake_options(&mut settings)?;
@@ -103,7 +106,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         trust: settings::trust(&mut settings)?,
         caps: Caps::read(&mut settings, knows_identities)?,
         watch: watch.clone(),
-        is_draining: AtomicBool::new(false),
+        is_draining: watch::Sender::new(false),
         environment: environment.clone(),
     };
     settings.finish()?;
@@ -126,6 +129,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
             endpoints: endpoints.all,
             tls: endpoints.tls,
             handshake,
+            http2,
             shared: Arc::new(shared),
         })
     })
@@ -154,6 +158,8 @@ struct Server {
     /// All settings of TLS.
     tls: Vec<ServerTls>,
     handshake: Demands,
+    /// HTTP/2 is spoken, too.
+    http2: bool,
     shared: Arc<Shared>,
 }
 
@@ -163,6 +169,8 @@ struct Door {
     name: String,
     tls: Option<ServerTls>,
     handshake: Arc<HandshakeOptions>,
+    /// HTTP/2 is spoken, too.
+    http2: bool,
 }
 
 /// What the connections of one server share.
@@ -183,13 +191,18 @@ struct Shared {
     /// There if somebody wants to know.
     watch: Option<Arc<Watch>>,
     /// No more connections are taken.
-    is_draining: AtomicBool,
+    is_draining: watch::Sender<bool>,
     environment: Environment,
 }
 
 impl Shared {
     fn is_draining(&self) -> bool {
-        self.is_draining.load(Relaxed)
+        *self.is_draining.borrow()
+    }
+
+    /// Tells when no more connections are taken.
+    fn draining(&self) -> watch::Receiver<bool> {
+        self.is_draining.subscribe()
     }
 }
 
@@ -208,7 +221,7 @@ impl Connector for Server {
             let acceptor = endpoint.listen().await?;
             let handshake = self.handshake.of_connections(endpoint.tls.is_some());
             let tls = endpoint.tls.clone();
-            let door = Door { name: acceptor.name(), tls, handshake };
+            let door = Door { name: acceptor.name(), tls, handshake, http2: self.http2 };
             ways.push((acceptor, Arc::new(door)));
         }
         for (acceptor, _) in &ways {
@@ -216,7 +229,10 @@ impl Connector for Server {
         }
         shared.guards.start(alias);
         let watching = self.tls.iter().filter_map(|tls| tls.watch(alias)).collect();
+        let (requests, requested) = mpsc::channel(MOST_REQUESTS);
         Ok(Connected::Listener(Box::new(Accepting {
+            requests,
+            requested,
             ways: Ways { all: ways, last: 0 },
             shared,
             _watching: watching,
@@ -226,6 +242,9 @@ impl Connector for Server {
 
 struct Accepting {
     ways: Ways<Arc<Door>>,
+    /// Where streams of HTTP/2 connections ask to be taken like what is accepted.
+    requests: Requests,
+    requested: mpsc::Receiver<Handshake>,
     shared: Arc<Shared>,
     /// Follows the files of `tls`.
     _watching: Vec<Watching>,
@@ -256,16 +275,19 @@ impl<D: Clone> Ways<D> {
 #[async_trait]
 impl Listener for Accepting {
     async fn accept(&mut self) -> io::Result<Handshake> {
-        let (incoming, mut peer, door) = poll_fn(|cx| self.ways.poll_next(cx)).await?;
-        let shared = self.shared.clone();
+        let (incoming, mut peer, door) = tokio::select! {
+            accepted = poll_fn(|cx| self.ways.poll_next(cx)) => accepted?,
+            Some(handshake) = self.requested.recv() => return Ok(handshake),
+        };
+        let (shared, requests) = (self.shared.clone(), self.requests.clone());
         Ok(Box::pin(async move {
             let opened = match incoming {
                 Incoming::Tcp(tcp, options) => match options.apply_to_accepted(&tcp) {
-                    Ok(()) => shared.open(&door, tcp, &mut peer).await,
+                    Ok(()) => shared.open(&door, tcp, &mut peer, requests).await,
                     Err(error) => Err(error.to_string().into()),
                 },
                 #[cfg(unix)]
-                Incoming::Unix(stream) => shared.open(&door, stream, &mut peer).await,
+                Incoming::Unix(stream) => shared.open(&door, stream, &mut peer, requests).await,
             };
             opened.map_err(|not_opened| shared.refused(&door, not_opened, &peer))
         }))
@@ -278,7 +300,7 @@ impl Listener for Accepting {
     }
 
     fn drain(&mut self) -> bool {
-        self.shared.is_draining.store(true, Relaxed);
+        self.shared.is_draining.send_replace(true);
         true
     }
 }

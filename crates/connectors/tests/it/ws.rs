@@ -12,6 +12,7 @@ mod effects;
 mod endpoints;
 mod guards;
 mod hostile;
+mod http2;
 mod listener;
 mod messages;
 mod metrics;

@@ -191,11 +191,17 @@ enum State {
 pub struct ClientHandshake {
     request: Vec<u8>,
     accept: String,
+    expected: Expected,
+    scanner: Scanner,
+    state: State,
+}
+
+/// What an answer may agree to.
+#[derive(Debug)]
+pub(super) struct Expected {
     protocols: Vec<String>,
     require_protocol: bool,
     extensions: Vec<String>,
-    scanner: Scanner,
-    state: State,
 }
 
 impl ClientHandshake {
@@ -217,13 +223,10 @@ impl ClientHandshake {
         check(&request)?;
         let key = STANDARD.encode(nonce);
         let bytes = write_request(&request, &key);
-        let ClientRequest { protocols, require_protocol, extensions, .. } = request;
         Ok(Self {
             request: bytes,
             accept: accept_key(&key),
-            protocols,
-            require_protocol,
-            extensions: extensions.into_iter().map(|extension| extension.name).collect(),
+            expected: Expected::of(request),
             scanner: Scanner::default(),
             state: State::Head { interim: 0 },
         })
@@ -296,6 +299,20 @@ impl ClientHandshake {
             Single::One(value) if value == self.accept.as_bytes() => {}
             _ => return Err(ClientError::Accept),
         }
+        self.expected.check(headers)
+    }
+}
+
+impl Expected {
+    /// What was asked for.
+    pub(super) fn of(request: ClientRequest) -> Self {
+        let ClientRequest { protocols, require_protocol, extensions, .. } = request;
+        let extensions = extensions.into_iter().map(|extension| extension.name).collect();
+        Self { protocols, require_protocol, extensions }
+    }
+
+    /// Finds in the headers of an answer what it agrees to.
+    pub(super) fn check(&self, headers: Headers) -> Result<Response, ClientError> {
         let extensions = extensions(&headers).ok_or(ClientError::Extension)?;
         if !extensions.iter().all(|extension| self.extensions.contains(&extension.name)) {
             return Err(ClientError::Extension);
@@ -324,7 +341,8 @@ impl From<HeadError> for ClientError {
     }
 }
 
-fn check(request: &ClientRequest) -> Result<(), RequestError> {
+/// Whether a request can be written.
+pub(super) fn check(request: &ClientRequest) -> Result<(), RequestError> {
     let ClientRequest { target, headers, origin, protocols, extensions, .. } = request;
     let host = request.host();
     if Authority::parse(host).is_none() {
@@ -354,27 +372,35 @@ fn check(request: &ClientRequest) -> Result<(), RequestError> {
 }
 
 fn write_request(request: &ClientRequest, key: &str) -> Vec<u8> {
-    let ClientRequest { host, target, headers, origin, protocols, extensions, .. } = request;
-    let host = headers.all("host").next().unwrap_or(host);
-    let mut out = format!("GET {target} HTTP/1.1\r\n").into_bytes();
-    write_header("Host", host, &mut out);
+    let mut out = format!("GET {} HTTP/1.1\r\n", request.target).into_bytes();
+    write_header("Host", request.host(), &mut out);
     write_header("Upgrade", "websocket", &mut out);
     write_header("Connection", "Upgrade", &mut out);
     write_header("Sec-WebSocket-Key", key, &mut out);
     write_header("Sec-WebSocket-Version", "13", &mut out);
-    if let Some(origin) = origin {
-        write_header("Origin", origin, &mut out);
-    }
-    if !protocols.is_empty() {
-        write_header("Sec-WebSocket-Protocol", &protocols.join(", "), &mut out);
-    }
-    if !extensions.is_empty() {
-        let offers: Vec<String> = extensions.iter().map(ToString::to_string).collect();
-        write_header("Sec-WebSocket-Extensions", &offers.join(", "), &mut out);
-    }
-    headers.write_except("host", &mut out);
+    request.wishes(|name, value| write_header(name, value, &mut out));
     out.extend_from_slice(b"\r\n");
     out
+}
+
+impl ClientRequest {
+    /// Gives the headers that say what is wanted, but `Host`.
+    pub(super) fn wishes(&self, mut give: impl FnMut(&str, &str)) {
+        let Self { headers, origin, protocols, extensions, .. } = self;
+        if let Some(origin) = origin {
+            give("Origin", origin);
+        }
+        if !protocols.is_empty() {
+            give("Sec-WebSocket-Protocol", &protocols.join(", "));
+        }
+        if !extensions.is_empty() {
+            let offers: Vec<String> = extensions.iter().map(ToString::to_string).collect();
+            give("Sec-WebSocket-Extensions", &offers.join(", "));
+        }
+        for (name, value) in headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")) {
+            give(name, value);
+        }
+    }
 }
 
 /// Status and headers of a complete head.

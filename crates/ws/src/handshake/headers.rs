@@ -34,6 +34,20 @@ impl Headers {
         Self { raw, fields }
     }
 
+    /// Of fields that came one by one.
+    pub(super) fn from_fields<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let (mut raw, mut ranges) = (Vec::new(), Vec::new());
+        let mut add = |part: &[u8]| {
+            let start = raw.len();
+            raw.extend_from_slice(part);
+            start..raw.len()
+        };
+        for (name, value) in fields {
+            ranges.push(Field { name: add(name.as_bytes()), value: add(trim(value)) });
+        }
+        Self { raw: raw.into(), fields: ranges }
+    }
+
     /// How many fields there are.
     pub fn len(&self) -> usize {
         self.fields.len()
@@ -327,13 +341,9 @@ impl ExtraHeaders {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Appends every header but those named `except`.
-    pub(super) fn write_except(&self, except: &str, out: &mut Vec<u8>) {
-        for (name, value) in &self.0 {
-            if !name.eq_ignore_ascii_case(except) {
-                write_header(name, value, out);
-            }
-        }
+    /// Names and values, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Answers other than 101.
 
 use super::headers::{is_token, is_value, write_header};
+use super::http2::is_for_http2;
 use super::scan::HeadError;
 use std::borrow::Cow;
 
@@ -76,15 +77,20 @@ impl Reject {
         self
     }
 
-    /// The whole answer. After it is written, the connection has to be closed.
+    /// The whole answer over HTTP/1.1. After it is written, the connection has to be closed.
     pub fn to_bytes(&self, options: &RejectOptions) -> Vec<u8> {
+        self.answer(options).to_bytes()
+    }
+
+    /// What is answered.
+    pub fn answer(&self, options: &RejectOptions) -> Answer {
         let mut body = String::new();
         if options.error_bodies {
             body.extend(self.reason.chars().filter(|c| !c.is_control()));
             body.push('\n');
         }
-        let content = Content { media_type: TEXT, body: &body, is_left_out: self.head_request };
-        answer(self.status, &self.headers, &content, options)
+        let content = Content { media_type: TEXT, body, is_left_out: self.head_request };
+        answer(self.status, &self.headers, content, options)
     }
 }
 
@@ -112,48 +118,70 @@ impl Page {
         Self { status: 204, media_type: TEXT, body: String::new(), for_head_request: true }
     }
 
-    /// The whole answer. After it is written, the connection has to be closed.
-    pub fn to_bytes(&self, options: &RejectOptions) -> Vec<u8> {
-        let content =
-            Content { media_type: self.media_type, body: &self.body, is_left_out: self.for_head_request };
-        answer(self.status, &[], &content, options)
+    /// What is answered.
+    pub fn answer(&self, options: &RejectOptions) -> Answer {
+        let (media_type, body) = (self.media_type, self.body.clone());
+        let content = Content { media_type, body, is_left_out: self.for_head_request };
+        answer(self.status, &[], content, options)
     }
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-struct Content<'a> {
-    media_type: &'a str,
-    body: &'a str,
+struct Content {
+    media_type: &'static str,
+    body: String,
     is_left_out: bool,
+}
+
+/// An answer that opens no WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    headers: Vec<(Cow<'static, str>, String)>,
+    /// Empty where there is none, or none is to be sent.
+    pub body: String,
 }
 
 fn answer(
     status: u16,
     headers: &[(Cow<'static, str>, String)],
-    content: &Content<'_>,
+    content: Content,
     options: &RejectOptions,
-) -> Vec<u8> {
-    let mut out = format!("HTTP/1.1 {status} {}\r\n", phrase(status)).into_bytes();
+) -> Answer {
+    let mut all = Vec::new();
     if let Some(server) = options.server.as_deref().filter(|server| is_value(server)) {
-        write_header("Server", server, &mut out);
+        all.push((Cow::Borrowed("Server"), server.to_owned()));
     }
-    for (name, value) in headers {
-        if is_token(name.as_bytes()) && is_value(value) {
-            write_header(name, value, &mut out);
-        }
-    }
+    all.extend(headers.iter().filter(|(name, value)| is_token(name.as_bytes()) && is_value(value)).cloned());
+    let Content { media_type, body, is_left_out } = content;
     // RFC 9110, section 8.6: a 204 has no length.
     if status != 204 {
-        write_header("Content-Type", content.media_type, &mut out);
-        write_header("Content-Length", &content.body.len().to_string(), &mut out);
+        all.push(("Content-Type".into(), media_type.to_owned()));
+        all.push(("Content-Length".into(), body.len().to_string()));
     }
-    write_header("Connection", "close", &mut out);
-    out.extend_from_slice(b"\r\n");
-    if !content.is_left_out {
-        out.extend_from_slice(content.body.as_bytes());
+    Answer { status, headers: all, body: if is_left_out { String::new() } else { body } }
+}
+
+impl Answer {
+    /// All of it over HTTP/1.1. After it is written, the connection has to be closed.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = format!("HTTP/1.1 {} {}\r\n", self.status, phrase(self.status)).into_bytes();
+        for (name, value) in &self.headers {
+            write_header(name, value, &mut out);
+        }
+        write_header("Connection", "close", &mut out);
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(self.body.as_bytes());
+        out
     }
-    out
+
+    /// Its header fields over HTTP/2, in whatever case.
+    pub fn http2_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.headers.iter().map(|(name, value)| (name.as_ref(), value.as_str()));
+        all.filter(|(name, _)| is_for_http2(name))
+    }
 }
 
 impl From<HeadError> for Reject {

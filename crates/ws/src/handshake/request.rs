@@ -2,12 +2,13 @@
 
 use super::authority::{Authority, escapes_are_valid};
 use super::headers::{Extension, Headers, Single, extensions, is_value, protocols};
+use super::http2::Form;
 use super::reject::Reject;
 use super::server::HandshakeOptions;
 use crate::escape::climbs;
 use crate::forwarded::Forwarded;
 
-/// A complete HTTP/1.1 request head that was parsed but not yet checked for an upgrade.
+/// A complete request head that was parsed but not yet checked for an upgrade.
 ///
 /// Whoever shares the port (a status page, session renewal) looks at it before [`upgrade`](Self::upgrade).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub struct Head {
     pub target: String,
     /// All headers.
     pub headers: Headers,
+    pub(super) form: Form,
 }
 
 /// A request for a WebSocket that passed every check of `spec/websocket.md` 3.1, rows 3 to 16.
@@ -37,7 +39,7 @@ pub struct Request {
     pub protocols: Vec<String>,
     /// Extensions offered, in the client's order.
     pub extensions: Vec<Extension>,
-    /// The text of `Sec-WebSocket-Key`.
+    /// The text of `Sec-WebSocket-Key`; empty over HTTP/2, which has none.
     pub key: String,
     /// 13, or 8 where that is allowed.
     pub version: u8,
@@ -59,9 +61,14 @@ pub struct Target {
 }
 
 impl Head {
-    /// Whether `Upgrade` asks for a WebSocket.
+    /// Whether it asks for a WebSocket: by `Upgrade`, over HTTP/2 by `:protocol`.
     pub fn wants_websocket(&self) -> bool {
-        self.headers.has_token("upgrade", "websocket")
+        match &self.form {
+            Form::Upgrade => self.headers.has_token("upgrade", "websocket"),
+            Form::Connect { protocol, .. } => {
+                protocol.as_ref().is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+            }
+        }
     }
 
     /// Checks rows 7 to 16 of `spec/websocket.md` 3.1 in their order.
@@ -95,6 +102,10 @@ impl Head {
         let host = host(&self.headers)?;
         let asked = forwarded.host.clone();
         check_is_ours(asked.as_ref().unwrap_or(&host), options, secure)?;
+        // Only a proxy is asked for what is elsewhere, and over HTTP/2 not even that way.
+        if self.form != Form::Upgrade && !self.target.starts_with('/') {
+            return Err(Reject::bad_request("target", "the request target is not valid"));
+        }
         let (authority, path, query) = check_target(&self.target, host, secure)?;
         Ok(Target { authority: asked.unwrap_or(authority), secure, path, query })
     }
@@ -120,30 +131,62 @@ impl Head {
     /// # Errors
     /// The answer if it has a body, or [`target`](Self::target) fails.
     pub fn renewal(&self, options: &HandshakeOptions, forwarded: &Forwarded) -> Result<Target, Reject> {
-        if !has_no_body(&self.headers) {
+        if !self.has_no_body() {
             return Err(Reject::bad_request("body", "fresh credentials come without a request body"));
         }
         self.target(options, forwarded)
     }
 
+    /// Rows 7 to 9: it opens a WebSocket, and nothing else.
+    fn check_opening(&self, options: &HandshakeOptions) -> Result<(), Reject> {
+        match &self.form {
+            Form::Upgrade if !self.wants_websocket() => {
+                let reason = "this endpoint speaks WebSocket only";
+                return Err(Reject::upgrade_required("no_upgrade", reason, options.versions()));
+            }
+            Form::Upgrade if self.method != "GET" => {
+                let reject = Reject::new(405, "method", "a WebSocket is opened with GET");
+                return Err(reject.with_header("Allow", "GET"));
+            }
+            Form::Upgrade => {}
+            // There is no `Upgrade` that a 426 could name.
+            Form::Connect { .. } if self.method != "CONNECT" => {
+                let reject = Reject::new(405, "no_upgrade", "this endpoint speaks WebSocket only");
+                return Err(reject.with_header("Allow", "CONNECT"));
+            }
+            Form::Connect { .. } if !self.wants_websocket() => {
+                let reason = "a CONNECT with `:protocol` of `websocket` is needed";
+                return Err(Reject::new(501, "connect_protocol", reason));
+            }
+            Form::Connect { is_complete: true, .. } => {
+                let reason = "the request ends the stream that the WebSocket needs";
+                return Err(Reject::bad_request("end_of_stream", reason));
+            }
+            Form::Connect { .. } => {}
+        }
+        if has_no_length(&self.headers) {
+            return Ok(());
+        }
+        Err(Reject::bad_request("body", "a WebSocket is opened without a request body"))
+    }
+
+    fn has_no_body(&self) -> bool {
+        let says_so = self.headers.get("content-length").is_some();
+        let ends = !matches!(self.form, Form::Connect { is_complete: false, .. });
+        has_no_length(&self.headers) && (ends || says_so)
+    }
+
     fn check(self, options: &HandshakeOptions, forwarded: &Forwarded) -> Result<Request, Reject> {
         let secure = forwarded.secure.unwrap_or(options.secure);
         let headers = &self.headers;
-        if !self.wants_websocket() {
-            let reason = "this endpoint speaks WebSocket only";
-            return Err(Reject::upgrade_required("no_upgrade", reason, options.versions()));
-        }
-        if self.method != "GET" {
-            let reject = Reject::new(405, "method", "a WebSocket is opened with GET");
-            return Err(reject.with_header("Allow", "GET"));
-        }
-        check_no_body(headers)?;
+        self.check_opening(options)?;
         let Target { authority, path, query, .. } = self.target(options, forwarded)?;
-        if !headers.has_token("connection", "upgrade") {
+        let is_upgrade = self.form == Form::Upgrade;
+        if is_upgrade && !headers.has_token("connection", "upgrade") {
             return Err(Reject::bad_request("connection", "the Connection header does not name upgrade"));
         }
-        let version = check_version(headers, options)?;
-        let key = check_key(headers)?;
+        let version = check_version(headers, options, is_upgrade)?;
+        let key = if is_upgrade { check_key(headers)? } else { String::new() };
         let origin = origin(headers, version)?;
         let rules = &options.origins;
         rules
@@ -163,15 +206,8 @@ impl Head {
     }
 }
 
-fn has_no_body(headers: &Headers) -> bool {
+fn has_no_length(headers: &Headers) -> bool {
     headers.all("content-length").all(|value| value == b"0") && headers.get("transfer-encoding").is_none()
-}
-
-fn check_no_body(headers: &Headers) -> Result<(), Reject> {
-    if has_no_body(headers) {
-        return Ok(());
-    }
-    Err(Reject::bad_request("body", "a WebSocket is opened without a request body"))
 }
 
 fn host(headers: &Headers) -> Result<Authority, Reject> {
@@ -242,7 +278,7 @@ fn has_too_many_parameters(query: &str) -> bool {
     query.split('&').filter(|pair| !pair.is_empty()).nth(MAX_PARAMETERS).is_some()
 }
 
-fn check_version(headers: &Headers, options: &HandshakeOptions) -> Result<u8, Reject> {
+fn check_version(headers: &Headers, options: &HandshakeOptions, is_upgrade: bool) -> Result<u8, Reject> {
     let bad =
         || Reject::bad_request("version", "exactly one Sec-WebSocket-Version header with a number is needed");
     let Single::One(value) = headers.single("sec-websocket-version") else { return Err(bad()) };
@@ -254,7 +290,12 @@ fn check_version(headers: &Headers, options: &HandshakeOptions) -> Result<u8, Re
         b"8" if options.enable_hybi10 => Ok(8),
         _ => {
             let reason = "this version of the WebSocket protocol is not spoken here";
-            Err(Reject::upgrade_required("version", reason, options.versions()))
+            Err(if is_upgrade {
+                Reject::upgrade_required("version", reason, options.versions())
+            } else {
+                let reject = Reject::bad_request("version", reason);
+                reject.with_header("Sec-WebSocket-Version", options.versions())
+            })
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::accept_key;
 use super::authority::Authority;
 use super::headers::{Extension, ExtraHeaders, Headers, write_header};
+use super::http2::{Form, is_for_http2};
 use super::reject::Reject;
 use super::request::{Head, Request};
 use super::scan::{FirstLine, HeadEnd, HeadLimits, Scanner};
@@ -134,7 +135,7 @@ fn parse_head(raw: Bytes, end: HeadEnd) -> Result<Head, Reject> {
     if digits != "1.1" {
         return Err(Reject::new(505, "http_version", "HTTP/1.1 is needed"));
     }
-    Ok(Head { method, target, headers })
+    Ok(Head { method, target, headers, form: Form::Upgrade })
 }
 
 /// What a server agrees to in its 101.
@@ -175,25 +176,45 @@ pub fn accept(request: &Request, accept: &Accept<'_>) -> Result<Vec<u8>, AcceptE
     let mut out =
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n".to_vec();
     write_header("Sec-WebSocket-Accept", &accept_key(&request.key), &mut out);
+    for (name, value) in agreed(request, accept)? {
+        write_header(&name, &value, &mut out);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(out)
+}
+
+/// The header fields of the 200 for `request`, in whatever case: what [`accept`] writes, but for what HTTP/2 does without.
+///
+/// # Errors
+/// As for [`accept`].
+pub fn accept_http2(request: &Request, accept: &Accept<'_>) -> Result<Vec<(String, String)>, AcceptError> {
+    let mut fields = agreed(request, accept)?;
+    fields.retain(|(name, _)| is_for_http2(name));
+    Ok(fields)
+}
+
+/// The header fields that say what was agreed on.
+fn agreed(request: &Request, accept: &Accept<'_>) -> Result<Vec<(String, String)>, AcceptError> {
+    let mut fields = Vec::new();
+    let mut add = |name: &str, value: &str| fields.push((name.to_owned(), value.to_owned()));
     if let Some(name) = accept.protocol {
         if !request.protocols.iter().any(|offer| offer == name) {
             return Err(AcceptError::ProtocolNotOffered { name: name.to_owned() });
         }
-        write_header("Sec-WebSocket-Protocol", name, &mut out);
+        add("Sec-WebSocket-Protocol", name);
     }
     for extension in accept.extensions {
         let offered = request.extensions.iter().any(|offer| offer.name == extension.name);
         if !offered || !extension.is_valid() {
             return Err(AcceptError::ExtensionNotOffered { name: extension.name.clone() });
         }
-        write_header("Sec-WebSocket-Extensions", &extension.to_string(), &mut out);
+        add("Sec-WebSocket-Extensions", &extension.to_string());
     }
     if let Some(cookie) = accept.cookie {
-        write_header("Set-Cookie", cookie, &mut out);
+        add("Set-Cookie", cookie);
     }
     if let Some(headers) = accept.headers {
-        headers.write_except("", &mut out);
+        headers.iter().for_each(|(name, value)| add(name, value));
     }
-    out.extend_from_slice(b"\r\n");
-    Ok(out)
+    Ok(fields)
 }

@@ -21,7 +21,14 @@ pub(super) struct Caps {
     /// Of one identity.
     people: Option<Arc<Counted<Person>>>,
     rate: Option<Mutex<Bucket>>,
+    /// Connections of HTTP/2, which are none themselves but could be as many.
+    carriers: Arc<Semaphore>,
+    /// Those of one address.
+    carriers_of: Option<Arc<Counted<IpAddr>>>,
 }
+
+/// The place of a connection of HTTP/2 among all of them, and among those of its address.
+pub(super) type Carried = (OwnedSemaphorePermit, Option<Place<IpAddr>>);
 
 /// Whom a guard, or the flow where the name is empty, has found to be somebody of that identity.
 pub(super) type Person = (Arc<str>, String);
@@ -41,13 +48,26 @@ impl Caps {
             );
         }
         let rate = NonZeroU64::new(settings.or("accept_rate", 0)?);
+        let most = settings.or("max_connections", 65_536)?;
         Ok(Self {
-            connections: cap(settings.or("max_connections", 65_536)?),
+            connections: cap(most),
+            carriers: cap(most),
+            carriers_of: Counted::at_most(of_address),
             handshakes: cap(settings.or("max_pending_handshakes", 1024)?),
             addresses: Counted::at_most(of_address),
             people: Counted::at_most(of_identity),
             rate: rate.map(|rate| Mutex::new(Bucket::new(rate, now()))),
         })
+    }
+
+    /// A place for a connection of HTTP/2; `client` if those of its address are counted.
+    ///
+    /// # Errors
+    /// There are as many as there may be.
+    pub(super) fn carried(&self, client: Option<IpAddr>) -> Result<Carried, Full> {
+        let place = self.carriers.clone().try_acquire_owned().map_err(|_| Full)?;
+        let of_client = self.carriers_of.as_ref().zip(client);
+        Ok((place, of_client.map(|(all, client)| all.place(holder(client))).transpose()?))
     }
 
     /// Whether one more connection may be taken now.

@@ -61,11 +61,13 @@ struct Common {
     backlog: u32,
     options: SocketOptions,
     tls: Option<ServerTls>,
+    /// Which keys there are in `tls`.
+    keys: TlsKeys,
 }
 
 impl Endpoints {
-    /// Reads `url`, `endpoint` or `listen`, and what belongs to them.
-    pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
+    /// Reads `url`, `endpoint` or `listen`, and what belongs to them. `http2`: that is spoken, too.
+    pub(super) fn read(settings: &mut Settings<'_>, http2: bool) -> Result<Self, ConfigError> {
         let url = settings.config.entry("url");
         let endpoint = settings.config.record("endpoint")?;
         let listen = settings.config.entry("listen");
@@ -85,10 +87,11 @@ impl Endpoints {
             (url, ..) => url.as_ref().map(server_url).transpose()?,
         };
         let tls = settings.config.record("tls")?;
-        let tls = tls.map(|tls| ServerTls::from_config(tls, TlsKeys::WebSocket)).transpose()?;
+        let keys = if http2 { TlsKeys::WebSocketOrHttp2 } else { TlsKeys::WebSocket };
+        let tls = tls.map(|tls| ServerTls::from_config(tls, keys)).transpose()?;
         let options = settings.socket()?;
         let backlog = settings.config.or_in("backlog", 128, 1..=65_535)?;
-        let common = Common { backlog, options, tls };
+        let common = Common { backlog, options, tls, keys };
         let mut found = Self { all: Vec::new(), lacks_tls: None, tls: common.tls.iter().cloned().collect() };
         if let Some(url) = url {
             // Under `ws` too, as it always was.
@@ -199,7 +202,7 @@ impl Endpoints {
         let tls = match config.record("tls")? {
             None => common.tls.clone(),
             Some(tls) => {
-                let tls = ServerTls::from_config(tls, TlsKeys::WebSocket)?;
+                let tls = ServerTls::from_config(tls, common.keys)?;
                 self.tls.push(tls.clone());
                 Some(tls)
             }

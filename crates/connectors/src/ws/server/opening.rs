@@ -2,8 +2,10 @@
 
 use super::{
     Door, Shared,
-    admission::{Person, Slot},
+    admission::{Full, Person, Place, Slot},
+    asker::{Asker, Failure},
     doorman::Doorman,
+    http2::{Exchange, Facts, Requests},
     metadata::{Reached, metadata},
     peer::Peer,
     refusing::{NotOpened, RETRY_AFTER_S},
@@ -12,30 +14,43 @@ use super::{
 use crate::ws::{
     Metadata,
     guards::{Brought, guard_certificate},
+    http2::{ALPN, is_http2},
     metrics::{Link, counted, traffic},
     protocol::WebSocket,
-    read_more,
 };
 use bytes::BytesMut;
-use std::{borrow::Cow, sync::Arc};
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Instant, timeout_at},
-};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use tokio::time::{Instant, timeout_at};
 use tremor_connector::{
     duplex::{Address, Duplex, Stream},
-    tls::{PeerCertificate, explain},
+    tls::PeerCertificate,
 };
 use tremor_event::OriginUri;
 use tremor_value::Value;
 use tremor_ws::guard::{Carrier, Session};
-use tremor_ws::{
-    Accept, ExtraHeaders, Forwarded, Head, ProxyDetails, Reject, Request, Role, ServerHandshake, accept,
-};
+use tremor_ws::{Accept, ExtraHeaders, Forwarded, Head, ProxyDetails, Reject, Request, Role};
 
-/// A connection that may ask for something.
+/// A byte stream on which something may be asked for.
+pub(super) struct Entered {
+    pub(super) stream: Box<dyn Stream>,
+    /// What was read of it.
+    pub(super) input: BytesMut,
+    pub(super) certificate: Option<PeerCertificate>,
+    /// What a proxy said in front of it.
+    pub(super) proxy: ProxyDetails,
+    /// A place among the connections of its client.
+    place: OfClient,
+    /// There was room when it came.
+    pub(super) has_room: bool,
+    is_http2: bool,
+}
+
+/// A place among the connections of a client, if those are counted.
+type OfClient = Result<Option<Box<Place<IpAddr>>>, Full>;
+
+/// Somebody who may ask for something.
 struct Admitted {
-    stream: Box<dyn Stream>,
+    asker: Asker,
     slot: Slot,
     certificate: Option<PeerCertificate>,
     /// What a proxy said in front of it.
@@ -48,10 +63,11 @@ impl Shared {
     /// Everything from the accepted socket to the 101, under one deadline (`spec/websocket.md` 3.1). `peer` becomes the
     /// address of the client, if a proxy that is believed says what that is.
     pub(super) async fn open(
-        &self,
-        door: &Door,
+        self: &Arc<Self>,
+        door: &Arc<Door>,
         stream: impl Stream + 'static,
         peer: &mut Peer,
+        requests: Requests,
     ) -> Result<Duplex, NotOpened> {
         let since = Instant::now();
         let deadline = self.open_handshake.map(|limit| since + limit);
@@ -61,23 +77,71 @@ impl Shared {
         let Ok(_pending) = self.caps.handshakes.try_acquire() else {
             // Whoever expects TLS would not understand an answer, and a handshake is what there is no room for.
             return Err(match door.tls {
-                None => self.no_room(Box::new(stream)).await,
+                None => self.no_room(Asker::new(stream)).await,
                 Some(_) => "too many handshakes are under way".into(),
             });
         };
         let _under_way = self.watch.as_ref().map(|watch| watch.begins(door.tls.is_some()));
-        let admitted = Admitted { since, ..self.admit(door, stream, peer, deadline).await? };
-        self.answer(door, admitted, peer, deadline).await
+        let entered = self.enter(door, stream, peer, deadline).await?;
+        if entered.is_http2 {
+            let carried = within(deadline, self.carry(door, entered, (peer, requests))).await;
+            return Err(carried.unwrap_or_else(|| "no preface of HTTP/2 in time".into()));
+        }
+        let Entered { stream, input, certificate, proxy, place, has_room, .. } = entered;
+        let asker = Asker::Http1 { stream, input };
+        let (asker, slot) = self.admit(asker, place, has_room).await?;
+        self.answer(door, Admitted { asker, slot, certificate, proxy, since }, peer, deadline).await
     }
 
-    /// Rows 1 and 2: up to where the peer may ask for something.
-    async fn admit(
+    /// The same from a request on a stream of an HTTP/2 connection. `has_room`: what is known of that already.
+    pub(super) async fn open_stream(
+        &self,
+        door: &Door,
+        exchange: Box<Exchange>,
+        facts: &Facts,
+        peer: &mut Peer,
+        has_room: Option<bool>,
+    ) -> Result<Duplex, NotOpened> {
+        let since = Instant::now();
+        let deadline = self.open_handshake.map(|limit| since + limit);
+        let asker = Asker::Http2(exchange);
+        let Ok(_pending) = self.caps.handshakes.try_acquire() else { return Err(self.no_room(asker).await) };
+        let _under_way = self.watch.as_ref().map(|watch| watch.begins(door.tls.is_some()));
+        let place = self.place(peer);
+        let has_room = place.is_ok() && has_room.unwrap_or_else(|| self.caps.is_in_time());
+        let (asker, slot) = self.admit(asker, place, has_room).await?;
+        let (certificate, proxy) = (facts.certificate.clone(), facts.proxy.clone());
+        self.answer(door, Admitted { asker, slot, certificate, proxy, since }, peer, deadline).await
+    }
+
+    /// A place among the connections of `peer`; of one behind a proxy later, when it is known who that is.
+    fn place(&self, peer: &Peer) -> OfClient {
+        match peer.ip() {
+            Some(address) if !self.trust.is_proxy(address) => self.caps.place(address),
+            _ => Ok(None),
+        }
+    }
+
+    /// Row 1: whether there is room.
+    async fn admit(&self, asker: Asker, place: OfClient, has_room: bool) -> Result<(Asker, Slot), NotOpened> {
+        let place = match place {
+            Ok(place) if has_room && !self.is_draining() => place,
+            _ => return Err(self.no_room(asker).await),
+        };
+        match self.caps.connections.clone().try_acquire_owned() {
+            Ok(slot) => Ok((asker, (slot, place, None))),
+            Err(_) => Err(self.no_room(asker).await),
+        }
+    }
+
+    /// Row 2: up to where the peer may ask for something.
+    async fn enter(
         &self,
         door: &Door,
         mut stream: impl Stream + 'static,
         peer: &mut Peer,
         deadline: Option<Instant>,
-    ) -> Result<Admitted, NotOpened> {
+    ) -> Result<Entered, NotOpened> {
         let mut proxy = ProxyDetails::default();
         if let Some(proxies) = &self.proxies {
             let header = within(deadline, proxies.header(&mut stream, peer.ip())).await;
@@ -90,17 +154,21 @@ impl Shared {
                 return Err("its address is not allowed".into());
             }
         }
-        // Who stands behind a proxy is known later.
-        let place = match peer.ip() {
-            Some(address) if !self.trust.is_proxy(address) => self.caps.place(address),
-            _ => Ok(None),
-        };
+        let place = self.place(peer);
         let has_room = place.is_ok() && self.caps.is_in_time();
         if !has_room && self.answers.drops {
-            return Err(self.no_room(Box::new(stream)).await);
+            return Err(self.no_room(Asker::new(stream)).await);
         }
-        let (stream, certificate): (Box<dyn Stream>, _) = match &door.tls {
-            None => (Box::new(stream), None),
+        let mut input = BytesMut::new();
+        let (stream, certificate, is_http2): (Box<dyn Stream>, _, _) = match &door.tls {
+            None => {
+                // The first bytes say which version it is. Whoever sends none in time is told so in the words of the older one.
+                let begins = match door.http2 {
+                    true => within(deadline, is_http2(&mut stream, &mut input)).await,
+                    false => None,
+                };
+                (Box::new(stream), None, matches!(begins, Some(Ok(Some(true)))))
+            }
             Some(tls) => {
                 let encrypted = within(deadline, tls.accept(stream)).await;
                 if let Some(watch) = &self.watch {
@@ -113,17 +181,11 @@ impl Shared {
                 let encrypted = encrypted.ok_or("no TLS handshake in time")?;
                 let encrypted = encrypted.map_err(|error| error.to_string())?;
                 let certificate = encrypted.client_certificate();
-                (Box::new(encrypted), certificate)
+                let is_http2 = door.http2 && encrypted.protocol() == Some(ALPN);
+                (Box::new(encrypted), certificate, is_http2)
             }
         };
-        let place = match place {
-            Ok(place) if has_room && !self.is_draining() => place,
-            _ => return Err(self.no_room(stream).await),
-        };
-        let Ok(slot) = self.caps.connections.clone().try_acquire_owned() else {
-            return Err(self.no_room(stream).await);
-        };
-        Ok(Admitted { stream, slot: (slot, place, None), certificate, proxy, since: Instant::now() })
+        Ok(Entered { stream, input, certificate, proxy, place, has_room, is_http2 })
     }
 
     /// Rows 3 to 22: from the request to the 101.
@@ -134,15 +196,11 @@ impl Shared {
         peer: &mut Peer,
         deadline: Option<Instant>,
     ) -> Result<Duplex, NotOpened> {
-        let Admitted { mut stream, mut slot, certificate, proxy, since } = admitted;
-        let mut input = BytesMut::new();
-        let mut handshake = ServerHandshake::new(door.handshake.clone());
-        let head = match within(deadline, read_head(&mut handshake, &mut stream, &mut input)).await {
-            Some(Ok(head)) => head,
-            Some(Err(Failure::Refused(reject))) => return Err(self.refuse(stream, &reject).await),
-            Some(Err(Failure::Gone(cause))) => return Err(cause.into()),
-            None if handshake.has_begun() => return Err(self.refuse(stream, &Reject::timeout()).await),
-            None => return Err("no request in time".into()),
+        let Admitted { mut asker, mut slot, certificate, proxy, since } = admitted;
+        let head = match asker.head(&door.handshake, deadline).await {
+            Ok(head) => head,
+            Err(Failure::Refused(reject)) => return Err(self.refuse(asker, &reject).await),
+            Err(Failure::Gone(cause)) => return Err(cause.into()),
         };
         let forwarded = self.trust.forwarded(peer.ip(), &head.headers);
         let from_trusted_proxy = self.trust.is_named(peer.ip());
@@ -150,7 +208,7 @@ impl Shared {
             *peer = peer.behind(client);
         }
         if let (None, Some(address)) = (&slot.1, peer.ip()) {
-            let Ok(of_client) = self.caps.place(address) else { return Err(self.no_room(stream).await) };
+            let Ok(of_client) = self.caps.place(address) else { return Err(self.no_room(asker).await) };
             slot.1 = of_client;
         }
         let shown =
@@ -158,16 +216,16 @@ impl Shared {
         let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy };
         match within(deadline, self.renewal(door, &head, &forwarded, brought)).await {
             Some(None) => {}
-            Some(Some(Ok(told))) => return Err(self.renewed(stream, told).await),
-            Some(Some(Err(reject))) => return Err(self.refuse(stream, &reject).await),
-            None => return Err(self.refuse(stream, &Reject::timeout()).await),
+            Some(Some(Ok(told))) => return Err(self.renewed(asker, told).await),
+            Some(Some(Err(reject))) => return Err(self.refuse(asker, &reject).await),
+            None => return Err(self.refuse(asker, &Reject::timeout()).await),
         }
         if let Some(page) = self.page(door, &head, &forwarded) {
-            return Err(self.show(stream, &page).await);
+            return Err(self.show(asker, &page).await);
         }
         let (request, offered) = match self.upgrade(door, head, &forwarded) {
             Ok(upgrade) => upgrade,
-            Err(reject) => return Err(self.refuse(stream, &reject).await),
+            Err(reject) => return Err(self.refuse(asker, &reject).await),
         };
         let carrier =
             Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: &offered };
@@ -180,12 +238,12 @@ impl Shared {
         }
         let chosen = match decided {
             Some(Ok(chosen)) => chosen,
-            Some(Err(reject)) => return Err(self.refuse(stream, &reject).await),
-            None => return Err(self.refuse(stream, &Reject::timeout()).await),
+            Some(Err(reject)) => return Err(self.refuse(asker, &reject).await),
+            None => return Err(self.refuse(asker, &Reject::timeout()).await),
         };
         let sessions = visit.sessions(&chosen.way.demands);
         let Ok(of_person) = self.caps.place_of(person(&sessions)) else {
-            return Err(self.refuse(stream, &too_many()).await);
+            return Err(self.refuse(asker, &too_many()).await);
         };
         slot.2 = of_person;
         let known = match &self.cookies {
@@ -213,8 +271,8 @@ impl Shared {
             let asked = self.authorize(doorman, address.conn, (&mut metadata, origin), &mut slot);
             match within(deadline, asked).await {
                 Some(Ok(more)) => headers = Cow::Owned(self.answers.headers.and(&more)),
-                Some(Err(reject)) => return Err(self.refuse(stream, &reject).await),
-                None => return Err(self.refuse(stream, &Reject::timeout()).await),
+                Some(Err(reject)) => return Err(self.refuse(asker, &reject).await),
+                None => return Err(self.refuse(asker, &Reject::timeout()).await),
             }
         }
         let agreed = Accept {
@@ -223,12 +281,7 @@ impl Shared {
             cookie: known.as_ref().and_then(|known| known.set.as_deref()),
             headers: Some(&headers),
         };
-        let answer = accept(&request, &agreed).map_err(|error| error.to_string())?;
-        let answered = within(deadline, async {
-            stream.write_all(&answer).await?;
-            stream.flush().await
-        });
-        answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
+        let (stream, input) = asker.grant(&request, &agreed, deadline).await?;
         let meta = metadata.text();
         let wire = &chosen.way.wire;
         let stay = self.guards.stay(address.conn, &chosen.way.demands, &sessions);
@@ -329,30 +382,7 @@ fn person(sessions: &[&Session]) -> Option<Person> {
     sessions.iter().find_map(|session| Some((session.guard.clone(), session.identity.clone()?)))
 }
 
-/// Why there is no request.
-enum Failure {
-    Refused(Reject),
-    Gone(String),
-}
-
-async fn read_head(
-    handshake: &mut ServerHandshake,
-    stream: &mut Box<dyn Stream>,
-    input: &mut BytesMut,
-) -> Result<Head, Failure> {
-    loop {
-        if let Some(head) = handshake.advance_head(input).map_err(Failure::Refused)? {
-            return Ok(head);
-        }
-        match read_more(stream, input).await {
-            Ok(true) => {}
-            Ok(false) => return Err(Failure::Gone("the peer went away during the handshake".into())),
-            Err(error) => return Err(Failure::Gone(explain(&error))),
-        }
-    }
-}
-
-async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
     match deadline {
         None => Some(future.await),
         Some(deadline) => timeout_at(deadline, future).await.ok(),

@@ -1,25 +1,18 @@
 //! Answers other than the 101.
 
-use super::{Door, SPEC, Shared, peer::Peer};
-use std::{io, sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
-};
-use tremor_connector::{Refused, Told, duplex::Stream};
+use super::{Door, SPEC, Shared, asker::Asker, peer::Peer};
+use std::sync::Arc;
+use tremor_connector::{Refused, Told};
 use tremor_value::{Record, Value};
 use tremor_ws::{Page, Reject};
-
-/// How long a refused peer may take to read the answer.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// What a peer that comes when there is no room is told to wait.
 pub(super) const RETRY_AFTER_S: u64 = 5;
 
 impl Shared {
     /// Answers a request that is not granted, and gives the peer a moment to read it.
-    pub(super) async fn refuse(&self, mut stream: Box<dyn Stream>, reject: &Reject) -> NotOpened {
-        self.say(&mut stream, &reject.to_bytes(&self.answers.reject)).await;
+    pub(super) async fn refuse(&self, asker: Asker, reject: &Reject) -> NotOpened {
+        asker.say(&reject.answer(&self.answers.reject)).await;
         NotOpened {
             cause: format!("answered {}: {}", reject.status, reject.reason),
             told: vec![Record::from_iter([
@@ -31,35 +24,22 @@ impl Shared {
     }
 
     /// Turns a peer away that comes when there is no room.
-    pub(super) async fn no_room(&self, stream: Box<dyn Stream>) -> NotOpened {
+    pub(super) async fn no_room(&self, asker: Asker) -> NotOpened {
         if self.answers.drops {
             return "there is no room".into();
         }
-        self.refuse(stream, &Reject::unavailable(RETRY_AFTER_S)).await
+        self.refuse(asker, &Reject::unavailable(RETRY_AFTER_S)).await
     }
 
     /// Gives a page to one who does not want a WebSocket, which is no failure.
-    pub(super) async fn show(&self, mut stream: Box<dyn Stream>, page: &Page) -> NotOpened {
-        self.say(&mut stream, &page.to_bytes(&self.answers.reject)).await;
-        NotOpened { cause: String::new(), told: Vec::new() }
+    pub(super) async fn show(&self, asker: Asker, page: &Page) -> NotOpened {
+        asker.say(&page.answer(&self.answers.reject)).await;
+        NotOpened::nothing()
     }
 
     /// Says that credentials were taken; `told` is what the flow hears of it.
-    pub(super) async fn renewed(&self, stream: Box<dyn Stream>, told: Vec<Record>) -> NotOpened {
-        NotOpened { told, ..self.show(stream, &Page::nothing()).await }
-    }
-
-    /// The last words on a connection.
-    async fn say(&self, stream: &mut Box<dyn Stream>, answer: &[u8]) {
-        let said = async {
-            stream.write_all(answer).await?;
-            stream.shutdown().await?;
-            let mut rest = [0; 1024];
-            while stream.read(&mut rest).await? > 0 {}
-            io::Result::Ok(())
-        };
-        // Whether it was read or not, the connection is over.
-        let _over = timeout(LINGER, said).await;
+    pub(super) async fn renewed(&self, asker: Asker, told: Vec<Record>) -> NotOpened {
+        NotOpened { told, ..self.show(asker, &Page::nothing()).await }
     }
 
     /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered
@@ -99,6 +79,13 @@ pub(super) struct NotOpened {
     cause: String,
     /// What port `control` is told.
     told: Vec<Record>,
+}
+
+impl NotOpened {
+    /// Nothing went wrong, and there is nothing to tell.
+    pub(super) fn nothing() -> Self {
+        Self { cause: String::new(), told: Vec::new() }
+    }
 }
 
 impl<T: Into<String>> From<T> for NotOpened {

@@ -148,7 +148,10 @@ where
 }
 
 /// The code of the Close that comes next; what comes before is skipped. 1006 without one.
-pub(super) async fn close_code(ws: &mut Ws) -> u16 {
+pub(super) async fn close_code<S>(ws: &mut Ws<S>) -> u16
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
     loop {
         match within(ws.next()).await {
             Some(Ok(Message::Close(frame))) => return frame.map_or(1005, |frame| frame.code.into()),
@@ -159,7 +162,10 @@ pub(super) async fn close_code(ws: &mut Ws) -> u16 {
 }
 
 /// Sends `message` and expects it back.
-pub(super) async fn round_trip(ws: &mut Ws, message: impl ToString) {
+pub(super) async fn round_trip<S>(ws: &mut Ws<S>, message: impl ToString)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
     let message = message.to_string();
     within(ws.send(text(&message))).await.unwrap();
     assert_eq!(next_text(ws).await, message);

@@ -1,0 +1,116 @@
+//! Who asks for a connection, and how that is answered over one version of HTTP or the other.
+
+use super::{http2::Exchange, opening::within};
+use crate::ws::read_more;
+use bytes::BytesMut;
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout},
+};
+use tremor_connector::{duplex::Stream, tls::explain};
+use tremor_ws::{
+    Accept, Answer, HandshakeOptions, Head, Reject, Request, ServerHandshake, accept, accept_http2,
+};
+
+/// How long a refused peer may take to read the answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Who asks.
+pub(super) enum Asker {
+    /// By a connection of its own, of which `input` was read.
+    Http1 { stream: Box<dyn Stream>, input: BytesMut },
+    /// By a stream of an HTTP/2 connection.
+    Http2(Box<Exchange>),
+}
+
+/// Why there is no request.
+pub(super) enum Failure {
+    Refused(Reject),
+    Gone(String),
+}
+
+impl Asker {
+    /// One of whom nothing was read.
+    pub(super) fn new(stream: impl Stream + 'static) -> Self {
+        Self::Http1 { stream: Box::new(stream), input: BytesMut::new() }
+    }
+
+    /// What is asked for.
+    pub(super) async fn head(
+        &mut self,
+        options: &Arc<HandshakeOptions>,
+        deadline: Option<Instant>,
+    ) -> Result<Head, Failure> {
+        let (stream, input) = match self {
+            Self::Http1 { stream, input } => (stream, input),
+            Self::Http2(exchange) => return exchange.head(options).map_err(Failure::Refused),
+        };
+        let mut handshake = ServerHandshake::new(options.clone());
+        match within(deadline, read_head(&mut handshake, stream, input)).await {
+            Some(head) => head,
+            None if handshake.has_begun() => Err(Failure::Refused(Reject::timeout())),
+            None => Err(Failure::Gone("no request in time".to_owned())),
+        }
+    }
+
+    /// The last words to somebody who gets no connection.
+    pub(super) async fn say(self, answer: &Answer) {
+        let (mut stream, bytes) = match self {
+            Self::Http1 { stream, .. } => (stream, answer.to_bytes()),
+            Self::Http2(exchange) => return exchange.say(answer),
+        };
+        let said = async {
+            stream.write_all(&bytes).await?;
+            stream.shutdown().await?;
+            let mut rest = [0; 1024];
+            while stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // Whether it was read or not, the connection is over.
+        let _over = timeout(LINGER, said).await;
+    }
+
+    /// Opens the WebSocket; gives its byte stream, and what came of it already.
+    ///
+    /// # Errors
+    /// In words for the log.
+    pub(super) async fn grant(
+        self,
+        request: &Request,
+        agreed: &Accept<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<(Box<dyn Stream>, BytesMut), String> {
+        let (mut stream, input) = match self {
+            Self::Http1 { stream, input } => (stream, input),
+            Self::Http2(exchange) => {
+                let fields = accept_http2(request, agreed).map_err(|error| error.to_string())?;
+                return Ok((Box::new(exchange.grant(&fields)?), BytesMut::new()));
+            }
+        };
+        let answer = accept(request, agreed).map_err(|error| error.to_string())?;
+        let answered = within(deadline, async {
+            stream.write_all(&answer).await?;
+            stream.flush().await
+        });
+        answered.await.ok_or("the peer does not read the answer")?.map_err(|error| error.to_string())?;
+        Ok((stream, input))
+    }
+}
+
+async fn read_head(
+    handshake: &mut ServerHandshake,
+    stream: &mut Box<dyn Stream>,
+    input: &mut BytesMut,
+) -> Result<Head, Failure> {
+    loop {
+        if let Some(head) = handshake.advance_head(input).map_err(Failure::Refused)? {
+            return Ok(head);
+        }
+        match read_more(stream, input).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Failure::Gone("the peer went away during the handshake".into())),
+            Err(error) => return Err(Failure::Gone(explain(&error))),
+        }
+    }
+}
