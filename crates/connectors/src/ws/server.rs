@@ -72,7 +72,7 @@ pub(crate) const SPEC: Spec = Spec {
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let mut settings = Settings::new(config, environment, refuse_at_server)?;
-    let http2 = settings.or("http2", false)?;
+    let http2 = settings.config.or("http2", false)?;
     let endpoints = Endpoints::read(&mut settings, http2)?;
     let open_handshake = open_handshake(&mut settings)?;
     let wire = settings::wire(&mut settings, &Wire::default())?;

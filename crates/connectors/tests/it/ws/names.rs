@@ -14,6 +14,7 @@ const ONE_PLACE: &[&str] = &[
     "url",
     "endpoint",
     "listen",
+    "http2",
     "tls",
     "backlog",
     "socket_options",
