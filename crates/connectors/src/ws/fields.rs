@@ -549,7 +549,7 @@ const COMMON: &[Field] = &[
         name: "options",
         kind: "record",
         default: "{}",
-        text: "Another place for settings, which is Crossbar's. What says where connections lead, whom they trust, who may come and where events leave stands in `config` alone: `url`, `endpoint`, `listen`, `tls`, `backlog`, `socket_options`, `no_delay`, `public_url`, `trusted_proxies`, `trust_xff`, `proxy_protocol`, `proxy_protocol_from`, `send_proxy_protocol`, `allow_from`, `deny_from`, `routes`, `exit`, `no_match`, `guards`, `credentials`, `guard_fallthrough`, `invalid_credentials_status`, `on_expiry`, `expiry_close`, `challenge_message`, `renew`, `revalidate`, `share_session`, `authorize`, `cookie`, `expose_headers`.",
+        text: "Another place for settings, which is Crossbar's. What says where connections lead, whom they trust, who may come and where events leave stands in `config` alone: `url`, `endpoint`, `listen`, `http2`, `tls`, `backlog`, `socket_options`, `no_delay`, `public_url`, `trusted_proxies`, `trust_xff`, `proxy_protocol`, `proxy_protocol_from`, `send_proxy_protocol`, `allow_from`, `deny_from`, `routes`, `exit`, `no_match`, `guards`, `credentials`, `guard_fallthrough`, `invalid_credentials_status`, `on_expiry`, `expiry_close`, `challenge_message`, `renew`, `revalidate`, `share_session`, `authorize`, `cookie`, `expose_headers`.",
     },
     Field {
         name: "max_frame_size",
