@@ -333,6 +333,11 @@ async fn questions_are_answered_between_messages() {
     assert_eq!(subject.next().await, Seen::Event("out", "2".to_owned()));
 }
 
+/// Until every task waits for something: where time stands still, only then does it pass.
+async fn all_wait() {
+    sleep(Duration::from_nanos(1)).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn questions_are_answered_in_front_of_messages_that_wait() {
     let (attempts, mut peers) = pipes(1, 5);
@@ -340,11 +345,10 @@ async fn questions_are_answered_in_front_of_messages_that_wait() {
     within(subject.handle.start()).await.unwrap();
     subject.give(100..200).await;
     let mut peer = peers.remove(0);
-    sleep(Duration::from_millis(1)).await;
+    all_wait().await;
     for round in 0..3 {
         peer.write_all(b"?\n").await.unwrap();
-        // The connection has read it and waits.
-        sleep(Duration::from_millis(1)).await;
+        all_wait().await;
         let mut lines = Vec::new();
         while lines.last().is_none_or(|line| line != "!") {
             lines.push(line(&mut peer).await);
