@@ -214,6 +214,12 @@ pub trait Protocol: Send {
         self.write_head(chunk, binary, out)
     }
 
+    /// Whether [`Protocol::write`] takes long for much: then large messages are written where others of the thread need not
+    /// wait for it. Asked only where there is much to be written.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
     /// A number up to [`MAX_FRAMES_KIND`] while what [`Protocol::write`] appends depends on its arguments and on nothing
     /// else, and any connection of the connector that gives the same number could be sent it: then one of them writes a
     /// chunk that all are sent.

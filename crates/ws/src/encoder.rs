@@ -137,6 +137,11 @@ impl Encoder {
         }
     }
 
+    /// Whether messages may be compressed, which takes long for large ones.
+    pub fn may_compress(&self) -> bool {
+        self.compressor.is_some()
+    }
+
     fn compresses(&self, payload: &[u8]) -> bool {
         self.compressor.as_ref().is_some_and(|compressor| compressor.wants(payload.len()))
     }

@@ -23,6 +23,8 @@ use std::{
 };
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
+    runtime::{Handle, RuntimeFlavor},
+    task::block_in_place,
     time::{Instant, Sleep, timeout},
 };
 use tremor_value::Value;
@@ -31,6 +33,8 @@ use tremor_value::Value;
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 /// Framed bytes that room is kept for while nothing is under way.
 const KEPT_BYTES: usize = 512;
+/// Bytes of messages that a protocol which takes long for much may frame while others of the thread wait.
+const MOST_AT_ONCE: usize = 1024 * 1024;
 /// Messages that room is kept for while nothing is under way.
 const KEPT_MESSAGES: usize = 4;
 
@@ -365,6 +369,17 @@ impl Pump {
             let messages = self.messages.iter().filter(|message| !message.is_ping);
             traffic.taken(&mut messages.map(|message| (message.payload.len(), message.binary)));
         }
+        if self.messages.bytes() > MOST_AT_ONCE && self.protocol.is_slow() {
+            aside(|| self.frame_messages());
+        } else {
+            self.frame_messages();
+        }
+        true
+    }
+
+    /// Frames what was taken.
+    #[inline]
+    fn frame_messages(&mut self) {
         let shares_frames = self.protocol.shares_frames().filter(|kind| *kind <= MAX_FRAMES_KIND);
         for (number, message) in self.messages.iter().enumerate() {
             let error = match message.shared.zip(shares_frames).filter(|_| !message.is_plain) {
@@ -383,7 +398,6 @@ impl Pump {
                 error,
             });
         }
-        true
     }
 
     /// Gives up the messages of which no byte was written: they fail.
@@ -395,6 +409,15 @@ impl Pump {
         self.framed.truncate(end.max(self.framed.written()));
         self.ends.truncate(kept);
         self.outbox.fail(&mut self.messages, kept);
+    }
+}
+
+/// Does `work` while another thread does what else this one would have to, as far as the runtime can do that.
+#[cold]
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+        _ => work(),
     }
 }
 

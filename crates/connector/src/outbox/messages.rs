@@ -105,7 +105,7 @@ impl Messages {
     }
 
     /// Bytes of payload.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.chunks.as_bytes().len() + self.shared_bytes
     }
 

@@ -285,6 +285,10 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         self.encoder.plain_message_head(chunk, binary, out).map_err(|error| Unsendable(error.to_string()))
     }
 
+    fn is_slow(&self) -> bool {
+        self.encoder.may_compress()
+    }
+
     fn shares_frames(&self) -> Option<u8> {
         self.frames.filter(|_| !self.encoder.is_closed())
     }

@@ -7,7 +7,11 @@ use crate::{
     outbox::{Extra, tests::items},
 };
 use crate::{connection::framed::LOOSE_BYTES, outbox::Shared};
-use std::future::poll_fn;
+use std::{
+    future::poll_fn,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 use tokio::io::AsyncReadExt;
 use tremor_codec::{Definition, NameAndConfig, Registry};
 use tremor_event::EventId;
@@ -159,4 +163,67 @@ async fn a_large_payload_is_not_copied_and_leaves_whole_through_a_narrow_stream(
     let (broken, read) = tokio::join!(write, far.read_exact(&mut received));
     assert!(broken.is_none() && read.is_ok() && received == payloads.concat());
     assert_eq!(pump.sent(), (4, received.len() as u64));
+}
+
+/// Takes so long for a message that others have a hundred turns in the meantime, if they are let.
+struct Slow {
+    turns: Arc<AtomicU64>,
+    waits: bool,
+}
+
+impl Protocol for Slow {
+    fn read(&mut self, _: &mut BytesMut, _: &mut Intake, _: &mut Vec<u8>) -> Result<Flow, ProtocolError> {
+        Ok(Flow::Open)
+    }
+
+    fn write(&mut self, _: &[u8], _binary: bool, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+        let (first, begun) = (self.turns.load(Relaxed), std::time::Instant::now());
+        while self.waits && self.turns.load(Relaxed) < first + 100 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the others wait");
+            std::thread::yield_now();
+        }
+        out.push(b'.');
+        Ok(())
+    }
+
+    fn is_slow(&self) -> bool {
+        true
+    }
+
+    fn end(&mut self, _: Ending, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn closed(&mut self, _: Cut) -> Closed {
+        Closed { code: 1000, reason: String::new(), clean: true, by: "local" }
+    }
+}
+
+async fn write_slowly(waits: bool, turns: Arc<AtomicU64>) {
+    let mut pump = pump_of(Box::new(Slow { turns, waits }), &vec![vec![b'x'; 1 << 20]; 3]);
+    let (near, mut far) = tokio::io::duplex(1000);
+    let mut stream: Box<dyn Stream> = Box::new(near);
+    assert!(poll_fn(|cx| pump.poll(cx, &mut stream)).await.is_none());
+    let mut sent = [0; 3];
+    far.read_exact(&mut sent).await.unwrap();
+    assert_eq!((&sent, pump.sent().0), (b"...", 3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn others_have_their_turns_while_large_messages_take_their_time() {
+    let turns = Arc::new(AtomicU64::new(0));
+    let counted = turns.clone();
+    let others = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    tokio::spawn(write_slowly(true, turns)).await.unwrap();
+    others.abort();
+}
+
+#[tokio::test]
+async fn a_runtime_of_one_thread_writes_large_messages_all_the_same() {
+    write_slowly(false, Arc::default()).await;
 }
