@@ -1,0 +1,223 @@
+//! Sessions of those who were let in: how they end, and how they are extended.
+
+use super::*;
+
+/// A connection ends with its token, unless another one of the same person brings a later one; a message asks for that.
+#[tokio::test]
+async fn connections_end_with_their_sessions() {
+    let ends_in = |seconds: f64, who: &str| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let end = now.as_secs_f64() + seconds;
+        bearer(&token("one", &format!(r#"{{"sub":"{who}","exp":{end:.3}}}"#)))
+    };
+    let more = r#", "challenge_message": "again", "expiry_close": {"code": 4001, "reason": "over"}"#;
+    let (_subject, port) = server(&jwt_guard(r#", "challenge": 3600"#), r#"{"staff": []}"#, more).await;
+    let (_, _, mut bob) = ask(&port, "/", &ends_in(3.0, "bob")).await;
+    let mut asked = [0; 7];
+    within(bob.read_exact(&mut asked)).await.unwrap();
+    assert_eq!(&asked, b"\x81\x05again");
+    let (_, _, _later) = ask(&port, "/", &ends_in(3600.0 * 24.0, "bob")).await;
+    let (_, _, mut ann) = ask(&port, "/", &ends_in(3.0, "ann")).await;
+    let mut frames = [0; 7 + 8];
+    within(ann.read_exact(&mut frames)).await.unwrap();
+    assert_eq!(&frames, b"\x81\x05again\x88\x06\x0f\xa1over");
+    // The other one, whose token was older, stays.
+    bob.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(bob.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00");
+}
+
+#[tokio::test]
+async fn sessions_may_be_let_run_out() {
+    let (_subject, port) = server(&jwt_guard(""), r#"{"staff": []}"#, r#", "on_expiry": "ignore""#).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let (_, _, mut tcp) =
+        ask(&port, "/", &bearer(&token("one", &format!(r#"{{"exp":{:.3}}}"#, now + 1.0)))).await;
+    // Until the same token is refused, its time has come.
+    while status(&port, &bearer(&token("one", &format!(r#"{{"exp":{:.3}}}"#, now + 1.0)))).await == 101 {}
+    tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(tcp.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00");
+}
+
+/// Seconds since 1970, from now on.
+fn in_seconds(seconds: f64) -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    now.as_secs_f64() + seconds
+}
+
+/// A token of somebody that ends so many seconds from now.
+fn ends_in(seconds: f64, who: &str) -> String {
+    token("one", &format!(r#"{{"sub":"{who}","exp":{:.3}}}"#, in_seconds(seconds)))
+}
+
+/// A server with a guard `staff` whose port `control` leads somewhere.
+pub(super) async fn telling_server(options: &str, more: &str) -> (Subject, Port) {
+    let port = Port::reserve();
+    let config = format!(
+        r#", "guards": {{{}}}, "routes": [{{"guarded": {{"staff": []}}, "exit": "staff"}}]{more}"#,
+        jwt_guard(options)
+    );
+    let linked = Linked::With(&["staff", "control"]);
+    (Subject::started_with(&server_definition(&port, &config), linked).await, port)
+}
+
+/// The next event on port `control`, but for those of connections that open and end.
+async fn next_told(subject: &mut Subject) -> Event {
+    loop {
+        let told = subject.next_told().await;
+        if !["opened", "closed"].map(Value::from).contains(&member(&told, "kind")) {
+            return told;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_flow_is_told_of_sessions_that_are_about_to_end_and_that_have() {
+    let more = r#", "on_expiry": "notify""#;
+    let (mut subject, port) = telling_server(r#", "challenge": 3600"#, more).await;
+    let (_, _, mut tcp) = ask(&port, "/", &bearer(&ends_in(1.5, "ann"))).await;
+    let mut ends = Vec::new();
+    for kind in ["reauth_due", "expired"] {
+        let told = next_told(&mut subject).await;
+        assert_eq!(
+            (member(&told, "kind"), member(&told, "conn")),
+            (kind.into(), of_server(&told).get("conn").unwrap().clone())
+        );
+        ends.push(member(&told, "expires_at").as_u64().unwrap());
+        assert_eq!(of_server(&told).get("identity"), Some(&"ann".into()));
+    }
+    assert!(ends[0] == ends[1] && ends[0] > 1_000_000_000_000, "milliseconds: {ends:?}");
+    // It stays.
+    tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(tcp.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00");
+}
+
+/// A request with fresh credentials, as a page would send it.
+fn renewal(more: &str) -> String {
+    format!(
+        "POST /any HTTP/1.1\r\nHost: gate.example\r\nContent-Type: application/x-challenge-response; v=1\r\n\
+         Content-Length: 0\r\n{more}\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_request_with_a_fresh_token_extends_the_sessions_of_its_identity() {
+    let (mut subject, port) = telling_server("", "").await;
+    assert!(port.ask(&renewal("")).await.starts_with("HTTP/1.1 401 "), "no credentials");
+    let answer = port.ask(&renewal(&bearer(&ends_in(60.0, "ann")))).await;
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("no open connection"), "{answer}");
+    for _ in 0..2 {
+        assert_eq!(member(&next_told(&mut subject).await, "kind"), "rejected".into());
+    }
+    let (_, _, mut ann) = ask(&port, "/", &bearer(&ends_in(3.0, "ann"))).await;
+    let (_, _, mut bob) = ask(&port, "/", &bearer(&ends_in(3.5, "bob"))).await;
+    let body = renewal("").replace("Content-Length: 0", "Content-Length: 1") + "x";
+    assert!(port.ask(&body).await.starts_with("HTTP/1.1 400 "));
+    assert!(port.ask(&renewal(&bearer("bad"))).await.starts_with("HTTP/1.1 401 "));
+    let answer = port.ask(&renewal(&bearer(&ends_in(60.0, "ann")))).await;
+    assert_eq!(answer, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    for _ in 0..2 {
+        assert_eq!(member(&next_told(&mut subject).await, "kind"), "rejected".into());
+    }
+    let told = next_told(&mut subject).await;
+    for (name, expected) in [
+        ("kind", "reauthenticated".into()),
+        ("guard", "staff".into()),
+        ("identity", "ann".into()),
+        ("connections", Value::from(1_u64)),
+    ] {
+        assert_eq!(member(&told, name), expected, "{name}");
+    }
+    let mut close = [0; 17];
+    within(bob.read_exact(&mut close)).await.unwrap();
+    assert_eq!(&close, b"\x88\x0f\x03\xf0token expired");
+    ann.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(ann.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00", "whose time was earlier");
+}
+
+/// A text frame of a client.
+fn frame(text: &str) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let mut client = tremor_ws::Encoder::new(tremor_ws::Role::Client, tremor_ws::Options::default());
+    client.text(text, &mut frame).unwrap();
+    frame
+}
+
+#[tokio::test]
+async fn a_message_with_a_fresh_token_extends_the_session_and_is_not_passed_on() {
+    let (mut subject, port) = telling_server("", r#", "renew": {"message": "auth.token"}"#).await;
+    let (_, _, mut ann) = ask(&port, "/", &bearer(&ends_in(3.0, "ann"))).await;
+    let (_, _, mut bob) = ask(&port, "/", &bearer(&ends_in(3.5, "bob"))).await;
+    let fresh = ends_in(60.0, "ann");
+    for (token, kind, reason) in [
+        ("bad", "reauth_refused", Value::from("malformed")),
+        (&ends_in(60.0, "bob"), "reauth_refused", "other_identity".into()),
+        (&fresh, "reauthenticated", Value::Null),
+    ] {
+        // What stands around it keeps its order.
+        for text in ["1", &format!(r#"{{"auth":{{"token":"{token}"}}}}"#), r#"{"auth":{"token":2}}"#] {
+            ann.write_all(&frame(text)).await.unwrap();
+        }
+        let mut seen = Vec::new();
+        let mut told = None;
+        while seen.len() < 2 || told.is_none() {
+            match subject.next().await {
+                Seen::Event("staff", event) => seen.push(event.payload.value().to_string()),
+                Seen::Event("control", event) if member(&event, "kind") != "opened".into() => {
+                    told = Some(event);
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(seen, ["1", r#"{"auth":{"token":2}}"#]);
+        let told = told.unwrap();
+        assert_eq!((member(&told, "kind"), member(&told, "reason")), (kind.into(), reason));
+        assert_eq!(Some(&member(&told, "conn")), of_server(&told).get("conn"));
+        assert!(!told.payload.value().to_string().contains(token), "secrets are not told");
+    }
+    let mut close = [0; 17];
+    within(bob.read_exact(&mut close)).await.unwrap();
+    assert_eq!(&close, b"\x88\x0f\x03\xf0token expired", "whose token came from somebody else");
+    ann.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(ann.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00");
+}
+
+/// A file of keys is read again when it has changed. Open connections stay, unless that is not wanted.
+#[tokio::test(start_paused = true)]
+async fn a_changed_file_of_keys_is_read_and_withdraws_sessions_where_that_is_wanted() {
+    for (revalidates, more) in [(true, r#", "revalidate": true"#), (false, "")] {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys.json");
+        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk("one"))).unwrap();
+        let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
+        let (_subject, port) = server(&guard, r#"{"staff": []}"#, more).await;
+        let (old, new) = (bearer(&token("one", "{}")), bearer(&token("second", "{}")));
+        let (granted, _, mut tcp) = ask(&port, "/", &old).await;
+        assert_eq!((granted, status(&port, &new).await), (101, 401));
+        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk("second"))).unwrap();
+        while status(&port, &new).await == 401 {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        assert_eq!(status(&port, &old).await, 401);
+        if revalidates {
+            let mut close = [0; 17];
+            within(tcp.read_exact(&mut close)).await.unwrap();
+            assert_eq!(&close, b"\x88\x0f\x03\xf0key withdrawn");
+        } else {
+            tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+            tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+            let mut pong = [0; 2];
+            within(tcp.read_exact(&mut pong)).await.unwrap();
+            assert_eq!(&pong, b"\x8a\x00");
+        }
+    }
+}
