@@ -1,6 +1,12 @@
 //! Properties that hold for any bytes, for the tests of this crate and for the fuzzer.
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+mod frames;
+mod handshakes;
+
+pub use frames::{frames_agree, messages_agree, utf8_agrees};
+pub use handshakes::{answer_agrees, request_agrees};
+
 use crate::{
     Accept, Decoder, DeflateOptions, Extension, HandshakeOptions, Incoming, Limits, Options, ProtocolError,
     Request, Role, ServerHandshake, accept,

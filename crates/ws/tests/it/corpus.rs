@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 use std::{fs, path::Path};
-use tremor_ws::testing::{extensions_agree, inflating_agrees};
+use tremor_ws::testing::{
+    answer_agrees, extensions_agree, frames_agree, inflating_agrees, messages_agree, request_agrees,
+    utf8_agrees,
+};
 
 /// The files in `fuzz/seeds/<target>`.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
@@ -32,6 +35,60 @@ fn offers_of_the_corpus() {
             extensions_agree(&value[..end]);
         }
     }
+}
+
+/// Calls `property` with every beginning of every file, and with every file with one bit changed in each place.
+fn replay(target: &str, property: fn(&[u8])) {
+    for data in corpus(target) {
+        for end in 0..=data.len() {
+            property(&data[..end]);
+        }
+        for at in 0..data.len() {
+            let mut broken = data.clone();
+            broken[at] ^= 1 << (at % 8);
+            property(&broken);
+        }
+    }
+}
+
+#[test]
+fn requests_of_the_corpus() {
+    replay("request", request_agrees);
+}
+
+#[test]
+fn answers_of_the_corpus() {
+    replay("answer", answer_agrees);
+}
+
+#[test]
+fn frames_of_the_corpus() {
+    replay("frames", frames_agree);
+    for data in corpus("frames") {
+        // The first byte chooses role and options.
+        for choice in 0..128 {
+            let mut data = data.clone();
+            data[0] = choice;
+            frames_agree(&data);
+        }
+    }
+}
+
+#[test]
+fn messages_of_the_corpus() {
+    replay("messages", messages_agree);
+    for data in corpus("messages") {
+        for choice in 0..=255 {
+            let mut data = data.clone();
+            data[0] = choice;
+            messages_agree(&data);
+        }
+    }
+}
+
+#[test]
+fn texts_of_the_corpus() {
+    replay("utf8", utf8_agrees);
 }
 
 proptest! {
