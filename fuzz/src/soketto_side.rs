@@ -39,7 +39,8 @@ pub(crate) fn class(ours: &Read<ProtocolError>, theirs: &Read<Error>) -> Option<
     match &ours.end {
         // They go on where we refuse.
         End::Refused(error) if theirs.items.starts_with(&ours.items) => {
-            class_of(error).filter(|class| !matches!(class, Class::LongControl))
+            // They know how long a control frame may be, but take its length in any form.
+            class_of(error).map(|class| if class == Class::LongControl { Class::LongLength } else { class })
         }
         End::Waits if ours.items == theirs.items => match theirs.end {
             End::Refused(Error::Codec(soketto::base::Error::PayloadTooLarge { .. })) => {

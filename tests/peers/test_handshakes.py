@@ -4,12 +4,11 @@ import contextlib
 import os
 import socket
 import ssl
-import time
 import unittest
 
 from websockets.sync.client import connect
 
-from harness import Case, free_port, is_open, wait_for
+from harness import LIMIT_SECS, Case, free_port, is_open, wait_for
 
 FLOW = """
 define flow main
@@ -29,10 +28,9 @@ STALLED = 200
 HALF_HELLO = bytes.fromhex("16030102000100")
 HALF_REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
 PLAIN_REQUEST = b"GET /index.html HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
-# `open_handshake_timeout` is 5 s; give a busy machine as much again.
-STALLED_LIMIT_SECS = 15
-# A served client may be this slow while others misbehave.
-SERVED_LIMIT_SECS = 5
+# Where clients are served while others stall: the others stay for longer than anybody waits here, so whoever is served was
+# not behind one of them, however busy the machine. All of them fit into the queue of the listener: it is not what is tested.
+STAYING = '"open_handshake_timeout": 600000, "backlog": 512'
 
 
 def read_all(stalled: socket.socket) -> bytes:
@@ -45,58 +43,67 @@ def read_all(stalled: socket.socket) -> bytes:
 
 
 class Handshakes(Case):
-    def plain_server(self) -> int:
+    def plain_server(self, more: str = "") -> int:
         port = free_port()
-        self.program = self.tremor(FLOW.format(config=f'{{"url": "127.0.0.1:{port}"}}'), wait_port=port)
+        self.program = self.tremor(FLOW.format(config=f'{{"url": "127.0.0.1:{port}"{more}}}'), wait_port=port)
         return port
 
-    def tls_server(self) -> tuple[int, ssl.SSLContext]:
+    def tls_server(self, more: str = "") -> tuple[int, ssl.SSLContext]:
         port = free_port()
         cert, key = self.certificate()
-        config = f'{{"url": "127.0.0.1:{port}", "tls": {{"cert": "{cert}", "key": "{key}"}}}}'
+        config = f'{{"url": "127.0.0.1:{port}", "tls": {{"cert": "{cert}", "key": "{key}"}}{more}}}'
         self.program = self.tremor(FLOW.format(config=config), wait_port=port)
         return port, ssl.create_default_context(cafile=cert)
 
     def tcp(self, port: int, first_bytes: bytes = b"") -> socket.socket:
-        stalled = socket.create_connection(("127.0.0.1", port), timeout=STALLED_LIMIT_SECS)
+        stalled = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_SECS)
         self.addCleanup(stalled.close)
         if first_bytes:
             stalled.sendall(first_bytes)
         return stalled
 
     def assert_served(self, client, text: str) -> None:
-        began = time.monotonic()
         client.send(text)
-        self.assertEqual(client.recv(timeout=SERVED_LIMIT_SECS), text)
-        self.assertLess(time.monotonic() - began, SERVED_LIMIT_SECS)
+        self.assertEqual(client.recv(timeout=LIMIT_SECS), text)
 
     def assert_ended(self, stalled: list[socket.socket]) -> None:
         """The server ends every one of these connections by itself."""
         for connection in stalled:
             read_all(connection)
 
-    def test_stalled_tls_handshakes(self) -> None:
-        port, context = self.tls_server()
-        with connect(f"wss://localhost:{port}/", ssl=context) as client:
+    def test_nobody_waits_for_stalled_tls_handshakes(self) -> None:
+        port, context = self.tls_server(f", {STAYING}")
+        self.assert_served_beside(HALF_HELLO, port, f"wss://localhost:{port}/", context)
+
+    def test_nobody_waits_for_stalled_requests(self) -> None:
+        port = self.plain_server(f", {STAYING}")
+        self.assert_served_beside(HALF_REQUEST, port, f"ws://localhost:{port}/", None)
+
+    def assert_served_beside(self, half: bytes, port: int, url: str, context: ssl.SSLContext | None) -> None:
+        """Who is connected, and who comes late, is served while others say nothing, or `half` of something."""
+        with connect(url, ssl=context, open_timeout=LIMIT_SECS) as client:
             self.assert_served(client, "before")
-            stalled = [self.tcp(port, b"" if n % 2 else HALF_HELLO) for n in range(STALLED)]
+            stalled = [self.tcp(port, b"" if n % 2 else half) for n in range(STALLED)]
             for n in range(5):
                 self.assert_served(client, f"meanwhile {n}")
-            with connect(f"wss://localhost:{port}/", ssl=context, open_timeout=SERVED_LIMIT_SECS) as late:
+            with connect(url, ssl=context, open_timeout=LIMIT_SECS) as late:
                 self.assert_served(late, "a late client")
-            self.assert_ended(stalled)
+            for connection in stalled:
+                connection.close()
             self.assert_served(client, "after")
         self.assert_quiet_end(self.program)
 
-    def test_stalled_requests(self) -> None:
+    def test_stalled_handshakes_are_ended(self) -> None:
+        port, context = self.tls_server()
+        with connect(f"wss://localhost:{port}/", ssl=context, open_timeout=LIMIT_SECS) as client:
+            self.assert_ended([self.tcp(port, b"" if n % 2 else HALF_HELLO) for n in range(20)])
+            self.assert_served(client, "after")
+        self.assert_quiet_end(self.program)
+
+    def test_stalled_requests_are_ended(self) -> None:
         port = self.plain_server()
-        with connect(f"ws://localhost:{port}/") as client:
-            stalled = [self.tcp(port, b"" if n % 2 else HALF_REQUEST) for n in range(STALLED)]
-            for n in range(5):
-                self.assert_served(client, f"meanwhile {n}")
-            with connect(f"ws://localhost:{port}/", open_timeout=SERVED_LIMIT_SECS) as late:
-                self.assert_served(late, "a late client")
-            self.assert_ended(stalled)
+        with connect(f"ws://localhost:{port}/", open_timeout=LIMIT_SECS) as client:
+            self.assert_ended([self.tcp(port, b"" if n % 2 else HALF_REQUEST) for n in range(20)])
             self.assert_served(client, "after")
         self.assert_quiet_end(self.program)
 

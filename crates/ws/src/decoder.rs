@@ -402,11 +402,13 @@ fn inflate(
 ) -> Result<usize, ProtocolError> {
     let Inflating { inflater, max_bytes: max, budget, is_spent } = inflating;
     let mut sink = |inflated: &[u8]| {
-        if inflated.len() > *max - assembly.len() {
-            return Err(ProtocolError::InflatedTooLarge { max: *max });
-        }
-        if text && !utf8.push(inflated) {
+        let fitting = inflated.get(..*max - assembly.len());
+        // What is wrong in front of the limit is wrong however much comes behind it at once.
+        if text && !utf8.push(fitting.unwrap_or(inflated)) {
             return Err(ProtocolError::TextNotUtf8);
+        }
+        if fitting.is_some_and(|fitting| fitting.len() < inflated.len()) {
+            return Err(ProtocolError::InflatedTooLarge { max: *max });
         }
         if inflated.len() > assembly.capacity() - assembly.len() {
             let ahead = assembly.len().min(*max - assembly.len());

@@ -2,6 +2,7 @@
 //! that run in the same session; `docs/PERFORMANCE.md` explains what it prints. `cargo xtask reference`
 //! writes the reference pages in `docs/reference/`.
 
+mod attack;
 mod bench;
 mod cpu_time;
 mod error;
@@ -36,6 +37,8 @@ enum Command {
     Instructions(instructions::Args),
     /// Let events flow for long and see whether memory grows; do what nobody should and see who is harmed
     Soak(soak::Args),
+    /// Do to a WebSocket server what nobody should, and see how its quiet clients fare
+    Attack(attack::Args),
     /// Be the other side of a measurement, in a process of its own
     #[command(name = "bench-reference", hide = true, subcommand)]
     BenchReference(reference::Command),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::Attack(args) => attack::run(&args),
         Command::Reference(args) => reference_pages::run(&args),
         Command::BenchReference(command) => reference::run(&command).map(|()| ExitCode::SUCCESS),
     };

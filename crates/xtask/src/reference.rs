@@ -6,7 +6,10 @@ pub(crate) mod ws_echo;
 
 use std::{env, net::SocketAddr, path::PathBuf, process};
 
-use crate::error::{Doing as _, Result};
+use crate::{
+    attack,
+    error::{Doing as _, Result},
+};
 
 /// Which reference to be.
 #[derive(clap::Subcommand)]
@@ -23,6 +26,8 @@ pub(crate) enum Command {
         /// Where to listen
         address: SocketAddr,
     },
+    /// Be the attackers of `cargo xtask attack`, and print what became of them
+    Attack(attack::AttackerArgs),
 }
 
 /// Does what the command says.
@@ -34,6 +39,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Json { input } => json::run(input),
         Command::WsEcho(args) => ws_echo::run(args),
         Command::FanOut { address } => fan_out::run(*address),
+        Command::Attack(args) => attack::be_attackers(args),
     }
 }
 

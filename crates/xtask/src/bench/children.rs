@@ -198,6 +198,16 @@ impl Running {
         memory::of_process(self.child.id())
     }
 
+    /// The most memory that the process has had so far, in bytes; see [`memory::peak_of_process`].
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        memory::peak_of_process(self.child.id())
+    }
+
+    /// Whether the process is gone.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.try_wait()?.is_some())
+    }
+
     fn failure(&self, status: ExitStatus) -> Error {
         Error::Ended { name: self.name.clone(), status, stderr: self.stderr() }
     }

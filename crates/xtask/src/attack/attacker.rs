@@ -1,0 +1,230 @@
+//! The attackers, in a process of their own.
+
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    runtime::Builder,
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::{
+    kinds::{self, Attack, Name},
+    script::{Script, scripts},
+};
+use crate::{
+    error::{Doing as _, Error, Result},
+    output,
+};
+
+/// Between two attempts to connect, or to send to who may have closed.
+const RETRY: Duration = Duration::from_millis(50);
+/// How long a system may take to say that it does not know a connection.
+const RESET_LIMIT: Duration = Duration::from_secs(2);
+/// How often a connection that is not accepted is tried again.
+const CONNECTS: u32 = 20;
+
+/// Options of the attackers.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to do
+    name: Name,
+    /// Whom to do it to
+    address: SocketAddr,
+    /// Only one of so many
+    part: u32,
+    /// Nobody answers there: stay for as long as one would at a server, then go
+    #[arg(long)]
+    no_answers: bool,
+}
+
+/// What became of the attackers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) count: u64,
+    /// How many were closed by the server.
+    pub(super) closed: u64,
+    /// How many the server never heard of: where its queue of connections is full, the system forgets some that are open
+    /// for their clients.
+    pub(super) forgotten: u64,
+    /// The longest that one of those was there.
+    pub(super) longest: Duration,
+}
+
+impl Outcome {
+    fn text(&self) -> String {
+        let Self { count, closed, forgotten, longest } = self;
+        format!("{count} {closed} {forgotten} {}", longest.as_millis())
+    }
+
+    /// Reads what [`run`] has printed.
+    pub(super) fn read(text: &str) -> Result<Self> {
+        let numbers: Vec<u64> = text.split_whitespace().map_while(|word| word.parse().ok()).collect();
+        match numbers[..] {
+            [count, closed, forgotten, longest] => {
+                Ok(Self { count, closed, forgotten, longest: Duration::from_millis(longest) })
+            }
+            _ => Err(Error::Answer(format!("the attackers said {text:?}"))),
+        }
+    }
+}
+
+/// Attacks, and prints what became of it.
+///
+/// # Errors
+/// When a server is not there at all.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    super::raise_open_files();
+    let attack = kinds::named(args.name).ok_or(Error::Answer("no such attack".to_owned()))?;
+    let runtime = Builder::new_current_thread().enable_all().build().doing(|| "start tokio".to_owned())?;
+    let outcome = runtime.block_on(all(attack, args))?;
+    output::result(&outcome.text());
+    Ok(())
+}
+
+async fn all(attack: &'static Attack, args: &Args) -> Result<Outcome> {
+    let scripts = Arc::new(scripts(args.name).doing(|| "write what attackers send".to_owned())?);
+    let places = Arc::new(Semaphore::new(attack.at_once));
+    let count = (attack.attackers / args.part).max(1);
+    let limit = if args.no_answers { attack.stay } else { attack.deadline };
+    let waits = !args.no_answers;
+    let mut tasks = JoinSet::new();
+    for number in 0..count {
+        let (places, scripts, address) = (Arc::clone(&places), Arc::clone(&scripts), args.address);
+        tasks.spawn(async move {
+            let _place = places.acquire_owned().await.ok()?;
+            let script = scripts.iter().cycle().nth(number as usize % scripts.len())?;
+            Some(strike(script, address, limit, waits).await)
+        });
+    }
+    let mut outcome = Outcome { count: u64::from(count), closed: 0, forgotten: 0, longest: Duration::ZERO };
+    while let Some(ended) = tasks.join_next().await {
+        let ended = ended.map_err(|error| Error::Answer(error.to_string()))?;
+        match ended.transpose().doing(|| format!("connect to {}", args.address))? {
+            Some(End::Closed(time)) => {
+                outcome.closed += 1;
+                outcome.longest = outcome.longest.max(time);
+            }
+            Some(End::Forgotten) => outcome.forgotten += 1,
+            Some(End::Stays) | None => {}
+        }
+    }
+    Ok(outcome)
+}
+
+/// How an attacker ended.
+enum End {
+    /// The server closed the connection, after this time.
+    Closed(Duration),
+    /// The server does not know of the connection.
+    Forgotten,
+    /// It is still there, or went by itself.
+    Stays,
+}
+
+/// Plays a script until the server ends the connection, for at most `limit`. Where nobody `waits` for that, the attacker
+/// stays for as long as `limit` instead.
+async fn strike(script: &Script, address: SocketAddr, limit: Duration, waits: bool) -> io::Result<End> {
+    let stream = connect(address).await?;
+    let start = Instant::now();
+    let (mut reader, mut writer) = stream.into_split();
+    if !waits {
+        write(script, &mut writer).await;
+        sleep(limit.saturating_sub(start.elapsed())).await;
+        return Ok(End::Stays);
+    }
+    let end = async {
+        if script.reads {
+            tokio::join!(write(script, &mut writer), until_closed(&mut reader));
+        } else {
+            // Nobody reads; that the connection is gone is seen by whoever writes.
+            write_on(script, &mut writer).await;
+        }
+    };
+    if timeout(limit, end).await.is_ok() {
+        return Ok(End::Closed(start.elapsed()));
+    }
+    Ok(if is_forgotten(&mut reader, &mut writer).await { End::Forgotten } else { End::Stays })
+}
+
+/// Whether one more byte is answered by a reset, without anything that a server would have said.
+async fn is_forgotten(reader: &mut OwnedReadHalf, writer: &mut OwnedWriteHalf) -> bool {
+    if writer.write_all(b"\r").await.is_err() {
+        return true;
+    }
+    matches!(timeout(RESET_LIMIT, reader.read_u8()).await, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionReset)
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let mut tries = 0;
+    loop {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) if tries == CONNECTS => return Err(error),
+            Err(_) => {
+                tries += 1;
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// Sends all of it, as far as the server lets us; what it closes is seen by the reader.
+async fn write(script: &Script, writer: &mut OwnedWriteHalf) {
+    let _closed = try_write(script, writer).await;
+}
+
+async fn try_write(script: &Script, writer: &mut OwnedWriteHalf) -> io::Result<()> {
+    writer.write_all(&script.head).await?;
+    for _ in 0..script.pieces {
+        if !script.pause.is_zero() {
+            sleep(script.pause).await;
+        }
+        writer.write_all(&script.piece).await?;
+    }
+    writer.write_all(&script.tail).await
+}
+
+/// Sends until that fails.
+async fn write_on(script: &Script, writer: &mut OwnedWriteHalf) {
+    if try_write(script, writer).await.is_err() {
+        return;
+    }
+    while writer.write_all(&script.piece).await.is_ok() {
+        sleep(RETRY).await;
+    }
+}
+
+/// Reads and discards until the server has ended the connection, in whatever way.
+async fn until_closed(reader: &mut OwnedReadHalf) {
+    let mut piece = Vec::with_capacity(1_024);
+    while reader.read_buf(&mut piece).await.is_ok_and(|read| read > 0) {
+        piece.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_them_is_read_as_it_was_written() {
+        let outcome = Outcome { count: 10, closed: 8, forgotten: 1, longest: Duration::from_millis(5_300) };
+        assert_eq!(Outcome::read(&outcome.text()).unwrap(), outcome);
+        assert!(Outcome::read("10 9 1").is_err());
+    }
+}
