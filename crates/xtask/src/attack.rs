@@ -15,10 +15,10 @@ use std::{
     fs,
     net::SocketAddr,
     path::PathBuf,
-    process::{ExitCode, Stdio},
+    process::{Command, ExitCode, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -41,7 +41,7 @@ use quiet::Seen;
 pub(crate) use attacker::{Args as AttackerArgs, run as be_attackers};
 pub(crate) use kinds::Name;
 
-/// How long the quiet clients talk at least.
+/// How long the quiet clients talk at least, where all attackers take part.
 const QUIET_TIME: Duration = Duration::from_secs(3);
 /// How long the attackers may take for all of it.
 const ATTACK_LIMIT: Duration = Duration::from_secs(300);
@@ -215,7 +215,7 @@ fn watched(
     command.stdout(Stdio::from(file));
     let (acted, seen) = thread::scope(|scope| {
         let quiet = scope.spawn(|| quiet::talk(address, attack.authorization, &over));
-        let acted = act(bench, &mut command, server);
+        let acted = act(bench, &mut command, server, part);
         over.store(true, Ordering::Relaxed);
         (acted, quiet.join())
     });
@@ -225,9 +225,9 @@ fn watched(
     Ok((seen, Outcome::read(&text)?))
 }
 
-fn act(bench: &Bench, command: &mut std::process::Command, server: &mut Running) -> Result<()> {
+fn act(bench: &Bench, command: &mut Command, server: &mut Running, part: u32) -> Result<()> {
     server.stays(Duration::from_millis(300))?;
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let mut attackers = bench.children.spawn("the attackers", command)?;
     while !attackers.has_ended()? {
         if start.elapsed() > ATTACK_LIMIT {
@@ -236,7 +236,7 @@ fn act(bench: &Bench, command: &mut std::process::Command, server: &mut Running)
         server.stays(PAUSE)?;
     }
     attackers.finish(PAUSE)?;
-    server.stays(QUIET_TIME.saturating_sub(start.elapsed()))
+    server.stays((QUIET_TIME / part).saturating_sub(start.elapsed()))
 }
 
 fn flow_of(attack: &Attack, address: SocketAddr) -> String {

@@ -27,6 +27,8 @@ use crate::error::{Doing as _, Error, Result};
 const CLIENTS: u32 = 20;
 /// Time between two messages of one of them.
 const INTERVAL: Duration = Duration::from_millis(20);
+/// The longest time that is told from longer ones: ten minutes.
+const MAX_MICROS: u64 = 600_000_000;
 /// How long the last answers may take.
 const LAST_LIMIT: Duration = Duration::from_secs(30);
 /// Digits of a message: `1` and its number.
@@ -61,7 +63,8 @@ impl Seen {
 /// A connection that is not opened or not kept, an answer that is no echo.
 pub(super) fn talk(address: SocketAddr, authorization: &str, over: &AtomicBool) -> Result<Seen> {
     let runtime = Builder::new_current_thread().enable_all().build().doing(|| "start tokio".to_owned())?;
-    let micros = Histogram::new(3).map_err(|error| Error::Answer(error.to_string()))?;
+    let micros =
+        Histogram::new_with_bounds(1, MAX_MICROS, 3).map_err(|error| Error::Answer(error.to_string()))?;
     let mut seen = Seen { sent: 0, answered: 0, micros };
     runtime.block_on(async {
         let mut sockets = Vec::new();
