@@ -47,7 +47,10 @@ impl Peer {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         authority: &str,
     ) -> Self {
-        let (send, mut connection) = within(h2::client::handshake(stream)).await.unwrap();
+        let mut builder = h2::client::Builder::new();
+        // A stream that is not read leaves room for others.
+        builder.initial_connection_window_size(1 << 20);
+        let (send, mut connection) = within(builder.handshake(stream)).await.unwrap();
         // Whether the server takes WebSockets is known behind its settings.
         let settled = poll_fn(|cx| {
             let over = std::pin::Pin::new(&mut connection).poll(cx);
