@@ -12,7 +12,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tremor_value::Value;
 
 use super::{
-    Encrypted, PeerCertificate, ReadAhead, TlsError, TlsKeys, Versions, alpn, either,
+    Encrypted, HTTP2, PeerCertificate, ReadAhead, TlsError, TlsKeys, Versions, alpn, either,
     load::{anchors, identity, mismatch},
     pins::Pins,
     provider,
@@ -121,6 +121,16 @@ impl ClientTls {
         // A session that is taken up again would say who we are.
         config.resumption = rustls::client::Resumption::default();
         Self { config: Arc::new(config), domain: None, insecure: self.insecure }
+    }
+
+    /// The same with HTTP/2 among what is offered, unless `alpn` says what is.
+    #[must_use]
+    pub fn offering_http2(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        if config.alpn_protocols.is_empty() {
+            config.alpn_protocols = [HTTP2, "http/1.1"].map(|name| name.as_bytes().to_vec()).to_vec();
+        }
+        Self { config: Arc::new(config), ..self.clone() }
     }
 
     /// No certificate is verified: anybody can pretend to be the server. Whoever connects should say so each time.
@@ -247,6 +257,12 @@ impl ClientTls {
 }
 
 impl<S> Encrypted<TlsStream<ReadAhead<S>>> {
+    /// The protocol that was agreed on, if one was.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.get_ref().get_ref().1.alpn_protocol()
+    }
+
     /// The certificate of the server. It was verified, unless `insecure` is on.
     #[must_use]
     pub fn server_certificate(&self) -> Option<PeerCertificate> {

@@ -3,6 +3,7 @@
 mod credentials;
 mod endpoint;
 mod greeting;
+mod http2;
 mod metadata;
 mod opening;
 mod place;
@@ -23,6 +24,7 @@ use credentials::Credentials;
 use endpoint::{Dialer, Endpoint, Said};
 use futures_util::FutureExt;
 use greeting::Greeting;
+use http2::Http2;
 use place::Place;
 use proxy::Proxies;
 use std::{
@@ -67,6 +69,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let dialer = dialer(&mut settings, said)?;
     let open_handshake = open_handshake(&mut settings)?;
     let wire = wire(&mut settings)?;
+    let http2 = Http2::read(&mut settings, tls.is_none() && !is_summoned)?;
     let headers = headers(&mut settings, credentials.as_ref())?;
     let query = match settings.optional::<Reader<'_>>("query")? {
         Some(reader) => credentials::query(&reader)?,
@@ -81,6 +84,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         tls,
         dialer,
         wire,
+        http2,
         open_handshake,
         credentials,
         headers,
@@ -204,6 +208,7 @@ struct Client {
     tls: Option<ClientTls>,
     dialer: Dialer,
     wire: Wire,
+    http2: Http2,
     open_handshake: Option<Duration>,
     credentials: Option<Credentials>,
     headers: Vec<(String, String)>,

@@ -461,6 +461,12 @@ const CLIENT_ONLY: &[Field] = &[
                `certificate`, `ca_certificates`.",
     },
     Field {
+        name: "http2",
+        kind: "bool or `prior_knowledge`",
+        default: "false",
+        text: "Offer HTTP/2 with TLS (RFC 8441); a server that does not take it, or takes no WebSockets that way, is spoken to with HTTP/1.1. `prior_knowledge` speaks it without TLS, too, to a server that is known to do so. Each connection has one WebSocket.",
+    },
+    Field {
         name: "accept_masked_server_frames",
         kind: "bool",
         default: "false",

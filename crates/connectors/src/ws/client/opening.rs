@@ -4,12 +4,14 @@ use super::{
     Client,
     credentials::{Sheet, is_for_one_server, with_query},
     endpoint::{Dialed, Line},
+    http2::{self, Http2},
     metadata::{Sent, describe},
     place::Place,
     wanted::{Wanted, Way},
 };
 use crate::ws::{
     Metadata,
+    http2::ALPN,
     metrics::{counted, traffic},
     protocol::WebSocket,
     read_more,
@@ -172,8 +174,36 @@ impl Client {
                 place.host
             );
         }
+        let http2 = if place.secure || self.http2 == Http2::Known { self.http2 } else { Http2::Off };
+        match self.attempt_by(http2, place, tls.clone(), request.clone()).await {
+            Ok(None) => {
+                let alias = &self.environment.alias;
+                tracing::info!(
+                    target: "tremor_runtime",
+                    "[Connector::{alias}] {} takes no WebSockets over HTTP/2, so HTTP/1.1 is spoken with it", self.shown(place)
+                );
+                let opened = self.attempt_by(Http2::Off, place, tls, request).await?;
+                opened.ok_or_else(|| Failure::Other("the server takes no WebSockets".to_owned()))
+            }
+            Ok(Some(opened)) => Ok(opened),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The same by one version of HTTP; `None`: the server has agreed on HTTP/2 but takes no WebSockets there.
+    async fn attempt_by(
+        &self,
+        http2: Http2,
+        place: &Place,
+        tls: Option<ClientTls>,
+        request: ClientRequest,
+    ) -> Result<Option<Opened>, Failure> {
+        let told =
+            |cause: String| Failure::Other(format!("cannot connect to {}: {cause}", self.shown(place)));
+        let is_home = place.is_same_origin(&self.home);
+        let tls = tls.map(|tls| if http2 == Http2::Off { tls } else { tls.offering_http2() });
         let dialed = self.dialer.dial(place, is_home, &self.environment).await.map_err(Failure::Other)?;
-        let opening = self.shake_hands(dialed, place, tls, request);
+        let opening = self.shake_hands(dialed, place, (tls, http2), request);
         let opened = match self.open_handshake {
             None => opening.await,
             Some(limit) => timeout(limit, opening).await.unwrap_or_else(|_| {
@@ -182,7 +212,7 @@ impl Client {
         };
         opened.map_err(|failure| match failure {
             Failure::Other(cause) => told(cause),
-            answer @ Failure::Answer(_) => answer,
+            failure => failure,
         })
     }
 
@@ -231,9 +261,9 @@ impl Client {
         &self,
         mut dialed: Dialed,
         place: &Place,
-        tls: Option<ClientTls>,
+        (tls, http2): (Option<ClientTls>, Http2),
         request: ClientRequest,
-    ) -> Result<Opened, Failure> {
+    ) -> Result<Option<Opened>, Failure> {
         let since = Instant::now();
         let _under_way = self.watch.as_ref().map(|watch| watch.begins(place.secure));
         let tls_failed = |error: TlsError| {
@@ -245,23 +275,48 @@ impl Client {
         let io_error = |error: io::Error| Failure::Other(explain(&error));
         let line = std::mem::replace(&mut dialed.line, Line::Gone);
         let is_verified = tls.as_ref().is_some_and(|tls| !tls.is_insecure());
-        let mut certificate = None;
+        let (mut certificate, mut is_http2) = (None, tls.is_none() && http2 == Http2::Known);
         let mut stream: Box<dyn Stream> = match (line, tls) {
             (Line::Tcp(tcp), None) => Box::new(tcp),
             (Line::Other(stream), None) => stream,
             (Line::Tcp(tcp), Some(tls)) => {
                 let encrypted = tls.connect(&place.host, tcp).await.map_err(tls_failed)?;
                 certificate = encrypted.server_certificate();
+                is_http2 = http2 != Http2::Off && encrypted.protocol() == Some(ALPN);
                 Box::new(encrypted)
             }
             (Line::Other(stream), Some(tls)) => {
                 let encrypted = tls.connect(&place.host, stream).await.map_err(tls_failed)?;
                 certificate = encrypted.server_certificate();
+                is_http2 = http2 != Http2::Off && encrypted.protocol() == Some(ALPN);
                 Box::new(encrypted)
             }
             (Line::Gone, _) => return Err(failed("the connection is gone".to_owned())),
         };
         let sent = Sent::of(&request);
+        if is_http2 {
+            let (stream, response) = match http2::open(stream, request, place.secure).await {
+                Ok(opened) => opened,
+                Err(http2::Failure::NotOffered) if place.secure => return Ok(None),
+                Err(http2::Failure::NotOffered) => {
+                    return Err(failed("the server takes no WebSockets over HTTP/2".to_owned()));
+                }
+                Err(http2::Failure::Answer(refusal)) => return Err(Failure::Answer(refusal)),
+                Err(http2::Failure::Other(cause)) => return Err(failed(cause)),
+            };
+            self.is_good(&response)?;
+            let (stream, input) = (Box::new(stream), BytesMut::new());
+            let certificate = certificate.filter(|_| is_verified);
+            let place = place.clone();
+            return Ok(Some(Opened { dialed, stream, input, response, place, sent, certificate, since }));
+        }
+        if http2 != Http2::Off {
+            let alias = &self.environment.alias;
+            tracing::info!(
+                target: "tremor_runtime",
+                "[Connector::{alias}] {} does not offer HTTP/2, so HTTP/1.1 is spoken with it", self.shown(place)
+            );
+        }
         let mut handshake = ClientHandshake::new(request).map_err(|error| failed(error.to_string()))?;
         stream.write_all(handshake.request()).await.map_err(io_error)?;
         stream.flush().await.map_err(io_error)?;
@@ -280,15 +335,22 @@ impl Client {
                 return Err(refused(handshake.cut_short(&input)));
             }
         };
+        self.is_good(&response)?;
+        let certificate = certificate.filter(|_| is_verified);
+        let place = place.clone();
+        Ok(Some(Opened { dialed, stream, input, response, place, sent, certificate, since }))
+    }
+
+    /// Whether an answer is one that we can do with.
+    fn is_good(&self, response: &Response) -> Result<(), Failure> {
         let is_ours = |protocol: &String| {
             self.credentials.as_ref().is_some_and(|credentials| credentials.is_secret(protocol))
         };
         if response.protocol.as_ref().is_some_and(is_ours) {
             let cause = "the server takes the credentials among the subprotocols for one";
-            return Err(failed(cause.to_owned()));
+            return Err(Failure::Other(cause.to_owned()));
         }
-        let certificate = certificate.filter(|_| is_verified);
-        Ok(Opened { dialed, stream, input, response, place: place.clone(), sent, certificate, since })
+        Ok(())
     }
 
     /// What is behind the 101: opening messages, the reply that is expected.

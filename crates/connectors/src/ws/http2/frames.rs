@@ -28,8 +28,8 @@ pub(super) struct Frames {
     /// How much of `head` is there.
     filled: usize,
     points: Bucket,
-    /// A frame of settings came.
-    pub(super) has_settings: bool,
+    /// A frame of settings came, perhaps not all of it.
+    knows_settings: bool,
 }
 
 impl Frames {
@@ -40,7 +40,7 @@ impl Frames {
             head: [0; HEAD_BYTES],
             filled: 0,
             points: Bucket::new(POINTS, now()),
-            has_settings: false,
+            knows_settings: false,
         }
     }
 
@@ -64,11 +64,16 @@ impl Frames {
         true
     }
 
+    /// A whole frame of settings came.
+    pub(super) fn has_settings(&self) -> bool {
+        self.knows_settings && self.skip == 0
+    }
+
     /// A whole head is there.
     fn frame(&mut self) -> bool {
         let [high, middle, low, kind, flags, ..] = self.head;
         self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-        self.has_settings |= kind == SETTINGS;
+        self.knows_settings |= kind == SETTINGS && flags & FIRST_FLAG == 0;
         let has_first_flag = flags & FIRST_FLAG != 0;
         let points = match kind {
             DATA if self.skip > 0 || has_first_flag => 0,
@@ -124,11 +129,11 @@ mod tests {
         for cut in 1..bytes.len() {
             let mut frames = Frames::new(3);
             let pieces = bytes.chunks(cut).all(|piece| frames.look(piece));
-            assert!(pieces && frames.has_settings && frames.filled == 0 && frames.skip == 0, "{cut}");
+            assert!(pieces && frames.has_settings() && frames.filled == 0 && frames.skip == 0, "{cut}");
             assert_eq!(frames.points.available(now()), 1000 - 2 * IDLE_POINTS, "{cut}");
         }
         let mut frames = Frames::new(0);
-        assert!(frames.look(&frame(8, PING, 0)) && !frames.has_settings);
+        assert!(frames.look(&frame(8, PING, 0)) && !frames.has_settings());
     }
 
     #[tokio::test(start_paused = true)]

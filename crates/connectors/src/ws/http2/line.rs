@@ -41,6 +41,11 @@ impl Line {
     }
 
     /// The peer has sent settings.
+    /// The peer has sent settings.
+    pub(in crate::ws) fn has_settings(&self) -> bool {
+        self.has_settings.load(Relaxed)
+    }
+
     /// One round of the task that carries the connection: `turn` does what there is to do, as far as it can.
     pub(in crate::ws) fn round<T>(
         &self,
@@ -134,7 +139,7 @@ impl AsyncRead for Watched {
             self.ahead.advance(len);
         }
         let is_well = self.frames.look(into.filled().get(before..).unwrap_or_default());
-        self.line.has_settings.store(self.frames.has_settings, Relaxed);
+        self.line.has_settings.store(self.frames.has_settings(), Relaxed);
         if !is_well {
             self.line.is_flooded.store(true, Relaxed);
             self.line.carrier.wake();

@@ -198,14 +198,14 @@ async fn our_server_takes_an_independent_client() {
 }
 
 /// Who issues certificates, and where its own is.
-struct Authority {
+pub(super) struct Authority {
     folder: TempDir,
     params: CertificateParams,
     key: KeyPair,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let (folder, key) = (TempDir::new().unwrap(), KeyPair::generate().unwrap());
@@ -213,12 +213,12 @@ impl Authority {
         Self { folder, params, key }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
     /// Writes `<file>.crt` and `<file>.key`, for `name`; gives the members `cert` and `key`.
-    fn issue(&self, file: &str, name: &str) -> String {
+    pub(super) fn issue(&self, file: &str, name: &str) -> String {
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
