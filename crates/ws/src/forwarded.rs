@@ -242,6 +242,18 @@ mod tests {
     }
 
     #[test]
+    fn behind_a_hop_without_an_address_nobody_is_believed() {
+        let trust = networks(&["10.0.0.0/8"]);
+        let lines = "X-Forwarded-For: 6.6.6.6, unknown\r\nX-Forwarded-Proto: https, http\r\n";
+        assert_eq!(said(&trust, lines), "- false -");
+        let peer = |text: &str| Some(text.parse().unwrap());
+        assert!(trust.is_named(peer("10.0.0.1")) && trust.is_named(None) && !trust.is_named(peer("11.0.0.1")));
+        for trust in [Trust::Hops(1), Trust::Nobody] {
+            assert!(!trust.is_named(peer("10.0.0.1")) && !trust.is_named(None));
+        }
+    }
+
+    #[test]
     fn where_there_are_both_only_what_they_agree_on_counts() {
         let trust = networks(&["10.0.0.0/8"]);
         let x = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: http\r\n";

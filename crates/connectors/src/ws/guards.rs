@@ -12,10 +12,10 @@ pub(super) use kinds::{all_tls, asks_for_certificates};
 pub(super) use stay::Stay;
 pub(super) use visit::{Brought, Visit, describe};
 
-use super::options::Settings;
+use super::{options::Settings, server::admission::Counted};
 use keys::Keys;
 use stay::Terms;
-use std::{collections::BTreeMap, num::NonZero, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZero, sync::Arc};
 use tokio::sync::Semaphore;
 use tremor_connector::{
     config::{ConfigError, Entry, Reader},
@@ -35,6 +35,8 @@ pub(super) struct Guards {
     invalid_status: u16,
     /// Slow comparisons that may run at once.
     comparisons: Arc<Semaphore>,
+    /// Logins that run or wait for that, by the address that they come from.
+    logins: Option<Arc<Counted<IpAddr>>>,
     /// Until when connections stay.
     terms: Arc<Terms>,
 }
@@ -50,6 +52,7 @@ impl Guards {
             secrets: common.clone().unwrap_or_default(),
             invalid_status,
             comparisons: Arc::new(Semaphore::new(comparisons_at_once())),
+            logins: Counted::at_most(LOGINS_AT_ONCE),
             terms: Arc::new(Terms::read(settings)?),
         };
         let Some(guards) = settings.config.record("guards")? else {
@@ -126,6 +129,10 @@ impl Guards {
         }
     }
 }
+
+/// How many logins of one address may wait at once for a slow comparison. They take turns with those of others, and whoever
+/// begins many and goes away does not give up their turns: without a bound nobody else would get one in time.
+const LOGINS_AT_ONCE: usize = 8;
 
 /// Half of the processors: what is slow by intention shall not slow down everybody else.
 fn comparisons_at_once() -> usize {

@@ -1,6 +1,6 @@
 //! `ws_server`: accepts WebSocket connections, each a stream in both directions (`spec/connectors.md` 3.1).
 
-mod admission;
+pub(in crate::ws) mod admission;
 mod asker;
 mod cookies;
 mod doorman;

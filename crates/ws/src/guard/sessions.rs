@@ -228,6 +228,9 @@ mod tests {
         assert_eq!(term.expires_at_ms(), Some(10_000));
         assert_eq!(sessions.renew(1, &session("ann", &["a"], 20)), Ok(()));
         assert_eq!(term.expires_at_ms(), Some(20_000));
+        let of_key = |kid: &str, end| Session { kid: Some(kid.to_owned()), ..session("ann", &["a"], end) };
+        assert_eq!((sessions.renew(1, &of_key("new", 21)), term.kid().as_deref()), (Ok(()), Some("new")));
+        assert_eq!((sessions.renew(1, &of_key("old", 15)), term.kid().as_deref()), (Ok(()), Some("new")));
         let forever = Session { expires_at_ms: None, challenge_at_ms: None, ..session("ann", &["a"], 1) };
         assert_eq!(sessions.renew(1, &forever), Ok(()));
         assert_eq!((term.expires_at_ms(), term.challenge_at_ms()), (None, None));

@@ -518,6 +518,20 @@ fn a_page_is_asked_for_by_its_path_whatever_the_host() {
 }
 
 #[test]
+fn only_a_post_of_its_type_brings_credentials() {
+    let brings = |method: &str, lines: &str| {
+        let text = format!("{method} / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let head = ServerHandshake::new(Arc::default()).advance_head(&mut BytesMut::from(&*text));
+        head.unwrap().unwrap().brings_credentials()
+    };
+    let kind = "Content-Type: application/X-challenge-response; a=b\r\n";
+    assert!(brings("POST", kind));
+    assert!(!brings("GET", kind) && !brings("PUT", kind) && !brings("POST", "Content-Type: text/plain\r\n"));
+    assert!(!brings("POST", &format!("{kind}{kind}")) && !brings("POST", ""));
+    assert!(!brings("POST", &format!("{kind}Upgrade: websocket\r\n")));
+}
+
+#[test]
 fn the_head_can_be_had_before_the_upgrade_is_checked() {
     let mut handshake = ServerHandshake::new(Arc::default());
     let mut input = BytesMut::from("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -1,7 +1,9 @@
 //! What guards say of one opening handshake.
 
 use super::{Guards, to_value};
+use crate::ws::server::admission::holder;
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -19,12 +21,15 @@ use tremor_ws::{
 pub(in crate::ws) struct Brought<'r> {
     pub(in crate::ws) certificate: Option<&'r Certificate>,
     pub(in crate::ws) from_trusted_proxy: bool,
+    /// Its address, if it has one.
+    pub(in crate::ws) address: Option<IpAddr>,
 }
 
 /// The guards' look at one request: each of them decides once, and only if a route asks.
 pub(in crate::ws) struct Visit<'r> {
     guards: &'r Guards,
     presented: Presented<'r>,
+    address: Option<IpAddr>,
     /// Of each guard, as far as asked.
     verdicts: Vec<Option<Verdict>>,
     /// What a cookie stands for, where the client has brought nothing else.
@@ -33,9 +38,9 @@ pub(in crate::ws) struct Visit<'r> {
 
 impl Guards {
     pub(in crate::ws) fn visit<'r>(&'r self, carrier: Carrier<'r>, brought: Brought<'r>) -> Visit<'r> {
-        let Brought { certificate, from_trusted_proxy } = brought;
+        let Brought { certificate, from_trusted_proxy, address } = brought;
         let presented = Presented { carrier, certificate, from_trusted_proxy };
-        Visit { guards: self, presented, verdicts: Vec::new(), bound: Vec::new() }
+        Visit { guards: self, presented, address, verdicts: Vec::new(), bound: Vec::new() }
     }
 }
 
@@ -133,7 +138,7 @@ impl Visit<'_> {
             self.verdicts.resize_with(self.guards.guards.len(), || None);
         }
         if matches!(self.verdicts.get(number), Some(None)) {
-            let mut verdict = self.guards.authenticate(number, &self.presented).await;
+            let mut verdict = self.guards.authenticate(number, &self.presented, self.address).await;
             if verdict == Verdict::Absent {
                 verdict = self.bound_to(number).map_or(Verdict::Absent, Verdict::Accepted);
             }
@@ -145,16 +150,26 @@ impl Visit<'_> {
 }
 
 impl Guards {
-    async fn authenticate(&self, number: usize, presented: &Presented<'_>) -> Verdict {
-        self.verdict(number, |guard, keys| guard.authenticate(presented, keys, now_ms())).await
+    async fn authenticate(
+        &self,
+        number: usize,
+        presented: &Presented<'_>,
+        address: Option<IpAddr>,
+    ) -> Verdict {
+        self.verdict(number, address, |guard, keys| guard.authenticate(presented, keys, now_ms())).await
     }
 
     /// What a guard thinks of credentials that came later.
     pub(super) async fn check(&self, number: usize, credential: &Credential) -> Verdict {
-        self.verdict(number, |guard, keys| guard.check(credential.clone(), keys, now_ms())).await
+        self.verdict(number, None, |guard, keys| guard.check(credential.clone(), keys, now_ms())).await
     }
 
-    async fn verdict(&self, number: usize, step: impl Fn(&Guard, Option<&KeySet>) -> Step) -> Verdict {
+    async fn verdict(
+        &self,
+        number: usize,
+        address: Option<IpAddr>,
+        step: impl Fn(&Guard, Option<&KeySet>) -> Step,
+    ) -> Verdict {
         let Some(guard) = self.guards.get(number) else { return Verdict::Undecided };
         let keys = self.keys.get(number).and_then(Option::as_ref);
         let mut has_waited = false;
@@ -162,7 +177,7 @@ impl Guards {
             let current = keys.and_then(super::keys::Keys::current);
             match step(guard, current.as_deref()) {
                 Step::Done(verdict) => return verdict,
-                Step::Compare(comparison) => return self.compare(comparison).await,
+                Step::Compare(comparison) => return self.compare(comparison, address).await,
                 Step::NeedsKeys { otherwise } => {
                     // Once: after a load that did not bring the key, the token has none.
                     let is_worth_it = match keys {
@@ -179,13 +194,15 @@ impl Guards {
     }
 
     /// Compares a password, a few at once at most, where it may take its time.
-    async fn compare(&self, comparison: tremor_ws::guard::Comparison) -> Verdict {
+    async fn compare(&self, comparison: tremor_ws::guard::Comparison, address: Option<IpAddr>) -> Verdict {
+        let place = self.logins.as_ref().zip(address).map(|(logins, address)| logins.place(holder(address)));
+        let Ok(place) = place.transpose() else { return Verdict::Undecided };
         let Ok(permit) = Arc::clone(&self.comparisons).acquire_owned().await else {
             return Verdict::Undecided;
         };
         let compared = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even if nobody waits for it any more.
-            let _permit = permit;
+            let _held = (permit, place);
             comparison.run()
         });
         compared.await.map_or(Verdict::Undecided, Verdict::of_login)
@@ -229,3 +246,6 @@ pub(in crate::ws) fn describe(sessions: &[&Session], of_connection: &mut Record)
         of_connection.insert("attributes", attributes);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,21 +98,25 @@ impl Caps {
 
 /// Somebody has as many connections as they may have.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(in crate::ws) struct Full;
 
-/// Connections by whose they are.
-struct Counted<K> {
+/// Connections, or whatever else has to end before there may be more, by whose they are.
+pub(in crate::ws) struct Counted<K> {
     most: usize,
     /// Only of those who have any.
     open: Mutex<HashMap<K, usize>>,
 }
 
 impl<K: Eq + Hash + Clone> Counted<K> {
-    fn at_most(most: usize) -> Option<Arc<Self>> {
+    pub(in crate::ws) fn at_most(most: usize) -> Option<Arc<Self>> {
         (most > 0).then(|| Arc::new(Self { most, open: Mutex::default() }))
     }
 
-    fn place(self: &Arc<Self>, whose: K) -> Result<Place<K>, Full> {
+    /// One more of theirs.
+    ///
+    /// # Errors
+    /// They have as many as they may have.
+    pub(in crate::ws) fn place(self: &Arc<Self>, whose: K) -> Result<Place<K>, Full> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         match open.get_mut(&whose) {
             Some(count) if *count >= self.most => return Err(Full),
@@ -126,7 +130,7 @@ impl<K: Eq + Hash + Clone> Counted<K> {
 }
 
 /// A place among the connections of somebody; free again when dropped.
-pub(super) struct Place<K: Eq + Hash> {
+pub(in crate::ws) struct Place<K: Eq + Hash> {
     among: Arc<Counted<K>>,
     whose: K,
 }
@@ -144,7 +148,7 @@ impl<K: Eq + Hash> Drop for Place<K> {
 }
 
 /// Who has an address: whoever has one of IPv6 has all of its /64.
-fn holder(address: IpAddr) -> IpAddr {
+pub(in crate::ws) fn holder(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << 64)).into()),
         v4 @ IpAddr::V4(_) => v4,

@@ -213,7 +213,7 @@ impl Shared {
         }
         let shown =
             certificate.as_ref().filter(|_| self.guards.look_at_certificates()).map(guard_certificate);
-        let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy };
+        let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy, address: peer.ip() };
         match within(deadline, self.renewal(door, &head, &forwarded, brought)).await {
             Some(None) => {}
             Some(Some(Ok(told))) => return Err(self.renewed(asker, told).await),

@@ -1,0 +1,62 @@
+use super::*;
+use crate::ws::{guards::LOGINS_AT_ONCE, options::Settings};
+use futures_util::{future::{join, join_all}, poll};
+use std::pin::pin;
+use tremor_connector::{Dials, Environment, ExitSwitch, config::Reader, metrics::Metrics};
+use tremor_ws::{Head, ServerHandshake};
+
+fn guards() -> Guards {
+    // `ann:pw`, hashed with as little as there can be.
+    let hash = "$2b$04$5xSPVmyOrzRi3IOS/vCiGue01.ggcitecBw6MKNS4NoQsDS28sRie";
+    let config = format!(
+        r#"{{"guards": {{"people": {{"type": "basic", "options": {{"users": {{"ann": {{"hash": "{hash}"}}}}}}}}}}}}"#
+    );
+    let config = Value::from_json_str(&config).unwrap();
+    let environment = Environment {
+        alias: "flow::gate".to_owned(),
+        hostname: "here".into(),
+        ids: Arc::default(),
+        exit: ExitSwitch::new().0,
+        dials: Dials::default(),
+        metrics: Metrics::default(),
+        is_measured: false,
+    };
+    let mut settings = Settings::alone(Reader::new(&config, "config").unwrap(), &environment);
+    Guards::read(&mut settings).unwrap()
+}
+
+fn login() -> Head {
+    let text = "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Basic YW5uOng=\r\n\r\n";
+    ServerHandshake::new(Arc::default()).advance_head(&mut text.as_bytes().into()).unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn logins_of_one_address_do_not_take_the_turns_of_all_others() {
+    let (guards, head) = (guards(), login());
+    let all = guards.comparisons.available_permits();
+    let busy = guards.comparisons.clone().acquire_many_owned(all.try_into().unwrap()).await.unwrap();
+    let carrier = Carrier { headers: &head.headers, query: None, protocols: &[] };
+    let ask = async |address: &str| {
+        let brought = Brought { address: Some(address.parse().unwrap()), ..Brought::default() };
+        let demand = Demand { guard: 0, roles: Vec::new() };
+        guards.visit(carrier, brought).admits(&[demand]).await.map_err(|reject| reject.status)
+    };
+    let mut waiting: Vec<_> = (0..LOGINS_AT_ONCE).map(|_| Box::pin(ask("10.0.0.1"))).collect();
+    for login in &mut waiting {
+        assert!(poll!(login).is_pending());
+    }
+    for same in ["10.0.0.1", "::ffff:10.0.0.1"] {
+        assert_eq!(ask(same).await, Err(503));
+    }
+    let mut other = pin!(ask("10.0.0.2"));
+    assert!(poll!(&mut other).is_pending(), "it has its turn");
+    // Whoever gives up makes room.
+    drop(waiting.pop());
+    waiting.push(Box::pin(ask("10.0.0.1")));
+    assert!(waiting.last_mut().is_some_and(|last| futures_util::FutureExt::now_or_never(last).is_none()));
+    drop(busy);
+    let (other, waiting) = join(other, join_all(waiting)).await;
+    assert_eq!(other, Err(401));
+    assert!(waiting.iter().all(|answer| *answer == Err(401)));
+    assert_eq!(ask("10.0.0.1").await, Err(401), "all is as before");
+}
