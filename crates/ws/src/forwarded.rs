@@ -247,7 +247,9 @@ mod tests {
         let lines = "X-Forwarded-For: 6.6.6.6, unknown\r\nX-Forwarded-Proto: https, http\r\n";
         assert_eq!(said(&trust, lines), "- false -");
         let peer = |text: &str| Some(text.parse().unwrap());
-        assert!(trust.is_named(peer("10.0.0.1")) && trust.is_named(None) && !trust.is_named(peer("11.0.0.1")));
+        assert!(
+            trust.is_named(peer("10.0.0.1")) && trust.is_named(None) && !trust.is_named(peer("11.0.0.1"))
+        );
         for trust in [Trust::Hops(1), Trust::Nobody] {
             assert!(!trust.is_named(peer("10.0.0.1")) && !trust.is_named(None));
         }

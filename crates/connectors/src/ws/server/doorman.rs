@@ -202,3 +202,23 @@ fn answer(record: &Record) -> Result<Answer, String> {
     }
     Ok(Ok(Granted { identity: identity.map(str::to_owned), known, headers: extra }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_kept_of_a_handshake_that_waits_no_more() {
+        let doorman = Doorman {
+            port: "door".to_owned(),
+            limit: Duration::from_secs(1),
+            waiting: Arc::default(),
+            announcer: OnceLock::new(),
+        };
+        let mut metadata = Metadata::new(SPEC.name, Record::default());
+        let asked = doorman.ask(7, &mut metadata, OriginUri::new("tremor-ws-server", "here"));
+        let reject = asked.await.unwrap_err();
+        assert_eq!((reject.status, reject.label), (503, "authorize_timeout"));
+        assert!(doorman.waiting.all().is_empty());
+    }
+}

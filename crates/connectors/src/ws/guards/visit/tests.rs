@@ -1,6 +1,9 @@
 use super::*;
 use crate::ws::{guards::LOGINS_AT_ONCE, options::Settings};
-use futures_util::{future::{join, join_all}, poll};
+use futures_util::{
+    future::{join, join_all},
+    poll,
+};
 use std::pin::pin;
 use tremor_connector::{Dials, Environment, ExitSwitch, config::Reader, metrics::Metrics};
 use tremor_ws::{Head, ServerHandshake};
