@@ -12,7 +12,10 @@ fn guards() -> Guards {
     // `ann:pw`, hashed with as little as there can be.
     let hash = "$2b$04$5xSPVmyOrzRi3IOS/vCiGue01.ggcitecBw6MKNS4NoQsDS28sRie";
     let config = format!(
-        r#"{{"guards": {{"people": {{"type": "basic", "options": {{"users": {{"ann": {{"hash": "{hash}"}}}}}}}}}}}}"#
+        r#"{{"renew": {{"message": "token"}}, "guards": {{
+            "people": {{"type": "basic", "options": {{"users": {{"ann": {{"hash": "{hash}"}}}}}}}},
+            "staff": {{"type": "jwt", "options": {{"keys": [{{"kty": "oct", "kid": "k", "k": "{}"}}]}}}}}}}}"#,
+        "A".repeat(43)
     );
     let config = Value::from_json_str(&config).unwrap();
     let environment = Environment {
@@ -62,4 +65,35 @@ async fn logins_of_one_address_do_not_take_the_turns_of_all_others() {
     assert_eq!(other, Err(401));
     assert!(waiting.iter().all(|answer| *answer == Err(401)));
     assert_eq!(ask("10.0.0.1").await, Err(401), "all is as before");
+}
+
+#[tokio::test]
+async fn a_cookie_stands_for_a_session_of_the_guard_that_is_asked_and_only_until_it_ends() {
+    let guards = guards();
+    let text = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let head =
+        ServerHandshake::new(Arc::default()).advance_head(&mut text.as_bytes().into()).unwrap().unwrap();
+    let carrier = Carrier { headers: &head.headers, query: None, protocols: &[] };
+    let session = |guard: &str, ends: Option<u64>| {
+        let session = Session::unlimited(guard.into(), Some("ann".to_owned()), Vec::new());
+        Session { expires_at_ms: ends, ..session }
+    };
+    for (bound, lets) in [
+        (session("people", None), true),
+        (session("people", Some(u64::MAX)), true),
+        (session("people", Some(1)), false),
+        (session("staff", None), false),
+    ] {
+        let mut visit = guards.visit(carrier, Brought::default()).bound_by(vec![bound]);
+        let demand = Demand { guard: 0, roles: Vec::new() };
+        assert_eq!(visit.admits(&[demand]).await.is_ok(), lets);
+    }
+}
+
+#[tokio::test]
+async fn messages_with_tokens_are_taken_only_where_a_token_has_opened_the_connection() {
+    let guards = Arc::new(guards());
+    let session = |guard: &str| Session::unlimited(guard.into(), Some("ann".to_owned()), Vec::new());
+    assert!(guards.renewals(1, &[&session("people")]).is_none());
+    assert!(guards.renewals(1, &[&session("people"), &session("staff")]).is_some());
 }
