@@ -296,9 +296,15 @@ async fn keys_of_a_url_are_loaded_before_tokens_are_checked() {
 #[tokio::test]
 async fn without_keys_nobody_is_let_in() {
     let keys = format!(r#"{{"keys":[{}]}}"#, jwk("one"));
-    for bad in
-        [answer("404 Not Found", &keys), answer("200 OK", "<html>"), answer("302 Found", &keys), "x".into()]
-    {
+    // Good keys, and more behind them than anybody has.
+    let endless = answer("200 OK", &format!("{keys}{}", " ".repeat(1 << 20)));
+    for bad in [
+        answer("404 Not Found", &keys),
+        answer("200 OK", "<html>"),
+        answer("302 Found", &keys),
+        endless,
+        "x".into(),
+    ] {
         let (url, _) = key_server(Arc::new(Mutex::new(bad))).await;
         let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
         let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
