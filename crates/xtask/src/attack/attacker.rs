@@ -1,7 +1,8 @@
 //! The attackers, in a process of their own.
 
 use std::{
-    io::{self, ErrorKind},
+    collections::HashSet,
+    fs, io,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -30,8 +31,6 @@ use crate::{
 
 /// Between two attempts to connect, or to send to who may have closed.
 const RETRY: Duration = Duration::from_millis(50);
-/// How long a system may take to say that it does not know a connection.
-const RESET_LIMIT: Duration = Duration::from_secs(2);
 /// How often a connection that is not accepted is tried again.
 const CONNECTS: u32 = 20;
 
@@ -108,6 +107,7 @@ async fn all(attack: &'static Attack, args: &Args) -> Result<Outcome> {
             Some(strike(script, address, limit, waits).await)
         });
     }
+    let mut left = Vec::new();
     let mut outcome = Outcome { count: u64::from(count), closed: 0, forgotten: 0, longest: Duration::ZERO };
     while let Some(ended) = tasks.join_next().await {
         let ended = ended.map_err(|error| Error::Answer(error.to_string()))?;
@@ -116,10 +116,13 @@ async fn all(attack: &'static Attack, args: &Args) -> Result<Outcome> {
                 outcome.closed += 1;
                 outcome.longest = outcome.longest.max(time);
             }
-            Some(End::Forgotten) => outcome.forgotten += 1,
-            Some(End::Stays) | None => {}
+            Some(End::Stays(stream)) => left.push(stream),
+            Some(End::Went) | None => {}
         }
     }
+    let ports: Vec<u16> = left.iter().filter_map(|stream| Some(stream.local_addr().ok()?.port())).collect();
+    let forgotten = forgotten(&ports, args.address.port()).doing(|| "read /proc/net/tcp".to_owned())?;
+    outcome.forgotten = forgotten as u64;
     Ok(outcome)
 }
 
@@ -127,10 +130,10 @@ async fn all(attack: &'static Attack, args: &Args) -> Result<Outcome> {
 enum End {
     /// The server closed the connection, after this time.
     Closed(Duration),
-    /// The server does not know of the connection.
-    Forgotten,
-    /// It is still there, or went by itself.
-    Stays,
+    /// It is still there.
+    Stays(TcpStream),
+    /// It went by itself.
+    Went,
 }
 
 /// Plays a script until the server ends the connection, for at most `limit`. Where nobody `waits` for that, the attacker
@@ -142,7 +145,7 @@ async fn strike(script: &Script, address: SocketAddr, limit: Duration, waits: bo
     if !waits {
         write(script, &mut writer).await;
         sleep(limit.saturating_sub(start.elapsed())).await;
-        return Ok(End::Stays);
+        return Ok(End::Went);
     }
     let end = async {
         if script.reads {
@@ -155,15 +158,23 @@ async fn strike(script: &Script, address: SocketAddr, limit: Duration, waits: bo
     if timeout(limit, end).await.is_ok() {
         return Ok(End::Closed(start.elapsed()));
     }
-    Ok(if is_forgotten(&mut reader, &mut writer).await { End::Forgotten } else { End::Stays })
+    Ok(reader.reunite(writer).map_or(End::Went, End::Stays))
 }
 
-/// Whether one more byte is answered by a reset, without anything that a server would have said.
-async fn is_forgotten(reader: &mut OwnedReadHalf, writer: &mut OwnedWriteHalf) -> bool {
-    if writer.write_all(b"\r").await.is_err() {
-        return true;
-    }
-    matches!(timeout(RESET_LIMIT, reader.read_u8()).await, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionReset)
+/// Of which of the attackers at these ports the server's system knows nothing. Where the queue of a listener is full, it
+/// forgets connections that are open for clients which then say nothing.
+fn forgotten(ports: &[u16], server: u16) -> io::Result<usize> {
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let known: HashSet<u16> = table.lines().filter_map(|line| peer_of(line, server)).collect();
+    Ok(ports.iter().filter(|port| !known.contains(port)).count())
+}
+
+/// The port of the peer, if a line of the table of connections is about one of the server at that port.
+fn peer_of(line: &str, server: u16) -> Option<u16> {
+    let port = |address: &str| u16::from_str_radix(address.split_once(':')?.1, 16).ok();
+    let mut words = line.split_whitespace().skip(1);
+    let (local, remote) = (words.next().and_then(port)?, words.next().and_then(port)?);
+    (local == server).then_some(remote)
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -226,5 +237,20 @@ mod tests {
         let outcome = Outcome { count: 10, closed: 8, forgotten: 1, longest: Duration::from_millis(5_300) };
         assert_eq!(Outcome::read(&outcome.text()).unwrap(), outcome);
         assert!(Outcome::read("10 9 1").is_err());
+    }
+
+    #[test]
+    fn the_other_ends_are_found_in_the_table_of_the_system() {
+        let line =
+            "   3: 0100007F:464F 0100007F:A56A 01 00000000:00000000 00:00000000 00000000     0        0 1";
+        assert_eq!(peer_of(line, 0x464f), Some(0xa56a));
+        assert_eq!(peer_of(line, 0xa56a), None);
+        assert_eq!(peer_of("  sl  local_address rem_address   st", 1), None);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap();
+        let client = std::net::TcpStream::connect(server).unwrap();
+        let port = client.local_addr().unwrap().port();
+        assert_eq!(forgotten(&[port], server.port()).unwrap(), 0);
+        assert_eq!(forgotten(&[port], port).unwrap(), 1);
     }
 }
