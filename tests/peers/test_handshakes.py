@@ -152,6 +152,64 @@ class Handshakes(Case):
         self.assertTrue(is_open(port))
         self.assert_quiet_end(self.program)
 
+    def test_smuggled_requests(self) -> None:
+        """What proxies may read in another way is refused, and what is hidden behind it is not answered."""
+        port = self.plain_server()
+        hidden = b"GET /hidden HTTP/1.1\r\nHost: hidden\r\n\r\n"
+        lines = [
+            b"GET / HTTP/1.1",
+            b"Host: localhost",
+            b"Upgrade: websocket",
+            b"Connection: Upgrade",
+            b"Sec-WebSocket-Version: 13",
+            b"Sec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==",
+        ]
+
+        def request(first: bytes = lines[0], *more: bytes, end: bytes = b"\r\n") -> bytes:
+            return end.join([first, *lines[1:], *more, b"", b""])
+
+        cases = {
+            "a length": request(lines[0], b"Content-Length: %d" % len(hidden)),
+            "two lengths": request(lines[0], b"Content-Length: 0", b"Content-Length: %d" % len(hidden)),
+            "a list of lengths": request(lines[0], b"Content-Length: 0, 0"),
+            "a length with a sign": request(lines[0], b"Content-Length: +0"),
+            "chunks": request(lines[0], b"Transfer-Encoding: chunked") + b"0\r\n\r\n",
+            "chunks in disguise": request(lines[0], b"Transfer-Encoding: xchunked"),
+            "chunks and a length": request(lines[0], b"Content-Length: 0", b"Transfer-Encoding : chunked"),
+            "two hosts": request(lines[0], b"Host: hidden"),
+            "two hosts, one in the target": request(b"GET http://hidden/ HTTP/1.1"),
+            "a name in the target": request(b"GET http://user@localhost/ HTTP/1.1"),
+            "a folded line": request(lines[0], b"X-A: a", b" Content-Length: 5"),
+            "a folded first line": request(lines[0] + b"\r\n X-A: a"),
+            "a space in front of the colon": request(lines[0], b"Content-Length : 0"),
+            "a NUL": request(lines[0], b"X-A: a\0b"),
+            "a bare CR": request(lines[0], b"X-A: a\rContent-Length: 5"),
+            "a bare LF": request(lines[0], b"X-A: a\nContent-Length: 5"),
+            "LF at all ends": request(end=b"\n"),
+            "a line end in the path": request(b"GET /a\r\nX-A: b HTTP/1.1"),
+            "a tab in the first line": request(b"GET\t/ HTTP/1.1"),
+            "two spaces in the first line": request(b"GET  / HTTP/1.1"),
+            "encoded dots": request(b"GET /a/%2e%2E/b HTTP/1.1"),
+            "dots": request(b"GET /a/../b HTTP/1.1"),
+            "half an escape": request(b"GET /%2 HTTP/1.1"),
+            "a fragment": request(b"GET /#a HTTP/1.1"),
+            "no origin form": request(b"GET * HTTP/1.1"),
+        }
+        with connect(f"ws://localhost:{port}/") as client:
+            for name, bad in cases.items():
+                with self.subTest(name):
+                    answer = read_all(self.tcp(port, bad + hidden))
+                    self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer[:200])
+                    self.assertEqual(answer.count(b"HTTP/1.1"), 1, answer)
+                    self.assertNotIn(b"hidden", answer)
+            with self.subTest("a line end in escapes is a part of the path"):
+                good = self.tcp(port, request(b"GET /a%0d%0aX-A:%20b HTTP/1.1"))
+                answer = wait_for("an answer", lambda: good.recv(4_096))
+                self.assertTrue(answer.startswith(b"HTTP/1.1 101 "), answer)
+                self.assertNotIn(b"X-A", answer)
+            self.assert_served(client, "after all of them")
+        self.assert_quiet_end(self.program)
+
 
 if __name__ == "__main__":
     unittest.main()
