@@ -15,6 +15,7 @@ mod decoder;
 mod definition;
 mod encoder;
 mod error;
+pub mod model;
 mod pieces;
 pub mod postprocessors;
 pub mod preprocessors;

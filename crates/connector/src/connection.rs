@@ -355,7 +355,7 @@ impl Connection {
         self.has_read = true;
         self.turn_bytes = self.turn_bytes.saturating_sub(read);
         let mut flow = self.pump.read(self.buffer.bytes(), &mut self.intake);
-        self.has_input = !self.pump.may_read() && !self.buffer.bytes().is_empty();
+        self.has_input = !self.pump.may_read() && (!self.buffer.bytes().is_empty() || self.pump.holds_back());
         if matches!(flow, Ok(Flow::More)) {
             (self.has_input, self.turn_bytes) = (true, 0);
             flow = Ok(Flow::Open);

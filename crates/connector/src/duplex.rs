@@ -3,6 +3,7 @@
 use crate::{Intake, SendQueue};
 use futures_util::future::BoxFuture;
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -37,6 +38,9 @@ pub struct Duplex {
     pub send_queue: Option<Box<SendQueue>>,
     /// Hears what is sent, if somebody wants to know.
     pub traffic: Option<Arc<dyn Traffic>>,
+    /// Looks at what is to be sent, if anybody does and it is not who does so for all connections
+    /// ([`Built::outgoing`](crate::Built)).
+    pub outgoing: Option<Arc<dyn Outgoing>>,
 }
 
 /// Hears what a connection sends.
@@ -71,6 +75,31 @@ impl Default for Limits {
     fn default() -> Self {
         Self { write: Duration::from_secs(30), close: Duration::from_secs(1), drop: Duration::from_secs(1) }
     }
+}
+
+/// Looks at what is to be sent, before it waits for its connection.
+pub trait Outgoing: fmt::Debug + Send + Sync {
+    /// What becomes of one message of an element with this metadata.
+    fn look(&self, message: &[u8], meta: &Value) -> Verdict;
+
+    /// Gets ready what [`Outgoing::look`] needs for elements with these metadata. `None`: it is.
+    fn prepare(&self, metas: &mut dyn Iterator<Item = &Value>) -> Option<BoxFuture<'static, ()>> {
+        let _most_need_nothing = metas;
+        None
+    }
+}
+
+/// What becomes of a message that is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is sent.
+    Send,
+    /// This is sent instead, as a binary message.
+    Instead(Vec<u8>),
+    /// It is left out, and nobody need care.
+    Drop,
+    /// Nothing of its element is sent, for this reason.
+    Fail(String),
 }
 
 /// Why we end a connection.
@@ -258,6 +287,12 @@ pub trait Protocol: Send {
     /// offered again when reading goes on.
     fn may_read(&self) -> bool {
         true
+    }
+
+    /// Whether something of what was read is left, which [`Protocol::read`] gives when reading goes on even if nothing
+    /// new has come. Only asked while [`Protocol::may_read`] is `false`.
+    fn holds_back(&self) -> bool {
+        false
     }
 
     /// Reading stops (`reads` is `false`) or goes on, for whatever reason: a peer cannot be blamed for an answer that

@@ -351,6 +351,7 @@ impl SinkSide {
                     key: mem::take(&mut built.queue_key),
                     commands: mem::take(&mut built.commands),
                     summons: built.summons.clone(),
+                    outgoing: built.outgoing.clone(),
                     coding: coding?,
                 };
                 let streams = Streams::new(shared.clone(), setting);

@@ -69,7 +69,7 @@ pub use queue::{Receiver, Sender, bounded};
 pub use quota::Quota;
 pub use route::{Links, OpenRoute, Outlet, Route};
 pub use sink::{ByteSink, EventSink, Sink, SinkControl, SinkError};
-pub use source::{At, Intake, Made, OnDrain, Pulled, Source, SourceError};
+pub use source::{At, Intake, Made, OnDrain, Pulled, Refusal, Source, SourceError};
 pub use spec::{
     BackoffUse, Built, CodecUse, Environment, Exit, ExitRequest, ExitSwitch, Field, QueueAt, Registry,
     SinkUse, Spec,

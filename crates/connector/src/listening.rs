@@ -148,7 +148,12 @@ impl Listening {
         };
         let stream = self.next_stream.fetch_add(1, Relaxed);
         let address = duplex.address.clone();
-        let outbox = self.streams.open(stream, &address, &duplex.meta, duplex.send_queue.as_deref());
+        let outbox = self.streams.open(
+            stream,
+            &address,
+            &duplex.meta,
+            (duplex.send_queue.as_deref(), duplex.outgoing.as_ref()),
+        );
         let registered = Registered { streams: self.streams.clone(), stream, address };
         let exit = duplex.exit.as_deref().unwrap_or("out");
         let inlet = Inlet::with_exit(&self.source, stream, duplex.origin.clone(), duplex.meta.clone(), exit);

@@ -1,6 +1,7 @@
 //! What waits to be written on one connection.
 
 mod asked;
+mod checked;
 mod commands;
 mod kept;
 mod limits;
@@ -12,7 +13,7 @@ mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::duplex::Ending;
+use crate::duplex::{Ending, Outgoing};
 use crate::{bell::Bell, counters::SinkCounters};
 pub(crate) use asked::{Asked, Extra};
 use kept::Kept;
@@ -81,6 +82,8 @@ pub(crate) struct Outbox {
     tells_pressure: AtomicBool,
     /// Another connection may come when this one has ended, and what waits goes there.
     comes_back: bool,
+    /// Looks at messages before they wait, if anybody does.
+    outgoing: Option<Arc<dyn Outgoing>>,
     counters: Arc<SinkCounters>,
 }
 
@@ -170,6 +173,7 @@ impl Outbox {
             tells_pressure: AtomicBool::new(false),
             conn: 0,
             comes_back: false,
+            outgoing: None,
             counters,
         }
     }
@@ -184,6 +188,11 @@ impl Outbox {
     /// The same for connection `conn`, whose events have this metadata, if that leads back here.
     pub(crate) fn of_connection(self, conn: u64, own_meta: Option<Value>) -> Self {
         Self { conn, own_binary: own_meta.as_ref().is_some_and(wants_binary), own_meta, ..self }
+    }
+
+    /// The same with somebody who looks at messages before they wait.
+    pub(crate) fn looked_at_by(self, outgoing: Option<Arc<dyn Outgoing>>) -> Self {
+        Self { outgoing, ..self }
     }
 
     /// Somebody wants to hear of pressure from now on.

@@ -67,10 +67,21 @@ pub(crate) enum Content {
     Value(Box<Made>),
     /// An event for port `control`.
     Control(Box<Value>),
+    /// A message that becomes an event for port `err`.
+    Refused(Box<Refusal>),
     /// The stream has ended in good order.
     End,
     /// What is left in the decoder of a chunk, or of the end of the stream (`is_end`).
     Rest { is_end: bool },
+}
+
+/// Why a message does not become the event that it would have been (`spec/runtime.md` 7.4).
+#[derive(Debug)]
+pub struct Refusal {
+    /// In words.
+    pub cause: String,
+    /// Further members of the event's record: their names and what they hold.
+    pub more: [(&'static str, Value); 2],
 }
 
 /// Where in its source something was read, for sources that do not leave that to the caller.
@@ -136,6 +147,12 @@ impl Intake {
         self.items.push(Item { content: Content::Bytes(data), at: At::default(), brought });
     }
 
+    /// Adds a message that is refused, with the stream's metadata unless it has its own, and with what is told of it.
+    pub fn refused(&mut self, refusal: Refusal, meta: Option<Value>, about: AboutMessage) {
+        let brought = Brought { meta, about: Some(about) };
+        self.items.push(Item { content: Content::Refused(Box::new(refusal)), at: At::default(), brought });
+    }
+
     /// Ends a stream in good order: what its preprocessors hold is sent on, as part of this pull.
     pub fn end_of(&mut self, at: At) {
         self.items.push(Item { content: Content::End, at, brought: Brought::default() });
@@ -169,7 +186,11 @@ impl Intake {
     pub(crate) fn size(&self) -> (u64, u64) {
         let bytes = self.items.iter().map(|item| match &item.content {
             Content::Bytes(data) => data.len() as u64,
-            Content::Value(_) | Content::Control(_) | Content::End | Content::Rest { .. } => 0,
+            Content::Value(_)
+            | Content::Control(_)
+            | Content::Refused(_)
+            | Content::End
+            | Content::Rest { .. } => 0,
         });
         (self.items.len().saturating_sub(self.controls) as u64, bytes.sum())
     }

@@ -121,6 +121,8 @@ pub struct Built {
     pub measures: Option<Arc<dyn Measures>>,
     /// Connections are opened when events come for them; of kinds that have one connection.
     pub summons: Option<Summons>,
+    /// Looks at what is to be sent, if anybody does; of kinds that have connections.
+    pub outgoing: Option<Arc<dyn duplex::Outgoing>>,
 }
 
 /// An output port that the configuration of an instance names.
@@ -172,6 +174,7 @@ impl Built {
             gives_out: true,
             measures: None,
             summons: None,
+            outgoing: None,
         }
     }
 

@@ -9,7 +9,7 @@ mod table;
 
 use crate::{
     Deliver, Handed, SinkShared,
-    duplex::{Address, Ending},
+    duplex::{Address, Ending, Outgoing},
     outbox::{Item, Outbox, Put, SendQueue, Shared, Taken, WhenFull, is_shared},
     summons::Summons,
 };
@@ -65,6 +65,8 @@ pub(crate) struct Setting {
     pub(crate) commands: Vec<Command>,
     /// Hears of the events that come while there is no connection.
     pub(crate) summons: Option<Summons>,
+    /// Looks at what is to be sent.
+    pub(crate) outgoing: Option<Arc<dyn Outgoing>>,
     pub(crate) coding: Resolver,
 }
 
@@ -106,6 +108,7 @@ pub(crate) struct Streams {
     key: Option<String>,
     commands: Vec<Command>,
     summons: Option<Summons>,
+    outgoing: Option<Arc<dyn Outgoing>>,
     draining: Draining,
     drain_times: DrainTimes,
     coding: Resolver,
@@ -132,6 +135,7 @@ impl Streams {
             key,
             commands,
             summons,
+            outgoing,
             coding,
         } = setting;
         let common = (addressing != Addressing::Single).then(|| coding.encoder());
@@ -146,6 +150,7 @@ impl Streams {
             key: conflates.then_some(key),
             commands,
             summons,
+            outgoing,
             draining: Draining::default(),
             drain_times,
             coding,
@@ -178,7 +183,8 @@ impl Streams {
     }
 
     fn new_outbox(&self, limits: SendQueue) -> Outbox {
-        let outbox = Outbox::new(self.coding.encoder(), limits, self.shared.counters.clone());
+        let outbox = Outbox::new(self.coding.encoder(), limits, self.shared.counters.clone())
+            .looked_at_by(self.outgoing.clone());
         if self.tells.load(Relaxed) {
             outbox.tell_pressure();
         }
@@ -186,18 +192,20 @@ impl Streams {
     }
 
     /// Adds a connection that just opened; `meta` is that of the events that come from there, `queue` what may wait
-    /// for it, if that is not what the connector says.
+    /// for it, if that is not what the connector says, and `outgoing` looks at that.
     pub(crate) fn open(
         &self,
         stream: u64,
         address: &Address,
         meta: &Value,
-        queue: Option<&SendQueue>,
+        (queue, outgoing): (Option<&SendQueue>, Option<&Arc<dyn Outgoing>>),
     ) -> Arc<Outbox> {
         let leads_back = self.leads_to(meta, address.conn).then(|| meta.clone());
-        let outbox = Arc::new(
-            self.new_outbox(queue.copied().unwrap_or(self.limits)).of_connection(address.conn, leads_back),
-        );
+        let mut outbox = self.new_outbox(queue.copied().unwrap_or(self.limits));
+        if outgoing.is_some() {
+            outbox = outbox.looked_at_by(outgoing.cloned());
+        }
+        let outbox = Arc::new(outbox.of_connection(address.conn, leads_back));
         self.write().insert(stream, address, outbox.clone(), meta.clone());
         // Behind that, so that a drain that begins now sees it in one of two ways.
         if self.draining.has_begun() {
@@ -522,6 +530,15 @@ impl Deliver for Streams {
         if port == Port::Control {
             self.command_all(batch);
             return Handed::done();
+        }
+        if let Some(outgoing) = &self.outgoing {
+            let ready = outgoing.prepare(&mut items(&batch).iter().map(|item| item.element.meta.base()));
+            if let Some(ready) = ready {
+                return Handed::later(async move {
+                    ready.await;
+                    self.put_slowly(batch, Left::new(&self.shared, port)).await;
+                });
+            }
         }
         let (left, is_full) = {
             let items = items(&batch);

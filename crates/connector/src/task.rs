@@ -101,7 +101,7 @@ pub(crate) struct Parts {
 /// What made the task's loop turn.
 enum Turn {
     Control(Option<Control>),
-    Attempted(Box<dyn Connector>, Result<Connected, ConnectError>),
+    Attempted(Box<dyn Connector>, Box<Result<Connected, ConnectError>>),
     Retry,
     Report(Report),
     Marked,
@@ -125,7 +125,7 @@ impl Task {
                 Turn::Attempted(connector, result) => {
                     self.connector = Some(connector);
                     self.parts.attempt = None;
-                    match result {
+                    match *result {
                         Ok(connected) => self.connected(connected, &report_to),
                         Err(error) => self.attempt_failed(&error),
                     }
@@ -167,7 +167,7 @@ impl Task {
             told = control.recv() => Turn::Control(told),
             Some(report) = reports.recv() => Turn::Report(report),
             report = sink_lost => Turn::Report(report),
-            (connector, result) = pending_or(&mut parts.attempt) => Turn::Attempted(connector, result),
+            (connector, result) = pending_or(&mut parts.attempt) => Turn::Attempted(connector, Box::new(result)),
             () = sleep_until(parts.retry) => Turn::Retry,
             () = pending_or(&mut parts.marking) => Turn::Marked,
             () = pending_or(&mut parts.draining) => Turn::Drained,

@@ -6,11 +6,13 @@ mod exposed;
 mod fields;
 mod foreign;
 mod guards;
+mod http;
 mod http2;
 mod metrics;
 mod options;
 mod pace;
 mod protocol;
+mod schema;
 pub(crate) mod server;
 
 pub use metrics::{COMMON_TAGS, ROWS, Row};

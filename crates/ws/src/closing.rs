@@ -192,8 +192,11 @@ impl Closing {
 
     /// The peer broke the protocol: nothing more is read, not even its Close.
     pub fn failed(&mut self, error: &ProtocolError) -> CloseAnswer {
-        let code = error.close_code().into();
-        let reason = error.to_string();
+        self.failed_with(error.close_code().into(), error.to_string())
+    }
+
+    /// The same where what the peer has sent is wrong for another reason. The code has to be one that may be sent.
+    pub fn failed_with(&mut self, code: u16, reason: String) -> CloseAnswer {
         let say = self.is_open() && !self.fail_by_drop;
         let send = say.then(|| CloseFrame { code: Some(code), reason: truncate_reason(&reason).to_owned() });
         let next = if self.fail_by_drop { Next::Drop } else { self.end_of_tcp() };

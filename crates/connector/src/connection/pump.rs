@@ -185,6 +185,11 @@ impl Pump {
         !self.keeps_time || self.protocol.may_read()
     }
 
+    /// Whether the protocol holds back something of what was read.
+    pub(super) fn holds_back(&self) -> bool {
+        self.protocol.holds_back()
+    }
+
     /// Tells the protocol whether the peer is read.
     pub(super) fn reading(&mut self, reads: bool) {
         self.protocol.reading(reads, Instant::now().into_std());

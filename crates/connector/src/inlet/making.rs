@@ -3,8 +3,9 @@
 use super::{ERROR_BYTES, MOST_BYTES, MOST_EVENTS, Position, Stream, ports::Batches, shared::SourceShared};
 use crate::{
     clock::now_ns,
+    counters::SourceCounters,
     issuing::Issuing,
-    source::{Brought, Content, Item, Made},
+    source::{Brought, Content, Item, Made, Refusal},
     weight::weight,
 };
 use std::{
@@ -39,6 +40,7 @@ impl Drop for Begun {
 pub(super) struct Making<'a> {
     pub(super) source: u64,
     alias: &'a str,
+    counters: &'a SourceCounters,
     pub(super) pull: Pull,
     pub(super) made: Batches,
 }
@@ -52,7 +54,13 @@ impl<'a> Making<'a> {
             now_ns: now_ns(),
             issuing: None,
         });
-        Self { source: shared.id, alias: &shared.alias, pull, made: Batches::default() }
+        Self {
+            source: shared.id,
+            alias: &shared.alias,
+            counters: &shared.counters,
+            pull,
+            made: Batches::default(),
+        }
     }
 
     /// The events so far.
@@ -114,7 +122,7 @@ impl<'a> Making<'a> {
                 }
             }
             Content::End => *brought = mem::take(&mut position.last),
-            Content::Rest { .. } | Content::Value(_) | Content::Control(_) => {}
+            Content::Rest { .. } | Content::Value(_) | Content::Control(_) | Content::Refused(_) => {}
         }
         let (room, now_ns, brought) = (self.room(), self.pull.now_ns, &*brought);
         let mut sink = |decoded| self.decoded(position, brought, decoded);
@@ -123,7 +131,9 @@ impl<'a> Making<'a> {
             // What the preprocessors hold; the stream is as new behind it.
             Content::End => decoder.begin_finish(now_ns, room, &mut sink),
             // Values were taken before.
-            Content::Rest { .. } | Content::Value(_) | Content::Control(_) => decoder.go_on(room, &mut sink),
+            Content::Rest { .. } | Content::Value(_) | Content::Control(_) | Content::Refused(_) => {
+                decoder.go_on(room, &mut sink)
+            }
         };
         self.made.out.bytes += step.bytes;
         step.is_last
@@ -136,6 +146,15 @@ impl<'a> Making<'a> {
             // A kind that gives bytes requires a codec, so its definition was refused before.
             Content::Bytes(data) => self.made(position, brought, Value::from(data).into()),
             Content::Control(record) => self.told(position, *record),
+            Content::Refused(refusal) => {
+                let Refusal { cause, more: [one, other] } = *refusal;
+                let weight = weight(&one.1) + weight(&other.1);
+                // It is an error, but none of decoding.
+                self.counters.ends.fetch_add(1, Relaxed);
+                let pull = Value::from(self.pull.number);
+                self.failed(position, brought, &cause, [("pull_id", pull), one, other]);
+                self.made.err.bytes += weight;
+            }
             Content::End | Content::Rest { .. } => {}
         }
     }

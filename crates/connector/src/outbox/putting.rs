@@ -79,6 +79,7 @@ impl<'a> Putting<'a> {
         let before = into.len();
         let (encoded, new) = match shared {
             _ if asked.is_some_and(|asked| asked.leaves_out_payload(item)) => (Ok(()), 0),
+            _ if outbox.outgoing.is_some() => outbox.encode_checked(encoder, into, item, shared),
             Some(shared) => (shared.encoded(), into.push_shared(shared)),
             None => {
                 let meta = item.element.meta;

@@ -147,6 +147,7 @@ impl AsyncWrite for Endless {
 pub(crate) fn connection(stream: impl Stream + 'static, conn: u64) -> Duplex {
     Duplex {
         traffic: None,
+        outgoing: None,
         stream: Box::new(stream),
         input: BytesMut::new(),
         protocol: Box::new(Lines::default()),

@@ -18,6 +18,7 @@ use super::{
     metrics::Watch,
     options::{Settings, Wire, open_handshake},
     pace::HeartbeatOptions,
+    schema::{Opened, Outgoing, Plans, Schemas},
 };
 use async_trait::async_trait;
 use credentials::Credentials;
@@ -35,6 +36,7 @@ use tremor_connector::{
     Addressing, BackoffUse, Built, CodecUse, ConnectError, Connected, Connector, Environment, SinkUse, Spec,
     Summons,
     config::{ConfigError, OneOrMany, Reader},
+    duplex,
     metrics::Measures,
     tls::ClientTls,
     url::Url,
@@ -77,6 +79,9 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     };
     let (send_queue, queue_key) = settings.client_send_queue()?;
     let watch = Watch::new(environment, false, Some(send_queue.when_full));
+    let mut schemas = Schemas::read(&mut settings, SPEC.name, &environment.alias)?;
+    let path = home.target.split_once('?').map_or(home.target.as_str(), |(path, _)| path);
+    let plans = schemas.of_others(&[path])?;
     let client = Client {
         wanted: Wanted { place: home.clone(), protocols },
         home,
@@ -96,6 +101,10 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         max_retry_after: settings.limit("max_retry_after", 0)?,
         exposed: Exposed::read(&mut settings)?,
         greeting: Greeting::read(&mut settings)?,
+        opened: Opened::default(),
+        outgoing: plans.as_ref().and_then(|plans| plans.outgoing(&Opened::default())),
+        plans,
+        schemas,
         heartbeat: HeartbeatOptions::read(&mut settings)?.map(Arc::new),
         summons: is_summoned.then(Summons::default),
         said: None,
@@ -109,7 +118,9 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let backoff = BackoffUse::WebSocketClient { stable_after };
     let (gives_out, summons) = (client.ways.give_out(), client.summons.clone());
     let measures = watch.map(|watch| -> Arc<dyn Measures> { watch });
-    Ok(Built { backoff, send_queue, queue_key, exits, gives_out, summons, measures, ..Built::new(client) })
+    let outgoing = client.outgoing.clone().map(|outgoing| -> Arc<dyn duplex::Outgoing> { outgoing });
+    let halves = Built::new(client);
+    Ok(Built { backoff, send_queue, queue_key, exits, gives_out, summons, outgoing, measures, ..halves })
 }
 
 /// `tls`, which may stand in `endpoint`, too.
@@ -222,6 +233,12 @@ struct Client {
     /// Which headers of the server's answer events tell.
     exposed: Exposed,
     greeting: Greeting,
+    schemas: Schemas,
+    /// What messages are like, if that is said, and what of it was got.
+    plans: Option<Plans>,
+    opened: Opened,
+    /// Looks at what is sent.
+    outgoing: Option<Arc<Outgoing>>,
     heartbeat: Option<Arc<HeartbeatOptions>>,
     /// Tells of events that come while there is no connection, if they open one.
     summons: Option<Summons>,
@@ -293,6 +310,11 @@ impl Client {
 #[async_trait]
 impl Connector for Client {
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
+        if let Some(plans) = &self.plans {
+            self.schemas.start().await.map_err(ConnectError::Failed)?;
+            let opened = plans.open(&[]).await;
+            self.opened = opened.map_err(|missing| ConnectError::Failed(missing.cause))?;
+        }
         let (wanted, way) = self.next_wanted().await?;
         let duplex = self.open(&wanted, way).await?;
         if let Some(summons) = &self.summons {

@@ -684,6 +684,24 @@ const COMMON: &[Field] = &[
         text: "`{\"deflate\": {}}` compresses messages where the peer does, too. In `deflate`: `request_no_context_takeover` (false), `request_max_window_bits` (15; 8 to 15, 0: do not ask) ask the peer; `no_context_takeover` (false), `max_window_bits` (15; 9 to 15, 0: 15), `memory_level` (8; 1 to 9), `level` (6; 0 to 9), `min_size` (0 bytes) are for what is sent; `max_inflated_size` (`max_message_size`) limits what a message may become.",
     },
     Field {
+        name: "schema",
+        kind: "record",
+        default: "none",
+        text: "What messages are like, in one or both directions. `catalogs`: by name, where schemas come from: `type` \
+               `inline` (`subjects.<name>` with `schema`, `version`), `filesystem` (`subjects.<name>` with `path`), `schema-registry` \
+               (`url`; `context`) or `apicurio-registry` (`url`; `group_id`, `use_id` `globalId` or `contentId`, `id_encoding` \
+               `default` of 8 bytes or `legacy` of 4); both with `max_age` (300 s, behind which a subject is asked for again while \
+               what is known is used), `lazy` (false: it has to be reached at the start), `tls`, `credentials.headers.authorization`. \
+               `in`, `out`: `model` `json`, `avro` or `protobuf`, with `catalog` and `id`, or `subject` (`{name}` is what the path has \
+               there) and `version` (`latest`), or `strategy` `topic` (the subject is that of the path of the route: \
+               `/orders/{site}` is `orders.site-value`); `id_from` `none`, `prefix` (a zero byte and the id stand in front) or \
+               `metadata` (in: `schema` in `tags`, `params` or `query`; out: `schema` of the event's metadata); `view` `json` \
+               converts avro and protobuf from and to JSON; `record`: the message type of protobuf. Or `model` `string` \
+               (`encoding` `utf_8` or `utf_16`, `minLength`, `maxLength`, `pattern`), `int32`, `int64`, `float`, `double` (`range` such \
+               as `[0,100)`), `boolean`. `on_invalid`: in `err` (an event on that port), `drop`, `close` (1007, or `close_code`); out \
+               `fail`, `drop`, `pass`. It is the message as it is sent that is looked at: in front of preprocessors, behind postprocessors.",
+    },
+    Field {
         name: "write_timeout",
         kind: "integer (ms)",
         default: "30000",

@@ -73,7 +73,7 @@ rows! {
         "Bytes behind the handshake: `payload` of messages, and `wire`, with frames and control frames, without TLS.";
     SIZE = "ws.message.size", "histogram", [], "Payload bytes of a message, uncompressed.";
     ERRORS = "ws.errors", "counter", ["kind"],
-        "`protocol`, `utf8`, `size` and `deflate` end a connection; `codec` is what could not be decoded.";
+        "`protocol`, `utf8`, `size` and `deflate` end a connection; `codec` is what could not be decoded, `contract` what is not as its schema says.";
     QUEUE_DEPTH = "ws.queue.depth", "gauge", [], "Elements that wait to be sent, over all connections.";
     QUEUE_DROPPED = "ws.queue.dropped", "counter", ["policy"], "Elements that full queues left out; `mixed` where routes have queues of their own.";
     PING_RTT = "ws.ping.rtt", "histogram", [], "Microseconds from a keepalive ping to its pong.";
@@ -257,6 +257,10 @@ impl Writer<'_> {
         }
         for (kind, count) in &*lock(&series.errors) {
             self.value(&ERRORS, (key, "in"), &[kind], (*count).into());
+        }
+        let violations = series.violations.load(Relaxed);
+        if violations > 0 {
+            self.value(&ERRORS, (key, "out"), &["contract"], violations.into());
         }
         self.spread(&PING_RTT, (key, "out"), &lock(&series.round_trips));
         self.value(&PING_TIMEOUTS, (key, "out"), &[], series.ping_timeouts.load(Relaxed).into());

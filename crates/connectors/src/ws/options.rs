@@ -277,7 +277,7 @@ impl Default for Wire {
 }
 
 /// Waits that are switched off are this long.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(super) const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Wire {
     /// What `settings` say, and `defaults` where they say nothing.

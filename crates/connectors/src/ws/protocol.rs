@@ -6,8 +6,9 @@ use super::{
     metrics::Link,
     options::Wire,
     pace::{HeartbeatOptions, Pace, PaceOptions},
+    schema::{self, Look},
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Instant};
 use tremor_connector::{
     Intake,
@@ -23,6 +24,15 @@ const MOST_PINGS: usize = 64;
 
 /// Items that room is kept for between the reads of a connection at work.
 const KEPT_ITEMS: usize = 4;
+
+/// What came of a message that has a schema.
+enum Checked {
+    Done,
+    /// It waits for its schema, and all behind it with it.
+    Waits,
+    /// The connection ends, for this reason.
+    Broken(String),
+}
 
 /// Payloads of pings in the order in which they were sent.
 #[derive(Default)]
@@ -58,6 +68,8 @@ pub(super) struct WebSocket<Slot> {
     leave: Option<Box<CloseAnswer>>,
     /// Takes messages before the flow sees them, until it is asked for.
     interceptor: Option<Box<dyn Interceptor>>,
+    /// There if messages have schemas; boxed, since few have.
+    schema: Option<Box<schema::Incoming>>,
     /// There if somebody wants to know what passes.
     link: Option<Arc<Link>>,
     /// Held as long as the connection lives.
@@ -91,6 +103,7 @@ impl<Slot> WebSocket<Slot> {
             said: None,
             leave: None,
             interceptor: None,
+            schema: None,
             link: None,
             _slot: slot,
         }
@@ -120,9 +133,41 @@ impl<Slot> WebSocket<Slot> {
         Self { interceptor, ..self }
     }
 
+    /// The same with somebody who looks at messages before the flow sees them.
+    pub(super) fn looking(self, schema: Option<Box<schema::Incoming>>) -> Self {
+        let keeps_time = self.keeps_time || schema.as_ref().is_some_and(|schema| schema.may_wait());
+        Self { schema, keeps_time, ..self }
+    }
+
     /// The same, counted.
-    pub(super) fn counted(self, link: Option<Arc<Link>>) -> Self {
+    pub(super) fn counted(mut self, link: Option<Arc<Link>>) -> Self {
+        self.schema.iter_mut().for_each(|schema| schema.counted(link.as_ref()));
         Self { link, ..self }
+    }
+
+    /// Takes a message that has a schema, as that says.
+    fn take_checked(
+        &mut self,
+        (payload, binary): (&Bytes, bool),
+        about: AboutMessage,
+        intake: &mut Intake,
+    ) -> Checked {
+        let Self { schema, metadata, .. } = self;
+        let Some(schema) = schema else { return Checked::Done };
+        match schema.look(payload, &metadata.text, binary) {
+            Look::Taken(instead, meta) => {
+                let meta = meta.or_else(|| binary.then(|| metadata.binary()));
+                intake.message(instead.unwrap_or_else(|| payload.clone()), meta, about);
+            }
+            Look::Refused(refusal) => intake.refused(refusal, binary.then(|| metadata.binary()), about),
+            Look::Dropped => {}
+            Look::Waits => return Checked::Waits,
+            Look::Close { code, reason } => {
+                self.leave = Some(Box::new(self.closing.failed_with(code, reason.clone())));
+                return Checked::Broken(reason);
+            }
+        }
+        Checked::Done
     }
 
     /// Counts what was read.
@@ -167,7 +212,7 @@ impl<Slot> WebSocket<Slot> {
         for ping in asked.waiting.drain(..=number) {
             let data = match String::from_utf8(ping) {
                 Ok(text) => Value::from(text),
-                Err(error) => Value::from(bytes::Bytes::from(error.into_bytes())),
+                Err(error) => Value::from(Bytes::from(error.into_bytes())),
             };
             let pong = [("kind", "pong".into()), ("conn", conn.clone()), ("data", data)];
             intake.control(Record::from_iter(pong).into());
@@ -195,18 +240,28 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         reply: &mut Vec<u8>,
     ) -> Result<Flow, ProtocolError> {
         let mut incoming = std::mem::take(&mut self.incoming);
+        let broke = self.schema.as_ref().and_then(|schema| schema.broke);
         let mut decoded = match &mut self.pace {
+            _ if broke.is_some() => broke.map_or(Ok(()), Err),
             Some(pace) if self.keeps_time => {
                 pace.decode(&mut self.decoder, input, &mut incoming, self.closing.is_open())
             }
             _ => self.decoder.decode_some(input, &mut incoming, usize::MAX),
         };
-        if self.link.is_some() {
+        if self.link.is_some() && broke.is_none() {
             self.count(&incoming, &decoded);
         }
+        if let Some(schema) = self.schema.as_mut().filter(|schema| schema.holds()) {
+            // What had to wait comes first.
+            let mut held: Vec<_> = schema.take_held().into();
+            held.append(&mut incoming);
+            incoming = held;
+        }
+        let mut broken = None;
         let mut flow = Flow::Open;
         let (mut pinged, mut controls) = (None, 0_u32);
-        for item in incoming.drain(..) {
+        let mut items = incoming.drain(..);
+        while let Some(item) = items.next() {
             match item {
                 Incoming::Message { payload, binary, frames, compressed } => {
                     self.messages += 1;
@@ -217,7 +272,24 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
                         frames,
                         compressed,
                     };
-                    intake.message(payload, binary.then(|| self.metadata.binary()), about);
+                    if self.schema.is_none() {
+                        intake.message(payload, binary.then(|| self.metadata.binary()), about);
+                        continue;
+                    }
+                    match self.take_checked((&payload, binary), about, intake) {
+                        Checked::Done => {}
+                        Checked::Waits => {
+                            self.messages -= 1;
+                            let item = Incoming::Message { payload, binary, frames, compressed };
+                            if let Some(schema) = &mut self.schema {
+                                schema.hold(std::iter::once(item).chain(items.by_ref()));
+                            }
+                        }
+                        Checked::Broken(reason) => {
+                            broken = Some(reason);
+                            break;
+                        }
+                    }
                 }
                 // One answer would do for several that wait, but there are peers that count.
                 Incoming::Ping(payload) => {
@@ -238,7 +310,18 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
                 }
             }
         }
+        drop(items);
         self.incoming = incoming;
+        if let Some(reason) = broken {
+            return Err(ProtocolError(reason));
+        }
+        if let Some(schema) = self.schema.as_mut().filter(|schema| schema.holds())
+            && let Err(error) = decoded
+        {
+            // What came before that was good.
+            schema.broke = Some(error);
+            return Ok(flow);
+        }
         if controls > 0 && flow == Flow::Open && self.closing.is_open() {
             let counted = self.count_controls(controls);
             if let (Some(link), Err(error)) = (&self.link, &counted) {
@@ -279,6 +362,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 
     fn set_meta(&mut self, meta: &Value) {
         self.metadata.replace(meta);
+        self.schema.iter_mut().for_each(|schema| schema.forget_meta());
     }
 
     fn write_plain(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<bool, Unsendable> {
@@ -308,12 +392,23 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.pace.as_ref().filter(|_| self.closing.is_open())?.deadline()
+        let of_pace = self.pace.as_ref().filter(|_| self.closing.is_open()).and_then(|pace| pace.deadline());
+        match self.schema.as_ref().and_then(|schema| schema.deadline()) {
+            None => of_pace,
+            Some(of_schema) => Some(of_pace.map_or(of_schema, |of_pace| of_pace.min(of_schema))),
+        }
     }
 
     fn on_time(&mut self, now: Instant, intake: &mut Intake, out: &mut Vec<u8>) -> Option<Ending> {
-        let Self { pace, closing, encoder, .. } = self;
-        let pace = pace.as_mut().filter(|_| closing.is_open())?;
+        let Self { pace, closing, encoder, schema, .. } = self;
+        let pace = pace.as_mut().filter(|_| closing.is_open());
+        if let Some(schema) = schema {
+            schema.on_time(now);
+            if pace.as_ref().and_then(|pace| pace.deadline()).is_none_or(|deadline| deadline > now) {
+                return None;
+            }
+        }
+        let pace = pace?;
         let ending = pace.on_time(now, encoder, (intake, out));
         if let Some(link) = self.link.as_ref().filter(|_| pace.lacks_pong()) {
             link.ping_timed_out();
@@ -321,7 +416,14 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         ending
     }
 
+    fn holds_back(&self) -> bool {
+        self.schema.as_ref().is_some_and(|schema| schema.holds())
+    }
+
     fn may_read(&self) -> bool {
+        if self.schema.as_ref().is_some_and(|schema| schema.holds() && schema.is_waiting()) {
+            return false;
+        }
         !self.closing.is_open() || self.pace.as_ref().is_none_or(|pace| pace.may_read())
     }
 

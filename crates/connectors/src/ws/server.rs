@@ -24,6 +24,7 @@ use super::{
     guards::Guards,
     metrics::Watch,
     options::{Settings, Wire, open_handshake},
+    schema::Schemas,
 };
 use admission::Caps;
 use async_trait::async_trait;
@@ -50,6 +51,7 @@ use tremor_connector::{
     Addressing, Announcer, Built, CodecUse, Command, ConnectError, Connected, Connector, Environment,
     Handshake, Listener, SinkUse, Spec,
     config::{ConfigError, Reader},
+    duplex::Outgoing,
     metrics::Measures,
     tls::{ServerTls, Watching},
 };
@@ -82,8 +84,16 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let knows_identities = !guards.is_empty();
     let queues = Queues::read(&mut settings)?;
     let exits = Vec::new();
-    let mut reading =
-        Reading { settings: &mut settings, environment, guards: &guards, wire: &wire, queues, exits };
+    let mut schemas = Schemas::read(&mut settings, SPEC.name, &environment.alias)?;
+    let mut reading = Reading {
+        settings: &mut settings,
+        environment,
+        guards: &guards,
+        wire: &wire,
+        queues,
+        schemas: &mut schemas,
+        exits,
+    };
     let routing = reading.routing()?;
     let Reading { mut exits, queues, .. } = reading;
     let doorman = Doorman::read(&mut settings, &mut exits)?;
@@ -98,6 +108,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         guards: Arc::new(guards),
         doorman,
         routing,
+        schemas,
         pages: Pages::read(&mut settings)?,
         exposed: Exposed::read(&mut settings)?,
         admits: Admits::read(&mut settings)?,
@@ -110,6 +121,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         environment: environment.clone(),
     };
     settings.finish()?;
+    let outgoing = shared.schemas.ahead().map(|ahead| -> Arc<dyn Outgoing> { Arc::new(ahead) });
     if let Some(error) = endpoints.lacks_tls {
         return Err(error);
     }
@@ -124,6 +136,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         commands,
         exits,
         gives_out,
+        outgoing,
         measures: watch.map(|watch| -> Arc<dyn Measures> { watch }),
         ..Built::new(Server {
             endpoints: endpoints.all,
@@ -181,6 +194,7 @@ struct Shared {
     guards: Arc<Guards>,
     doorman: Option<Doorman>,
     routing: Routing,
+    schemas: Schemas,
     pages: Pages,
     exposed: Exposed,
     admits: Admits,
@@ -216,6 +230,7 @@ impl Connector for Server {
             let opened = opened.map_err(|_| ConnectError::Failed("an internal error".to_owned()))?;
             opened.map_err(ConnectError::Failed)?;
         }
+        self.shared.schemas.start().await.map_err(ConnectError::Failed)?;
         let mut ways = Vec::with_capacity(self.endpoints.len());
         for endpoint in &self.endpoints {
             let acceptor = endpoint.listen().await?;

@@ -24,4 +24,5 @@ mod pace;
 mod peers;
 mod replies;
 mod routes;
+mod schema;
 mod tls;

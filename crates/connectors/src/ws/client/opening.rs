@@ -390,11 +390,15 @@ impl Client {
         let mut protocol = WebSocket::new(Role::Client, &self.wire, metadata, ())
             .deflate(deflate.as_ref())
             .beating(&self.wire.pace, self.heartbeat.clone());
+        if let Some(plans) = &self.plans {
+            protocol = protocol.looking(plans.incoming(&self.opened));
+        }
         let told_of = (&self.wire, deflate.as_ref());
         self.greeting.exchange(&mut stream, &mut input, &mut protocol, told_of).await.map_err(told)?;
         let link = self.watch.as_ref().map(|watch| {
             watch.opens((way.exit.as_deref(), None), (place.secure, deflate.is_some()), since.elapsed())
         });
+        self.outgoing.iter().for_each(|outgoing| outgoing.count(link.as_ref()));
         Ok(Duplex {
             send_queue: None,
             traffic: traffic(link.as_ref()),
@@ -406,6 +410,7 @@ impl Client {
             exit: way.exit,
             address,
             limits: self.wire.times,
+            outgoing: None,
         })
     }
 }

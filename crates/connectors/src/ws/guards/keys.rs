@@ -1,33 +1,23 @@
 //! The keys of a `jwt` guard: from the configuration, a file, or a URL.
 
-use super::super::options::Settings;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::{Request, header};
-use hyper_util::rt::TokioIo;
+use crate::ws::{http::Place, options::Settings};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
 use tokio::{
-    net::TcpStream,
     sync::{Notify, watch},
     task::AbortHandle,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
-use tremor_connector::{
-    duplex::Stream,
-    tls::ClientTls,
-    url::{Host, Rules, Url},
-};
+use tremor_connector::tls::ClientTls;
 use tremor_ws::guard::{KeySet, KeySource, Origin};
 
 /// How often a file is looked at.
 const LOOK_MS: u64 = 5_000;
 
-/// How long an answer may take, and how large it may be.
-const FETCH: Duration = Duration::from_secs(10);
+/// How large an answer may be.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Keys, and how newer ones come.
@@ -55,17 +45,11 @@ enum From {
         /// What it was like when it was read for the first time.
         at_first: Option<FileState>,
     },
-    Url {
-        url: Url,
-        tls: Option<ClientTls>,
-    },
+    Url(Place),
 }
 
 /// What tells whether a file has changed: its time and length.
 type FileState = (SystemTime, u64);
-
-/// What a URL of keys may look like.
-const RULES: Rules<'_> = Rules { default_scheme: "https", schemes: &["http", "https"], default_host: "" };
 
 /// Whether `text` is meant as a URL, and not as the path of a file.
 pub(super) fn is_url(text: &str) -> bool {
@@ -99,24 +83,13 @@ impl Keys {
         tls: Option<ClientTls>,
         settings: &Settings<'_>,
     ) -> Result<Self, String> {
-        let url = Url::parse(text, &RULES).map_err(|error| error.to_string())?;
-        if url.userinfo().is_some() {
-            return Err("name and password in the URL of keys are not supported".into());
-        }
-        let is_local = match url.host() {
-            Host::Name(name) if name.is_empty() => return Err("the URL names no host".into()),
-            Host::Name(name) => name == "localhost",
-            Host::Ip(ip) => ip.is_loopback(),
-        };
-        let tls = match url.scheme() {
-            "https" => Some(tls.map_or_else(ClientTls::system, Ok)?),
-            _ => None,
-        };
-        if tls.is_none() && !is_local {
+        let place = Place::new(text, tls)?;
+        if place.is_open() {
+            let url = &place.url;
             settings
                 .warn(&format!("keys come from `{url}` without TLS: whoever is in between can change them"));
         }
-        Ok(Self::new(From::Url { url, tls }, refresh_ms, None))
+        Ok(Self::new(From::Url(place), refresh_ms, None))
     }
 
     fn new(from: From, refresh_ms: u64, keys: Option<Arc<KeySet>>) -> Self {
@@ -149,7 +122,7 @@ impl Keys {
 
     /// Waits for newer keys, if a load that is under way or due may bring some. `false`: there are none to be had now.
     pub(super) async fn newer(&self) -> bool {
-        if !matches!(self.shared.from, From::Url { .. }) {
+        if !matches!(self.shared.from, From::Url(_)) {
             return false;
         }
         // Looked at before the source is asked: no end of a load is missed.
@@ -180,7 +153,7 @@ impl Shared {
         let mut is_failing = false;
         let mut file_state = match &self.from {
             From::File { at_first, .. } => *at_first,
-            From::Configuration | From::Url { .. } => None,
+            From::Configuration | From::Url(_) => None,
         };
         loop {
             let next_ms = self.with(|source, _| source.next_ms()).unwrap_or(0);
@@ -221,7 +194,7 @@ impl Shared {
     fn file_state(&self) -> Option<FileState> {
         match &self.from {
             From::File { path, .. } => file_state(path),
-            From::Configuration | From::Url { .. } => None,
+            From::Configuration | From::Url(_) => None,
         }
     }
 
@@ -233,10 +206,14 @@ impl Shared {
                 let text = tokio::fs::read(path).await.map_err(|error| error.to_string())?;
                 parse(&text, Origin::Own, warn)
             }
-            From::Url { url, tls } => {
-                let text = timeout(FETCH, fetch(url, tls.as_ref())).await;
-                let text = text.map_err(|_| format!("`{url}` did not answer in time"));
-                let text = text.flatten().map_err(|error| format!("`{url}`: {error}"))?;
+            From::Url(place) => {
+                let url = &place.url;
+                let accept = "application/jwk-set+json, application/json";
+                let text = match place.get(url.path_and_query(), accept, MAX_BYTES).await {
+                    Ok((200, text)) => text,
+                    Ok((status, _)) => return Err(format!("`{url}`: the answer is {status}")),
+                    Err(error) => return Err(format!("`{url}`: {error}")),
+                };
                 let ignored = |unused: String| tracing::debug!(target: "tremor_runtime", "{what}: {unused}");
                 parse(&text, Origin::Url, ignored).map_err(|error| format!("what `{url}` answers {error}"))
             }
@@ -263,42 +240,4 @@ fn parse(text: &[u8], origin: Origin, mut tell: impl FnMut(String)) -> Result<Ar
         tell(unused.to_string());
     }
     Ok(Arc::new(keys))
-}
-
-/// The body of a 200 to a GET. Redirections are not followed: keys are where the configuration says.
-async fn fetch(url: &Url, tls: Option<&ClientTls>) -> Result<Bytes, String> {
-    let host = url.host().to_string();
-    let default_port = if tls.is_some() { 443 } else { 80 };
-    let tcp = TcpStream::connect((host.as_str(), url.port_or(default_port))).await;
-    let tcp = tcp.map_err(|error| error.to_string())?;
-    let stream: Box<dyn Stream> = match tls {
-        None => Box::new(tcp),
-        Some(tls) => Box::new(tls.connect(&host, tcp).await.map_err(|error| error.to_string())?),
-    };
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
-    let driver = Driver(tokio::spawn(connection).abort_handle());
-    let request = Request::get(url.path_and_query())
-        .header(header::HOST, url.authority(default_port))
-        .header(header::ACCEPT, "application/jwk-set+json, application/json")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
-    let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
-    if answer.status().as_u16() != 200 {
-        return Err(format!("the answer is {}", answer.status().as_u16()));
-    }
-    let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await;
-    drop(driver);
-    Ok(body.map_err(|_| format!("the answer ends early or has more than {MAX_BYTES} bytes"))?.to_bytes())
-}
-
-/// The task behind an HTTP connection; ends with this.
-struct Driver(AbortHandle);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

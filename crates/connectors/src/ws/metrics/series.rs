@@ -36,6 +36,8 @@ pub(in crate::ws) struct Series {
     pub(super) closed: Mutex<BTreeMap<(Option<u16>, &'static str), u64>>,
     pub(super) traffic: [Traffic; 2],
     pub(super) errors: Mutex<BTreeMap<&'static str, u64>>,
+    /// Messages of ours that were not what their schemas say.
+    pub(super) violations: AtomicU64,
     pub(super) round_trips: Mutex<Spread>,
     pub(super) ping_timeouts: AtomicU64,
 }
@@ -117,6 +119,16 @@ impl Link {
     /// The peer broke a rule.
     pub(in crate::ws) fn broke(&self, error: &ProtocolError) {
         *lock(&self.series.errors).entry(error.kind().as_str()).or_default() += 1;
+    }
+
+    /// A message of the peer is not what its schema says.
+    pub(in crate::ws) fn violated(&self) {
+        *lock(&self.series.errors).entry("contract").or_default() += 1;
+    }
+
+    /// A message of ours is not what its schema says.
+    pub(in crate::ws) fn violated_by_us(&self) {
+        self.series.violations.fetch_add(1, Relaxed);
     }
 
     /// The connection has ended; only the first call counts.

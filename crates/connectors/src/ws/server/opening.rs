@@ -17,12 +17,13 @@ use crate::ws::{
     http2::{ALPN, is_http2},
     metrics::{Link, counted, traffic},
     protocol::WebSocket,
+    schema::{Missing, Opened, Outgoing},
 };
 use bytes::BytesMut;
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 use tremor_connector::{
-    duplex::{Address, Duplex, Stream},
+    duplex::{self, Address, Duplex, Stream},
     tls::PeerCertificate,
 };
 use tremor_event::OriginUri;
@@ -241,6 +242,17 @@ impl Shared {
             Some(Err(reject)) => return Err(self.refuse(asker, &reject).await),
             None => return Err(self.refuse(asker, &Reject::timeout()).await),
         };
+        let opened = match &chosen.way.schemas {
+            None => Ok(Opened::default()),
+            Some(plans) => match within(deadline, plans.open(&chosen.params)).await {
+                Some(opened) => opened.map_err(no_schema),
+                None => Err(Reject::timeout()),
+            },
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(reject) => return Err(self.refuse(asker, &reject).await),
+        };
         let sessions = visit.sessions(&chosen.way.demands);
         let Ok(of_person) = self.caps.place_of(person(&sessions)) else {
             return Err(self.refuse(asker, &too_many()).await);
@@ -288,12 +300,14 @@ impl Shared {
         let protocol = WebSocket::new(Role::Server, wire, metadata, slot)
             .deflate(deflate.as_ref())
             .until(&wire.pace, stay)
-            .past(self.guards.renewals(address.conn, &sessions));
+            .past(self.guards.renewals(address.conn, &sessions))
+            .looking(chosen.way.schemas.as_ref().and_then(|plans| plans.incoming(&opened)));
+        let outgoing = chosen.way.schemas.as_ref().and_then(|plans| plans.outgoing(&opened));
         let link = self.watch.as_ref().map(|watch| {
             let way = (chosen.way.exit.as_deref(), chosen.way.shown.as_ref());
             watch.opens(way, (door.tls.is_some(), deflate.is_some()), since.elapsed())
         });
-        Ok(self.duplex(door, (stream, input), chosen.way, (address, meta), (protocol, link)))
+        Ok(self.duplex(door, (stream, input), chosen.way, (address, meta), (protocol, link, outgoing)))
     }
 
     /// Row 21: what the flow says; gives more headers for the 101.
@@ -332,11 +346,12 @@ impl Shared {
         (stream, input): (Box<dyn Stream>, BytesMut),
         way: &Way,
         (address, meta): (Address, Value),
-        (protocol, link): (WebSocket<Slot>, Option<Arc<Link>>),
+        (protocol, link, outgoing): (WebSocket<Slot>, Option<Arc<Link>>, Option<Arc<Outgoing>>),
     ) -> Duplex {
         let origin = door.origin((address.host.clone(), address.port));
         let Way { exit, wire, queue, .. } = way;
         let (stream, traffic) = (counted(stream, input.len(), link.as_ref()), traffic(link.as_ref()));
+        outgoing.iter().for_each(|outgoing| outgoing.count(link.as_ref()));
         Duplex {
             stream,
             input,
@@ -348,6 +363,7 @@ impl Shared {
             limits: wire.times,
             send_queue: queue.clone(),
             traffic,
+            outgoing: outgoing.map(|outgoing| -> Arc<dyn duplex::Outgoing> { outgoing }),
         }
     }
 }
@@ -368,6 +384,16 @@ impl Door {
             ..OriginUri::new("tremor-ws-server", host)
         }
     }
+}
+
+/// The schema that the messages of a connection have is not to be had.
+fn no_schema(missing: Missing) -> Reject {
+    tracing::warn!(target: "tremor_runtime", "a connection is refused, since its schema cannot be had: {}", missing.cause);
+    if missing.is_gone {
+        return Reject::new(404, "schema", "there is no schema for this path");
+    }
+    let reject = Reject::new(503, "schema", "the schema cannot be had right now");
+    reject.with_header("Retry-After", RETRY_AFTER_S.to_string())
 }
 
 /// Row 19.

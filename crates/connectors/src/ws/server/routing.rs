@@ -7,6 +7,7 @@ use super::{
 use crate::ws::{
     guards::{Guards, Visit},
     options::{Settings, Wire},
+    schema::{Plans, Schemas},
 };
 use std::sync::Arc;
 use tremor_connector::{
@@ -39,6 +40,8 @@ pub(super) struct Way {
     /// The port, unless it is `out`.
     pub(super) exit: Option<Arc<str>>,
     pub(super) wire: Wire,
+    /// What its messages are like, if that is said.
+    pub(super) schemas: Option<Plans>,
     /// What may wait for it, if the route says that.
     pub(super) queue: Option<Box<SendQueue>>,
     /// What its metadata says of the route; nothing in a server that has none.
@@ -131,6 +134,7 @@ pub(super) struct Reading<'s, 'a> {
     /// Of connections whose route says nothing else.
     pub(super) wire: &'s Wire,
     pub(super) queues: Queues,
+    pub(super) schemas: &'s mut Schemas,
     pub(super) exits: Vec<Exit>,
 }
 
@@ -150,7 +154,16 @@ impl Reading<'_, '_> {
             None if has_routes => None,
             None => {
                 let (demands, conceals) = (Vec::new(), false);
-                Some(Way { exit: None, wire: *self.wire, queue: None, shown: None, demands, conceals })
+                let schemas = self.schemas.of_others(&[])?;
+                Some(Way {
+                    exit: None,
+                    wire: *self.wire,
+                    schemas,
+                    queue: None,
+                    shown: None,
+                    demands,
+                    conceals,
+                })
             }
         };
         let names_one = routes.iter().any(|route| route.names_protocols());
@@ -184,6 +197,7 @@ impl Reading<'_, '_> {
         Ok(Way {
             exit: Some(exit),
             wire: *self.wire,
+            schemas: self.schemas.of_others(&[])?,
             queue: None,
             shown: Some(shown.into()),
             demands,
@@ -201,12 +215,19 @@ impl Reading<'_, '_> {
             return Err(config.missing("exit", "the name of the port by which the events leave"));
         };
         let exit = self.exit(&entry)?;
+        let paths = paths(config.members());
         let when = config.optional::<OneOrMany<Reader<'_>>>("when")?.map_or_else(Vec::new, |when| when.0);
         let when = when.into_iter().map(condition).collect::<Result<_, _>>()?;
         let mut route = Route { when, protocols: protocols.clone(), conceals: false };
         let (mut own_wire, mut queue) = (*self.wire, None);
-        if let Some(options) = config.record("options")? {
+        let mut schemas = None;
+        let options = config.record("options")?;
+        if options.is_none() {
+            schemas = self.schemas.of_route(None, &paths)?;
+        }
+        if let Some(options) = options {
             let mut options = Settings::alone(options, self.environment);
+            schemas = self.schemas.of_route(Some(&mut options), &paths)?;
             own_wire = wire(&mut options, self.wire)?;
             queue = self.queues.of_route(&mut options)?;
             route.protocols = super::settings::protocols(&mut options, protocols)?;
@@ -224,8 +245,15 @@ impl Reading<'_, '_> {
         config.finish()?;
         let index = u64::try_from(number).unwrap_or(u64::MAX);
         let shown = Record::from_iter([("index", Value::from(index)), ("exit", Value::from(exit.as_ref()))]);
-        let way =
-            Way { exit: Some(exit), wire: own_wire, queue, shown: Some(shown.into()), demands, conceals };
+        let way = Way {
+            exit: Some(exit),
+            wire: own_wire,
+            schemas,
+            queue,
+            shown: Some(shown.into()),
+            demands,
+            conceals,
+        };
         Ok((route, way))
     }
 
@@ -247,6 +275,14 @@ impl Reading<'_, '_> {
         config.finish()?;
         Ok(Reject::new(status, "no_route", body.unwrap_or_else(|| usual.to_owned())))
     }
+}
+
+/// The patterns of paths that lead to a route; none if any path may.
+fn paths(route: &Record) -> Vec<&str> {
+    let when = route.get("when");
+    let conditions = when.map_or(&[][..], |when| when.as_array().unwrap_or(std::slice::from_ref(when)));
+    let paths = conditions.iter().map(|condition| condition.get("path").and_then(Value::as_str));
+    paths.collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 /// The port that `entry` names, which is among `exits` then unless it is `out`; of names that differ in case only, the

@@ -32,14 +32,14 @@ async fn last(mut metrics: MetricsReader) -> BTreeMap<String, String> {
 }
 
 #[track_caller]
-fn expect(seen: &BTreeMap<String, String>, expected: &[(&str, &str)]) {
+pub(super) fn expect(seen: &BTreeMap<String, String>, expected: &[(&str, &str)]) {
     for (name, value) in expected {
         assert_eq!(seen.get(*name).map(String::as_str), Some(*value), "{name} in {seen:#?}");
     }
 }
 
 /// Stops the connector; gives what it published in the end.
-async fn stopped(subject: Subject) -> BTreeMap<String, String> {
+pub(super) async fn stopped(subject: Subject) -> BTreeMap<String, String> {
     let Subject { metrics, handle, .. } = subject;
     within(handle.stop()).await;
     last(metrics).await

@@ -112,6 +112,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("require_websocket_subprotocol", "true", r#""subprotocols": ["a"]"#),
     ("response_headers", r#"{"X-A": "b"}"#, ""),
     ("same_origin", "true", ""),
+    ("schema", r#"{"in": {"model": "boolean"}}"#, ""),
     ("send_queue", r#"{"messages": 5}"#, ""),
     ("server_connection_drop_timeout", "100", ""),
     ("show_server_version", "true", ""),

@@ -28,6 +28,7 @@ fn read(config: &str) -> Result<(Routing, Vec<String>), String> {
         guards: &guards,
         wire: &wire,
         queues,
+        schemas: &mut Schemas::default(),
         exits,
     };
     let routing = reading.routing();
