@@ -349,6 +349,7 @@ impl SinkSide {
                     conflates,
                     drain_times: built.drain_times,
                     key: mem::take(&mut built.queue_key),
+                    frame_type: built.frame_type,
                     commands: mem::take(&mut built.commands),
                     summons: built.summons.clone(),
                     outgoing: built.outgoing.clone(),

@@ -64,7 +64,7 @@ pub use drain::DrainBoard;
 pub use gate::{Gate, Readiness};
 pub use handed::Handed;
 pub use instance::{DEBUG_HINT, Definition, DefinitionError, Handle, Instance};
-pub use outbox::{SendQueue, WhenFull};
+pub use outbox::{FrameType, SendQueue, WhenFull};
 pub use queue::{Receiver, Sender, bounded};
 pub use quota::Quota;
 pub use route::{Links, OpenRoute, Outlet, Route};

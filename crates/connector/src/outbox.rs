@@ -3,6 +3,7 @@
 mod asked;
 mod checked;
 mod commands;
+mod frame_type;
 mod kept;
 mod limits;
 mod messages;
@@ -16,6 +17,7 @@ pub(crate) mod tests;
 use crate::duplex::{Ending, Outgoing};
 use crate::{bell::Bell, counters::SinkCounters};
 pub(crate) use asked::{Asked, Extra};
+pub use frame_type::FrameType;
 use kept::Kept;
 pub use limits::{SendQueue, WhenFull};
 pub(crate) use messages::{Answers, Message, Messages};
@@ -72,7 +74,9 @@ pub(crate) struct Outbox {
     /// The metadata of what comes from the connection, if that leads back here.
     own_meta: Option<Value>,
     /// What that says of frame types.
-    own_binary: bool,
+    own_binary: Option<bool>,
+    /// How messages go out whose metadata say nothing of it.
+    frame_type: FrameType,
     conn: u64,
     filled: Bell,
     room: Notify,
@@ -165,7 +169,8 @@ impl Outbox {
             state: Mutex::new(state),
             limits,
             finish_events: false,
-            own_binary: false,
+            own_binary: None,
+            frame_type: FrameType::default(),
             own_meta: None,
             filled: Bell::default(),
             room: Notify::new(),
@@ -187,7 +192,12 @@ impl Outbox {
 
     /// The same for connection `conn`, whose events have this metadata, if that leads back here.
     pub(crate) fn of_connection(self, conn: u64, own_meta: Option<Value>) -> Self {
-        Self { conn, own_binary: own_meta.as_ref().is_some_and(wants_binary), own_meta, ..self }
+        Self { conn, own_binary: own_meta.as_ref().and_then(frame_type::asked_of), own_meta, ..self }
+    }
+
+    /// The same for messages that go out like this unless their metadata say otherwise.
+    pub(crate) fn of_type(self, frame_type: FrameType) -> Self {
+        Self { frame_type, ..self }
     }
 
     /// The same with somebody who looks at messages before they wait.
@@ -437,7 +447,11 @@ impl Outbox {
         }
         // What a failing stage held is lost with it; the events were counted when they were taken.
         let _what_came_is_sent = encoder.finish(waiting.chunks()).is_err();
-        waiting.flag_new(false, false);
+        let before = waiting.len();
+        waiting.flag_new(self.frame_type.is_binary(None), false);
+        if self.frame_type.takes_a_look(None) {
+            waiting.mark_binary(before);
+        }
         drop(guard);
         self.filled.ring();
     }
@@ -498,22 +512,4 @@ pub(crate) fn is_shared(one: &Value, other: &Value) -> bool {
         (Value::Record(one), Value::Record(other)) => Arc::ptr_eq(one, other),
         _ => false,
     }
-}
-
-/// Binary is asked for with `true` in `$binary`, `$ws_server.binary` or `$ws_client.binary` and `false` in
-/// none of them (`spec/websocket.md` 1.2).
-fn wants_binary(meta: &Value) -> bool {
-    if meta.as_record().is_none_or(tremor_value::Record::is_empty) {
-        return false;
-    }
-    let kinds =
-        ["ws_server", "ws_client"].map(|kind| meta.get(kind).and_then(|of_kind| of_kind.get("binary")));
-    let mut asked = false;
-    for flag in kinds.into_iter().chain([meta.get("binary")]).flatten().filter_map(Value::as_bool) {
-        if !flag {
-            return false;
-        }
-        asked = true;
-    }
-    asked
 }

@@ -1,7 +1,7 @@
 //! The table of connector kinds.
 
 use crate::{
-    Connector, Dials, SendQueue,
+    Connector, Dials, FrameType, SendQueue,
     config::{ConfigError, Key, Reader},
     duplex,
     metrics::{Measures, Metrics},
@@ -109,6 +109,8 @@ pub struct Built {
     pub queues: Vec<QueueAt>,
     /// The member of an element's metadata that says what its message stands for, for queues that keep the latest of each.
     pub queue_key: String,
+    /// How messages go out whose metadata say nothing of it.
+    pub frame_type: FrameType,
     /// How connections are let go; of kinds that accept them.
     pub drain_times: DrainTimes,
     /// What input port `control` takes besides what it always does; of kinds that have connections.
@@ -168,6 +170,7 @@ impl Built {
             send_queue: SendQueue::default(),
             queues: Vec::new(),
             queue_key: "key".to_owned(),
+            frame_type: FrameType::default(),
             drain_times: DrainTimes::default(),
             commands: Vec::new(),
             exits: Vec::new(),

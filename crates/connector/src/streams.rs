@@ -10,7 +10,7 @@ mod table;
 use crate::{
     Deliver, Handed, SinkShared,
     duplex::{Address, Ending, Outgoing},
-    outbox::{Item, Outbox, Put, SendQueue, Shared, Taken, WhenFull, is_shared},
+    outbox::{FrameType, Item, Outbox, Put, SendQueue, Shared, Taken, WhenFull, is_shared},
     summons::Summons,
 };
 use async_trait::async_trait;
@@ -61,6 +61,8 @@ pub(crate) struct Setting {
     pub(crate) drain_times: DrainTimes,
     /// The member of an element's metadata that says what its message stands for.
     pub(crate) key: String,
+    /// How messages go out whose metadata say nothing of it.
+    pub(crate) frame_type: FrameType,
     /// What port `control` takes besides what it always does.
     pub(crate) commands: Vec<Command>,
     /// Hears of the events that come while there is no connection.
@@ -106,6 +108,7 @@ pub(crate) struct Streams {
     limits: SendQueue,
     /// The member of metadata that is looked at for it, where any queue drops what waits under the same key.
     key: Option<String>,
+    frame_type: FrameType,
     commands: Vec<Command>,
     summons: Option<Summons>,
     outgoing: Option<Arc<dyn Outgoing>>,
@@ -133,6 +136,7 @@ impl Streams {
             conflates,
             drain_times,
             key,
+            frame_type,
             commands,
             summons,
             outgoing,
@@ -148,6 +152,7 @@ impl Streams {
             ports: ports.iter().map(|name| Port::named(name)).collect(),
             limits,
             key: conflates.then_some(key),
+            frame_type,
             commands,
             summons,
             outgoing,
@@ -184,6 +189,7 @@ impl Streams {
 
     fn new_outbox(&self, limits: SendQueue) -> Outbox {
         let outbox = Outbox::new(self.coding.encoder(), limits, self.shared.counters.clone())
+            .of_type(self.frame_type)
             .looked_at_by(self.outgoing.clone());
         if self.tells.load(Relaxed) {
             outbox.tell_pressure();
@@ -384,7 +390,7 @@ impl Streams {
         let mut encoder = common.lock().unwrap_or_else(PoisonError::into_inner);
         let places = left.extras.iter_mut().zip(items).skip(first);
         for (extra, item) in places.filter(|(extra, _)| extra.is_common) {
-            extra.shared = Some(Arc::new(Shared::new(&mut encoder, item)));
+            extra.shared = Some(Arc::new(Shared::new(&mut encoder, item, self.frame_type)));
         }
         encoder.rest();
     }

@@ -1,7 +1,12 @@
 //! Time limits of an open connection: pings and their answers, silence, age, messages that do not end.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
+/// Pings that other traffic has answered and whose pongs are waited for, to know how long they take.
+const MOST_PASSED: usize = 8;
 /// Bytes of a ping that are drawn at random.
 const RANDOM_BYTES: usize = 8;
 /// Shortest ping: the random bytes and the number of the ping.
@@ -90,6 +95,8 @@ pub struct Keepalive {
     /// The next ping, unless one is open.
     ping_at: Option<Instant>,
     open: Option<Open>,
+    /// The last pings that other traffic has answered: their pongs may still come, and tell how long they took.
+    passed: VecDeque<Open>,
     pings: u32,
     round_trip: Option<Duration>,
     /// The last time that data moved.
@@ -126,6 +133,7 @@ impl Keepalive {
             options,
             ping_at: options.ping_interval.map(first_ping),
             open: None,
+            passed: VecDeque::new(),
             pings: 0,
             round_trip: None,
             data_at: now,
@@ -166,8 +174,14 @@ impl Keepalive {
 
     /// Bytes came from the peer. [`Keepalive::pong`] is told of the pongs among them after this.
     pub fn heard(&mut self, heard: Heard, now: Instant) {
-        if self.options.any_traffic_answers {
-            self.answered(now);
+        if self.options.any_traffic_answers
+            && let Some(open) = self.open.take()
+        {
+            self.ping_again(&open, now);
+            if self.passed.len() == MOST_PASSED {
+                self.passed.pop_front();
+            }
+            self.passed.push_back(open);
         }
         if heard.has_message || heard.is_mid_message {
             self.data_at = now;
@@ -181,8 +195,17 @@ impl Keepalive {
 
     /// A pong came, asked for or not.
     pub fn pong(&mut self, payload: &[u8], now: Instant) {
-        if self.open.as_ref().is_some_and(|open| open.payload == payload) {
-            self.answered(now);
+        // It stands for those in front of it, too.
+        let answered = if let Some(open) = self.open.take_if(|open| open.payload == payload) {
+            self.passed.clear();
+            self.ping_again(&open, now);
+            Some(open)
+        } else {
+            let number = self.passed.iter().position(|open| open.payload == payload);
+            number.and_then(|number| self.passed.drain(..=number).next_back())
+        };
+        if let Some(open) = answered {
+            self.round_trip = Some(now.saturating_duration_since(open.sent_at));
         }
     }
 
@@ -206,7 +229,7 @@ impl Keepalive {
         }
     }
 
-    /// From the last answered ping to its pong, or to what was taken for it.
+    /// From a ping to its pong, if one came since this was last asked. Other traffic that answers a ping says nothing of that.
     #[must_use]
     pub fn take_round_trip(&mut self) -> Option<Duration> {
         self.round_trip.take()
@@ -223,9 +246,8 @@ impl Keepalive {
         payload
     }
 
-    fn answered(&mut self, now: Instant) {
-        let Some(open) = self.open.take() else { return };
-        self.round_trip = Some(now.saturating_duration_since(open.sent_at));
+    /// `open` is answered: says when the next ping goes out.
+    fn ping_again(&mut self, open: &Open, now: Instant) {
         // An answer that took long is followed by the next ping at once.
         self.ping_at = self.options.ping_interval.map(|interval| (open.sent_at + interval).max(now));
     }

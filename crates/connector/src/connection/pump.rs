@@ -93,6 +93,8 @@ struct Urgent {
 struct End {
     at: usize,
     payload_bytes: usize,
+    /// It is a ping, which is no message.
+    is_ping: bool,
     /// The last message of an element.
     is_last: bool,
     /// Why it cannot be sent.
@@ -399,6 +401,7 @@ impl Pump {
             self.ends.push(End {
                 at: self.framed.len(),
                 payload_bytes: message.payload.len(),
+                is_ping: message.is_ping,
                 is_last: message.is_last,
                 error,
             });

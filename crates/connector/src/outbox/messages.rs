@@ -130,9 +130,14 @@ impl Messages {
         let chunks = shared.chunks();
         if chunks.len() != 1 {
             chunks.iter().for_each(|chunk| self.chunks.push(chunk));
-            return self.flag_new(shared.binary(), true);
+            let before = self.len();
+            let new = self.flag_new(shared.is_binary(), true);
+            if shared.takes_a_look() {
+                self.mark_binary(before);
+            }
+            return new;
         }
-        self.push_one_shared(shared, Flags { is_shared: true, ..Flags::new(shared.binary(), true) });
+        self.push_one_shared(shared, Flags { is_shared: true, ..Flags::new(shared.is_binary(), true) });
         1
     }
 
@@ -145,6 +150,13 @@ impl Messages {
     /// The messages from number `from` on are not to be compressed.
     pub(super) fn mark_plain(&mut self, from: usize) {
         self.flags.iter_mut().skip(from).for_each(|flags| flags.is_plain = true);
+    }
+
+    /// Those of the messages from number `from` on are binary that are not UTF-8. None of them are shared.
+    pub(super) fn mark_binary(&mut self, from: usize) {
+        for (chunk, flags) in self.chunks.iter().zip(&mut self.flags).skip(from) {
+            flags.binary = std::str::from_utf8(chunk).is_err();
+        }
     }
 
     /// The last message does not end its element: something follows that does.

@@ -1,6 +1,6 @@
 //! Putting elements into an outbox, while its lock is held.
 
-use super::{Answers, Asked, Item, Messages, Outbox, Shared, is_shared, wants_binary};
+use super::{Answers, Asked, Item, Messages, Outbox, Shared, frame_type, is_shared};
 use std::{sync::Arc, time::Instant};
 use tremor_codec::Encoder;
 use tremor_event::Receipt;
@@ -40,7 +40,7 @@ pub(super) struct Putting<'a> {
     now: Option<Instant>,
     /// Most events of a connection share their metadata, so what it says is looked up once.
     known_meta: Option<&'a Value>,
-    binary: bool,
+    binary: Option<bool>,
 }
 
 impl<'a> Putting<'a> {
@@ -89,9 +89,12 @@ impl<'a> Putting<'a> {
                 }
                 let base = meta.base();
                 if !self.known_meta.is_some_and(|known| is_shared(known, base)) {
-                    (self.known_meta, self.binary) = (Some(base), wants_binary(base));
+                    (self.known_meta, self.binary) = (Some(base), frame_type::asked_of(base));
                 }
-                let new = into.flag_new(self.binary, encoded.is_ok());
+                let new = into.flag_new(outbox.frame_type.is_binary(self.binary), encoded.is_ok());
+                if outbox.frame_type.takes_a_look(self.binary) {
+                    into.mark_binary(before);
+                }
                 (encoded.map_err(|error| error.to_string()), new)
             }
         };

@@ -1,6 +1,6 @@
 //! An element that several connections are sent: encoded once, and framed once where the protocol allows it.
 
-use super::{Item, wants_binary};
+use super::{FrameType, Item, frame_type};
 use crate::duplex::{MAX_FRAMES_KIND, Unsendable};
 use std::sync::OnceLock;
 use tremor_codec::{Chunks, Encoder};
@@ -10,7 +10,8 @@ use tremor_codec::{Chunks, Encoder};
 #[derive(Debug)]
 pub(crate) struct Shared {
     chunks: Chunks,
-    binary: bool,
+    /// Whether it is binary, if that is known without a look at its chunks.
+    binary: Option<bool>,
     /// Why it cannot be encoded.
     error: Option<String>,
     /// Its only chunk as it is sent, to connections of kind 0.
@@ -24,14 +25,15 @@ type Frame = OnceLock<Result<Vec<u8>, String>>;
 
 impl Shared {
     /// `encoder` has to be one that keeps no state ([`Encoder::is_stateless`]).
-    pub(crate) fn new(encoder: &mut Encoder, item: &Item<'_>) -> Self {
+    pub(crate) fn new(encoder: &mut Encoder, item: &Item<'_>, frame_type: FrameType) -> Self {
         let meta = item.element.meta;
         let mut chunks = Chunks::default();
         let encoded = encoder.encode(item.element.content, item.ingest_ns, meta, &mut chunks);
+        let asked = frame_type::asked_of(meta.base());
         let error = encoded.err().map(|error| error.to_string());
         Self {
             chunks,
-            binary: wants_binary(meta.base()),
+            binary: (!frame_type.takes_a_look(asked)).then(|| frame_type.is_binary(asked)),
             error,
             frame: Frame::new(),
             others: OnceLock::new(),
@@ -46,8 +48,14 @@ impl Shared {
         &self.chunks
     }
 
-    pub(super) fn binary(&self) -> bool {
-        self.binary
+    /// Whether it is binary, if it is one message.
+    pub(super) fn is_binary(&self) -> bool {
+        self.binary.unwrap_or_else(|| std::str::from_utf8(self.payload()).is_err())
+    }
+
+    /// Whether each of its messages has to be looked at to know that.
+    pub(super) fn takes_a_look(&self) -> bool {
+        self.binary.is_none()
     }
 
     /// The message, if it is one.

@@ -79,7 +79,7 @@ fn put_shared(outbox: &Outbox, bytes: usize) -> (Arc<Shared>, Put) {
     let (meta, id, value) = (Value::record(), EventId::default(), Value::from("s".repeat(bytes)));
     let element = Element { content: (&value).into(), meta: (&meta).into() };
     let item = Item { element, id: &id, ingest_ns: 0, ends_event: true, receipt: None };
-    let shared = Arc::new(Shared::new(&mut encoder, &item));
+    let shared = Arc::new(Shared::new(&mut encoder, &item, FrameType::Text));
     let extra = Extra { shared: Some(shared.clone()), ..Extra::default() };
     let Taken { taken, outcome, .. } =
         outbox.put(&[item], &[extra], false, &mut |refused| panic!("{refused}"));
@@ -128,15 +128,15 @@ async fn a_closed_outbox_fails_what_it_holds_what_comes_and_what_comes_back() {
 #[test]
 fn the_frame_type_is_binary_if_somebody_asks_and_nobody_objects() {
     for (meta, binary) in [
-        ("{}", false),
-        (r#"{"binary": true}"#, true),
-        (r#"{"ws_server": {"binary": true}}"#, true),
-        (r#"{"ws_client": {"binary": true}}"#, true),
-        (r#"{"ws_client": {"binary": false}, "binary": true}"#, false),
-        (r#"{"binary": 1}"#, false),
-        (r#"{"ws_server": null}"#, false),
+        ("{}", None),
+        (r#"{"binary": true}"#, Some(true)),
+        (r#"{"ws_server": {"binary": true}}"#, Some(true)),
+        (r#"{"ws_client": {"binary": true}}"#, Some(true)),
+        (r#"{"ws_client": {"binary": false}, "binary": true}"#, Some(false)),
+        (r#"{"binary": 1}"#, None),
+        (r#"{"ws_server": null}"#, None),
     ] {
-        assert_eq!(wants_binary(&Value::from_json_str(meta).unwrap()), binary, "{meta}");
+        assert_eq!(frame_type::asked_of(&Value::from_json_str(meta).unwrap()), binary, "{meta}");
     }
 }
 

@@ -41,7 +41,7 @@ use tremor_connector::{
     tls::ClientTls,
     url::Url,
 };
-use tremor_ws::{ClientHandshake, ExtraHeaders, ProxyVersion};
+use tremor_ws::{ClientHandshake, ExtraHeaders, ProxyVersion, RequestError};
 use wanted::{Home, Wanted, Way, Ways, home, no_way};
 
 /// The table line.
@@ -78,6 +78,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         None => Vec::new(),
     };
     let (send_queue, queue_key) = settings.client_send_queue()?;
+    let frame_type = settings.frame_type()?;
     let watch = Watch::new(environment, false, Some(send_queue.when_full));
     let mut schemas = Schemas::read(&mut settings, SPEC.name, &environment.alias)?;
     let path = home.target.split_once('?').map_or(home.target.as_str(), |(path, _)| path);
@@ -120,7 +121,18 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let measures = watch.map(|watch| -> Arc<dyn Measures> { watch });
     let outgoing = client.outgoing.clone().map(|outgoing| -> Arc<dyn duplex::Outgoing> { outgoing });
     let halves = Built::new(client);
-    Ok(Built { backoff, send_queue, queue_key, exits, gives_out, summons, outgoing, measures, ..halves })
+    Ok(Built {
+        backoff,
+        send_queue,
+        queue_key,
+        frame_type,
+        exits,
+        gives_out,
+        summons,
+        outgoing,
+        measures,
+        ..halves
+    })
 }
 
 /// `tls`, which may stand in `endpoint`, too.
@@ -263,8 +275,14 @@ impl Client {
             self.request(&self.home, &self.wanted, (true, true)).now_or_never().filter(|_| !is_file);
         if let Some(request) = request {
             let request = request.map_err(|problem| settings.config.invalid("auth", problem))?;
-            ClientHandshake::new(request)
-                .map_err(|error| settings.config.invalid("url", error.to_string()))?;
+            ClientHandshake::new(request).map_err(|error| {
+                let key = match &error {
+                    RequestError::Protocol { .. } => "subprotocols",
+                    RequestError::Origin => "origin",
+                    _ => "url",
+                };
+                settings.config.invalid(key, error.to_string())
+            })?;
         }
         let is_open = !self.home.secure
             && !self.home.is_loopback()

@@ -606,6 +606,12 @@ const COMMON: &[Field] = &[
         text: "Split longer outgoing messages into frames of this size; 0: never.",
     },
     Field {
+        name: "frame_type",
+        kind: "string",
+        default: "text",
+        text: "How messages go out whose metadata have no `binary`: as `text`, as `binary`, or `auto`, as binary exactly if they are not UTF-8.",
+    },
+    Field {
         name: "accept",
         kind: "string",
         default: "any",

@@ -68,7 +68,7 @@ rows! {
     DURATION = "ws.handshake.duration", "histogram", [], "Microseconds from an accepted or begun connection to the end of its handshake.";
     TLS_FAILED = "ws.tls.failed", "counter", ["reason"], "Handshakes of TLS that failed: `handshake`, or `timeout`.";
     GUARD_FAILED = "ws.guard.failed", "counter", ["guard", "reason"], "Credentials that a guard found to be no good.";
-    MESSAGES = "ws.messages", "counter", ["type"], "Messages that came, and messages that were taken to be sent; `text` or `binary`.";
+    MESSAGES = "ws.messages", "counter", ["type"], "Messages that came, and messages that were taken to be sent, but for opening messages, heartbeats and their replies; `text` or `binary`.";
     BYTES = "ws.bytes", "counter", ["layer"],
         "Bytes behind the handshake: `payload` of messages, and `wire`, with frames and control frames, without TLS.";
     SIZE = "ws.message.size", "histogram", [], "Payload bytes of a message, uncompressed.";

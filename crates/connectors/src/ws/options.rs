@@ -3,7 +3,7 @@
 use super::{compression, pace::PaceOptions};
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 use tremor_connector::{
-    DrainTimes, Environment, SendQueue, WhenFull,
+    DrainTimes, Environment, FrameType, SendQueue, WhenFull,
     config::{ConfigError, Entry, FromConfig, Key, Reader},
     duplex,
     socket::{SocketKind, SocketOptions},
@@ -197,6 +197,9 @@ impl<'a> Settings<'a> {
                 if ms == 0 { WhenFull::Wait } else { WhenFull::WaitAtMost(Duration::from_millis(ms)) };
         }
         let key = reader.optional::<String>("key")?;
+        if key.as_ref().is_some_and(String::is_empty) {
+            return Err(reader.invalid("key", "is empty; it names a member of the metadata"));
+        }
         if key.is_some() && when_full != WhenFull::Conflate {
             return Err(reader.invalid("key", "belongs to the policy `conflate`"));
         }
@@ -207,6 +210,12 @@ impl<'a> Settings<'a> {
         };
         reader.finish()?;
         Ok(ReadQueue { queue, key, at })
+    }
+
+    /// `frame_type`
+    pub(super) fn frame_type(&mut self) -> Result<FrameType, ConfigError> {
+        let words = [("text", FrameType::Text), ("binary", FrameType::Binary), ("auto", FrameType::Auto)];
+        Ok(self.word("frame_type", &words)?.unwrap_or_default())
     }
 
     /// `drain_spread` and `drain_timeout`.

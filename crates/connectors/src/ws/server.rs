@@ -120,6 +120,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         is_draining: watch::Sender::new(false),
         environment: environment.clone(),
     };
+    let frame_type = settings.frame_type()?;
     settings.finish()?;
     let outgoing = shared.schemas.ahead().map(|ahead| -> Arc<dyn Outgoing> { Arc::new(ahead) });
     if let Some(error) = endpoints.lacks_tls {
@@ -131,6 +132,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     Ok(Built {
         send_queue: queues.of_all,
         queue_key: queues.key(),
+        frame_type,
         queues: queues.of_routes,
         drain_times,
         commands,

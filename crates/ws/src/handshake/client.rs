@@ -20,7 +20,7 @@ const MAX_BODY_BYTES: usize = 256;
 /// How many bytes of a chunked body are looked at to get there.
 const MAX_CHUNKED_BYTES: usize = 4096;
 /// How many 1xx answers may come before the real one.
-const MAX_INTERIM: u32 = 8;
+pub(super) const MAX_INTERIM: u32 = 8;
 
 /// What a client asks for. Source: `spec/websocket.md` 8.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -274,7 +274,7 @@ impl ClientHandshake {
     /// The error to report when the connection ends, or the time is over, before
     /// [`advance`](Self::advance) came to a result: the refusal with as much of its body as came, or
     /// [`ClientError::Incomplete`].
-    pub fn cut_short(mut self, input: &[u8]) -> ClientError {
+    pub fn cut_short(&mut self, input: &[u8]) -> ClientError {
         self.refusal(input)
     }
 

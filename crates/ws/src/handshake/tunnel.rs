@@ -1,6 +1,6 @@
 //! A tunnel through an HTTP proxy. Source: RFC 9110, section 9.3.6; `spec/websocket.md` 12.3.
 
-use super::client::{ClientError, LIMITS, parse_head, refusal_of};
+use super::client::{ClientError, LIMITS, MAX_INTERIM, parse_head, refusal_of};
 use super::headers::{Headers, is_value, write_header};
 use super::scan::Scanner;
 use bytes::BytesMut;
@@ -10,6 +10,8 @@ use bytes::BytesMut;
 pub struct TunnelHandshake {
     request: Vec<u8>,
     scanner: Scanner,
+    /// Answers that said nothing yet.
+    interim: u32,
     refused: Option<(u16, Headers)>,
 }
 
@@ -27,7 +29,7 @@ impl TunnelHandshake {
             write_header("Proxy-Authorization", authorization, &mut request);
         }
         request.extend_from_slice(b"\r\n");
-        Some(Self { request, scanner: Scanner::default(), refused: None })
+        Some(Self { request, scanner: Scanner::default(), interim: 0, refused: None })
     }
 
     /// The bytes to send.
@@ -42,12 +44,14 @@ impl TunnelHandshake {
     /// # Errors
     /// When the proxy gives no tunnel.
     pub fn advance(&mut self, input: &mut BytesMut) -> Result<bool, ClientError> {
-        if self.refused.is_none() {
+        while self.refused.is_none() {
             let Some(end) = self.scanner.scan(input, &LIMITS)? else { return Ok(false) };
             self.scanner = Scanner::default();
             let (status, headers) = parse_head(input.split_to(end.head).freeze(), end)?;
             match status {
                 200..=299 => return Ok(true),
+                100..=199 if self.interim < MAX_INTERIM => self.interim += 1,
+                100..=199 => return Err(ClientError::Malformed),
                 _ => self.refused = Some((status, headers)),
             }
         }
@@ -60,10 +64,11 @@ impl TunnelHandshake {
         }
     }
 
-    /// The error to report when the connection ends before [`advance`](Self::advance) came to a result.
-    pub fn cut_short(self, input: &[u8]) -> ClientError {
-        match self.refused {
-            Some((status, headers)) => ClientError::Status(Box::new(refusal_of(status, &headers, input).0)),
+    /// The error to report when the connection ends, or the time is over, before [`advance`](Self::advance) came to a
+    /// result.
+    pub fn cut_short(&self, input: &[u8]) -> ClientError {
+        match &self.refused {
+            Some((status, headers)) => ClientError::Status(Box::new(refusal_of(*status, headers, input).0)),
             None => ClientError::Incomplete,
         }
     }
@@ -107,6 +112,10 @@ mod tests {
         assert_eq!(answered("HTTP/1.1 200 OK\r\n\r\n\x16"), Ok((true, "\x16".to_owned())));
         assert_eq!(answered("HTTP/1.0 204 Fine\r\nContent-Length: 9\r\n\r\n"), Ok((true, String::new())));
         assert_eq!(answered("HTTP/1.1 200 OK\r\n"), Ok((false, "HTTP/1.1 200 OK\r\n".to_owned())));
+        let interim = "HTTP/1.1 100 Go on\r\n\r\n";
+        let late = |count| answered(&(interim.repeat(count) + "HTTP/1.1 200 OK\r\n\r\n"));
+        assert_eq!(late(8), Ok((true, String::new())));
+        assert!(late(9).is_err());
         let refused = answered("HTTP/1.1 407 No\r\nContent-Length: 6\r\n\r\nwho\x07is").unwrap_err();
         assert_eq!(refused, "the server answered 407 instead of 101: who is");
         assert!(answered("SSH-2.0-server\r\n\r\n").is_err());

@@ -168,3 +168,43 @@ fn a_ping_is_random_bytes_its_number_and_zeros() {
         }
     }
 }
+
+#[test]
+fn only_a_pong_tells_how_long_a_round_trip_takes() {
+    let start = Instant::now();
+    let options = KeepaliveOptions { any_traffic_answers: true, ..PINGS };
+    let mut keepalive = Keepalive::new(options, start, (u32::MAX, 0));
+    let ping = |keepalive: &mut Keepalive, at| match keepalive.due(start + at * MS, || [7; 8]) {
+        Some(Due::Ping(payload)) => payload,
+        other => panic!("no ping at {at}: {other:?}"),
+    };
+    let first = ping(&mut keepalive, 100);
+    keepalive.heard(Heard { has_message: true, is_mid_message: false }, start + 101 * MS);
+    assert_eq!(keepalive.take_round_trip(), None, "a message that was under way anyway");
+    keepalive.heard(Heard::default(), start + 125 * MS);
+    keepalive.pong(&first, start + 125 * MS);
+    assert_eq!(keepalive.take_round_trip(), Some(25 * MS));
+    keepalive.pong(&first, start + 126 * MS);
+    assert_eq!(keepalive.take_round_trip(), None, "twice the same pong");
+    let second = ping(&mut keepalive, 200);
+    keepalive.heard(Heard::default(), start + 201 * MS);
+    let third = ping(&mut keepalive, 300);
+    keepalive.pong(&first, start + 305 * MS);
+    assert_eq!(keepalive.take_round_trip(), None, "the one of long ago");
+    keepalive.pong(&second, start + 310 * MS);
+    assert_eq!((keepalive.take_round_trip(), keepalive.deadline()), (Some(110 * MS), Some(start + 330 * MS)));
+    keepalive.pong(&third, start + 312 * MS);
+    assert_eq!(keepalive.take_round_trip(), Some(12 * MS));
+    // Pongs that come late are still known, and stand for the pings in front of theirs.
+    let passed: Vec<_> = (4..15)
+        .map(|number| {
+            let payload = ping(&mut keepalive, 100 * number);
+            keepalive.heard(Heard::default(), start + (100 * number + 1) * MS);
+            payload
+        })
+        .collect();
+    for (number, expected) in [(2, None), (3, Some(710 * MS)), (3, None), (5, Some(510 * MS)), (4, None)] {
+        keepalive.pong(&passed[number], start + 1410 * MS);
+        assert_eq!(keepalive.take_round_trip(), expected, "ping {number}");
+    }
+}

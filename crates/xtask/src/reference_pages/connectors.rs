@@ -138,7 +138,8 @@ fn one(kind: &Spec) -> String {
     // Writing to a `String` cannot fail.
     let _ = writeln!(out, "- Codec: {codec}");
     if kind.is_source {
-        out.push_str("- Output ports: `out`, `err`\n");
+        let control = if kind.has_control() { ", `control`" } else { "" };
+        let _ = writeln!(out, "- Output ports: `out`, `err`{control}");
     }
     if kind.sink != SinkUse::None {
         let aliases =

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    SendQueue,
+    FrameType, SendQueue,
     duplex::Unsendable,
     outbox::{Extra, tests::items},
 };
@@ -61,7 +61,10 @@ async fn write_to_two(shares: bool, payloads: &[&str]) -> [(Vec<u8>, (u64, u64))
     let items = items(&values, &meta, &id);
     let shared: Vec<_> = items
         .iter()
-        .map(|item| Extra { shared: Some(Arc::new(Shared::new(&mut encoder, item))), ..Extra::default() })
+        .map(|item| Extra {
+            shared: Some(Arc::new(Shared::new(&mut encoder, item, FrameType::Text))),
+            ..Extra::default()
+        })
         .collect();
     let mut written = Vec::new();
     for before in [0, 100] {

@@ -139,6 +139,7 @@ impl Pump {
         let mut answers = Answers::default();
         while let Some(end) = self.ends.get(self.settled).filter(|end| all || end.at <= written_bytes) {
             match &end.error {
+                None if end.is_ping => {}
                 None => {
                     self.sent.0 += 1;
                     self.sent.1 += end.payload_bytes as u64;

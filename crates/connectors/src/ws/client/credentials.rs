@@ -265,8 +265,20 @@ pub(super) fn is_for_one_server(name: &str) -> bool {
 }
 
 /// Parts of the names of headers that hold secrets.
-const SECRETS: [&str; 9] =
-    ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "credential", "auth"];
+const SECRETS: [&str; 12] = [
+    "auth",
+    "cookie",
+    "token",
+    "secret",
+    "pass",
+    "key",
+    "credential",
+    "session",
+    "jwt",
+    "bearer",
+    "signature",
+    "csrf",
+];
 
 /// Names and values of `query`: texts, numbers and booleans, or lists of these.
 pub(super) fn query(reader: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
@@ -333,7 +345,21 @@ mod tests {
 
     #[test]
     fn names_of_headers_with_secrets_are_known() {
-        for name in ["Authorization", "X-Auth-Token", "cookie", "X-API-Key", "Host", "Proxy-Authorization"] {
+        for name in [
+            "Authorization",
+            "X-Auth-Token",
+            "cookie",
+            "X-API-Key",
+            "Host",
+            "Proxy-Authorization",
+            "X-Key",
+            "Ocp-Apim-Subscription-Key",
+            "X-Session-Id",
+            "X-JWT-Assertion",
+            "X-Passphrase",
+            "X-Signature",
+            "X-CSRF",
+        ] {
             assert!(is_for_one_server(name), "{name}");
         }
         for name in ["User-Agent", "Accept-Language", "X-Trace"] {

@@ -1,6 +1,9 @@
 //! From nothing to a stream of bytes (`spec/websocket.md` 2.1).
 
-use super::{place::Place, proxy::Proxies};
+use super::{
+    place::Place,
+    proxy::{Asking, Proxies},
+};
 use crate::ws::{options::Settings, peer_record};
 use std::{
     io,
@@ -161,16 +164,18 @@ impl Dialer {
             let told = |cause: String| {
                 format!("cannot connect to {} through the proxy {}: {cause}", target.server(), proxy.shown())
             };
+            let mut asking = Asking::default();
             let way = async {
                 let server = proxy.server();
                 let tcp = socket::connect(&server.host, server.port, &self.socket, Duration::MAX).await;
                 let tcp = tcp.map_err(|error| error.to_string())?;
                 let local = tcp.local_addr().map_err(|error| error.to_string())?;
-                Ok((proxy.pass(tcp, &target).await?, local))
+                Ok((proxy.pass(tcp, &target, &mut asking).await?, local))
             };
             let passed = timeout(self.limit, way).await;
-            let (stream, local) =
-                passed.unwrap_or_else(|_| Err(format!("no tunnel within {:?}", self.limit))).map_err(told)?;
+            let late =
+                |_| Err(asking.cut_short().unwrap_or_else(|| format!("no tunnel within {:?}", self.limit)));
+            let (stream, local) = passed.unwrap_or_else(late).map_err(told)?;
             let address = Address { conn: environment.ids.next_id(), host: host.clone(), port };
             let peer = peer_record(&address);
             return Ok(Dialed { line: Line::Other(stream), peer, address, local: Some(local) });

@@ -18,7 +18,7 @@ use crate::ws::{
 };
 use bytes::BytesMut;
 use std::{
-    io,
+    io, mem,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant, SystemTime},
 };
@@ -45,8 +45,8 @@ struct Opened {
     sent: Sent,
     /// The certificate of the server, verified.
     certificate: Option<PeerCertificate>,
-    /// When its handshake began.
-    since: Instant,
+    /// How long its handshake took.
+    took: Duration,
 }
 
 /// Why there is no 101.
@@ -55,6 +55,32 @@ enum Failure {
     Answer(Box<Refusal>),
     /// In words that name the server.
     Other(String),
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Status(refusal) => Self::Answer(refusal),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// A handshake that may be given up, and what of the answer has come.
+#[derive(Default)]
+struct UnderWay {
+    handshake: Option<ClientHandshake>,
+    input: BytesMut,
+}
+
+impl UnderWay {
+    /// The time is over: a refusal counts, even if not all of it has come.
+    fn cut_short(self, limit: Duration) -> Failure {
+        match self.handshake.map(|mut handshake| handshake.cut_short(&self.input)) {
+            Some(refused @ ClientError::Status(_)) => refused.into(),
+            _ => Failure::Other(format!("no handshake within {} ms", limit.as_millis())),
+        }
+    }
 }
 
 /// What to do about an answer.
@@ -203,12 +229,14 @@ impl Client {
         let is_home = place.is_same_origin(&self.home);
         let tls = tls.map(|tls| if http2 == Http2::Off { tls } else { tls.offering_http2() });
         let dialed = self.dialer.dial(place, is_home, &self.environment).await.map_err(Failure::Other)?;
-        let opening = self.shake_hands(dialed, place, (tls, http2), request);
+        let mut under_way = UnderWay::default();
+        let opening = self.shake_hands(dialed, place, (tls, http2), (request, &mut under_way));
         let opened = match self.open_handshake {
             None => opening.await,
-            Some(limit) => timeout(limit, opening).await.unwrap_or_else(|_| {
-                Err(Failure::Other(format!("no handshake within {} ms", limit.as_millis())))
-            }),
+            Some(limit) => match timeout(limit, opening).await {
+                Ok(opened) => opened,
+                Err(_) => Err(under_way.cut_short(limit)),
+            },
         };
         opened.map_err(|failure| match failure {
             Failure::Other(cause) => told(cause),
@@ -262,7 +290,7 @@ impl Client {
         mut dialed: Dialed,
         place: &Place,
         (tls, http2): (Option<ClientTls>, Http2),
-        request: ClientRequest,
+        (request, under_way): (ClientRequest, &mut UnderWay),
     ) -> Result<Option<Opened>, Failure> {
         let since = Instant::now();
         let _under_way = self.watch.as_ref().map(|watch| watch.begins(place.secure));
@@ -273,7 +301,7 @@ impl Client {
         let failed = |cause: String| Failure::Other(cause);
         // A server that speaks TLS 1.3 may refuse our certificate only now.
         let io_error = |error: io::Error| Failure::Other(explain(&error));
-        let line = std::mem::replace(&mut dialed.line, Line::Gone);
+        let line = mem::replace(&mut dialed.line, Line::Gone);
         let is_verified = tls.as_ref().is_some_and(|tls| !tls.is_insecure());
         let (mut certificate, mut is_http2) = (None, tls.is_none() && http2 == Http2::Known);
         let mut stream: Box<dyn Stream> = match (line, tls) {
@@ -307,8 +335,8 @@ impl Client {
             self.is_good(&response)?;
             let (stream, input) = (Box::new(stream), BytesMut::new());
             let certificate = certificate.filter(|_| is_verified);
-            let place = place.clone();
-            return Ok(Some(Opened { dialed, stream, input, response, place, sent, certificate, since }));
+            let (place, took) = (place.clone(), since.elapsed());
+            return Ok(Some(Opened { dialed, stream, input, response, place, sent, certificate, took }));
         }
         if http2 != Http2::Off {
             let alias = &self.environment.alias;
@@ -317,28 +345,26 @@ impl Client {
                 "[Connector::{alias}] {} does not offer HTTP/2, so HTTP/1.1 is spoken with it", self.shown(place)
             );
         }
-        let mut handshake = ClientHandshake::new(request).map_err(|error| failed(error.to_string()))?;
+        let UnderWay { handshake, input } = under_way;
+        let handshake =
+            handshake.insert(ClientHandshake::new(request).map_err(|error| failed(error.to_string()))?);
         stream.write_all(handshake.request()).await.map_err(io_error)?;
         stream.flush().await.map_err(io_error)?;
-        let mut input = BytesMut::new();
-        let refused = |error: ClientError| match error {
-            ClientError::Status(refusal) => Failure::Answer(refusal),
-            other => Failure::Other(other.to_string()),
-        };
         let response = loop {
-            match handshake.advance(&mut input) {
+            match handshake.advance(input) {
                 Ok(Some(response)) => break response,
                 Ok(None) => {}
-                Err(error) => return Err(refused(error)),
+                Err(error) => return Err(error.into()),
             }
-            if !read_more(&mut stream, &mut input).await.map_err(io_error)? {
-                return Err(refused(handshake.cut_short(&input)));
+            if !read_more(&mut stream, input).await.map_err(io_error)? {
+                return Err(handshake.cut_short(input).into());
             }
         };
         self.is_good(&response)?;
         let certificate = certificate.filter(|_| is_verified);
-        let place = place.clone();
-        Ok(Some(Opened { dialed, stream, input, response, place, sent, certificate, since }))
+        let (place, took) = (place.clone(), since.elapsed());
+        let input = mem::take(input);
+        Ok(Some(Opened { dialed, stream, input, response, place, sent, certificate, took }))
     }
 
     /// Whether an answer is one that we can do with.
@@ -355,7 +381,7 @@ impl Client {
 
     /// What is behind the 101: opening messages, the reply that is expected.
     async fn finish(&self, opened: Opened, way: Way) -> Result<Duplex, ConnectError> {
-        let Opened { dialed, mut stream, mut input, response, place, sent, certificate, since } = opened;
+        let Opened { dialed, mut stream, mut input, response, place, sent, certificate, took } = opened;
         let told = |cause: String| {
             ConnectError::Failed(format!("cannot connect to {}: {cause}", self.shown(&place)))
         };
@@ -395,9 +421,10 @@ impl Client {
         }
         let told_of = (&self.wire, deflate.as_ref());
         self.greeting.exchange(&mut stream, &mut input, &mut protocol, told_of).await.map_err(told)?;
-        let link = self.watch.as_ref().map(|watch| {
-            watch.opens((way.exit.as_deref(), None), (place.secure, deflate.is_some()), since.elapsed())
-        });
+        let link = self
+            .watch
+            .as_ref()
+            .map(|watch| watch.opens((way.exit.as_deref(), None), (place.secure, deflate.is_some()), took));
         self.outgoing.iter().for_each(|outgoing| outgoing.count(link.as_ref()));
         Ok(Duplex {
             send_queue: None,

@@ -183,19 +183,25 @@ impl Proxy {
         format!("{}://{}", self.scheme, self.server())
     }
 
-    /// Makes of a connection to the proxy one to `place`. The time limit is the caller's business.
+    /// Makes of a connection to the proxy one to `place`. The time limit is the caller's business: [`Asking::cut_short`]
+    /// of `asking` says what had come until then.
     ///
     /// # Errors
     /// In words, which do not name the proxy.
-    pub(super) async fn pass(&self, mut tcp: TcpStream, place: &Place) -> Result<Box<dyn Stream>, String> {
+    pub(super) async fn pass(
+        &self,
+        mut tcp: TcpStream,
+        place: &Place,
+        asking: &mut Asking,
+    ) -> Result<Box<dyn Stream>, String> {
         match &self.kind {
             Kind::Http => {
-                self.tunnel(&mut tcp, place).await?;
+                self.tunnel(&mut tcp, place, asking).await?;
                 Ok(Box::new(tcp))
             }
             Kind::Https(tls) => {
                 let mut stream = tls.connect(&self.host, tcp).await.map_err(|error| error.to_string())?;
-                self.tunnel(&mut stream, place).await?;
+                self.tunnel(&mut stream, place, asking).await?;
                 Ok(Box::new(stream))
             }
             Kind::Socks(names) => {
@@ -209,19 +215,23 @@ impl Proxy {
         }
     }
 
-    async fn tunnel(&self, stream: &mut impl Stream, place: &Place) -> Result<(), String> {
+    async fn tunnel(
+        &self,
+        stream: &mut impl Stream,
+        place: &Place,
+        Asking { handshake, input }: &mut Asking,
+    ) -> Result<(), String> {
         let basic = |(user, password): &(Secret<String>, Secret<String>)| {
             credentials::basic(user.reveal(), password.reveal())
         };
         let authorization = self.login.as_ref().map(basic);
-        let handshake = TunnelHandshake::new(&place.server().to_string(), authorization.as_deref());
-        let mut handshake = handshake.ok_or("it cannot be asked for this server")?;
+        let fresh = TunnelHandshake::new(&place.server().to_string(), authorization.as_deref());
+        let handshake = handshake.insert(fresh.ok_or("it cannot be asked for this server")?);
         let told = |error: std::io::Error| error.to_string();
         stream.write_all(handshake.request()).await.map_err(told)?;
         stream.flush().await.map_err(told)?;
-        let mut input = BytesMut::new();
         loop {
-            if handshake.advance(&mut input).map_err(refused)? {
+            if handshake.advance(input).map_err(refused)? {
                 // Whoever is at the other end does not speak first.
                 return if input.is_empty() {
                     Ok(())
@@ -229,9 +239,26 @@ impl Proxy {
                     Err("it said more than it was asked".to_owned())
                 };
             }
-            if !read_more(stream, &mut input).await.map_err(told)? {
-                return Err(refused(handshake.cut_short(&input)));
+            if !read_more(stream, input).await.map_err(told)? {
+                return Err(refused(handshake.cut_short(input)));
             }
+        }
+    }
+}
+
+/// A proxy that is asked for a tunnel, and what of its answer has come.
+#[derive(Default)]
+pub(super) struct Asking {
+    handshake: Option<TunnelHandshake>,
+    input: BytesMut,
+}
+
+impl Asking {
+    /// The time is over: why there is no tunnel, if that is known.
+    pub(super) fn cut_short(&self) -> Option<String> {
+        match self.handshake.as_ref()?.cut_short(&self.input) {
+            refusal @ ClientError::Status(_) => Some(refused(refusal)),
+            _ => None,
         }
     }
 }
@@ -242,6 +269,7 @@ fn refused(error: ClientError) -> String {
             format!("it wants other credentials: {}", refusal.words())
         }
         ClientError::Status(refusal) => refusal.words(),
+        ClientError::TooLarge => "its answer has too many or too long headers".to_owned(),
         ClientError::Incomplete => "the connection ended before its answer was complete".to_owned(),
         _ => "its answer is not valid HTTP/1.1".to_owned(),
     }

@@ -6,12 +6,14 @@ use tremor_value::{Record, Value};
 /// Larger values count as this one.
 const LARGEST: u64 = u64::MAX / 4;
 
-/// Count, sum and quantiles of whole numbers, exact to two digits.
+/// Count, sum, bounds and quantiles of whole numbers; quantiles are exact to two digits.
 #[derive(Default)]
 pub(super) struct Spread {
     /// There once there was a value.
     values: Option<Histogram<u64>>,
     sum: u64,
+    /// The smallest and the largest: what the histogram has of them is not exact.
+    bounds: (u64, u64),
 }
 
 impl Spread {
@@ -19,6 +21,7 @@ impl Spread {
     pub(super) fn add(&mut self, value: u64) {
         if self.values.is_none() {
             self.values = Histogram::new(2).ok();
+            self.bounds = (u64::MAX, 0);
         }
         if let Some(values) = &mut self.values {
             let value = value.min(LARGEST);
@@ -26,18 +29,21 @@ impl Spread {
                 values.saturating_record(value);
             }
             self.sum = self.sum.saturating_add(value);
+            let (least, most) = self.bounds;
+            self.bounds = (least.min(value), most.max(value));
         }
     }
 
     /// What is published; `None` while there was no value.
     pub(super) fn fields(&self) -> Option<Record> {
         let values = self.values.as_ref()?;
-        let at = |quantile| Value::from(values.value_at_quantile(quantile).min(values.max()));
+        let (least, most) = self.bounds;
+        let at = |quantile| Value::from(values.value_at_quantile(quantile).clamp(least, most));
         Some(Record::from_iter([
             ("count", Value::from(values.len())),
             ("sum", self.sum.into()),
-            ("min", values.min().into()),
-            ("max", values.max().into()),
+            ("min", least.into()),
+            ("max", most.into()),
             ("p50", at(0.5)),
             ("p90", at(0.9)),
             ("p99", at(0.99)),
@@ -57,6 +63,10 @@ mod tests {
         let of = |spread: &Spread, name: &str| spread.fields().unwrap().get(name).unwrap().as_u64().unwrap();
         let all = ["count", "sum", "min", "max", "p50", "p90", "p99"].map(|name| of(&spread, name));
         assert_eq!(all, [100, 5050, 1, 100, 50, 90, 99]);
+        let mut one = Spread::default();
+        one.add(412);
+        let all = ["count", "sum", "min", "max", "p50", "p90", "p99"].map(|name| of(&one, name));
+        assert_eq!(all, [1, 412, 412, 412, 412, 412, 412], "what is known exactly is told exactly");
         spread.add(u64::MAX);
         assert_eq!(of(&spread, "count"), 101);
         assert!(of(&spread, "max") > LARGEST / 2);

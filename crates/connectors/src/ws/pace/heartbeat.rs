@@ -54,7 +54,8 @@ impl Heartbeat {
             return None;
         }
         // Those that were missed are not made up for.
-        self.next_at = (self.next_at + self.options.interval).max(now);
+        let next_at = self.next_at + self.options.interval;
+        self.next_at = if next_at > now { next_at } else { now + self.options.interval };
         self.waits_from.get_or_insert(now);
         Some(Beat::Send(self.options.message.clone()))
     }
@@ -150,6 +151,14 @@ mod tests {
         );
         let unread = course(Some(30 * MS), &[], 110..280, 999);
         assert_eq!(unread, [sent(&[100, 200]), vec![(300, false)]].concat(), "20 of 30 were left");
+    }
+
+    #[test]
+    fn beats_that_were_missed_are_not_made_up_for() {
+        let (mut heartbeat, start) = heartbeat(None);
+        assert!(heartbeat.due(start + 350 * MS).is_some());
+        assert_eq!(heartbeat.due(start + 350 * MS), None, "one for all of them");
+        assert_eq!(heartbeat.deadline(), Some(start + 450 * MS));
     }
 
     #[test]

@@ -241,6 +241,22 @@ async fn a_status_may_be_the_end() {
 }
 
 #[tokio::test]
+async fn a_refusal_counts_even_if_its_body_never_comes() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let subject = client(&port, r#", "give_up_on": [403], "open_handshake_timeout": 200"#, SOON);
+    let started = start(&subject);
+    let mut tcp = within(listener.accept()).await.unwrap().0;
+    head(&mut tcp).await;
+    tcp.write_all(b"HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\nnot you").await.unwrap();
+    let failure = within(started).await.unwrap().unwrap_err();
+    assert!(
+        failure.contains("for good") && failure.contains("answered 403 instead of 101: not you"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
 async fn a_server_that_asks_for_patience_gets_it_up_to_a_limit() {
     let later = |status: &str, seconds: &str| {
         format!("HTTP/1.1 {status} Later\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n")
@@ -360,6 +376,10 @@ fn what_contradicts_itself_is_refused_with_the_key() {
         (r#", "options": {"defaults": {"path": "a"}}"#, "options.defaults.path"),
         (r#", "routes": [{"when": [{"path": "/no"}], "exit": "a"}]"#, "routes"),
         (r#", "routes": [{"exit": "control"}]"#, "routes[0].exit"),
+        (r#", "subprotocols": ["a b"]"#, "config.subprotocols"),
+        (r#", "origin": "a\nb""#, "config.origin"),
+        (r#", "send_queue": {"policy": "conflate", "key": ""}"#, "config.send_queue.key"),
+        (r#", "frame_type": "txt""#, "config.frame_type"),
         (r#", "routes": [{"exit": "a", "guarded": {}}]"#, "guarded"),
     ] {
         let error = Subject::new(&client_definition(&port, more, ONCE), Linked::Fully).err().unwrap();

@@ -70,6 +70,24 @@ async fn a_tunnel_is_asked_for_with_name_and_password() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_refuses_and_says_no_more_is_understood() {
+    let (proxy, port) = (Port::reserve(), Port::reserve());
+    let through = proxy.listen();
+    let more = format!(
+        r#", "proxy": "http://{}", "endpoint": {{"type": "tcp", "host": "127.0.0.1", "port": {}, "timeout": 1}}"#,
+        proxy.address(),
+        port.number
+    );
+    let subject = client(&port, &more, ONCE);
+    let started = start(&subject);
+    let mut inner = within(through.accept()).await.unwrap().0;
+    head(&mut inner).await;
+    inner.write_all(b"HTTP/1.1 407 Who\r\nContent-Length: 100\r\n\r\nme").await.unwrap();
+    let failure = within(started).await.unwrap().unwrap_err();
+    assert!(failure.contains("wants other credentials: it answered 407: me"), "{failure}");
+}
+
+#[tokio::test]
 async fn a_proxy_that_gives_no_tunnel_is_named() {
     for (scheme, said, expected) in [
         (
@@ -238,6 +256,7 @@ async fn the_first_event_opens_the_connection_and_waits_for_it() {
     // Or it would come again, where others are waited for.
     within(subject.handle.stop()).await;
 
+    within(subject.handle.stop()).await;
     let mut subject = of_config(&config, Linked::With(&["a", "b", "rest"]));
     within(subject.handle.start()).await.unwrap();
     subject.open();
@@ -249,6 +268,7 @@ async fn the_first_event_opens_the_connection_and_waits_for_it() {
     tcp.write_all(b"\x81\x019").await.unwrap();
     let crate::harness::Seen::Event("b", _) = subject.next().await else { panic!("another port") };
 
+    within(subject.handle.stop()).await;
     let mut subject = of_config(&config, Linked::With(&["a", "b", "rest"]));
     within(subject.handle.start()).await.unwrap();
     subject.open();

@@ -57,6 +57,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("apply_mask", "false", ""),
     ("auth", r#"{"bearer": {"token": "t"}}"#, ""),
     ("auto_fragment_size", "1000", ""),
+    ("frame_type", r#""auto""#, ""),
     ("auto_ping_interval", "10000", ""),
     ("auto_ping_restart_on_any_traffic", "false", ""),
     ("auto_ping_size", "125", ""),

@@ -286,6 +286,11 @@ async fn a_pong_is_told_of_if_the_flow_has_asked_for_it() {
     }
     assert_eq!(data, [r#""are you there""#, r#""and now""#, r#""""#]);
     assert!(hall.subject.is_silent());
+    hall.command(&format!(r#"{{"kind": "close", "conn": {conn}}}"#)).await;
+    assert_eq!(hall.outcomes(1).await, "d");
+    assert_eq!(close_code(&mut hall.clients[0].1).await, 1000);
+    let out = hall.subject.next_told().await.payload.value().get("out").unwrap().clone();
+    assert_eq!(out, json(r#"{"messages": 1, "bytes": 1}"#), "pings are no messages");
 }
 
 #[tokio::test]

@@ -118,6 +118,42 @@ async fn the_frame_type_follows_metadata_and_text_has_to_be_utf8() {
     round_trip(&mut ws, "text").await;
 }
 
+#[tokio::test]
+async fn messages_without_metadata_go_out_as_the_connector_says() {
+    let words = [&b"word"[..], b"", b"\xff\xfe"];
+    for (frame_type, is_text) in [
+        ("text", [Some(true), Some(true), None]),
+        ("binary", [Some(false); 3]),
+        ("auto", [Some(true), Some(true), Some(false)]),
+    ] {
+        let port = Port::reserve();
+        let more = format!(r#", "options": {{"frame_type": "{frame_type}"}}"#);
+        let mut definition = super::peers::server_definition(&port, &more);
+        definition.codec = Some("binary".into());
+        let mut subject = Subject::started(&definition).await;
+        let (mut one, mut two) = (port.client().await, port.client().await);
+        one.send(async_tungstenite::tungstenite::Message::text("hello")).await.unwrap();
+        let event = subject.next_event().await;
+        // To everybody, encoded once; and as an answer.
+        for broadcast in [1, 0] {
+            for (word, is_text) in words.into_iter().zip(is_text) {
+                let payload = Value::from(bytes::Bytes::from(word)).into();
+                let event = Event { payload, meta: Meta::record(), ..event.clone() };
+                subject.deliver(broadcast, event).await;
+                let Some(is_text) = is_text else { continue };
+                for ws in [&mut one, &mut two].into_iter().take(1 + broadcast) {
+                    let got = within(ws.next()).await.unwrap().unwrap();
+                    assert_eq!((got.is_text(), &got.into_data()[..]), (is_text, word), "{frame_type}");
+                }
+            }
+        }
+        let said = json(r#"{"binary": true, "ws_server": {"binary": false}}"#);
+        let event = Event { payload: Value::from("said").into(), meta: said.into(), ..event };
+        subject.deliver(0, event).await;
+        assert!(within(one.next()).await.unwrap().unwrap().is_text(), "metadata go before");
+    }
+}
+
 /// Events to `of` until its connection is given up.
 async fn flood(subject: &Subject, of: &Event) {
     let filler = "x".repeat(64 * 1024);
