@@ -1,6 +1,6 @@
 //! Messages that somebody looks at before they wait.
 
-use super::{Item, Messages, Outbox, Shared, wants_binary};
+use super::{Item, Messages, Outbox, Shared, frame_type};
 use crate::duplex::Verdict;
 use std::sync::Arc;
 use tremor_codec::{Chunks, Encoder};
@@ -17,32 +17,37 @@ impl Outbox {
         shared: Option<&Arc<Shared>>,
     ) -> (Result<(), String>, usize) {
         let checked = self.check(encoder, item, shared);
-        let (messages, binary) = match checked {
-            Ok(checked) => checked,
+        let messages = match checked {
+            Ok(messages) => messages,
             Err(error) => return (Err(error), 0),
         };
+        let asked = frame_type::asked_of(item.element.meta.base());
         let last = messages.len();
         for (number, (message, is_changed)) in messages.into_iter().enumerate() {
+            let is_binary = if self.frame_type.takes_a_look(asked) {
+                std::str::from_utf8(&message).is_err()
+            } else {
+                self.frame_type.is_binary(asked)
+            };
             into.chunks().push(&message);
-            into.flag_new(binary || is_changed, number + 1 == last);
+            into.flag_new(is_binary || is_changed, number + 1 == last);
         }
         (Ok(()), last)
     }
 
-    /// The messages, each with whether it was made of another one, and whether the others are binary.
-    #[expect(clippy::type_complexity, reason = "a name would say less")]
+    /// The messages, each with whether it was made of another one.
     fn check(
         &self,
         encoder: &mut Encoder,
         item: &Item<'_>,
         shared: Option<&Arc<Shared>>,
-    ) -> Result<(Vec<(Vec<u8>, bool)>, bool), String> {
+    ) -> Result<Vec<(Vec<u8>, bool)>, String> {
         let meta = item.element.meta;
         let mut own = Chunks::default();
-        let (chunks, binary) = match shared {
+        let chunks = match shared {
             Some(shared) => {
                 shared.encoded()?;
-                (shared.chunks(), shared.binary())
+                shared.chunks()
             }
             None => {
                 let mut encoded = encoder.encode(item.element.content, item.ingest_ns, meta, &mut own);
@@ -50,7 +55,7 @@ impl Outbox {
                     encoded = encoded.and(encoder.finish(&mut own));
                 }
                 encoded.map_err(|error| error.to_string())?;
-                (&own, wants_binary(meta.base()))
+                &own
             }
         };
         let mut messages = Vec::new();
@@ -62,6 +67,6 @@ impl Outbox {
                 Verdict::Fail(cause) => return Err(cause),
             }
         }
-        Ok((messages, binary))
+        Ok(messages)
     }
 }
