@@ -121,6 +121,7 @@ mod tests {
         let mut bucket = bucket(5, start);
         assert!(bucket.take(5, start));
         assert_eq!(bucket.available(start - Duration::from_secs(5)), 0);
+        assert_eq!(bucket.available(start + Duration::from_millis(200)), 1, "the time before counts once");
         assert_eq!(bucket.available(start + Duration::from_secs(1)), 5);
     }
 

@@ -188,6 +188,9 @@ fn wrong_answers_are_refused() {
     assert_eq!(run(&plain(), ""), Err(Incomplete));
     assert_eq!(run(&plain(), "HTTP/1.1 101 Switching"), Err(Incomplete));
     assert_eq!(run(&plain(), "HTTP/1.1 100 Continue\r\n\r\n".repeat(20)), Err(Malformed));
+    let behind = |count| run(&plain(), "HTTP/1.1 100 Continue\r\n\r\n".repeat(count) + &answer("", &[]));
+    assert!(behind(8).is_ok());
+    assert_eq!(behind(9), Err(Malformed), "as many as may come, and one more");
     assert_eq!(run(&plain(), "x".repeat(5000)), Err(Malformed));
 }
 
