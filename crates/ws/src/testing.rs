@@ -18,14 +18,19 @@ use std::sync::Arc;
 const MAX_BYTES: usize = 100_000;
 
 /// Takes `data` for two compressed messages and reads them whole, byte by byte and in other pieces, with memory given back
-/// between: every time the same comes out, and no message is larger than it may be. The first byte chooses how.
+/// between: every time the same comes out, and no message is larger than it may be. The first byte chooses how, and a window is
+/// small where the number of those behind it is odd.
 ///
 /// # Panics
 /// If not.
 pub fn inflating_agrees(data: &[u8]) {
     let Some((choice, payload)) = data.split_first() else { return };
     let opcode = if choice & 1 == 0 { 0xc1 } else { 0xc2 };
-    let asks = DeflateOptions { request_no_context_takeover: choice & 2 != 0, ..DeflateOptions::default() };
+    let asks = DeflateOptions {
+        request_no_context_takeover: choice & 2 != 0,
+        request_max_window_bits: if payload.len() % 2 == 1 { 9 } else { 15 },
+        ..DeflateOptions::default()
+    };
     let (answer, _) = asks.answer(&[asks.offer()]).unzip();
     let Ok(Some(deflate)) = asks.agree(answer.as_slice()) else { panic!("no agreement with oneself") };
     let mut wire = Vec::new();

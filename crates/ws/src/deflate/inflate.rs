@@ -11,12 +11,16 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 /// Bytes that are inflated at once.
 const CHUNK_BYTES: usize = 8192;
 
+/// A block without bytes, which is not the last one, if it begins with a byte.
+const EMPTY_BLOCK: [u8; 5] = [0, 0, 0, 0xff, 0xff];
+
 /// Inflates the messages of one connection, each in pieces that may be cut anywhere.
 #[derive(Debug)]
 pub(crate) struct Inflater {
     direction: Direction,
     history: History,
-    /// Made for the first message, and whenever it was given back: behind every message if those stand for themselves.
+    /// Made for the first message, and whenever it was given back: behind every message if those stand for themselves, or
+    /// share a window that is smaller than that of the library.
     state: Option<Box<State>>,
     /// Where the deflate stream is.
     position: Position,
@@ -49,7 +53,7 @@ impl std::fmt::Debug for State {
 
 impl State {
     pub(super) fn new() -> Box<Self> {
-        // A window that is larger than agreed does no harm, and this library has no smaller ones.
+        // A window that is larger than agreed does no harm inside of a message, and this library has no smaller ones.
         Box::new(Self { inflate: Inflate::new(false, MAX_WINDOW_BITS), chunk: [0; CHUNK_BYTES] })
     }
 
@@ -115,8 +119,16 @@ impl Inflater {
             if read != TAIL.len() || self.position != Position::InMessage {
                 return Err(ProtocolError::InflateFailed);
             }
+            // A block with codes can end inside of the last byte. The bits behind it, all of them set, would stand in front
+            // of the next message, but only in a state that is kept: here they would make the header of this empty block
+            // one of a last block, or of none.
+            let read = self.step(&EMPTY_BLOCK, InflateFlush::NoFlush, &mut unlimited, sink)?;
+            if read != EMPTY_BLOCK.len() || self.position != Position::InMessage {
+                return Err(ProtocolError::InflateFailed);
+            }
         }
-        if !self.direction.takeover {
+        // The library has but one size of window: only what is begun anew with every message keeps to a smaller one.
+        if !self.direction.takeover || self.direction.window_bits < MAX_WINDOW_BITS {
             self.state.take().into_iter().for_each(give_inflating);
         } else if let Some(state) = &mut self.state
             && self.position == Position::BehindFinalBlock

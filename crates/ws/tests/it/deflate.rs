@@ -112,6 +112,54 @@ fn a_message_may_end_with_a_final_block_and_the_window_goes_on() {
 }
 
 #[test]
+fn a_message_refers_to_the_window_that_was_agreed_whether_the_state_was_kept_or_not() {
+    // 600 bytes that do not repeat, and a message that refers to the first 3 of the last 600, or of the last 512, of them.
+    let bytes: Vec<u8> = (0..600u16).map(|number| (number * 7 % 251) as u8 ^ (number / 251) as u8).collect();
+    let first = frame(0xc2, None, &[&[0, 0x58, 0x02, 0xa7, 0xfd][..], &bytes, &[0]].concat());
+    for (distance, bits, refused) in [(600, 15, false), (512, 9, false), (600, 9, true), (601, 15, true)] {
+        let wire = [&first[..], &frame(0xc2, None, &reference(distance))].concat();
+        let options = DeflateOptions { request_max_window_bits: bits, ..DeflateOptions::default() };
+        for idles in [false, true] {
+            let limits = Limits::default();
+            let mut decoder =
+                Decoder::new(Role::Client, limits, Options::default()).deflate(&agreed(options).0);
+            let (mut input, mut events, mut error) = (BytesMut::new(), Vec::new(), None);
+            for byte in &wire {
+                input.extend_from_slice(&[*byte]);
+                error = error.or(decoder.decode(&mut input, &mut events).err());
+                if idles {
+                    decoder.idle();
+                }
+            }
+            let expected = refused.then_some(ProtocolError::InflateFailed);
+            assert_eq!(error, expected, "{distance} bytes back in a window of {bits} bits");
+            let found = events.iter().map(|event| match event {
+                Incoming::Message { payload, .. } => &payload[..],
+                other => panic!("{other:?}"),
+            });
+            let copied =
+                bytes.len().checked_sub(distance.into()).map(|at| &bytes[at..at + 3]).unwrap_or_default();
+            let expected: &[&[u8]] = if refused { &[&bytes] } else { &[&bytes, copied] };
+            assert_eq!(found.collect::<Vec<_>>(), expected);
+        }
+    }
+}
+
+/// A message that is the 3 bytes so far back, 513 to 768 or 385 to 512.
+fn reference(distance: u16) -> Vec<u8> {
+    let (code, base, extra) = if distance > 512 { (18, 513, 8) } else { (17, 385, 7) };
+    let mut bits = vec![false, true, false];
+    let mut code_of = |value: u16, len: u16| bits.extend((0..len).rev().map(|bit| value >> bit & 1 == 1));
+    // In the fixed code: a length of 3, and the distance.
+    code_of(1, 7);
+    code_of(code, 5);
+    bits.extend((0..extra).map(|bit| (distance - base) >> bit & 1 == 1));
+    // The end of the block, and an empty block that begins.
+    bits.extend([false; 10]);
+    bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit))).collect()
+}
+
+#[test]
 fn an_empty_message_is_one_byte_or_none() {
     let hello = compressed(&hex("f248cdc9c90700"));
     let wire = [&hello[..], &compressed(b"\0"), &compressed(b""), &compressed(&hex("f200110000"))].concat();
@@ -162,6 +210,28 @@ fn the_bit_is_refused_where_nobody_asked_for_it_and_where_it_cannot_be() {
     ];
     for (setup, wire, bits) in cases {
         assert_eq!(setup.every_way(&wire), (vec![], Some(ProtocolError::ReservedBits { bits })));
+    }
+}
+
+#[test]
+fn a_message_that_ends_inside_of_a_byte_is_refused() {
+    // The tail that is not sent is `a` sixteen times, and an end of the block that leaves 7 bits to 1 of its last byte.
+    let cases = [
+        "04c0018e24410cc3b0b7524ef5ecfdff0307",
+        "04c0018e244910c3b0b7528eac9ebdff3fe000",
+        "04c0418e24491204b1b752d43cb27af6fff705",
+        "04c0418e24499204c1b7128b9a4756cffeffbc00",
+        "04c0419224499224c1b722b1a87964f5ecffaf0b",
+        "04c0d19224499224c96f456251f3c8ead9fbffc703",
+        "04e0d19224499224cb7e2b128b9a4756cf9efbff6f1700",
+    ];
+    for options in [DeflateOptions::default(), fresh()] {
+        for case in cases {
+            // What would come next is in order by itself.
+            let wire = [compressed(&hex(case)), compressed(&hex("f248cdc9c90700"))].concat();
+            let expected = (Vec::new(), Some(ProtocolError::InflateFailed));
+            assert_eq!(client(options).every_way(&wire), expected, "{case}");
+        }
     }
 }
 
