@@ -183,7 +183,12 @@ impl Connection {
                     Some(Ended::broken(Cut::Peer, NO_GOODBYE))
                 }
                 Turn::Read(Err(error)) => Some(Ended::broken(Cut::Peer, explain(&error))),
-                Turn::Broken(ended) => Some(ended),
+                Turn::Broken(ended) => {
+                    if self.has_input && ended.cut == Cut::Peer {
+                        Box::pin(self.take_rest()).await;
+                    }
+                    Some(ended)
+                }
                 Turn::Rest => {
                     self.rest();
                     None
@@ -371,6 +376,15 @@ impl Connection {
             self.intake = Intake::default();
         }
         flow
+    }
+
+    /// Takes what was read before the connection broke and had to wait for its turn: it is still good.
+    async fn take_rest(&mut self) {
+        while mem::take(&mut self.has_input) && self.pump.may_read() && !self.signals.is_stopped() {
+            // Whatever it says, the connection has ended.
+            let _flow = self.decode(0);
+            self.push_rest().await;
+        }
     }
 
     /// Whether nothing is left to do about what was read: most often one batch has had room for all of it.

@@ -16,6 +16,12 @@ const FIRST_RESERVE_BYTES: usize = 4096;
 /// Bytes that one call of [`Decoder::decode_some`] inflates, give or take a few thousand.
 pub(crate) const INFLATED_AT_ONCE: usize = 1024 * 1024;
 
+/// Work of one call of [`Decoder::decode_some`], counted in frames.
+const WORK_AT_ONCE: usize = 1024;
+
+/// What comes out is work for those who take it: as much as so many frames.
+const WORK_OF_AN_ITEM: usize = 8;
+
 /// What a peer sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
@@ -80,6 +86,8 @@ pub struct Decoder {
     /// Boxed: most connections do not compress.
     inflating: Option<Box<Inflating>>,
     done: bool,
+    /// The last call had done enough work before the input was used up.
+    has_stopped: bool,
 }
 
 #[derive(Debug)]
@@ -106,6 +114,7 @@ impl Decoder {
             utf8: Utf8::default(),
             inflating: None,
             done: false,
+            has_stopped: false,
         }
     }
 
@@ -143,9 +152,9 @@ impl Decoder {
         }
     }
 
-    /// As [`decode`](Self::decode), but stops once `events` holds `most` items, and once it has inflated about 1 MiB:
-    /// little input may be very much, and what comes of it should be dealt with before more is made. What comes behind
-    /// that stays in `input`.
+    /// As [`decode`](Self::decode), but stops once `events` holds `most` items, and once it has done much: inflated about
+    /// 1 MiB, taken some 1000 frames, or given some 100 items. Little input may be very much, and what comes of it should be dealt
+    /// with before more is made. What comes behind that stays in `input`.
     ///
     /// # Errors
     /// As for [`decode`](Self::decode).
@@ -177,10 +186,11 @@ impl Decoder {
         self.message.is_some()
     }
 
-    /// `true` if [`decode_some`](Self::decode_some) has stopped because it has inflated enough: there is more to be had
+    /// `true` if [`decode_some`](Self::decode_some) has stopped because it has done enough: there may be more to be had
     /// without any more input.
     pub fn has_more(&self) -> bool {
-        !self.done && self.inflating.as_ref().is_some_and(|inflating| inflating.is_spent)
+        !self.done
+            && (self.has_stopped || self.inflating.as_ref().is_some_and(|inflating| inflating.is_spent))
     }
 
     /// `true` after a Close or an error: nothing more will come out.
@@ -194,7 +204,13 @@ impl Decoder {
         events: &mut Vec<Incoming>,
         most: usize,
     ) -> Result<(), ProtocolError> {
+        self.has_stopped = false;
+        let (before, mut frames) = (events.len(), 0);
         while !self.done && events.len() < most {
+            if frames + WORK_OF_AN_ITEM * (events.len() - before) >= WORK_AT_ONCE {
+                self.has_stopped = !input.is_empty();
+                break;
+            }
             if let Some(frame) = self.frame {
                 if !self.take_part(frame, input, events)? {
                     break;
@@ -208,6 +224,7 @@ impl Decoder {
             let complete = match header.opcode {
                 OpCode::Control(control) => self.control(control, &header, input, events)?,
                 OpCode::Data(data) => {
+                    frames += 1;
                     self.data(data, &header, input, events)?;
                     true
                 }
@@ -489,6 +506,42 @@ mod tests {
         let mut decoder = Decoder::new(Role::Client, Limits::default(), Options::default());
         feed(&mut decoder, b"\x82\x64ten bytes!");
         assert_eq!(decoder.assembly.capacity(), 100);
+    }
+
+    /// What single calls give for `wire`: how many items each, and all of them.
+    fn in_calls(wire: &[u8]) -> (Vec<usize>, Vec<Incoming>) {
+        let mut decoder = Decoder::new(Role::Client, Limits::default(), Options::default());
+        let (mut input, mut calls, mut all) = (BytesMut::from(wire), Vec::new(), Vec::new());
+        loop {
+            let mut events = Vec::new();
+            decoder.decode_some(&mut input, &mut events, usize::MAX).unwrap();
+            calls.push(events.len());
+            all.append(&mut events);
+            if !decoder.has_more() {
+                assert!(input.is_empty());
+                return (calls, all);
+            }
+            assert!(!input.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_call_gives_only_so_many_items_and_takes_only_so_many_frames() {
+        let messages = b"\x81\x011".repeat(1000);
+        let (calls, all) = in_calls(&messages);
+        assert_eq!(calls, [114, 114, 114, 114, 114, 114, 114, 114, 88]);
+        let mut decoder = Decoder::new(Role::Client, Limits::default(), Options::default());
+        assert_eq!(feed(&mut decoder, &messages), all);
+
+        assert_eq!(in_calls(&b"\x89\x00".repeat(128)).0, [128], "nothing is left");
+        assert_eq!(in_calls(&b"\x89\x00".repeat(129)).0, [128, 1]);
+
+        let fragments = [&b"\x02\x00"[..], &b"\x00\x01x".repeat(5000), b"\x80\x00"].concat();
+        let (calls, all) = in_calls(&fragments);
+        assert_eq!(calls, [0, 0, 0, 0, 1], "5002 frames");
+        assert!(
+            matches!(&all[..], [Incoming::Message { payload, frames: 5002, .. }] if payload.len() == 5000)
+        );
     }
 
     #[test]

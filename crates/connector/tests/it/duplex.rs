@@ -322,6 +322,20 @@ async fn what_a_protocol_leaves_for_later_is_read_without_more_input_and_others_
     other.abort();
 }
 
+/// Writing fails as soon as there is something to answer, while most of what was read waits for its turn.
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_the_connection_broke_is_not_lost_for_having_to_wait() {
+    let (attempts, mut peers) = pipes(1, 1 << 20);
+    let mut subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    let mut peer = peers.remove(0);
+    peer.write_all(b"?\n0\nmore\n1\nmore\n2\nmore\n3\n").await.unwrap();
+    drop(peer);
+    for number in 0..4 {
+        assert_eq!(subject.next().await, Seen::Event("out", number.to_string()));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn questions_are_answered_between_messages() {
     let (attempts, mut peers) = pipes(1, 1 << 20);

@@ -579,6 +579,17 @@ mod tests {
     }
 
     #[test]
+    fn a_read_of_very_many_messages_is_taken_in_parts() {
+        let mut server = protocol(Role::Server, Options::default());
+        let (mut input, mut reads) = (BytesMut::from(&b"\x81\x81\0\0\0\x001".repeat(9362)[..]), 1);
+        while server.read(&mut input, &mut Intake::default(), &mut Vec::new()).unwrap() == Flow::More {
+            assert_eq!(server.messages, 114 * reads);
+            reads += 1;
+        }
+        assert!(server.messages == 9362 && input.is_empty() && reads == 83, "{reads} reads");
+    }
+
+    #[test]
     fn a_plain_message_goes_past_the_window() {
         let (_, deflate) = DeflateOptions::default().answer(&[DeflateOptions::default().offer()]).unwrap();
         let mut server = protocol(Role::Server, Options::default()).deflate(Some(&deflate));
