@@ -108,6 +108,12 @@ pub trait Listener: Send {
         // Most tell nothing before there is a connection.
     }
 
+    /// Whether handshakes that are under way when no more connections are taken [hear so](Self::drain) and tell their peers.
+    /// Others are cut then.
+    fn answers_to_the_end(&self) -> bool {
+        false
+    }
+
     /// No more connections are taken. `true` if peers that come all the same are to be told so: then
     /// [`Listener::accept`] is called further on, and none of its handshakes may end as a connection.
     fn drain(&mut self) -> bool {

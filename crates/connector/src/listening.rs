@@ -4,7 +4,7 @@ use crate::{
     Announcer, Handshake, Listener, Refused, Told,
     beacon::Beacon,
     connection::{Alive, Connection, Unwritten},
-    duplex::Address,
+    duplex::{Address, Duplex},
     inlet::{Inlet, SourceShared},
     quota::{Quota, more_before},
     streams::Streams,
@@ -27,6 +27,12 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Refused handshakes that wait at once for port `control` to take the word of them.
 pub(crate) const MOST_TOLD: usize = 64;
 
+/// How long a flow that ends waits for handshakes to tell their peers.
+const FAREWELL: Duration = Duration::from_millis(250);
+
+/// What comes of a handshake.
+type Opened = Result<Duplex, Refused>;
+
 /// How often it is said again that nothing can be accepted.
 const REMINDER: Duration = Duration::from_secs(60);
 
@@ -41,13 +47,16 @@ pub(crate) struct Listening {
     pub(crate) refusals: Arc<Mutex<Quota>>,
     /// Turns of those who tell that a handshake was refused.
     pub(crate) telling: Arc<Semaphore>,
+    /// Handshakes under way when no more connections are taken go on, to tell their peers.
+    pub(crate) answers_to_the_end: bool,
 }
 
 impl Listening {
     /// Accepts until reading ends, then lets the open connections finish. Whoever holds the other end of `alive`
     /// hears when no connection will give events any more.
-    pub(crate) async fn run(self, mut listener: Box<dyn Listener>, alive: Alive) {
+    pub(crate) async fn run(mut self, mut listener: Box<dyn Listener>, alive: Alive) {
         listener.begin(Announcer { source: self.source.clone(), next_stream: self.next_stream.clone() });
+        self.answers_to_the_end = listener.answers_to_the_end();
         let mut connections = JoinSet::new();
         self.accept(&mut *listener, &mut connections, &alive).await;
         drop(alive);
@@ -132,15 +141,16 @@ impl Listening {
     }
 
     /// Does the handshake and puts the connection on the table.
-    async fn open(&self, handshake: Handshake, alive: Alive) -> Option<(Box<Connection>, Registered)> {
+    async fn open(&self, mut handshake: Handshake, alive: Alive) -> Option<(Box<Connection>, Registered)> {
         let gate = self.source.gate.clone();
-        let duplex = tokio::select! {
-            duplex = handshake => duplex,
-            () = gate.ended() => return None,
+        let (duplex, alive) = tokio::select! {
+            biased;
+            duplex = &mut handshake => (duplex, Some(alive)),
             () = self.beacon.stopped() => return None,
+            () = gate.ended() => self.see_off(handshake, alive).await?,
         };
-        let mut duplex = match duplex {
-            Ok(duplex) => duplex,
+        let (mut duplex, alive) = match duplex {
+            Ok(duplex) => (duplex, alive?),
             Err(refused) => {
                 self.not_opened(refused).await;
                 return None;
@@ -160,6 +170,26 @@ impl Listening {
         let inlet = inlet.past(duplex.protocol.interceptor());
         let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);
         Some((connection, registered))
+    }
+
+    /// Lets a handshake end by which nobody comes in any more, unless it is cut. For a moment the flow waits for it.
+    async fn see_off(&self, mut handshake: Handshake, alive: Alive) -> Option<(Opened, Option<Alive>)> {
+        if !self.answers_to_the_end {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = self.beacon.stopped() => return None,
+            opened = time::timeout(FAREWELL, &mut handshake) => if let Ok(opened) = opened {
+                return Some((opened, Some(alive)));
+            },
+        }
+        drop(alive);
+        tokio::select! {
+            biased;
+            () = self.beacon.stopped() => None,
+            opened = handshake => Some((opened, None)),
+        }
     }
 
     /// A handshake came to nothing.

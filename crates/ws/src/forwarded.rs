@@ -1,6 +1,6 @@
 //! What proxies in front of us say about the client. Source: `spec/websocket.md` 2.3, RFC 7239.
 
-use crate::handshake::{Authority, Headers, split_outside_quotes, trim, unquote};
+use crate::handshake::{Authority, Headers, Reject, split_outside_quotes, trim, unquote};
 use crate::network::{Network, is_in};
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,6 +15,33 @@ pub enum Trust {
     Networks(Vec<Network>),
     /// `trust_xff`: that of so many proxies, whoever they are; the client's is the address so many from the end.
     Hops(usize),
+}
+
+impl Forwarded {
+    /// What both say. A client that only one of them knows is a contradiction, too: the other one would make it somebody
+    /// who comes from the address of the proxy.
+    fn and(self, other: Self) -> Result<Self, Reject> {
+        let has_same_client = match (self.client, other.client) {
+            (Some((one, _)), Some((other, _))) => one == other,
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let (secure, host) = (self.secure.zip(other.secure), self.host.zip(other.host));
+        let differs = |what: &'static str| {
+            let reason = format!("`Forwarded` and the `X-Forwarded` headers differ in the {what}");
+            Reject::new(400, "forwarded", reason)
+        };
+        if !has_same_client {
+            return Err(differs("client"));
+        }
+        if secure.is_some_and(|(one, other)| one != other) {
+            return Err(differs("scheme"));
+        }
+        if host.as_ref().is_some_and(|(one, other)| one != other) {
+            return Err(differs("host"));
+        }
+        let client = self.client.or(other.client);
+        Ok(Self { client, secure: secure.map(|(secure, _)| secure), host: host.map(|(host, _)| host) })
+    }
 }
 
 /// What is believed about how a request reached the first proxy that is trusted.
@@ -42,23 +69,23 @@ impl Trust {
     /// has no address; its word is taken as that of a proxy if anybody's is.
     ///
     /// `Forwarded` and the headers with `X-` say the same in two ways. A proxy that knows only one of them hands on what its
-    /// client wrote into the other, so where both are there, only what they agree on counts.
-    pub fn forwarded(&self, peer: Option<IpAddr>, headers: &Headers) -> Forwarded {
+    /// client wrote into the other, and nobody can tell which one that is.
+    ///
+    /// # Errors
+    /// Both are there and say different things, of which one may be a lie. What only one of them says of scheme and host
+    /// does not count.
+    pub fn forwarded(&self, peer: Option<IpAddr>, headers: &Headers) -> Result<Forwarded, Reject> {
         match self {
-            Self::Nobody => return Forwarded::default(),
-            trust if peer.is_some_and(|peer| !trust.is_proxy(peer)) => return Forwarded::default(),
+            Self::Nobody => return Ok(Forwarded::default()),
+            trust if peer.is_some_and(|peer| !trust.is_proxy(peer)) => return Ok(Forwarded::default()),
             Self::Networks(_) | Self::Hops(_) => {}
         }
         let standard = headers.get("forwarded").map(|_| self.walk(&elements(headers).unwrap_or_default()));
         let has_x = X_HEADERS.iter().any(|name| headers.get(name).is_some());
         let x = has_x.then(|| self.walk_x(headers));
         match (standard, x) {
-            (Some(one), Some(other)) => Forwarded {
-                client: one.client.filter(|client| other.client.is_some_and(|same| same.0 == client.0)),
-                secure: one.secure.filter(|secure| other.secure == Some(*secure)),
-                host: one.host.filter(|host| other.host.as_ref() == Some(host)),
-            },
-            (one, other) => one.or(other).unwrap_or_default(),
+            (Some(one), Some(other)) => one.and(other),
+            (one, other) => Ok(one.or(other).unwrap_or_default()),
         }
     }
 
@@ -186,7 +213,10 @@ mod tests {
 
     /// `client secure host` of what a request from 10.0.0.1 says.
     fn said(trust: &Trust, lines: &str) -> String {
-        let found = trust.forwarded(Some("10.0.0.1".parse().unwrap()), &headers_of(lines));
+        let found = match trust.forwarded(Some("10.0.0.1".parse().unwrap()), &headers_of(lines)) {
+            Ok(found) => found,
+            Err(reject) => return format!("{} {}", reject.status, reject.reason),
+        };
         let client = found.client.map_or("-".to_owned(), |(ip, port)| match port {
             Some(port) => format!("{ip} {port}"),
             None => ip.to_string(),
@@ -256,11 +286,30 @@ mod tests {
     }
 
     #[test]
-    fn where_there_are_both_only_what_they_agree_on_counts() {
+    fn where_there_are_both_they_have_to_agree() {
         let trust = networks(&["10.0.0.0/8"]);
-        let x = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: http\r\n";
-        let got = said(&trust, &format!("{x}Forwarded: for=1.2.3.4;proto=https;host=evil\r\n"));
-        assert_eq!(got, "1.2.3.4 - -");
-        assert_eq!(said(&trust, &format!("{x}Forwarded: for=6.6.6.6;proto=http\r\n")), "- false -");
+        let both = |x: &str, standard: &str| said(&trust, &format!("{x}Forwarded: {standard}\r\n"));
+        let x = "X-Forwarded-For: 1.2.3.4\r\n";
+        assert_eq!(
+            both(x, "for=1.2.3.4;proto=https;host=edge"),
+            "1.2.3.4 - -",
+            "what one says does not count"
+        );
+        assert_eq!(both(x, "for=\"1.2.3.4:99\""), "1.2.3.4 99 - -");
+        let all = format!("{x}X-Forwarded-Proto: https\r\nX-Forwarded-Host: edge\r\n");
+        assert_eq!(both(&all, "for=1.2.3.4;proto=https;host=edge"), "1.2.3.4 true edge");
+        assert_eq!(both("X-Forwarded-Proto: https\r\n", "proto=https"), "- true -");
+        let differ = |what| format!("400 `Forwarded` and the `X-Forwarded` headers differ in the {what}");
+        // Each could be what the client wrote, also the one that names a proxy or nobody.
+        for other in ["for=6.6.6.6", "for=10.0.0.9", "for=unknown", "proto=https", "for=\"torn"] {
+            assert_eq!(both(x, other), differ("client"), "{other}");
+        }
+        assert_eq!(both("X-Forwarded-Proto: http\r\n", "for=6.6.6.6"), differ("client"));
+        assert_eq!(both(&all, "for=1.2.3.4;proto=http"), differ("scheme"));
+        assert_eq!(both(&all, "for=1.2.3.4;host=evil"), differ("host"));
+        // Of those whom nobody believes, nothing is compared.
+        let lines = format!("{x}Forwarded: for=6.6.6.6\r\n");
+        assert_eq!(said(&networks(&["10.0.0.2"]), &lines), "- - -");
+        assert_eq!(said(&Trust::Nobody, &lines), "- - -");
     }
 }

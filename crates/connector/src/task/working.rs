@@ -114,6 +114,7 @@ impl Task {
             next_stream: self.parts.next_stream.clone(),
             refusals: Arc::default(),
             telling: Arc::new(tokio::sync::Semaphore::new(listening::MOST_TOLD)),
+            answers_to_the_end: false,
         };
         self.parts.tasks.spawn(listening.run(listener, alive));
     }

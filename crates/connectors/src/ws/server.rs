@@ -216,10 +216,15 @@ impl Shared {
         *self.is_draining.borrow()
     }
 
-    /// Tells when no more connections are taken.
+    /// Tells whether more connections are taken.
     fn draining(&self) -> watch::Receiver<bool> {
         self.is_draining.subscribe()
     }
+}
+
+/// Waits until no more connections are taken, or nobody is there any more who could take some.
+async fn begun(mut draining: watch::Receiver<bool>) {
+    let _begun_or_gone = draining.wait_for(|is_draining| *is_draining).await;
 }
 
 #[async_trait]
@@ -314,6 +319,10 @@ impl Listener for Accepting {
         if let Some(doorman) = &self.shared.doorman {
             doorman.begin(announcer);
         }
+    }
+
+    fn answers_to_the_end(&self) -> bool {
+        true
     }
 
     fn drain(&mut self) -> bool {

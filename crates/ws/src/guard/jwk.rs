@@ -298,12 +298,18 @@ impl KeySet {
     /// Keys that cannot be used are left out, as that RFC asks, and told by [`unused`](Self::unused): sets of identity
     /// providers commonly hold keys for encryption too.
     ///
+    /// A URL that answers with an empty list withdraws all keys, which is an answer like any other: no token is good then.
+    ///
     /// # Errors
-    /// If it is no set, or none of its keys can be used.
+    /// If it is no set, or none of its keys can be used. An empty set of a file is a mistake of whoever wrote it.
     pub fn parse(text: &[u8], origin: Origin) -> Result<Self, KeySetError> {
         let json = Json::parse(text).ok_or(KeySetError::NotASet)?;
         let keys = json.as_object().and_then(|set| set.get("keys")).and_then(Json::as_list);
-        let set = Self::collect(keys.ok_or(KeySetError::NotASet)?, origin);
+        let keys = keys.ok_or(KeySetError::NotASet)?;
+        let set = Self::collect(keys, origin);
+        if keys.is_empty() && origin == Origin::Url {
+            return Ok(set);
+        }
         if set.keys.is_empty() { Err(KeySetError::NoKey(set.unused.into_iter().next())) } else { Ok(set) }
     }
 

@@ -151,14 +151,18 @@ fn answer(
     options: &RejectOptions,
 ) -> Answer {
     let mut all = Vec::new();
-    if let Some(server) = options.server.as_deref().filter(|server| is_value(server)) {
-        all.push((Cow::Borrowed("Server"), server.to_owned()));
-    }
     all.extend(headers.iter().filter(|(name, value)| is_token(name.as_bytes()) && is_value(value)).cloned());
+    // What an answer says of itself takes the place of what all say.
+    let says = |name: &str| headers.iter().any(|(said, _)| said.eq_ignore_ascii_case(name));
+    if let Some(server) = options.server.as_deref().filter(|server| is_value(server) && !says("Server")) {
+        all.insert(0, (Cow::Borrowed("Server"), server.to_owned()));
+    }
     let Content { media_type, body, is_left_out } = content;
     // RFC 9110, section 8.6: a 204 has no length.
     if status != 204 {
-        all.push(("Content-Type".into(), media_type.to_owned()));
+        if !says("Content-Type") {
+            all.push(("Content-Type".into(), media_type.to_owned()));
+        }
         all.push(("Content-Length".into(), body.len().to_string()));
     }
     Answer { status, headers: all, body: if is_left_out { String::new() } else { body } }

@@ -177,6 +177,11 @@ impl Shared {
                     }
                     is_failing = false;
                     file_state = state;
+                    let had_some =
+                        self.with(|source, _| source.keys().is_none_or(|old| !old.keys().is_empty()));
+                    if keys.keys().is_empty() && had_some {
+                        tracing::warn!(target: "tremor_runtime", "{what} are withdrawn: the answer is an empty set");
+                    }
                     self.with(|source, now| source.loaded(keys, now));
                 }
                 Err(error) => {

@@ -37,6 +37,11 @@ pub(in crate::ws) struct Visit<'r> {
 }
 
 impl Guards {
+    /// The answer where they cannot decide in time.
+    pub(in crate::ws) fn undecided(&self) -> Reject {
+        Denial::Undecided.answer(&self.guards, self.invalid_status)
+    }
+
     pub(in crate::ws) fn visit<'r>(&'r self, carrier: Carrier<'r>, brought: Brought<'r>) -> Visit<'r> {
         let Brought { certificate, from_trusted_proxy, address } = brought;
         let presented = Presented { carrier, certificate, from_trusted_proxy };

@@ -1,11 +1,12 @@
 //! Who asks for a connection, and how that is answered over one version of HTTP or the other.
 
-use super::{http2::Exchange, opening::within};
+use super::{begun, http2::Exchange, opening::within, refusing::RETRY_AFTER_S};
 use crate::ws::read_more;
 use bytes::BytesMut;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    sync::watch,
     time::{Instant, timeout},
 };
 use tremor_connector::{duplex::Stream, tls::explain};
@@ -36,18 +37,31 @@ impl Asker {
         Self::Http1 { stream: Box::new(stream), input: BytesMut::new() }
     }
 
-    /// What is asked for.
+    /// What is asked for. Who is in the middle of that when no more connections are taken hears so.
     pub(super) async fn head(
         &mut self,
         options: &Arc<HandshakeOptions>,
         deadline: Option<Instant>,
+        draining: watch::Receiver<bool>,
     ) -> Result<Head, Failure> {
         let (stream, input) = match self {
             Self::Http1 { stream, input } => (stream, input),
             Self::Http2(exchange) => return exchange.head(options).map_err(Failure::Refused),
         };
         let mut handshake = ServerHandshake::new(options.clone());
-        match within(deadline, read_head(&mut handshake, stream, input)).await {
+        let head = tokio::select! {
+            biased;
+            head = within(deadline, read_head(&mut handshake, stream, input)) => head,
+            () = begun(draining.clone()) => {
+                if handshake.has_begun() {
+                    return Err(Failure::Refused(Reject::unavailable(RETRY_AFTER_S)));
+                }
+                // Nothing has been asked for yet: whoever asks in time hears the same.
+                within(deadline, read_head(&mut handshake, stream, input)).await
+            }
+        };
+        match head {
+            Some(Ok(_)) if *draining.borrow() => Err(Failure::Refused(Reject::unavailable(RETRY_AFTER_S))),
             Some(head) => head,
             None if handshake.has_begun() => Err(Failure::Refused(Reject::timeout())),
             None => Err(Failure::Gone("no request in time".to_owned())),

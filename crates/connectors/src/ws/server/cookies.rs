@@ -3,7 +3,7 @@
 mod jar;
 mod log;
 
-use super::SPEC;
+use super::{SPEC, refusing::RETRY_AFTER_S};
 use crate::ws::options::Settings;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jar::Jar;
@@ -21,7 +21,7 @@ use tremor_connector::{
 };
 use tremor_value::{Record, Value};
 use tremor_ws::{
-    CloseCode, Headers,
+    CloseCode, Headers, Reject,
     guard::{Session, cookies},
 };
 
@@ -49,7 +49,7 @@ struct File {
     purge_on_startup: bool,
 }
 
-/// By what a connection is known.
+/// By what a connection is known, if it becomes one.
 pub(super) struct Known {
     pub(super) id: Box<str>,
     /// `Set-Cookie`, if the id is new.
@@ -118,7 +118,15 @@ impl Cookies {
         }
         let fail = |error: io::Error| format!("cannot use {} for cookies: {error}", path.display());
         let mut opened = Log::open(path).map_err(fail)?;
-        let found = if *purge_on_startup { Vec::new() } else { opened.read().map_err(fail)? };
+        let mut found = Vec::new();
+        if !*purge_on_startup {
+            let torn;
+            (found, torn) = opened.read().map_err(fail)?;
+            if torn > 0 {
+                let (s, path) = (if torn == 1 { "" } else { "s" }, path.display());
+                tracing::warn!(target: "tremor_runtime", "{torn} line{s} of {path} cannot be understood: the cookies of them are forgotten");
+            }
+        }
         let entries = {
             let mut jar = self.jar();
             jar.fill(found, self.max_age, now_s());
@@ -147,50 +155,65 @@ impl Cookies {
         own.filter_map(|(_, id)| std::str::from_utf8(id).ok())
     }
 
-    /// By what a client is known from now on that sends these headers, `secure` if that is over TLS as it sees it; guards
-    /// have let it in with `sessions`.
+    /// By what a client is known that sends these headers, `secure` if that is over TLS as it sees it; guards have let it in
+    /// with `sessions`. Nothing is noted before it is [kept](Self::keep).
     ///
     /// # Errors
     /// The system has no random numbers.
-    pub(super) async fn meet(
-        self: &Arc<Self>,
-        headers: &Headers,
-        secure: bool,
-        sessions: &[&Session],
-    ) -> io::Result<Known> {
-        let known = self.look_up(headers, secure, sessions)?;
-        self.write(known.id.clone()).await;
-        Ok(known)
-    }
-
-    /// Finds an id that is known, or makes one.
-    fn look_up(&self, headers: &Headers, secure: bool, sessions: &[&Session]) -> io::Result<Known> {
-        let now = now_s();
+    pub(super) fn meet(&self, headers: &Headers, secure: bool, sessions: &[&Session]) -> io::Result<Known> {
         let binds = self.binds && !sessions.is_empty();
         let mut jar = self.jar();
-        jar.expire(now);
+        jar.expire(now_s());
         // One that stands for somebody else is not taken along.
         let is_fit = |jar: &Jar, id: &str| {
             let bound = jar.bound(id).filter(|_| binds);
             bound.is_none_or(|bound| are_same(&bound, sessions))
         };
-        let sessions_of = || sessions.iter().map(|session| (*session).clone()).collect();
-        if let Some(id) = self.shown(headers).find(|id| is_fit(&jar, id) && jar.use_again(id, now)) {
-            if binds {
-                jar.bind(id, sessions_of());
-            }
+        if let Some(id) = self.shown(headers).find(|id| is_fit(&jar, id) && jar.knows(id)) {
             return Ok(Known { id: id.into(), set: None });
         }
+        drop(jar);
         let id = self.new_id()?;
         let max_age = self.max_age.as_secs();
-        jar.add(id.clone(), now, now + max_age);
-        if binds {
-            jar.bind(&id, sessions_of());
-        }
         let secure = if self.secure.unwrap_or(secure) { "; Secure" } else { "" };
         let Self { name, attributes, .. } = self;
         let set = format!("{name}={id}; Max-Age={max_age}{attributes}{secure}");
         Ok(Known { id, set: Some(set) })
+    }
+
+    /// The client becomes a connection: it is known from now on.
+    ///
+    /// # Errors
+    /// The id was forgotten meanwhile.
+    pub(super) async fn keep(self: &Arc<Self>, known: &Known, sessions: &[&Session]) -> Result<(), Reject> {
+        if !self.note(known, sessions) {
+            return Err(late());
+        }
+        self.write(known.id.clone()).await;
+        Ok(())
+    }
+
+    /// The client does not become a connection after all: an id that was made for it is gone.
+    pub(super) fn give_up(&self, known: &Known) {
+        if known.set.is_some() {
+            self.jar().forget(&known.id);
+        }
+    }
+
+    /// Notes that an id is used; `false` if it should be known and is not.
+    fn note(&self, known: &Known, sessions: &[&Session]) -> bool {
+        let now = now_s();
+        let mut jar = self.jar();
+        jar.expire(now);
+        if known.set.is_some() {
+            jar.add(known.id.clone(), now, now.saturating_add(self.max_age.as_secs()));
+        } else if !jar.use_again(&known.id, now) {
+            return false;
+        }
+        if self.binds && !sessions.is_empty() {
+            jar.bind(&known.id, sessions.iter().map(|session| (*session).clone()).collect());
+        }
+        true
     }
 
     fn new_id(&self) -> io::Result<Box<str>> {
@@ -249,6 +272,12 @@ impl Cookies {
         };
         Command { kind: "forget_cookie", handle: Box::new(forget) }
     }
+}
+
+/// The answer where a cookie cannot be noted in time, or was forgotten while its client was let in.
+pub(super) fn late() -> Reject {
+    let reject = Reject::new(503, "cookie", "the cookie cannot be noted at the moment");
+    reject.with_header("Retry-After", RETRY_AFTER_S.to_string())
 }
 
 /// Whether both are sessions of the same guards and identities.

@@ -106,13 +106,18 @@ impl Doorman {
             answered.await
         };
         let Ok(Ok(answer)) = timeout(self.limit, asked).await else {
-            let reject = Reject::new(503, "authorize_timeout", "nobody decides at the moment who is let in");
-            return Err(reject.with_header("Retry-After", RETRY_AFTER_S.to_string()));
+            return Err(late());
         };
         let granted = answer?;
         granted.tell_of(metadata);
         Ok(granted)
     }
+}
+
+/// The answer where the flow says nothing in time.
+pub(super) fn late() -> Reject {
+    let reject = Reject::new(503, "authorize_timeout", "nobody decides at the moment who is let in");
+    reject.with_header("Retry-After", RETRY_AFTER_S.to_string())
 }
 
 impl Granted {

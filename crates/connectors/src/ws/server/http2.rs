@@ -4,7 +4,7 @@
 //! handshake in a task of its own, with all checks, limits and counts of one. The connection itself counts as none: there
 //! are at most as many of them as there may be WebSockets, and one that has no stream is closed after a while.
 
-use super::{Door, Entered, Shared, admission::Carried, peer::Peer, refusing::NotOpened};
+use super::{Door, Entered, Shared, admission::Carried, begun, peer::Peer, refusing::NotOpened};
 use crate::ws::http2::{Http2Stream, Line, SEND_BYTES, WINDOW_BYTES, Watched, explain};
 use bytes::Bytes;
 use h2::{
@@ -200,11 +200,9 @@ enum Event {
 }
 
 impl Carrier {
-    async fn run(mut self, mut draining: watch::Receiver<bool>) {
+    async fn run(mut self, draining: watch::Receiver<bool>) {
         let requests = self.requests.clone();
-        let mut drain = Some(Box::pin(async move {
-            let _begun_or_gone = draining.wait_for(|is_draining| *is_draining).await;
-        }));
+        let mut drain = Some(Box::pin(begun(draining)));
         let mut stop = Some(Box::pin(async move { requests.closed().await }));
         let first = self.shared.open_handshake.map_or(IDLE, |limit| limit.min(IDLE));
         let mut idle = Box::pin(sleep_until(Instant::now() + first));

@@ -4,7 +4,8 @@ use super::{
     Door, Shared,
     admission::{Full, Person, Place, Slot},
     asker::{Asker, Failure},
-    doorman::Doorman,
+    begun, cookies,
+    doorman::{self, Doorman},
     http2::{Exchange, Facts, Requests},
     metadata::{Reached, metadata},
     peer::Peer,
@@ -198,12 +199,15 @@ impl Shared {
         deadline: Option<Instant>,
     ) -> Result<Duplex, NotOpened> {
         let Admitted { mut asker, mut slot, certificate, proxy, since } = admitted;
-        let head = match asker.head(&door.handshake, deadline).await {
+        let head = match asker.head(&door.handshake, deadline, self.draining()).await {
             Ok(head) => head,
             Err(Failure::Refused(reject)) => return Err(self.refuse(asker, &reject).await),
             Err(Failure::Gone(cause)) => return Err(cause.into()),
         };
-        let forwarded = self.trust.forwarded(peer.ip(), &head.headers);
+        let forwarded = match self.trust.forwarded(peer.ip(), &head.headers) {
+            Ok(forwarded) => forwarded,
+            Err(reject) => return Err(self.refuse(asker, &reject).await),
+        };
         let from_trusted_proxy = self.trust.is_named(peer.ip());
         if let Some(client) = forwarded.client {
             *peer = peer.behind(client);
@@ -215,11 +219,12 @@ impl Shared {
         let shown =
             certificate.as_ref().filter(|_| self.guards.look_at_certificates()).map(guard_certificate);
         let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy, address: peer.ip() };
-        match within(deadline, self.renewal(door, &head, &forwarded, brought)).await {
-            Some(None) => {}
-            Some(Some(Ok(told))) => return Err(self.renewed(asker, told).await),
-            Some(Some(Err(reject))) => return Err(self.refuse(asker, &reject).await),
-            None => return Err(self.refuse(asker, &Reject::timeout()).await),
+        let undecided = || self.guards.undecided();
+        let renewal = self.renewal(door, &head, &forwarded, brought);
+        match self.in_time(deadline, undecided, renewal).await {
+            Ok(None) => {}
+            Ok(Some(Ok(told))) => return Err(self.renewed(asker, told).await),
+            Ok(Some(Err(reject))) | Err(reject) => return Err(self.refuse(asker, &reject).await),
         }
         if let Some(page) = self.page(door, &head, &forwarded) {
             return Err(self.show(asker, &page).await);
@@ -232,22 +237,21 @@ impl Shared {
             Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: &offered };
         let bound = self.cookies.as_ref().map_or_else(Vec::new, |cookies| cookies.bound(&request.headers));
         let mut visit = self.guards.visit(carrier, brought).bound_by(bound);
-        let decided = within(deadline, self.routing.decide(&request, &mut visit)).await;
+        let decided = self.in_time(deadline, undecided, self.routing.decide(&request, &mut visit)).await;
         if let Some(watch) = &self.watch {
             let failures = visit.failures();
             failures.for_each(|(guard, reason)| watch.guard_failed(door.tls.is_some(), guard, reason));
         }
-        let chosen = match decided {
-            Some(Ok(chosen)) => chosen,
-            Some(Err(reject)) => return Err(self.refuse(asker, &reject).await),
-            None => return Err(self.refuse(asker, &Reject::timeout()).await),
+        let chosen = match decided.flatten() {
+            Ok(chosen) => chosen,
+            Err(reject) => return Err(self.refuse(asker, &reject).await),
         };
         let opened = match &chosen.way.schemas {
             None => Ok(Opened::default()),
-            Some(plans) => match within(deadline, plans.open(&chosen.params)).await {
-                Some(opened) => opened.map_err(no_schema),
-                None => Err(Reject::timeout()),
-            },
+            Some(plans) => {
+                let opened = self.in_time(deadline, late_schema, plans.open(&chosen.params)).await;
+                opened.and_then(|opened| opened.map_err(no_schema))
+            }
         };
         let opened = match opened {
             Ok(opened) => opened,
@@ -258,10 +262,8 @@ impl Shared {
             return Err(self.refuse(asker, &too_many()).await);
         };
         slot.2 = of_person;
-        let known = match &self.cookies {
-            Some(cookies) => Some(cookies.meet(&request.headers, request.secure, &sessions).await),
-            None => None,
-        };
+        let known =
+            self.cookies.as_ref().map(|cookies| cookies.meet(&request.headers, request.secure, &sessions));
         let known = known.transpose().map_err(|error| error.to_string())?;
         let wanted = chosen.way.wire.deflate;
         let (extension, deflate) = wanted.and_then(|wanted| wanted.answer(&request.extensions)).unzip();
@@ -281,10 +283,19 @@ impl Shared {
         if let Some(doorman) = &self.doorman {
             let origin = door.origin(peer.host_and_port());
             let asked = self.authorize(doorman, address.conn, (&mut metadata, origin), &mut slot);
-            match within(deadline, asked).await {
-                Some(Ok(more)) => headers = Cow::Owned(self.answers.headers.and(&more)),
-                Some(Err(reject)) => return Err(self.refuse(asker, &reject).await),
-                None => return Err(self.refuse(asker, &Reject::timeout()).await),
+            match self.in_time(deadline, doorman::late, asked).await.flatten() {
+                Ok(more) => headers = Cow::Owned(self.answers.headers.and(&more)),
+                Err(reject) => return Err(self.refuse(asker, &reject).await),
+            }
+        }
+        if self.is_draining() {
+            return Err(self.refuse(asker, &Reject::unavailable(RETRY_AFTER_S)).await);
+        }
+        if let Some((cookies, known)) = self.cookies.as_ref().zip(known.as_ref()) {
+            let kept = self.in_time(deadline, cookies::late, cookies.keep(known, &sessions)).await;
+            if let Err(reject) = kept.flatten() {
+                cookies.give_up(known);
+                return Err(self.refuse(asker, &reject).await);
             }
         }
         let agreed = Accept {
@@ -308,6 +319,25 @@ impl Shared {
             watch.opens(way, (door.tls.is_some(), deflate.is_some()), since.elapsed())
         });
         Ok(self.duplex(door, (stream, input), chosen.way, (address, meta), (protocol, link, outgoing)))
+    }
+
+    /// What comes of `future`, which is something of ours that a handshake waits for.
+    ///
+    /// # Errors
+    /// The time for the handshake is over, which `late` answers, or no more connections are taken.
+    async fn in_time<T>(
+        &self,
+        deadline: Option<Instant>,
+        late: impl FnOnce() -> Reject,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Reject> {
+        tokio::select! {
+            biased;
+            done = within(deadline, future) => done.ok_or_else(late),
+            () = begun(self.draining()) => {
+                Err(Reject::unavailable(RETRY_AFTER_S))
+            }
+        }
     }
 
     /// Row 21: what the flow says; gives more headers for the 101.
@@ -392,6 +422,10 @@ fn no_schema(missing: Missing) -> Reject {
     if missing.is_gone {
         return Reject::new(404, "schema", "there is no schema for this path");
     }
+    late_schema()
+}
+
+fn late_schema() -> Reject {
     let reject = Reject::new(503, "schema", "the schema cannot be had right now");
     reject.with_header("Retry-After", RETRY_AFTER_S.to_string())
 }

@@ -146,3 +146,77 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
         assert!(error.contains(&format!("{place}: ")) && error.contains(problem), "{written}\n{error}");
     }
 }
+
+#[tokio::test]
+async fn what_the_flow_says_of_its_words_is_said_once() {
+    let (mut subject, port) =
+        server(r#", "timeout": 60000}, "show_server_version": true, "no_match": {"status": 404"#).await;
+    let (mut tcp, asked) = ask(&mut subject, &port).await;
+    let no = r#", "accept": false, "body": "{}", "headers": {"content-type": "application/json", "Server": "gate"}"#;
+    say(&mut subject, &asked, no).await;
+    let answer = head(&mut tcp).await.to_ascii_lowercase();
+    for (line, name) in
+        [("\r\ncontent-type: application/json\r\n", "content-type:"), ("\r\nserver: gate\r\n", "server:")]
+    {
+        assert!(answer.contains(line) && answer.matches(name).count() == 1, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_leaves_no_cookie_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cookies");
+    let cookie = format!(r#""cookie": {{"store": {{"type": "file", "filename": "{}"}}}}"#, path.display());
+    let more = format!(r#", "timeout": 60000}}, {cookie}, "no_match": {{"status": 404"#);
+    let (mut subject, port) = server(&more).await;
+    let mut shown = Vec::new();
+    for (accept, status) in [(false, "403"), (true, "101")] {
+        let (mut tcp, asked) = ask(&mut subject, &port).await;
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "", "nothing is noted before the flow has said");
+        say(&mut subject, &asked, &format!(r#", "accept": {accept}"#)).await;
+        let answer = head(&mut tcp).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert_eq!(answer.contains("Set-Cookie: "), accept, "{answer}");
+        shown.push(member(&asked, "cookie"));
+    }
+    let lines = std::fs::read_to_string(&path).unwrap();
+    assert!(lines.lines().count() == 1 && lines.contains(shown[1].as_str().unwrap()), "{lines}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_waits_for_the_flow_when_that_drains_is_told_so() {
+    let (mut subject, port) = server(r#", "timeout": 60000"#).await;
+    let (mut tcp, _asked) = ask(&mut subject, &port).await;
+    subject.front_is_done().await;
+    let drained = tokio::spawn({
+        let handle = subject.handle.clone();
+        async move { handle.drain().await }
+    });
+    let answer = head(&mut tcp).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
+    drop(tcp);
+    crate::harness::within(drained).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_forgotten_while_the_flow_thinks_opens_nothing() {
+    let (mut subject, port) =
+        server(r#", "timeout": 60000}, "cookie": {}, "no_match": {"status": 404"#).await;
+    let (mut tcp, asked) = ask(&mut subject, &port).await;
+    say(&mut subject, &asked, r#", "accept": true"#).await;
+    head(&mut tcp).await;
+    let id = member(&asked, "cookie");
+    let id = id.as_str().unwrap();
+    let mut again = port.tcp().await;
+    again.write_all(upgrade("here", &format!("Cookie: wsid={id}\r\n")).as_bytes()).await.unwrap();
+    let asked = loop {
+        if let Seen::Event("door", event) = subject.next().await {
+            break event;
+        }
+    };
+    assert_eq!(member(&asked, "cookie").as_str(), Some(id));
+    subject.give_to(CONTROL, json(&format!(r#"{{"kind": "forget_cookie", "cookie": "{id}"}}"#))).await;
+    say(&mut subject, &asked, r#", "accept": true"#).await;
+    let answer = head(&mut again).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
+}

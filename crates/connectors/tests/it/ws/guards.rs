@@ -315,6 +315,25 @@ async fn without_keys_nobody_is_let_in() {
 }
 
 #[tokio::test]
+async fn an_empty_set_is_an_answer_and_withdraws_all_keys() {
+    let (url, _) = key_server(Arc::new(Mutex::new(answer("200 OK", r#"{"keys":[]}"#)))).await;
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
+    assert_eq!(status(&port, &bearer(&token("one", "{}"))).await, 401);
+}
+
+#[tokio::test]
+async fn keys_that_do_not_come_in_time_are_no_fault_of_the_client() {
+    // Takes connections, and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys.json", listener.local_addr().unwrap());
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "open_handshake_timeout": 100"#).await;
+    let (status, answer, _) = ask(&port, "/", &bearer(&token("one", "{}"))).await;
+    assert!(status == 503 && answer.contains("Retry-After: "), "{answer}");
+}
+
+#[tokio::test]
 async fn keys_and_users_of_files() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys.json");

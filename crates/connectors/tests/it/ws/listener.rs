@@ -143,7 +143,21 @@ async fn a_drain_and_a_stop_with_everything_under_way() {
     });
     assert_eq!(super::peers::close_code(&mut good).await, 1001);
     within(stopping).await.unwrap();
-    assert_eq!(rest(&mut begun).await, b"");
+    let answer = String::from_utf8(rest(&mut begun).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
+}
+
+/// Those who have not asked for anything yet are told when they do, as long as the flow is there.
+#[tokio::test]
+async fn who_asks_late_while_the_flow_drains_is_told_so() {
+    let (subject, port) = server("").await;
+    let mut silent = stalled(&port, b"").await;
+    subject.front_is_done().await;
+    within(subject.handle.drain()).await;
+    silent.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+    let answer = String::from_utf8(rest(&mut silent).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
+    within(subject.handle.stop()).await;
 }
 
 /// A connection that has sent `begun` behind its handshake.

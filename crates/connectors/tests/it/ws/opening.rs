@@ -275,6 +275,18 @@ async fn who_comes_while_the_flow_drains_is_told_so() {
 }
 
 #[tokio::test]
+async fn proxies_that_contradict_themselves_are_refused() {
+    let (_subject, port) = server(r#", "trusted_proxies": ["127.0.0.1"]"#).await;
+    let x = "X-Forwarded-For: 10.0.0.9\r\n";
+    let answer = port.ask(&upgrade("here", &format!("{x}Forwarded: for=1.2.3.4\r\n"))).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("`Forwarded`") && answer.contains("`X-Forwarded`"), "{answer}");
+    let mut tcp = port.tcp().await;
+    tcp.write_all(upgrade("here", &format!("{x}Forwarded: for=10.0.0.9\r\n")).as_bytes()).await.unwrap();
+    assert!(head(&mut tcp).await.starts_with("HTTP/1.1 101 "));
+}
+
+#[tokio::test]
 async fn settings_that_contradict_each_other_are_refused() {
     let port = Port::reserve();
     for (more, expected) in [

@@ -102,6 +102,8 @@ fn sets_leave_out_what_they_cannot_use() {
     let error = set(&[encryption], Origin::Own).unwrap_err().to_string();
     assert!(error.starts_with("has no key that can be used; key 0"), "{error}");
     assert_eq!(set(&[], Origin::Own).unwrap_err(), KeySetError::NoKey(None));
+    assert!(set(&[], Origin::Url).unwrap().keys().is_empty(), "all keys are withdrawn");
+    assert!(set(&["7".into()], Origin::Url).is_err());
     for text in ["", "[]", "{}", r#"{"keys":{}}"#, "<html>", r#"{"keys":[],"keys":[]}"#] {
         assert_eq!(KeySet::parse(text.as_bytes(), Origin::Url).unwrap_err(), KeySetError::NotASet, "{text}");
     }

@@ -69,6 +69,11 @@ impl Jar {
         }
     }
 
+    /// Whether an id is known.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.known.contains_key(id)
+    }
+
     /// Whether an id is known, which is noted then.
     pub(super) fn use_again(&mut self, id: &str, now: u64) -> bool {
         let known = self.known.get_mut(id);

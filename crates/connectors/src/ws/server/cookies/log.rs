@@ -20,6 +20,60 @@ pub(super) struct Log {
     path: PathBuf,
     file: File,
     lines: usize,
+    end: End,
+}
+
+/// Where whole lines end.
+struct End {
+    /// In bytes; nobody knows where something torn stands in between.
+    bytes: Option<u64>,
+    /// There is a part of a line behind them.
+    is_torn: bool,
+}
+
+/// What lines are written to.
+trait Paper: Write {
+    /// Takes away what is behind so many bytes.
+    fn cut(&mut self, bytes: u64) -> io::Result<()>;
+}
+
+impl Paper for File {
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)
+    }
+}
+
+impl End {
+    fn of(file: &File) -> io::Result<Self> {
+        Ok(Self { bytes: Some(file.metadata()?.len()), is_torn: false })
+    }
+
+    /// Adds a whole line or nothing. Where a part of one cannot be taken away again, the next one begins on a line of its
+    /// own.
+    fn add(&mut self, line: &str, paper: &mut impl Paper) -> io::Result<()> {
+        if self.is_torn {
+            self.mend(paper);
+        }
+        let written = match self.is_torn {
+            true => paper.write_all(format!("\n{line}").as_bytes()),
+            false => paper.write_all(line.as_bytes()),
+        };
+        match &written {
+            Ok(()) => {
+                self.bytes = self.bytes.filter(|_| !self.is_torn).map(|bytes| bytes + line.len() as u64);
+                self.is_torn = false;
+            }
+            Err(_) => {
+                self.is_torn = true;
+                self.mend(paper);
+            }
+        }
+        written
+    }
+
+    fn mend(&mut self, paper: &mut impl Paper) {
+        self.is_torn = !self.bytes.is_some_and(|bytes| paper.cut(bytes).is_ok());
+    }
 }
 
 impl Log {
@@ -27,7 +81,7 @@ impl Log {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = options().truncate(false).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), file, lines: 0 }),
+            Ok(()) => Ok(Self { end: End::of(&file)?, path: path.to_owned(), file, lines: 0 }),
             Err(TryLockError::WouldBlock) => Err(io::Error::other("somebody else uses it")),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -37,19 +91,23 @@ impl Log {
         &self.path
     }
 
-    /// What it holds. Lines that cannot be understood, such as the half of one that was written last, are left out.
-    pub(super) fn read(&mut self) -> io::Result<Vec<Entry>> {
+    /// What it holds, and how many lines cannot be understood, such as the half of one that was written last.
+    pub(super) fn read(&mut self) -> io::Result<(Vec<Entry>, usize)> {
         self.file.rewind()?;
         let mut reader = BufReader::new(&self.file);
         let mut known: HashMap<Box<str>, Option<Entry>> = HashMap::new();
-        let mut line = Vec::new();
+        let (mut line, mut torn) = (Vec::new(), 0);
         loop {
             line.clear();
             if (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
-                return Ok(known.into_values().flatten().collect());
+                return Ok((known.into_values().flatten().collect(), torn));
             }
-            if let Some((id, entry)) = std::str::from_utf8(&line).ok().and_then(parse) {
-                known.insert(id, entry);
+            match std::str::from_utf8(&line).ok().and_then(parse) {
+                Some((id, entry)) => {
+                    known.insert(id, entry);
+                }
+                None if line.trim_ascii().is_empty() => {}
+                None => torn += 1,
             }
         }
     }
@@ -57,8 +115,9 @@ impl Log {
     /// Adds what became of an id; nothing if it is forgotten.
     pub(super) fn append(&mut self, id: &str, entry: Option<&Entry>) -> io::Result<()> {
         let line = entry.map_or_else(|| format!("{{\"id\":\"{id}\",\"forgotten\":true}}\n"), line);
+        self.end.add(&line, &mut self.file)?;
         self.lines += 1;
-        self.file.write_all(line.as_bytes())
+        Ok(())
     }
 
     /// Whether it is worth to write the file anew, which has `live` lines that count.
@@ -83,7 +142,7 @@ impl Log {
         drop(writer);
         fresh.sync_all()?;
         fs::rename(&fresh_path, &self.path)?;
-        (self.file, self.lines) = (fresh, entries.len());
+        (self.end, self.file, self.lines) = (End::of(&fresh)?, fresh, entries.len());
         Ok(())
     }
 }
@@ -140,11 +199,69 @@ mod tests {
         let mut broken = OpenOptions::new().append(true).open(&path).unwrap();
         broken.write_all(b"\xff\n{\"id\":\"a b\",\"created\":1,\"used\":1}\n{\"id\":\"c\",\"crea").unwrap();
         let mut log = Log::open(&path).unwrap();
-        assert_eq!(log.read().unwrap(), [entry("a", 3)]);
+        assert_eq!(log.read().unwrap(), (vec![entry("a", 3)], 3));
         log.rewrite(&[entry("a", 3)]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"id\":\"a\",\"created\":1,\"used\":3}\n");
         log.append("d", Some(&entry("d", 9))).unwrap();
-        assert_eq!(log.read().unwrap().len(), 2, "what is written goes to the new file");
+        assert_eq!(log.read().unwrap().0.len(), 2, "what is written goes to the new file");
         assert!(Log::open(&path).is_err(), "which is in use, too");
+    }
+
+    /// Takes so many bytes more, and lets take away what is too much only if it `can_cut`.
+    struct Scrap {
+        text: Vec<u8>,
+        room: usize,
+        can_cut: bool,
+    }
+
+    impl Write for Scrap {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.room);
+            if taken == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= taken;
+            self.text.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Paper for Scrap {
+        fn cut(&mut self, bytes: u64) -> io::Result<()> {
+            if !self.can_cut {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            self.text.truncate(usize::try_from(bytes).unwrap());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_spoils_no_line_but_the_one_that_does_not_fit() {
+        for (cuts, expected) in [
+            ([true, true], "one\nthree\nfour\n"),
+            ([false, true], "one\nthree\nfour\n"),
+            ([false, false], "one\ntw\nthree\nfour\n"),
+        ] {
+            let mut paper = Scrap { text: Vec::new(), room: 6, can_cut: cuts[0] };
+            let mut end = End { bytes: Some(0), is_torn: false };
+            end.add("one\n", &mut paper).unwrap();
+            end.add("two\n", &mut paper).unwrap_err();
+            (paper.room, paper.can_cut) = (100, cuts[1]);
+            end.add("three\n", &mut paper).unwrap();
+            end.add("four\n", &mut paper).unwrap();
+            assert_eq!(String::from_utf8_lossy(&paper.text), expected, "{cuts:?}");
+            // And once more, behind what may be torn.
+            (paper.room, paper.can_cut) = (2, true);
+            end.add("five\n", &mut paper).unwrap_err();
+            paper.room = 100;
+            end.add("six\n", &mut paper).unwrap();
+            let text = String::from_utf8(paper.text).unwrap();
+            assert!(text.starts_with(expected) && text.ends_with("\nsix\n"), "{text}");
+        }
     }
 }
