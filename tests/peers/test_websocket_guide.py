@@ -210,8 +210,8 @@ class WebSocketGuide(Case):
         for right, wrong, expected in [
             ('"tls": {"cafile": "tls/cert.pem"},', "", "the certificate is marked as a CA; name this very certificate in `tls.cafile` to trust it"),
             ('"tls/cert.pem"}', '"tls/cert.pem", "domain": "example.com"}', "the certificate is not for "),
-            ('"auth": {"bearer": {"token": {"env": "TOKEN"}}},', "", "the server answered 401 instead of 101: credentials are needed"),
-            ("/orders/oulu", "/order/oulu", "the server answered 404 instead of 101"),
+            ('"auth": {"bearer": {"token": {"env": "TOKEN"}}},', "", "the server answered 401 and opens no WebSocket: credentials are needed"),
+            ("/orders/oulu", "/order/oulu", "the server answered 404 and opens no WebSocket"),
             (f":{self.port}", f":{self.ports['8080']}", "connection refused"),
         ]:
             self.assertIn(expected, text)

@@ -239,7 +239,7 @@ const SERVER_ONLY: &[Field] = &[
         name: "trusted_proxies",
         kind: "list of strings",
         default: "[]",
-        text: "Addresses and ranges such as `10.0.0.0/8` whose `Forwarded` and `X-Forwarded-...` headers are believed. Where both sorts are there, what they agree on.",
+        text: "Addresses and ranges such as `10.0.0.0/8` whose `Forwarded` and `X-Forwarded-...` headers are believed. Where both sorts are there, they have to agree: requests of which they do not are answered 400.",
     },
     Field {
         name: "trust_xff",

@@ -138,7 +138,7 @@ fn is_shown(letter: char) -> bool {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = format!("the server answered {} instead of 101", self.status);
+        let mut words = format!("the server answered {} and opens no WebSocket", self.status);
         self.add_body(&mut words);
         f.write_str(&words)
     }

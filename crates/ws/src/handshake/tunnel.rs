@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(late(8), Ok((true, String::new())));
         assert!(late(9).is_err());
         let refused = answered("HTTP/1.1 407 No\r\nContent-Length: 6\r\n\r\nwho\x07is").unwrap_err();
-        assert_eq!(refused, "the server answered 407 instead of 101: who is");
+        assert_eq!(refused, "the server answered 407 and opens no WebSocket: who is");
         assert!(answered("SSH-2.0-server\r\n\r\n").is_err());
         let asked = TunnelHandshake::new("feed.example:80", None).unwrap();
         assert_eq!(asked.cut_short(b""), ClientError::Incomplete);

@@ -200,7 +200,7 @@ fn refusals_tell_status_body_and_delay() {
     let busy = refusal(text);
     assert_eq!((busy.status, &busy.body[..], busy.retry_after), (503, &b"busy\n"[..], Some(12)));
     let error = run(&plain(), text).unwrap_err();
-    assert_eq!(error.to_string(), "the server answered 503 instead of 101: busy");
+    assert_eq!(error.to_string(), "the server answered 503 and opens no WebSocket: busy");
 
     let moved = refusal("HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n");
     assert_eq!((moved.status, moved.headers.get("location")), (302, Some(&b"/b"[..])));

@@ -37,6 +37,14 @@ impl Asker {
         Self::Http1 { stream: Box::new(stream), input: BytesMut::new() }
     }
 
+    /// The method by which WebSockets are asked for.
+    pub(super) fn method(&self) -> &'static str {
+        match self {
+            Self::Http1 { .. } => "GET",
+            Self::Http2(_) => "CONNECT",
+        }
+    }
+
     /// What is asked for. Who is in the middle of that when no more connections are taken hears so.
     pub(super) async fn head(
         &mut self,

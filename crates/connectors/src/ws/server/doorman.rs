@@ -90,11 +90,16 @@ impl Doorman {
     ///
     /// # Errors
     /// The answer if the flow says no, or nothing in time.
-    pub(super) async fn ask(&self, conn: u64, metadata: &mut Metadata, origin: OriginUri) -> Answer {
+    pub(super) async fn ask(
+        &self,
+        conn: u64,
+        method: &'static str,
+        (metadata, origin): (&mut Metadata, OriginUri),
+    ) -> Answer {
         let meta = metadata.text();
         let mut record = meta.get(SPEC.name).and_then(Value::as_record).cloned().unwrap_or_default();
         record.insert("kind", "authorize");
-        record.insert("method", "GET");
+        record.insert("method", method);
         let (answer, answered) = oneshot::channel();
         self.waiting.all().insert(conn, answer);
         let _place = Place { waiting: &self.waiting, conn };
@@ -221,7 +226,7 @@ mod tests {
             announcer: OnceLock::new(),
         };
         let mut metadata = Metadata::new(SPEC.name, Record::default());
-        let asked = doorman.ask(7, &mut metadata, OriginUri::new("tremor-ws-server", "here"));
+        let asked = doorman.ask(7, "GET", (&mut metadata, OriginUri::new("tremor-ws-server", "here")));
         let reject = asked.await.unwrap_err();
         assert_eq!((reject.status, reject.label), (503, "authorize_timeout"));
         assert!(doorman.waiting.all().is_empty());

@@ -282,7 +282,8 @@ impl Shared {
         let mut headers = Cow::Borrowed(&self.answers.headers);
         if let Some(doorman) = &self.doorman {
             let origin = door.origin(peer.host_and_port());
-            let asked = self.authorize(doorman, address.conn, (&mut metadata, origin), &mut slot);
+            let asked = (address.conn, asker.method());
+            let asked = self.authorize(doorman, asked, (&mut metadata, origin), &mut slot);
             match self.in_time(deadline, doorman::late, asked).await.flatten() {
                 Ok(more) => headers = Cow::Owned(self.answers.headers.and(&more)),
                 Err(reject) => return Err(self.refuse(asker, &reject).await),
@@ -344,11 +345,11 @@ impl Shared {
     async fn authorize(
         &self,
         doorman: &Doorman,
-        conn: u64,
+        (conn, method): (u64, &'static str),
         (metadata, origin): (&mut Metadata, OriginUri),
         slot: &mut Slot,
     ) -> Result<ExtraHeaders, Reject> {
-        let granted = doorman.ask(conn, metadata, origin).await?;
+        let granted = doorman.ask(conn, method, (metadata, origin)).await?;
         if let Some(identity) = granted.identity {
             // The place that a guard's word for it took is free again.
             slot.2 = self.caps.place_of(Some(("".into(), identity))).map_err(|_| too_many())?;

@@ -251,7 +251,7 @@ async fn a_refusal_counts_even_if_its_body_never_comes() {
     tcp.write_all(b"HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\nnot you").await.unwrap();
     let failure = within(started).await.unwrap().unwrap_err();
     assert!(
-        failure.contains("for good") && failure.contains("answered 403 instead of 101: not you"),
+        failure.contains("for good") && failure.contains("answered 403 and opens no WebSocket: not you"),
         "{failure}"
     );
 }

@@ -166,5 +166,5 @@ fn a_client_asks_and_takes_only_what_it_asked_for() {
     assert_eq!(answered(200, &[]).unwrap_err(), "the server chose none of the subprotocols offered");
     let extension = [("sec-websocket-protocol", "p"), ("sec-websocket-extensions", "x")];
     assert_eq!(answered(200, &extension).unwrap_err(), "the server chose an extension that was not offered");
-    assert_eq!(answered(403, &[]).unwrap_err(), "the server answered 403 instead of 101: no");
+    assert_eq!(answered(403, &[]).unwrap_err(), "the server answered 403 and opens no WebSocket: no");
 }
