@@ -72,7 +72,7 @@ impl End {
     }
 
     fn mend(&mut self, paper: &mut impl Paper) {
-        self.is_torn = !self.bytes.is_some_and(|bytes| paper.cut(bytes).is_ok());
+        self.is_torn = self.bytes.is_none_or(|bytes| paper.cut(bytes).is_err());
     }
 }
 
