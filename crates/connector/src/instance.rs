@@ -12,7 +12,7 @@ use crate::{
     reconnect::{Backoff, Policy},
     spec::{BackoffUse, Built, Environment, Exit, Registry, SinkUse, Spec},
     status::{Control, State, Status},
-    streams::{self, Streams},
+    streams::{self, Addressing, Directory, Streams},
     task::{Parts, SinkHalf, TARGET, Task},
 };
 use futures_util::FutureExt;
@@ -143,6 +143,14 @@ impl Instance {
         let environment = &Environment { is_measured: interval.is_some(), ..environment.clone() };
         let built = mistakes::build(definition, &spec, environment);
         let built = built.map_err(|found| errors.extend(found));
+        if let Ok(built) = &built
+            && built.per_origin.is_some()
+            && definition.reconnect.as_ref().is_some_and(|reconnect| !reconnect.is_null())
+        {
+            let problem = "says nothing here: with `per_origin` no connection is made again";
+            let message = format!("[{alias}] Invalid definition: reconnect: {problem}");
+            errors.push(DefinitionError::of("reconnect", message));
+        }
         if let (Ok(coding), Ok(built)) = (&coding, &built)
             && let Some(error) = mistakes::queue(built, coding.as_ref(), &alias)
         {
@@ -156,7 +164,13 @@ impl Instance {
             built.is_source.then(|| Arc::new(SourceShared::new(source_id, alias.clone(), coding.clone())));
         let sink = built.is_sink.then(|| {
             let shared = SinkShared::new(environment.ids.next_id(), alias.clone(), board.clone());
-            SinkSide::new(Arc::new(shared), &spec, &mut built, source_id, coding.clone())
+            SinkSide::new(
+                Arc::new(shared),
+                &spec,
+                &mut built,
+                (source_id, registry.directory()),
+                coding.clone(),
+            )
         });
         let mut sink = sink.flatten();
         let meter = interval.map(|interval| {
@@ -333,12 +347,17 @@ impl SinkSide {
         shared: Arc<SinkShared>,
         spec: &Spec,
         built: &mut Built,
-        source: u64,
+        (source, directory): (u64, &Directory),
         coding: Option<Resolver>,
     ) -> Option<Self> {
         match spec.sink {
             SinkUse::None => None,
             SinkUse::Connections(addressing) => {
+                let per_origin = built.per_origin.take();
+                let addressing = match per_origin {
+                    Some(_) => Addressing::Many { kind: spec.name },
+                    None => addressing,
+                };
                 let conflates = built.all_queues().any(|queue| queue.when_full == WhenFull::Conflate);
                 let setting = streams::Setting {
                     kind: spec.name,
@@ -353,6 +372,8 @@ impl SinkSide {
                     commands: mem::take(&mut built.commands),
                     summons: built.summons.clone(),
                     outgoing: built.outgoing.clone(),
+                    per_origin,
+                    directory: directory.clone(),
                     coding: coding?,
                 };
                 let streams = Streams::new(shared.clone(), setting);

@@ -75,6 +75,6 @@ pub use spec::{
     SinkUse, Spec,
 };
 pub use status::{State, Status};
-pub use streams::{Addressing, Command, Connections, DrainTimes};
+pub use streams::{Addressing, Command, Connections, DrainTimes, Opening, Openings, PerOrigin};
 pub use summons::Summons;
 pub use weight::weight;

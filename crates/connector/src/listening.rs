@@ -131,8 +131,9 @@ impl Listening {
 
     async fn serve(self, handshake: Handshake, alive: Alive) {
         // Boxed, so that nobody pays for the handshake as long as the connection lives.
-        let Some((connection, registered)) = Box::pin(self.open(handshake, alive)).await else { return };
+        let Some((connection, mut registered)) = Box::pin(self.open(handshake, alive)).await else { return };
         let ended = connection.run().await;
+        registered.is_broken = false;
         let Registered { stream, address, .. } = &registered;
         debug!(
             target: TARGET,
@@ -147,7 +148,8 @@ impl Listening {
             biased;
             duplex = &mut handshake => (duplex, Some(alive)),
             () = self.beacon.stopped() => return None,
-            () = gate.ended() => self.see_off(handshake, alive).await?,
+            // Where an event wants a connection, it waits for it, and so does the drain for the event.
+            () = gate.ended(), if !self.streams.is_per_origin() => self.see_off(handshake, alive).await?,
         };
         let (mut duplex, alive) = match duplex {
             Ok(duplex) => (duplex, alive?),
@@ -164,7 +166,7 @@ impl Listening {
             &duplex.meta,
             (duplex.send_queue.as_deref(), duplex.outgoing.as_ref()),
         );
-        let registered = Registered { streams: self.streams.clone(), stream, address };
+        let registered = Registered { streams: self.streams.clone(), stream, address, is_broken: true };
         let exit = duplex.exit.as_deref().unwrap_or("out");
         let inlet = Inlet::with_exit(&self.source, stream, duplex.origin.clone(), duplex.meta.clone(), exit);
         let inlet = inlet.past(duplex.protocol.interceptor());
@@ -264,11 +266,13 @@ struct Registered {
     streams: Arc<Streams>,
     stream: u64,
     address: Address,
+    /// Its task has not come to its end.
+    is_broken: bool,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.streams.close(self.stream, &self.address);
+        self.streams.close(self.stream, &self.address, self.is_broken);
     }
 }
 

@@ -110,6 +110,15 @@ struct State {
     is_pressed: bool,
     /// What that was, until the connection knows.
     pressure: Option<(usize, usize)>,
+    /// How the connection has ended, unless everything stops.
+    farewell: Option<Box<Farewell>>,
+}
+
+/// How a connection has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Farewell {
+    pub(crate) code: u16,
+    pub(crate) reason: Box<str>,
 }
 
 #[derive(Debug)]
@@ -164,6 +173,7 @@ impl Outbox {
             meta: None,
             is_pressed: false,
             pressure: None,
+            farewell: None,
         };
         Self {
             state: Mutex::new(state),

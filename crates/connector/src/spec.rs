@@ -5,7 +5,7 @@ use crate::{
     config::{ConfigError, Key, Reader},
     duplex,
     metrics::{Measures, Metrics},
-    streams::{Addressing, Command, DrainTimes},
+    streams::{Addressing, Command, Directory, DrainTimes, PerOrigin},
     summons::Summons,
 };
 use std::sync::Arc;
@@ -125,6 +125,8 @@ pub struct Built {
     pub summons: Option<Summons>,
     /// Looks at what is to be sent, if anybody does; of kinds that have connections.
     pub outgoing: Option<Arc<dyn duplex::Outgoing>>,
+    /// There is a connection for each origin of events instead of one; of kinds that have one connection.
+    pub per_origin: Option<PerOrigin>,
 }
 
 /// An output port that the configuration of an instance names.
@@ -178,6 +180,7 @@ impl Built {
             measures: None,
             summons: None,
             outgoing: None,
+            per_origin: None,
         }
     }
 
@@ -229,6 +232,7 @@ pub struct Registry {
     /// Names of the debug kinds that are not wanted.
     left_out: Vec<&'static str>,
     dials: Dials,
+    directory: Directory,
     metrics: Metrics,
 }
 
@@ -239,7 +243,8 @@ impl Registry {
         let (specs, left_out): (Vec<_>, Vec<_>) =
             specs.iter().copied().partition(|spec| with_debug || !spec.is_debug);
         let left_out = left_out.iter().map(|spec| spec.name).collect();
-        Self { specs, left_out, dials: Dials::default(), metrics: Metrics::default() }
+        let (dials, directory, metrics) = Default::default();
+        Self { specs, left_out, dials, directory, metrics }
     }
 
     /// The kind called `name`.
@@ -258,6 +263,11 @@ impl Registry {
     #[must_use]
     pub fn dials(&self) -> &Dials {
         &self.dials
+    }
+
+    /// Where the connections of all connectors are found that use this registry.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// Where all that uses this registry publishes measurements.

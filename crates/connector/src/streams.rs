@@ -1,26 +1,33 @@
 //! The sink of connectors whose connections are read and written by one task each.
 
 mod commands;
+mod directory;
 mod draining;
 mod filter;
 mod instructions;
 mod left;
+mod pairs;
 mod table;
 
 use crate::{
     Deliver, Handed, SinkShared,
     duplex::{Address, Ending, Outgoing},
-    outbox::{FrameType, Item, Outbox, Put, SendQueue, Shared, Taken, WhenFull, is_shared},
+    outbox::{Farewell, FrameType, Item, Outbox, Put, SendQueue, Shared, Taken, WhenFull, is_shared},
     summons::Summons,
 };
 use async_trait::async_trait;
 pub use commands::{Command, Connections};
+pub(crate) use directory::Directory;
 pub use draining::DrainTimes;
 use draining::Draining;
+use foldhash::fast::RandomState;
 use instructions::Instructions;
 use left::{Goal, Left};
+use pairs::Pairs;
+pub use pairs::{Opening, Openings, PerOrigin};
 use smallvec::SmallVec;
 use std::{
+    collections::HashMap,
     mem,
     pin::pin,
     sync::{
@@ -69,8 +76,15 @@ pub(crate) struct Setting {
     pub(crate) summons: Option<Summons>,
     /// Looks at what is to be sent.
     pub(crate) outgoing: Option<Arc<dyn Outgoing>>,
+    /// Asks for one connection for each origin of events.
+    pub(crate) per_origin: Option<PerOrigin>,
+    /// Where those origins are found.
+    pub(crate) directory: Directory,
     pub(crate) coding: Resolver,
 }
+
+/// The code of an end without a word.
+const ABNORMAL: u16 = 1006;
 
 /// What an input port does with its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +126,10 @@ pub(crate) struct Streams {
     commands: Vec<Command>,
     summons: Option<Summons>,
     outgoing: Option<Arc<dyn Outgoing>>,
+    /// There if it has a connection for each origin of events.
+    pairs: Option<Pairs>,
+    /// Who hears of the end of a connection, by stream.
+    partners: Mutex<HashMap<u64, Vec<Weak<Self>>, RandomState>>,
     draining: Draining,
     drain_times: DrainTimes,
     coding: Resolver,
@@ -140,6 +158,8 @@ impl Streams {
             commands,
             summons,
             outgoing,
+            per_origin,
+            directory,
             coding,
         } = setting;
         let common = (addressing != Addressing::Single).then(|| coding.encoder());
@@ -156,6 +176,8 @@ impl Streams {
             commands,
             summons,
             outgoing,
+            pairs: per_origin.map(|per_origin| Pairs::new(per_origin, directory.clone())),
+            partners: Mutex::default(),
             draining: Draining::default(),
             drain_times,
             coding,
@@ -168,6 +190,8 @@ impl Streams {
         if streams.is_single() {
             let outbox = Arc::new(streams.new_outbox(limits).of_one_at_a_time());
             streams.write().by_stream.insert(0, outbox);
+        } else {
+            directory.add(source, &streams);
         }
         streams
     }
@@ -180,7 +204,12 @@ impl Streams {
 
     /// Itself, if its connections are opened by others.
     pub(crate) fn if_listening(self: Arc<Self>) -> Option<Arc<Self>> {
-        (!self.is_single()).then_some(self)
+        (!self.is_single() && !self.is_per_origin()).then_some(self)
+    }
+
+    /// Whether its connections are opened for the origins of events.
+    pub(crate) fn is_per_origin(&self) -> bool {
+        self.pairs.is_some()
     }
 
     fn is_single(&self) -> bool {
@@ -206,13 +235,22 @@ impl Streams {
         meta: &Value,
         (queue, outgoing): (Option<&SendQueue>, Option<&Arc<dyn Outgoing>>),
     ) -> Arc<Outbox> {
+        if let Some(outbox) = self.opened(address.conn) {
+            // All of them have the same peer, so nobody is found by that.
+            self.write().insert(stream, address.conn, outbox.clone(), meta.clone());
+            return outbox;
+        }
         let leads_back = self.leads_to(meta, address.conn).then(|| meta.clone());
         let mut outbox = self.new_outbox(queue.copied().unwrap_or(self.limits));
         if outgoing.is_some() {
             outbox = outbox.looked_at_by(outgoing.cloned());
         }
         let outbox = Arc::new(outbox.of_connection(address.conn, leads_back));
-        self.write().insert(stream, address, outbox.clone(), meta.clone());
+        {
+            let mut table = self.write();
+            table.insert(stream, address.conn, outbox.clone(), meta.clone());
+            table.name(stream, address);
+        }
         // Behind that, so that a drain that begins now sees it in one of two ways.
         if self.draining.has_begun() {
             outbox.end(Ending::GoingAway);
@@ -229,12 +267,17 @@ impl Streams {
             })
     }
 
-    /// Removes a connection; what it had not written fails.
-    pub(crate) fn close(&self, stream: u64, address: &Address) {
+    /// Removes a connection; what it had not written fails. Its partner ends, too, unless all of them do; `is_broken`: it
+    /// did not come to its end.
+    pub(crate) fn close(&self, stream: u64, address: &Address, is_broken: bool) {
         let outbox = self.write().remove(stream, address);
+        let broken = is_broken.then(|| Farewell { code: ABNORMAL, reason: "".into() });
+        let farewell = outbox.as_ref().and_then(|outbox| outbox.farewell()).or(broken);
         if let Some(outbox) = outbox {
             self.shared.failed_already(outbox.close(), "the connection has ended");
         }
+        self.part(address.conn, farewell.as_ref());
+        self.tell_partners(stream, farewell.as_ref());
         self.gone.notify_waiters();
     }
 
@@ -322,7 +365,13 @@ impl Streams {
         let found = if is_for_all && was_for_all {
             left.like_the_last(number)
         } else {
-            let mut targets = self.targets(table, left.port, item, of_kind, read);
+            let mut targets = match self.targets(table, left.port, item, of_kind, read) {
+                Ok(targets) => targets,
+                Err(cause) => {
+                    left.add(number, [Goal::Refused(cause.into())]);
+                    return false;
+                }
+            };
             let found = targets.len();
             match (targets.pop(), left.port) {
                 (None, Port::Broadcast) => left.add(number, []),
@@ -353,6 +402,9 @@ impl Streams {
     }
 
     /// The connections that an element is for (`spec/websocket.md` 6.4, 15). `of_kind` is what its metadata has for them.
+    ///
+    /// # Errors
+    /// Why there is none, if that is worth more words than usual.
     fn targets(
         &self,
         table: &Table,
@@ -360,9 +412,9 @@ impl Streams {
         item: &Item<'_>,
         of_kind: Option<&Value>,
         read: Instructions<'_>,
-    ) -> Targets {
+    ) -> Result<Targets, &'static str> {
         if self.is_single() || port == Port::Broadcast && read.names_nobody() {
-            return table.all();
+            return Ok(table.all());
         }
         let Instructions { to, filter, mut except, .. } = read;
         if let Some(except) = except.as_mut().filter(|except| except.origin) {
@@ -370,17 +422,20 @@ impl Streams {
         }
         let is_left_out = |conn| except.as_ref().is_some_and(|except| except.contains(conn));
         if let Some(to) = to {
-            return table.of_conns(named(to).into_iter(), filter.as_ref(), is_left_out);
+            return Ok(table.of_conns(named(to).into_iter(), filter.as_ref(), is_left_out));
         }
         if filter.is_some() || port == Port::Broadcast {
-            return table.of_conns(table.conns(), filter.as_ref(), is_left_out);
+            return Ok(table.of_conns(table.conns(), filter.as_ref(), is_left_out));
         }
         let mut found = match of_kind.and_then(|of_kind| table.addressed(of_kind)) {
             Some(addressed) => Targets::from_buf([addressed]),
             None => table.origins(item.id, self.source),
         };
+        if let Some(pairs) = self.pairs.as_ref().filter(|_| found.is_empty()) {
+            found = self.paired(pairs, item)?;
+        }
         found.retain(|outbox| !is_left_out(outbox.conn()));
-        found
+        Ok(found)
     }
 
     /// Encodes what is for several connections, from element `first` on.
@@ -459,7 +514,7 @@ impl Streams {
     fn command_all(&self, batch: EventBatch) {
         for item in items(&batch) {
             self.shared.counters.received(1);
-            let outcome = match self.command(item.element.value()) {
+            let outcome = match self.command(&item) {
                 Ok(()) => {
                     self.shared.counters.written(1);
                     Outcome::Delivered { took_ns: 0 }

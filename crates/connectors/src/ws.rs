@@ -39,6 +39,13 @@ impl Metadata {
         Self { kind, text, binary: None }
     }
 
+    /// The same beside what is said under the kind's name.
+    fn add(&mut self, kind: &'static str, value: Value) {
+        if let Some(members) = self.text.as_record_mut() {
+            members.insert(kind, value);
+        }
+    }
+
     /// Of text messages.
     fn text(&self) -> Value {
         self.text.clone()
@@ -63,11 +70,12 @@ impl Metadata {
     fn binary(&mut self) -> Value {
         let (kind, text) = (self.kind, &self.text);
         let binary = self.binary.get_or_insert_with(|| {
-            let mut of_connection = text.get(kind).cloned().unwrap_or_else(Value::record);
-            if let Some(of_connection) = of_connection.as_record_mut() {
+            let mut members = text.as_record().cloned().unwrap_or_default();
+            if let Some(of_connection) = members.get_or_insert_null(kind).as_record_mut() {
                 of_connection.insert("binary", true);
             }
-            Record::from_iter([(kind, of_connection), ("binary", Value::from(true))]).into()
+            members.insert("binary", true);
+            members.into()
         });
         binary.clone()
     }

@@ -4,6 +4,7 @@ use super::{Connection, Ended, news::told_of};
 use crate::{
     Intake,
     duplex::{Cut, Ending, Flow},
+    outbox::Farewell,
 };
 use std::{
     future::poll_fn,
@@ -95,6 +96,7 @@ impl Connection {
     /// What is told of the end (`spec/websocket.md` 11), and whether it was a clean one.
     fn closed(&mut self, cut: Cut) -> (Value, bool) {
         let closed = self.pump.closed(cut);
+        self.pump.outbox().said(Farewell { code: closed.code, reason: closed.reason.as_str().into() });
         let direction = |(messages, bytes): (u64, u64)| -> Value {
             Record::from_iter([("messages", Value::from(messages)), ("bytes", Value::from(bytes))]).into()
         };

@@ -1,6 +1,6 @@
 //! What a connection is told by way of its outbox, besides messages.
 
-use super::{CUT, ENDING, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
+use super::{CUT, ENDING, Farewell, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
 use crate::duplex::Ending;
 use std::{mem, sync::atomic::Ordering};
 use tremor_value::Value;
@@ -36,6 +36,16 @@ impl Outbox {
         let Phase::Ending { ending, stays } = &mut state.phase else { return None };
         *stays = false;
         Some(ending.clone())
+    }
+
+    /// The connection has ended like this.
+    pub(crate) fn said(&self, farewell: Farewell) {
+        self.lock().farewell = Some(Box::new(farewell));
+    }
+
+    /// How the connection has ended, if it knew.
+    pub(crate) fn farewell(&self) -> Option<Farewell> {
+        self.lock().farewell.as_deref().cloned()
     }
 
     /// Ends the connection without a word: it took too long to end with one.

@@ -1,7 +1,11 @@
 //! What input port `control` takes (`spec/websocket.md` 15): each event is a record with a `kind`.
 
 use super::{Streams, filter::Filter, instructions, table::named};
-use crate::{config::nearest, duplex::Ending, outbox::Outbox};
+use crate::{
+    config::nearest,
+    duplex::Ending,
+    outbox::{Item, Outbox},
+};
 use std::sync::Arc;
 use tremor_value::{Record, Value};
 
@@ -39,27 +43,37 @@ const OWN: &[(&str, Own)] = &[("close", close), ("ping", ping), ("tag", tag)];
 /// What one that accepts connections does, too.
 const OF_LISTENERS: &[(&str, Own)] = &[("drain", drain)];
 
+/// What a connector with connections tells of one that is new: those who have one for each of them open it.
+const OPENED: &str = "opened";
+
 impl Streams {
     /// Does what an event on port `control` says.
     ///
     /// # Errors
     /// Why it cannot be done.
-    pub(super) fn command(&self, value: &Value) -> Result<(), String> {
+    pub(super) fn command(&self, item: &Item<'_>) -> Result<(), String> {
+        let value = item.element.value();
         let Some(record) = value.as_record() else {
             return Err(format!("a command is a record with a `kind`, not {}", value.type_name()));
         };
         let Some(kind) = record.get("kind").and_then(Value::as_str) else {
             return Err("a command needs a `kind`, which is a string".to_owned());
         };
-        let own = || OWN.iter().chain(if self.is_single() { &[] } else { OF_LISTENERS });
+        if let Some(pairs) = self.pairs.as_ref().filter(|_| kind == OPENED) {
+            self.paired(pairs, item)?;
+            return Ok(());
+        }
+        let takes_connections = !self.is_single() && !self.is_per_origin();
+        let own = || OWN.iter().chain(if takes_connections { OF_LISTENERS } else { &[] });
         if let Some((_, handle)) = own().find(|(name, _)| *name == kind) {
             return handle(self, record);
         }
         if let Some(command) = self.commands.iter().find(|command| command.kind == kind) {
             return (command.handle)(record, &Connections(self));
         }
-        let known: Vec<&str> =
-            own().map(|(name, _)| *name).chain(self.commands.iter().map(|command| command.kind)).collect();
+        let of_pairs = self.pairs.iter().map(|_| OPENED);
+        let known = own().map(|(name, _)| *name).chain(self.commands.iter().map(|command| command.kind));
+        let known: Vec<&str> = known.chain(of_pairs).collect();
         let hint = nearest(kind, known.iter().copied()).map_or_else(
             || format!("known are `{}`", known.join("`, `")),
             |name| format!("did you mean `{name}`?"),

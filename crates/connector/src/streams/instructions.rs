@@ -114,7 +114,8 @@ pub(super) fn ending(members: &Record) -> Result<Ending, String> {
     Ok(Ending::Said { code, reason: reason.into() })
 }
 
-fn may_be_sent(code: u16) -> bool {
+/// Whether a goodbye may have this code (`spec/websocket.md` 11).
+pub(super) fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 

@@ -27,13 +27,18 @@ struct Entry {
     outbox: Arc<Outbox>,
     /// The metadata of what comes from there.
     meta: Value,
+    stream: u64,
 }
 
 impl Table {
     /// Adds a connection; what comes from there has `meta`.
-    pub(super) fn insert(&mut self, stream: u64, address: &Address, outbox: Arc<Outbox>, meta: Value) {
+    pub(super) fn insert(&mut self, stream: u64, conn: u64, outbox: Arc<Outbox>, meta: Value) {
         self.by_stream.insert(stream, outbox.clone());
-        self.by_conn.insert(address.conn, Entry { outbox, meta });
+        self.by_conn.insert(conn, Entry { outbox, meta, stream });
+    }
+
+    /// A connection that was added is found by its peer, too.
+    pub(super) fn name(&mut self, stream: u64, address: &Address) {
         self.by_peer.entry(address.host.clone()).or_default().insert(address.port, stream);
     }
 
@@ -56,7 +61,7 @@ impl Table {
     /// The one connection there is has this id and metadata from now on.
     pub(super) fn set_single(&mut self, conn: u64, outbox: Arc<Outbox>, meta: Value) {
         self.by_conn.clear();
-        self.by_conn.insert(conn, Entry { outbox, meta });
+        self.by_conn.insert(conn, Entry { outbox, meta, stream: 0 });
     }
 
     /// The one connection there was has gone.
@@ -100,6 +105,16 @@ impl Table {
     /// The connection with this id.
     pub(super) fn of_conn(&self, conn: u64) -> Option<&Arc<Outbox>> {
         self.by_conn.get(&conn).map(|entry| &entry.outbox)
+    }
+
+    /// Id of the connection that is `stream`.
+    pub(super) fn conn_of(&self, stream: u64) -> Option<u64> {
+        self.by_stream.get(&stream).map(|outbox| outbox.conn())
+    }
+
+    /// The stream of connection `conn`.
+    pub(super) fn stream_of(&self, conn: u64) -> Option<u64> {
+        self.by_conn.get(&conn).map(|entry| entry.stream)
     }
 
     /// The connection that `conn` or `peer` of an element's metadata names.

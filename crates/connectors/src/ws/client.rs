@@ -6,6 +6,7 @@ mod greeting;
 mod http2;
 mod metadata;
 mod opening;
+mod per_origin;
 mod place;
 mod proxy;
 mod wanted;
@@ -79,12 +80,14 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     };
     let (send_queue, queue_key) = settings.client_send_queue()?;
     let frame_type = settings.frame_type()?;
+    let per_origin = per_origin::read(&mut settings, environment)?;
+    let (lacks_url, is_summoned) = (is_summoned, is_summoned && per_origin.is_none());
     let watch = Watch::new(environment, false, Some(send_queue.when_full));
     let mut schemas = Schemas::read(&mut settings, SPEC.name, &environment.alias)?;
     let path = home.target.split_once('?').map_or(home.target.as_str(), |(path, _)| path);
     let plans = schemas.of_others(&[path])?;
     let client = Client {
-        wanted: Wanted { place: home.clone(), protocols },
+        wanted: Wanted { place: home.clone(), protocols, headers: Vec::new() },
         home,
         ways,
         tls,
@@ -108,19 +111,23 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         schemas,
         heartbeat: HeartbeatOptions::read(&mut settings)?.map(Arc::new),
         summons: is_summoned.then(Summons::default),
-        said: None,
         environment: environment.clone(),
         watch: watch.clone(),
         has_tried: false.into(),
     };
-    client.check(&settings)?;
+    client.check(&settings, lacks_url)?;
     let stable_after = Duration::from_millis(settings.or("stable_after", 10_000)?);
     settings.finish()?;
     let backoff = BackoffUse::WebSocketClient { stable_after };
     let (gives_out, summons) = (client.ways.give_out(), client.summons.clone());
     let measures = watch.map(|watch| -> Arc<dyn Measures> { watch });
     let outgoing = client.outgoing.clone().map(|outgoing| -> Arc<dyn duplex::Outgoing> { outgoing });
-    let halves = Built::new(client);
+    let built = match per_origin {
+        Some((per_origin, openings)) => {
+            Built { per_origin: Some(per_origin), ..Built::new(per_origin::ForEach::new(client, openings)) }
+        }
+        None => Built::new(Holder { client, said: None }),
+    };
     Ok(Built {
         backoff,
         send_queue,
@@ -131,7 +138,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         summons,
         outgoing,
         measures,
-        ..halves
+        ..built
     })
 }
 
@@ -254,8 +261,6 @@ struct Client {
     heartbeat: Option<Arc<HeartbeatOptions>>,
     /// Tells of events that come while there is no connection, if they open one.
     summons: Option<Summons>,
-    /// What the last event of these said.
-    said: Option<Wanted>,
     environment: Environment,
     /// There if somebody wants to know.
     watch: Option<Arc<Watch>>,
@@ -265,8 +270,8 @@ struct Client {
 
 impl Client {
     /// Finds now what would make each attempt fail, and tells of what is hardly meant.
-    fn check(&self, settings: &Settings<'_>) -> Result<(), ConfigError> {
-        if self.summons.is_none() && self.ways.of(&self.wanted).is_none() {
+    fn check(&self, settings: &Settings<'_>, lacks_url: bool) -> Result<(), ConfigError> {
+        if !lacks_url && self.ways.of(&self.wanted).is_none() {
             return Err(settings.config.invalid("routes", no_way(&self.wanted)));
         }
         let is_file = matches!(self.credentials, Some(Credentials::BearerFile(_)));
@@ -297,10 +302,31 @@ impl Client {
         }
         Ok(())
     }
+}
 
+impl Client {
+    /// Gets the schemas of messages, where they have any.
+    async fn learn(&mut self) -> Result<(), ConnectError> {
+        if let Some(plans) = &self.plans {
+            self.schemas.start().await.map_err(ConnectError::Failed)?;
+            let opened = plans.open(&[]).await;
+            self.opened = opened.map_err(|missing| ConnectError::Failed(missing.cause))?;
+        }
+        Ok(())
+    }
+}
+
+/// Holds one connection.
+struct Holder {
+    client: Client,
+    /// What the last event said that opens connections.
+    said: Option<Wanted>,
+}
+
+impl Holder {
     /// What is to be opened, and by which port its events leave. Waits for an event if one is to say so.
     async fn next_wanted(&mut self) -> Result<(Wanted, Way), ConnectError> {
-        if let Some(summons) = &self.summons {
+        if let Some(summons) = &self.client.summons {
             let open = match &self.said {
                 None => Some(summons.wait().await),
                 Some(_) => {
@@ -311,11 +337,11 @@ impl Client {
             };
             if let Some(open) = open {
                 self.said = None;
-                self.said = Some(self.wanted.changed_by(&open).map_err(ConnectError::Failed)?);
+                self.said = Some(self.client.wanted.changed_by(&open).map_err(ConnectError::Failed)?);
             }
         }
-        let wanted = self.said.as_ref().unwrap_or(&self.wanted).clone();
-        match self.ways.of(&wanted) {
+        let wanted = self.said.as_ref().unwrap_or(&self.client.wanted).clone();
+        match self.client.ways.of(&wanted) {
             Some(way) => Ok((wanted, way)),
             None => {
                 self.said = None;
@@ -326,16 +352,12 @@ impl Client {
 }
 
 #[async_trait]
-impl Connector for Client {
+impl Connector for Holder {
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
-        if let Some(plans) = &self.plans {
-            self.schemas.start().await.map_err(ConnectError::Failed)?;
-            let opened = plans.open(&[]).await;
-            self.opened = opened.map_err(|missing| ConnectError::Failed(missing.cause))?;
-        }
+        self.client.learn().await?;
         let (wanted, way) = self.next_wanted().await?;
-        let duplex = self.open(&wanted, way).await?;
-        if let Some(summons) = &self.summons {
+        let duplex = self.client.open(&wanted, way).await?;
+        if let Some(summons) = &self.client.summons {
             summons.rest();
         }
         Ok(Connected::Duplex(duplex))

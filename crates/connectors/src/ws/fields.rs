@@ -523,6 +523,18 @@ const CLIENT_ONLY: &[Field] = &[
         text: "Begin the connection with a header of the PROXY protocol: `v1` or `v2`.",
     },
     Field {
+        name: "per_origin",
+        kind: "bool",
+        default: "false",
+        text: "One connection for each origin of events instead of one for all: the first event from a connection of a `ws_server` opens one, by `$ws_client.open` if it says how; answers have `$ws_server.conn`; when one of the two ends, so does the other, with the same code and reason.",
+    },
+    Field {
+        name: "max_connections",
+        kind: "int",
+        default: "65536",
+        text: "With `per_origin`: most connections at once; 0 is any number. Beyond, whoever is in front is closed with 1013.",
+    },
+    Field {
         name: "stable_after",
         kind: "integer (ms)",
         default: "10000",

@@ -9,14 +9,22 @@ use super::{
     schema::{self, Look},
 };
 use bytes::{Bytes, BytesMut};
-use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    num::NonZeroU64,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Acquire},
+    },
+    time::{Duration, Instant},
+};
 use tremor_connector::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Interceptor, Protocol, ProtocolError, Unsendable},
 };
 use tremor_value::{AboutMessage, Record, Under, Value};
 use tremor_ws::{
-    CloseAnswer, CloseTimeouts, Closing, Decoder, Deflate, Encoder, End, Incoming, Options, Role,
+    CloseAnswer, CloseCode, CloseTimeouts, Closing, Decoder, Deflate, Encoder, End, Incoming, Options, Role,
 };
 
 /// Pings of a flow that may wait for their answers; those before are not told of.
@@ -33,6 +41,9 @@ enum Checked {
     /// The connection ends, for this reason.
     Broken(String),
 }
+
+/// How long ago the deadline of a connection was that ought not to be there.
+const LONG_AGO: Duration = Duration::from_secs(1);
 
 /// Payloads of pings in the order in which they were sent.
 #[derive(Default)]
@@ -70,6 +81,8 @@ pub(super) struct WebSocket<Slot> {
     interceptor: Option<Box<dyn Interceptor>>,
     /// There if messages have schemas; boxed, since few have.
     schema: Option<Box<schema::Incoming>>,
+    /// Until the connection is open: what would end it at once. Later only there if it does.
+    revoked: Option<Arc<AtomicBool>>,
     /// There if somebody wants to know what passes.
     link: Option<Arc<Link>>,
     /// Held as long as the connection lives.
@@ -104,6 +117,7 @@ impl<Slot> WebSocket<Slot> {
             leave: None,
             interceptor: None,
             schema: None,
+            revoked: None,
             link: None,
             _slot: slot,
         }
@@ -137,6 +151,11 @@ impl<Slot> WebSocket<Slot> {
     pub(super) fn looking(self, schema: Option<Box<schema::Incoming>>) -> Self {
         let keeps_time = self.keeps_time || schema.as_ref().is_some_and(|schema| schema.may_wait());
         Self { schema, keeps_time, ..self }
+    }
+
+    /// The same, unless that by which it was let in has been taken back when it opens.
+    pub(super) fn unless(self, revoked: Option<Arc<AtomicBool>>) -> Self {
+        Self { revoked, ..self }
     }
 
     /// The same, counted.
@@ -384,6 +403,9 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
     }
 
     fn interceptor(&mut self) -> Option<Box<dyn Interceptor>> {
+        // The connection can be found now, so who takes something back from now on ends it.
+        self.revoked.take_if(|revoked| !revoked.load(Acquire));
+        self.keeps_time |= self.revoked.is_some();
         self.interceptor.take()
     }
 
@@ -392,6 +414,10 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
     }
 
     fn deadline(&self) -> Option<Instant> {
+        if self.revoked.is_some() && self.closing.is_open() {
+            // It has passed, whenever that is looked at.
+            return Instant::now().checked_sub(LONG_AGO);
+        }
         let of_pace = self.pace.as_ref().filter(|_| self.closing.is_open()).and_then(|pace| pace.deadline());
         match self.schema.as_ref().and_then(|schema| schema.deadline()) {
             None => of_pace,
@@ -400,6 +426,9 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
     }
 
     fn on_time(&mut self, now: Instant, intake: &mut Intake, out: &mut Vec<u8>) -> Option<Ending> {
+        if self.revoked.is_some() && self.closing.is_open() {
+            return Some(Ending::Said { code: CloseCode::Policy.into(), reason: "logged out".into() });
+        }
         let Self { pace, closing, encoder, schema, .. } = self;
         let pace = pace.as_mut().filter(|_| closing.is_open());
         if let Some(schema) = schema {
@@ -500,6 +529,27 @@ mod tests {
         let mut out = Vec::new();
         protocol.write(b"text", false, &mut out).unwrap();
         out
+    }
+
+    #[test]
+    fn what_is_taken_back_before_a_connection_can_be_found_ends_it() {
+        for is_taken_back in [false, true] {
+            let revoked = Arc::new(AtomicBool::new(is_taken_back));
+            let mut server = protocol(Role::Server, Options::default()).unless(Some(revoked.clone()));
+            assert!(server.interceptor().is_none());
+            // From here on others end it.
+            revoked.store(true, std::sync::atomic::Ordering::Release);
+            assert_eq!(server.keeps_time(), is_taken_back);
+            let now = Instant::now();
+            assert_eq!(server.deadline().is_some_and(|deadline| deadline < now), is_taken_back);
+            if is_taken_back {
+                let (mut intake, mut out) = (Intake::default(), Vec::new());
+                let ending = server.on_time(now, &mut intake, &mut out);
+                assert_eq!(ending, Some(Ending::Said { code: 1008, reason: "logged out".into() }));
+                assert!(server.end(ending.unwrap(), &mut out));
+                assert_eq!(server.deadline(), None, "once is enough");
+            }
+        }
     }
 
     #[test]

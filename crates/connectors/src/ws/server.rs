@@ -97,7 +97,8 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let routing = reading.routing()?;
     let Reading { mut exits, queues, .. } = reading;
     let doorman = Doorman::read(&mut settings, &mut exits)?;
-    let knows_identities = knows_identities || doorman.is_some();
+    let cookies = Cookies::read(&mut settings)?;
+    let knows_identities = knows_identities || doorman.is_some() || cookies.is_some();
     let gives_out = routing.gives_out();
     let drain_times = settings.drain_times()?;
     let policy = queues.of_routes.is_empty().then_some(queues.of_all.when_full);
@@ -113,7 +114,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         exposed: Exposed::read(&mut settings)?,
         admits: Admits::read(&mut settings)?,
         proxies: Proxies::read(&mut settings)?,
-        cookies: Cookies::read(&mut settings)?,
+        cookies,
         trust: settings::trust(&mut settings)?,
         caps: Caps::read(&mut settings, knows_identities)?,
         watch: watch.clone(),

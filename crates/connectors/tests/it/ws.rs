@@ -22,6 +22,7 @@ mod options;
 mod outgoing;
 mod pace;
 mod peers;
+mod per_origin;
 mod replies;
 mod routes;
 mod schema;

@@ -125,6 +125,11 @@ impl Dialer {
         Self { endpoint, socket, proxies, proxy_header, limit }
     }
 
+    /// How long a connection may take to be there.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// The server that a connection to `place` goes to, and a number beside it: whoever shares both has to queue.
     pub(super) fn queue(&self, place: &Place, is_home: bool) -> (String, u16) {
         match &self.endpoint {

@@ -6,6 +6,7 @@ use super::{
     endpoint::{Dialed, Line},
     http2::{self, Http2},
     metadata::{Sent, describe},
+    per_origin::partner,
     place::Place,
     wanted::{Wanted, Way},
 };
@@ -24,7 +25,7 @@ use std::{
 };
 use tokio::{io::AsyncWriteExt, time::timeout};
 use tremor_connector::{
-    ConnectError,
+    ConnectError, Opening,
     duplex::{Duplex, Stream},
     tls::{ClientTls, PeerCertificate, TlsError, explain},
 };
@@ -93,15 +94,21 @@ enum Next {
 impl Client {
     /// Makes the connection that is wanted.
     pub(super) async fn open(&self, wanted: &Wanted, way: Way) -> Result<Duplex, ConnectError> {
-        let Some(watch) = &self.watch else { return self.open_now(wanted, way).await };
-        let opened = self.open_now(wanted, way).await;
+        let Some(watch) = &self.watch else { return self.open_now(wanted, way, None).await };
+        let opened = self.open_now(wanted, way, None).await;
         if self.has_tried.swap(true, Relaxed) {
             watch.reconnected(wanted.place.secure, opened.is_ok());
         }
         opened
     }
 
-    async fn open_now(&self, wanted: &Wanted, way: Way) -> Result<Duplex, ConnectError> {
+    /// The same for the origin that `opening` is about, if it is for one of several.
+    pub(super) async fn open_now(
+        &self,
+        wanted: &Wanted,
+        way: Way,
+        opening: Option<&Opening>,
+    ) -> Result<Duplex, ConnectError> {
         let (mut place, mut hops, mut was_asked) = (wanted.place.clone(), 0, false);
         loop {
             // Only what the configuration is about is opened in its turn and by its way.
@@ -111,7 +118,7 @@ impl Client {
             match self.attempt(&place, wanted, (hops, was_asked)).await {
                 Ok(opened) => {
                     drop(turn);
-                    return self.finish(opened, way).await;
+                    return self.finish(opened, way, opening).await;
                 }
                 Err(Failure::Other(cause)) => return Err(ConnectError::Failed(cause)),
                 Err(Failure::Answer(refusal)) => match self.next(&refusal, &place, (hops, was_asked))? {
@@ -263,7 +270,7 @@ impl Client {
     ) -> Result<ClientRequest, String> {
         let is_home = place.is_same_origin(&self.home);
         let mut sheet = Sheet {
-            headers: self.headers.clone(),
+            headers: wanted.headers_with(&self.headers),
             query: if is_first { self.query.clone() } else { Vec::new() },
             protocols: wanted.protocols.clone(),
         };
@@ -380,12 +387,20 @@ impl Client {
     }
 
     /// What is behind the 101: opening messages, the reply that is expected.
-    async fn finish(&self, opened: Opened, way: Way) -> Result<Duplex, ConnectError> {
+    async fn finish(
+        &self,
+        opened: Opened,
+        way: Way,
+        opening: Option<&Opening>,
+    ) -> Result<Duplex, ConnectError> {
         let Opened { dialed, mut stream, mut input, response, place, sent, certificate, took } = opened;
         let told = |cause: String| {
             ConnectError::Failed(format!("cannot connect to {}: {cause}", self.shown(&place)))
         };
-        let Dialed { address, peer, local, .. } = dialed;
+        let Dialed { mut address, peer, local, .. } = dialed;
+        if let Some(opening) = opening {
+            address.conn = opening.conn;
+        }
         let mut of_connection = Record::from_iter([
             ("tls", Value::from(place.secure)),
             ("peer", peer.into()),
@@ -400,7 +415,10 @@ impl Client {
             None => Ok(None),
         };
         let deflate = deflate.map_err(|error| told(error.to_string()))?;
-        let metadata = Metadata::new(super::SPEC.name, of_connection);
+        let mut metadata = Metadata::new(super::SPEC.name, of_connection);
+        if let Some((kind, of_partner)) = opening.and_then(partner) {
+            metadata.add(kind, of_partner);
+        }
         let origin = match local {
             Some(local) => OriginUri {
                 port: Some(local.port()),

@@ -3,6 +3,7 @@
 
 use super::{endpoint::Endpoint, place::Place};
 use crate::ws::{
+    header_list,
     options::Settings,
     server::routing::{condition, exit},
 };
@@ -13,7 +14,7 @@ use tremor_connector::{
     url::{Rules, Url, Userinfo},
 };
 use tremor_value::{Record, Value};
-use tremor_ws::{Asked, Authority, Headers, Route, Routes};
+use tremor_ws::{Asked, Authority, ExtraHeaders, Headers, Route, Routes};
 
 /// The words for schemes, and whether they mean TLS.
 const SCHEMES: [(&str, bool); 4] = [("ws", false), ("http", false), ("wss", true), ("https", true)];
@@ -24,6 +25,8 @@ pub(super) struct Wanted {
     pub(super) place: Place,
     /// Subprotocols to offer.
     pub(super) protocols: Vec<String>,
+    /// Headers that an event brings.
+    pub(super) headers: Vec<(String, String)>,
 }
 
 /// What the configuration says of where to connect.
@@ -137,6 +140,15 @@ impl Wanted {
             let authority = reader.entry("authority");
             let path = reader.entry("path");
             let protocols = reader.optional::<OneOrMany<String>>("protocol")?;
+            let headers = match reader.optional::<Reader<'_>>("headers")? {
+                Some(headers) => {
+                    let listed = header_list(&headers)?;
+                    ExtraHeaders::for_request(listed.clone())
+                        .map_err(|error| reader.invalid("headers", error.to_string()))?;
+                    listed
+                }
+                None => Vec::new(),
+            };
             reader.finish()?;
             let secure = secure.unwrap_or(self.place.secure);
             let mut place = Place { secure, ..self.place.clone() };
@@ -154,9 +166,16 @@ impl Wanted {
                 place = beside.ok_or_else(|| entry.invalid("is no path: it begins with `/`"))?;
             }
             let protocols = protocols.map_or_else(|| self.protocols.clone(), |protocols| protocols.0);
-            Ok(Self { place, protocols })
+            Ok(Self { place, protocols, headers })
         };
         read().map_err(|error: ConfigError| error.to_string())
+    }
+
+    /// The headers of a request: those of the event, and of `configured` what it does not say.
+    pub(super) fn headers_with(&self, configured: &[(String, String)]) -> Vec<(String, String)> {
+        let is_said = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        let unsaid = configured.iter().filter(|(name, _)| !is_said(name));
+        unsaid.chain(&self.headers).cloned().collect()
     }
 }
 
@@ -247,14 +266,14 @@ mod tests {
     fn wanted() -> Wanted {
         let place =
             Place { secure: false, host: "feed.example".to_owned(), port: 80, target: "/a?b".to_owned() };
-        Wanted { place, protocols: vec!["v1".to_owned()] }
+        Wanted { place, protocols: vec!["v1".to_owned()], headers: Vec::new() }
     }
 
     #[test]
     fn an_event_changes_what_it_names() {
         let changed = |open: &str| {
             let wanted = wanted().changed_by(&Value::from_json_str(open).unwrap())?;
-            let Wanted { place, protocols } = wanted;
+            let Wanted { place, protocols, .. } = wanted;
             Ok::<_, String>(format!(
                 "{} {} {} {}",
                 place.secure,

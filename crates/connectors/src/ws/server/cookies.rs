@@ -11,7 +11,10 @@ use log::Log;
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Acquire},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tremor_connector::{
@@ -47,6 +50,18 @@ pub(super) struct Cookies {
 struct File {
     path: PathBuf,
     purge_on_startup: bool,
+}
+
+/// Ids that one request may bring; those beyond are not looked at.
+const MOST_SHOWN: usize = 8;
+
+/// Who is in the middle of a handshake.
+#[derive(Default)]
+pub(super) struct Asking {
+    /// Whom its cookie stands for.
+    pub(super) bound: Vec<Session>,
+    /// The cookie was forgotten meanwhile.
+    pub(super) forgotten: Arc<AtomicBool>,
 }
 
 /// By what a connection is known, if it becomes one.
@@ -137,22 +152,25 @@ impl Cookies {
         Ok(())
     }
 
-    /// Whom the cookie in these headers stands for.
-    pub(super) fn bound(&self, headers: &Headers) -> Vec<Session> {
-        if !self.binds {
-            return Vec::new();
-        }
+    /// Somebody asks with these headers: whom the cookie among them stands for.
+    pub(super) fn begin(&self, headers: &Headers) -> Asking {
+        let forgotten = Arc::default();
         let mut jar = self.jar();
         jar.expire(now_s());
-        let bound = self.shown(headers).find_map(|id| jar.bound(id));
-        bound.map_or_else(Vec::new, |sessions| sessions.to_vec())
+        for id in self.shown(headers) {
+            if jar.get(id).is_some() {
+                jar.pass(id, &forgotten);
+            }
+        }
+        let bound = if self.binds { self.shown(headers).find_map(|id| jar.bound(id)) } else { None };
+        Asking { bound: bound.map_or_else(Vec::new, |sessions| sessions.to_vec()), forgotten }
     }
 
     /// The ids in these headers.
     fn shown<'h>(&'h self, headers: &'h Headers) -> impl Iterator<Item = &'h str> {
         let shown = headers.all("cookie").flat_map(cookies);
         let own = shown.filter(|(name, _)| *name == self.name.as_bytes());
-        own.filter_map(|(_, id)| std::str::from_utf8(id).ok())
+        own.filter_map(|(_, id)| std::str::from_utf8(id).ok()).take(MOST_SHOWN)
     }
 
     /// By what a client is known that sends these headers, `secure` if that is over TLS as it sees it; guards have let it in
@@ -160,21 +178,26 @@ impl Cookies {
     ///
     /// # Errors
     /// The system has no random numbers.
-    pub(super) fn meet(&self, headers: &Headers, secure: bool, sessions: &[&Session]) -> io::Result<Known> {
+    pub(super) fn meet(
+        &self,
+        headers: &Headers,
+        secure: bool,
+        (sessions, forgotten): (&[&Session], &Arc<AtomicBool>),
+    ) -> io::Result<Known> {
         let binds = self.binds && !sessions.is_empty();
         let mut jar = self.jar();
         jar.expire(now_s());
-        // One that stands for somebody else is not taken along.
-        let is_fit = |jar: &Jar, id: &str| {
-            let bound = jar.bound(id).filter(|_| binds);
-            bound.is_none_or(|bound| are_same(&bound, sessions))
-        };
+        // Who proves to be somebody gets an id that nobody can know: one that stood for nobody may have been planted by
+        // somebody who knows it, and one that stands for somebody else is not taken along.
+        let is_fit =
+            |jar: &Jar, id: &str| !binds || jar.bound(id).is_some_and(|bound| are_same(&bound, sessions));
         if let Some(id) = self.shown(headers).find(|id| is_fit(&jar, id) && jar.knows(id)) {
             return Ok(Known { id: id.into(), set: None });
         }
         drop(jar);
         let id = self.new_id()?;
         let max_age = self.max_age.as_secs();
+        self.jar().pass(&id, forgotten);
         let secure = if self.secure.unwrap_or(secure) { "; Secure" } else { "" };
         let Self { name, attributes, .. } = self;
         let set = format!("{name}={id}; Max-Age={max_age}{attributes}{secure}");
@@ -185,8 +208,12 @@ impl Cookies {
     ///
     /// # Errors
     /// The id was forgotten meanwhile.
-    pub(super) async fn keep(self: &Arc<Self>, known: &Known, sessions: &[&Session]) -> Result<(), Reject> {
-        if !self.note(known, sessions) {
+    pub(super) async fn keep(
+        self: &Arc<Self>,
+        known: &Known,
+        (sessions, forgotten): (&[&Session], &AtomicBool),
+    ) -> Result<(), Reject> {
+        if !self.note(known, (sessions, forgotten)) {
             return Err(late());
         }
         self.write(known.id.clone()).await;
@@ -200,10 +227,13 @@ impl Cookies {
         }
     }
 
-    /// Notes that an id is used; `false` if it should be known and is not.
-    fn note(&self, known: &Known, sessions: &[&Session]) -> bool {
+    /// Notes that an id is used; `false` if it should be known and is not, or was forgotten.
+    fn note(&self, known: &Known, (sessions, forgotten): (&[&Session], &AtomicBool)) -> bool {
         let now = now_s();
         let mut jar = self.jar();
+        if forgotten.load(Acquire) {
+            return false;
+        }
         jar.expire(now);
         if known.set.is_some() {
             jar.add(known.id.clone(), now, now.saturating_add(self.max_age.as_secs()));

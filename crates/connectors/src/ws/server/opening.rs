@@ -4,7 +4,8 @@ use super::{
     Door, Shared,
     admission::{Full, Person, Place, Slot},
     asker::{Asker, Failure},
-    begun, cookies,
+    begun,
+    cookies::{self, Asking},
     doorman::{self, Doorman},
     http2::{Exchange, Facts, Requests},
     metadata::{Reached, metadata},
@@ -235,7 +236,8 @@ impl Shared {
         };
         let carrier =
             Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: &offered };
-        let bound = self.cookies.as_ref().map_or_else(Vec::new, |cookies| cookies.bound(&request.headers));
+        let begun = self.cookies.as_ref().map(|cookies| cookies.begin(&request.headers));
+        let Asking { bound, forgotten } = begun.unwrap_or_default();
         let mut visit = self.guards.visit(carrier, brought).bound_by(bound);
         let decided = self.in_time(deadline, undecided, self.routing.decide(&request, &mut visit)).await;
         if let Some(watch) = &self.watch {
@@ -262,9 +264,18 @@ impl Shared {
             return Err(self.refuse(asker, &too_many()).await);
         };
         slot.2 = of_person;
-        let known =
-            self.cookies.as_ref().map(|cookies| cookies.meet(&request.headers, request.secure, &sessions));
+        let known = self
+            .cookies
+            .as_ref()
+            .map(|cookies| cookies.meet(&request.headers, request.secure, (&sessions, &forgotten)));
         let known = known.transpose().map_err(|error| error.to_string())?;
+        if let Some(known) = known.as_ref().filter(|_| sessions.is_empty()) {
+            // Nobody else says who it is.
+            let Ok(of_cookie) = self.caps.place_of(Some((BY_COOKIE.into(), known.id.to_string()))) else {
+                return Err(self.refuse(asker, &too_many()).await);
+            };
+            slot.2 = of_cookie;
+        }
         let wanted = chosen.way.wire.deflate;
         let (extension, deflate) = wanted.and_then(|wanted| wanted.answer(&request.extensions)).unzip();
         let address = peer.address(&self.environment);
@@ -293,7 +304,8 @@ impl Shared {
             return Err(self.refuse(asker, &Reject::unavailable(RETRY_AFTER_S)).await);
         }
         if let Some((cookies, known)) = self.cookies.as_ref().zip(known.as_ref()) {
-            let kept = self.in_time(deadline, cookies::late, cookies.keep(known, &sessions)).await;
+            let kept =
+                self.in_time(deadline, cookies::late, cookies.keep(known, (&sessions, &forgotten))).await;
             if let Err(reject) = kept.flatten() {
                 cookies.give_up(known);
                 return Err(self.refuse(asker, &reject).await);
@@ -313,7 +325,8 @@ impl Shared {
             .deflate(deflate.as_ref())
             .until(&wire.pace, stay)
             .past(self.guards.renewals(address.conn, &sessions))
-            .looking(chosen.way.schemas.as_ref().and_then(|plans| plans.incoming(&opened)));
+            .looking(chosen.way.schemas.as_ref().and_then(|plans| plans.incoming(&opened)))
+            .unless(known.map(|_| forgotten));
         let outgoing = chosen.way.schemas.as_ref().and_then(|plans| plans.outgoing(&opened));
         let link = self.watch.as_ref().map(|watch| {
             let way = (chosen.way.exit.as_deref(), chosen.way.shown.as_ref());
@@ -430,6 +443,9 @@ fn late_schema() -> Reject {
     let reject = Reject::new(503, "schema", "the schema cannot be had right now");
     reject.with_header("Retry-After", RETRY_AFTER_S.to_string())
 }
+
+/// What stands for a guard's name where only a cookie says who it is: no guard has it.
+const BY_COOKIE: &str = "\0cookie";
 
 /// Row 19.
 fn too_many() -> Reject {

@@ -1,7 +1,7 @@
 //! Browsers are known again by a cookie.
 
 use super::peers::{Port, head, of_server, server_definition, upgrade};
-use crate::harness::{Linked, Subject, json, within};
+use crate::harness::{Linked, Seen, Subject, json, within};
 use std::{fs, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -150,6 +150,82 @@ async fn a_bound_cookie_stands_for_whom_a_guard_has_let_in() {
     assert!(open(&port, &(with(&own) + &token("ben"))).await.1.is_some());
     subject.give_to(CONTROL, json(&format!(r#"{{"kind": "forget_cookie", "cookie": "{own}"}}"#))).await;
     refused(&port, &with(&own)).await;
+}
+
+#[tokio::test]
+async fn an_id_that_stood_for_nobody_never_stands_for_who_brings_it() {
+    let guards = r#", "guards": {"staff": {"type": "bearer", "options": {"tokens": {"of-ann": {"identity": "ann"}}}}},
+        "routes": [{"exit": "out", "guarded": {"staff": []}, "when": [{"path": "/"}]}, {"exit": "open", "when": [{"path": "/open"}]}],
+        "cookie": {"bind_identity": true}"#;
+    let (_subject, port) = server(guards).await;
+    // Somebody gets an id for nobody, and plants it in the browser of ann.
+    let mut tcp = port.tcp().await;
+    tcp.write_all(upgrade("here", "").replacen("GET /", "GET /open", 1).as_bytes()).await.unwrap();
+    let answer = head(&mut tcp).await;
+    let planted = id(answer.lines().find_map(|line| line.strip_prefix("Set-Cookie: ")).unwrap());
+    let (_ann, set) = open(&port, &(with(&planted) + "Authorization: Bearer of-ann\r\n")).await;
+    let fresh = id(&set.expect("who is somebody now gets a new id"));
+    assert_ne!(fresh, planted);
+    let answer = port.ask(&upgrade("here", &with(&planted))).await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    let (_again, set) = open(&port, &with(&fresh)).await;
+    assert_eq!(set, None, "and keeps it");
+}
+
+#[tokio::test]
+async fn connections_that_only_a_cookie_knows_are_counted_by_it() {
+    let (_subject, port) = server(r#", "max_connections_per_identity": 2, "cookie": {}"#).await;
+    let (first, set) = open(&port, "").await;
+    let own = with(&id(&set.unwrap()));
+    let _second = open(&port, &own).await;
+    let answer = port.ask(&upgrade("here", &own)).await;
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    open(&port, "").await;
+    drop(first);
+    within(async {
+        loop {
+            let mut tcp = port.tcp().await;
+            tcp.write_all(upgrade("here", &own).as_bytes()).await.unwrap();
+            if head(&mut tcp).await.starts_with("HTTP/1.1 101 ") {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_handshake_does_not_outlive_its_cookie() {
+    let port = Port::reserve();
+    let more = r#", "cookie": {}, "authorize": {"port": "door", "timeout": 60000}"#;
+    let definition = server_definition(&port, more);
+    let mut subject = Subject::started_with(&definition, Linked::With(&["door"])).await;
+    let mut own = String::new();
+    for brings in [false, true] {
+        let mut tcp = port.tcp().await;
+        let more = if brings { with(&own) } else { String::new() };
+        tcp.write_all(upgrade("here", &more).as_bytes()).await.unwrap();
+        // Ends of connections without a goodbye come, too.
+        let asked = loop {
+            if let Seen::Event("door", asked) = subject.next().await {
+                break asked;
+            }
+        };
+        let shown = of_server(&asked);
+        let conn = shown.get("conn").unwrap().to_string();
+        let cookie = shown.get("cookie").and_then(Value::as_str).unwrap().to_owned();
+        assert!(!brings || cookie == own);
+        own.clone_from(&cookie);
+        if brings {
+            let forget = json(&format!(r#"{{"kind": "forget_cookie", "cookie": "{cookie}"}}"#));
+            subject.give_to(CONTROL, forget).await;
+        }
+        let accept = json(&format!(r#"{{"kind": "authorize", "conn": {conn}, "accept": true}}"#));
+        subject.give_to(CONTROL, accept).await;
+        let answer = head(&mut tcp).await;
+        let expected = if brings { "HTTP/1.1 503 " } else { "HTTP/1.1 101 " };
+        assert!(answer.starts_with(expected), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -105,6 +105,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("open_handshake_timeout", "2500", ""),
     ("open_message", r#""hello""#, ""),
     ("origin", r#""https://a.example""#, ""),
+    ("per_origin", "true", ""),
     ("proxy", r#""http://a""#, ""),
     ("query", r#"{"a": "b"}"#, ""),
     ("reject", r#""drop""#, ""),
@@ -147,6 +148,9 @@ fn a_setting_may_stand_in_either_place_but_not_in_both() {
             let sample = SAMPLES.iter().find(|(own, ..)| *own == key);
             let (_, value, beside) =
                 sample.unwrap_or_else(|| panic!("give `{key}` of {kind} a sample, or one place"));
+            // A client has one connection otherwise.
+            let is_per_origin = (kind, key) == ("ws_client", "max_connections");
+            let beside = if is_per_origin { r#""per_origin": true"# } else { beside };
             let beside = if beside.is_empty() { String::new() } else { format!(", {beside}") };
             unused.remove(key);
             let here = refusal(spec, &format!(r#"{url}, "{key}": {value}{beside}}}"#));

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Release},
+    },
     time::Duration,
 };
 use tremor_ws::guard::Session;
@@ -32,6 +35,10 @@ pub(super) struct Jar {
     known: HashMap<Box<str>, Noted>,
     /// When each expires, the oldest first; also of those that were forgotten before.
     ends: VecDeque<(u64, Box<str>)>,
+    /// Handshakes under way with an id, which hear that it was forgotten.
+    passing: Vec<(Box<str>, Weak<AtomicBool>)>,
+    /// When to look for those that are over.
+    look_at: usize,
 }
 
 impl Jar {
@@ -92,9 +99,25 @@ impl Jar {
         }
     }
 
-    /// Forgets an id; whether it was known.
+    /// A handshake is under way with this id: `forgotten` becomes true if it is forgotten meanwhile.
+    pub(super) fn pass(&mut self, id: &str, forgotten: &Arc<AtomicBool>) {
+        if self.passing.len() >= self.look_at {
+            self.passing.retain(|(_, forgotten)| forgotten.strong_count() > 0);
+            self.look_at = 2 * self.passing.len() + 64;
+        }
+        self.passing.push((id.into(), Arc::downgrade(forgotten)));
+    }
+
+    /// Forgets an id; whether anybody had it, in a handshake at least.
     pub(super) fn forget(&mut self, id: &str) -> bool {
-        self.known.remove(id).is_some()
+        let mut was_there = self.known.remove(id).is_some();
+        for carrier in
+            self.passing.iter().filter(|(own, _)| &**own == id).filter_map(|(_, own)| own.upgrade())
+        {
+            carrier.store(true, Release);
+            was_there = true;
+        }
+        was_there
     }
 
     pub(super) fn get(&self, id: &str) -> Option<Entry> {
@@ -118,6 +141,7 @@ impl Jar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::Ordering::Acquire;
 
     #[test]
     fn ids_are_known_until_they_expire_however_often_they_are_used() {
@@ -131,6 +155,21 @@ mod tests {
         assert!(jar.forget("b") && !jar.forget("b"));
         jar.expire(115);
         assert!(jar.entries().is_empty() && jar.ends.is_empty());
+    }
+
+    #[test]
+    fn handshakes_hear_of_what_is_forgotten_and_leave_nothing() {
+        let (mut jar, own) = (Jar::default(), Arc::new(AtomicBool::new(false)));
+        let other = Arc::new(AtomicBool::new(false));
+        jar.pass("a", &own);
+        jar.pass("b", &other);
+        assert!(jar.forget("a") && !jar.forget("c"));
+        assert!(own.load(Acquire) && !other.load(Acquire));
+        drop((own, other));
+        for _ in 0..1000 {
+            jar.pass("c", &Arc::default());
+        }
+        assert!(jar.passing.len() <= 64, "{}", jar.passing.len());
     }
 
     #[test]

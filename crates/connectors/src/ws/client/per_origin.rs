@@ -1,0 +1,132 @@
+//! One connection for each origin of events (`spec/websocket.md` 15): with a `ws_server` in front that is a proxy.
+
+use super::{Client, no_way};
+use crate::ws::options::Settings;
+use async_trait::async_trait;
+use std::{io, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tremor_connector::{
+    ConnectError, Connected, Connector, Environment, Handshake, Listener, Opening, Openings, PerOrigin,
+    Refused, Told, config::ConfigError, duplex::Duplex,
+};
+use tremor_event::OriginUri;
+use tremor_value::{Record, Value};
+
+/// Reads `per_origin`, and what is said only with it or only without.
+pub(super) fn read(
+    settings: &mut Settings<'_>,
+    environment: &Environment,
+) -> Result<Option<(PerOrigin, Openings)>, ConfigError> {
+    let most = settings.entry("max_connections")?;
+    if !settings.or("per_origin", false)? {
+        return match most {
+            Some(most) => Err(most.invalid("belongs to `per_origin`: otherwise there is one connection")),
+            None => Ok(None),
+        };
+    }
+    for key in ["stable_after", "give_up_on"] {
+        if let Some(entry) = settings.entry(key)? {
+            return Err(entry.invalid("says nothing here: with `per_origin` no connection is made again"));
+        }
+    }
+    let most = match most.map(|most| most.read()).transpose()?.unwrap_or(65_536) {
+        0 => usize::MAX,
+        most => most,
+    };
+    Ok(Some(PerOrigin::new(most, environment.ids.clone())))
+}
+
+/// Opens a connection for each origin.
+pub(super) struct ForEach {
+    /// Until it is put to work.
+    parts: Option<(Client, Openings)>,
+}
+
+impl ForEach {
+    pub(super) fn new(client: Client, openings: Openings) -> Self {
+        Self { parts: Some((client, openings)) }
+    }
+}
+
+#[async_trait]
+impl Connector for ForEach {
+    async fn connect(&mut self) -> Result<Connected, ConnectError> {
+        if let Some((client, _)) = &mut self.parts {
+            client.learn().await?;
+        }
+        let Some((client, openings)) = self.parts.take() else {
+            return Err(ConnectError::Final("it has been at work before".to_owned()));
+        };
+        Ok(Connected::Listener(Box::new(Waiting { client: Arc::new(client), openings })))
+    }
+}
+
+struct Waiting {
+    client: Arc<Client>,
+    openings: Openings,
+}
+
+#[async_trait]
+impl Listener for Waiting {
+    async fn accept(&mut self) -> io::Result<Handshake> {
+        let Some(opening) = self.openings.next().await else { return std::future::pending().await };
+        let client = self.client.clone();
+        Ok(Box::pin(async move {
+            match client.open_in_time(&opening).await {
+                Ok(duplex) => {
+                    opening.made();
+                    Ok(duplex)
+                }
+                Err(cause) => Err(client.not_opened(&opening, cause)),
+            }
+        }))
+    }
+}
+
+impl Client {
+    /// The wait for its turn counts, too: many may want to connect to a server that does not answer.
+    async fn open_in_time(&self, opening: &Opening) -> Result<Duplex, String> {
+        let limit = match self.open_handshake {
+            Some(handshake) => self.dialer.limit().saturating_add(handshake),
+            None => Duration::MAX,
+        };
+        let opened = timeout(limit, self.open_for(opening)).await;
+        opened.unwrap_or_else(|_| Err(format!("no connection within {} ms", limit.as_millis())))
+    }
+
+    async fn open_for(&self, opening: &Opening) -> Result<Duplex, String> {
+        let wanted = self.wanted.changed_by(&opening.said)?;
+        let way = self.ways.of(&wanted).ok_or_else(|| no_way(&wanted))?;
+        let opened = self.open_now(&wanted, way, Some(opening)).await;
+        opened.map_err(|error| error.to_string())
+    }
+
+    /// What the flow is told of a connection that came to nothing.
+    fn not_opened(&self, opening: &Opening, cause: String) -> Refused {
+        let record = [
+            ("kind", Value::from("rejected")),
+            ("conn", opening.conn.into()),
+            ("reason", cause.as_str().into()),
+        ];
+        let mut meta = Record::from_iter([(super::SPEC.name, conn(opening.conn))]);
+        if let Some((kind, of_partner)) = partner(opening) {
+            meta.insert(kind, of_partner);
+        }
+        let told = Told {
+            record: Record::from_iter(record).into(),
+            meta: meta.into(),
+            origin: Arc::new(OriginUri::new("tremor-ws-client", "localhost".to_owned())),
+        };
+        Refused { cause, told: vec![told] }
+    }
+}
+
+/// What metadata says of the connection that the events come from for which this one is opened.
+pub(super) fn partner(opening: &Opening) -> Option<(&'static str, Value)> {
+    let (kind, id) = opening.partner?;
+    (kind != super::SPEC.name).then(|| (kind, conn(id)))
+}
+
+fn conn(id: u64) -> Value {
+    Record::from_iter([("conn", Value::from(id))]).into()
+}
