@@ -1,6 +1,9 @@
 //! Who has heard that a source is done.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use tokio::sync::watch;
 
 /// Counts, for one flow, the drain marks that sinks still expect from sources.
@@ -10,6 +13,7 @@ use tokio::sync::watch;
 #[derive(Debug, Default)]
 pub struct DrainBoard {
     expected: watch::Sender<BTreeMap<Pair, usize>>,
+    is_cut_short: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,8 +28,17 @@ impl DrainBoard {
         self.expected.send_modify(|expected| *expected.entry(Pair { source, sink }).or_default() += 1);
     }
 
+    /// The flow's parts are about to be stopped. Marks from now on may have overtaken events that a stopped part
+    /// threw away, so they count no more: a drain that is not over by now never is.
+    pub fn cut_short(&self) {
+        self.is_cut_short.store(true, Ordering::SeqCst);
+    }
+
     /// A mark of `source` arrived at `sink`.
     pub fn arrived(&self, source: u64, sink: u64) {
+        if self.is_cut_short.load(Ordering::SeqCst) {
+            return;
+        }
         self.expected.send_if_modified(|expected| {
             let pair = Pair { source, sink };
             let Some(left) = expected.get_mut(&pair) else { return false };
@@ -80,5 +93,17 @@ mod tests {
         board.arrived(2, 9);
         assert!(board.sink_drained(9).now_or_never().is_some());
         board.arrived(2, 9);
+    }
+
+    #[test]
+    fn a_drain_that_was_cut_short_is_never_over() {
+        let board = DrainBoard::default();
+        board.expect(1, 9);
+        board.expect(2, 8);
+        board.arrived(2, 8);
+        board.cut_short();
+        board.arrived(1, 9);
+        assert!(board.source_drained(1).now_or_never().is_none() && !board.is_sink_drained(9));
+        assert!(board.sink_drained(8).now_or_never().is_some(), "that one was over before");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{
 };
 use tokio::{task::JoinHandle, time::Instant};
 use tracing::{error, info};
-use tremor_connector::{Handle, Quota, SinkTotals, State};
+use tremor_connector::{DrainBoard, Handle, Quota, SinkTotals, State};
 use tremor_diagnostic::{RenderOptions, SourceMap, render};
 use tremor_lang::RuntimeError;
 use tremor_pipeline::Report;
@@ -83,6 +83,7 @@ pub(crate) struct Flow {
     measured: Vec<Arc<Node>>,
     /// One for each pipeline.
     reports: Vec<ReportToLog>,
+    board: Arc<DrainBoard>,
     state: Mutex<FlowState>,
     ending: AtomicBool,
 }
@@ -160,7 +161,7 @@ impl ReportToLog {
 impl Flow {
     /// Puts everything in place; nothing is connected before [`Flow::start`].
     pub(crate) fn new(plan: Plan) -> Self {
-        let Plan { alias, connectors, pipelines, reports, links, .. } = plan;
+        let Plan { alias, connectors, pipelines, board, reports, links, .. } = plan;
         let tasks = pipelines.iter().filter_map(Node::spawn).collect();
         let measured = pipelines.into_iter().filter(|node| node.is_measured()).collect();
         let mut connectors: Vec<Connector> = connectors
@@ -183,6 +184,7 @@ impl Flow {
             pipelines: Mutex::new(tasks),
             measured,
             reports,
+            board,
             state: Mutex::new(FlowState::Initializing),
             ending: AtomicBool::new(false),
         }
@@ -266,6 +268,8 @@ impl Flow {
     /// Ends all parts: sinks first, then sources, then those that are both.
     pub(crate) async fn stop(&self) {
         self.ending.store(true, Ordering::SeqCst);
+        // Before any of them stops: nobody may call the end of its neighbour a drain.
+        self.board.cut_short();
         let mut connectors: Vec<&Connector> = self.connectors.iter().collect();
         connectors.sort_by_key(|connector| connector.role == Role::Both);
         // Side by side, so that none has to wait for one that does not stop.

@@ -38,6 +38,7 @@ pub struct Plan {
     pub(crate) alias: String,
     pub(crate) connectors: Vec<(String, Instance)>,
     pub(crate) pipelines: Vec<Arc<Node>>,
+    pub(crate) board: Arc<DrainBoard>,
     /// What the pipelines tell of errors.
     pub(crate) reports: Vec<ReportToLog>,
     /// For each connector: what its ports are linked to.
@@ -79,7 +80,15 @@ impl Plan {
             pipelines.iter().flat_map(|node| node.graph().warnings()).cloned().collect();
         warnings.extend(unread_exits(flow, sources, &connectors));
         let alias = flow.alias.name.clone();
-        Ok(Self { alias, connectors, pipelines, reports: maker.reports, links: shown, warnings })
+        Ok(Self {
+            alias,
+            connectors,
+            pipelines,
+            board: maker.board,
+            reports: maker.reports,
+            links: shown,
+            warnings,
+        })
     }
 
     /// What is probably not meant in its pipelines.
