@@ -114,6 +114,8 @@ pub(crate) struct Connection {
     alarm_wakes: bool,
     /// Until this connection will not give events any more.
     alive: Option<Alive>,
+    /// The closing handshake is over, and the byte stream may not be: for so long it is waited for.
+    lingers: Option<Duration>,
 }
 
 /// What made the connection's loop turn.
@@ -166,13 +168,14 @@ impl Connection {
             alarm: None,
             alarm_wakes: false,
             alive: Some(alive),
+            lingers: None,
         })
     }
 
-    /// Runs until the connection ends, one way or another.
+    /// Runs until the connection ends, one way or another. Its byte stream may still be there: see [`Connection::lingering`].
     ///
     /// What is rarely done is boxed: an idle connection pays for the largest future in here.
-    pub(crate) async fn run(mut self: Box<Self>) -> Ended {
+    pub(crate) async fn run(&mut self) -> Ended {
         loop {
             let ended = match poll_fn(|cx| self.poll_turn(cx)).await {
                 Turn::Read(Ok(0)) => Some(Ended::broken(Cut::Peer, NO_GOODBYE)),

@@ -49,6 +49,8 @@ pub struct SinkCounters {
     written: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
+    passed_over: AtomicU64,
+    discarded: AtomicU64,
     /// Somebody waits until nothing waits to be written.
     is_watched: AtomicBool,
     settled: Notify,
@@ -63,8 +65,13 @@ pub struct SinkTotals {
     pub written: u64,
     /// Elements that will never be written.
     pub failed: u64,
-    /// Elements that a full queue left out, as its policy says.
+    /// Elements that a full queue left out, as its policy says, and those for everybody that the end of a connection kept
+    /// from it.
     pub dropped: u64,
+    /// The latter: these of the dropped ones no queue left out.
+    pub passed_over: u64,
+    /// Elements, failed or dropped, that were for a connection that was given up because its peer is too slow.
+    pub discarded: u64,
     /// Elements that still wait.
     pub waiting: u64,
 }
@@ -84,6 +91,17 @@ impl SinkCounters {
 
     pub(crate) fn dropped(&self, elements: u64) {
         self.settle(&self.dropped, elements);
+    }
+
+    /// The same where no queue has left them out: their connection takes nothing any more.
+    pub(crate) fn passed_over(&self, elements: u64) {
+        self.passed_over.fetch_add(elements, SeqCst);
+        self.dropped(elements);
+    }
+
+    /// So many elements, which are counted as failed or dropped besides, are lost because a peer was given up.
+    pub(crate) fn discarded(&self, elements: u64) {
+        self.discarded.fetch_add(elements, SeqCst);
     }
 
     fn settle(&self, counter: &AtomicU64, elements: u64) {
@@ -117,7 +135,10 @@ impl SinkCounters {
         let dropped = self.dropped.load(SeqCst);
         let received = self.received.load(SeqCst);
         let waiting = received.saturating_sub(written).saturating_sub(failed).saturating_sub(dropped);
-        SinkTotals { received, written, failed, dropped, waiting }
+        // Counted before they are dropped, so they are looked at behind that.
+        let passed_over = self.passed_over.load(SeqCst).min(dropped);
+        let discarded = self.discarded.load(SeqCst);
+        SinkTotals { received, written, failed, dropped, passed_over, discarded, waiting }
     }
 }
 
@@ -140,7 +161,7 @@ mod tests {
         settled.await;
         assert_eq!(
             counters.totals(),
-            SinkTotals { received: 4, written: 2, failed: 1, dropped: 1, waiting: 0 }
+            SinkTotals { received: 4, written: 2, failed: 1, dropped: 1, ..SinkTotals::default() }
         );
     }
 }

@@ -131,7 +131,9 @@ impl Listening {
 
     async fn serve(self, handshake: Handshake, alive: Alive) {
         // Boxed, so that nobody pays for the handshake as long as the connection lives.
-        let Some((connection, mut registered)) = Box::pin(self.open(handshake, alive)).await else { return };
+        let Some((mut connection, mut registered)) = Box::pin(self.open(handshake, alive)).await else {
+            return;
+        };
         let ended = connection.run().await;
         registered.is_broken = false;
         let Registered { stream, address, .. } = &registered;
@@ -139,6 +141,12 @@ impl Listening {
             target: TARGET,
             "[Connector::{}] connection {stream} with {}:{} ended: {}", self.alias, address.host, address.port, ended.cause
         );
+        let lingering = connection.lingering();
+        // It has ended for all who knew of it; only its socket is still there, and its place among the connections taken.
+        drop(registered);
+        if let Some(connection) = lingering {
+            Box::pin(connection.linger()).await;
+        }
     }
 
     /// Does the handshake and puts the connection on the table.

@@ -202,7 +202,12 @@ impl Outbox {
 
     /// The same for connection `conn`, whose events have this metadata, if that leads back here.
     pub(crate) fn of_connection(self, conn: u64, own_meta: Option<Value>) -> Self {
-        Self { conn, own_binary: own_meta.as_ref().and_then(frame_type::asked_of), own_meta, ..self }
+        Self {
+            conn,
+            own_binary: own_meta.as_ref().and_then(|meta| frame_type::asked_of(meta).ok()?),
+            own_meta,
+            ..self
+        }
     }
 
     /// The same for messages that go out like this unless their metadata say otherwise.

@@ -35,7 +35,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
-use table::{Table, Targets, named};
+use table::{Table, Targets};
 use tokio::sync::Notify;
 use tremor_codec::{Encoder, Resolver};
 use tremor_event::{EventBatch, Outcome, Signal, settle_all};
@@ -422,7 +422,7 @@ impl Streams {
         }
         let is_left_out = |conn| except.as_ref().is_some_and(|except| except.contains(conn));
         if let Some(to) = to {
-            return Ok(table.of_conns(named(to).into_iter(), filter.as_ref(), is_left_out));
+            return Ok(table.of_conns(to.into_iter(), filter.as_ref(), is_left_out));
         }
         if filter.is_some() || port == Port::Broadcast {
             return Ok(table.of_conns(table.conns(), filter.as_ref(), is_left_out));
@@ -482,7 +482,9 @@ impl Streams {
                         left.goes_on_with(target.clone());
                         return Some(target);
                     }
-                    Put::Closed => left.lose_run(items, &self.shared.explained("no socket")),
+                    Put::Closed => {
+                        left.lose_run(items, &self.shared.explained("no socket"));
+                    }
                 }
             }
             if left.next >= items.len() {
@@ -502,8 +504,10 @@ impl Streams {
             room.as_mut().enable();
             let is_full = self.put(&items, &mut left).is_some_and(|still| Arc::ptr_eq(&still, &full));
             if is_full && !wait(full.when_full(), room).await {
-                self.shared.failed_already(full.give_up(), SLOW_CONSUMER);
-                left.lose_run(&items, SLOW_CONSUMER);
+                let waited = full.give_up();
+                self.shared.failed_already(waited, SLOW_CONSUMER);
+                let lost = waited + left.lose_run(&items, SLOW_CONSUMER);
+                self.shared.counters.discarded(lost);
             }
         }
         drop((items, left));

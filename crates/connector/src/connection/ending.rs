@@ -1,6 +1,6 @@
 //! How a connection ends.
 
-use super::{Connection, Ended, news::told_of};
+use super::{Connection, Ended, TURN_BYTES, news::told_of};
 use crate::{
     Intake,
     duplex::{Cut, Ending, Flow},
@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::{
     task::yield_now,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 use tremor_value::{Record, Value};
 
@@ -22,6 +22,19 @@ use tremor_value::{Record, Value};
 const LONGEST_GOODBYE: Duration = Duration::from_secs(4);
 /// How long a peer that is too slow has for our goodbye, even if the time for goodbyes is not limited.
 const SLOW_GOODBYE: Duration = Duration::from_secs(5);
+/// What may have been under way when a peer hears of our goodbye. One that sends more may do so as long as the time for
+/// goodbyes is not over.
+const MOST_LATE: usize = 16 << 20;
+
+/// What comes behind our goodbye.
+enum Late {
+    /// So many new bytes.
+    Input(usize),
+    /// Nobody takes what is read.
+    NotNow,
+    /// Nothing that could be waited for.
+    End,
+}
 
 impl Connection {
     /// Tells a peer that was given up why, as well as that can be done in the time for a goodbye.
@@ -50,22 +63,35 @@ impl Connection {
     /// front of them: what was read before the peer's goodbye has been handed on, and pipelines that work in place have
     /// answered it. Answers of others come too late.
     pub(super) async fn part(&mut self, we_drop: bool, answers: bool) -> Ended {
-        let Self { pump, buffer, stream, signals, .. } = self;
+        let Self { pump, stream, signals, .. } = self;
         let limits = pump.limits();
         let part = async {
             let _sent_or_not = timeout(limits.close, pump.take_leave(stream, answers)).await;
             if we_drop {
                 pump.shutdown(stream).await;
             }
-            // Reading on keeps the system from answering late bytes with a reset that overtakes our goodbye.
-            let limit = if we_drop { limits.close } else { limits.drop };
-            let _ended_or_not = timeout(limit, poll_fn(|cx| buffer.poll_discard(cx, stream))).await;
         };
         tokio::select! {
-            () = part => {}
+            () = part => self.lingers = Some(if we_drop { limits.close } else { limits.drop }),
             () = signals.stopped() => {}
         }
         Ended::clean("the peer closed the connection")
+    }
+
+    /// The connection has ended: itself, if its byte stream is still to be waited for.
+    pub(crate) fn lingering(self: Box<Self>) -> Option<Box<Self>> {
+        self.lingers.is_some().then_some(self)
+    }
+
+    /// Waits for the end of the byte stream. Reading on keeps the system from answering late bytes with a reset that
+    /// overtakes our goodbye.
+    pub(crate) async fn linger(mut self: Box<Self>) {
+        let Some(limit) = self.lingers else { return };
+        let Self { buffer, stream, signals, .. } = &mut *self;
+        tokio::select! {
+            _ended_or_not = timeout(limit, poll_fn(|cx| buffer.poll_discard(cx, stream))) => {}
+            () = signals.stopped() => {}
+        }
     }
 
     /// The source half is done: flushes it and says so.
@@ -137,13 +163,7 @@ impl Connection {
             () = signals.stopped() => return self.stop().await,
         };
         if expects_answer {
-            let deadline = Instant::now() + limit;
-            // Only the peer is hurried: what it has sent is handed on, however long that takes.
-            while let Ok(Some(read)) = timeout_at(deadline, poll_fn(|cx| self.poll_late(cx))).await {
-                if self.take_input(read).await.is_some() {
-                    break;
-                }
-            }
+            self.hear_out(limit).await;
             if self.signals.is_stopped() {
                 return self.stop().await;
             }
@@ -152,19 +172,59 @@ impl Connection {
         Ended::clean(&cause)
     }
 
-    /// Reads what comes behind our goodbye; `None` once there is nothing to wait for.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+    /// Hands on what the peer had sent before it heard of our goodbye, up to its own. Only the peer is hurried: the time
+    /// that passes while nobody takes what it sends is not its time.
+    async fn hear_out(&mut self, limit: Duration) {
+        let (latest, mut patience, mut bytes) = (Instant::now() + limit, limit, 0);
+        loop {
+            let asked = Instant::now();
+            let Ok(late) = timeout(patience, poll_fn(|cx| self.poll_late(cx))).await else { return };
+            patience = patience.saturating_sub(asked.elapsed());
+            match late {
+                Late::Input(read) => {
+                    bytes += read;
+                    if bytes > MOST_LATE && Instant::now() >= latest || self.take_input(read).await.is_some()
+                    {
+                        return;
+                    }
+                    // A peer that sends all the time may not keep others waiting.
+                    if self.turn_bytes == 0 {
+                        self.turn_bytes = TURN_BYTES;
+                        yield_now().await;
+                    }
+                }
+                Late::NotNow => {
+                    poll_fn(|cx| {
+                        self.listen(cx);
+                        if self.is_ready() || self.signals.is_stopped() {
+                            Poll::Ready(())
+                        } else {
+                            Poll::Pending
+                        }
+                    })
+                    .await;
+                }
+                Late::End => return,
+            }
+        }
+    }
+
+    /// Reads what comes behind our goodbye.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Late> {
         self.listen(cx);
         if self.signals.is_stopped() {
-            return Poll::Ready(None);
+            return Poll::Ready(Late::End);
         }
         if !self.is_ready() {
-            return Poll::Pending;
+            return Poll::Ready(Late::NotNow);
         }
         if mem::take(&mut self.has_input) {
-            return Poll::Ready(Some(0));
+            return Poll::Ready(Late::Input(0));
         }
-        self.buffer.poll_fill(cx, &mut self.stream).map(|read| read.ok().filter(|read| *read > 0))
+        self.buffer.poll_fill(cx, &mut self.stream).map(|read| match read {
+            Ok(read) if read > 0 => Late::Input(read),
+            _ => Late::End,
+        })
     }
 
     /// We are told to stop: writes what waits and closes.

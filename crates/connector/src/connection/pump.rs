@@ -416,7 +416,8 @@ impl Pump {
         let end = kept.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| end.at);
         self.framed.truncate(end.max(self.framed.written()));
         self.ends.truncate(kept);
-        self.outbox.fail(&mut self.messages, kept);
+        let lost = self.outbox.fail(&mut self.messages, kept);
+        self.outbox.counters().discarded(lost);
     }
 }
 

@@ -16,12 +16,12 @@ impl Outbox {
         item: &Item<'_>,
         shared: Option<&Arc<Shared>>,
     ) -> (Result<(), String>, usize) {
-        let checked = self.check(encoder, item, shared);
-        let messages = match checked {
-            Ok(messages) => messages,
+        let asked = frame_type::asked_of(item.element.meta.base()).map_err(|error| error.to_string());
+        let checked = asked.and_then(|asked| Ok((asked, self.check(encoder, item, shared)?)));
+        let (asked, messages) = match checked {
+            Ok(checked) => checked,
             Err(error) => return (Err(error), 0),
         };
-        let asked = frame_type::asked_of(item.element.meta.base());
         let last = messages.len();
         for (number, (message, is_changed)) in messages.into_iter().enumerate() {
             let is_binary = if self.frame_type.takes_a_look(asked) {

@@ -27,20 +27,36 @@ impl FrameType {
     }
 }
 
+/// What stands where a message is asked to be text or binary, and says neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{place}` has to be a bool but is {got}")]
+pub(super) struct NoFrameType {
+    place: &'static str,
+    got: &'static str,
+}
+
 /// Whether `meta` asks for binary, if it says anything of that. It does with `true` in `$binary`, `$ws_server.binary` or
 /// `$ws_client.binary` and `false` in none of them.
-pub(super) fn asked_of(meta: &Value) -> Option<bool> {
+///
+/// # Errors
+/// One of them is neither.
+pub(super) fn asked_of(meta: &Value) -> Result<Option<bool>, NoFrameType> {
     if meta.as_record().is_none_or(tremor_value::Record::is_empty) {
-        return None;
+        return Ok(None);
     }
-    let kinds =
-        ["ws_server", "ws_client"].map(|kind| meta.get(kind).and_then(|of_kind| of_kind.get("binary")));
+    let of_kind = |kind| meta.get(kind).and_then(|of_kind| of_kind.get("binary"));
+    let places = [
+        ("$ws_server.binary", of_kind("ws_server")),
+        ("$ws_client.binary", of_kind("ws_client")),
+        ("$binary", meta.get("binary")),
+    ];
     let mut asked = None;
-    for flag in kinds.into_iter().chain([meta.get("binary")]).flatten().filter_map(Value::as_bool) {
-        if !flag {
-            return Some(false);
+    for (place, found) in places {
+        match found {
+            None | Some(Value::Null) => {}
+            Some(Value::Bool(flag)) => asked = Some(asked.unwrap_or(true) && *flag),
+            Some(other) => return Err(NoFrameType { place, got: other.type_name() }),
         }
-        asked = Some(true);
     }
-    asked
+    Ok(asked)
 }

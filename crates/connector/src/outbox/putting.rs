@@ -83,13 +83,16 @@ impl<'a> Putting<'a> {
             Some(shared) => (shared.encoded(), into.push_shared(shared)),
             None => {
                 let meta = item.element.meta;
+                let base = meta.base();
+                if !self.known_meta.is_some_and(|known| is_shared(known, base)) {
+                    match frame_type::asked_of(base) {
+                        Ok(asked) => (self.known_meta, self.binary) = (Some(base), asked),
+                        Err(error) => return (Err(error.to_string()), 0),
+                    }
+                }
                 let mut encoded = encoder.encode(item.element.content, item.ingest_ns, meta, into.chunks());
                 if outbox.finish_events && item.ends_event {
                     encoded = encoded.and(encoder.finish(into.chunks()));
-                }
-                let base = meta.base();
-                if !self.known_meta.is_some_and(|known| is_shared(known, base)) {
-                    (self.known_meta, self.binary) = (Some(base), frame_type::asked_of(base));
                 }
                 let new = into.flag_new(outbox.frame_type.is_binary(self.binary), encoded.is_ok());
                 if outbox.frame_type.takes_a_look(self.binary) {

@@ -28,9 +28,15 @@ impl Shared {
     pub(crate) fn new(encoder: &mut Encoder, item: &Item<'_>, frame_type: FrameType) -> Self {
         let meta = item.element.meta;
         let mut chunks = Chunks::default();
-        let encoded = encoder.encode(item.element.content, item.ingest_ns, meta, &mut chunks);
         let asked = frame_type::asked_of(meta.base());
-        let error = encoded.err().map(|error| error.to_string());
+        let error = match &asked {
+            Ok(_) => encoder
+                .encode(item.element.content, item.ingest_ns, meta, &mut chunks)
+                .err()
+                .map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        let asked = asked.unwrap_or_default();
         Self {
             chunks,
             binary: (!frame_type.takes_a_look(asked)).then(|| frame_type.is_binary(asked)),

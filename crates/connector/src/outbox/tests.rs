@@ -133,10 +133,22 @@ fn the_frame_type_is_binary_if_somebody_asks_and_nobody_objects() {
         (r#"{"ws_server": {"binary": true}}"#, Some(true)),
         (r#"{"ws_client": {"binary": true}}"#, Some(true)),
         (r#"{"ws_client": {"binary": false}, "binary": true}"#, Some(false)),
-        (r#"{"binary": 1}"#, None),
+        (r#"{"ws_client": {"binary": true}, "binary": false}"#, Some(false)),
+        (r#"{"binary": null}"#, None),
         (r#"{"ws_server": null}"#, None),
     ] {
-        assert_eq!(frame_type::asked_of(&Value::from_json_str(meta).unwrap()), binary, "{meta}");
+        assert_eq!(frame_type::asked_of(&Value::from_json_str(meta).unwrap()), Ok(binary), "{meta}");
+    }
+    for (meta, told) in [
+        (r#"{"binary": 1}"#, "`$binary` has to be a bool but is integer"),
+        (r#"{"ws_client": {"binary": "no"}}"#, "`$ws_client.binary` has to be a bool but is string"),
+        (
+            r#"{"ws_server": {"binary": []}, "binary": false}"#,
+            "`$ws_server.binary` has to be a bool but is array",
+        ),
+    ] {
+        let error = frame_type::asked_of(&Value::from_json_str(meta).unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), told);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What input port `control` takes (`spec/websocket.md` 15): each event is a record with a `kind`.
 
-use super::{Streams, filter::Filter, instructions, table::named};
+use super::{Streams, filter::Filter, instructions};
 use crate::{
     config::nearest,
     duplex::Ending,
@@ -88,7 +88,7 @@ impl Streams {
         match (given("conn"), given("where")) {
             (Some(_), Some(_)) => Err("a command has `conn` or `where`, not both".to_owned()),
             (Some(conns), None) => {
-                let mut open = named(conns);
+                let mut open = instructions::ids("conn", conns)?;
                 open.retain(|conn| table.of_conn(*conn).is_some());
                 if open.is_empty() {
                     return Err(format!("there is no open connection {conns}"));

@@ -12,7 +12,7 @@ const MOST_PING_BYTES: usize = 125;
 #[derive(Default)]
 pub(super) struct Instructions<'a> {
     /// Ids of connections.
-    pub(super) to: Option<&'a Value>,
+    pub(super) to: Option<Vec<u64>>,
     pub(super) filter: Option<Filter<'a>>,
     pub(super) except: Option<Except>,
     /// What is asked of the connections themselves.
@@ -47,7 +47,7 @@ impl<'a> Instructions<'a> {
         let mut asked = Asked::default();
         for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
             match name.as_str() {
-                "to" => read.to = Some(value),
+                "to" => read.to = Some(ids("to", value)?),
                 "where" => read.filter = Some(Filter::new(kind, value)?),
                 "except" => read.except = Some(except(value)?),
                 "close" => asked.close = Some(of_close(value)?),
@@ -72,11 +72,32 @@ impl<'a> Instructions<'a> {
     }
 }
 
+/// The ids of connections that stand under `key`: one, or a list of them.
+///
+/// # Errors
+/// Something else does.
+pub(super) fn ids(key: &str, value: &Value) -> Result<Vec<u64>, String> {
+    match not_id(value, |_| false) {
+        Some(got) => Err(format!("`{key}` takes ids of connections, not {got}")),
+        None => Ok(named(value)),
+    }
+}
+
+/// What is no id in a list of them, or alone, unless it is `as_good`.
+fn not_id(value: &Value, as_good: impl Fn(&Value) -> bool) -> Option<String> {
+    let several = value.as_array().unwrap_or(std::slice::from_ref(value));
+    let wrong = several.iter().find(|item| item.as_u64().is_none() && !as_good(item))?;
+    Some(match wrong {
+        Value::String(text) => format!("`{text}`"),
+        Value::I64(number) => number.to_string(),
+        other => other.type_name().to_owned(),
+    })
+}
+
 fn except(value: &Value) -> Result<Except, String> {
     let several = value.as_array().unwrap_or(std::slice::from_ref(value));
     let is_self = |item: &Value| item.as_str() == Some("self");
-    if let Some(wrong) = several.iter().find(|item| item.as_u64().is_none() && !is_self(item)) {
-        let got = wrong.as_str().map_or_else(|| wrong.type_name().to_owned(), |text| format!("`{text}`"));
+    if let Some(got) = not_id(value, is_self) {
         return Err(format!("`except` takes ids of connections and `self`, not {got}"));
     }
     Ok(Except { conns: named(value), origin: several.iter().any(is_self) })
@@ -177,7 +198,10 @@ mod tests {
             (&long, "a ping carries 125 bytes at most, not 126"),
             (r#"{"compress": "no"}"#, "`compress` has to be a bool"),
             (r#"{"except": "me"}"#, "`except` takes ids of connections and `self`, not `me`"),
-            (r#"{"except": [1, -1]}"#, "`except` takes ids of connections and `self`, not integer"),
+            (r#"{"except": [1, -1]}"#, "`except` takes ids of connections and `self`, not -1"),
+            (r#"{"to": "7"}"#, "`to` takes ids of connections, not `7`"),
+            (r#"{"to": [7, 1.5]}"#, "`to` takes ids of connections, not float"),
+            (r#"{"to": {"conn": 7}}"#, "`to` takes ids of connections, not record"),
             (r#"{"where": []}"#, "`where` has to be a record but is"),
         ] {
             let value = json(written);

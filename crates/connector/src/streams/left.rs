@@ -146,19 +146,22 @@ impl<'a> Left<'a> {
     }
 
     /// The connection of the run at hand takes nothing any more: what is left of it fails, unless it was for everybody.
-    pub(super) fn lose_run(&mut self, items: &[Item<'_>], cause: &str) {
+    /// Gives how many elements that are.
+    pub(super) fn lose_run(&mut self, items: &[Item<'_>], cause: &str) -> u64 {
         if self.port != Port::Broadcast {
             return self.fail_run(items, cause);
         }
-        let left = self.pass_run(items).len();
-        self.shared.counters.dropped(left as u64);
+        let left = self.pass_run(items).len() as u64;
+        self.shared.counters.passed_over(left);
+        left
     }
 
-    /// What is left of the run at hand goes nowhere.
-    pub(super) fn fail_run(&mut self, items: &[Item<'_>], cause: &str) {
+    /// What is left of the run at hand goes nowhere; gives how many elements that are.
+    pub(super) fn fail_run(&mut self, items: &[Item<'_>], cause: &str) -> u64 {
         let lost = self.pass_run(items);
         self.shared.fail(lost.len() as u64, cause);
         settle_all(lost.iter().filter_map(|item| item.receipt.cloned()), Outcome::Failed);
+        lost.len() as u64
     }
 
     /// The run at hand is behind us; gives what was left of it.

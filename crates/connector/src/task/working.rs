@@ -93,11 +93,15 @@ impl Task {
         let peer = Target { host, port }.to_string();
         let exit = duplex.exit.as_deref().unwrap_or("out");
         let inlet = Inlet::with_exit(source, 0, duplex.origin.clone(), duplex.meta.clone(), exit);
-        let at_work = Connection::new(duplex, inlet, outbox, Unwritten::Keep, &self.parts.beacon, alive);
+        let mut at_work = Connection::new(duplex, inlet, outbox, Unwritten::Keep, &self.parts.beacon, alive);
         let connection = self.parts.connection;
         self.parts.peer = Some(peer);
         self.parts.tasks.spawn(async move {
             let Ended { cause, clean, .. } = at_work.run().await;
+            // A new connection is not made before the socket of the old one is gone.
+            if let Some(at_work) = at_work.lingering() {
+                Box::pin(at_work.linger()).await;
+            }
             let _connector_has_ended = report_to.send(Report::Lost { connection, cause, clean });
         });
     }

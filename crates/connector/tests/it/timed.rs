@@ -150,7 +150,7 @@ impl Protocol for Timed {
 }
 
 /// A connector with one connection of this kind.
-async fn subject(stream: impl Stream + 'static, protocol: Timed) -> Subject {
+async fn subject(stream: impl Stream + 'static, protocol: impl Protocol + 'static) -> Subject {
     let once = Arc::new(Mutex::new(Some(Duplex { protocol: Box::new(protocol), ..connection(stream, 1) })));
     let attempts: Attempts = Box::new(move |_| {
         let once = once.lock().unwrap().take();
@@ -274,4 +274,74 @@ async fn a_connection_that_is_never_idle_ends_at_its_time_all_the_same() {
     time::advance(6 * SECOND).await;
     subject.is_connected(false).await;
     assert!(read.load(Ordering::Relaxed) < Endless::BYTES, "it did not wait for the end");
+}
+
+/// The time for goodbyes is the peer's: it does not pass while nobody takes what the peer has sent.
+#[tokio::test(start_paused = true)]
+async fn what_came_before_the_peers_goodbye_is_taken_even_if_nobody_takes_it_for_long() {
+    let (mut subject, mut peer) = piped(5 * SECOND, 100).await;
+    subject.handle.pause();
+    assert_eq!(line(&mut peer).await, "closed 1001 old");
+    peer.write_all(b"1\n").await.unwrap();
+    time::sleep(100 * SECOND).await;
+    subject.handle.resume();
+    assert_eq!(subject.next().await, Seen::Event("out", "1".to_owned()));
+    peer.write_all(b"2\n").await.unwrap();
+    assert_eq!(subject.next().await, Seen::Event("out", "2".to_owned()));
+    let start = now();
+    let mut rest = Vec::new();
+    within(peer.read_to_end(&mut rest)).await.unwrap();
+    let left = now() - start;
+    assert!(left <= SECOND, "{left:?}: it has a second in all");
+}
+
+/// Throws away what it reads; says goodbye when it is told to, and at `until`.
+struct Deaf {
+    until: Instant,
+}
+
+impl Protocol for Deaf {
+    fn read(&mut self, input: &mut BytesMut, _: &mut Intake, _: &mut Vec<u8>) -> Result<Flow, ProtocolError> {
+        input.clear();
+        Ok(Flow::Open)
+    }
+
+    fn write(&mut self, _: &[u8], _binary: bool, _: &mut Vec<u8>) -> Result<(), Unsendable> {
+        Ok(())
+    }
+
+    fn keeps_time(&self) -> bool {
+        true
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.until)
+    }
+
+    fn on_time(&mut self, _: Instant, _: &mut Intake, _: &mut Vec<u8>) -> Option<Ending> {
+        Some(Ending::GoingAway)
+    }
+
+    fn end(&mut self, _: Ending, _: &mut Vec<u8>) -> bool {
+        true
+    }
+
+    fn closed(&mut self, _: Cut) -> Closed {
+        Closed { code: 1006, reason: String::new(), clean: false, by: "local" }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_sends_all_the_time_and_does_not_say_goodbye_is_left() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let subject = subject(Endless { read: read.clone() }, Deaf { until: now() + SECOND }).await;
+    time::advance(2 * SECOND).await;
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+    // By now it has heard of our goodbye, and the time for its own is over.
+    time::advance(2 * SECOND).await;
+    subject.is_connected(false).await;
+    let read = read.load(Ordering::Relaxed);
+    assert!((16 << 20..32 << 20).contains(&read), "{read} bytes");
 }

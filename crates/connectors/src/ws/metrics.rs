@@ -68,20 +68,23 @@ rows! {
     DURATION = "ws.handshake.duration", "histogram", [], "Microseconds from an accepted or begun connection to the end of its handshake.";
     TLS_FAILED = "ws.tls.failed", "counter", ["reason"], "Handshakes of TLS that failed: `handshake`, or `timeout`.";
     GUARD_FAILED = "ws.guard.failed", "counter", ["guard", "reason"], "Credentials that a guard found to be no good.";
-    MESSAGES = "ws.messages", "counter", ["type"], "Messages that came, and messages that were taken to be sent, but for opening messages, heartbeats and their replies; `text` or `binary`.";
+    MESSAGES = "ws.messages", "counter", ["type"], "Messages that came, and messages that were taken to be sent, but for heartbeats and their replies; `text` or `binary`.";
     BYTES = "ws.bytes", "counter", ["layer"],
         "Bytes behind the handshake: `payload` of messages, and `wire`, with frames and control frames, without TLS.";
     SIZE = "ws.message.size", "histogram", [], "Payload bytes of a message, uncompressed.";
     ERRORS = "ws.errors", "counter", ["kind"],
         "`protocol`, `utf8`, `size` and `deflate` end a connection; `codec` is what could not be decoded, `contract` what is not as its schema says.";
     QUEUE_DEPTH = "ws.queue.depth", "gauge", [], "Elements that wait to be sent, over all connections.";
-    QUEUE_DROPPED = "ws.queue.dropped", "counter", ["policy"], "Elements that full queues left out; `mixed` where routes have queues of their own.";
+    QUEUE_DROPPED = "ws.queue.dropped", "counter", ["policy"], "Elements that full queues left out; `mixed` where routes have queues of their own. What was for a peer that was given up as too slow counts under `close`, whose way `block` goes in the end.";
     PING_RTT = "ws.ping.rtt", "histogram", [], "Microseconds from a keepalive ping to its pong.";
     PING_TIMEOUTS = "ws.ping.timeouts", "counter", [], "Pings that were not answered in time, which ended the connection.";
     RECONNECTS = "ws.reconnects", "counter", ["outcome"], "Attempts to connect behind the first: `ok` or `failed`.";
     RATIO = "ws.compression.ratio", "gauge", [],
         "Payload bytes per byte on the wire, of connections that have agreed on compression.";
 }
+
+/// The policy that gives a slow peer up.
+const CLOSE: &str = "close";
 
 /// Different sets of tags that one counter keeps. What decides about them is known beforehand, so more is a mistake.
 const MAX_LABELS: usize = 1024;
@@ -221,7 +224,15 @@ impl Measures for Watch {
         }
         let all = nowhere(false);
         writer.value(&QUEUE_DEPTH, (&all, "out"), &[], totals.sink.waiting.into());
-        writer.value(&QUEUE_DROPPED, (&all, "out"), &[self.policy], totals.sink.dropped.into());
+        let left_out = totals.sink.dropped - totals.sink.passed_over;
+        if self.policy == CLOSE {
+            writer.value(&QUEUE_DROPPED, (&all, "out"), &[CLOSE], (left_out + totals.sink.discarded).into());
+        } else {
+            writer.value(&QUEUE_DROPPED, (&all, "out"), &[self.policy], left_out.into());
+            if totals.sink.discarded > 0 {
+                writer.value(&QUEUE_DROPPED, (&all, "out"), &[CLOSE], totals.sink.discarded.into());
+            }
+        }
         writer.value(&ERRORS, (&all, "in"), &["codec"], totals.undecoded.into());
     }
 }
@@ -296,7 +307,7 @@ impl Writer<'_> {
 fn policy(when_full: WhenFull) -> &'static str {
     match when_full {
         WhenFull::Wait | WhenFull::WaitAtMost(_) => "block",
-        WhenFull::Close => "close",
+        WhenFull::Close => CLOSE,
         WhenFull::DropNewest => "drop_newest",
         WhenFull::DropOldest => "drop_oldest",
         WhenFull::Conflate => "conflate",

@@ -1,6 +1,7 @@
 //! What is said before the first event, and what has to be answered (`spec/websocket.md` 8).
 
 use crate::ws::{
+    metrics::Link,
     options::{Settings, Wire},
     read_more,
 };
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tokio::{io::AsyncWriteExt, time::timeout};
 use tremor_connector::{
     config::{ConfigError, Entry, OneOrMany, Reader},
-    duplex::{Protocol, Stream},
+    duplex::{Protocol, Stream, Traffic},
 };
 use tremor_value::Value;
 use tremor_ws::{Decoder, Deflate, Incoming, Role};
@@ -60,7 +61,8 @@ impl Greeting {
         Ok(Self { messages, expected, limit })
     }
 
-    /// Says what is to be said, and waits for the reply. What has come by then stays in `input`: it becomes events.
+    /// Says what is to be said, and waits for the reply. What has come by then stays in `input`: it becomes events. Gives
+    /// the bytes that were sent, frames included.
     ///
     /// # Errors
     /// In words.
@@ -70,9 +72,9 @@ impl Greeting {
         input: &mut BytesMut,
         protocol: &mut impl Protocol,
         (wire, deflate): (&Wire, Option<&Deflate>),
-    ) -> Result<(), String> {
+    ) -> Result<usize, String> {
+        let mut out = Vec::new();
         if !self.messages.is_empty() {
-            let mut out = Vec::new();
             for Opening { payload, is_binary } in &self.messages {
                 protocol.write(payload, *is_binary, &mut out).map_err(|error| error.to_string())?;
             }
@@ -85,13 +87,22 @@ impl Greeting {
                 .map_err(|_| "it does not read `open_message`".to_owned())?
                 .map_err(|error| error.to_string())?;
         }
-        let Some(expected) = &self.expected else { return Ok(()) };
+        let Some(expected) = &self.expected else { return Ok(out.len()) };
         let waiting = expected.wait(stream, input, (wire, deflate));
-        match self.limit {
+        let met = match self.limit {
             None => waiting.await,
             Some(limit) => timeout(limit, waiting).await.unwrap_or_else(|_| {
                 Err(format!("the reply that `expect` describes has not come within {} ms", limit.as_millis()))
             }),
+        };
+        met.map(|()| out.len())
+    }
+
+    /// Counts the messages as what the connection has sent: it was not open yet when they were.
+    pub(super) fn count(&self, sent: usize, link: &Link) {
+        link.wrote_bytes(sent);
+        if !self.messages.is_empty() {
+            link.taken(&mut self.messages.iter().map(|message| (message.payload.len(), message.is_binary)));
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::ws::{
     Metadata,
+    exposed::listed,
     http2::ALPN,
     metrics::{counted, traffic},
     protocol::WebSocket,
@@ -407,6 +408,9 @@ impl Client {
             ("conn", Value::from(address.conn)),
         ]);
         describe(self, &sent, (&response, place.secure), certificate.as_ref(), &mut of_connection);
+        if !way.params.is_empty() {
+            of_connection.insert("params", listed(way.params.into_iter()));
+        }
         if let Some(route) = way.shown {
             of_connection.insert("route", route);
         }
@@ -438,11 +442,15 @@ impl Client {
             protocol = protocol.looking(plans.incoming(&self.opened));
         }
         let told_of = (&self.wire, deflate.as_ref());
-        self.greeting.exchange(&mut stream, &mut input, &mut protocol, told_of).await.map_err(told)?;
+        let greeted = self.greeting.exchange(&mut stream, &mut input, &mut protocol, told_of).await;
+        let greeted = greeted.map_err(told)?;
         let link = self
             .watch
             .as_ref()
             .map(|watch| watch.opens((way.exit.as_deref(), None), (place.secure, deflate.is_some()), took));
+        if let Some(link) = &link {
+            self.greeting.count(greeted, link);
+        }
         self.outgoing.iter().for_each(|outgoing| outgoing.count(link.as_ref()));
         Ok(Duplex {
             send_queue: None,

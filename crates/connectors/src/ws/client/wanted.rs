@@ -14,7 +14,7 @@ use tremor_connector::{
     url::{Rules, Url, Userinfo},
 };
 use tremor_value::{Record, Value};
-use tremor_ws::{Asked, Authority, ExtraHeaders, Headers, Route, Routes};
+use tremor_ws::{Asked, Authority, Candidate, ExtraHeaders, Headers, Route, Routes};
 
 /// The words for schemes, and whether they mean TLS.
 const SCHEMES: [(&str, bool); 4] = [("ws", false), ("http", false), ("wss", true), ("https", true)];
@@ -194,6 +194,8 @@ pub(super) struct Way {
     pub(super) exit: Option<Arc<str>>,
     /// `route` of the metadata.
     pub(super) shown: Option<Value>,
+    /// `params` of the metadata: what the route reads from the path.
+    pub(super) params: Vec<(String, String)>,
 }
 
 impl Ways {
@@ -238,16 +240,16 @@ impl Ways {
         let headers = Headers::default();
         let asked = Asked::new((wanted.place.secure, &authority), (path, query), &headers, &wanted.protocols);
         let taken = self.routes.candidates(&asked).next();
-        if let Some(route) = taken.map(|taken| taken.route) {
+        if let Some(Candidate { route, params, .. }) = taken {
             let exit = self.exits.get(route)?.clone();
             let index = Value::from(u64::try_from(route).unwrap_or(u64::MAX));
             let shown = Record::from_iter([("index", index), ("exit", Value::from(exit.as_ref()))]);
-            return Some(Way { exit: Some(exit), shown: Some(shown.into()) });
+            return Some(Way { exit: Some(exit), shown: Some(shown.into()), params });
         }
         let exit = self.fallback.clone()?;
         let shown =
             exit.as_ref().map(|exit| Record::from_iter([("exit", Value::from(exit.as_ref()))]).into());
-        Some(Way { exit, shown })
+        Some(Way { exit, shown, params: Vec::new() })
     }
 }
 

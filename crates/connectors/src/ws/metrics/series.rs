@@ -158,7 +158,7 @@ impl Link {
         into.wire(bytes as u64, self.deflates);
     }
 
-    pub(super) fn wrote_bytes(&self, bytes: usize) {
+    pub(in crate::ws) fn wrote_bytes(&self, bytes: usize) {
         let [_, out] = &self.series.traffic;
         out.wire(bytes as u64, self.deflates);
     }

@@ -149,15 +149,16 @@ async fn credentials_go_where_they_are_wanted() {
     let file = folder.path().join("token");
     std::fs::write(&file, "from-file\n").unwrap();
     let of_file = format!(r#", "auth": {{"bearer": {{"file": "{}"}}}}"#, file.display());
-    let crate_dir = std::env::var("CARGO_PKG_NAME").unwrap();
+    // Whoever runs the tests, by whatever command, there is such a variable.
+    let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let (variable, value) = std::env::vars().find(|(name, value)| is_plain(name) && is_plain(value)).unwrap();
+    let of_variable = format!(
+        r#", "auth": {{"header": {{"name": "X-Key", "value": {{"env": {}}}}}}}"#,
+        tremor_value::Value::from(variable.as_str())
+    );
     for (more, header, expected, path) in [
         (of_file.as_str(), "authorization", "Bearer from-file", "/"),
-        (
-            r#", "auth": {"header": {"name": "X-Key", "value": {"env": "CARGO_PKG_NAME"}}}"#,
-            "x-key",
-            &crate_dir,
-            "/",
-        ),
+        (of_variable.as_str(), "x-key", value.as_str(), "/"),
         (
             r#", "auth": {"query": {"name": "t", "value": "a&b"}}, "query": {"u": true}"#,
             "upgrade",

@@ -225,7 +225,7 @@ async fn the_first_event_opens_the_connection_and_waits_for_it() {
     let config = format!(
         r#"{{"options": {{"defaults": {{"authority": "{}", "path": "/d", "protocol": "v1"}}}},
             "auth": {{"bearer": {{"token": "t"}}}},
-            "routes": [{{"when": [{{"path": "/a/*"}}], "exit": "a"}}, {{"when": [{{"protocol": "v2"}}], "exit": "b"}}],
+            "routes": [{{"when": [{{"path": "/a/{{id}}"}}], "exit": "a"}}, {{"when": [{{"protocol": "v2"}}], "exit": "b"}}],
             "exit": "rest"}}"#,
         one.address()
     );
@@ -248,6 +248,8 @@ async fn the_first_event_opens_the_connection_and_waits_for_it() {
     let crate::harness::Seen::Event("a", event) = subject.next().await else { panic!("another port") };
     let route = event.meta.get("ws_client").unwrap().get("route").unwrap().clone();
     assert_eq!(route.get("index").unwrap().as_u64(), Some(0));
+    let params = event.meta.get("ws_client").unwrap().get("params").unwrap().clone();
+    assert_eq!(params, json(r#"{"id": "1"}"#));
     // Lost, it is opened again as before; to another server, by an event that comes first, without our token.
     drop(tcp);
     let (tcp, request) = open_way(&first).await;

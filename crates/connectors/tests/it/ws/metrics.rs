@@ -147,3 +147,64 @@ async fn nothing_is_published_where_nobody_asked() {
     let _client = port.client().await;
     assert!(stopped(subject).await.is_empty());
 }
+
+#[tokio::test]
+async fn opening_messages_count_as_what_they_are() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let greeting = r#", "open_message": ["hello", {"binary": "AQI="}], "expect": {"contains": "ok"}"#;
+    let definition = measured(client_definition(&port, greeting, "null"));
+    let mut subject = Subject::new(&definition, Linked::Fully).unwrap();
+    subject.open();
+    let start = subject.handle.clone();
+    let started = tokio::spawn(async move { start.start().await });
+    let mut peer = accept(&listener).await;
+    for _ in 0..2 {
+        within(peer.next()).await.unwrap().unwrap();
+    }
+    within(peer.send(text("\"ok\""))).await.unwrap();
+    within(started).await.unwrap().unwrap();
+    next_data(&mut subject).await;
+    let seen = stopped(subject).await;
+    expect(
+        &seen,
+        &[
+            ("ws.messages out|-|out|text", "1"),
+            ("ws.messages out|-|out|binary", "1"),
+            ("ws.bytes out|-|out|payload", "7"),
+            // Each with a head of 6 bytes, and a Close with a code.
+            ("ws.bytes out|-|out|wire", "27"),
+            ("ws.message.size out|-|out", "2"),
+            ("ws.messages out|-|in|text", "1"),
+            ("ws.bytes out|-|in|payload", "4"),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn what_a_peer_loses_that_is_given_up_is_left_out_by_close_whatever_the_policy() {
+    for (policy, own) in [("block", Some("0")), ("close", None)] {
+        let port = Port::reserve();
+        let queue = format!(
+            r#", "send_queue": {{"messages": 2, "bytes": 16777216, "policy": "{policy}"{}}}"#,
+            if policy == "block" { r#", "block_timeout": 1"# } else { "" }
+        );
+        let mut subject = Subject::started(&measured(server_definition(&port, &queue))).await;
+        let mut ws = port.client().await;
+        within(ws.send(text(1))).await.unwrap();
+        subject.next_event().await;
+        let filler = "x".repeat(1 << 20);
+        // More than the system takes of it: the peer reads nothing.
+        for _ in 0..40 {
+            subject.give_to(1, filler.as_str().into()).await;
+        }
+        let taken = subject.handle.taken();
+        assert!(taken.discarded >= 2 && taken.discarded <= 40, "{policy}: {taken:?}");
+        assert!(taken.passed_over >= 1 && taken.passed_over == taken.dropped, "{policy}: {taken:?}");
+        let seen = stopped(subject).await;
+        let discarded: u64 = seen["ws.queue.dropped -|-|out|close"].parse().unwrap();
+        assert!(discarded >= taken.discarded, "{policy}: {seen:?}");
+        let left_out = seen.get("ws.queue.dropped -|-|out|block").map(String::as_str);
+        assert_eq!(left_out, own, "{policy}");
+    }
+}

@@ -208,6 +208,9 @@ async fn codes_that_may_not_be_sent_and_other_nonsense_fail_and_do_nothing_else(
         r#"{"ping": 1}"#,
         r#"{"compress": 1}"#,
         r#"{"except": "others"}"#,
+        r#"{"to": "1"}"#,
+        r#"{"to": [1, {"conn": 1}]}"#,
+        r#"{"binary": "yes"}"#,
         r#"{"where": 1}"#,
     ] {
         hall.give(IN, 0, 7.into(), instructions).await;
@@ -219,6 +222,7 @@ async fn codes_that_may_not_be_sent_and_other_nonsense_fail_and_do_nothing_else(
         r#"{"kind": "clsoe", "conn": 1}"#,
         r#"{"kind": "close"}"#,
         r#"{"kind": "close", "conn": 999999}"#,
+        r#"{"kind": "close", "conn": [{"id": 1}]}"#,
         r#"{"kind": "close", "where": {"user": 1}}"#,
         r#"{"kind": "close", "where": {}, "conn": 1}"#,
         r#"{"kind": "close", "where": {}, "code": 1006}"#,

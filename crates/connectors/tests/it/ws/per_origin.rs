@@ -234,6 +234,30 @@ async fn goodbyes_are_passed_on_both_ways() {
     }
 }
 
+/// Nobody who has said goodbye is waited for: their sockets may take their time to go.
+#[tokio::test]
+async fn a_goodbye_is_passed_on_before_the_socket_is_gone() {
+    let server = Port::reserve();
+    let listener = server.listen();
+    let never = r#", "close_handshake_timeout": 600000"#;
+    let of_back = r#", "close_handshake_timeout": 600000, "server_connection_drop_timeout": 600000"#;
+    let mut proxy = Proxy::with(&server, of_back, never, false).await;
+    let mut client = plain_client(&proxy).await;
+    let mut upstream = accept(&listener).await;
+    assert_eq!(next_text(&mut upstream).await, "first");
+    within(client.write_all(b"\x88\x82\0\0\0\0\x0f\xa1")).await.unwrap();
+    assert_eq!(goodbye(&mut upstream).await, (4001, String::new()));
+    assert_eq!(proxy.told("front", "closed").await.get("code"), Some(&4001_u64.into()));
+    drop((client, upstream));
+    assert_eq!(proxy.told("back", "closed").await.get("code"), Some(&4001_u64.into()));
+
+    let (mut client, mut upstream) = pair(&proxy, &listener).await;
+    within(upstream.send(close(4002, "so"))).await.unwrap();
+    assert_eq!(goodbye(&mut client).await, (4002, "so".to_owned()));
+    assert_eq!(proxy.told("back", "closed").await.get("code"), Some(&4002_u64.into()));
+    drop(upstream);
+}
+
 #[tokio::test]
 async fn who_is_gone_without_a_word_is_told_of_in_other_words() {
     let server = Port::reserve();
