@@ -79,6 +79,10 @@ pub enum Kind {
     Identity(ProxyIdentity),
     /// `tls`: certificates of clients.
     Certificates(Certificates),
+    /// `cookie`: whom the client's cookie stands for, since another guard has let it in with that.
+    Cookie,
+    /// `flow`: the flow is asked, by whoever can wait for its answer.
+    Flow,
 }
 
 impl Kind {
@@ -97,6 +101,8 @@ pub struct Presented<'r> {
     pub certificate: Option<&'r Certificate>,
     /// Whether the request came from a trusted proxy.
     pub from_trusted_proxy: bool,
+    /// Whom its cookie stands for.
+    pub bound: &'r [Session],
 }
 
 /// What one guard thinks of a client, whatever roles a route asks for.
@@ -130,6 +136,9 @@ pub enum Refusal {
     /// A certificate that no entry is about.
     #[error("the certificate is not known")]
     UnknownCertificate,
+    /// The flow has said no.
+    #[error("the connection is refused")]
+    Flow,
 }
 
 impl Refusal {
@@ -141,6 +150,7 @@ impl Refusal {
             Self::Login => "wrong_login",
             Self::UnknownToken => "unknown_token",
             Self::UnknownCertificate => "unknown_certificate",
+            Self::Flow => "not_authorized",
         }
     }
 }
@@ -186,6 +196,11 @@ impl Guard {
                 let unknown = Verdict::Refused(Refusal::UnknownCertificate);
                 return Step::Done(session.map_or(unknown, Verdict::Accepted));
             }
+            Kind::Cookie => {
+                let session = Session::of_bound(&self.name, presented.bound, now_ms);
+                return Step::Done(session.map_or(Verdict::Absent, Verdict::Accepted));
+            }
+            Kind::Flow => return Step::Done(Verdict::Undecided),
         };
         match self.places.find(presented.carrier, wanted) {
             Ok(None) => Step::Done(Verdict::Absent),

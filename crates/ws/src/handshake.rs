@@ -2,6 +2,7 @@
 
 mod authority;
 mod client;
+mod cors;
 mod headers;
 mod http2;
 mod reject;

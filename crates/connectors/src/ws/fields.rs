@@ -137,7 +137,7 @@ const SERVER_ONLY: &[Field] = &[
         name: "guards",
         kind: "record",
         default: "{}",
-        text: "Who may use routes, by a name that `guarded` of routes uses. Of each: `type`, `options`, and `credentials` if they are in other places than those of the others. `jwt`: `issuer`, `audience`, `keys` (a list of JWKs, or a file or URL of a JWK set; without, that of the issuer), `roles` (the claim; `scope`), `identity` (`sub`), `attributes` (from names to claims), `algorithms`, `leeway` (0 s), `challenge` (s), `require_exp` (false), `max_token_size` (8192), `refresh` (3600 s), `tls` (whom to trust for an `https` URL of keys: `cafile`, `domain`, `cert`, `key`), `realm`. `basic`: `users` (from names to `password` or `hash`, and `roles`) or `file` (lines `NAME:HASH:ROLES`), `realm`. `bearer` and `apikey`: `tokens` (from tokens or `$sha256$SALT$HEX` to `identity` and `roles`), `realm`. `identity`: `header` and `roles_header`, which one of `trusted_proxies` writes. `tls`: `certificates` (`fingerprint`, `subject`, `host`, `email` or `uri`, with `identity` and `roles`), `subjects` (from subjects to roles).",
+        text: "Who may use routes, by a name that `guarded` of routes uses. Of each: `type`, `options`, and `credentials` if they are in other places than those of the others. `jwt`: `issuer`, `audience`, `keys` (a list of JWKs, or a file or URL of a JWK set; without, that of the issuer), `roles` (the claim; `scope`), `identity` (`sub`), `attributes` (from names to claims), `algorithms`, `leeway` (0 s), `challenge` (s), `require_exp` (false), `max_token_size` (8192), `refresh` (3600 s), `tls` (whom to trust for an `https` URL of keys: `cafile`, `domain`, `cert`, `key`), `realm`. `basic`: `users` (from names to `password` or `hash`, and `roles`) or `file` (lines `NAME:HASH:ROLES`), `realm`. `bearer` and `apikey`: `tokens` (from tokens or `$sha256$SALT$HEX` to `identity` and `roles`), `realm`. `identity`: `header` and `roles_header`, which one of `trusted_proxies` writes. `tls`: `certificates` (`fingerprint`, `subject`, `host`, `email` or `uri`, with `identity` and `roles`), `subjects` (from subjects to roles). `cookie`: whom another guard has let in with the cookie that the client brings; it takes `bind_identity` of `cookie`, and no options. `flow`: the flow is asked, as by `authorize`, but only about routes that it guards, and behind their other guards: `port`, `timeout` (1000 ms); the event says the guard's name in `guard`, and roles are those of the answer.",
     },
     Field {
         name: "credentials",
@@ -197,7 +197,7 @@ const SERVER_ONLY: &[Field] = &[
         name: "share_session",
         kind: "bool",
         default: "true",
-        text: "Whether a new connection, or a `POST` of type `application/x-challenge-response` with fresh credentials, extends the sessions of others of the same identity, whose token ends earlier.",
+        text: "Whether a new connection, or a `POST` of type `application/x-challenge-response` with fresh credentials, extends the sessions of others of the same identity, whose token ends earlier. Pages of `allowed_origins` may send such a `POST`: browsers that ask are told so.",
     },
     Field {
         name: "no_match",

@@ -10,25 +10,30 @@ mod visit;
 
 pub(super) use kinds::{all_tls, asks_for_certificates};
 pub(super) use stay::Stay;
-pub(super) use visit::{Brought, Visit, describe};
+pub(super) use visit::{AsksFlow, Brought, FromFlow, Visit, describe};
 
-use super::{options::Settings, server::admission::Counted};
+use super::{
+    options::Settings,
+    server::{admission::Counted, routing::port_name},
+};
 use keys::Keys;
 use stay::Terms;
-use std::{collections::BTreeMap, net::IpAddr, num::NonZero, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZero, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tremor_connector::{
-    config::{ConfigError, Entry, Reader},
+    config::{ConfigError, Entry, Key, Reader},
     tls::{AlternativeName, PeerCertificate},
 };
 use tremor_value::{Record, Str, Value};
-use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Places, Wanted};
+use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Places, Session, Wanted};
 
 /// All guards of a server.
 pub(super) struct Guards {
     guards: Vec<Guard>,
     /// Of those that have some, by the place of the guard.
     keys: Vec<Option<Keys>>,
+    /// By which ports the flow is asked, by the place of the guard that does.
+    questions: Vec<(usize, Question)>,
     /// Where secrets may be, for all guards together.
     secrets: Places,
     /// The status for credentials that are no good.
@@ -49,6 +54,7 @@ impl Guards {
         let mut all = Self {
             guards: Vec::new(),
             keys: Vec::new(),
+            questions: Vec::new(),
             secrets: common.clone().unwrap_or_default(),
             invalid_status,
             comparisons: Arc::new(Semaphore::new(comparisons_at_once())),
@@ -63,10 +69,11 @@ impl Guards {
             return Ok(all);
         };
         for (name, entry) in guards.entries() {
-            let (guard, keys) = read_guard(name, &entry, common.as_ref(), settings)?;
+            let (guard, own) = read_guard(name, &entry, common.as_ref(), settings)?;
             all.secrets.extend(&guard.places);
+            all.questions.extend(own.question.map(|question| (all.guards.len(), question)));
             all.guards.push(guard);
-            all.keys.push(keys);
+            all.keys.push(own.keys);
         }
         Ok(all)
     }
@@ -92,6 +99,36 @@ impl Guards {
         let asked: Vec<usize> = demands.map(|demand| demand.guard).collect();
         let unused = self.guards.iter().enumerate().filter(|(place, _)| !asked.contains(place));
         unused.map(|(_, guard)| &*guard.name).collect()
+    }
+
+    /// The ports by which guards ask the flow, by the place of the guard.
+    pub(super) fn questions(&self) -> &[(usize, Question)] {
+        &self.questions
+    }
+
+    /// Whether a guard goes by what another one has said before.
+    pub(super) fn goes_by_cookies(&self, guard: usize) -> bool {
+        self.guards.get(guard).is_some_and(|guard| matches!(guard.kind, Kind::Cookie))
+    }
+
+    /// Those of the sessions of a route with these demands that came of something else than a bound cookie.
+    pub(super) fn proven<'s>(&self, demands: &[Demand], sessions: &[&'s Session]) -> Vec<&'s Session> {
+        let pairs = demands.iter().zip(sessions);
+        pairs.filter(|(demand, _)| !self.goes_by_cookies(demand.guard)).map(|(_, session)| *session).collect()
+    }
+
+    /// Headers that hold what extends sessions, and whether a browser adds some of that on its own.
+    pub(super) fn renewing_headers(&self) -> (Vec<&str>, bool) {
+        let (mut names, mut is_added): (Vec<&str>, _) = (Vec::new(), false);
+        for guard in self.guards.iter().filter(|guard| guard.kind.has_ends()) {
+            is_added |= matches!(guard.kind, Kind::Certificates(_)) || !guard.places.cookies.is_empty();
+            for (name, _) in &guard.places.headers {
+                if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                    names.push(name);
+                }
+            }
+        }
+        (names, is_added)
     }
 
     /// Where secrets may be: nobody else is shown what is there.
@@ -139,12 +176,40 @@ fn comparisons_at_once() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2)
 }
 
+/// What some guards have besides.
+struct Own {
+    keys: Option<Keys>,
+    question: Option<Question>,
+}
+
+/// How the flow is asked.
+pub(super) struct Question {
+    /// By which port.
+    pub(super) port: String,
+    /// Where that is written.
+    pub(super) at: Vec<Key>,
+    /// How long the flow may take to answer.
+    pub(super) limit: Duration,
+}
+
+impl Question {
+    /// Reads `port` and `timeout`.
+    pub(super) fn read(config: &mut Reader<'_>) -> Result<Self, ConfigError> {
+        let Some(entry) = config.entry("port") else {
+            return Err(config.missing("port", "the name of the port by which the flow is asked"));
+        };
+        let (port, at) = (port_name(&entry)?.to_owned(), entry.path().to_vec());
+        let limit = Duration::from_millis(config.or_in("timeout", 1000, 1..=600_000)?);
+        Ok(Self { port, at, limit })
+    }
+}
+
 fn read_guard(
     name: &str,
     entry: &Entry<'_>,
     common: Option<&Places>,
     settings: &Settings<'_>,
-) -> Result<(Guard, Option<Keys>), ConfigError> {
+) -> Result<(Guard, Own), ConfigError> {
     if name.is_empty() {
         return Err(entry.invalid("a guard needs a name"));
     }
@@ -157,7 +222,11 @@ fn read_guard(
             let none = Record::default().into();
             let options = Reader::new(&none, "options")?;
             // What is missing is missing in `options`, which is missing itself.
-            read(options, settings).map_err(|error| config.invalid("options", error.problem.to_string()))?
+            let is_here = |error: &ConfigError| matches!(error.path.first(), Some(Key::Field(name)) if name == "options");
+            read(options, settings).map_err(|error| match is_here(&error) {
+                true => config.invalid("options", error.problem.to_string()),
+                false => error,
+            })?
         }
     };
     let places = match (&own, common, made.wanted) {
@@ -181,7 +250,8 @@ fn read_guard(
     }
     config.finish()?;
     let realm = made.realm.take().unwrap_or_else(|| name.to_owned());
-    Ok((Guard { name: name.into(), realm, places, kind: made.kind }, made.keys))
+    let own = Own { keys: made.keys, question: made.question };
+    Ok((Guard { name: name.into(), realm, places, kind: made.kind }, own))
 }
 
 /// A certificate as guards look at it.
@@ -205,7 +275,7 @@ pub(super) fn guard_certificate(shown: &PeerCertificate) -> Certificate {
 }
 
 /// A value as tokens and keys hold them.
-fn to_json(value: &Value) -> Option<Json> {
+pub(super) fn to_json(value: &Value) -> Option<Json> {
     Some(match value {
         Value::Null => Json::Null,
         Value::Bool(value) => Json::Bool(*value),

@@ -10,6 +10,7 @@ mod metadata;
 mod opening;
 mod pages;
 mod peer;
+mod petition;
 mod proxy;
 mod queues;
 mod refusing;
@@ -96,7 +97,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     };
     let routing = reading.routing()?;
     let Reading { mut exits, queues, .. } = reading;
-    let doorman = Doorman::read(&mut settings, &mut exits)?;
+    let doorman = Doorman::read(&mut settings, &guards, &mut exits)?;
     let cookies = Cookies::read(&mut settings)?;
     let knows_identities = knows_identities || doorman.is_some() || cookies.is_some();
     let gives_out = routing.gives_out();

@@ -110,7 +110,7 @@ impl Guard {
                 let why = quoted(&refusal.to_string());
                 Some(format!("Bearer realm={realm}, error=\"invalid_token\", error_description={why}"))
             }
-            (Kind::Identity(_) | Kind::Certificates(_), _) => None,
+            (Kind::Identity(_) | Kind::Certificates(_) | Kind::Cookie | Kind::Flow, _) => None,
         }
     }
 

@@ -36,8 +36,60 @@ impl Session {
         }
     }
 
+    /// Whom a cookie stands for that is bound to these sessions of other guards, as `guard` knows it: what all of them say
+    /// that still count, until the first of those ends. Nobody if they name nobody.
+    pub fn of_bound(guard: &Arc<str>, bound: &[Self], now_ms: u64) -> Option<Self> {
+        let counts = |session: &&Self| session.expires_at_ms.is_none_or(|end| end > now_ms);
+        let identity = bound.iter().filter(counts).find_map(|session| session.identity.clone())?;
+        let mut all = Self::unlimited(guard.clone(), Some(identity), Vec::new());
+        for session in bound.iter().filter(counts) {
+            for role in &session.roles {
+                if !all.roles.contains(role) {
+                    all.roles.push(role.clone());
+                }
+            }
+            for (name, value) in &session.attributes {
+                if all.attributes.iter().all(|(known, _)| known != name) {
+                    all.attributes.push((name.clone(), value.clone()));
+                }
+            }
+            all.expires_at_ms = all.expires_at_ms.into_iter().chain(session.expires_at_ms).min();
+        }
+        Some(all)
+    }
+
     /// Whether it has all of `roles`.
     pub fn holds(&self, roles: &[String]) -> bool {
         roles.iter().all(|role| self.roles.contains(role))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_stands_for_all_that_still_counts_until_the_first_of_it_ends() {
+        let session = |guard: &str, who: &str, roles: &[&str], expires_at_ms| {
+            let who = Some(who.to_owned()).filter(|who| !who.is_empty());
+            let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+            let attributes = vec![("from".to_owned(), Json::Text(guard.to_owned()))];
+            Session { attributes, expires_at_ms, ..Session::unlimited(guard.into(), who, roles) }
+        };
+        let of = |bound: &[Session]| Session::of_bound(&"browser".into(), bound, 10);
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[session("a", "", &["r"], None)]), None, "nobody by name");
+        assert_eq!(of(&[session("a", "ann", &["r"], Some(10))]), None, "it is over");
+        let all = of(&[
+            session("old", "eve", &["w"], Some(9)),
+            session("a", "", &["r"], Some(30)),
+            session("b", "ann", &["s", "r"], Some(11)),
+            session("c", "bob", &[], None),
+        ]);
+        let all = all.unwrap();
+        assert_eq!((&*all.guard, all.identity.as_deref()), ("browser", Some("ann")));
+        assert_eq!((all.roles, all.expires_at_ms), (vec!["r".to_owned(), "s".to_owned()], Some(11)));
+        assert_eq!(all.attributes, [("from".to_owned(), Json::Text("a".to_owned()))]);
+        assert_eq!((all.challenge_at_ms, all.kid), (None, None));
     }
 }

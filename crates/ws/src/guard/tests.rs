@@ -41,7 +41,7 @@ fn guard(name: &str, kind: Kind) -> Guard {
 fn verdict(guard: &Guard, lines: &str, keys: Option<&KeySet>) -> Verdict {
     let headers = headers(lines);
     let carrier = Carrier { headers: &headers, query: None, protocols: &[] };
-    let presented = Presented { carrier, certificate: None, from_trusted_proxy: false };
+    let presented = Presented { carrier, certificate: None, from_trusted_proxy: false, bound: &[] };
     match guard.authenticate(&presented, keys, 1_700_000_001_000) {
         Step::Done(verdict) | Step::NeedsKeys { otherwise: verdict } => verdict,
         Step::Compare(comparison) => Verdict::of_login(comparison.run()),

@@ -101,6 +101,8 @@ pub struct Page {
     pub status: u16,
     /// `Content-Type`.
     pub media_type: &'static str,
+    /// Headers beyond those that every such answer has.
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// What is in it.
     pub body: String,
     /// The answer to a `HEAD` request has no body.
@@ -110,19 +112,21 @@ pub struct Page {
 impl Page {
     /// A line of text.
     pub fn text(status: u16, line: &str) -> Self {
-        Self { status, media_type: TEXT, body: format!("{line}\n"), for_head_request: false }
+        let (body, headers) = (format!("{line}\n"), Vec::new());
+        Self { status, media_type: TEXT, headers, body, for_head_request: false }
     }
 
     /// 204: all is well, and there is nothing to say about it.
     pub fn nothing() -> Self {
-        Self { status: 204, media_type: TEXT, body: String::new(), for_head_request: true }
+        let (body, headers) = (String::new(), Vec::new());
+        Self { status: 204, media_type: TEXT, headers, body, for_head_request: true }
     }
 
     /// What is answered.
     pub fn answer(&self, options: &RejectOptions) -> Answer {
         let (media_type, body) = (self.media_type, self.body.clone());
         let content = Content { media_type, body, is_left_out: self.for_head_request };
-        answer(self.status, &[], content, options)
+        answer(self.status, &self.headers, content, options)
     }
 }
 

@@ -126,15 +126,19 @@ impl Head {
             && essence.eq_ignore_ascii_case(b"application/x-challenge-response")
     }
 
-    /// What such a request asks for.
+    /// What such a request asks for, or one that [asks whether it may be sent](Self::asks_to_bring_credentials).
     ///
     /// # Errors
-    /// The answer if it has a body, or [`target`](Self::target) fails.
+    /// The answer if it has a body, [`target`](Self::target) fails, or it is of a page that may not open connections.
     pub fn renewal(&self, options: &HandshakeOptions, forwarded: &Forwarded) -> Result<Target, Reject> {
         if !self.has_no_body() {
             return Err(Reject::bad_request("body", "fresh credentials come without a request body"));
         }
-        self.target(options, forwarded)
+        let target = self.target(options, forwarded)?;
+        let origin = origin(&self.headers, 13)?;
+        let checked = options.origins.check(origin.as_deref(), &target.authority, target.secure);
+        checked.map_err(|reason| Reject::new(403, "origin", reason))?;
+        Ok(target)
     }
 
     /// Rows 7 to 9: it opens a WebSocket, and nothing else.
@@ -312,7 +316,7 @@ fn check_key(headers: &Headers) -> Result<String, Reject> {
     if digits.len() == 22 && digits.bytes().all(known) { Ok(text.to_owned()) } else { Err(bad()) }
 }
 
-fn origin(headers: &Headers, version: u8) -> Result<Option<String>, Reject> {
+pub(super) fn origin(headers: &Headers, version: u8) -> Result<Option<String>, Reject> {
     let name = if version == 8 { "sec-websocket-origin" } else { "origin" };
     match headers.single(name) {
         Single::Absent => Ok(None),

@@ -37,7 +37,7 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
         }
     }
     options.finish()?;
-    Ok(Made { kind: Kind::Jwt(read), wanted: Some(Wanted::Token), realm, keys: Some(keys) })
+    Ok(Made { kind: Kind::Jwt(read), wanted: Some(Wanted::Token), realm, keys: Some(keys), question: None })
 }
 
 fn attributes(options: &mut Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {

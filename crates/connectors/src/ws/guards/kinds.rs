@@ -1,6 +1,6 @@
 //! The types of guards and their `options` (`spec/websocket.md` 7.3).
 
-use super::{jwt, keys::Keys};
+use super::{Question, jwt, keys::Keys};
 use crate::ws::options::Settings;
 use std::path::PathBuf;
 use tremor_connector::config::{ConfigError, Entry, Reader};
@@ -20,6 +20,8 @@ pub(super) const ALL: &[(&str, Read)] = &[
     ("apikey", tokens),
     ("identity", identity),
     ("tls", certificates),
+    ("cookie", cookie),
+    ("flow", flow),
 ];
 
 /// What the options of a guard make.
@@ -29,6 +31,14 @@ pub(super) struct Made {
     pub(super) wanted: Option<Wanted>,
     pub(super) realm: Option<String>,
     pub(super) keys: Option<Keys>,
+    pub(super) question: Option<Question>,
+}
+
+impl Made {
+    /// One that finds what it needs without credentials.
+    fn without_credentials(kind: Kind) -> Self {
+        Self { kind, wanted: None, realm: None, keys: None, question: None }
+    }
 }
 
 /// `realm`, which stands in quotes in a header.
@@ -65,7 +75,7 @@ fn basic(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError>
         return Err(options.invalid("users", "there are none, so nobody could connect"));
     }
     options.finish()?;
-    Ok(Made { kind: Kind::Basic(users), wanted: Some(Wanted::Login), realm, keys: None })
+    Ok(Made { kind: Kind::Basic(users), wanted: Some(Wanted::Login), realm, keys: None, question: None })
 }
 
 fn user(mut config: Reader<'_>) -> Result<User, ConfigError> {
@@ -104,7 +114,7 @@ fn tokens(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError
         return Err(options.invalid("tokens", "there are none, so nobody could connect"));
     }
     options.finish()?;
-    Ok(Made { kind: Kind::Tokens(tokens), wanted: Some(Wanted::Token), realm, keys: None })
+    Ok(Made { kind: Kind::Tokens(tokens), wanted: Some(Wanted::Token), realm, keys: None, question: None })
 }
 
 fn identity(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
@@ -116,7 +126,7 @@ fn identity(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, Co
     let header = options.required("header")?;
     let proxy = ProxyIdentity { header, roles_header: options.optional("roles_header")? };
     options.finish()?;
-    Ok(Made { kind: Kind::Identity(proxy), wanted: None, realm: None, keys: None })
+    Ok(Made::without_credentials(Kind::Identity(proxy)))
 }
 
 fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
@@ -142,7 +152,31 @@ fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made
         return Err(options.missing("subjects", "a record from subjects to roles, or `certificates`"));
     }
     options.finish()?;
-    Ok(Made { kind: Kind::Certificates(certificates), wanted: None, realm: None, keys: None })
+    Ok(Made::without_credentials(Kind::Certificates(certificates)))
+}
+
+fn cookie(options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
+    let cookie = settings.config.members().get("cookie");
+    match cookie.and_then(|cookie| cookie.get("bind_identity")).and_then(Value::as_bool) {
+        Some(true) => {}
+        _ if cookie.is_none_or(Value::is_null) => {
+            let wanted = "a record with `bind_identity`, since a guard `cookie` knows people by theirs";
+            return Err(settings.config.missing("cookie", wanted));
+        }
+        _ => {
+            let problem =
+                "needs `bind_identity`, or cookies stand for nobody whom a guard `cookie` could know";
+            return Err(settings.config.invalid("cookie", problem));
+        }
+    }
+    options.finish()?;
+    Ok(Made::without_credentials(Kind::Cookie))
+}
+
+fn flow(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError> {
+    let question = Some(Question::read(&mut options)?);
+    options.finish()?;
+    Ok(Made { question, ..Made::without_credentials(Kind::Flow) })
 }
 
 /// All settings of TLS in the configuration of a server: its own, and those of its endpoints.

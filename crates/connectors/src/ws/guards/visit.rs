@@ -2,6 +2,7 @@
 
 use super::{Guards, to_value};
 use crate::ws::server::admission::holder;
+use futures_util::future::BoxFuture;
 use std::{
     net::IpAddr,
     sync::Arc,
@@ -9,10 +10,10 @@ use std::{
 };
 use tremor_value::{Record, Value};
 use tremor_ws::{
-    Reject,
+    ExtraHeaders, Reject,
     guard::{
-        Carrier, Certificate, Credential, Demand, Denial, Guard, KeySet, Presented, Session, Step, Verdict,
-        decide,
+        Carrier, Certificate, Credential, Demand, Denial, Guard, KeySet, Kind, Presented, Refusal, Session,
+        Step, Verdict, decide,
     },
 };
 
@@ -25,6 +26,22 @@ pub(in crate::ws) struct Brought<'r> {
     pub(in crate::ws) address: Option<IpAddr>,
 }
 
+/// Asks the flow on behalf of guards, about one handshake.
+pub(in crate::ws) trait AsksFlow: Send + Sync {
+    /// What the flow says to the guard of that place and name; `known` is what others know already.
+    fn ask<'a>(&'a self, guard: (usize, &'a Arc<str>), known: &'a [&'a Session]) -> BoxFuture<'a, FromFlow>;
+}
+
+/// What the flow says.
+pub(in crate::ws) enum FromFlow {
+    /// It knows somebody; the headers are for the 101.
+    Granted(Session, ExtraHeaders),
+    /// It says no.
+    Refused(Reject),
+    /// It says nothing in time.
+    Silent(Reject),
+}
+
 /// The guards' look at one request: each of them decides once, and only if a route asks.
 pub(in crate::ws) struct Visit<'r> {
     guards: &'r Guards,
@@ -32,8 +49,10 @@ pub(in crate::ws) struct Visit<'r> {
     address: Option<IpAddr>,
     /// Of each guard, as far as asked.
     verdicts: Vec<Option<Verdict>>,
-    /// What a cookie stands for, where the client has brought nothing else.
-    bound: Vec<Session>,
+    flow: Option<&'r dyn AsksFlow>,
+    /// What the flow wants the client to hear, by the guard that has asked.
+    headers: Vec<(usize, ExtraHeaders)>,
+    refusals: Vec<(usize, Reject)>,
 }
 
 impl Guards {
@@ -44,24 +63,30 @@ impl Guards {
 
     pub(in crate::ws) fn visit<'r>(&'r self, carrier: Carrier<'r>, brought: Brought<'r>) -> Visit<'r> {
         let Brought { certificate, from_trusted_proxy, address } = brought;
-        let presented = Presented { carrier, certificate, from_trusted_proxy };
-        Visit { guards: self, presented, address, verdicts: Vec::new(), bound: Vec::new() }
+        let presented = Presented { carrier, certificate, from_trusted_proxy, bound: &[] };
+        let (verdicts, headers, refusals) = (Vec::new(), Vec::new(), Vec::new());
+        Visit { guards: self, presented, address, verdicts, flow: None, headers, refusals }
     }
 }
 
-impl Visit<'_> {
-    /// The same with sessions that count where there are no credentials for their guards.
-    pub(in crate::ws) fn bound_by(mut self, mut sessions: Vec<Session>) -> Self {
-        let now = now_ms();
-        sessions.retain(|session| session.expires_at_ms.is_none_or(|end| end > now));
-        self.bound = sessions;
+impl<'r> Visit<'r> {
+    /// The same with sessions that a cookie stands for, which count where there are no credentials for their guards.
+    pub(in crate::ws) fn bound_by(mut self, bound: &'r [Session]) -> Self {
+        self.presented.bound = bound;
         self
     }
 
-    /// The session of that guard among them.
+    /// The same with the flow, which guards may ask.
+    pub(in crate::ws) fn asking(self, flow: Option<&'r dyn AsksFlow>) -> Self {
+        Self { flow, ..self }
+    }
+
+    /// The session of that guard among those that a cookie stands for.
     fn bound_to(&self, number: usize) -> Option<Session> {
-        let guard = self.guards.guards.get(number)?;
-        self.bound.iter().find(|session| session.guard == guard.name).cloned()
+        let (guard, now) = (self.guards.guards.get(number)?, now_ms());
+        let counts = |session: &&Session| session.expires_at_ms.is_none_or(|end| end > now);
+        let mut bound = self.presented.bound.iter().filter(counts);
+        bound.find(|session| session.guard == guard.name).cloned()
     }
 
     /// Whether a route with these demands lets the client pass.
@@ -69,13 +94,35 @@ impl Visit<'_> {
     /// # Errors
     /// The answer if not.
     pub(in crate::ws) async fn admits(&mut self, demands: &[Demand]) -> Result<(), Reject> {
-        for demand in demands {
+        let asks_flow = |demand: &&Demand| self.guards.asks_flow(demand.guard);
+        let of_flow: Vec<usize> = demands.iter().filter(asks_flow).map(|demand| demand.guard).collect();
+        for demand in demands.iter().filter(|demand| !of_flow.contains(&demand.guard)) {
             self.ask(demand.guard).await;
+        }
+        if !of_flow.is_empty() {
+            // The flow is asked only about those whom the others let pass.
+            let others = demands.iter().filter(|demand| !of_flow.contains(&demand.guard)).cloned();
+            let others: Vec<Demand> = others.collect();
+            if let Err(denial) = decide(&others, |guard| self.verdict(guard)) {
+                return Err(denial.answer(&self.guards.guards, self.guards.invalid_status));
+            }
+            for guard in of_flow {
+                self.ask_flow(guard, &others).await;
+                if let Some((_, reject)) = self.refusals.iter().find(|(refusing, _)| *refusing == guard) {
+                    return Err(reject.clone());
+                }
+            }
         }
         match decide(demands, |guard| self.verdict(guard)) {
             Ok(_) => Ok(()),
             Err(denial) => Err(denial.answer(&self.guards.guards, self.guards.invalid_status)),
         }
+    }
+
+    /// What the flow wants to be said in the 101, if it was asked for a route with these demands.
+    pub(in crate::ws) fn headers(&self, demands: &[Demand]) -> impl Iterator<Item = &ExtraHeaders> {
+        let asked = |guard: usize| demands.iter().any(|demand| demand.guard == guard);
+        self.headers.iter().filter(move |(guard, _)| asked(*guard)).map(|(_, headers)| headers)
     }
 
     /// The sessions that a route with these demands goes by, once it [lets pass](Self::admits).
@@ -138,10 +185,42 @@ impl Visit<'_> {
         self.verdicts.get(guard).and_then(Option::as_ref).unwrap_or(&Verdict::Undecided)
     }
 
-    async fn ask(&mut self, number: usize) {
+    fn make_room(&mut self) {
         if self.verdicts.is_empty() {
             self.verdicts.resize_with(self.guards.guards.len(), || None);
         }
+    }
+
+    /// Lets the flow decide in place of a guard; `others` are the demands that were met before.
+    async fn ask_flow(&mut self, number: usize, others: &[Demand]) {
+        self.make_room();
+        let (Some(flow), Some(guard), Some(None)) =
+            (self.flow, self.guards.guards.get(number), self.verdicts.get(number))
+        else {
+            return;
+        };
+        let said = flow.ask((number, &guard.name), &self.sessions(others)).await;
+        let verdict = match said {
+            FromFlow::Granted(session, headers) => {
+                self.headers.push((number, headers));
+                Verdict::Accepted(session)
+            }
+            FromFlow::Refused(reject) => {
+                self.refusals.push((number, reject));
+                Verdict::Refused(Refusal::Flow)
+            }
+            FromFlow::Silent(reject) => {
+                self.refusals.push((number, reject));
+                Verdict::Undecided
+            }
+        };
+        if let Some(slot) = self.verdicts.get_mut(number) {
+            *slot = Some(verdict);
+        }
+    }
+
+    async fn ask(&mut self, number: usize) {
+        self.make_room();
         if matches!(self.verdicts.get(number), Some(None)) {
             let mut verdict = self.guards.authenticate(number, &self.presented, self.address).await;
             if verdict == Verdict::Absent {
@@ -155,6 +234,10 @@ impl Visit<'_> {
 }
 
 impl Guards {
+    fn asks_flow(&self, number: usize) -> bool {
+        self.guards.get(number).is_some_and(|guard| matches!(guard.kind, Kind::Flow))
+    }
+
     async fn authenticate(
         &self,
         number: usize,

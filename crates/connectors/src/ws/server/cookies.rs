@@ -174,7 +174,8 @@ impl Cookies {
     }
 
     /// By what a client is known that sends these headers, `secure` if that is over TLS as it sees it; guards have let it in
-    /// with `sessions`. Nothing is noted before it is [kept](Self::keep).
+    /// with `sessions`, of which those in `proven` came of something else than its cookie. Nothing is noted before it is
+    /// [kept](Self::keep).
     ///
     /// # Errors
     /// The system has no random numbers.
@@ -182,7 +183,7 @@ impl Cookies {
         &self,
         headers: &Headers,
         secure: bool,
-        (sessions, forgotten): (&[&Session], &Arc<AtomicBool>),
+        (sessions, proven, forgotten): (&[&Session], &[&Session], &Arc<AtomicBool>),
     ) -> io::Result<Known> {
         let binds = self.binds && !sessions.is_empty();
         let mut jar = self.jar();
@@ -190,7 +191,7 @@ impl Cookies {
         // Who proves to be somebody gets an id that nobody can know: one that stood for nobody may have been planted by
         // somebody who knows it, and one that stands for somebody else is not taken along.
         let is_fit =
-            |jar: &Jar, id: &str| !binds || jar.bound(id).is_some_and(|bound| are_same(&bound, sessions));
+            |jar: &Jar, id: &str| !binds || jar.bound(id).is_some_and(|bound| are_same(&bound, proven));
         if let Some(id) = self.shown(headers).find(|id| is_fit(&jar, id) && jar.knows(id)) {
             return Ok(Known { id: id.into(), set: None });
         }
@@ -204,16 +205,17 @@ impl Cookies {
         Ok(Known { id, set: Some(set) })
     }
 
-    /// The client becomes a connection: it is known from now on.
+    /// The client becomes a connection: it is known from now on, as whom guards have found it to be by something else than
+    /// its cookie.
     ///
     /// # Errors
     /// The id was forgotten meanwhile.
     pub(super) async fn keep(
         self: &Arc<Self>,
         known: &Known,
-        (sessions, forgotten): (&[&Session], &AtomicBool),
+        (proven, forgotten): (&[&Session], &AtomicBool),
     ) -> Result<(), Reject> {
-        if !self.note(known, (sessions, forgotten)) {
+        if !self.note(known, (proven, forgotten)) {
             return Err(late());
         }
         self.write(known.id.clone()).await;
@@ -228,7 +230,7 @@ impl Cookies {
     }
 
     /// Notes that an id is used; `false` if it should be known and is not, or was forgotten.
-    fn note(&self, known: &Known, (sessions, forgotten): (&[&Session], &AtomicBool)) -> bool {
+    fn note(&self, known: &Known, (proven, forgotten): (&[&Session], &AtomicBool)) -> bool {
         let now = now_s();
         let mut jar = self.jar();
         if forgotten.load(Acquire) {
@@ -240,8 +242,8 @@ impl Cookies {
         } else if !jar.use_again(&known.id, now) {
             return false;
         }
-        if self.binds && !sessions.is_empty() {
-            jar.bind(&known.id, sessions.iter().map(|session| (*session).clone()).collect());
+        if self.binds && !proven.is_empty() {
+            jar.bind(&known.id, proven.iter().map(|session| (*session).clone()).collect());
         }
         true
     }

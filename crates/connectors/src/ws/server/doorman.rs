@@ -1,40 +1,49 @@
 //! The flow decides who is let in (`spec/websocket.md` 7.7).
 
-use super::{SPEC, routing::port_name};
-use crate::ws::{Metadata, header_list, options::Settings};
+use super::SPEC;
+use crate::ws::{
+    Metadata,
+    guards::{Guards, Question, to_json},
+    header_list,
+    options::Settings,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
 };
 use tokio::{sync::oneshot, time::timeout};
 use tremor_connector::{
     Announcer, Command, Exit, Told,
-    config::{ConfigError, Reader},
+    config::{ConfigError, Problem, Reader},
 };
 use tremor_event::OriginUri;
 use tremor_value::{Record, Value};
-use tremor_ws::{ExtraHeaders, Reject};
+use tremor_ws::{ExtraHeaders, Reject, guard::Session};
 
 /// What a client is told to wait where the flow does not answer.
 const RETRY_AFTER_S: u64 = 5;
 
 /// Asks the flow about handshakes.
 pub(super) struct Doorman {
-    /// By which port.
-    port: String,
-    /// How long it may take to answer.
-    limit: Duration,
+    /// `authorize`: about each of them.
+    all: Option<Question>,
     waiting: Arc<Waiting>,
     announcer: OnceLock<Announcer>,
 }
 
-/// Handshakes that wait for an answer, by the id of what may become a connection.
+/// Handshakes that wait for an answer, by the id of what may become a connection. Each asks one thing at a time.
 #[derive(Default)]
-struct Waiting(Mutex<HashMap<u64, oneshot::Sender<Answer>>>);
+struct Waiting(Mutex<HashMap<u64, Waits>>);
+
+/// One of them.
+struct Waits {
+    /// The guard that asks, if one does.
+    guard: Option<Arc<str>>,
+    answer: oneshot::Sender<Answer>,
+}
 
 /// What the flow says.
-type Answer = Result<Granted, Reject>;
+pub(super) type Answer = Result<Granted, Reject>;
 
 /// What the flow knows of one who is let in.
 #[derive(Debug, Default)]
@@ -47,24 +56,44 @@ pub(super) struct Granted {
 }
 
 impl Doorman {
-    /// Reads `authorize`; its port joins `exits`.
+    /// Reads `authorize`; its port joins `exits`, and so do those of `guards`.
     pub(super) fn read(
         settings: &mut Settings<'_>,
+        guards: &Guards,
         exits: &mut Vec<Exit>,
     ) -> Result<Option<Self>, ConfigError> {
-        let Some(mut config) = settings.config.record("authorize")? else { return Ok(None) };
-        let Some(entry) = config.entry("port") else {
-            return Err(config.missing("port", "the name of the port by which the flow is asked"));
-        };
-        let port = port_name(&entry)?.to_owned();
-        if port.eq_ignore_ascii_case("out") || exits.iter().any(|exit| exit.name.eq_ignore_ascii_case(&port))
-        {
-            return Err(entry.invalid(format!("by `{port}` events of connections leave; take another name")));
+        let mut all = None;
+        if let Some(mut config) = settings.config.record("authorize")? {
+            all = Some(Question::read(&mut config)?);
+            config.finish()?;
         }
-        exits.push(Exit { name: port.clone(), at: entry.path().to_vec() });
-        let limit = Duration::from_millis(config.or_in("timeout", 1000, 1..=600_000)?);
-        config.finish()?;
-        Ok(Some(Self { port, limit, waiting: Arc::default(), announcer: OnceLock::new() }))
+        let questions: Vec<&Question> =
+            all.iter().chain(guards.questions().iter().map(|(_, question)| question)).collect();
+        let is_taken = |exits: &[Exit], port: &str| {
+            port.eq_ignore_ascii_case("out") || exits.iter().any(|exit| exit.name.eq_ignore_ascii_case(port))
+        };
+        let of_connections = exits.clone();
+        for Question { port, at, .. } in &questions {
+            if is_taken(&of_connections, port) {
+                let problem = format!("by `{port}` events of connections leave; take another name");
+                return Err(ConfigError { path: at.clone(), problem: Problem::Invalid(problem), word: None });
+            }
+            let same = exits.iter().find(|exit| exit.name.eq_ignore_ascii_case(port));
+            if let Some(other) = same.filter(|other| other.name != *port) {
+                let problem = format!("differs from `{}` in case only; write both alike", other.name);
+                return Err(ConfigError { path: at.clone(), problem: Problem::Invalid(problem), word: None });
+            }
+            if !exits.iter().any(|exit| exit.name == *port) {
+                exits.push(Exit { name: port.clone(), at: at.clone() });
+            }
+        }
+        let is_asked = !questions.is_empty();
+        Ok(is_asked.then(|| Self { all, waiting: Arc::default(), announcer: OnceLock::new() }))
+    }
+
+    /// What is asked about each handshake, if anything is.
+    pub(super) fn about_all(&self) -> Option<&Question> {
+        self.all.as_ref()
     }
 
     /// From now on there is somebody to ask.
@@ -79,43 +108,46 @@ impl Doorman {
             let conn =
                 record.get("conn").and_then(Value::as_u64).ok_or("a command `authorize` needs `conn`")?;
             let answer = answer(record)?;
-            let asked = waiting.all().remove(&conn);
-            let asked = asked.ok_or_else(|| format!("no handshake {conn} waits to be authorized"))?;
-            asked.send(answer).map_err(|_| format!("the handshake {conn} does not wait any more"))
+            let guard = record.get("guard").filter(|guard| !guard.is_null());
+            let mut all = waiting.all();
+            let waits = all.get(&conn);
+            if waits.is_none_or(|waits| guard.is_some_and(|guard| guard.as_str() != waits.guard.as_deref())) {
+                return Err(format!("no handshake {conn} waits to be authorized"));
+            }
+            let asked = all.remove(&conn).ok_or("it has just ended")?;
+            asked.answer.send(answer).map_err(|_| format!("the handshake {conn} does not wait any more"))
         };
         Command { kind: "authorize", handle: Box::new(handle) }
     }
 
-    /// Asks about a handshake of which `metadata` tells.
+    /// Asks about a handshake of which `metadata` tells, for `guard` or for all.
     ///
     /// # Errors
-    /// The answer if the flow says no, or nothing in time.
+    /// The answer if the flow says no; `None` if it says nothing in time.
     pub(super) async fn ask(
         &self,
-        conn: u64,
-        method: &'static str,
-        (metadata, origin): (&mut Metadata, OriginUri),
-    ) -> Answer {
+        (question, guard): (&Question, Option<&Arc<str>>),
+        (conn, method): (u64, &'static str),
+        (metadata, origin): (&Metadata, OriginUri),
+    ) -> Option<Answer> {
         let meta = metadata.text();
         let mut record = meta.get(SPEC.name).and_then(Value::as_record).cloned().unwrap_or_default();
         record.insert("kind", "authorize");
         record.insert("method", method);
+        if let Some(guard) = guard {
+            record.insert("guard", &**guard);
+        }
         let (answer, answered) = oneshot::channel();
-        self.waiting.all().insert(conn, answer);
+        self.waiting.all().insert(conn, Waits { guard: guard.cloned(), answer });
         let _place = Place { waiting: &self.waiting, conn };
         let told = Told { record: record.into(), meta, origin: Arc::new(origin) };
         let asked = async {
             if let Some(announcer) = self.announcer.get() {
-                announcer.tell(&self.port, told).await;
+                announcer.tell(&question.port, told).await;
             }
             answered.await
         };
-        let Ok(Ok(answer)) = timeout(self.limit, asked).await else {
-            return Err(late());
-        };
-        let granted = answer?;
-        granted.tell_of(metadata);
-        Ok(granted)
+        timeout(question.limit, asked).await.ok()?.ok()
     }
 }
 
@@ -126,7 +158,20 @@ pub(super) fn late() -> Reject {
 }
 
 impl Granted {
-    fn tell_of(&self, metadata: &mut Metadata) {
+    /// As a guard of that name knows it.
+    pub(super) fn session(&self, guard: &Arc<str>) -> Session {
+        let roles = self.known.get("roles").and_then(Value::as_array).into_iter().flatten();
+        let roles = roles.filter_map(Value::as_str).map(str::to_owned).collect();
+        let attributes = self.known.get("attributes").and_then(Value::as_record).into_iter();
+        let attributes = attributes.flat_map(Record::iter);
+        let attributes = attributes.filter_map(|(name, value)| Some((name.to_string(), to_json(value)?)));
+        Session {
+            attributes: attributes.collect(),
+            ..Session::unlimited(guard.clone(), self.identity.clone(), roles)
+        }
+    }
+
+    pub(super) fn tell_of(&self, metadata: &mut Metadata) {
         let mut text = metadata.text();
         let of_connection = text.as_record_mut().map(|meta| meta.get_or_insert_null(SPEC.name));
         if let Some(shown) = of_connection.and_then(Value::as_record_mut) {
@@ -139,7 +184,7 @@ impl Granted {
 }
 
 impl Waiting {
-    fn all(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Answer>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<u64, Waits>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -216,19 +261,16 @@ fn answer(record: &Record) -> Result<Answer, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_kept_of_a_handshake_that_waits_no_more() {
-        let doorman = Doorman {
-            port: "door".to_owned(),
-            limit: Duration::from_secs(1),
-            waiting: Arc::default(),
-            announcer: OnceLock::new(),
-        };
-        let mut metadata = Metadata::new(SPEC.name, Record::default());
-        let asked = doorman.ask(7, "GET", (&mut metadata, OriginUri::new("tremor-ws-server", "here")));
-        let reject = asked.await.unwrap_err();
-        assert_eq!((reject.status, reject.label), (503, "authorize_timeout"));
+        let doorman = Doorman { all: None, waiting: Arc::default(), announcer: OnceLock::new() };
+        let question = Question { port: "door".to_owned(), at: Vec::new(), limit: Duration::from_secs(1) };
+        let metadata = Metadata::new(SPEC.name, Record::default());
+        let origin = OriginUri::new("tremor-ws-server", "here");
+        let asked = doorman.ask((&question, None), (7, "GET"), (&metadata, origin));
+        assert!(asked.await.is_none());
         assert!(doorman.waiting.all().is_empty());
     }
 }

@@ -13,6 +13,7 @@ use tremor_ws::guard::{Places, Session};
 use tremor_ws::{Extension, ProxyDetails, Request, query_pairs};
 
 /// How a peer reached us.
+#[derive(Clone, Copy)]
 pub(super) struct Reached<'a> {
     pub(super) peer: &'a Peer,
     /// Id of the connection.
@@ -28,10 +29,11 @@ pub(super) struct Reached<'a> {
     pub(super) cookie: Option<&'a str>,
 }
 
-/// The metadata of a connection; what does not change between its messages is made here, once.
+/// The metadata of a connection; what does not change between its messages is made here, once. Also of a handshake for
+/// which no route is chosen yet.
 pub(super) fn metadata(
     request: &Request,
-    chosen: &Chosen<'_>,
+    chosen: Option<&Chosen<'_>>,
     reached: &Reached<'_>,
     (exposed, secrets): (&Exposed, &Places),
 ) -> Metadata {
@@ -52,7 +54,7 @@ pub(super) fn metadata(
     if let Some(query) = &request.query {
         shown.insert("query", listed(query_pairs(&secrets.strike_query(query)).into_iter()));
     }
-    if !chosen.params.is_empty() {
+    if let Some(chosen) = chosen.filter(|chosen| !chosen.params.is_empty()) {
         shown.insert("params", listed(chosen.params.iter().cloned()));
     }
     if let Some(origin) = &request.origin {
@@ -62,7 +64,7 @@ pub(super) fn metadata(
     if !headers.is_empty() {
         shown.insert("headers", headers);
     }
-    if let Some(protocol) = chosen.protocol {
+    if let Some(protocol) = chosen.and_then(|chosen| chosen.protocol) {
         shown.insert("protocol", protocol);
     }
     if let Some(extensions) = extensions_list(reached.extension) {
@@ -82,7 +84,7 @@ pub(super) fn metadata(
             shown.insert("identity", cookie);
         }
     }
-    if let Some(route) = &chosen.way.shown {
+    if let Some(route) = chosen.and_then(|chosen| chosen.way.shown.as_ref()) {
         shown.insert("route", route.clone());
     }
     Metadata::new(SPEC.name, shown)

@@ -10,12 +10,13 @@ use super::{
     http2::{Exchange, Facts, Requests},
     metadata::{Reached, metadata},
     peer::Peer,
+    petition::Petition,
     refusing::{NotOpened, RETRY_AFTER_S},
     routing::Way,
 };
 use crate::ws::{
     Metadata,
-    guards::{Brought, guard_certificate},
+    guards::{AsksFlow, Brought, Question, guard_certificate},
     http2::{ALPN, is_http2},
     metrics::{Link, counted, traffic},
     protocol::WebSocket,
@@ -224,7 +225,7 @@ impl Shared {
         let renewal = self.renewal(door, &head, &forwarded, brought);
         match self.in_time(deadline, undecided, renewal).await {
             Ok(None) => {}
-            Ok(Some(Ok(told))) => return Err(self.renewed(asker, told).await),
+            Ok(Some(Ok((page, told)))) => return Err(self.renewed(asker, &page, told).await),
             Ok(Some(Err(reject))) | Err(reject) => return Err(self.refuse(asker, &reject).await),
         }
         if let Some(page) = self.page(door, &head, &forwarded) {
@@ -238,7 +239,9 @@ impl Shared {
             Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: &offered };
         let begun = self.cookies.as_ref().map(|cookies| cookies.begin(&request.headers));
         let Asking { bound, forgotten } = begun.unwrap_or_default();
-        let mut visit = self.guards.visit(carrier, brought).bound_by(bound);
+        let petition = self.petition(door, (&request, asker.method()), peer, (certificate.as_ref(), &proxy));
+        let asks_flow = petition.as_ref().map(|petition| -> &dyn AsksFlow { petition });
+        let mut visit = self.guards.visit(carrier, brought).bound_by(&bound).asking(asks_flow);
         let decided = self.in_time(deadline, undecided, self.routing.decide(&request, &mut visit)).await;
         if let Some(watch) = &self.watch {
             let failures = visit.failures();
@@ -264,10 +267,11 @@ impl Shared {
             return Err(self.refuse(asker, &too_many()).await);
         };
         slot.2 = of_person;
+        let proven = self.guards.proven(&chosen.way.demands, &sessions);
         let known = self
             .cookies
             .as_ref()
-            .map(|cookies| cookies.meet(&request.headers, request.secure, (&sessions, &forgotten)));
+            .map(|cookies| cookies.meet(&request.headers, request.secure, (&sessions, &proven, &forgotten)));
         let known = known.transpose().map_err(|error| error.to_string())?;
         if let Some(known) = known.as_ref().filter(|_| sessions.is_empty()) {
             // Nobody else says who it is.
@@ -278,7 +282,11 @@ impl Shared {
         }
         let wanted = chosen.way.wire.deflate;
         let (extension, deflate) = wanted.and_then(|wanted| wanted.answer(&request.extensions)).unzip();
-        let address = peer.address(&self.environment);
+        let mut address = peer.address(&self.environment);
+        if let Some(petition) = &petition {
+            // The flow knows it by that already.
+            address.conn = petition.reached.conn;
+        }
         let reached = Reached {
             peer,
             conn: address.conn,
@@ -289,14 +297,19 @@ impl Shared {
             sessions: &sessions,
             cookie: known.as_ref().map(|known| &*known.id),
         };
-        let mut metadata = metadata(&request, &chosen, &reached, (&self.exposed, self.guards.secrets()));
+        let mut metadata =
+            metadata(&request, Some(&chosen), &reached, (&self.exposed, self.guards.secrets()));
         let mut headers = Cow::Borrowed(&self.answers.headers);
-        if let Some(doorman) = &self.doorman {
+        for more in visit.headers(&chosen.way.demands) {
+            headers = Cow::Owned(headers.and(more));
+        }
+        let about_all = self.doorman.as_ref().and_then(|doorman| Some((doorman, doorman.about_all()?)));
+        if let Some(asked) = about_all {
             let origin = door.origin(peer.host_and_port());
-            let asked = (address.conn, asker.method());
-            let asked = self.authorize(doorman, asked, (&mut metadata, origin), &mut slot);
+            let about = (address.conn, asker.method());
+            let asked = self.authorize(asked, about, (&mut metadata, origin), &mut slot);
             match self.in_time(deadline, doorman::late, asked).await.flatten() {
-                Ok(more) => headers = Cow::Owned(self.answers.headers.and(&more)),
+                Ok(more) => headers = Cow::Owned(headers.and(&more)),
                 Err(reject) => return Err(self.refuse(asker, &reject).await),
             }
         }
@@ -305,7 +318,7 @@ impl Shared {
         }
         if let Some((cookies, known)) = self.cookies.as_ref().zip(known.as_ref()) {
             let kept =
-                self.in_time(deadline, cookies::late, cookies.keep(known, (&sessions, &forgotten))).await;
+                self.in_time(deadline, cookies::late, cookies.keep(known, (&proven, &forgotten))).await;
             if let Err(reject) = kept.flatten() {
                 cookies.give_up(known);
                 return Err(self.refuse(asker, &reject).await);
@@ -357,17 +370,42 @@ impl Shared {
     /// Row 21: what the flow says; gives more headers for the 101.
     async fn authorize(
         &self,
-        doorman: &Doorman,
-        (conn, method): (u64, &'static str),
+        (doorman, question): (&Doorman, &Question),
+        about: (u64, &'static str),
         (metadata, origin): (&mut Metadata, OriginUri),
         slot: &mut Slot,
     ) -> Result<ExtraHeaders, Reject> {
-        let granted = doorman.ask(conn, method, (metadata, origin)).await?;
+        let answer = doorman.ask((question, None), about, (metadata, origin)).await;
+        let granted = answer.ok_or_else(doorman::late)??;
+        granted.tell_of(metadata);
         if let Some(identity) = granted.identity {
             // The place that a guard's word for it took is free again.
             slot.2 = self.caps.place_of(Some(("".into(), identity))).map_err(|_| too_many())?;
         }
         Ok(granted.headers)
+    }
+
+    /// What the flow is asked by guards, where any does.
+    fn petition<'a>(
+        &'a self,
+        door: &Door,
+        (request, method): (&'a Request, &'static str),
+        peer: &'a Peer,
+        (certificate, proxy): (Option<&'a PeerCertificate>, &'a ProxyDetails),
+    ) -> Option<Petition<'a>> {
+        let doorman = self.doorman.as_ref().filter(|_| !self.guards.questions().is_empty())?;
+        let reached = Reached {
+            peer,
+            conn: peer.address(&self.environment).conn,
+            is_encrypted: door.tls.is_some(),
+            certificate,
+            extension: None,
+            proxy,
+            sessions: &[],
+            cookie: None,
+        };
+        let origin = door.origin(peer.host_and_port());
+        Some(Petition { shared: self, doorman, request, method, reached, origin })
     }
 
     /// The checks of an upgrade; gives the request, and its offers of subprotocols as they were sent: those of the request

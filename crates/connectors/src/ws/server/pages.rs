@@ -51,6 +51,7 @@ impl Shared {
         self.routing.leads_on(&asked).then(|| Page {
             status: 200,
             media_type: "text/html; charset=utf-8",
+            headers: Vec::new(),
             body: format!(
                 "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>WebSocket</title></head>\n\
                  <body><h1>WebSocket</h1><p>{} speaks WebSocket here.</p></body></html>\n",

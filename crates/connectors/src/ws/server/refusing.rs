@@ -37,9 +37,9 @@ impl Shared {
         NotOpened::nothing()
     }
 
-    /// Says that credentials were taken; `told` is what the flow hears of it.
-    pub(super) async fn renewed(&self, asker: Asker, told: Vec<Record>) -> NotOpened {
-        NotOpened { told, ..self.show(asker, &Page::nothing()).await }
+    /// Says that credentials were taken, or may come; `told` is what the flow hears of it.
+    pub(super) async fn renewed(&self, asker: Asker, page: &Page, told: Vec<Record>) -> NotOpened {
+        NotOpened { told, ..self.show(asker, page).await }
     }
 
     /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered

@@ -4,11 +4,11 @@ use super::{Door, Shared};
 use crate::ws::guards::Brought;
 use tremor_value::Record;
 use tremor_ws::guard::Carrier;
-use tremor_ws::{Forwarded, Head, Reject};
+use tremor_ws::{Forwarded, Head, Page, Reject};
 
 impl Shared {
-    /// Extends the sessions of whoever `head` brings fresh credentials of, if it is a request for that; gives what is
-    /// told of it.
+    /// Extends the sessions of whoever `head` brings fresh credentials of, if it is a request for that; gives the answer, and
+    /// what is told of it. Browsers ask before they let a page send such a request; that is answered, too.
     ///
     /// # Errors
     /// The answer if nothing was extended.
@@ -18,15 +18,30 @@ impl Shared {
         head: &Head,
         forwarded: &Forwarded,
         brought: Brought<'_>,
-    ) -> Option<Result<Vec<Record>, Reject>> {
-        if !head.brings_credentials() || !self.guards.have_ends() {
+    ) -> Option<Result<(Page, Vec<Record>), Reject>> {
+        let asks_first = head.asks_to_bring_credentials();
+        if !(asks_first || head.brings_credentials()) || !self.guards.have_ends() {
             return None;
         }
         let target = match head.renewal(&door.handshake, forwarded) {
             Ok(target) => target,
             Err(reject) => return Some(Err(reject)),
         };
+        let (names, is_added) = self.guards.renewing_headers();
+        let mut page = Page::nothing();
+        if asks_first {
+            page.headers = head.page_may_send(&names, is_added);
+            return Some(Ok((page, Vec::new())));
+        }
+        page.headers = head.page_may_see(is_added);
         let carrier = Carrier { headers: &head.headers, query: target.query.as_deref(), protocols: &[] };
-        Some(self.guards.visit(carrier, brought).renew_shared().await)
+        let renewed = self.guards.visit(carrier, brought).renew_shared().await;
+        Some(match renewed {
+            Ok(told) => Ok((page, told)),
+            Err(mut reject) => {
+                reject.headers.append(&mut page.headers);
+                Err(reject)
+            }
+        })
     }
 }

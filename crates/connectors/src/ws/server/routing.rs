@@ -182,6 +182,15 @@ impl Reading<'_, '_> {
         for name in self.guards.unused(ways.iter().flat_map(|way| &way.demands)) {
             self.settings.warn(&format!("no route is guarded by `{name}`: it protects nothing"));
         }
+        let is_by_cookie =
+            |way: &Way| way.demands.iter().any(|demand| self.guards.goes_by_cookies(demand.guard));
+        if ways.iter().any(is_by_cookie) && ways.iter().all(|way| way.demands.is_empty() || is_by_cookie(way))
+        {
+            self.settings.warn(
+                "a guard `cookie` knows whom other guards have let in, and no route is guarded by those alone: nobody can ever \
+                 pass it",
+            );
+        }
         if ends_open && ways.iter().any(|way| !way.demands.is_empty()) {
             self.settings.warn(
                 "whoever is refused by the guards of a route goes by `exit` unguarded; set `guard_fallthrough` to false if that \
@@ -301,7 +310,7 @@ pub(in crate::ws) fn exit(entry: &Entry<'_>, exits: &mut Vec<Exit>) -> Result<Ar
 }
 
 /// The name in `entry`, which can be one of a port.
-pub(super) fn port_name<'a>(entry: &Entry<'a>) -> Result<&'a str, ConfigError> {
+pub(in crate::ws) fn port_name<'a>(entry: &Entry<'a>) -> Result<&'a str, ConfigError> {
     let name: &str = entry.read()?;
     let is = |other: &str| name.eq_ignore_ascii_case(other);
     if TAKEN.into_iter().any(is) {

@@ -1,5 +1,6 @@
 //! Guards: who is let in, what is answered to others, and what of it all is told.
 
+mod asking;
 mod sessions;
 
 use super::control::member;

@@ -137,7 +137,7 @@ fn identities_of_proxies_count_only_from_trusted_ones() {
     let ask = |lines: &str, from_trusted_proxy| {
         let headers = headers(lines);
         let carrier = Carrier { headers: &headers, query: None, protocols: &[] };
-        let presented = Presented { carrier, certificate: None, from_trusted_proxy };
+        let presented = Presented { carrier, certificate: None, from_trusted_proxy, bound: &[] };
         match guard.authenticate(&presented, None, 0) {
             Step::Done(verdict) => verdict,
             step => panic!("{step:?}"),
@@ -172,7 +172,8 @@ fn certificates_are_found_by_fingerprint_subject_and_names() {
         let guard = guard("plant", Kind::Certificates(certificates));
         let headers = headers("");
         let carrier = Carrier { headers: &headers, query: None, protocols: &[] };
-        let presented = Presented { carrier, certificate: Some(&certificate), from_trusted_proxy: false };
+        let presented =
+            Presented { carrier, certificate: Some(&certificate), from_trusted_proxy: false, bound: &[] };
         let none = Presented { certificate: None, ..presented };
         assert!(matches!(guard.authenticate(&none, None, 0), Step::Done(Verdict::Absent)));
         match guard.authenticate(&presented, None, 0) {

@@ -84,7 +84,7 @@ async fn a_cookie_stands_for_a_session_of_the_guard_that_is_asked_and_only_until
         (session("people", Some(1)), false),
         (session("staff", None), false),
     ] {
-        let mut visit = guards.visit(carrier, Brought::default()).bound_by(vec![bound]);
+        let mut visit = guards.visit(carrier, Brought::default()).bound_by(std::slice::from_ref(&bound));
         let demand = Demand { guard: 0, roles: Vec::new() };
         assert_eq!(visit.admits(&[demand]).await.is_ok(), lets);
     }

@@ -1,0 +1,272 @@
+//! Guards that go by what others say: by a cookie that is bound to somebody, and by the flow.
+
+use super::*;
+
+/// Where input port `control` is.
+const CONTROL: usize = 2;
+
+/// The value of `Set-Cookie`, without its attributes.
+fn cookie(answer: &str) -> Option<String> {
+    let set = answer.lines().find_map(|line| line.strip_prefix("Set-Cookie: "))?;
+    Some(set.split(';').next().unwrap().to_owned())
+}
+
+/// A server where a token opens `/in`, and a cookie `/again`.
+async fn server_with_cookies(more: &str) -> (Subject, Port) {
+    let port = Port::reserve();
+    let config = format!(
+        r#", "guards": {{{}, "browser": {{"type": "cookie"}}}}, "cookie": {{"bind_identity": true}}, "routes": [
+            {{"when": [{{"path": "/in"}}], "guarded": {{"staff": []}}, "exit": "staff"}},
+            {{"when": [{{"path": "/again"}}], "guarded": {{"browser": ["read"]}}, "exit": "again"}},
+            {{"when": [{{"path": "/open"}}], "exit": "open"}}]{more}"#,
+        jwt_guard(r#", "attributes": {"site": "site"}"#)
+    );
+    let linked = Linked::With(&["staff", "again", "open", "control"]);
+    (Subject::started_with(&server_definition(&port, &config), linked).await, port)
+}
+
+/// The next event that is not on port `control`.
+async fn next_message(subject: &mut Subject, tcp: &mut TcpStream) -> (&'static str, Value) {
+    tcp.write_all(b"\x81\x81\0\0\0\x007").await.unwrap();
+    loop {
+        match subject.next().await {
+            Seen::Event("control" | "err", _) => {}
+            Seen::Event(port, event) => return (port, of_server(&event)),
+            other @ Seen::Drained(_) => panic!("no event but {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_another_guard_has_bound_opens_a_route() {
+    let (mut subject, port) = server_with_cookies("").await;
+    let brings = |cookie: &str| format!("Cookie: {cookie}\r\n");
+    let token =
+        |scope: &str| bearer(&token("one", &format!(r#"{{"sub":"ann","scope":"{scope}","site":"north"}}"#)));
+    // Nobody has a cookie, a token alone does not help, and a cookie for nobody does not either.
+    let (refused, answer, _) = ask(&port, "/again", "").await;
+    assert!(refused == 401 && !answer.contains("WWW-Authenticate"), "{answer}");
+    assert_eq!(ask(&port, "/again", &token("read")).await.0, 401);
+    let (opened, answer, _nobody) = ask(&port, "/open", "").await;
+    let unbound = cookie(&answer).unwrap();
+    assert_eq!(opened, 101);
+    assert_eq!(ask(&port, "/again", &brings(&unbound)).await.0, 401);
+    assert_eq!(ask(&port, "/again", &brings("wsid=made-up")).await.0, 401);
+
+    let (opened, answer, _first) = ask(&port, "/in", &token("read")).await;
+    let own = cookie(&answer).unwrap();
+    assert_eq!(opened, 101);
+    // It is found behind one that stands for nobody, and stays as it is, however often it is used.
+    for more in [brings(&own), brings(&format!("{unbound}; {own}")), brings(&own)] {
+        let (opened, answer, mut tcp) = ask(&port, "/again", &more).await;
+        assert!(opened == 101 && cookie(&answer).is_none(), "{answer}");
+        let (exit, shown) = next_message(&mut subject, &mut tcp).await;
+        assert_eq!(exit, "again");
+        for (key, value) in [
+            ("guard", json(r#""browser""#)),
+            ("identity", json(r#""ann""#)),
+            ("roles", json(r#"["read"]"#)),
+            ("attributes", json(r#"{"site": "north"}"#)),
+            ("cookie", own.strip_prefix("wsid=").unwrap().into()),
+        ] {
+            assert_eq!(shown.get(key), Some(&value), "{key}");
+        }
+    }
+    // Roles are those that the other guard has vouched for.
+    let (_, answer, _other) = ask(&port, "/in", &token("write")).await;
+    assert_eq!(ask(&port, "/again", &brings(&cookie(&answer).unwrap())).await.0, 403);
+
+    let (_, _, mut again) = ask(&port, "/again", &brings(&own)).await;
+    let forget =
+        format!(r#"{{"kind": "forget_cookie", "cookie": "{}"}}"#, own.strip_prefix("wsid=").unwrap());
+    subject.give_to(CONTROL, json(&forget)).await;
+    let mut close = [0; 4];
+    within(again.read_exact(&mut close)).await.unwrap();
+    assert_eq!((close[0], u16::from_be_bytes([close[2], close[3]])), (0x88, 1008));
+    assert_eq!(ask(&port, "/again", &brings(&own)).await.0, 401);
+}
+
+#[tokio::test]
+async fn whom_a_cookie_has_let_in_stays_as_long_as_the_session_that_it_is_bound_to() {
+    let (_subject, port) = server_with_cookies("").await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let token = token("one", &format!(r#"{{"sub":"ann","scope":"read","exp":{:.3}}}"#, now + 3.0));
+    let (_, answer, _first) = ask(&port, "/in", &bearer(&token)).await;
+    let brings = format!("Cookie: {}\r\n", cookie(&answer).unwrap());
+    let (opened, _, mut again) = ask(&port, "/again", &brings).await;
+    assert_eq!(opened, 101);
+    let mut close = [0; 17];
+    within(again.read_exact(&mut close)).await.unwrap();
+    assert_eq!(&close, b"\x88\x0f\x03\xf0token expired");
+    assert_eq!(ask(&port, "/again", &brings).await.0, 401);
+    assert_eq!(ask(&port, "/in", &brings).await.0, 401);
+}
+
+/// A server with a route that the flow guards, behind another guard, and one that only the flow guards.
+async fn server_that_asks(more: &str) -> (Subject, Port) {
+    let port = Port::reserve();
+    let config = format!(
+        r#", "guards": {{{}, "gate": {{"type": "flow", "options": {{"port": "door", "timeout": 60000}}}}}}, "routes": [
+            {{"when": [{{"path": "/staff"}}], "guarded": {{"gate": ["press"], "staff": []}}, "exit": "staff"}},
+            {{"when": [{{"path": "/{{*}}"}}], "guarded": {{"gate": []}}, "exit": "other"}},
+            {{"when": [{{"path": "/open"}}], "exit": "open"}}]{more}"#,
+        jwt_guard("")
+    )
+    .replace("/{*}", "/any");
+    let linked = Linked::With(&["staff", "other", "open", "door", "control"]);
+    (Subject::started_with(&server_definition(&port, &config), linked).await, port)
+}
+
+/// Sends a request, and gives what the flow is asked about it.
+async fn petition(subject: &mut Subject, port: &Port, target: &str, more: &str) -> (TcpStream, Event) {
+    let mut tcp = port.tcp().await;
+    let request = upgrade("gate.example", more).replacen("GET /", &format!("GET {target}"), 1);
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    loop {
+        match subject.next().await {
+            Seen::Event("door", event) => return (tcp, event),
+            Seen::Event("control" | "err", _) => {}
+            other => panic!("not asked but {other:?}"),
+        }
+    }
+}
+
+/// Gives a command `authorize` with `more` members for the handshake that `asked` is about.
+async fn say(subject: &mut Subject, asked: &Event, more: &str) {
+    let conn = member(asked, "conn");
+    subject.give_to(CONTROL, json(&format!(r#"{{"kind": "authorize", "conn": {conn}{more}}}"#))).await;
+}
+
+async fn answered(tcp: &mut TcpStream) -> (u16, String) {
+    let answer = head(tcp).await;
+    (answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap(), answer)
+}
+
+#[tokio::test]
+async fn the_flow_guards_the_routes_that_say_so_and_is_asked_behind_the_others() {
+    let (mut subject, port) = server_that_asks("").await;
+    let token = bearer(&token("one", r#"{"sub":"ann","scope":"read"}"#));
+    // It is not asked about routes that it does not guard, nor about those whom others refuse.
+    assert_eq!(ask(&port, "/open", "").await.0, 101);
+    assert_eq!(ask(&port, "/staff", "").await.0, 401);
+    assert_eq!(ask(&port, "/staff", &bearer("bad")).await.0, 401);
+
+    let (mut tcp, asked) = petition(&mut subject, &port, "/staff?a=1", &token).await;
+    for (name, expected) in [
+        ("kind", r#""authorize""#),
+        ("guard", r#""gate""#),
+        ("method", r#""GET""#),
+        ("path", r#""/staff""#),
+        ("query", r#"{"a":"1"}"#),
+        ("identity", r#""ann""#),
+        ("roles", r#"["read"]"#),
+    ] {
+        assert_eq!(member(&asked, name).to_string(), expected, "{name}");
+    }
+    say(&mut subject, &asked, r#", "guard": "other", "accept": false"#).await;
+    assert_eq!(subject.handle.taken().failed, 1, "no such guard asks");
+    let yes = r#", "guard": "gate", "accept": true, "identity": "press 7", "roles": ["press"], "attributes": {"site": 1}, "headers": {"X-Told": "1"}"#;
+    say(&mut subject, &asked, yes).await;
+    let (status, answer) = answered(&mut tcp).await;
+    assert!(status == 101 && answer.contains("X-Told: 1\r\n"), "{answer}");
+    let (exit, shown) = next_message(&mut subject, &mut tcp).await;
+    assert_eq!((exit, shown.get("conn")), ("staff", Some(&member(&asked, "conn"))));
+    for (key, value) in [
+        ("guard", r#""gate""#),
+        ("identity", r#""press 7""#),
+        ("roles", r#"["press","read"]"#),
+        ("attributes", r#"{"site":1}"#),
+    ] {
+        assert_eq!(shown.get(key).unwrap().to_string(), value, "{key}");
+    }
+    // A role that the route asks for and that the flow does not vouch for.
+    let (mut tcp, asked) = petition(&mut subject, &port, "/staff", &token).await;
+    say(&mut subject, &asked, r#", "accept": true, "roles": ["other"]"#).await;
+    assert_eq!(answered(&mut tcp).await.0, 403);
+}
+
+#[tokio::test]
+async fn what_the_flow_says_as_a_guard_is_what_the_client_hears() {
+    let (mut subject, port) = server_that_asks("").await;
+    let (mut tcp, asked) = petition(&mut subject, &port, "/any", "").await;
+    say(
+        &mut subject,
+        &asked,
+        r#", "accept": false, "status": 451, "body": "no", "headers": {"X-Why": "law"}"#,
+    )
+    .await;
+    let (status, answer) = answered(&mut tcp).await;
+    assert!(status == 451 && answer.contains("X-Why: law\r\n"), "{answer}");
+    let (mut tcp, asked) = petition(&mut subject, &port, "/any", "").await;
+    say(&mut subject, &asked, r#", "accept": true"#).await;
+    assert_eq!(answered(&mut tcp).await.0, 101);
+    let (exit, shown) = next_message(&mut subject, &mut tcp).await;
+    assert_eq!((exit, shown.get("identity")), ("other", None));
+}
+
+#[tokio::test]
+async fn a_flow_that_is_asked_by_a_guard_may_say_nothing_and_is_asked_once() {
+    let port = Port::reserve();
+    let config = r#", "guards": {"gate": {"type": "flow", "options": {"port": "door", "timeout": 1}},
+            "slow": {"type": "flow", "options": {"port": "door", "timeout": 60000}}},
+        "routes": [{"guarded": {"gate": []}, "exit": "staff"}, {"guarded": {"gate": []}, "exit": "staff"},
+                   {"when": [{"path": "/slow"}], "guarded": {"slow": []}, "exit": "staff"}]"#;
+    let linked = Linked::With(&["staff", "door", "control"]);
+    let mut subject = Subject::started_with(&server_definition(&port, config), linked).await;
+    let (mut tcp, asked) = petition(&mut subject, &port, "/", "").await;
+    let (status, answer) = answered(&mut tcp).await;
+    assert!(status == 503 && answer.contains("Retry-After: "), "{answer}");
+    say(&mut subject, &asked, r#", "accept": true"#).await;
+    assert_eq!(subject.handle.taken().failed, 1, "too late");
+    let told = subject.next_told().await;
+    assert_eq!(
+        (member(&told, "kind"), member(&told, "reason")),
+        ("rejected".into(), "authorize_timeout".into())
+    );
+    // Another guard may know it: guards filter, and the same one is not asked again.
+    let (mut tcp, first) = petition(&mut subject, &port, "/slow", "").await;
+    assert_eq!(member(&first, "guard"), "gate".into());
+    let Seen::Event("door", second) = subject.next().await else { panic!("nobody else asks") };
+    assert_eq!((member(&second, "guard"), member(&second, "conn")), ("slow".into(), member(&first, "conn")));
+    say(&mut subject, &second, r#", "accept": true"#).await;
+    assert_eq!(answered(&mut tcp).await.0, 101);
+}
+
+#[tokio::test]
+async fn mistakes_of_such_guards_are_found_when_a_flow_is_loaded() {
+    let flow = |options: &str| format!(r#""guards": {{"a": {{"type": "flow", "options": {options}}}}}"#);
+    for (more, place, problem) in [
+        (r#""guards": {"a": {"type": "cookie"}}"#.to_owned(), "config.cookie", "missing"),
+        (r#""guards": {"a": {"type": "cookie"}}, "cookie": {}"#.into(), "config.cookie", "needs `bind_identity`"),
+        (
+            r#""guards": {"a": {"type": "cookie", "options": {"name": "b"}}}, "cookie": {"bind_identity": true}"#.into(),
+            "config.guards.a.options.name",
+            "unknown",
+        ),
+        (
+            r#""guards": {"a": {"type": "cookie", "credentials": {"cookies": {"b": "{credentials}"}}}},
+                "cookie": {"bind_identity": true}"#.into(),
+            "config.guards.a.credentials",
+            "no meaning",
+        ),
+        (r#""guards": {"a": {"type": "flow"}}"#.into(), "config.guards.a.options", "missing"),
+        (flow("{}"), "config.guards.a.options.port", "missing"),
+        (flow(r#"{"port": "control"}"#), "config.guards.a.options.port", "its own use"),
+        (flow(r#"{"port": "OUT"}"#), "config.guards.a.options.port", "another name"),
+        (flow(r#"{"port": "door", "timeout": 0}"#), "config.guards.a.options.timeout", "between 1 and"),
+        (flow(r#"{"port": "door", "wait": 1}"#), "config.guards.a.options.wait", "unknown"),
+        (
+            flow(r#"{"port": "staff"}"#) + r#", "routes": [{"exit": "Staff"}]"#,
+            "config.guards.a.options.port",
+            "another name",
+        ),
+        (
+            flow(r#"{"port": "Door"}"#) + r#", "authorize": {"port": "door"}"#,
+            "config.guards.a.options.port",
+            "in case only",
+        ),
+    ] {
+        let error = refusal(&format!(", {more}"));
+        assert!(error.contains(&format!("{place}: ")) && error.contains(problem), "{more}\n{error}");
+    }
+}
