@@ -1,20 +1,24 @@
 //! Compressed messages.
 
+use super::inflate::{Inflated, Slow};
 use crate::{Decoder, DeflateOptions, Incoming, Limits, Options, ProtocolError, Role};
 use bytes::BytesMut;
 
-/// Bytes that a message may inflate to here.
-const MAX_BYTES: usize = 100_000;
+/// Bytes that a message may inflate to here: more than the largest window.
+const MAX_BYTES: usize = 40_000;
 
-/// Takes `data` for two compressed messages and reads them whole, byte by byte and in other pieces, with memory given back
-/// between: every time the same comes out, and no message is larger than it may be. The first byte chooses how, and a window is
-/// small where the number of those behind it is odd.
+/// What a decoder made of some bytes.
+type Decoded = (Vec<Incoming>, Option<ProtocolError>);
+
+/// Takes `data` for two compressed messages and reads them whole, byte by byte with memory given back between, and in other
+/// pieces: every time comes out what comes of reading them bit by bit, and no message is larger than it may be. The first
+/// byte chooses how, and a window is small where the number of those behind it is odd.
 ///
 /// # Panics
 /// If not.
 pub fn inflating_agrees(data: &[u8]) {
     let Some((choice, payload)) = data.split_first() else { return };
-    let opcode = if choice & 1 == 0 { 0xc1 } else { 0xc2 };
+    let binary = choice & 1 != 0;
     let asks = DeflateOptions {
         request_no_context_takeover: choice & 2 != 0,
         request_max_window_bits: if payload.len() % 2 == 1 { 9 } else { 15 },
@@ -22,23 +26,11 @@ pub fn inflating_agrees(data: &[u8]) {
     };
     let (answer, _) = asks.answer(&[asks.offer()]).unzip();
     let Ok(Some(deflate)) = asks.agree(answer.as_slice()) else { panic!("no agreement with oneself") };
-    let mut wire = Vec::new();
     let (first, second) = payload.split_at(payload.len() * usize::from(choice >> 2) / 64);
+    let mut wire = Vec::new();
     for message in [first, second] {
-        wire.extend([opcode, 127]);
-        let len = u64::try_from(message.len()).unwrap_or(u64::MAX);
-        match u16::try_from(len) {
-            Ok(short @ 0..=125) => {
-                wire.pop();
-                wire.extend(short.to_be_bytes().last());
-            }
-            Ok(long) => {
-                wire.pop();
-                wire.push(126);
-                wire.extend(long.to_be_bytes());
-            }
-            Err(_) => wire.extend(len.to_be_bytes()),
-        }
+        wire.push(if binary { 0xc2 } else { 0xc1 });
+        write_len(message.len(), &mut wire);
         wire.extend_from_slice(message);
     }
     let read = |step: usize, idles: bool| {
@@ -52,15 +44,50 @@ pub fn inflating_agrees(data: &[u8]) {
                 decoder.idle();
             }
         }
+        // The next one begins with what this has left.
+        decoder.idle();
         (events, error)
     };
-    let whole: (Vec<Incoming>, Option<ProtocolError>) = read(wire.len().max(1), false);
-    for (step, idles) in [(1, false), (1, true), (7, true), (1000, false)] {
-        assert!(read(step, idles) == whole, "in pieces of {step} bytes something else comes out");
+    let mut slow = Slow::new(deflate.theirs, 1 << 15);
+    let expected = expected([first, second], binary, &mut slow);
+    for (step, idles) in [(wire.len(), false), (1, true), (2 + payload.len() % 61, false)] {
+        let read = read(step, idles);
+        assert!(read == expected, "in pieces of {step} bytes something else comes out");
     }
-    for event in whole.0 {
-        if let Incoming::Message { payload, .. } = event {
-            assert!(payload.len() <= MAX_BYTES, "{} bytes", payload.len());
+}
+
+fn write_len(len: usize, out: &mut Vec<u8>) {
+    match (u8::try_from(len), u16::try_from(len)) {
+        (Ok(short @ 0..=125), _) => out.push(short),
+        (_, Ok(long)) => {
+            out.push(126);
+            out.extend(long.to_be_bytes());
+        }
+        _ => {
+            out.push(127);
+            out.extend(u64::try_from(len).unwrap_or(u64::MAX).to_be_bytes());
         }
     }
+}
+
+/// What comes of the `messages`: the worst mistake is the one that stands first.
+fn expected(messages: [&[u8]; 2], binary: bool, slow: &mut Slow) -> Decoded {
+    let mut events = Vec::new();
+    for message in messages {
+        let Inflated { bytes, is_whole } = slow.message(message, MAX_BYTES);
+        let fitting = bytes.get(..MAX_BYTES).unwrap_or(&bytes);
+        let text = if binary { Ok("") } else { std::str::from_utf8(fitting) };
+        let error = match text {
+            Err(error) if error.error_len().is_some() => ProtocolError::TextNotUtf8,
+            _ if bytes.len() > MAX_BYTES => ProtocolError::InflatedTooLarge { max: MAX_BYTES },
+            _ if !is_whole => ProtocolError::InflateFailed,
+            Err(_) => ProtocolError::TextNotUtf8,
+            Ok(_) => {
+                events.push(Incoming::Message { payload: bytes.into(), binary, frames: 1, compressed: true });
+                continue;
+            }
+        };
+        return (events, Some(error));
+    }
+    (events, None)
 }

@@ -1,17 +1,15 @@
-//! Frames, messages and texts.
+//! Frames and texts.
 
 use crate::header::Header;
 use crate::utf8::Utf8;
-use crate::{
-    Accepted, Decoder, Deflate, DeflateOptions, Encoder, Incoming, Limits, Options, ProtocolError, Role,
-};
+use crate::{Accepted, Decoder, Deflate, DeflateOptions, Incoming, Limits, Options, ProtocolError, Role};
 use bytes::BytesMut;
 
 /// The longest unfinished control frame: header, key and payload but for one byte.
 const MAX_LEFT_BYTES: usize = 130;
 
 /// What a decoder made of some bytes: items, the error if there was one, what it left in the buffer.
-type Decoded = (Vec<Incoming>, Option<ProtocolError>);
+pub(super) type Decoded = (Vec<Incoming>, Option<ProtocolError>);
 
 /// Reads the bytes behind the first one as frames, whole, byte by byte, in other pieces, and item by item: every time the
 /// same comes out, nothing is larger than allowed, and at most an unfinished header or control frame is left behind. The
@@ -56,7 +54,7 @@ pub fn frames_agree(data: &[u8]) {
     headers_agree(wire, role, &options, is_set(2));
 }
 
-fn read(mut decoder: Decoder, wire: &[u8], step: usize) -> Decoded {
+pub(super) fn read(mut decoder: Decoder, wire: &[u8], step: usize) -> Decoded {
     let (mut input, mut events, mut error) = (BytesMut::new(), Vec::new(), None);
     for piece in wire.chunks(step.max(1)) {
         input.extend_from_slice(piece);
@@ -121,68 +119,8 @@ fn headers_agree(wire: &[u8], role: Role, options: &Options, deflates: bool) {
     }
 }
 
-/// Reads the bytes behind the first two as frames, sends what is in them as messages, and reads those again: the same
-/// comes out, in pieces of any size, compressed or not, in fragments or not. The first two bytes choose how.
-///
-/// # Panics
-/// If not.
-pub fn messages_agree(data: &[u8]) {
-    let [choice, size, wire @ ..] = data else { return };
-    let is_set = |bit: u8| choice & (1 << bit) != 0;
-    let lenient = Options { require_masked_client_frames: false, ..Options::default() };
-    let (sent, _) = read(Decoder::new(Role::Server, Limits::default(), lenient), wire, wire.len());
-
-    let wants = DeflateOptions {
-        request_no_context_takeover: is_set(2),
-        no_context_takeover: is_set(3),
-        request_max_window_bits: if is_set(4) { 9 } else { 15 },
-        min_bytes: if is_set(5) { 20 } else { 0 },
-        ..DeflateOptions::default()
-    };
-    let (client, server) = agreed(wants);
-    let auto_fragment_size = if is_set(6) { usize::from(*size) } else { 0 };
-    let options = Options { auto_fragment_size, ..Options::default() };
-    let (ours, theirs) = if is_set(0) { (Role::Client, Role::Server) } else { (Role::Server, Role::Client) };
-    let mut encoder = Encoder::new(ours, options);
-    let mut decoder = Decoder::new(theirs, Limits::default(), Options::default());
-    if is_set(1) {
-        let (us, them) = if is_set(0) { (&client, &server) } else { (&server, &client) };
-        encoder = encoder.deflate(us);
-        decoder = decoder.deflate(them);
-    }
-    let mut out = Vec::new();
-    for event in &sent {
-        send(&mut encoder, event, &mut out);
-        if is_set(7) {
-            encoder.idle();
-        }
-    }
-    let (arrived, error) = read(decoder, &out, usize::from(*size) + 1);
-    assert_eq!(error, None, "what we send is refused");
-    assert_eq!(arrived.len(), sent.len());
-    for (arrived, sent) in arrived.iter().zip(&sent) {
-        match (arrived, sent) {
-            (
-                Incoming::Message { payload, binary, .. },
-                Incoming::Message { payload: sent, binary: was_binary, .. },
-            ) => assert!(payload == sent && binary == was_binary, "{sent:?} arrived as {payload:?}"),
-            _ => assert_eq!(arrived, sent),
-        }
-    }
-}
-
-fn send(encoder: &mut Encoder, event: &Incoming, out: &mut Vec<u8>) {
-    let result = match event {
-        Incoming::Message { payload, binary, .. } => encoder.message(payload, *binary, out),
-        Incoming::Ping(payload) => encoder.ping(payload, out),
-        Incoming::Pong(payload) => encoder.pong(payload, out),
-        Incoming::Close { code, reason } => encoder.close(*code, reason, out),
-    };
-    assert_eq!(result, Ok(()), "what was read cannot be sent");
-}
-
 /// What client and server make of these wishes of the client.
-fn agreed(wants: DeflateOptions) -> (Deflate, Deflate) {
+pub(super) fn agreed(wants: DeflateOptions) -> (Deflate, Deflate) {
     let Some((answer, server)) = DeflateOptions::default().answer(&[wants.offer()]) else {
         panic!("a server declines our own offer")
     };

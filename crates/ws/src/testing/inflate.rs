@@ -1,0 +1,266 @@
+//! Deflate streams read bit by bit, as RFC 1951 describes them.
+
+use crate::deflate::Direction;
+
+/// What messages are sent without. Source: RFC 7692, section 7.2.1.
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// The order of the lengths that codes for lengths have. Source: RFC 1951, section 3.2.7.
+const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
+/// Inflates the messages of one direction.
+pub(super) struct Slow {
+    /// Everything that ever came out.
+    all: Vec<u8>,
+    /// Bytes of it that a new message may refer to.
+    shared: usize,
+    /// Bytes that anything may refer to.
+    reach: usize,
+}
+
+/// What a message inflates to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Inflated {
+    /// What came out, up to the first mistake.
+    pub(super) bytes: Vec<u8>,
+    /// There was no mistake.
+    pub(super) is_whole: bool,
+}
+
+impl Slow {
+    /// For messages that may refer to earlier ones as far as `direction` says, and inside of them as far as `reach`.
+    pub(super) fn new(direction: Direction, reach: usize) -> Self {
+        let shared = if direction.takeover { 1 << direction.window_bits } else { 0 };
+        Self { all: Vec::new(), shared, reach }
+    }
+
+    /// What `payload` inflates to; there is no need to go on beyond `most` bytes.
+    pub(super) fn message(&mut self, payload: &[u8], most: usize) -> Inflated {
+        let before = self.all.len();
+        let input = [payload, &TAIL].concat();
+        let mut bits = Bits { bytes: &input, at: 0 };
+        let is_whole = payload.is_empty()
+            || self.streams(&mut bits, payload.len(), before.saturating_add(most)).is_some();
+        Inflated { bytes: self.all.get(before..).unwrap_or_default().to_vec(), is_whole }
+    }
+
+    /// Streams that say where they end, and one that does not; `None` if there is a mistake.
+    fn streams(&mut self, bits: &mut Bits<'_>, payload_len: usize, most: usize) -> Option<()> {
+        loop {
+            let start = self.all.len() - self.shared.min(self.all.len());
+            while !self.block(bits, start, most)? {
+                if bits.at == bits.bytes.len() * 8 {
+                    return Some(());
+                }
+            }
+            bits.align();
+            if bits.at >= payload_len * 8 {
+                // With nothing behind it, the tail was not left out.
+                return (bits.at == payload_len * 8).then_some(());
+            }
+        }
+    }
+
+    /// One block; whether it is the last of its stream. Nothing before `start` can be referred to.
+    fn block(&mut self, bits: &mut Bits<'_>, start: usize, most: usize) -> Option<bool> {
+        let is_last = bits.take(1)? == 1;
+        match bits.take(2)? {
+            0 => {
+                bits.align();
+                let (len, check) = (bits.take(16)?, bits.take(16)?);
+                if len ^ check != 0xffff {
+                    return None;
+                }
+                for _ in 0..len {
+                    self.all.push(u8::try_from(bits.take(8)?).ok()?);
+                }
+            }
+            1 => {
+                let lens = [[8; 144].as_slice(), &[9; 112], &[7; 24], &[8; 8]].concat();
+                self.codes(bits, &Code::new(&lens, false)?, &Code::new(&[5; 32], false)?, start, most)?;
+            }
+            2 => {
+                let (literals, distances) = codes(bits)?;
+                self.codes(bits, &literals, &distances, start, most)?;
+            }
+            _ => return None,
+        }
+        Some(is_last)
+    }
+
+    fn codes(
+        &mut self,
+        bits: &mut Bits<'_>,
+        literals: &Code,
+        distances: &Code,
+        start: usize,
+        most: usize,
+    ) -> Option<()> {
+        while self.all.len() <= most {
+            let symbol = literals.symbol(bits)?;
+            if let Ok(literal) = u8::try_from(symbol) {
+                self.all.push(literal);
+                continue;
+            }
+            let len = match symbol {
+                256 => return Some(()),
+                257..=264 => symbol - 254,
+                265..=284 => {
+                    let extra = (symbol - 261) / 4;
+                    3 + ((4 + (symbol - 261) % 4) << extra) + bits.take(extra)?
+                }
+                285 => 258,
+                _ => return None,
+            };
+            let distance = match distances.symbol(bits)? {
+                symbol @ 0..=3 => symbol + 1,
+                symbol @ 4..=29 => {
+                    let extra = symbol / 2 - 1;
+                    1 + ((2 + symbol % 2) << extra) + bits.take(extra)?
+                }
+                _ => return None,
+            };
+            if distance > self.reach || distance > self.all.len() - start {
+                return None;
+            }
+            for _ in 0..len {
+                let byte = *self.all.get(self.all.len() - distance)?;
+                self.all.push(byte);
+            }
+        }
+        None
+    }
+}
+
+/// The codes that a block brings itself.
+fn codes(bits: &mut Bits<'_>) -> Option<(Code, Code)> {
+    let (literals, distances, count) = (257 + bits.take(5)?, 1 + bits.take(5)?, 4 + bits.take(4)?);
+    if literals > 286 || distances > 30 {
+        return None;
+    }
+    let mut lens = [0; 19];
+    for at in ORDER.iter().take(count) {
+        *lens.get_mut(*at)? = bits.take(3)?;
+    }
+    let of_lens = Code::new(&lens, false)?;
+    let mut lens: Vec<usize> = Vec::new();
+    while lens.len() < literals + distances {
+        let (len, times) = match of_lens.symbol(bits)? {
+            16 => (*lens.last()?, 3 + bits.take(2)?),
+            17 => (0, 3 + bits.take(3)?),
+            18 => (0, 11 + bits.take(7)?),
+            len => (len, 1),
+        };
+        lens.resize(lens.len() + times, len);
+    }
+    if lens.len() > literals + distances || lens.get(256) == Some(&0) {
+        return None;
+    }
+    let (literals, distances) = lens.split_at(literals);
+    Some((Code::new(literals, true)?, Code::new(distances, true)?))
+}
+
+/// A Huffman code: how many symbols have a length, and the symbols in the order of their codes.
+struct Code {
+    counts: [usize; 16],
+    symbols: Vec<usize>,
+}
+
+impl Code {
+    /// Of the lengths of all symbols. A code may only be without some codes if it has but one symbol, or none.
+    fn new(lens: &[usize], may_be_single: bool) -> Option<Self> {
+        let (mut counts, mut symbols) = ([0; 16], Vec::new());
+        for len in 1..16 {
+            let before = symbols.len();
+            symbols.extend((0..lens.len()).filter(|symbol| lens.get(*symbol) == Some(&len)));
+            *counts.get_mut(len)? = symbols.len() - before;
+        }
+        // What part of all codes is taken.
+        let taken: usize = counts.iter().zip(0..16).map(|(count, len)| count << (15 - len)).sum();
+        let is_single = may_be_single && (symbols.is_empty() || counts.get(1) == Some(&symbols.len()));
+        (taken == 1 << 15 || (taken < 1 << 15 && is_single)).then_some(Self { counts, symbols })
+    }
+
+    /// The next symbol; `None` if the bits are none, or end in it.
+    fn symbol(&self, bits: &mut Bits<'_>) -> Option<usize> {
+        let (mut code, mut first, mut index) = (0, 0, 0);
+        for count in self.counts.iter().skip(1) {
+            code = code * 2 + bits.take(1)?;
+            first *= 2;
+            if code < first + count {
+                return self.symbols.get(index + code - first).copied();
+            }
+            first += count;
+            index += count;
+        }
+        None
+    }
+}
+
+/// Bits of bytes, the lowest first.
+struct Bits<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Bits<'_> {
+    /// A number of `count` bits.
+    fn take(&mut self, count: usize) -> Option<usize> {
+        let mut number = 0;
+        for bit in 0..count {
+            let byte = usize::from(*self.bytes.get(self.at / 8)?);
+            number |= (byte >> (self.at % 8) & 1) << bit;
+            self.at += 1;
+        }
+        Some(number)
+    }
+
+    /// Leaves out the rest of a byte.
+    fn align(&mut self) {
+        self.at = self.at.next_multiple_of(8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_library_writes_is_read() {
+        let text = b"one text, one text and more, and more of the same: one text.".repeat(30);
+        let direction = Direction { window_bits: 15, takeover: false };
+        for level in [0, 1, 6, 9] {
+            let mut slow = Slow::new(direction, 1 << 15);
+            let stream = miniz_oxide::deflate::compress_to_vec(&text, level);
+            assert_eq!(slow.message(&stream, usize::MAX), Inflated { bytes: text.clone(), is_whole: true });
+            assert!(level == 0 || slow.message(&stream, 100).bytes.len() < 400);
+            let cut = slow.message(&stream[..stream.len() / 2], usize::MAX);
+            assert!(!cut.is_whole && text.starts_with(&cut.bytes) && !cut.bytes.is_empty());
+        }
+    }
+
+    #[test]
+    fn mistakes_are_found() {
+        let direction = |window_bits, takeover| Direction { window_bits, takeover };
+        // The text of RFC 7692, 7.2.3.2: the second message refers to the first one.
+        let (first, second) = (b"\xf2\x48\xcd\xc9\xc9\x07\x00", b"\xf2\x00\x11\x00\x00");
+        for (direction, refers) in
+            [(direction(15, true), true), (direction(9, true), true), (direction(15, false), false)]
+        {
+            let mut slow = Slow::new(direction, 1 << 15);
+            assert_eq!(slow.message(first, 9), Inflated { bytes: b"Hello".to_vec(), is_whole: true });
+            assert_eq!(slow.message(second, 9).is_whole, refers);
+        }
+        let mut near = Slow::new(direction(15, true), 4);
+        assert!(near.message(first, 9).is_whole && !near.message(second, 9).is_whole);
+        // A last block, and one that is not; a type that is none; bits behind the tail.
+        for (bytes, is_whole) in [
+            (&b"\xf3\x48\xcd\xc9\xc9\x07\x00"[..], true),
+            (b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00", true),
+            (b"\x07", false),
+        ] {
+            assert_eq!(Slow::new(direction(15, true), 1 << 15).message(bytes, 99).is_whole, is_whole);
+        }
+        assert!(Slow::new(direction(15, true), 1 << 15).message(b"", 0).is_whole);
+    }
+}
