@@ -227,15 +227,20 @@ mod tests {
 
     #[test]
     fn what_another_library_writes_is_read() {
-        let text = b"one text, one text and more, and more of the same: one text.".repeat(30);
+        let text = b"one text, one text and more, and more of the same: one text.".repeat(3);
         let direction = Direction { window_bits: 15, takeover: false };
         for level in [0, 1, 6, 9] {
             let mut slow = Slow::new(direction, 1 << 15);
             let stream = miniz_oxide::deflate::compress_to_vec(&text, level);
             assert_eq!(slow.message(&stream, usize::MAX), Inflated { bytes: text.clone(), is_whole: true });
-            assert!(level == 0 || slow.message(&stream, 100).bytes.len() < 400);
-            let cut = slow.message(&stream[..stream.len() / 2], usize::MAX);
-            assert!(!cut.is_whole && text.starts_with(&cut.bytes) && !cut.bytes.is_empty());
+            // A block without codes may be read to its end.
+            let most = if level == 0 { text.len() } else { 100 + 258 };
+            let stopped = slow.message(&stream, 100).bytes;
+            assert!(stopped.len() <= most, "{} bytes at level {level}", stopped.len());
+            for end in 1..stream.len() {
+                let cut = slow.message(&stream[..end], usize::MAX);
+                assert!(!cut.is_whole, "{end} bytes at level {level}");
+            }
         }
     }
 
