@@ -169,15 +169,17 @@ struct Code {
 impl Code {
     /// Of the lengths of all symbols. A code may only be without some codes if it has but one symbol, or none.
     fn new(lens: &[usize], may_be_single: bool) -> Option<Self> {
-        let (mut counts, mut symbols) = ([0; 16], Vec::new());
-        for len in 1..16 {
-            let before = symbols.len();
-            symbols.extend((0..lens.len()).filter(|symbol| lens.get(*symbol) == Some(&len)));
-            *counts.get_mut(len)? = symbols.len() - before;
+        let mut counts = [0; 16];
+        let mut symbols: Vec<(usize, usize)> = Vec::new();
+        for (symbol, len) in lens.iter().enumerate().filter(|(_, len)| **len != 0) {
+            *counts.get_mut(*len)? += 1;
+            symbols.push((*len, symbol));
         }
+        symbols.sort_unstable();
         // What part of all codes is taken.
         let taken: usize = counts.iter().zip(0..16).map(|(count, len)| count << (15 - len)).sum();
         let is_single = may_be_single && (symbols.is_empty() || counts.get(1) == Some(&symbols.len()));
+        let symbols = symbols.into_iter().map(|(_, symbol)| symbol).collect();
         (taken == 1 << 15 || (taken < 1 << 15 && is_single)).then_some(Self { counts, symbols })
     }
 

@@ -27,11 +27,12 @@ pub fn messages_agree(data: &[u8]) {
     let auto_fragment_size = if is_set(6) { usize::from(*size) } else { 0 };
     let options = Options { auto_fragment_size, ..Options::default() };
     let (ours, theirs) = if is_set(0) { (Role::Client, Role::Server) } else { (Role::Server, Role::Client) };
-    let mut slow = None;
+    let (mut slow, mut min_bytes) = (None, None);
     let mut encoder = Encoder::new(ours, options);
     let mut decoder = Decoder::new(theirs, Limits::default(), Options::default());
     if is_set(1) {
         let (us, them) = if is_set(0) { (&client, &server) } else { (&server, &client) };
+        min_bytes = Some(us.min_bytes);
         slow = Some(Slow::new(us.ours, 1 << us.ours.window_bits));
         encoder = encoder.deflate(us);
         decoder = decoder.deflate(them);
@@ -45,7 +46,6 @@ pub fn messages_agree(data: &[u8]) {
     }
     // The next one begins with what this has left.
     encoder.idle();
-    let min_bytes = slow.as_ref().map(|_| wants.min_bytes);
     let sent_frames =
         Frames { wire: &out, masked: is_set(0), fragment_bytes: auto_fragment_size }.messages(slow);
     assert_eq!(sent_frames.len(), sent.len());
