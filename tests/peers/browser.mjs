@@ -3,7 +3,7 @@
 //   browser.mjs EXECUTABLE STEP...
 //
 // A step is JSON: `page` (host name of the page; all pages are at the same port, which takes the place of PORT in the rest),
-// `url`, `protocols`, `cookie` (set by the page first), `send` (a list of messages, each a text or a list of bytes), `close`
+// or `home` (URL of a page elsewhere), `url`, `protocols`, `cookie` (set by the page first), `send` (a list of messages, each a text or a list of bytes), `close`
 // (code and reason; without it the server is to close), `stay` (as the same browser as in the step before: it has the
 // cookies of that). Prints `port N`, reads a line (the server is up), then prints for each
 // step a line of JSON: whether it was `opened`, `protocol`, `extensions`, what was `received`, `closed`, and what the page sees as `cookies`.
@@ -43,7 +43,7 @@ for (const step of steps) {
     context = await browser.newContext({ ignoreHTTPSErrors: true });
   }
   const page = await context.newPage();
-  await page.goto(`http://${step.page}:${port}/`);
+  await page.goto(step.home ?? `http://${step.page}:${port}/`);
   console.log(JSON.stringify(await page.evaluate(visit, step)));
   await page.close();
 }

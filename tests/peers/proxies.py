@@ -53,12 +53,12 @@ defaults
 """
 
 
-def nginx(case: Case, upstream: int, pair: tuple[str, str] | None = None, idle_secs: int = IDLE_SECS) -> tuple[Program, int, int | None]:
+def nginx(case: Case, upstream: int, pair: tuple[str, str] | None = None, idle_secs: int = IDLE_SECS, with_http2: bool = False) -> tuple[Program, int, int | None]:
     """nginx in front of `upstream`, with TLS if there is a certificate and a key; its plain and its TLS port."""
     plain, over_tls, tls = free_port(), None, ""
     if pair:
         over_tls = free_port()
-        tls = f"listen 127.0.0.1:{over_tls} ssl; ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]};"
+        tls = f"listen 127.0.0.1:{over_tls} ssl{' http2' if with_http2 else ''}; ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]};"
     # Its workers would be somebody who may not read the files of root.
     user = "user root;" if pathlib.Path("/proc/self").stat().st_uid == 0 else ""
     text = NGINX.format(folder=case.folder, user=user, plain=plain, tls=tls, upstream=upstream, idle=idle_secs)

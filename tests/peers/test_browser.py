@@ -22,6 +22,7 @@ class Browser(Case):
         """What each of `steps` (see browser.mjs) saw at a server with what `config` makes of the port of the pages."""
         port = free_port()
         steps = [{"page": "127.0.0.1", **step, "url": f"{scheme}://127.0.0.1:{port}{step.get('path', '/')}"} for step in steps]
+        steps = [step | {key: f"https://127.0.0.1:{port}{step[key]}" for key in ["home"] if key in step} for step in steps]
         args = ["node", str(HERE / "browser.mjs"), shutil.which("chromium"), *map(json.dumps, steps)]
         # What the browser keeps of itself is below its home.
         home = {name: str(self.folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR")}
@@ -70,6 +71,35 @@ class Browser(Case):
         steps = [{"send": [TEXT, BYTES], "close": [1000, ""]}]
         seen, tremor = self.visit(steps, lambda _: {"tls": {"cert": cert, "key": key}}, "wss")
         self.assertEqual((seen[0]["received"], seen[0]["closed"]), ([TEXT, BYTES], [1000, "", True]))
+        self.assert_quiet_end(tremor)
+
+    def test_http2(self) -> None:
+        """A browser opens WebSockets on an HTTP/2 connection that it has, here since the page came by it."""
+        cert, key = self.certificate()
+        steps = [
+            {"home": "/page", "path": "/who", "send": ["?"], "close": [1000, ""]},
+            {"home": "/page", "stay": True, "send": [TEXT, BYTES, "", LONG], "protocols": ["chat"], "close": [4999, "grüße — ✓"]},
+            {"home": "/page", "stay": True, "path": "/leave", "send": ["bye"]},
+            # Of another host it has no page, so it comes by HTTP/1.1.
+            {"path": "/who", "send": ["?"], "close": [1000, ""]},
+        ]
+
+        def config(_: int) -> dict:
+            options = {"echo_close_codereason": True, "compression": {"deflate": {}}, "subprotocols": ["chat"]}
+            tls = {"tls": {"cert": cert, "key": key}, "http2": True}
+            return {**options, **tls, "enable_webstatus": True, "expose_headers": "all"}
+
+        seen, tremor = self.visit(steps, config, "wss")
+        self.assertEqual(seen[1]["received"], [TEXT, BYTES, "", LONG])
+        self.assertEqual([one["protocol"] for one in seen], ["", "chat", "", ""])
+        self.assertEqual([one["extensions"].split(";")[0] for one in seen], ["permessage-deflate"] * 4)
+        closes = [[1000, "", True], [4999, "grüße — ✓", True], [*answers.LEFT, True], [1000, "", True]]
+        self.assertEqual([one["closed"] for one in seen], closes)
+        by_http2, by_http1 = (json.loads(seen[n]["received"][0]) for n in (0, 3))
+        # Only a request by HTTP/1.1 has this header.
+        self.assertNotIn("upgrade", by_http2["headers"])
+        self.assertIn("upgrade", by_http1["headers"])
+        self.assertEqual((by_http2["tls"], by_http2["scheme"]), (True, "https"))
         self.assert_quiet_end(tremor)
 
     def test_only_pages_of_the_origin_that_is_allowed_are_let_in(self) -> None:

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 from websockets.sync.client import connect
 
 import answers
-from harness import Case, free_port, wait_for
+from harness import Case, free_port, tremor_binary, wait_for
 from proxies import IDLE_SECS, haproxy, nginx
 from test_reconnect import Server
 from test_sessions import CLIENT as CLIENT_FLOW
@@ -35,6 +35,23 @@ flow
   create pipeline send from pipelines::passthrough;
   connect /connector/console to /pipeline/send;
   connect /pipeline/send to /connector/client;
+end;
+deploy flow main;
+"""
+ASKER = """
+define flow main
+flow
+  use tremor::{{connectors, pipelines}};
+  define connector client from ws_client
+  with codec = "string", config = {config}, reconnect = {{"retry": {{"interval_ms": 100, "max_retries": 2}}}} end;
+  create connector client;
+  create connector console from connectors::console;
+  create pipeline ask from pipelines::passthrough;
+  create pipeline hear from pipelines::passthrough;
+  connect /connector/console to /pipeline/ask;
+  connect /pipeline/ask to /connector/client;
+  connect /connector/client to /pipeline/hear;
+  connect /pipeline/hear to /connector/console;
 end;
 deploy flow main;
 """
@@ -147,6 +164,49 @@ class Proxies(Case):
         # No page is where it looks, so that it does not send anybody there; at the other one it does.
         wait_for("HAProxy to see that nothing is healthy there", is_down)
         self.assert_quiet_end(self.program)
+
+    def test_haproxy_speaks_http2(self) -> None:
+        """To us, whatever its clients speak; our client speaks it to HAProxy, too."""
+        cert, key = self.certificate()
+        pair = self.folder / "pair.pem"
+        pair.write_text(pathlib.Path(cert).read_text() + pathlib.Path(key).read_text())
+        upstream = self.server(self.settings(trusted_proxies=["127.0.0.1"], http2=True, expose_headers="all"))
+        http = f"{{bind}}\n  mode http\n  option forwardfor\n  server s 127.0.0.1:{upstream} proto h2"
+        plain, over_tls = haproxy(self, [http.format(bind=""), http.format(bind=f"ssl crt {pair} alpn h2,http/1.1")])
+        self.converse(f"ws://127.0.0.1:{plain}/")
+        self.converse(f"wss://localhost:{over_tls}/", cafile=cert)
+        shown = self.who(plain)
+        self.assertEqual(shown["peer"]["host"], CLIENT)
+        # Only a request by HTTP/1.1 has this header.
+        self.assertNotIn("upgrade", shown["headers"])
+        self.assert_pings_keep_it(plain)
+        config = {"url": f"wss://localhost:{over_tls}/who", "tls": {"cafile": cert}, "http2": True}
+        who, said = self.ask(config)
+        self.assertNotIn("upgrade", json.loads(who)["headers"])
+        self.assertNotIn("HTTP/1.1 is spoken with it", said)
+        self.assert_quiet_end(self.program)
+
+    def test_nginx_speaks_http2_but_takes_no_websockets_there(self) -> None:
+        cert, key = self.certificate()
+        upstream = self.server({"expose_headers": "all"})
+        _, _, over_tls = nginx(self, upstream, (cert, key), with_http2=True)
+        who, said = self.ask({"url": f"wss://localhost:{over_tls}/who", "tls": {"cafile": cert}, "http2": True})
+        self.assertIn("upgrade", json.loads(who)["headers"])
+        self.assertIn("takes no WebSockets over HTTP/2, so HTTP/1.1 is spoken with it", said)
+        self.assert_quiet_end(self.program)
+
+    def ask(self, config: dict) -> tuple[str, str]:
+        """What our client with `config` is answered, and all that its program says."""
+        flow = ASKER.format(config=json.dumps(config))
+        (self.folder / "asker.troy").write_text(flow)
+        args = [tremor_binary(), "server", "run", "--no-api", "asker.troy"]
+        asker = self.start("asker", args, stdin=subprocess.PIPE, env={"RUST_LOG": "info"})
+        asker.process.stdin.write(b"?\n")
+        asker.process.stdin.flush()
+        lines = lambda: [line for line in asker.out.read_text().splitlines(keepends=True) if line.startswith("{") and line.endswith("\n")]
+        answer = wait_for("an answer", lambda: (found := lines()) and found[0])
+        self.assert_quiet_end(asker)
+        return answer, asker.text()
 
     def test_haproxy_says_with_the_proxy_protocol_who_is_there(self) -> None:
         cert, key = self.certificate()

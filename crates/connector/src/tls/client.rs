@@ -133,6 +133,22 @@ impl ClientTls {
         Self { config: Arc::new(config), ..self.clone() }
     }
 
+    /// The same without HTTP/2 among what is offered.
+    #[must_use]
+    pub fn without_http2(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols.retain(|name| name != HTTP2.as_bytes());
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
+    /// What to say of `alpn` if it does not fit. `http2`: that is spoken, too.
+    #[must_use]
+    pub fn hazard(&self, http2: bool) -> Option<&'static str> {
+        let keys = if http2 { TlsKeys::WebSocketOrHttp2 } else { TlsKeys::WebSocket };
+        let protocols = &self.config.alpn_protocols;
+        keys.hazard(protocols).filter(|_| !protocols.is_empty())
+    }
+
     /// No certificate is verified: anybody can pretend to be the server. Whoever connects should say so each time.
     #[must_use]
     pub fn is_insecure(&self) -> bool {

@@ -73,6 +73,9 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let open_handshake = open_handshake(&mut settings)?;
     let wire = wire(&mut settings)?;
     let http2 = Http2::read(&mut settings, tls.is_none() && !is_summoned)?;
+    if let Some(hazard) = tls.as_ref().and_then(|tls| tls.hazard(http2 != Http2::Off)) {
+        settings.warn(hazard);
+    }
     let headers = headers(&mut settings, credentials.as_ref())?;
     let query = match settings.optional::<Reader<'_>>("query")? {
         Some(reader) => credentials::query(&reader)?,

@@ -151,9 +151,15 @@ impl Subject {
 
     /// Hands the connector `value` on input port number `port`.
     pub(crate) async fn give_to(&mut self, port: usize, value: Value) {
+        let event = self.event(value);
+        self.deliver(port, event).await;
+    }
+
+    /// The next event for the connector.
+    pub(crate) fn event(&mut self, value: Value) -> Event {
         let id = EventId::new(BEFORE, 0, self.next_event, self.next_event);
         self.next_event += 1;
-        let event = Event {
+        Event {
             id,
             payload: value.into(),
             meta: json(r#"{"kept": true}"#).into(),
@@ -161,8 +167,7 @@ impl Subject {
             origin: None,
             is_batch: false,
             receipt: None,
-        };
-        self.deliver(port, event).await;
+        }
     }
 
     pub(crate) async fn give(&mut self, text: &str) {

@@ -271,6 +271,20 @@ async fn certificates_out_of_date_and_protocols_that_are_not_spoken_are_warned_o
     let own = files.self_signed("own", params(&["localhost"]));
     let two = server(&with(own.config(), "alpn", vec![Value::from("h2"), "http/1.1".into()]))?;
     assert!(two.hazards()[0].starts_with("`tls.alpn` offers `h2`, but"));
+    for (alpn, without_http2, with_http2) in [
+        ("h2", Some("`tls.alpn` offers `h2`, but"), None),
+        ("mqtt", None, Some("`http2` has no effect with TLS")),
+    ] {
+        let own = record([("cafile", own.cert.clone()), ("alpn", vec![Value::from(alpn)].into())]);
+        let client = client(own)?;
+        for (http2, expected) in [(false, without_http2), (true, with_http2)] {
+            let hazard = client.hazard(http2);
+            assert_eq!(hazard.is_some(), expected.is_some(), "{alpn} {http2}");
+            assert!(hazard.unwrap_or_default().starts_with(expected.unwrap_or_default()), "{hazard:?}");
+        }
+    }
+    let silent = client(record([("cafile", own.cert.clone())]))?;
+    assert_eq!((silent.hazard(true), silent.hazard(false)), (None, None));
     let idle = server(&with(own.config(), "dhparam", "anything.pem"))?;
     assert_eq!(idle.hazards(), ["`tls.dhparam` has no effect: finite-field key exchange is never used"]);
     // Both sides say what they miss.

@@ -1,17 +1,23 @@
 //! A WebSocket as the one stream of an HTTP/2 connection (`spec/websocket.md` 18.3).
 
 use crate::ws::{
-    http2::{Http2Stream, WINDOW_BYTES, Watched, explain},
+    http2::{Http2Stream, Line, SEND_BYTES, WINDOW_BYTES, Watched, explain},
     options::Settings,
 };
 use bytes::Bytes;
-use h2::{client::Builder, ext::Protocol};
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use h2::{
+    client::{Builder, Connection},
+    ext::Protocol,
+};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
+    sync::Arc,
     task::Poll,
+    time::Duration,
 };
+use tokio::{sync::Semaphore, time::sleep};
 use tremor_connector::{config::ConfigError, duplex::Stream};
 use tremor_value::Value;
 use tremor_ws::{ClientConnect, ClientError, ClientRequest, Refusal, Response};
@@ -53,11 +59,18 @@ fn other(error: &h2::Error) -> Failure {
     Failure::Other(explain(error))
 }
 
-/// Opens a WebSocket on `stream`, which nobody else uses.
+/// A connection ended before the server has said anything in HTTP/2.
+fn unknown(error: Option<&h2::Error>) -> Failure {
+    let cause = error.map_or_else(|| "it ended the connection".to_owned(), explain);
+    Failure::Other(format!("the server does not seem to speak HTTP/2: {cause}"))
+}
+
+/// Opens a WebSocket on `stream`, which nobody else uses. `refused` becomes what is known of a refusal before all of it came.
 pub(super) async fn open(
     stream: Box<dyn Stream>,
     request: ClientRequest,
     secure: bool,
+    refused: &mut Option<Box<Refusal>>,
 ) -> Result<(Http2Stream, Response), Failure> {
     let connect = ClientConnect::new(request).map_err(|error| Failure::Other(error.to_string()))?;
     let head = head(&connect, secure)?;
@@ -67,39 +80,89 @@ pub(super) async fn open(
         .enable_push(false)
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
-        .max_send_buffer_size(crate::ws::http2::SEND_BYTES);
+        .max_header_list_size(MAX_FIELDS_BYTES)
+        .max_send_buffer_size(SEND_BYTES);
     let (send, mut connection) =
         builder.handshake::<_, Bytes>(watched).await.map_err(|error| other(&error))?;
     let settled = poll_fn(|cx| match line.round(cx, |cx| Pin::new(&mut connection).poll(cx)) {
-        Poll::Ready(Err(error)) => Poll::Ready(Err(other(&error))),
-        Poll::Ready(Ok(())) => Poll::Ready(Err(Failure::Other("the server ended the connection".to_owned()))),
+        Poll::Ready(Err(error)) if line.has_settings() => Poll::Ready(Err(other(&error))),
+        Poll::Ready(Ok(())) if line.has_settings() => Poll::Ready(Err(Failure::Other(ENDED.to_owned()))),
+        Poll::Ready(ended) => Poll::Ready(Err(unknown(ended.err().as_ref()))),
         Poll::Pending if send.is_extended_connect_protocol_enabled() => Poll::Ready(Ok(())),
         Poll::Pending if line.has_settings() => Poll::Ready(Err(Failure::NotOffered)),
         Poll::Pending => Poll::Pending,
     });
     settled.await?;
-    let carried = line.clone();
-    // Until the stream is over, and what was written has left.
-    tokio::spawn(poll_fn(move |cx| {
-        let round = carried.round(cx, |cx| Pin::new(&mut connection).poll(cx));
-        if carried.is_flooded() { Poll::Ready(()) } else { round.map(drop) }
-    }));
-    let mut send = send.ready().await.map_err(|error| other(&error))?;
-    let (response, send) = send.send_request(head, false).map_err(|error| other(&error))?;
-    let (parts, mut receive) = response.await.map_err(|error| other(&error))?.into_parts();
+    let asked = async {
+        let mut send = send.ready().await?;
+        let (response, send) = send.send_request(head, false)?;
+        Ok((response.await?, send))
+    };
+    let (response, send) = driven(&mut connection, &line, asked).await?;
+    let (parts, mut receive) = response.into_parts();
+    let only = Arc::new(Semaphore::new(1));
+    let place = only.clone().try_acquire_owned().map_err(|error| Failure::Other(error.to_string()))?;
+    tokio::spawn(carry(connection, line.clone(), only));
+    let answered = |body: &[u8]| {
+        let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        connect.answered(parts.status.as_u16(), fields, body)
+    };
     let mut body = Vec::new();
-    while parts.status != 200 && body.len() < MAX_BODY_BYTES {
+    while parts.status != StatusCode::OK && body.len() < MAX_BODY_BYTES {
+        if let Err(ClientError::Status(refusal)) = answered(&body) {
+            *refused = Some(refusal);
+        }
         let Some(Ok(bytes)) = receive.data().await else { break };
         body.extend_from_slice(&bytes);
     }
-    let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let response = connect.answered(parts.status.as_u16(), fields, &body).map_err(|error| match error {
+    let response = answered(&body).map_err(|error| match error {
         ClientError::Status(refusal) => Failure::Answer(refusal),
         error => Failure::Other(error.to_string()),
     })?;
-    Ok((Http2Stream::new((send, receive), line, None), response))
+    Ok((Http2Stream::new((send, receive), line, Some(place)), response))
 }
 
+/// Drives a connection while we wait for `what`. If it ends, why it did says more than what that did to `what`.
+async fn driven<T>(
+    connection: &mut Connection<Watched, Bytes>,
+    line: &Line,
+    what: impl Future<Output = Result<T, h2::Error>>,
+) -> Result<T, Failure> {
+    let mut what = pin!(what);
+    poll_fn(|cx| {
+        let over = line.round(cx, |cx| Pin::new(&mut *connection).poll(cx));
+        match (what.as_mut().poll(cx), over) {
+            (Poll::Ready(Ok(done)), _) => Poll::Ready(Ok(done)),
+            (_, Poll::Ready(Err(error))) | (Poll::Ready(Err(error)), Poll::Pending) => {
+                Poll::Ready(Err(other(&error)))
+            }
+            (_, Poll::Ready(Ok(()))) => Poll::Ready(Err(Failure::Other(ENDED.to_owned()))),
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+        }
+    })
+    .await
+}
+
+const ENDED: &str = "the server ended the connection";
+
+/// Carries a connection until its stream, which has the place in `only`, is over and what was written has left. A server
+/// that takes nothing any more holds nobody up.
+async fn carry(mut connection: Connection<Watched, Bytes>, line: Arc<Line>, only: Arc<Semaphore>) {
+    let mut is_gone = pin!(async move {
+        let _place_or_closed = only.acquire_owned().await;
+        sleep(LINGER).await;
+    });
+    poll_fn(|cx| {
+        let round = line.round(cx, |cx| Pin::new(&mut connection).poll(cx));
+        if round.is_ready() || line.is_flooded() { Poll::Ready(()) } else { is_gone.as_mut().poll(cx) }
+    })
+    .await;
+}
+
+/// How long the end of a connection may take when its stream is gone.
+const LINGER: Duration = Duration::from_secs(1);
+/// Header fields of an answer, each with 32 bytes more.
+const MAX_FIELDS_BYTES: u32 = (16 << 10) + 100 * 32;
 /// What is looked at of the body of a refusal.
 const MAX_BODY_BYTES: usize = 256;
 

@@ -73,17 +73,25 @@ impl From<ClientError> for Failure {
 struct UnderWay {
     handshake: Option<ClientHandshake>,
     input: BytesMut,
+    /// By HTTP/2.
+    refused: Option<Box<Refusal>>,
 }
 
 impl UnderWay {
     /// The time is over: a refusal counts, even if not all of it has come.
     fn cut_short(self, limit: Duration) -> Failure {
+        if let Some(refusal) = self.refused {
+            return Failure::Answer(refusal);
+        }
         match self.handshake.map(|mut handshake| handshake.cut_short(&self.input)) {
             Some(refused @ ClientError::Status(_)) => refused.into(),
             _ => Failure::Other(format!("no handshake within {} ms", limit.as_millis())),
         }
     }
 }
+
+/// How servers that expect TLS begin what they say to others.
+const TLS_ALERT: &[u8] = b"\x15\x03";
 
 /// What to do about an answer.
 enum Next {
@@ -216,6 +224,7 @@ impl Client {
                     target: "tremor_runtime",
                     "[Connector::{alias}] {} takes no WebSockets over HTTP/2, so HTTP/1.1 is spoken with it", self.shown(place)
                 );
+                let tls = tls.map(|tls| tls.without_http2());
                 let opened = self.attempt_by(Http2::Off, place, tls, request).await?;
                 opened.ok_or_else(|| Failure::Other("the server takes no WebSockets".to_owned()))
             }
@@ -331,15 +340,16 @@ impl Client {
         };
         let sent = Sent::of(&request);
         if is_http2 {
-            let (stream, response) = match http2::open(stream, request, place.secure).await {
-                Ok(opened) => opened,
-                Err(http2::Failure::NotOffered) if place.secure => return Ok(None),
-                Err(http2::Failure::NotOffered) => {
-                    return Err(failed("the server takes no WebSockets over HTTP/2".to_owned()));
-                }
-                Err(http2::Failure::Answer(refusal)) => return Err(Failure::Answer(refusal)),
-                Err(http2::Failure::Other(cause)) => return Err(failed(cause)),
-            };
+            let (stream, response) =
+                match http2::open(stream, request, place.secure, &mut under_way.refused).await {
+                    Ok(opened) => opened,
+                    Err(http2::Failure::NotOffered) if place.secure => return Ok(None),
+                    Err(http2::Failure::NotOffered) => {
+                        return Err(failed("the server takes no WebSockets over HTTP/2".to_owned()));
+                    }
+                    Err(http2::Failure::Answer(refusal)) => return Err(Failure::Answer(refusal)),
+                    Err(http2::Failure::Other(cause)) => return Err(failed(cause)),
+                };
             self.is_good(&response)?;
             let (stream, input) = (Box::new(stream), BytesMut::new());
             let certificate = certificate.filter(|_| is_verified);
@@ -353,7 +363,7 @@ impl Client {
                 "[Connector::{alias}] {} does not offer HTTP/2, so HTTP/1.1 is spoken with it", self.shown(place)
             );
         }
-        let UnderWay { handshake, input } = under_way;
+        let UnderWay { handshake, input, .. } = under_way;
         let handshake =
             handshake.insert(ClientHandshake::new(request).map_err(|error| failed(error.to_string()))?);
         stream.write_all(handshake.request()).await.map_err(io_error)?;
@@ -362,6 +372,9 @@ impl Client {
             match handshake.advance(input) {
                 Ok(Some(response)) => break response,
                 Ok(None) => {}
+                Err(_) if !place.secure && input.starts_with(TLS_ALERT) => {
+                    return Err(failed("the server speaks TLS; write `wss`".to_owned()));
+                }
                 Err(error) => return Err(error.into()),
             }
             if !read_more(&mut stream, input).await.map_err(io_error)? {

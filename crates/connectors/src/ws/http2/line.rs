@@ -41,7 +41,6 @@ impl Line {
     }
 
     /// The peer has sent settings.
-    /// The peer has sent settings.
     pub(in crate::ws) fn has_settings(&self) -> bool {
         self.has_settings.load(Relaxed)
     }

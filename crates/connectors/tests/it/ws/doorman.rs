@@ -10,8 +10,14 @@ use tremor_event::Event;
 const CONTROL: usize = 2;
 
 async fn server(more: &str) -> (Subject, Port) {
+    server_with(more, "").await
+}
+
+/// The same with `also` outside of `authorize`.
+pub(super) async fn server_with(more: &str, also: &str) -> (Subject, Port) {
     let port = Port::reserve();
-    let config = format!(r#", "authorize": {{"port": "door"{more}}}, "response_headers": {{"X-One": "1"}}"#);
+    let config =
+        format!(r#", "authorize": {{"port": "door"{more}}}, "response_headers": {{"X-One": "1"}}{also}"#);
     let linked = Linked::With(&["door", "control"]);
     (Subject::started_with(&server_definition(&port, &config), linked).await, port)
 }
@@ -29,7 +35,7 @@ async fn ask(subject: &mut Subject, port: &Port) -> (TcpStream, Event) {
 }
 
 /// Gives a command `authorize` with `more` members for the handshake that `asked` is about.
-async fn say(subject: &mut Subject, asked: &Event, more: &str) {
+pub(super) async fn say(subject: &mut Subject, asked: &Event, more: &str) {
     let conn = member(asked, "conn");
     subject.give_to(CONTROL, json(&format!(r#"{{"kind": "authorize", "conn": {conn}{more}}}"#))).await;
 }

@@ -1,5 +1,6 @@
 //! WebSockets as streams of HTTP/2 connections (`spec/websocket.md` 18.3): our server and a client that nobody here wrote.
 
+mod alive;
 mod client;
 mod hostile;
 mod peer;

@@ -8,7 +8,14 @@ use crate::{
         tls::Authority,
     },
 };
-use tokio::io::AsyncReadExt;
+use async_tungstenite::tokio::accept_async;
+use bytes::Bytes;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use std::sync::Arc;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 /// A client that tries once.
 const ONCE: &str = r#"{"retry": {"interval_ms": 1, "max_retries": 0}}"#;
@@ -52,8 +59,8 @@ async fn a_refusal_is_told_with_its_words() {
 async fn a_server_that_does_not_speak_it_is_told_of() {
     let (_subject, port) = server("").await;
     let subject = client(&port, KNOWN, ONCE);
-    let refused = within(subject.handle.start());
-    assert!(refused.await.is_err());
+    let refused = within(subject.handle.start()).await.unwrap_err();
+    assert!(refused.contains("does not seem to speak HTTP/2"), "{refused}");
 }
 
 /// A server and a client, both with TLS.
@@ -132,4 +139,131 @@ async fn the_first_bytes_of_prior_knowledge_are_the_preface() {
     within(tcp.read_exact(&mut begin)).await.unwrap();
     assert_eq!(&begin, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     starting.abort();
+}
+
+/// A TLS server of others that speaks both versions.
+fn acceptor(authority: &Authority) -> tokio_rustls::TlsAcceptor {
+    authority.issue("own", "localhost");
+    let chain = vec![CertificateDer::from_pem_file(authority.path("own.crt")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(authority.path("own.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config).into()
+}
+
+#[tokio::test]
+async fn a_tls_server_whose_http2_takes_no_websockets_is_spoken_to_by_http1() {
+    let authority = Authority::new();
+    let (acceptor, ca) = (acceptor(&authority), authority.path("ca.crt"));
+    for alpn in ["", r#", "alpn": ["h2"]"#, r#", "alpn": ["h2", "http/1.1"]"#] {
+        let port = Port::reserve();
+        let (listener, address) = (port.listen(), port.address());
+        let tls = format!(r#""tls": {{"cafile": "{ca}", "domain": "localhost"{alpn}}}"#);
+        let config = format!(r#"{{"url": "wss://{address}", "http2": true, {tls}}}"#);
+        let definition = definition("ws_client", &config, r#""json""#, "");
+        let mut subject = Subject::new(&definition, Linked::Fully).unwrap();
+        let serve = async {
+            let tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+            let mut connection = h2::server::handshake(tls).await.unwrap();
+            assert!(connection.accept().await.is_none(), "it knows without asking");
+            let tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            assert_ne!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+            accept_async(tls).await.unwrap()
+        };
+        let (started, mut ws) = within(async { tokio::join!(subject.handle.start(), serve) }).await;
+        started.unwrap();
+        subject.open();
+        subject.give("7").await;
+        assert_eq!(next_text(&mut ws).await, "7");
+    }
+}
+
+/// The next request of our client to `listener`, and the connection that it came by.
+async fn asked(
+    listener: &TcpListener,
+) -> (h2::server::Connection<TcpStream, Bytes>, h2::server::SendResponse<Bytes>) {
+    let tcp = listener.accept().await.unwrap().0;
+    let mut builder = h2::server::Builder::new();
+    let mut connection = builder.enable_connect_protocol().handshake(tcp).await.unwrap();
+    let (_, respond) = connection.accept().await.unwrap().unwrap();
+    (connection, respond)
+}
+
+#[tokio::test]
+async fn what_a_server_says_in_place_of_an_answer_is_told() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let start = || async {
+        let subject = client(&port, &format!(r#"{KNOWN}, "open_handshake_timeout": 300"#), ONCE);
+        within(subject.handle.start()).await.unwrap_err()
+    };
+    let reset = async {
+        let (mut connection, mut respond) = asked(&listener).await;
+        respond.send_reset(h2::Reason::REFUSED_STREAM);
+        while connection.accept().await.is_some() {}
+    };
+    let (refused, ()) = tokio::join!(start(), reset);
+    assert!(refused.contains("the stream was reset: refused stream"), "{refused}");
+    let goodbye = async {
+        let (mut connection, _respond) = asked(&listener).await;
+        connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+        while connection.accept().await.is_some() {}
+    };
+    let (refused, ()) = tokio::join!(start(), goodbye);
+    assert!(refused.contains("the HTTP/2 connection ended: "), "{refused}");
+    // A refusal counts, even if not all of it comes in time.
+    let half = async {
+        let (mut connection, mut respond) = asked(&listener).await;
+        let response = http::Response::builder().status(429).header("retry-after", "1").body(()).unwrap();
+        let mut send = respond.send_response(response, false).unwrap();
+        send.send_data(Bytes::from_static(b"later, pl"), false).unwrap();
+        while connection.accept().await.is_some() {}
+    };
+    let (refused, ()) = tokio::join!(start(), half);
+    assert!(refused.contains("answered 429") && refused.contains("later, pl"), "{refused}");
+}
+
+/// A server that takes nothing any more, and from which everything still comes.
+#[tokio::test]
+async fn a_connection_over_which_nothing_leaves_is_not_kept() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let mut subject = client(&port, r#", "http2": "prior_knowledge", "write_timeout": 100"#, ONCE);
+    let serve = async {
+        let mut tcp = listener.accept().await.unwrap().0;
+        // Settings: WebSockets are taken, a stream may be sent much; so may the connection.
+        let settings = b"\0\0\x0c\x04\0\0\0\0\0\0\x08\0\0\0\x01\0\x04\x7f\xff\xff\xff";
+        let window = b"\0\0\x04\x08\0\0\0\0\0\x7f\xff\0\0";
+        // `:status` 200 is number 8 of those that everybody knows.
+        let granted = b"\0\0\x01\x01\x04\0\0\0\x01\x88";
+        tcp.write_all(&[&settings[..], window].concat()).await.unwrap();
+        let mut come = Vec::new();
+        // Preface, settings, their acknowledgement: the rest is the request.
+        while !come.windows(4).any(|bytes| bytes == [1, 4, 0, 0]) {
+            tcp.read_buf(&mut come).await.unwrap();
+        }
+        tcp.write_all(granted).await.unwrap();
+        tcp
+    };
+    let (started, mut tcp) = within(async { tokio::join!(subject.handle.start(), serve) }).await;
+    started.unwrap();
+    subject.open();
+    let into = subject.way_in();
+    let event = subject.event("x".repeat(100_000).into());
+    let fill = tokio::spawn(async move {
+        loop {
+            into.deliver(0, event.clone().into()).await;
+        }
+    });
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    within(async {
+        while tcp.write_all(&ping).await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    fill.abort();
 }

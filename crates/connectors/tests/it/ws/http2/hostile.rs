@@ -11,6 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -18,7 +19,9 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
+const INITIAL_WINDOW_SIZE: u8 = 4;
 const REFUSED_STREAM: u8 = 7;
+const CANCEL: u8 = 8;
 const ENHANCE_YOUR_CALM: u8 = 11;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -147,6 +150,55 @@ async fn what_begins_and_does_not_go_on_is_closed_in_time() {
     let mut tcp = begun(&port).await;
     assert_eq!(next(&mut tcp, GOAWAY).await.1[7], 0);
     within(tcp.read_to_end(&mut answer)).await.unwrap();
+}
+
+/// A peer may say that nothing must be sent to it.
+#[tokio::test]
+async fn a_window_that_never_opens_is_waited_for_as_long_as_a_write_may_take() {
+    let (subject, port) = server(r#", "http2": true, "write_timeout": 100"#).await;
+    echo(subject, |_| {});
+    let mut tcp = begun(&port).await;
+    let no_window = frame(SETTINGS, 0, 0, &[0, INITIAL_WINDOW_SIZE, 0, 0, 0, 0]);
+    tcp.write_all(&[no_window, request(1)].concat()).await.unwrap();
+    assert_eq!(next(&mut tcp, HEADERS).await.0, 1);
+    let message = frame(DATA, 0, 1, b"\x81\x81\0\0\0\x007");
+    tcp.write_all(&message).await.unwrap();
+    let (stream, payload) = next(&mut tcp, RESET).await;
+    assert_eq!((stream, payload[3]), (1, CANCEL));
+    // The connection goes on.
+    tcp.write_all(&request(3)).await.unwrap();
+    assert_eq!(next(&mut tcp, HEADERS).await.0, 3);
+}
+
+/// Frames of one byte are slow but no crime.
+#[tokio::test]
+async fn messages_may_come_byte_by_byte() {
+    let (mut subject, port) = server(ON).await;
+    let mut tcp = begun(&port).await;
+    tcp.write_all(&request(1)).await.unwrap();
+    let text = format!("\"{}\"", "x".repeat(5000));
+    let len = u16::try_from(text.len()).unwrap().to_be_bytes();
+    let message = [&[0x81, 0xfe], &len[..], &[0; 4], text.as_bytes()].concat();
+    let frames: Vec<u8> = message.iter().flat_map(|byte| frame(DATA, 0, 1, &[*byte])).collect();
+    tcp.write_all(&frames).await.unwrap();
+    assert_eq!(subject.next_value().await, text);
+}
+
+#[tokio::test]
+async fn a_stream_is_given_up_wherever_it_is() {
+    let (subject, port) = server(ON).await;
+    echo(subject, |_| {});
+    let mut tcp = begun(&port).await;
+    let reset = |stream| frame(RESET, 0, stream, &[0, 0, 0, CANCEL]);
+    // Before it is looked at, in the middle of a message, and once more when it is gone.
+    let half = frame(DATA, 0, 3, b"\x81\x81\0\0");
+    tcp.write_all(&[request(1), reset(1), request(3), half, reset(3), reset(3)].concat()).await.unwrap();
+    // Behind a goodbye of the peer its streams go on.
+    let goodbye = frame(GOAWAY, 0, 0, &[0; 8]);
+    tcp.write_all(&[request(5), goodbye].concat()).await.unwrap();
+    while next(&mut tcp, HEADERS).await.0 != 5 {}
+    tcp.write_all(&frame(DATA, 0, 5, b"\x81\x81\0\0\0\x007")).await.unwrap();
+    assert_eq!(next(&mut tcp, DATA).await, (5, b"\x81\x017".to_vec()));
 }
 
 /// One that does not read what it is sent holds up neither the others of its connection nor the server.

@@ -117,6 +117,12 @@ impl Peer {
         (send, response.into_body())
     }
 
+    /// The same as a byte stream.
+    pub(super) async fn open_bytes(&mut self, path: &str) -> DuplexStream {
+        let (send, receive) = self.open_raw(path).await;
+        piped(send, receive)
+    }
+
     pub(super) async fn open_with(
         &mut self,
         path: &str,
