@@ -15,9 +15,8 @@ pub use authority::{Authority, host_header};
 pub use client::{ClientError, ClientHandshake, ClientRequest, Refusal, RequestError, Response};
 #[cfg(test)]
 pub(crate) use headers::headers_of;
-pub use headers::{Extension, ExtraHeaders, HeaderError, Headers};
-pub(crate) use headers::{is_token, is_token_byte};
-pub(crate) use headers::{split_outside_quotes, trim, unquote};
+pub use headers::{Extension, ExtraHeaders, HeaderError, Headers, is_token};
+pub(crate) use headers::{is_token_byte, split_outside_quotes, trim, unquote};
 pub use http2::{ClientConnect, Http2Start};
 pub use reject::{Answer, Page, Reject, RejectOptions};
 pub use request::{Head, Request, Target};

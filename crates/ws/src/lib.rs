@@ -53,7 +53,7 @@ pub use handshake::{
     Accept, AcceptError, Answer, Authority, ClientConnect, ClientError, ClientHandshake, ClientRequest,
     Extension, ExtraHeaders, HandshakeOptions, Head, HeaderError, Headers, Http2Start, Page, Refusal, Reject,
     RejectOptions, Request, RequestError, Response, ServerHandshake, Target, TunnelHandshake, accept,
-    accept_http2, accept_key, host_header,
+    accept_http2, accept_key, host_header, is_token,
 };
 pub use keepalive::{Due, Heard, Keepalive, KeepaliveOptions};
 pub use mask::mask;

@@ -13,6 +13,9 @@ pub enum PatternError {
     /// A path that begins with something else never matches.
     #[error("a path begins with `/`, or with `*`")]
     NoSlash,
+    /// Requests with such segments are refused.
+    #[error("no request has a segment `..` in its path")]
+    ParentSegment,
     /// A brace without its partner, or a name that is none.
     #[error("`{{name}}` stands for a segment: braces around a name of letters, digits, `_`, `-` and `.`")]
     Braces,
@@ -157,6 +160,10 @@ impl PathPattern {
             return Err(PatternError::NoSlash);
         }
         let text = escape::unreserved(&escape::non_ascii(text)).into_owned();
+        let path = text.split_once('?').map_or(&*text, |(path, _query)| path);
+        if escape::climbs(path) {
+            return Err(PatternError::ParentSegment);
+        }
         let (mut parts, mut names) = (Vec::new(), Vec::<String>::new());
         let mut rest = text.as_str();
         while let Some(start) = rest.find(['{', '}']) {
@@ -357,6 +364,8 @@ mod tests {
             ("/x{a}", part("a")),
             ("/{a}x", part("a")),
             ("/{a}*", part("a")),
+            ("/a/../b", PatternError::ParentSegment),
+            ("/%2e%2E", PatternError::ParentSegment),
             ("/{a}/{a}", PatternError::Repeated { name: "a".to_owned() }),
         ] {
             assert_eq!(PathPattern::parse(pattern), Err(problem), "{pattern}");

@@ -97,6 +97,18 @@ fn a_name_that_is_deployed_twice_and_a_certificate_that_is_not_there_are_found()
 }
 
 #[test]
+fn a_check_looks_for_nothing_that_only_a_run_can_need() {
+    let client = TICK.replace(
+        "from metronome with config = {\"interval\": 1000000}",
+        "from ws_client with codec = \"json\", config = {\"url\": \"ws://localhost\", \"auth\": {\"bearer\": {\"file\": \"a.token\"}}}",
+    );
+    let folder = Folder::new(&[("a.troy", &client)]);
+    silent(&folder, &["a.troy"]);
+    folder.write("a.troy", &client.replace("localhost", "localhost/%zz"));
+    folder.run(&["check", "a.troy"]).expect(1).says(&["config.url: "]);
+}
+
+#[test]
 fn warnings_do_not_fail() {
     let folder = Folder::new(&[("old.tremor", "match event of\n  default => 1\nend")]);
     let ran = folder.run(&["check", "old.tremor"]).expect(0);

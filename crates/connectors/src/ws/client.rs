@@ -42,7 +42,7 @@ use tremor_connector::{
     tls::ClientTls,
     url::Url,
 };
-use tremor_ws::{ClientHandshake, ExtraHeaders, ProxyVersion, RequestError};
+use tremor_ws::{ClientHandshake, ExtraHeaders, ProxyVersion, RequestError, is_token};
 use wanted::{Home, Wanted, Way, Ways, home, no_way};
 
 /// The table line.
@@ -101,7 +101,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         credentials,
         headers,
         query,
-        origin: settings.optional("origin")?,
+        origin: origin(&mut settings)?,
         require_protocol: settings.or("require_websocket_subprotocol", false)?,
         max_redirects: settings.in_range("max_redirects", 0, 0..=MOST_REDIRECTS)?,
         give_up_on: give_up_on(&mut settings)?,
@@ -219,6 +219,23 @@ fn headers(
     Ok(headers)
 }
 
+/// `origin`, of the form that RFC 6454 (section 6.2) gives it.
+fn origin(settings: &mut Settings<'_>) -> Result<Option<String>, ConfigError> {
+    let Some(entry) = settings.entry("origin")? else { return Ok(None) };
+    let origin: String = entry.read()?;
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+    let fits = origin == "null"
+        || origin
+            .split_once("://")
+            .is_some_and(|(scheme, host)| is_token(scheme.as_bytes()) && is_host(host));
+    if fits {
+        return Ok(Some(origin));
+    }
+    Err(entry.invalid(
+        "is no origin: `https://host`, maybe with a port, or `null`; `headers` can hold other texts",
+    ))
+}
+
 /// `give_up_on`: statuses behind which no further attempt is made.
 fn give_up_on(settings: &mut Settings<'_>) -> Result<Vec<u16>, ConfigError> {
     let Some(entry) = settings.entry("give_up_on")? else { return Ok(Vec::new()) };
@@ -277,21 +294,31 @@ impl Client {
         if !lacks_url && self.ways.of(&self.wanted).is_none() {
             return Err(settings.config.invalid("routes", no_way(&self.wanted)));
         }
-        let is_file = matches!(self.credentials, Some(Credentials::BearerFile(_)));
-        // Without a file there is nothing to wait for.
-        let request =
-            self.request(&self.home, &self.wanted, (true, true)).now_or_never().filter(|_| !is_file);
-        if let Some(request) = request {
-            let request = request.map_err(|problem| settings.config.invalid("auth", problem))?;
-            ClientHandshake::new(request).map_err(|error| {
-                let key = match &error {
-                    RequestError::Protocol { .. } => "subprotocols",
-                    RequestError::Origin => "origin",
-                    _ => "url",
-                };
-                settings.config.invalid(key, error.to_string())
-            })?;
+        // Events that open connections may say what is offered.
+        if self.require_protocol && self.wanted.protocols.is_empty() && !lacks_url {
+            let problem = "needs `subprotocols` to offer, or there is nothing that the server could choose";
+            return Err(settings.config.invalid("require_websocket_subprotocol", problem));
         }
+        if self.dialer.endpoint == Endpoint::OfUrl && self.home.port == 0 && !lacks_url {
+            return Err(settings.config.invalid("url", "nobody can connect to port 0"));
+        }
+        let mut sheet = self.sheet(&self.home, &self.wanted, true);
+        // A token in a file is not looked for now: it may come later.
+        let written = self.credentials.as_ref().filter(|kind| !matches!(kind, Credentials::BearerFile(_)));
+        if let Some(added) = written.and_then(|kind| kind.add_to(&mut sheet, true).now_or_never()) {
+            added.map_err(|problem| settings.config.invalid("auth", problem))?;
+        }
+        let request = self.request_of(&self.home, sheet);
+        let request = request.map_err(|problem| settings.config.invalid("auth", problem))?;
+        ClientHandshake::new(request).map_err(|error| {
+            let key = match &error {
+                RequestError::Protocol { .. } => "subprotocols",
+                RequestError::Origin => "origin",
+                RequestError::Header(_) if self.origin.is_some() => "headers",
+                _ => "url",
+            };
+            settings.config.invalid(key, error.to_string())
+        })?;
         let is_open = !self.home.secure
             && !self.home.is_loopback()
             && !matches!(self.dialer.endpoint, Endpoint::Unix(_));

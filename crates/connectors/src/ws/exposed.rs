@@ -3,7 +3,7 @@
 use super::options::Settings;
 use tremor_connector::config::{ConfigError, Entry};
 use tremor_value::{Record, Str, Value};
-use tremor_ws::{Headers, guard::Places};
+use tremor_ws::{Headers, guard::Places, is_token};
 
 /// `expose_headers`: which headers of a handshake are told.
 pub(super) enum Exposed {
@@ -27,7 +27,13 @@ impl Exposed {
             Some(_) => return Err(entry.mismatch("`all`, `none`, or a list of names")),
             None => {}
         }
-        let name = |entry: &Entry<'_>| Ok(entry.read::<&str>()?.to_ascii_lowercase());
+        let name = |entry: &Entry<'_>| {
+            let name: &str = entry.read()?;
+            match is_token(name.as_bytes()) {
+                true => Ok(name.to_ascii_lowercase()),
+                false => Err(entry.invalid(format!("`{name}` is no name of a header"))),
+            }
+        };
         let names = entry.read::<Vec<Entry<'_>>>()?;
         names.iter().map(name).collect::<Result<_, _>>().map(Self::These)
     }

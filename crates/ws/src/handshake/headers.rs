@@ -236,7 +236,7 @@ fn token(bytes: &[u8]) -> Option<String> {
 }
 
 /// Whether `bytes` is a token. Source: RFC 9110, section 5.6.2.
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
+pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
 }
 

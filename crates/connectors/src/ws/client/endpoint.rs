@@ -8,6 +8,7 @@ use crate::ws::{options::Settings, peer_record};
 use std::{
     io,
     net::SocketAddr,
+    num::NonZeroU16,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -109,8 +110,8 @@ impl<'a> Said<'a> {
         };
         let host: String = reader.required("host")?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
-        let endpoint =
-            Endpoint::Tcp { host: host.to_ascii_lowercase(), port: reader.required("port")?, family };
+        let port: NonZeroU16 = reader.required("port")?;
+        let endpoint = Endpoint::Tcp { host: host.to_ascii_lowercase(), port: port.get(), family };
         Ok(Self { endpoint, limit, reader: Some(reader) })
     }
 }

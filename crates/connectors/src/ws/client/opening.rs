@@ -278,18 +278,27 @@ impl Client {
         wanted: &Wanted,
         (is_first, was_asked): (bool, bool),
     ) -> Result<ClientRequest, String> {
-        let is_home = place.is_same_origin(&self.home);
+        let mut sheet = self.sheet(place, wanted, is_first);
+        if let Some(credentials) = self.credentials.as_ref().filter(|_| place.is_same_origin(&self.home)) {
+            credentials.add_to(&mut sheet, was_asked).await?;
+        }
+        self.request_of(place, sheet)
+    }
+
+    /// What goes into the request to `place`, except credentials.
+    pub(super) fn sheet(&self, place: &Place, wanted: &Wanted, is_first: bool) -> Sheet {
         let mut sheet = Sheet {
             headers: wanted.headers_with(&self.headers),
             query: if is_first { self.query.clone() } else { Vec::new() },
             protocols: wanted.protocols.clone(),
         };
-        if !is_home {
+        if !place.is_same_origin(&self.home) {
             sheet.headers.retain(|(name, _)| !is_for_one_server(name));
         }
-        if let Some(credentials) = self.credentials.as_ref().filter(|_| is_home) {
-            credentials.add_to(&mut sheet, was_asked).await?;
-        }
+        sheet
+    }
+
+    pub(super) fn request_of(&self, place: &Place, sheet: Sheet) -> Result<ClientRequest, String> {
         Ok(ClientRequest {
             host: place.host_header(),
             target: with_query(&place.target, &sheet.query),

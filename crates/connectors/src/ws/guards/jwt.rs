@@ -18,7 +18,7 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
     let realm = realm(&mut options)?;
     let read = JwtOptions {
         issuer: options.optional("issuer")?,
-        audience: options.or("audience", OneOrMany(Vec::new()))?.0,
+        audience: audience(&mut options)?,
         roles: options.or("roles", defaults.roles)?,
         identity: options.or("identity", defaults.identity)?,
         attributes: attributes(&mut options)?,
@@ -43,6 +43,15 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
 fn attributes(options: &mut Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let Some(attributes) = options.record("attributes")? else { return Ok(Vec::new()) };
     attributes.entries().map(|(name, claim)| Ok((name.to_string(), claim.read()?))).collect()
+}
+
+fn audience(options: &mut Reader<'_>) -> Result<Vec<String>, ConfigError> {
+    let audience = options.optional::<OneOrMany<String>>("audience")?.map(|audience| audience.0);
+    if audience.as_ref().is_some_and(Vec::is_empty) {
+        let problem = "an empty list admits nobody; leave it out to admit tokens for any audience";
+        return Err(options.invalid("audience", problem));
+    }
+    Ok(audience.unwrap_or_default())
 }
 
 fn algorithms(options: &mut Reader<'_>) -> Result<Option<Vec<Algorithm>>, ConfigError> {

@@ -16,7 +16,9 @@ use tremor_connector::{
 };
 use tremor_value::{Record, Value};
 use tremor_ws::guard::Demand;
-use tremor_ws::{Asked, Condition, NoProtocol, PatternError, Protocols, Reject, Request, Route, Routes};
+use tremor_ws::{
+    Asked, Condition, NoProtocol, PatternError, Protocols, Reject, Request, Route, Routes, is_token,
+};
 
 /// Ports that are no exits: they have their own use.
 const TAKEN: [&str; 4] = ["in", "err", "control", "broadcast"];
@@ -344,6 +346,9 @@ pub(in crate::ws) fn condition(mut config: Reader<'_>) -> Result<Condition, Conf
         condition.add_query(&name, &pattern);
     }
     for (name, pattern) in named(&mut config, "headers")? {
+        if !is_token(name.as_bytes()) {
+            return Err(config.invalid("headers", format!("`{name}` is no name of a header")));
+        }
         condition.add_header(&name, &pattern);
     }
     config.finish()?;

@@ -5,7 +5,7 @@ use crate::ws::{
     header_list,
     options::{Settings, Wire},
 };
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, num::NonZeroU16, sync::Arc};
 use tremor_connector::{
     config::{ConfigError, Entry, OneOrMany, Reader},
     url::{Rules, Url},
@@ -13,7 +13,7 @@ use tremor_connector::{
 use tremor_value::{Record, Value};
 use tremor_ws::{
     Authority, ExtraHeaders, HandshakeOptions, Network, OriginPattern, OriginRules, Protocols, RejectOptions,
-    Trust, is_in,
+    Trust, is_in, is_token,
 };
 
 /// What the protocol of a server is told; `defaults` where `settings` say nothing.
@@ -32,9 +32,17 @@ pub(super) fn handshake_options(settings: &mut Settings<'_>) -> Result<Demands, 
     let defaults = HandshakeOptions::default();
     let public = PublicUrl::read(settings)?;
     let options = HandshakeOptions {
-        max_target_bytes: settings.or("max_target_size", defaults.max_target_bytes)?,
-        max_header_bytes: settings.or("max_header_size", defaults.max_header_bytes)?,
-        max_headers: settings.or("max_headers", defaults.max_headers)?,
+        max_target_bytes: settings.in_range(
+            "max_target_size",
+            defaults.max_target_bytes,
+            1..=MAX_HEAD_BYTES,
+        )?,
+        max_header_bytes: settings.in_range(
+            "max_header_size",
+            defaults.max_header_bytes,
+            128..=MAX_HEAD_BYTES,
+        )?,
+        max_headers: settings.in_range("max_headers", defaults.max_headers, 5..=10_000)?,
         allowed_hosts: allowed_hosts(settings, public.as_ref())?,
         external_port: external_port(settings, public.as_ref())?,
         secure: false,
@@ -48,6 +56,9 @@ pub(super) fn handshake_options(settings: &mut Settings<'_>) -> Result<Demands, 
     }
     Ok(Demands { options, public_is_secure: public.map(|public| public.secure) })
 }
+
+/// The most that anybody may let a part of a request have.
+const MAX_HEAD_BYTES: usize = 16 << 20;
 
 /// What requests have to be like, on whichever way they come.
 pub(super) struct Demands {
@@ -101,6 +112,11 @@ fn allowed_hosts(
     }
     let parse = |host: &Entry<'_>| {
         let text: &str = host.read()?;
+        if text.contains('*') {
+            let problem =
+                "hosts are named one by one: `*` has no meaning here (it has in `routes[].when.authority`)";
+            return Err(host.invalid(problem));
+        }
         Authority::parse(text).ok_or_else(|| host.invalid(format!("`{text}` is no `host` or `host:port`")))
     };
     hosts.iter().map(parse).collect()
@@ -110,7 +126,7 @@ fn external_port(
     settings: &mut Settings<'_>,
     public: Option<&PublicUrl>,
 ) -> Result<Option<u16>, ConfigError> {
-    let said = settings.optional("external_port")?;
+    let said = settings.optional::<NonZeroU16>("external_port")?.map(NonZeroU16::get);
     match (said, public) {
         (Some(port), Some(public)) if port != public.port => {
             let problem =
@@ -243,12 +259,31 @@ impl Answers {
 /// The subprotocols that are spoken; `defaults` where `settings` say nothing.
 pub(super) fn protocols(settings: &mut Settings<'_>, defaults: &Protocols) -> Result<Protocols, ConfigError> {
     let words = [("client", false), ("server", true)];
-    let list = settings.optional::<OneOrMany<String>>("subprotocols")?;
+    let list = settings.optional::<OneOrMany<Entry<'_>>>("subprotocols")?;
+    let list = list.map(|list| token_list(&list.0)).transpose()?;
     Ok(Protocols {
-        list: list.map_or_else(|| defaults.list.clone(), |list| list.0),
+        list: list.unwrap_or_else(|| defaults.list.clone()),
         prefers_own: settings.word("subprotocol_preference", &words)?.unwrap_or(defaults.prefers_own),
         required: settings.or("require_websocket_subprotocol", defaults.required)?,
     })
+}
+
+/// Tokens, as requests have them, each of them once.
+fn token_list(entries: &[Entry<'_>]) -> Result<Vec<String>, ConfigError> {
+    let mut tokens = Vec::new();
+    for entry in entries {
+        let text: String = entry.read()?;
+        if !is_token(text.as_bytes()) {
+            let problem =
+                format!("`{text}` is no subprotocol: they are tokens, without spaces and separators");
+            return Err(entry.invalid(problem));
+        }
+        if tokens.contains(&text) {
+            return Err(entry.invalid(format!("`{text}` is there twice")));
+        }
+        tokens.push(text);
+    }
+    Ok(tokens)
 }
 
 /// What `Server` says where it is shown.

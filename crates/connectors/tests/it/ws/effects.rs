@@ -20,10 +20,15 @@ fn in_both_places(option: &str) -> [String; 2] {
 
 /// A raw connection to an echo that has this option.
 async fn opened(more: &str, path: &str) -> (TcpStream, String) {
+    opened_with(more, path, "").await
+}
+
+/// The same with further lines in the request.
+async fn opened_with(more: &str, path: &str, lines: &str) -> (TcpStream, String) {
     let (subject, port) = server(more).await;
     echo(subject, |_| {});
     let mut tcp = port.tcp().await;
-    let request = upgrade("here", "").replacen("GET /", &format!("GET {path}"), 1);
+    let request = upgrade("here", lines).replacen("GET /", &format!("GET {path}"), 1);
     tcp.write_all(request.as_bytes()).await.unwrap();
     let answer = head(&mut tcp).await;
     (tcp, answer)
@@ -154,18 +159,18 @@ async fn versions_of_the_protocol_are_those_that_are_enabled() {
 
 #[tokio::test]
 async fn requests_may_be_so_long_and_come_from_so_far() {
-    for (option, path, expected) in [
-        (r#""max_target_size": 6"#, "/12345", "101"),
-        (r#""max_target_size": 6"#, "/123456", "414"),
-        (r#""max_header_size": 60"#, "/", "431"),
-        (r#""max_headers": 4"#, "/", "431"),
-        (r#""max_headers": 5"#, "/", "101"),
-        (r#""require_origin": true"#, "/", "403"),
-        (r#""external_port": 80"#, "/", "101"),
-        (r#""external_port": 81"#, "/", "421"),
+    for (option, path, headers, expected) in [
+        (r#""max_target_size": 6"#, "/12345", "", "101"),
+        (r#""max_target_size": 6"#, "/123456", "", "414"),
+        (r#""max_header_size": 200"#, "/", &format!("X: {}\r\n", "1".repeat(200)), "431"),
+        (r#""max_headers": 5"#, "/", "X: 1\r\n", "431"),
+        (r#""max_headers": 5"#, "/", "", "101"),
+        (r#""require_origin": true"#, "/", "", "403"),
+        (r#""external_port": 80"#, "/", "", "101"),
+        (r#""external_port": 81"#, "/", "", "421"),
     ] {
         for more in in_both_places(option) {
-            let (_tcp, answer) = opened(&more, path).await;
+            let (_tcp, answer) = opened_with(&more, path, headers).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{more} {path}: {answer}");
         }
     }

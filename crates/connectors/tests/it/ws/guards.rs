@@ -406,6 +406,11 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
             "anybody could make",
         ),
         (
+            format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}], "audience": []}}}}}}"#),
+            "config.guards.a.options.audience",
+            "an empty list admits nobody",
+        ),
+        (
             format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}], "algorithms": ["RS256"]}}}}}}"#),
             "config.guards.a.options.algorithms",
             "no key goes with",
