@@ -1,12 +1,19 @@
 //! Deflate streams read bit by bit, as RFC 1951 describes them.
 
 use crate::deflate::Direction;
+use std::sync::LazyLock;
 
 /// What messages are sent without. Source: RFC 7692, section 7.2.1.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// The order of the lengths that codes for lengths have. Source: RFC 1951, section 3.2.7.
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
+/// The codes of blocks that bring none. Source: RFC 1951, section 3.2.6.
+static FIXED: LazyLock<Option<(Code, Code)>> = LazyLock::new(|| {
+    let lens = [[8; 144].as_slice(), &[9; 112], &[7; 24], &[8; 8]].concat();
+    Code::new(&lens, false).zip(Code::new(&[5; 32], false))
+});
 
 /// Inflates the messages of one direction.
 pub(super) struct Slow {
@@ -76,8 +83,8 @@ impl Slow {
                 }
             }
             1 => {
-                let lens = [[8; 144].as_slice(), &[9; 112], &[7; 24], &[8; 8]].concat();
-                self.codes(bits, &Code::new(&lens, false)?, &Code::new(&[5; 32], false)?, start, most)?;
+                let (literals, distances) = FIXED.as_ref()?;
+                self.codes(bits, literals, distances, start, most)?;
             }
             2 => {
                 let (literals, distances) = codes(bits)?;
@@ -123,9 +130,12 @@ impl Slow {
             if distance > self.reach || distance > self.all.len() - start {
                 return None;
             }
-            for _ in 0..len {
-                let byte = *self.all.get(self.all.len() - distance)?;
-                self.all.push(byte);
+            // What is copied may begin with what the copy itself has brought.
+            let (from, mut left) = (self.all.len() - distance, len);
+            while left > 0 {
+                let part = left.min(self.all.len() - from);
+                self.all.extend_from_within(from..from + part);
+                left -= part;
             }
         }
         None
