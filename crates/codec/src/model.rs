@@ -33,6 +33,9 @@ const MAX_DEPTH: usize = 128;
 /// How long what is said of one violation may be, in bytes.
 const MAX_MESSAGE_BYTES: usize = 256;
 
+/// How long the pointer of one violation may be, in bytes: keys are whatever strangers like.
+const MAX_POINTER_BYTES: usize = 1024;
+
 /// The text of a schema.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
@@ -64,7 +67,7 @@ pub enum Format {
 /// Why a message is not what its schema says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// JSON pointer to the place.
+    /// JSON pointer to the place; to one that it lies in, if it would be longer than 1024 bytes.
     pub pointer: String,
     /// The rule that is broken: a word of the schema's language, or one that says what could not be read.
     pub rule: String,
@@ -81,7 +84,13 @@ impl Violation {
             message.truncate(end);
             message.push('…');
         }
-        Self { pointer: pointer.into(), rule: rule.into(), message }
+        let mut pointer = pointer.into();
+        if pointer.len() > MAX_POINTER_BYTES {
+            // A pointer ends where the next step begins.
+            let end = pointer.as_bytes().iter().take(MAX_POINTER_BYTES + 1).rposition(|byte| *byte == b'/');
+            pointer.truncate(end.unwrap_or_default());
+        }
+        Self { pointer, rule: rule.into(), message }
     }
 }
 

@@ -47,6 +47,9 @@ pub struct Duplex {
 pub trait Traffic: Send + Sync {
     /// These were taken to be written: the payload bytes of each message, and whether it is binary.
     fn taken(&self, messages: &mut dyn Iterator<Item = (usize, bool)>);
+
+    /// One was not what it has to be.
+    fn violated(&self) {}
 }
 
 /// What identifies a connection among those of its connector.
@@ -86,6 +89,18 @@ pub trait Outgoing: fmt::Debug + Send + Sync {
     fn prepare(&self, metas: &mut dyn Iterator<Item = &Value>) -> Option<BoxFuture<'static, ()>> {
         let _most_need_nothing = metas;
         None
+    }
+
+    /// Who looks at what is sent on a connection that an event opens for its origin, where there is one for each; `said` is
+    /// what the event says of that. This one does not, then.
+    fn of_opening(&self, said: &Value) -> Option<Arc<dyn Outgoing>> {
+        let _most_have_one_for_all = said;
+        None
+    }
+
+    /// There is a connection, and `traffic` hears what it sends.
+    fn heard_by(&self, traffic: &Arc<dyn Traffic>) {
+        let _most_tell_nothing = traffic;
     }
 }
 

@@ -14,7 +14,7 @@ mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::duplex::{Ending, Outgoing};
+use crate::duplex::{Ending, Outgoing, Traffic};
 use crate::{bell::Bell, counters::SinkCounters};
 pub(crate) use asked::{Asked, Extra};
 pub use frame_type::FrameType;
@@ -218,6 +218,11 @@ impl Outbox {
     /// The same with somebody who looks at messages before they wait.
     pub(crate) fn looked_at_by(self, outgoing: Option<Arc<dyn Outgoing>>) -> Self {
         Self { outgoing, ..self }
+    }
+
+    /// There is a connection, and this hears what it sends.
+    pub(crate) fn heard_by(&self, traffic: &Arc<dyn Traffic>) {
+        self.outgoing.iter().for_each(|outgoing| outgoing.heard_by(traffic));
     }
 
     /// Somebody wants to hear of pressure from now on.

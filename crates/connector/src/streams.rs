@@ -596,19 +596,19 @@ impl Deliver for Streams {
             self.command_all(batch);
             return Handed::done();
         }
-        if let Some(outgoing) = &self.outgoing {
-            let ready = outgoing.prepare(&mut items(&batch).iter().map(|item| item.element.meta.base()));
-            if let Some(ready) = ready {
-                return Handed::later(async move {
-                    ready.await;
-                    self.put_slowly(batch, Left::new(&self.shared, port)).await;
-                });
-            }
-        }
         let (left, is_full) = {
             let items = items(&batch);
             if let Some(summons) = &self.summons {
                 summons.call(items.iter().filter_map(|item| item.element.meta.get(self.kind)?.get("open")));
+            }
+            if let Some(outgoing) = &self.outgoing
+                && let Some(ready) = outgoing.prepare(&mut items.iter().map(|item| item.element.meta.base()))
+            {
+                drop(items);
+                return Handed::later(async move {
+                    ready.await;
+                    self.put_slowly(batch, Left::new(&self.shared, port)).await;
+                });
             }
             let mut left = Left::new(&self.shared, port);
             if let Some(target) = self.all_led_back(port, &items) {

@@ -1,7 +1,7 @@
 //! Events that open the connection they are for.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU8, Ordering},
 };
 use tokio::sync::Notify;
@@ -22,14 +22,26 @@ pub struct Summons(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     awaited: AtomicU8,
-    said: Mutex<Option<Value>>,
+    said: Mutex<Said>,
     came: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    /// For who opens the connection.
+    for_opening: Option<Value>,
+    /// For who looks at what is sent there.
+    for_looking: Option<Value>,
 }
 
 impl Summons {
     /// Waits for an event; gives what it says, null if it says nothing. Cancel safe.
     pub async fn wait(&self) -> Value {
-        self.0.awaited.store(ANY, Ordering::Release);
+        {
+            let mut said = self.said();
+            said.for_looking = None;
+            self.0.awaited.store(ANY, Ordering::Release);
+        }
         loop {
             let came = self.0.came.notified();
             if let Some(said) = self.take() {
@@ -47,7 +59,17 @@ impl Summons {
     /// What an event has said meanwhile, if one has.
     #[must_use]
     pub fn take(&self) -> Option<Value> {
-        self.0.said.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.said().for_opening.take()
+    }
+
+    /// The same for who looks at what is sent: such an event, and what comes behind it, is for the connection that it opens.
+    #[must_use]
+    pub fn decided(&self) -> Option<Value> {
+        self.said().for_looking.take()
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// There is a connection: what events say has no effect on it.
@@ -66,11 +88,12 @@ impl Summons {
             (None, ANY) => Value::Null,
             (None, _) => return,
         };
-        // The first event decides, and only one call can have been it.
+        // The first event decides, and only one call can have been it. Those behind it find what it has said.
+        let mut known = self.said();
         let is_first =
             self.0.awaited.compare_exchange(awaited, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if is_first {
-            *self.0.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+            *known = Said { for_opening: Some(said.clone()), for_looking: Some(said) };
             self.0.came.notify_one();
         }
     }
@@ -93,6 +116,7 @@ mod tests {
         summons.call([&Value::from(4_u64)].into_iter());
         assert_eq!(waiting.now_or_never(), Some(Value::from(2_u64)));
         assert_eq!(summons.take(), None);
+        assert_eq!((summons.decided(), summons.decided()), (Some(Value::from(2_u64)), None));
     }
 
     #[test]

@@ -18,6 +18,12 @@ const VALUES: usize = 1024;
 /// Attempts that the variants of unions in one message may take.
 const ATTEMPTS: usize = 200_000;
 
+/// Records that the defaults of a schema may have: each may have defaults of its own, which the library goes through.
+const MAX_RECORDS_IN_DEFAULTS: usize = 24;
+/// What writing any message may take: a value is one, and so is each byte of a default. How much more for every byte.
+const EFFORT: usize = 4_000_000;
+const EFFORT_PER_BYTE: usize = 16;
+
 /// A schema with all the names in it.
 #[derive(Debug)]
 pub struct Avro {
@@ -29,6 +35,12 @@ pub struct Avro {
 impl Avro {
     pub(super) fn compile(document: &Document, view: bool) -> Result<Self, String> {
         let others = document.references.iter().map(|(_, text)| text.as_str());
+        let texts = others.clone().chain([document.text.as_str()]);
+        // What is no JSON is told by the library.
+        let read = texts.filter_map(|text| serde_json::from_str(text).ok());
+        if read.map(|schema| records_in_defaults(&schema)).sum::<usize>() > MAX_RECORDS_IN_DEFAULTS {
+            return Err(format!("its defaults have more than {MAX_RECORDS_IN_DEFAULTS} records"));
+        }
         // A name alone stands for a simple type, which need not be written as JSON.
         let text = document.text.trim();
         let quoted = format!("\"{text}\"");
@@ -88,7 +100,13 @@ impl Avro {
             let message = format!("it nests deeper than {MAX_DEPTH} levels");
             return Err(Invalid { violations: vec![Violation::new("", "depth", message)], value });
         }
-        let mut writer = Writer { avro: self, out: Vec::new(), pointer: String::new(), attempts: ATTEMPTS };
+        let mut writer = Writer {
+            avro: self,
+            out: Vec::new(),
+            pointer: String::new(),
+            attempts: ATTEMPTS,
+            effort: EFFORT.saturating_add(EFFORT_PER_BYTE.saturating_mul(payload.len())),
+        };
         match writer.write(&self.schema, &value, 0) {
             Ok(()) => Ok(Some(writer.out)),
             Err(violation) => Err(Invalid { violations: vec![violation], value }),
@@ -109,6 +127,40 @@ impl Avro {
 
     fn named(&self, name: &Name) -> Option<&Schema> {
         self.named.get(name)
+    }
+}
+
+/// How many records there may be in the defaults of a schema; empty maps are none.
+fn records_in_defaults(schema: &serde_json::Value) -> usize {
+    use serde_json::Value as Json;
+    fn records(default: &Json) -> usize {
+        match default {
+            Json::Object(members) => 1 + members.values().map(records).sum::<usize>(),
+            Json::Array(items) => items.iter().map(records).sum(),
+            _ => 0,
+        }
+    }
+    fn is_map(of_field: &Json) -> bool {
+        match of_field {
+            Json::Array(variants) => variants.first().is_some_and(is_map),
+            of_field => of_field.get("type").is_some_and(|word| word == "map"),
+        }
+    }
+    match schema {
+        Json::Array(schemas) => schemas.iter().map(records_in_defaults).sum(),
+        Json::Object(members) => {
+            let inner = members.iter().filter(|(key, _)| *key != "default");
+            let own = match members.get("default") {
+                Some(Json::Object(default))
+                    if default.is_empty() && members.get("type").is_some_and(is_map) =>
+                {
+                    0
+                }
+                default => default.map_or(0, records),
+            };
+            own + inner.map(|(_, inner)| records_in_defaults(inner)).sum::<usize>()
+        }
+        _ => 0,
     }
 }
 
@@ -325,6 +377,8 @@ struct Writer<'w> {
     pointer: String,
     /// Variants that may still be tried.
     attempts: usize,
+    /// What the rest may take: defaults have defaults, and variants are tried over and over.
+    effort: usize,
 }
 
 impl Writer<'_> {
@@ -389,7 +443,21 @@ impl Writer<'_> {
         Ok(())
     }
 
+    fn spend(&mut self, effort: usize) -> Result<(), Violation> {
+        match self.effort.checked_sub(effort) {
+            Some(left) => {
+                self.effort = left;
+                Ok(())
+            }
+            None => Err(self.wrong(
+                "complexity",
+                "it takes too many steps to write: defaults or variants of unions multiply",
+            )),
+        }
+    }
+
     fn write(&mut self, schema: &Schema, value: &Value, depth: usize) -> Result<(), Violation> {
+        self.spend(1)?;
         if depth > 2 * MAX_DEPTH {
             return Err(self.wrong("depth", format!("it nests deeper than {MAX_DEPTH} levels")));
         }
@@ -512,7 +580,9 @@ impl Writer<'_> {
         default: &serde_json::Value,
         depth: usize,
     ) -> Result<(), Violation> {
-        let value = Value::from_json_str(&default.to_string());
+        let text = default.to_string();
+        self.spend(text.len())?;
+        let value = Value::from_json_str(&text);
         let value = value.map_err(|error| self.wrong("default", error.to_string()))?;
         self.write(schema, &value, depth)
     }

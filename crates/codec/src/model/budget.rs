@@ -16,6 +16,10 @@ const CHECKS: u64 = 500_000;
 const CHECKS_PER_BYTE: u64 = 32;
 /// Pairs that are looked at to find out what a message takes.
 const MAX_PAIRS: usize = 1_000_000;
+/// The words that look at values again which other words have looked at.
+const AGAIN: [&str; 2] = ["unevaluatedProperties", "unevaluatedItems"];
+/// How many of them may lie within each other: each doubles what it takes to compile what is in it.
+const MAX_AGAIN: usize = 8;
 /// How deep a schema may nest.
 const MAX_DEPTH: usize = 100;
 
@@ -31,6 +35,8 @@ struct Part {
     same: Vec<usize>,
     /// These look at what is in it.
     inner: Vec<(Which, usize)>,
+    /// How many words that look at values again lie within each other here.
+    again: usize,
 }
 
 /// Which members or items.
@@ -198,6 +204,18 @@ impl<'s> Reading<'s> {
                 }
                 _ => {}
             }
+        }
+        let within = part.same.iter().chain(part.inner.iter().map(|(_, inner)| inner));
+        part.again =
+            within.filter_map(|inner| self.parts.get(*inner)).map(|inner| inner.again).max().unwrap_or(0);
+        if AGAIN.iter().any(|word| members.contains_key(*word)) {
+            part.again += 1;
+            if part.again > MAX_AGAIN {
+                let words = "`unevaluatedProperties` and `unevaluatedItems`";
+                return Err(format!("more than {MAX_AGAIN} {words} lie within each other"));
+            }
+            // What looks at the same is asked by them once more.
+            part.same.extend_from_within(..);
         }
         if let Some(place) = self.parts.get_mut(number) {
             *place = part;

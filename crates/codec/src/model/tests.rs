@@ -347,3 +347,98 @@ fn simple_messages() {
     }
     assert!(Text::new(false, None, None).matching("(").is_err());
 }
+
+#[test]
+fn defaults_that_multiply_are_not_written() {
+    let began = Instant::now();
+    // Each has two of the next one, by default.
+    let mut inner = r#"{"type": "record", "name": "R40", "fields": []}"#.to_owned();
+    for step in (0..40).rev() {
+        inner = format!(
+            r#"{{"type": "record", "name": "R{step}", "fields": [
+                {{"name": "a", "type": {inner}, "default": {{}}}}, {{"name": "b", "type": "R{}", "default": {{}}}}]}}"#,
+            step + 1
+        );
+    }
+    let refused = Model::compile(Format::Avro { view: true }, None, &document(&inner)).unwrap_err();
+    assert!(refused.contains("more than 24 records"), "{refused}");
+    // Empty maps are no records, however many there are.
+    let maps: Vec<_> = (0..100)
+        .map(|n| {
+            format!(r#"{{"name": "m{n}", "type": {{"type": "map", "values": "int"}}, "default": {{}}}}"#)
+        })
+        .collect();
+    let maps = format!(r#"{{"type": "record", "name": "M", "fields": [{}]}}"#, maps.join(","));
+    assert_eq!(avro(&maps, true).outgoing(b"{}").unwrap().unwrap(), [0; 100]);
+    // A default that is long, wanted often.
+    let long = format!(
+        r#"{{"type": "array", "items": {{"type": "record", "name": "L", "fields": [{{"name": "s", "type": "string", "default": "{}"}}]}}}}"#,
+        "x".repeat(100_000)
+    );
+    let model = avro(&long, true);
+    assert!(model.outgoing(b"[{},{},{}]").is_ok());
+    let many = format!("[{}]", vec!["{}"; 1000].join(","));
+    assert_eq!(model.outgoing(many.as_bytes()).unwrap_err().violations[0].rule, "complexity");
+    // An array that nearly fits each of many variants.
+    let variants: Vec<_> = (0..100)
+        .map(|n| {
+            format!(
+                r#"{{"type": "record", "name": "V{n}", "fields": [{{"name": "a", "type": {{"type": "array", "items": "long"}}}}, {{"name": "f{n}", "type": "long"}}]}}"#
+            )
+        })
+        .collect();
+    let model = avro(&format!("[{}]", variants.join(",")), true);
+    let numbers = vec!["1"; 100_000].join(",");
+    let last = format!(r#"{{"a": [{numbers}], "f99": 1}}"#);
+    assert!(model.outgoing(last.as_bytes()).is_ok(), "others lack the member, which is seen at once");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
+fn pointers_are_cut_where_a_step_begins() {
+    let key = "k".repeat(600);
+    let cut = |pointer: String| Violation::new(pointer, "type", "").pointer;
+    assert_eq!(cut(format!("/{key}/{key}")), format!("/{key}"));
+    assert_eq!(cut(format!("/{key}{key}")), "");
+    for length in [1023, 1024] {
+        let pointer = format!("/{}", "k".repeat(length - 1));
+        assert_eq!(cut(pointer.clone()), pointer);
+        assert_eq!(cut(format!("{pointer}/a")), pointer);
+    }
+    assert_eq!(cut(format!("/a/{}", "\u{ed}".repeat(1000))), "/a");
+    let model = json(r#"{"additionalProperties": {"items": {"type": "string"}}}"#);
+    let message = format!(r#"{{"{}": [{}]}}"#, "k".repeat(1 << 20), vec!["1"; 50].join(","));
+    let invalid = model.incoming(message.as_bytes()).unwrap_err();
+    assert!(invalid.violations.iter().all(|violation| violation.pointer.is_empty()));
+}
+
+#[test]
+fn schemas_that_ask_what_was_looked_at_before_take_no_time_without_end() {
+    for word in ["unevaluatedProperties", "unevaluatedItems"] {
+        let began = Instant::now();
+        let mut schema = r#"{"type": ["object", "array"]}"#.to_owned();
+        for _ in 0..40 {
+            schema = format!(r#"{{"anyOf": [{schema}], "{word}": false}}"#);
+        }
+        let schema =
+            schema.replacen('{', r#"{"$schema": "https://json-schema.org/draft/2020-12/schema","#, 1);
+        let refused = Model::compile(Format::Json, None, &document(&schema)).unwrap_err();
+        assert!(refused.contains("more than 8"), "{refused}");
+        // As many as may be, and one that leads to itself by way of members.
+        let mut few = r#"{"type": ["object", "array"]}"#.to_owned();
+        for _ in 0..8 {
+            few = format!(r#"{{"anyOf": [{few}], "{word}": false}}"#);
+        }
+        let tree = format!(r##"{{"anyOf": [{{"properties": {{"a": {{"$ref": "#"}}}}}}], "{word}": false}}"##);
+        let mut deep = "{}".to_owned();
+        for _ in 0..60 {
+            deep = format!(r#"{{"a": {deep}}}"#);
+        }
+        for (schema, message) in [(few, r#"{"a": 1}"#.to_owned()), (tree, deep)] {
+            let schema =
+                schema.replacen('{', r#"{"$schema": "https://json-schema.org/draft/2020-12/schema","#, 1);
+            let _either_but_soon = json(&schema).incoming(message.as_bytes());
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{word}: {:?}", began.elapsed());
+    }
+}

@@ -129,6 +129,7 @@ impl Pump {
 
     /// The same with somebody who hears what is sent.
     pub(super) fn heard_by(mut self, traffic: Option<Arc<dyn Traffic>>) -> Self {
+        traffic.iter().for_each(|traffic| self.outbox.heard_by(traffic));
         self.rare.traffic = traffic;
         self
     }

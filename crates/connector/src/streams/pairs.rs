@@ -211,6 +211,9 @@ impl Streams {
         partner: Option<Partner>,
     ) -> Result<Arc<Outbox>, &'static str> {
         let conn = pairs.per_origin.ids.next_id();
+        let of_kind = item.element.meta.get(self.kind);
+        let said = of_kind.and_then(|of_kind| of_kind.get("open")).cloned().unwrap_or_default();
+        let outgoing = self.outgoing.as_ref().and_then(|outgoing| outgoing.of_opening(&said));
         let outbox = {
             let mut known = pairs.known();
             if let Some(pair) = known.by_origin.get(&origin) {
@@ -223,7 +226,8 @@ impl Streams {
                 }
                 return Err("there are as many connections as there may be (`max_connections`)");
             }
-            let outbox = Arc::new(self.new_outbox(self.limits).of_connection(conn, None));
+            let outbox = self.new_outbox(self.limits).looked_at_by(outgoing);
+            let outbox = Arc::new(outbox.of_connection(conn, None));
             known.by_origin.insert(origin, Pair { conn, outbox: outbox.clone() });
             known.by_conn.insert(conn, origin);
             known.opening.insert(conn, outbox.clone());
@@ -231,13 +235,7 @@ impl Streams {
         };
         let opening = Opening {
             conn,
-            said: item
-                .element
-                .meta
-                .get(self.kind)
-                .and_then(|own| own.get("open"))
-                .cloned()
-                .unwrap_or_default(),
+            said,
             partner: partner.as_ref().map(|partner| (partner.streams.kind, partner.conn)),
             pairs: self.own.clone(),
             is_made: false,

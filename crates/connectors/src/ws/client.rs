@@ -9,6 +9,7 @@ mod opening;
 mod per_origin;
 mod place;
 mod proxy;
+mod sending;
 mod wanted;
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     metrics::Watch,
     options::{Settings, Wire, open_handshake},
     pace::HeartbeatOptions,
-    schema::{Opened, Outgoing, Plans, Schemas},
+    schema::Schemas,
 };
 use async_trait::async_trait;
 use credentials::Credentials;
@@ -29,6 +30,7 @@ use greeting::Greeting;
 use http2::Http2;
 use place::Place;
 use proxy::Proxies;
+use sending::{Doors, Each, Sending};
 use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -67,7 +69,12 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let tls = tls(&mut settings, &mut said, &url)?;
     let home = Place::of(&url, tls.is_some());
     let mut exits = Vec::new();
-    let ways = Ways::read(&mut settings, &mut exits)?;
+    let per_origin = per_origin::read(&mut settings, environment)?;
+    let mut schemas = Schemas::read(&mut settings, SPEC.name, &environment.alias)?;
+    let path = home.target.split_once('?').map_or(home.target.as_str(), |(path, _)| path);
+    // Events name other paths.
+    let only = (!is_summoned && per_origin.is_none()).then_some(path);
+    let ways = Arc::new(Ways::read(&mut settings, &mut exits, (&mut schemas, only), environment)?);
     let credentials = Credentials::read(&mut settings, userinfo.as_ref())?;
     let dialer = dialer(&mut settings, said)?;
     let open_handshake = open_handshake(&mut settings)?;
@@ -83,14 +90,25 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     };
     let (send_queue, queue_key) = settings.client_send_queue()?;
     let frame_type = settings.frame_type()?;
-    let per_origin = per_origin::read(&mut settings, environment)?;
     let (lacks_url, is_summoned) = (is_summoned, is_summoned && per_origin.is_none());
     let watch = Watch::new(environment, false, Some(send_queue.when_full));
-    let mut schemas = Schemas::read(&mut settings, SPEC.name, &environment.alias)?;
-    let path = home.target.split_once('?').map_or(home.target.as_str(), |(path, _)| path);
-    let plans = schemas.of_others(&[path])?;
+    let wanted = Wanted { place: home.clone(), protocols, headers: Vec::new() };
+    let summons = is_summoned.then(Summons::default);
+    let doors = Doors { kind: SPEC.name, ways: ways.clone(), home: wanted.clone() };
+    let (mut sending, mut outgoing) = (None, None::<Arc<dyn duplex::Outgoing>>);
+    if ways.say_out() {
+        match per_origin {
+            Some(_) => outgoing = Some(Arc::new(Each::new(doors, &schemas))),
+            None => {
+                let looks = Arc::new(Sending::new(doors, summons.clone()));
+                outgoing = Some(looks.clone());
+                sending = Some(looks);
+            }
+        }
+    }
     let client = Client {
-        wanted: Wanted { place: home.clone(), protocols, headers: Vec::new() },
+        sending,
+        wanted,
         home,
         ways,
         tls,
@@ -108,12 +126,9 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         max_retry_after: settings.limit("max_retry_after", 0)?,
         exposed: Exposed::read(&mut settings)?,
         greeting: Greeting::read(&mut settings)?,
-        opened: Opened::default(),
-        outgoing: plans.as_ref().and_then(|plans| plans.outgoing(&Opened::default())),
-        plans,
         schemas,
         heartbeat: HeartbeatOptions::read(&mut settings)?.map(Arc::new),
-        summons: is_summoned.then(Summons::default),
+        summons,
         environment: environment.clone(),
         watch: watch.clone(),
         has_tried: false.into(),
@@ -124,7 +139,6 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let backoff = BackoffUse::WebSocketClient { stable_after };
     let (gives_out, summons) = (client.ways.give_out(), client.summons.clone());
     let measures = watch.map(|watch| -> Arc<dyn Measures> { watch });
-    let outgoing = client.outgoing.clone().map(|outgoing| -> Arc<dyn duplex::Outgoing> { outgoing });
     let built = match per_origin {
         Some((per_origin, openings)) => {
             Built { per_origin: Some(per_origin), ..Built::new(per_origin::ForEach::new(client, openings)) }
@@ -254,7 +268,7 @@ struct Client {
     home: Place,
     /// What is opened unless an event says something else.
     wanted: Wanted,
-    ways: Ways,
+    ways: Arc<Ways>,
     tls: Option<ClientTls>,
     dialer: Dialer,
     wire: Wire,
@@ -273,11 +287,8 @@ struct Client {
     exposed: Exposed,
     greeting: Greeting,
     schemas: Schemas,
-    /// What messages are like, if that is said, and what of it was got.
-    plans: Option<Plans>,
-    opened: Opened,
-    /// Looks at what is sent.
-    outgoing: Option<Arc<Outgoing>>,
+    /// Looks at what is sent, if there are schemas for that, and one connection.
+    sending: Option<Arc<Sending>>,
     heartbeat: Option<Arc<HeartbeatOptions>>,
     /// Tells of events that come while there is no connection, if they open one.
     summons: Option<Summons>,
@@ -335,14 +346,9 @@ impl Client {
 }
 
 impl Client {
-    /// Gets the schemas of messages, where they have any.
-    async fn learn(&mut self) -> Result<(), ConnectError> {
-        if let Some(plans) = &self.plans {
-            self.schemas.start().await.map_err(ConnectError::Failed)?;
-            let opened = plans.open(&[]).await;
-            self.opened = opened.map_err(|missing| ConnectError::Failed(missing.cause))?;
-        }
-        Ok(())
+    /// Gets the schemas that all connections need, where there are any.
+    async fn learn(&self) -> Result<(), ConnectError> {
+        self.schemas.start().await.map_err(ConnectError::Failed)
     }
 }
 
@@ -356,28 +362,24 @@ struct Holder {
 impl Holder {
     /// What is to be opened, and by which port its events leave. Waits for an event if one is to say so.
     async fn next_wanted(&mut self) -> Result<(Wanted, Way), ConnectError> {
+        let is_again = self.said.is_some();
         if let Some(summons) = &self.client.summons {
-            let open = match &self.said {
-                None => Some(summons.wait().await),
-                Some(_) => {
-                    let newer = summons.take();
-                    summons.listen();
-                    newer
-                }
-            };
+            let open = if is_again { summons.take() } else { Some(summons.wait().await) };
             if let Some(open) = open {
                 self.said = None;
                 self.said = Some(self.client.wanted.changed_by(&open).map_err(ConnectError::Failed)?);
             }
         }
         let wanted = self.said.as_ref().unwrap_or(&self.client.wanted).clone();
-        match self.client.ways.of(&wanted) {
-            Some(way) => Ok((wanted, way)),
-            None => {
-                self.said = None;
-                Err(ConnectError::Failed(no_way(&wanted)))
-            }
+        let Some(way) = self.client.ways.of(&wanted) else {
+            self.said = None;
+            return Err(ConnectError::Failed(no_way(&wanted)));
+        };
+        self.client.sending.iter().for_each(|sending| sending.goes(way.outgoing()));
+        if let Some(summons) = self.client.summons.as_ref().filter(|_| is_again) {
+            summons.listen();
         }
+        Ok((wanted, way))
     }
 }
 
@@ -386,9 +388,12 @@ impl Connector for Holder {
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
         self.client.learn().await?;
         let (wanted, way) = self.next_wanted().await?;
+        let looks = self.client.sending.as_ref().and_then(|_| way.outgoing());
         let duplex = self.client.open(&wanted, way).await?;
         if let Some(summons) = &self.client.summons {
             summons.rest();
+            // Whatever events have said meanwhile, it is this connection that they are sent by.
+            self.client.sending.iter().for_each(|sending| sending.goes(looks.clone()));
         }
         Ok(Connected::Duplex(duplex))
     }

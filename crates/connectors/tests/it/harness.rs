@@ -16,7 +16,7 @@ use tremor_value::Value;
 /// The sink that stands behind the connector.
 const BEHIND: u64 = 1_000_001;
 /// The source that stands in front of it.
-const BEFORE: u64 = 1_000_002;
+pub(crate) const BEFORE: u64 = 1_000_002;
 
 /// Long enough for a busy machine; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);

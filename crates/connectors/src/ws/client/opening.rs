@@ -17,6 +17,7 @@ use crate::ws::{
     metrics::{counted, traffic},
     protocol::WebSocket,
     read_more,
+    schema::Incoming,
 };
 use bytes::BytesMut;
 use std::{
@@ -118,6 +119,7 @@ impl Client {
         way: Way,
         opening: Option<&Opening>,
     ) -> Result<Duplex, ConnectError> {
+        let looks = way.looks().await?;
         let (mut place, mut hops, mut was_asked) = (wanted.place.clone(), 0, false);
         loop {
             // Only what the configuration is about is opened in its turn and by its way.
@@ -127,7 +129,7 @@ impl Client {
             match self.attempt(&place, wanted, (hops, was_asked)).await {
                 Ok(opened) => {
                     drop(turn);
-                    return self.finish(opened, way, opening).await;
+                    return self.finish(opened, (way, looks), opening).await;
                 }
                 Err(Failure::Other(cause)) => return Err(ConnectError::Failed(cause)),
                 Err(Failure::Answer(refusal)) => match self.next(&refusal, &place, (hops, was_asked))? {
@@ -413,7 +415,7 @@ impl Client {
     async fn finish(
         &self,
         opened: Opened,
-        way: Way,
+        (way, looks): (Way, Option<Box<Incoming>>),
         opening: Option<&Opening>,
     ) -> Result<Duplex, ConnectError> {
         let Opened { dialed, mut stream, mut input, response, place, sent, certificate, took } = opened;
@@ -459,10 +461,8 @@ impl Client {
         let meta = metadata.text();
         let mut protocol = WebSocket::new(Role::Client, &self.wire, metadata, ())
             .deflate(deflate.as_ref())
-            .beating(&self.wire.pace, self.heartbeat.clone());
-        if let Some(plans) = &self.plans {
-            protocol = protocol.looking(plans.incoming(&self.opened));
-        }
+            .beating(&self.wire.pace, self.heartbeat.clone())
+            .looking(looks);
         let told_of = (&self.wire, deflate.as_ref());
         let greeted = self.greeting.exchange(&mut stream, &mut input, &mut protocol, told_of).await;
         let greeted = greeted.map_err(told)?;
@@ -473,7 +473,6 @@ impl Client {
         if let Some(link) = &link {
             self.greeting.count(greeted, link);
         }
-        self.outgoing.iter().for_each(|outgoing| outgoing.count(link.as_ref()));
         Ok(Duplex {
             send_queue: None,
             traffic: traffic(link.as_ref()),

@@ -51,7 +51,7 @@ impl ForEach {
 #[async_trait]
 impl Connector for ForEach {
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
-        if let Some((client, _)) = &mut self.parts {
+        if let Some((client, _)) = &self.parts {
             client.learn().await?;
         }
         let Some((client, openings)) = self.parts.take() else {

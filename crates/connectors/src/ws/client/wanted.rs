@@ -5,11 +5,12 @@ use super::{endpoint::Endpoint, place::Place};
 use crate::ws::{
     header_list,
     options::Settings,
-    server::routing::{condition, exit},
+    schema::{Incoming, Outgoing, Plans, Schemas},
+    server::routing::{condition, exit, paths},
 };
 use std::sync::Arc;
 use tremor_connector::{
-    Exit,
+    ConnectError, Environment, Exit,
     config::{ConfigError, OneOrMany, Reader},
     url::{Rules, Url, Userinfo},
 };
@@ -182,32 +183,68 @@ impl Wanted {
 /// Where the events of connections leave.
 pub(super) struct Ways {
     routes: Routes,
-    /// The port of each route.
-    exits: Vec<Arc<str>>,
+    /// The port of each route, and what its messages are like.
+    ends: Vec<(Arc<str>, Option<Plans>)>,
     /// For what no route takes, if anything is taken then.
     fallback: Option<Option<Arc<str>>>,
+    /// What its messages are like.
+    usual: Option<Plans>,
 }
 
-/// Where the events of one connection leave.
-#[derive(Debug, Default, PartialEq)]
+/// Where the events of one connection leave, and what its messages are like.
 pub(super) struct Way {
     pub(super) exit: Option<Arc<str>>,
     /// `route` of the metadata.
     pub(super) shown: Option<Value>,
+    pub(super) schemas: Option<Plans>,
     /// `params` of the metadata: what the route reads from the path.
     pub(super) params: Vec<(String, String)>,
 }
 
+impl Way {
+    /// Who looks at what is sent, if anybody does.
+    pub(super) fn outgoing(&self) -> Option<Arc<Outgoing>> {
+        self.schemas.as_ref()?.outgoing_to(&self.params)
+    }
+
+    /// Who looks at what the connection brings, if anybody does.
+    pub(super) async fn looks(&self) -> Result<Option<Box<Incoming>>, ConnectError> {
+        let Some(plans) = &self.schemas else { return Ok(None) };
+        let opened = plans.open(&self.params).await;
+        let opened = opened.map_err(|missing| ConnectError::Failed(missing.cause))?;
+        Ok(plans.incoming(&opened))
+    }
+}
+
 impl Ways {
-    /// Reads `routes` and `exit`; new ports go to `exits`.
-    pub(super) fn read(settings: &mut Settings<'_>, exits: &mut Vec<Exit>) -> Result<Self, ConfigError> {
+    /// Reads `routes` and `exit`; new ports go to `exits`. `path`: the only one that there is, if there is only one.
+    pub(super) fn read(
+        settings: &mut Settings<'_>,
+        exits: &mut Vec<Exit>,
+        (schemas, path): (&mut Schemas, Option<&str>),
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         let written = settings.config.optional::<Vec<Reader<'_>>>("routes")?.unwrap_or_default();
-        let (mut routes, mut ports) = (Vec::new(), Vec::new());
+        let (mut routes, mut ends) = (Vec::new(), Vec::new());
         for mut config in written {
             let Some(entry) = config.entry("exit") else {
                 return Err(config.missing("exit", "the name of the port by which the events leave"));
             };
-            ports.push(exit(&entry, exits)?);
+            let port = exit(&entry, exits)?;
+            let mut patterns = paths(config.members());
+            if patterns.is_empty() {
+                patterns.extend(path);
+            }
+            let plans = match config.record("options")? {
+                None => schemas.of_route(None, &patterns)?,
+                Some(options) => {
+                    let mut options = Settings::alone(options, environment);
+                    let plans = schemas.of_route(Some(&mut options), &patterns)?;
+                    options.finish()?;
+                    plans
+                }
+            };
+            ends.push((port, plans));
             let when = config.optional::<OneOrMany<Reader<'_>>>("when")?.map_or_else(Vec::new, |when| when.0);
             if let Some(condition) = when.iter().find(|one| one.members().get("headers").is_some()) {
                 return Err(condition.invalid("headers", "tells nothing here: all connections send the same"));
@@ -218,15 +255,19 @@ impl Ways {
         }
         let fallback = match settings.config.entry("exit") {
             Some(entry) => Some(Some(exit(&entry, exits)?)),
-            None => ports.is_empty().then_some(None),
+            None => ends.is_empty().then_some(None),
         };
-        Ok(Self { routes: Routes(routes), exits: ports, fallback })
+        let usual = match &fallback {
+            Some(_) => schemas.of_others(path.as_slice())?,
+            None => None,
+        };
+        Ok(Self { routes: Routes(routes), ends, fallback, usual })
     }
 
     /// Whether the events of any connection leave by `out`.
     pub(super) fn give_out(&self) -> bool {
         let of_fallback = self.fallback.iter().map(|exit| exit.as_deref().unwrap_or("out"));
-        self.exits.iter().map(AsRef::as_ref).chain(of_fallback).any(|exit: &str| exit == "out")
+        self.ends.iter().map(|(exit, _)| exit.as_ref()).chain(of_fallback).any(|exit: &str| exit == "out")
     }
 
     /// The way of a connection; `None`: no route takes it.
@@ -241,15 +282,21 @@ impl Ways {
         let asked = Asked::new((wanted.place.secure, &authority), (path, query), &headers, &wanted.protocols);
         let taken = self.routes.candidates(&asked).next();
         if let Some(Candidate { route, params, .. }) = taken {
-            let exit = self.exits.get(route)?.clone();
+            let (exit, schemas) = self.ends.get(route)?.clone();
             let index = Value::from(u64::try_from(route).unwrap_or(u64::MAX));
             let shown = Record::from_iter([("index", index), ("exit", Value::from(exit.as_ref()))]);
-            return Some(Way { exit: Some(exit), shown: Some(shown.into()), params });
+            return Some(Way { exit: Some(exit), shown: Some(shown.into()), schemas, params });
         }
         let exit = self.fallback.clone()?;
         let shown =
             exit.as_ref().map(|exit| Record::from_iter([("exit", Value::from(exit.as_ref()))]).into());
-        Some(Way { exit, shown, params: Vec::new() })
+        Some(Way { exit, shown, schemas: self.usual.clone(), params: Vec::new() })
+    }
+
+    /// Whether anything is said of what is sent on any of them.
+    pub(super) fn say_out(&self) -> bool {
+        let plans = self.ends.iter().filter_map(|(_, plans)| plans.as_ref());
+        plans.chain(&self.usual).any(Plans::say_out)
     }
 }
 

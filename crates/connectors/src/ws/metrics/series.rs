@@ -126,11 +126,6 @@ impl Link {
         *lock(&self.series.errors).entry("contract").or_default() += 1;
     }
 
-    /// A message of ours is not what its schema says.
-    pub(in crate::ws) fn violated_by_us(&self) {
-        self.series.violations.fetch_add(1, Relaxed);
-    }
-
     /// The connection has ended; only the first call counts.
     pub(in crate::ws) fn ended(&self, code: u16, by: &'static str) {
         if self.has_ended.swap(true, Relaxed) {
@@ -168,6 +163,10 @@ impl Sent for Link {
     fn taken(&self, messages: &mut dyn Iterator<Item = (usize, bool)>) {
         let [_, out] = &self.series.traffic;
         out.messages(messages, self.deflates);
+    }
+
+    fn violated(&self) {
+        self.series.violations.fetch_add(1, Relaxed);
     }
 }
 

@@ -5,14 +5,13 @@ use super::{
     in_words,
     settings::{IdFrom, OnInvalidOut, Plan},
 };
-use crate::ws::metrics::Link;
 use futures_util::future::{BoxFuture, join_all};
 use std::{
     fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 use tremor_codec::model::Invalid;
-use tremor_connector::duplex::{self, Verdict};
+use tremor_connector::duplex::{self, Traffic, Verdict};
 use tremor_value::Value;
 
 /// Checks the messages that go to one connection, or to the one connection that there is at a time.
@@ -20,20 +19,26 @@ pub(in crate::ws) struct Outgoing {
     plan: Arc<Plan>,
     /// The kind of the connector, under which metadata are.
     kind: &'static str,
-    /// The schema that the configuration names, once it is known.
+    /// The schema that the configuration names.
+    wanted: Option<Wanted>,
+    /// The same, once it is known.
     entry: OnceLock<Arc<Entry>>,
-    link: Mutex<Option<Arc<Link>>>,
+    /// Hears of what is not as it should be.
+    traffic: Mutex<Option<Weak<dyn Traffic>>>,
 }
 
 impl Outgoing {
     pub(super) fn new(plan: Arc<Plan>, entry: Option<Arc<Entry>>, kind: &'static str) -> Self {
         let entry = entry.map(OnceLock::from).unwrap_or_default();
-        Self { plan, kind, entry, link: Mutex::default() }
+        let wanted = plan.fixed_reference();
+        Self { plan, kind, wanted, entry, traffic: Mutex::default() }
     }
 
-    /// It is counted from now on.
-    pub(in crate::ws) fn count(&self, link: Option<&Arc<Link>>) {
-        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = link.cloned();
+    /// For connections with these parameters of their path.
+    pub(super) fn with_params(plan: Arc<Plan>, params: &[(String, String)], kind: &'static str) -> Self {
+        // Where there is no such name, there is nothing that is wanted, and each message is told so.
+        let wanted = plan.reference_with(params).ok().flatten();
+        Self { wanted, ..Self::new(plan, None, kind) }
     }
 
     /// The schema that an element names.
@@ -60,10 +65,10 @@ impl Outgoing {
         if let Some(entry) = self.entry.get() {
             return Ok(entry.current(catalog));
         }
-        let wanted = self.plan.fixed_reference();
+        let wanted = self.wanted.as_ref();
         let wanted =
             wanted.ok_or_else(|| format!("`${}.schema` does not say which schema it has", self.kind))?;
-        let entry = known(&wanted)?;
+        let entry = known(wanted)?;
         Ok(self.entry.get_or_init(|| entry).current(catalog))
     }
 
@@ -100,8 +105,9 @@ impl duplex::Outgoing for Outgoing {
             Ok(verdict) => return verdict,
             Err(cause) => cause,
         };
-        if let Some(link) = &*self.link.lock().unwrap_or_else(PoisonError::into_inner) {
-            link.violated_by_us();
+        let traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(traffic) = traffic.and_then(|traffic| traffic.upgrade()) {
+            traffic.violated();
         }
         match self.plan.on_invalid_out {
             OnInvalidOut::Fail => Verdict::Fail(cause),
@@ -115,8 +121,12 @@ impl duplex::Outgoing for Outgoing {
         if is_ready && self.plan.id_from != IdFrom::Metadata {
             return None;
         }
-        let fixed = if is_ready { None } else { self.plan.fixed_reference() };
+        let fixed = if is_ready { None } else { self.wanted.clone() };
         fetch(&self.plan, fixed, metas.filter_map(|meta| self.named(meta)))
+    }
+
+    fn heard_by(&self, traffic: &Arc<dyn Traffic>) {
+        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(traffic));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::catalog::{Key, Missing};
 use crate::ws::http::Place;
 use bytes::Bytes;
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 use tremor_codec::model::{Document, MAX_SCHEMA_BYTES};
 use tremor_value::{Value, json};
 
@@ -12,6 +12,9 @@ const MAX_BYTES: usize = 6 * MAX_SCHEMA_BYTES;
 
 /// Schemas that others refer to, at most.
 const MAX_REFERENCES: usize = 64;
+
+/// How long a schema with all that it refers to may take.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A server of schemas.
 pub(super) struct Registry {
@@ -71,8 +74,16 @@ impl Registry {
 
     /// The schema that `key` names, with all that it refers to.
     pub(super) async fn find(&self, key: &Key) -> Result<Found, Missing> {
+        let found = tokio::time::timeout(LIMIT, self.find_all(key)).await;
+        found.unwrap_or_else(|_| {
+            let limit = LIMIT.as_secs();
+            Err(Missing::failed(format!("it and what it refers to took more than {limit} seconds")))
+        })
+    }
+
+    async fn find_all(&self, key: &Key) -> Result<Found, Missing> {
         let (mut found, references) = self.one(key, None).await?;
-        let mut known = BTreeSet::new();
+        let (mut known, mut bytes) = (BTreeSet::new(), found.document.text.len());
         // Those whose references are not looked at yet stand behind those that are.
         let mut waiting = references;
         while let Some(Reference { name, key, group }) = waiting.pop() {
@@ -83,6 +94,13 @@ impl Registry {
                 return Err(Missing::failed(format!("it refers to more than {MAX_REFERENCES} schemas")));
             }
             let (other, more) = self.one(&key, group.as_deref()).await?;
+            bytes += other.document.text.len();
+            if bytes > MAX_SCHEMA_BYTES {
+                let most = MAX_SCHEMA_BYTES;
+                return Err(Missing::failed(format!(
+                    "it is longer than {most} bytes with what it refers to"
+                )));
+            }
             found.document.references.insert(0, (name, other.document.text));
             waiting.extend(more);
         }

@@ -433,7 +433,6 @@ impl Shared {
         let origin = door.origin((address.host.clone(), address.port));
         let Way { exit, wire, queue, .. } = way;
         let (stream, traffic) = (counted(stream, input.len(), link.as_ref()), traffic(link.as_ref()));
-        outgoing.iter().for_each(|outgoing| outgoing.count(link.as_ref()));
         Duplex {
             stream,
             input,

@@ -289,7 +289,7 @@ impl Reading<'_, '_> {
 }
 
 /// The patterns of paths that lead to a route; none if any path may.
-fn paths(route: &Record) -> Vec<&str> {
+pub(in crate::ws) fn paths(route: &Record) -> Vec<&str> {
     let when = route.get("when");
     let conditions = when.map_or(&[][..], |when| when.as_array().unwrap_or(std::slice::from_ref(when)));
     let paths = conditions.iter().map(|condition| condition.get("path").and_then(Value::as_str));

@@ -1,5 +1,8 @@
 //! What messages are like.
 
+mod hostile;
+mod of_client;
+mod per_origin;
 mod registry;
 
 use super::peers::{

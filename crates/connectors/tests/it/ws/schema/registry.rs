@@ -1,14 +1,18 @@
 //! A schema registry that speaks the documented REST calls of both flavours.
 
+use crate::ws::tls::Files;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
 };
+use tokio_rustls::TlsAcceptor;
 use tremor_value::{Record, Value};
 
 /// A schema as it is kept.
@@ -30,10 +34,14 @@ struct State {
     asked: Vec<(String, String)>,
     /// Nothing is answered but 500.
     is_down: bool,
+    /// Nothing is answered for now.
+    is_held: watch::Sender<bool>,
     /// How long an answer takes.
     slow: Duration,
     /// Instead of any answer.
     nonsense: Option<String>,
+    /// Instead of any answer, with its head; the last byte comes again and again if it never ends.
+    raw: Option<(Vec<u8>, bool)>,
 }
 
 #[derive(Clone)]
@@ -44,14 +52,39 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// One that is spoken to with TLS, as `localhost`.
+    pub(super) async fn secure(files: &Files) -> Self {
+        let chain = CertificateDer::from_pem_file(&files.cert).unwrap();
+        let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(vec![chain], key).unwrap()));
+        let mut registry = Self::start_with(Some(acceptor)).await;
+        registry.url = registry.url.replace("http://127.0.0.1", "https://localhost");
+        registry
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let registry = Self { state: Arc::default(), url };
         let own = registry.clone();
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                let own = own.clone();
-                tokio::spawn(async move { own.serve(tcp).await });
+                let (own, tls) = (own.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => own.serve(tcp).await,
+                        Some(tls) => match tls.accept(tcp).await {
+                            Ok(stream) => own.serve(stream).await,
+                            Err(_) => (),
+                        },
+                    }
+                });
             }
         });
         registry
@@ -83,6 +116,10 @@ impl Registry {
         self.state.lock().unwrap().is_down = is_down;
     }
 
+    pub(super) fn hold(&self, is_held: bool) {
+        self.state.lock().unwrap().is_held.send_replace(is_held);
+    }
+
     pub(super) fn slow(&self, slow: Duration) {
         self.state.lock().unwrap().slow = slow;
     }
@@ -95,6 +132,11 @@ impl Registry {
         self.state.lock().unwrap().nonsense = None;
     }
 
+    /// This is the answer to everything from now on, head and all.
+    pub(super) fn raw(&self, raw: &[u8], is_endless: bool) {
+        self.state.lock().unwrap().raw = Some((raw.to_vec(), is_endless));
+    }
+
     /// The targets that were asked for.
     pub(super) fn asked(&self) -> Vec<String> {
         self.state.lock().unwrap().asked.iter().map(|(target, _)| target.clone()).collect()
@@ -104,7 +146,7 @@ impl Registry {
         self.state.lock().unwrap().asked.iter().map(|(_, credentials)| credentials.clone()).collect()
     }
 
-    async fn serve(&self, mut tcp: TcpStream) {
+    async fn serve(&self, mut tcp: impl AsyncRead + AsyncWrite + Unpin) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let Ok(byte) = tcp.read_u8().await else { return };
@@ -125,6 +167,17 @@ impl Registry {
             };
             (answer, state.slow)
         };
+        let raw = self.state.lock().unwrap().raw.clone();
+        if let Some((raw, is_endless)) = raw {
+            let more = vec![*raw.last().unwrap(); 1 << 16];
+            let mut sent = tcp.write_all(&raw).await;
+            while is_endless && sent.is_ok() {
+                sent = tcp.write_all(&more).await;
+            }
+            return;
+        }
+        let mut held = self.state.lock().unwrap().is_held.subscribe();
+        held.wait_for(|is_held| !is_held).await.unwrap();
         tokio::time::sleep(slow).await;
         let (status, body) = match answer {
             Ok(body) => (200, body),
@@ -135,6 +188,7 @@ impl Registry {
             body.len()
         );
         tcp.write_all(answer.as_bytes()).await.ok();
+        tcp.shutdown().await.ok();
     }
 }
 

@@ -1,0 +1,343 @@
+//! The settings of `ws_server` alone.
+
+use tremor_connector::Field;
+
+/// Their table.
+pub(super) const FIELDS: &[Field] = &[
+    Field {
+        name: "url",
+        kind: "string",
+        default: "",
+        text: "`host:port`, `ws://host:port` or `wss://host:port`; the port defaults to 80 or 443. `endpoint` or `listen` may stand there instead.",
+    },
+    Field {
+        name: "endpoint",
+        kind: "record",
+        default: "none",
+        text: "Instead of `url`: where to listen, part by part. `type` is `tcp`, with `port` (0: any free one) or `portrange` (the first and the last port, of which the first free one is taken), `interface` (all), `version` of IP (4; or 6), `backlog`, `shared` (others may listen there too: `SO_REUSEPORT`), `user_timeout` (ms that what was sent may stay unacknowledged; 0: as the system has it), `tls`; or `unix`, with `path` of the socket, `backlog`, `mode` (permissions of the file in octal, such as \"0660\"), `abstract` (`path` is a name and no file).",
+    },
+    Field {
+        name: "listen",
+        kind: "list of strings or records",
+        default: "none",
+        text: "Instead of `url`: several places to listen, each as in `url` or as in `endpoint`. What is written as `ws://` is plain even if there is `tls`, and so are unix sockets.",
+    },
+    Field {
+        name: "tls",
+        kind: "record",
+        default: "none",
+        text: "Serve TLS. `cert`, `key` (required), `chain`: PEM files; or `certs`: a list of such records, each for its `names` \
+               (those in the certificate), the first for everybody else. `client_ca`: files with whose clients are let in; \
+               `mutual`: whether they show a certificate, `required` (default with `client_ca`), `requested` or `none`. \
+               `sni`: names that may be asked for; `strict_sni`: refuse all others (true with `sni`, else false). \
+               `min_version` (1.2), `max_version` (1.3), `ciphers` (all), `alpn` ([\"http/1.1\"], with `http2` [\"h2\", \"http/1.1\"]). `reload`: read the files \
+               again on changes (`watch`) or only when told to (`control`, the default). Also under Crossbar's names \
+               `certificate`, `chain_certificates`, `ca_certificates`; `dhparam` has no effect.",
+    },
+    Field {
+        name: "http2",
+        kind: "bool",
+        default: "false",
+        text: "Speak HTTP/2, too (RFC 8441): offered with TLS, known by its first bytes without. Each stream is a connection of its own.",
+    },
+    Field { name: "backlog", kind: "integer", default: "128", text: "Length of the accept queue." },
+    Field {
+        name: "require_masked_client_frames",
+        kind: "bool",
+        default: "true",
+        text: "Whether an unmasked frame fails the connection.",
+    },
+    Field {
+        name: "mask_server_frames",
+        kind: "bool",
+        default: "false",
+        text: "Mask what is sent, which breaks the protocol.",
+    },
+    Field {
+        name: "open_handshake_timeout",
+        kind: "integer (ms)",
+        default: "5000",
+        text: "From accepting a connection to the 101; 0: any time.",
+    },
+    Field {
+        name: "max_target_size",
+        kind: "integer (bytes)",
+        default: "8192",
+        text: "Longest request target.",
+    },
+    Field {
+        name: "max_header_size",
+        kind: "integer (bytes)",
+        default: "16384",
+        text: "Largest header block.",
+    },
+    Field { name: "max_headers", kind: "integer", default: "100", text: "Most header lines." },
+    Field {
+        name: "allowed_hosts",
+        kind: "list of strings",
+        default: "all",
+        text: "Values of `Host` that are served: `host` or `host:port`.",
+    },
+    Field {
+        name: "external_port",
+        kind: "integer",
+        default: "none",
+        text: "The port that `Host` has to name: the one clients see.",
+    },
+    Field { name: "enable_rfc6455", kind: "bool", default: "true", text: "Speak version 13." },
+    Field { name: "enable_hybi10", kind: "bool", default: "false", text: "Speak version 8, a draft." },
+    Field {
+        name: "subprotocols",
+        kind: "list of strings",
+        default: "[]",
+        text: "Subprotocols that may be agreed on.",
+    },
+    Field {
+        name: "subprotocol_preference",
+        kind: "string",
+        default: "client",
+        text: "Whose order decides between several that fit: `client` or `server`.",
+    },
+    Field {
+        name: "require_websocket_subprotocol",
+        kind: "bool",
+        default: "false",
+        text: "Refuse requests that offer none of `subprotocols`.",
+    },
+    Field {
+        name: "routes",
+        kind: "list of records",
+        default: "[]",
+        text: "Tried in order; the first that matches decides by which port the events of a connection leave. Of each: `exit` (a port of your own naming), `when` (conditions of which one suffices: `protocol`, `scheme`, `authority`, `path`, `query`, `headers`; without any the route always matches), `guarded` (a record from guards, all of which have to let pass, to lists of roles, all of which they have to vouch for), `conceal` (answer those that they refuse as if there was no such route), `options` (limits, `subprotocols`, `send_queue` and other settings of its connections).",
+    },
+    Field {
+        name: "exit",
+        kind: "string",
+        default: "out without routes",
+        text: "The port by which the events of connections leave that no route takes; without it they are refused.",
+    },
+    Field {
+        name: "guards",
+        kind: "record",
+        default: "{}",
+        text: "Who may use routes, by a name that `guarded` of routes uses. Of each: `type`, `options`, and `credentials` if they are in other places than those of the others. `jwt`: `issuer`, `audience`, `keys` (a list of JWKs, or a file or URL of a JWK set; without, that of the issuer), `roles` (the claim; `scope`), `identity` (`sub`), `attributes` (from names to claims), `algorithms`, `leeway` (0 s), `challenge` (s), `require_exp` (false), `max_token_size` (8192), `refresh` (3600 s), `tls` (whom to trust for an `https` URL of keys: `cafile`, `domain`, `cert`, `key`), `realm`. `basic`: `users` (from names to `password` or `hash`, and `roles`) or `file` (lines `NAME:HASH:ROLES`), `realm`. `bearer` and `apikey`: `tokens` (from tokens or `$sha256$SALT$HEX` to `identity` and `roles`), `realm`. `identity`: `header` and `roles_header`, which one of `trusted_proxies` writes. `tls`: `certificates` (`fingerprint`, `subject`, `host`, `email` or `uri`, with `identity` and `roles`), `subjects` (from subjects to roles). `cookie`: whom another guard has let in with the cookie that the client brings; it takes `bind_identity` of `cookie`, and no options. `flow`: the flow is asked, as by `authorize`, but only about routes that it guards, and behind their other guards: `port`, `timeout` (1000 ms); the event says the guard's name in `guard`, and roles are those of the answer.",
+    },
+    Field {
+        name: "credentials",
+        kind: "record",
+        default: "header `authorization`",
+        text: "Where guards look, in this order: `headers`, `query`, `cookies` (from names to `{credentials}` with what stands around it; for `basic` it is `Basic {username}:{password}`), `protocols` (an offered subprotocol such as `bearer.{credentials}`). What is there is shown to nobody.",
+    },
+    Field {
+        name: "guard_fallthrough",
+        kind: "bool",
+        default: "true",
+        text: "Whether one whom the guards of a route refuse may go by a later route, or by `exit`.",
+    },
+    Field {
+        name: "invalid_credentials_status",
+        kind: "integer",
+        default: "401",
+        text: "The answer to credentials that are no good: 400 to 499.",
+    },
+    Field {
+        name: "authorize",
+        kind: "record",
+        default: "none",
+        text: "The flow decides about each handshake, behind the guards: `port` gives an event with `kind` `authorize`, `conn` and what metadata tell of the handshake. The answer is an event on port `control` with `kind` `authorize`, that `conn`, and `accept`: true with `identity`, `roles`, `attributes` and `headers`, false with `status` (403), `body` and `headers`. Without one within `timeout` ms (1000) the client is answered 503.",
+    },
+    Field {
+        name: "on_expiry",
+        kind: "string",
+        default: "close",
+        text: "What becomes of a connection when its session ends: `close`, `notify` to let it stay and tell so on port `control` (`expired`), or `ignore`.",
+    },
+    Field {
+        name: "expiry_close",
+        kind: "record",
+        default: "{}",
+        text: "What it is closed with then: `code` (1008), `reason` (token expired).",
+    },
+    Field {
+        name: "challenge_message",
+        kind: "string",
+        default: "none",
+        text: "A text message for clients whose token ends soon: `challenge` seconds before it does, which is an option of `jwt` guards. Port `control` is told then, too (`reauth_due`).",
+    },
+    Field {
+        name: "renew",
+        kind: "record",
+        default: "none",
+        text: "`message`: the path of a token in messages (`auth.token`). A message with a string there does not reach the flow: if the token is good, of the same identity, and has the roles of the route, it extends the session. Port `control` is told (`reauthenticated`, `reauth_refused`).",
+    },
+    Field {
+        name: "revalidate",
+        kind: "bool",
+        default: "false",
+        text: "Whether a connection ends when the keys of its `jwt` guard no longer have the one that vouched for it; it is looked for every 5 s.",
+    },
+    Field {
+        name: "share_session",
+        kind: "bool",
+        default: "true",
+        text: "Whether a new connection, or a `POST` of type `application/x-challenge-response` with fresh credentials, extends the sessions of others of the same identity, whose token ends earlier. Pages of `allowed_origins` may send such a `POST`: browsers that ask are told so.",
+    },
+    Field {
+        name: "no_match",
+        kind: "record",
+        default: "{}",
+        text: "The answer where no route matches: `status` (404; 400 to 499), `body`.",
+    },
+    Field {
+        name: "allowed_origins",
+        kind: "list of strings",
+        default: "all",
+        text: "Pages that may connect, such as `https://*.plant.example`; without a port the scheme's own is meant, `:*` is any.",
+    },
+    Field {
+        name: "same_origin",
+        kind: "bool",
+        default: "false",
+        text: "Pages from the address that is asked for may connect; with `allowed_origins` these too.",
+    },
+    Field {
+        name: "allow_null_origin",
+        kind: "bool",
+        default: "true",
+        text: "Take requests with `Origin: null`.",
+    },
+    Field {
+        name: "require_origin",
+        kind: "bool",
+        default: "false",
+        text: "Refuse requests without `Origin`, which most programs other than browsers send.",
+    },
+    Field {
+        name: "public_url",
+        kind: "string",
+        default: "none",
+        text: "Where clients see the server if a proxy is in front of it: the default of `allowed_hosts` and `external_port`, and whether it is over TLS.",
+    },
+    Field {
+        name: "trusted_proxies",
+        kind: "list of strings",
+        default: "[]",
+        text: "Addresses and ranges such as `10.0.0.0/8` whose `Forwarded` and `X-Forwarded-...` headers are believed. Where both sorts are there, they have to agree: requests of which they do not are answered 400.",
+    },
+    Field {
+        name: "trust_xff",
+        kind: "integer",
+        default: "0",
+        text: "Instead of `trusted_proxies`: so many proxies are in front, whatever their addresses.",
+    },
+    Field {
+        name: "proxy_protocol",
+        kind: "string",
+        default: "off",
+        text: "Which header of the PROXY protocol connections begin with, in front of TLS: `off`, `v1`, `v2` or `any`. Without it they are dropped.",
+    },
+    Field {
+        name: "proxy_protocol_from",
+        kind: "list of strings",
+        default: "all",
+        text: "Addresses and ranges that may send that header; others are dropped.",
+    },
+    Field {
+        name: "allow_from",
+        kind: "list of strings",
+        default: "all",
+        text: "Addresses and ranges that may connect; others are dropped before TLS.",
+    },
+    Field {
+        name: "deny_from",
+        kind: "list of strings",
+        default: "[]",
+        text: "Addresses and ranges that may not connect.",
+    },
+    Field {
+        name: "expose_headers",
+        kind: "string or list of strings",
+        default: "all without secrets",
+        text: "Headers of the request in the metadata: names, `all` or `none`. Unless it says so, those that hold credentials or cookies are not among them.",
+    },
+    Field {
+        name: "cookie",
+        kind: "record",
+        default: "none",
+        text: "Know browsers again by a cookie, which metadata tell as `cookie`, and as `identity` where no guard knows who it is. `name` (wsid), `length` (24 characters; 6 to 64), `max_age` (86400 s), `secure` (true with TLS), `http_strict` (true), `same_site` (`Lax`; `Strict`, or `None`), `path` (/), `domain`; `bind_identity` (false): whom a guard has let in with it may come again with nothing else, until its session ends or the server starts anew; `store`: `type` (`memory`; or `file`), `filename`, `purge_on_startup` (false). The command `forget_cookie` (with `cookie`) on port `control` closes the connections that carry it.",
+    },
+    Field {
+        name: "health",
+        kind: "string",
+        default: "none",
+        text: "A path that is answered with 200 while connections are taken, with 503 while the flow drains.",
+    },
+    Field {
+        name: "enable_webstatus",
+        kind: "bool",
+        default: "false",
+        text: "Answer requests for a page, where a route leads, with a small one.",
+    },
+    Field {
+        name: "reject",
+        kind: "string",
+        default: "answer",
+        text: "Whether one that comes when there is no room gets an `answer` (503) or is cut off: `drop`.",
+    },
+    Field {
+        name: "response_headers",
+        kind: "record",
+        default: "{}",
+        text: "Extra headers of the 101; a list repeats one.",
+    },
+    Field { name: "error_bodies", kind: "bool", default: "true", text: "Say in the body of a refusal why." },
+    Field { name: "show_server_version", kind: "bool", default: "false", text: "Send a `Server` header." },
+    Field {
+        name: "send_queue",
+        kind: "record",
+        default: "{}",
+        text: "What may wait for one connection, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy`: `block` waits `block_timeout` (5000 ms; 0: any time) for room, then closes with 1008; `close` closes at once; `drop_newest` and `drop_oldest` leave messages out; `conflate` leaves out what waits under the same key, which is the member `key` of `$ws_server`, or the one that `key` names.",
+    },
+    Field {
+        name: "drain_spread",
+        kind: "integer (ms)",
+        default: "0",
+        text: "Connections that a drain closes are closed one after the other, in this time.",
+    },
+    Field {
+        name: "drain_timeout",
+        kind: "integer (ms)",
+        default: "5000",
+        text: "How long a drain waits for the peers' part of the closes; a flow that drains has 5 s for all of it.",
+    },
+    Field {
+        name: "max_connections",
+        kind: "integer",
+        default: "65536",
+        text: "Connections at once; 0: no cap.",
+    },
+    Field {
+        name: "max_connections_per_ip",
+        kind: "integer",
+        default: "0",
+        text: "Connections at once from one client (of IPv6 addresses, one /64), behind trusted proxies by the address that they name; 0: no cap.",
+    },
+    Field {
+        name: "max_connections_per_identity",
+        kind: "integer",
+        default: "0",
+        text: "Connections at once of one identity that a guard knows; more are answered 429. 0: no cap.",
+    },
+    Field {
+        name: "accept_rate",
+        kind: "integer",
+        default: "0",
+        text: "Connections that are taken in a second, and at once after a pause; others are told to come back. 0: any number.",
+    },
+    Field {
+        name: "max_pending_handshakes",
+        kind: "integer",
+        default: "1024",
+        text: "Handshakes under way at once; 0: no cap.",
+    },
+];

@@ -1,0 +1,121 @@
+//! Clients whose routes have schemas of their own.
+
+use super::*;
+use crate::harness::definition;
+use tokio::net::TcpListener;
+
+/// Accepts a WebSocket; the path that was asked for, too.
+pub(super) async fn accept_at(listener: &TcpListener) -> (super::super::peers::Ws, String) {
+    let tcp = within(listener.accept()).await.unwrap().0;
+    let mut head = [0; 200];
+    let length = within(tcp.peek(&mut head)).await.unwrap();
+    let path = String::from_utf8_lossy(&head[..length]).split(' ').nth(1).unwrap().to_owned();
+    (within(async_tungstenite::tokio::accept_async(tcp)).await.unwrap(), path)
+}
+
+fn route(path: &str, schema: &str) -> String {
+    format!(r#"{{"when": [{{"path": "{path}"}}], "exit": "out", "options": {{"schema": {{{schema}}}}}}}"#)
+}
+
+const CATALOG: &str = r#""catalogs": {"here": {"type": "inline", "subjects":
+    {"usual": {"schema": {"required": ["u"]}}, "of-x": {"schema": {"required": ["x"]}}, "of-y": {"schema": {"required": ["y"]}}, "feed-value": {"schema": {"required": ["f"]}}}}}"#;
+
+fn both(reference: &str) -> String {
+    let direction = format!(r#"{{"model": "json", "catalog": "here", {reference}}}"#);
+    format!(r#""in": {direction}, "out": {direction}"#)
+}
+
+#[tokio::test]
+async fn a_route_has_its_own_schema_and_otherwise_that_of_the_connector() {
+    for (path, key, other) in [("/by/x", "x", "u"), ("/feed", "f", "u"), ("/else", "u", "x")] {
+        let port = Port::reserve();
+        let listener = port.listen();
+        let config = format!(
+            r#"{{"url": "ws://{}{path}", "schema": {{{CATALOG}, {}}}, "exit": "out", "routes": [{}, {}]}}"#,
+            port.address(),
+            both(r#""subject": "usual""#),
+            route("/by/{which}", &both(r#""subject": "of-{which}""#)),
+            route("/feed", &both(r#""strategy": "topic""#))
+        );
+        let mut subject =
+            Subject::new(&definition("ws_client", &config, r#""json""#, ""), Linked::Fully).unwrap();
+        let (started, (mut ws, _)) = tokio::join!(within(subject.handle.start()), accept_at(&listener));
+        started.unwrap();
+        subject.open();
+        subject.give(&format!(r#"{{"{other}": 1}}"#)).await;
+        subject.give(&format!(r#"{{"{key}": 2}}"#)).await;
+        assert_eq!(next_text(&mut ws).await, format!(r#"{{"{key}":2}}"#), "{path}");
+        assert_eq!(subject.handle.taken().failed, 1, "{path}");
+        send(&mut ws, text(&format!(r#"{{"{other}": 3}}"#))).await;
+        next_error(&mut subject).await;
+        send(&mut ws, text(&format!(r#"{{"{key}": 4}}"#))).await;
+        assert_eq!(subject.next_value().await, format!(r#"{{"{key}":4}}"#));
+    }
+}
+
+#[tokio::test]
+async fn events_that_open_a_connection_have_the_schema_of_its_route() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let registry = Registry::start().await;
+    registry.add(1, "of-x", "JSON", r#"{"required": ["x"]}"#);
+    registry.add(2, "of-y", "JSON", r#"{"required": ["y"]}"#);
+    // What is not at hand is fetched when the event is there.
+    let far = format!(r#""catalogs": {{"here": {{{CONFLUENT}, "url": "{}"}}}}"#, registry.url);
+    for (catalog, which, other) in
+        [(CATALOG, "x", "y"), (CATALOG, "y", "x"), (&far, "x", "y"), (&far, "y", "x")]
+    {
+        let config = format!(
+            r#"{{"options": {{"defaults": {{"authority": "{}"}}}}, "schema": {{{catalog}}}, "exit": "out", "routes": [{}]}}"#,
+            port.address(),
+            route("/by/{which}", &both(r#""subject": "of-{which}""#))
+        );
+        let mut subject =
+            Subject::new(&definition("ws_client", &config, r#""json""#, ""), Linked::Fully).unwrap();
+        within(subject.handle.start()).await.unwrap();
+        subject.open();
+        within(subject.front.ready()).await;
+        let event = |key: &str| Event {
+            id: tremor_event::EventId::new(7, 0, 1, 1),
+            payload: json(&format!(r#"{{"{key}": 1}}"#)).into(),
+            meta: json(&format!(r#"{{"ws_client": {{"open": {{"path": "/by/{which}"}}}}}}"#)).into(),
+            ingest_ns: 1,
+            origin: None,
+            is_batch: false,
+            receipt: None,
+        };
+        subject.deliver(0, event(other)).await;
+        subject.deliver(0, event(which)).await;
+        let (mut ws, path) = accept_at(&listener).await;
+        assert_eq!(path, format!("/by/{which}"));
+        assert_eq!(next_text(&mut ws).await, format!(r#"{{"{which}":1}}"#));
+        assert_eq!(subject.handle.taken().failed, 1);
+        send(&mut ws, text(&format!(r#"{{"{other}": 3}}"#))).await;
+        next_error(&mut subject).await;
+    }
+}
+
+#[tokio::test]
+async fn options_of_routes_are_read_strictly() {
+    let port = Port::reserve();
+    for (options, path, words) in [
+        (r#"{"compression": true}"#, "routes[0].options.compression", "unknown key"),
+        (r#"{"schema": {"in": {"model": "xml"}}}"#, "routes[0].options.schema.in.model", "avro"),
+        (r#"{"schema": {"inn": {}}}"#, "routes[0].options.schema.inn", "`in`"),
+        (
+            r#"{"schema": {"in": {"model": "json", "catalog": "here", "subject": "of-{who}"}}}"#,
+            "routes[0].options.schema.in.subject",
+            "`{who}`",
+        ),
+        (
+            r#"{"schema": {"in": {"model": "json", "catalog": "here", "subject": "no"}}}"#,
+            "routes[0].options.schema.in.subject",
+            "no subject `no`",
+        ),
+    ] {
+        let more =
+            format!(r#", "schema": {{{CATALOG}}}, "routes": [{{"exit": "out", "options": {options}}}]"#);
+        let error = refused(&client_definition(&port, &more, "null"));
+        assert!(error.contains(&format!("config.{path}")) && error.contains(words), "{options}: {error}");
+    }
+}
