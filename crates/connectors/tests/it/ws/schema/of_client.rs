@@ -46,9 +46,9 @@ async fn a_route_has_its_own_schema_and_otherwise_that_of_the_connector() {
         subject.give(&format!(r#"{{"{key}": 2}}"#)).await;
         assert_eq!(next_text(&mut ws).await, format!(r#"{{"{key}":2}}"#), "{path}");
         assert_eq!(subject.handle.taken().failed, 1, "{path}");
-        send(&mut ws, text(&format!(r#"{{"{other}": 3}}"#))).await;
+        send(&mut ws, text(format!(r#"{{"{other}": 3}}"#))).await;
         next_error(&mut subject).await;
-        send(&mut ws, text(&format!(r#"{{"{key}": 4}}"#))).await;
+        send(&mut ws, text(format!(r#"{{"{key}": 4}}"#))).await;
         assert_eq!(subject.next_value().await, format!(r#"{{"{key}":4}}"#));
     }
 }
@@ -90,7 +90,7 @@ async fn events_that_open_a_connection_have_the_schema_of_its_route() {
         assert_eq!(path, format!("/by/{which}"));
         assert_eq!(next_text(&mut ws).await, format!(r#"{{"{which}":1}}"#));
         assert_eq!(subject.handle.taken().failed, 1);
-        send(&mut ws, text(&format!(r#"{{"{other}": 3}}"#))).await;
+        send(&mut ws, text(format!(r#"{{"{other}": 3}}"#))).await;
         next_error(&mut subject).await;
     }
 }

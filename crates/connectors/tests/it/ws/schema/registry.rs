@@ -79,10 +79,11 @@ impl Registry {
                 tokio::spawn(async move {
                     match tls {
                         None => own.serve(tcp).await,
-                        Some(tls) => match tls.accept(tcp).await {
-                            Ok(stream) => own.serve(stream).await,
-                            Err(_) => (),
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(tcp).await {
+                                own.serve(stream).await;
+                            }
+                        }
                     }
                 });
             }
