@@ -47,7 +47,7 @@ struct Shared {
     metrics: Metrics,
     interval: Duration,
     measured: Box<dyn Measured>,
-    /// Nothing was counted for an interval.
+    /// Nothing has passed since that was asked.
     is_silent: AtomicBool,
     passed: Notify,
     /// The turn of what was published last.
@@ -98,15 +98,21 @@ impl Shared {
     async fn run(self: Arc<Self>) {
         loop {
             // In silence the end of the interval is waited for, too: not all that is counted says so.
-            let _what_passed_is_published = timeout_at(self.end(), self.passed.notified()).await;
-            self.is_silent.store(false, Relaxed);
-            let mut goes_on = self.publish();
+            let has_passed = self.has_passed(self.end()).await;
+            let mut goes_on = self.publish() || has_passed;
             while goes_on {
-                sleep_until(self.end()).await;
-                goes_on = self.publish();
+                let end = self.end();
+                goes_on = self.has_passed(end).await;
+                sleep_until(end).await;
+                goes_on |= self.publish();
             }
-            self.is_silent.store(true, Relaxed);
         }
+    }
+
+    /// Whether something says before `end` that it passes.
+    async fn has_passed(&self, end: Instant) -> bool {
+        self.is_silent.store(true, Relaxed);
+        timeout_at(end, self.passed.notified()).await.is_ok()
     }
 
     fn end(&self) -> Instant {
@@ -223,5 +229,37 @@ mod tests {
         // Not all that is counted says so.
         count.fetch_add(1, Relaxed);
         assert_eq!(published(130).await.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [7]);
+    }
+
+    /// Publishes at each interval, and knows of nothing that is counted.
+    struct Present;
+
+    impl Measured for Present {
+        fn turn(&self) -> u64 {
+            0
+        }
+
+        fn changed(&self, _now_ns: u64, _out: &mut Vec<Metric>) {}
+
+        fn always(&self, now_ns: u64, out: &mut Vec<Metric>) {
+            out.push(Metric::new("present", Record::default(), Record::default(), now_ns));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passes_without_being_counted_makes_nobody_publish_more_often() {
+        let metrics = Metrics::default();
+        let mut reader = metrics.subscribe();
+        let meter = Meter::new(metrics, Duration::from_secs(10), Present);
+        meter.begin();
+        let (start, mut seen) = (Instant::now(), Vec::new());
+        for tenth in 0..350_u64 {
+            let until = start + Duration::from_millis(100 * tenth);
+            while timeout_at(until, reader.next()).await.is_ok() {
+                seen.push(start.elapsed().as_secs());
+            }
+            meter.passed();
+        }
+        assert_eq!(seen, [0, 10, 20, 30]);
     }
 }
