@@ -7,6 +7,7 @@ use crate::{
     spec::{Built, CodecUse, Environment, Field, Spec},
 };
 use std::sync::Arc;
+use tracing::subscriber::NoSubscriber;
 use tremor_codec::{NameAndConfig, Registry, Resolver};
 use tremor_value::{Record, Value};
 
@@ -34,9 +35,14 @@ pub(super) fn build(
     let mut found: Vec<ConfigError> = Vec::new();
     // What was put right all the same, so it may be missing later.
     let mut unsure: Vec<ConfigError> = Vec::new();
-    let (mut last, mut stood_in) = (None, Vec::new());
+    let (mut last, mut stood_in, mut guessed) = (None, Vec::new(), Vec::new());
     for _ in 0..MAX_MISTAKES {
-        let built = Reader::new(&config, "config").and_then(|reader| (spec.build)(reader, environment));
+        let build = || Reader::new(&config, "config").and_then(|reader| (spec.build)(reader, environment));
+        let built = match last {
+            None => build(),
+            // What is to be warned of was told the first time.
+            Some(_) => tracing::subscriber::with_default(NoSubscriber::default(), build),
+        };
         let error = match built {
             Ok(built) if found.is_empty() => return Ok(built),
             Ok(_) => break,
@@ -46,10 +52,11 @@ pub(super) fn build(
         let is_sure = !matches!(error.problem, Problem::Invalid(_))
             || stood_in.is_empty()
                 && found.iter().all(|earlier| matches!(earlier.problem, Problem::UnknownKey { .. }));
-        let goes_on =
-            last.as_ref() != Some(&error) && repair(&mut config, &error, spec.fields, &mut stood_in);
+        let is_guess = is_missing_by(&error, &guessed);
+        let is_new = last.as_ref() != Some(&error);
+        let goes_on = is_new && repair(&mut config, &error, spec.fields, (&mut stood_in, &mut guessed));
         last = Some(error.clone());
-        if !is_sure {
+        if is_guess || !is_sure {
             unsure.push(error);
         } else if !found.iter().chain(&unsure).any(|earlier| is_consequence(&error, earlier)) {
             found.push(error);
@@ -92,10 +99,22 @@ fn is_consequence(later: &ConfigError, earlier: &ConfigError) -> bool {
     is_suggested || later.path == earlier.path || is_around
 }
 
+/// `error` says that something is missing in a record where something was taken out or guessed, as `guessed` tells: what
+/// was meant there may need something else.
+fn is_missing_by(error: &ConfigError, guessed: &[Vec<Key>]) -> bool {
+    let record = error.path.get(1..error.path.len().saturating_sub(1)).unwrap_or_default();
+    matches!(error.problem, Problem::Missing { .. }) && guessed.iter().any(|path| path.starts_with(record))
+}
+
 /// Takes what `error` is about out of `config`, or the record around it if it is not there; or puts something in its
-/// place that the kind may accept, once for each place: `stood_in` are the paths where that was done. `false` if nothing
-/// could be done about it.
-fn repair(config: &mut Value, error: &ConfigError, fields: &[Field], stood_in: &mut Vec<Vec<Key>>) -> bool {
+/// place that the kind may accept, once for each place: `stood_in` are the paths where that was done. `guessed` are those
+/// of which nobody knows what was meant there. `false` if nothing could be done about it.
+fn repair(
+    config: &mut Value,
+    error: &ConfigError,
+    fields: &[Field],
+    (stood_in, guessed): (&mut Vec<Vec<Key>>, &mut Vec<Vec<Key>>),
+) -> bool {
     let path = error.path.get(1..).unwrap_or_default();
     if !stood_in.iter().any(|earlier| earlier == path)
         && let Some(value) = stand_in(error, path, fields)
@@ -104,9 +123,17 @@ fn repair(config: &mut Value, error: &ConfigError, fields: &[Field], stood_in: &
     {
         record.insert(key.clone(), value);
         stood_in.push(path.to_vec());
+        // What such a word decides is the kind of a record, which no kind of connector has as a whole.
+        let is_guess = path.len() > 1 && error.word.is_some() && !matches!(error.problem, Problem::Missing { .. });
+        guessed.extend(is_guess.then(|| path.to_vec()));
         return true;
     }
-    (1..=path.len()).rev().any(|length| path.get(..length).is_some_and(|path| remove(config, path)))
+    let removed =
+        (1..=path.len()).rev().filter_map(|length| path.get(..length)).find(|path| remove(config, path));
+    if !matches!(error.problem, Problem::UnknownKey { .. }) {
+        guessed.extend(removed.map(<[Key]>::to_vec));
+    }
+    removed.is_some()
 }
 
 /// `false` if nothing is there, or a list stands on the way.
@@ -323,6 +350,35 @@ mod tests {
         let config = Some(Value::from_json_str(config).unwrap());
         let definition = Definition { config, ..Definition::default() };
         build(&definition, spec, &environment()).map(|_| ()).map_err(messages).err().unwrap_or_default()
+    }
+
+    /// One of two keys has to be there, and what a record needs depends on its type.
+    const ALTERNATIVES: Spec = Spec {
+        build: |mut config: Reader<'_>, _| {
+            if let Some(mut endpoint) = config.record("endpoint")? {
+                let has_port = endpoint.required_word("type", &[("tcp", true), ("unix", false)])?;
+                endpoint.required::<Value>(if has_port { "port" } else { "path" })?;
+            } else {
+                config.required::<&str>("url")?;
+            }
+            config.finish()?;
+            Ok(Built::new(Never))
+        },
+        ..SPEC
+    };
+
+    #[test]
+    fn what_is_missing_only_since_something_else_was_wrong_is_not_told() {
+        for (config, expected) in [
+            (r#"{"endpoint": {"type": "foo"}}"#, "config.endpoint.type: expected one of"),
+            (r#"{"endpoint": {"type": "tcp"}}"#, "config.endpoint.port: missing"),
+            (r#"{"endpoint": 1}"#, "config.endpoint: expected"),
+        ] {
+            let told = of_kind(&ALTERNATIVES, config);
+            assert!(matches!(told.as_slice(), [only] if only.starts_with(expected)), "{config}: {told:?}");
+        }
+        let told = of_kind(&ALTERNATIVES, r#"{"enpoint": {}}"#);
+        assert_eq!(told.len(), 2, "an unknown key, and one that is missing whatever it meant: {told:?}");
     }
 
     #[test]
