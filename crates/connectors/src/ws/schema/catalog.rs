@@ -1,5 +1,8 @@
 //! Where schemas come from, and those that are known.
 
+#[cfg(test)]
+mod tests;
+
 use super::registry::{Found, Registry};
 use std::{
     collections::{BTreeMap, HashMap},

@@ -215,3 +215,28 @@ async fn files_are_read_as_far_as_schemas_go() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_never_answers_is_not_waited_for() {
+    let registry = Registry::start().await;
+    registry.hold(true);
+    let began = tokio::time::Instant::now();
+    let failed = failure(&with(&registry, CONFLUENT, OF_A)).await;
+    assert!(failed.contains("did not answer in time"), "{failed}");
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_each_take_their_time_are_not_waited_for_without_end() {
+    let registry = Registry::start().await;
+    let name = |number: u64| if number == 0 { "a".to_owned() } else { format!("n{number}") };
+    for number in 0..60 {
+        let next = name(number + 1);
+        registry.add_with(number + 1, &name(number), "JSON", "true", &[(&next, &next, 1)]);
+    }
+    registry.slow(Duration::from_secs(3));
+    let began = tokio::time::Instant::now();
+    let failed = failure(&with(&registry, CONFLUENT, OF_A)).await;
+    assert!(failed.contains("took more than 20 seconds"), "{failed}");
+    assert_eq!(began.elapsed().as_secs(), 20);
+}

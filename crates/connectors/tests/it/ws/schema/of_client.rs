@@ -119,3 +119,26 @@ async fn options_of_routes_are_read_strictly() {
         assert!(error.contains(&format!("config.{path}")) && error.contains(words), "{options}: {error}");
     }
 }
+
+#[tokio::test]
+async fn what_all_routes_inherit_is_read_for_each_of_them() {
+    let schema = |reference: &str| format!(r#""schema": {{{CATALOG}, {}}}"#, both(reference));
+    let anywhere = r#""options": {"defaults": {"authority": "127.0.0.1:1"}}"#;
+    let routes = r#""routes": [{"when": [{"path": "/by/{which}"}], "exit": "out"}]"#;
+    let refused = |members: &[&str]| {
+        refused(&definition("ws_client", &format!("{{{}}}", members.join(",")), r#""json""#, ""))
+    };
+    let by_path = schema(r#""subject": "of-{which}""#);
+    let good = format!("{{{}}}", [anywhere, routes, &by_path].join(","));
+    Subject::new(&definition("ws_client", &good, r#""json""#, ""), Linked::Fully).unwrap();
+    // Others than those of the route have no such parameter.
+    assert!(refused(&[anywhere, routes, &by_path, r#""exit": "out""#]).contains("config.schema.in.subject"));
+    // Where events name paths, there is no path that would give all of them a subject.
+    let topic = schema(r#""strategy": "topic""#);
+    let url = r#""url": "ws://127.0.0.1:1/feed""#;
+    Subject::new(&definition("ws_client", &format!("{{{url}, {topic}}}"), r#""json""#, ""), Linked::Fully)
+        .unwrap();
+    for members in [&[anywhere, &topic][..], &[url, r#""per_origin": true"#, &topic]] {
+        assert!(refused(members).contains("config.schema.in.strategy"), "{members:?}");
+    }
+}

@@ -227,12 +227,14 @@ impl State {
                 let kept = by_id(&number.to_string())?;
                 match rest {
                     [] => kept.text.clone(),
+                    // There are registries that know no such place.
+                    ["references"] if kept.references.is_empty() => return Err(404),
                     ["references"] => Value::from(
                         kept.references
                             .iter()
                             .map(|(name, artifact, version)| {
                                 record([
-                                    ("groupId", "plant".into()),
+                                    ("groupId", group_of(artifact).into()),
                                     ("artifactId", artifact.as_str().into()),
                                     ("version", version.to_string().into()),
                                     ("name", name.as_str().into()),
@@ -244,24 +246,24 @@ impl State {
                     _ => return Err(404),
                 }
             }
-            ["apis", "registry", "v2", "groups", "plant", "artifacts", artifact, "meta"] => {
+            ["apis", "registry", "v2", "groups", group, "artifacts", artifact, ..]
+                if *group != group_of(artifact) =>
+            {
+                return Err(404);
+            }
+            ["apis", "registry", "v2", "groups", _, "artifacts", artifact, "meta"] => {
                 meta(by_subject(artifact, "latest")?)
             }
-            [
-                "apis",
-                "registry",
-                "v2",
-                "groups",
-                "plant",
-                "artifacts",
-                artifact,
-                "versions",
-                version,
-                "meta",
-            ] => meta(by_subject(artifact, version)?),
+            ["apis", "registry", "v2", "groups", _, "artifacts", artifact, "versions", version, "meta"] => {
+                meta(by_subject(artifact, version)?)
+            }
             _ => return Err(404),
         })
     }
+}
+
+fn group_of(artifact: &str) -> &'static str {
+    if artifact.starts_with("lab-") { "lab" } else { "plant" }
 }
 
 fn of_confluent(kept: &Kept, with_id: bool) -> String {
