@@ -39,8 +39,8 @@ fn no_more_is_kept_than_may_be_and_what_is_in_use_stays() {
     drop(known);
     // Where all are in use, one more is not kept.
     let all: Vec<_> = lock(&catalog.known).entries.values().cloned().collect();
-    let more = (0..2 * MAX_KNOWN).map(|number| named(&number.to_string()));
-    let unknown = more.filter(|wanted| catalog.known(wanted).is_none()).next().unwrap();
+    let mut more = (0..2 * MAX_KNOWN).map(|number| named(&number.to_string()));
+    let unknown = more.find(|wanted| catalog.known(wanted).is_none()).unwrap();
     catalog.at_hand(&unknown).unwrap();
     assert!(catalog.known(&unknown).is_none() && all.len() == MAX_KNOWN);
 }

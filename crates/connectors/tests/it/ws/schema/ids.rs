@@ -163,6 +163,8 @@ async fn ids_that_a_subject_has_had_are_good_for_it() {
         registry.add(id.into(), "r", "AVRO", RECORD);
         within(async {
             loop {
+                send(&mut ws, binary(&[0, 0, 0, 0, 1, 2])).await;
+                subject.next_event().await;
                 send(&mut ws, binary(&[0, 0, 0, 0, id, 2])).await;
                 match subject.next().await {
                     Seen::Event("out", _) => return,
@@ -176,6 +178,9 @@ async fn ids_that_a_subject_has_had_are_good_for_it() {
         send(&mut ws, binary(&[0, 0, 0, 0, id, 2])).await;
         assert_eq!(of_server(&subject.next_event().await).get("schema"), Some(&Value::from(u64::from(id))));
     }
+    // What a number means never changes.
+    let asked = registry.asked().into_iter().filter(|target| target == "/schemas/ids/1").count();
+    assert_eq!(asked, 1);
 }
 
 #[tokio::test]
