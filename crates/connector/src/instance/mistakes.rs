@@ -124,7 +124,8 @@ fn repair(
         record.insert(key.clone(), value);
         stood_in.push(path.to_vec());
         // What such a word decides is the kind of a record, which no kind of connector has as a whole.
-        let is_guess = path.len() > 1 && error.word.is_some() && !matches!(error.problem, Problem::Missing { .. });
+        let is_guess =
+            path.len() > 1 && error.word.is_some() && !matches!(error.problem, Problem::Missing { .. });
         guessed.extend(is_guess.then(|| path.to_vec()));
         return true;
     }
