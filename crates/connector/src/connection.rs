@@ -7,6 +7,7 @@ mod news;
 mod pump;
 mod signals;
 mod time;
+mod turns;
 
 use crate::{
     Handed, Intake, Readiness,
@@ -31,9 +32,9 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    task::yield_now,
     time::{Instant, Sleep, sleep},
 };
+use turns::{Turns, next_turn};
 
 /// A connection on which nothing moved for that long gives its spare memory back.
 const REST_AFTER: Duration = Duration::from_secs(1);
@@ -173,9 +174,12 @@ impl Connection {
     }
 
     /// Runs until the connection ends, one way or another. Its byte stream may still be there: see [`Connection::lingering`].
-    ///
+    pub(crate) fn run(&mut self) -> impl Future<Output = Ended> {
+        Turns::of(self.live())
+    }
+
     /// What is rarely done is boxed: an idle connection pays for the largest future in here.
-    pub(crate) async fn run(&mut self) -> Ended {
+    async fn live(&mut self) -> Ended {
         loop {
             let ended = match poll_fn(|cx| self.poll_turn(cx)).await {
                 Turn::Read(Ok(0)) => Some(Ended::broken(Cut::Peer, NO_GOODBYE)),
@@ -227,7 +231,7 @@ impl Connection {
                 {
                     return ended;
                 }
-                yield_now().await;
+                Box::pin(next_turn()).await;
             }
         }
     }
@@ -468,7 +472,7 @@ impl Connection {
     async fn push_rest(&mut self) -> Option<Ended> {
         let mut broken = None;
         while !self.intake.is_empty() {
-            yield_now().await;
+            Box::pin(next_turn()).await;
             let goes_on = poll_fn(|cx| {
                 self.signals.listen(cx);
                 if self.signals.is_stopped() {

@@ -16,6 +16,7 @@
 //!
 //! Rules come from RFC 6455, RFC 7692 and `spec/websocket.md`.
 
+mod assembly;
 mod closing;
 mod decoder;
 mod deflate;
