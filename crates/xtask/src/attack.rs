@@ -3,7 +3,8 @@
 //! Everything happens on loopback, in fixed numbers, and ends by itself. The attackers are a process of their own. They
 //! first attack a listener that accepts and discards everything, in this process, while the quiet clients talk to a
 //! `tremor` that is left alone; then that `tremor`. So the two latencies differ by what the attack does to the
-//! program, not by what it does to the machine.
+//! program, not by what it does to the machine. Either attack is repeated until some seconds have passed, and what counts is
+//! what the quiet clients see meanwhile.
 
 mod attacker;
 mod discard;
@@ -36,13 +37,13 @@ use crate::{
 use attacker::Outcome;
 use discard::Discard;
 use kinds::Attack;
-use quiet::Seen;
+use quiet::{Latencies, Seen};
 
 pub(crate) use attacker::{Args as AttackerArgs, run as be_attackers};
 pub(crate) use kinds::Name;
 
-/// How long the quiet clients talk at least, where all attackers take part.
-const QUIET_TIME: Duration = Duration::from_secs(3);
+/// How long an attack goes on at least, where all attackers take part.
+const ATTACK_TIME: Duration = Duration::from_secs(3);
 /// How long the attackers may take for all of it.
 const ATTACK_LIMIT: Duration = Duration::from_secs(300);
 /// Time between two looks at a process.
@@ -126,6 +127,8 @@ struct Report {
     attackers: Outcome,
     left_alone: Seen,
     attacked: Seen,
+    /// Of those two, while the attacks went on.
+    latencies: [Latencies; 2],
     bytes_before: u64,
     peak_bytes: u64,
 }
@@ -133,8 +136,8 @@ struct Report {
 impl Report {
     /// Prints it; whether all is as it should be.
     fn tell(&self, attack: &Attack) -> bool {
-        let Self { attackers, left_alone, attacked, bytes_before, peak_bytes } = self;
-        let (quiet_p99, p99) = (left_alone.percentile_ms(99.0), attacked.percentile_ms(99.0));
+        let Self { attackers, left_alone, attacked, latencies, bytes_before, peak_bytes } = self;
+        let [quiet_p99, p99] = latencies.each_ref().map(|latencies| latencies.percentile_ms(99.0));
         let more = peak_bytes.saturating_sub(*bytes_before).div_ceil(MIB);
         output::result(&format!(
             "{:<18} {:>9} {:>7.1} s {:>7.1} s {:>6} {:>11} {:>4.1}/{:<4.1} {:>8.2} {:>9} {:>8}",
@@ -157,6 +160,14 @@ impl Report {
         let left_alone = attackers.count - attackers.closed - attackers.forgotten;
         if left_alone > 0 {
             faults.push(format!("{left_alone} attackers were left alone"));
+        }
+        // Some of them may have been cut off in front of the last word.
+        if attackers.told * 10 < attackers.closed * 9 {
+            let (told, closed) = (attackers.told, attackers.closed);
+            faults.push(format!("{told} of {closed} attackers were told what they should be told"));
+        }
+        if attackers.forgotten * 2 > attackers.count {
+            faults.push("most attackers were never heard of".to_owned());
         }
         if attackers.longest > attack.deadline {
             faults.push("an attacker ended too late".to_owned());
@@ -186,12 +197,14 @@ fn carried_out(bench: &Bench, attack: &Attack, part: u32) -> Result<Report> {
     wait_for_accept(&mut server, address)?;
 
     let discard = Discard::start()?;
-    let (left_alone, _) = watched(bench, attack, &mut server, address, discard.address, part)?;
+    let (left_alone, discarded) = watched(bench, attack, &mut server, address, discard.address, part)?;
     drop(discard);
-    let bytes_before = server.resident_bytes().unwrap_or_default();
+    let unknown = || Error::Answer("the system does not tell how much memory the flow has".to_owned());
+    let bytes_before = server.resident_bytes().ok_or_else(unknown)?;
     let (attacked, attackers) = watched(bench, attack, &mut server, address, address, part)?;
-    let peak_bytes = server.peak_bytes().unwrap_or_default();
-    Ok(Report { attackers, left_alone, attacked, bytes_before, peak_bytes })
+    let peak_bytes = server.peak_bytes().ok_or_else(unknown)?;
+    let latencies = [left_alone.during(discarded.during)?, attacked.during(attackers.during)?];
+    Ok(Report { attackers, left_alone, attacked, latencies, bytes_before, peak_bytes })
 }
 
 /// Quiet clients talk to `server` while attackers, in their own process, turn against `target`.
@@ -207,6 +220,7 @@ fn watched(
     let mut command = reference::command()?;
     let is_listening = target == address;
     command.args(["attack", &attack.name.to_string(), &target.to_string(), &part.to_string()]);
+    command.arg((ATTACK_TIME / part).as_millis().to_string());
     if !is_listening {
         command.arg("--no-answers");
     }
@@ -215,7 +229,7 @@ fn watched(
     command.stdout(Stdio::from(file));
     let (acted, seen) = thread::scope(|scope| {
         let quiet = scope.spawn(|| quiet::talk(address, attack.authorization, &over));
-        let acted = act(bench, &mut command, server, part);
+        let acted = act(bench, &mut command, server);
         over.store(true, Ordering::Relaxed);
         (acted, quiet.join())
     });
@@ -225,7 +239,7 @@ fn watched(
     Ok((seen, Outcome::read(&text)?))
 }
 
-fn act(bench: &Bench, command: &mut Command, server: &mut Running, part: u32) -> Result<()> {
+fn act(bench: &Bench, command: &mut Command, server: &mut Running) -> Result<()> {
     server.stays(Duration::from_millis(300))?;
     let start = Instant::now();
     let mut attackers = bench.children.spawn("the attackers", command)?;
@@ -235,8 +249,7 @@ fn act(bench: &Bench, command: &mut Command, server: &mut Running, part: u32) ->
         }
         server.stays(PAUSE)?;
     }
-    attackers.finish(PAUSE)?;
-    server.stays((QUIET_TIME / part).saturating_sub(start.elapsed()))
+    attackers.finish(PAUSE)
 }
 
 fn flow_of(attack: &Attack, address: SocketAddr) -> String {

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     kinds::{self, Attack, Name},
-    script::{Script, scripts},
+    script::{Answer, Script, scripts},
 };
 use crate::{
     error::{Doing as _, Error, Result},
@@ -43,6 +43,8 @@ pub(crate) struct Args {
     address: SocketAddr,
     /// Only one of so many
     part: u32,
+    /// All of it again and again for that long
+    millis: u64,
     /// Nobody answers there: stay for as long as one would at a server, then go
     #[arg(long)]
     no_answers: bool,
@@ -57,22 +59,34 @@ pub(super) struct Outcome {
     /// How many the server never heard of: where its queue of connections is full, the system forgets some that are open
     /// for their clients.
     pub(super) forgotten: u64,
+    /// How many of the closed ones were told what they should be told.
+    pub(super) told: u64,
     /// The longest that one of those was there.
     pub(super) longest: Duration,
+    /// When the attack began and ended, by the clock of the system.
+    pub(super) during: [Duration; 2],
+}
+
+/// What the clock says that all processes of this machine share.
+pub(super) fn system_clock() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.try_into().unwrap_or_default()
 }
 
 impl Outcome {
     fn text(&self) -> String {
-        let Self { count, closed, forgotten, longest } = self;
-        format!("{count} {closed} {forgotten} {}", longest.as_millis())
+        let Self { count, closed, forgotten, told, longest, during: [from, to] } = self;
+        let [longest, from, to] = [longest, from, to].map(Duration::as_millis);
+        format!("{count} {closed} {forgotten} {told} {longest} {from} {to}")
     }
 
     /// Reads what [`run`] has printed.
     pub(super) fn read(text: &str) -> Result<Self> {
         let numbers: Vec<u64> = text.split_whitespace().map_while(|word| word.parse().ok()).collect();
         match numbers[..] {
-            [count, closed, forgotten, longest] => {
-                Ok(Self { count, closed, forgotten, longest: Duration::from_millis(longest) })
+            [count, closed, forgotten, told, longest, from, to] => {
+                let [longest, from, to] = [longest, from, to].map(Duration::from_millis);
+                Ok(Self { count, closed, forgotten, told, longest, during: [from, to] })
             }
             _ => Err(Error::Answer(format!("the attackers said {text:?}"))),
         }
@@ -98,28 +112,36 @@ async fn all(attack: &'static Attack, args: &Args) -> Result<Outcome> {
     let count = (attack.attackers / args.part).max(1);
     let limit = if args.no_answers { attack.stay } else { attack.deadline };
     let waits = !args.no_answers;
-    let mut tasks = JoinSet::new();
-    for number in 0..count {
-        let (places, scripts, address) = (Arc::clone(&places), Arc::clone(&scripts), args.address);
-        tasks.spawn(async move {
-            let _place = places.acquire_owned().await.ok()?;
-            let script = scripts.iter().cycle().nth(number as usize % scripts.len())?;
-            Some(strike(script, address, limit, waits).await)
-        });
-    }
+    let least = Duration::from_millis(args.millis);
     let mut left = Vec::new();
-    let mut outcome = Outcome { count: u64::from(count), closed: 0, forgotten: 0, longest: Duration::ZERO };
-    while let Some(ended) = tasks.join_next().await {
-        let ended = ended.map_err(|error| Error::Answer(error.to_string()))?;
-        match ended.transpose().doing(|| format!("connect to {}", args.address))? {
-            Some(End::Closed(time)) => {
-                outcome.closed += 1;
-                outcome.longest = outcome.longest.max(time);
+    let (start, now) = (Instant::now(), system_clock());
+    let mut outcome =
+        Outcome { count: 0, closed: 0, forgotten: 0, told: 0, longest: Duration::ZERO, during: [now; 2] };
+    while outcome.count == 0 || left.is_empty() && start.elapsed() < least {
+        let mut tasks = JoinSet::new();
+        for number in 0..count {
+            let (places, scripts, address) = (Arc::clone(&places), Arc::clone(&scripts), args.address);
+            tasks.spawn(async move {
+                let _place = places.acquire_owned().await.ok()?;
+                let script = scripts.iter().cycle().nth(number as usize % scripts.len())?;
+                Some(strike(script, address, limit, waits).await)
+            });
+        }
+        outcome.count += u64::from(count);
+        while let Some(ended) = tasks.join_next().await {
+            let ended = ended.map_err(|error| Error::Answer(error.to_string()))?;
+            match ended.transpose().doing(|| format!("connect to {}", args.address))? {
+                Some(End::Closed { after, told }) => {
+                    outcome.closed += 1;
+                    outcome.told += u64::from(told);
+                    outcome.longest = outcome.longest.max(after);
+                }
+                Some(End::Stays(stream)) => left.push(stream),
+                Some(End::Went) | None => {}
             }
-            Some(End::Stays(stream)) => left.push(stream),
-            Some(End::Went) | None => {}
         }
     }
+    outcome.during = [now, system_clock()];
     let ports: Vec<u16> = left.iter().filter_map(|stream| Some(stream.local_addr().ok()?.port())).collect();
     let forgotten = forgotten(&ports, args.address.port()).doing(|| "read /proc/net/tcp".to_owned())?;
     outcome.forgotten = forgotten as u64;
@@ -129,7 +151,11 @@ async fn all(attack: &'static Attack, args: &Args) -> Result<Outcome> {
 /// How an attacker ended.
 enum End {
     /// The server closed the connection, after this time.
-    Closed(Duration),
+    Closed {
+        after: Duration,
+        /// It was told what it should be told.
+        told: bool,
+    },
     /// It is still there.
     Stays(TcpStream),
     /// It went by itself.
@@ -147,16 +173,17 @@ async fn strike(script: &Script, address: SocketAddr, limit: Duration, waits: bo
         sleep(limit.saturating_sub(start.elapsed())).await;
         return Ok(End::Went);
     }
+    let mut heard = Heard::default();
     let end = async {
         if script.reads {
-            tokio::join!(write(script, &mut writer), until_closed(&mut reader));
+            tokio::join!(write(script, &mut writer), until_closed(&mut reader, &mut heard));
         } else {
             // Nobody reads; that the connection is gone is seen by whoever writes.
             write_on(script, &mut writer).await;
         }
     };
     if timeout(limit, end).await.is_ok() {
-        return Ok(End::Closed(start.elapsed()));
+        return Ok(End::Closed { after: start.elapsed(), told: heard.is(&script.answer) });
     }
     Ok(reader.reunite(writer).map_or(End::Went, End::Stays))
 }
@@ -220,11 +247,47 @@ async fn write_on(script: &Script, writer: &mut OwnedWriteHalf) {
     }
 }
 
-/// Reads and discards until the server has ended the connection, in whatever way.
-async fn until_closed(reader: &mut OwnedReadHalf) {
+/// Reads until the server has ended the connection, in whatever way.
+async fn until_closed(reader: &mut OwnedReadHalf, heard: &mut Heard) {
     let mut piece = Vec::with_capacity(1_024);
     while reader.read_buf(&mut piece).await.is_ok_and(|read| read > 0) {
+        heard.hear(&piece);
         piece.clear();
+    }
+}
+
+/// Bytes of an answer that are kept from its beginning, and from its end: a Close at most.
+const FIRST_BYTES: usize = 12;
+const LAST_BYTES: usize = 2 + 125;
+
+/// What a server has said: the beginning and the end.
+#[derive(Default)]
+struct Heard {
+    first: Vec<u8>,
+    last: Vec<u8>,
+}
+
+impl Heard {
+    fn hear(&mut self, piece: &[u8]) {
+        let missing = FIRST_BYTES - self.first.len();
+        self.first.extend(piece.iter().take(missing));
+        self.last.extend_from_slice(piece);
+        self.last.drain(..self.last.len().saturating_sub(LAST_BYTES));
+    }
+
+    /// Whether that is how `answer` has it.
+    fn is(&self, answer: &Answer) -> bool {
+        let begins = self.first.starts_with(answer.start.as_bytes());
+        begins && answer.code.is_none_or(|code| self.ends_with_close(code))
+    }
+
+    fn ends_with_close(&self, code: u16) -> bool {
+        (0..self.last.len()).filter_map(|start| self.last.get(start..)).any(|rest| match rest {
+            [0x88, len, body @ ..] => {
+                body.len() == usize::from(*len) && body.starts_with(&code.to_be_bytes())
+            }
+            _ => false,
+        })
     }
 }
 
@@ -234,9 +297,27 @@ mod tests {
 
     #[test]
     fn what_became_of_them_is_read_as_it_was_written() {
-        let outcome = Outcome { count: 10, closed: 8, forgotten: 1, longest: Duration::from_millis(5_300) };
+        let during = [1_000, 4_000].map(Duration::from_millis);
+        let longest = Duration::from_millis(5_300);
+        let outcome = Outcome { count: 10, closed: 8, forgotten: 1, told: 7, longest, during };
         assert_eq!(Outcome::read(&outcome.text()).unwrap(), outcome);
         assert!(Outcome::read("10 9 1").is_err());
+    }
+
+    #[test]
+    fn an_answer_is_known_by_its_beginning_and_its_end() {
+        let close = Answer { start: "HTTP/1.1 101", code: Some(1009) };
+        let said = [&b"HTTP/1.1 101 Switching"[..], &[7; 300], b"\x88\x05\x03\xf1why"].concat();
+        for cut in [1, 7, 100, 1_000] {
+            let mut heard = Heard::default();
+            said.chunks(cut).for_each(|piece| heard.hear(piece));
+            assert!(heard.is(&close), "cut at {cut}");
+            assert!(!heard.is(&Answer { code: Some(1008), ..close }));
+            assert!(!heard.is(&Answer { start: "HTTP/1.1 401", code: None }));
+            heard.hear(b"more");
+            assert!(!heard.is(&close));
+        }
+        assert!(Heard::default().is(&Answer { start: "", code: None }));
     }
 
     #[test]

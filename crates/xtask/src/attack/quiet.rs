@@ -1,9 +1,13 @@
 //! Quiet clients: each sends a message at fixed times, whatever becomes of those before, and counts the time of an answer
 //! from when its message was due. So a server that stands still is charged for all that should have been sent meanwhile.
+//!
+//! They share a machine with what is attacked and with the attackers. Where the system allows it their thread has the
+//! processor as soon as it wants it, as if it had one of its own: what it waits for is the server.
 
 use std::{
-    io,
+    fs, io,
     net::SocketAddr,
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -20,8 +24,11 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::script::request;
-use crate::error::{Doing as _, Error, Result};
+use super::{attacker::system_clock, script::request};
+use crate::{
+    error::{Doing as _, Error, Result},
+    output,
+};
 
 /// How many there are.
 const CLIENTS: u32 = 20;
@@ -41,7 +48,8 @@ const ANSWER_HEADER: [u8; 2] = [0x81, 0x09];
 pub(super) struct Seen {
     pub(super) sent: u64,
     pub(super) answered: u64,
-    micros: Histogram<u64>,
+    /// When an answered message was due, by the clock of the system, and how long that took.
+    took: Vec<(Duration, Duration)>,
 }
 
 impl Seen {
@@ -50,10 +58,44 @@ impl Seen {
         self.sent - self.answered
     }
 
+    /// How long the answers took to messages that were due in a certain time.
+    ///
+    /// # Errors
+    /// None was due then.
+    pub(super) fn during(&self, [from, to]: [Duration; 2]) -> Result<Latencies> {
+        let mut micros =
+            Histogram::new_with_bounds(1, MAX_MICROS, 3).map_err(|error| Error::Answer(error.to_string()))?;
+        for (_, took) in self.took.iter().filter(|(due, _)| (from..=to).contains(due)) {
+            micros.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        }
+        if micros.is_empty() {
+            return Err(Error::Answer("no message was answered during the attack".to_owned()));
+        }
+        Ok(Latencies { micros })
+    }
+}
+
+/// How long answers took.
+pub(super) struct Latencies {
+    micros: Histogram<u64>,
+}
+
+impl Latencies {
     /// So many percent of the answers took at most so many milliseconds.
     pub(super) fn percentile_ms(&self, percent: f64) -> f64 {
         let micros = self.micros.value_at_percentile(percent);
         Duration::from_micros(micros).as_secs_f64() * 1e3
+    }
+}
+
+/// Lets this thread have a processor as soon as it wants one, if the system allows that.
+fn hurry() {
+    let told = fs::read_link("/proc/thread-self").ok();
+    let Some(thread) = told.as_ref().and_then(|path| path.file_name()) else { return };
+    let mut command = Command::new("chrt");
+    command.args(["--fifo", "--pid", "1"]).arg(thread).stdout(Stdio::null()).stderr(Stdio::null());
+    if !command.status().is_ok_and(|status| status.success()) {
+        output::note("warning: the quiet clients wait for a processor as all others do");
     }
 }
 
@@ -63,15 +105,14 @@ impl Seen {
 /// A connection that is not opened or not kept, an answer that is no echo.
 pub(super) fn talk(address: SocketAddr, authorization: &str, over: &AtomicBool) -> Result<Seen> {
     let runtime = Builder::new_current_thread().enable_all().build().doing(|| "start tokio".to_owned())?;
-    let micros =
-        Histogram::new_with_bounds(1, MAX_MICROS, 3).map_err(|error| Error::Answer(error.to_string()))?;
-    let mut seen = Seen { sent: 0, answered: 0, micros };
+    hurry();
+    let mut seen = Seen { sent: 0, answered: 0, took: Vec::new() };
     runtime.block_on(async {
         let mut sockets = Vec::new();
         for _ in 0..CLIENTS {
             sockets.push(open(address, authorization).await?);
         }
-        let start = Instant::now();
+        let (start, clock) = (Instant::now(), system_clock());
         let mut writers = JoinSet::new();
         let mut readers = JoinSet::new();
         let (tell, mut told) = tokio::sync::watch::channel(false);
@@ -94,9 +135,9 @@ pub(super) fn talk(address: SocketAddr, authorization: &str, over: &AtomicBool) 
             held.push(writer);
         }
         while let Some(ended) = timeout(LAST_LIMIT, readers.join_next()).await.unwrap_or_default() {
-            for time in finished(ended)? {
+            for (due, took) in finished(ended)? {
                 seen.answered += 1;
-                seen.micros.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+                seen.took.push((clock + due.saturating_duration_since(start), took));
             }
         }
         Ok(seen)
@@ -151,8 +192,8 @@ fn due(first: Instant, number: u64) -> Instant {
     first + INTERVAL * u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Reads the answers in their order; how long after they were due each of them came.
-async fn read(mut reader: OwnedReadHalf, first: Instant) -> io::Result<Vec<Duration>> {
+/// Reads the answers in their order; when they were due, and how long after that each of them came.
+async fn read(mut reader: OwnedReadHalf, first: Instant) -> io::Result<Vec<(Instant, Duration)>> {
     let mut times = Vec::new();
     loop {
         let mut answer = [0; ANSWER_HEADER.len() + DIGITS];
@@ -167,6 +208,7 @@ async fn read(mut reader: OwnedReadHalf, first: Instant) -> io::Result<Vec<Durat
         if text != payload(number).as_bytes() {
             return Err(io::Error::other(format!("message {number} was answered with {text:x?}")));
         }
-        times.push(Instant::now().saturating_duration_since(due(first, number)));
+        let due = due(first, number);
+        times.push((due, Instant::now().saturating_duration_since(due)));
     }
 }

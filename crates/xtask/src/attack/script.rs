@@ -36,6 +36,23 @@ pub(super) struct Script {
     pub(super) tail: Vec<u8>,
     /// Whether it reads what is answered.
     pub(super) reads: bool,
+    /// What that should be.
+    pub(super) answer: Answer,
+}
+
+/// What an attacker should hear: else the attack was another one than was meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    /// How it begins.
+    pub(super) start: &'static str,
+    /// Code of the Close that it ends with.
+    pub(super) code: Option<u16>,
+}
+
+const SILENCE: Answer = Answer { start: "", code: None };
+
+const fn closes_with(code: u16) -> Answer {
+    Answer { start: "HTTP/1.1 101", code: Some(code) }
 }
 
 /// A request for a WebSocket, with `more` header lines.
@@ -80,6 +97,7 @@ pub(super) fn scripts(name: Name) -> io::Result<Vec<Script>> {
         pause: Duration::ZERO,
         tail: Vec::new(),
         reads: true,
+        answer: SILENCE,
     };
     Ok(match name {
         Name::HalfOpen => vec![
@@ -97,40 +115,58 @@ pub(super) fn scripts(name: Name) -> io::Result<Vec<Script>> {
             piece: frame(0x81, b"1").repeat(100),
             pieces: 500,
             tail: frame(0x88, &1000_u16.to_be_bytes()),
+            answer: closes_with(1000),
             ..open
         }],
         Name::HugeLength => vec![
-            Script { tail: [header(0x82, 1 << 63), vec![0; 1_000]].concat(), ..open.clone() },
-            Script { tail: [header(0x82, 1 << 62), vec![0; 1_000]].concat(), ..open },
+            Script {
+                tail: [header(0x82, 1 << 63), vec![0; 1_000]].concat(),
+                answer: closes_with(1002),
+                ..open.clone()
+            },
+            Script {
+                tail: [header(0x82, 1 << 62), vec![0; 1_000]].concat(),
+                answer: closes_with(1009),
+                ..open
+            },
         ],
         Name::EndlessFragments => [&b""[..], b"x"]
             .map(|payload| Script {
                 head: [request(""), frame(0x02, payload)].concat(),
                 piece: frame(0x00, payload).repeat(1_000),
                 pieces: 100,
+                answer: closes_with(1008),
                 ..open.clone()
             })
             .to_vec(),
-        Name::PingFlood => vec![Script { piece: frame(0x89, b"ping").repeat(100), pieces: 100, ..open }],
+        Name::PingFlood => vec![Script {
+            piece: frame(0x89, b"ping").repeat(100),
+            pieces: 100,
+            answer: closes_with(1008),
+            ..open
+        }],
         Name::DeflateBomb => {
             let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
-            vec![Script { head: request(extension), tail: frame(0xc2, &bomb()?), ..open }]
+            let (head, tail) = (request(extension), frame(0xc2, &bomb()?));
+            vec![Script { head, tail, answer: closes_with(1009), ..open }]
         }
         Name::BadUtf8 => bad_texts(&open),
         Name::StoppedReader => {
             let message = format!("\"{}\"", "x".repeat(9_998));
             vec![Script { piece: frame(0x81, message.as_bytes()), pieces: 2_000, reads: false, ..open }]
         }
-        Name::Flood401 => vec![
-            Script { head: request(""), ..open.clone() },
-            Script { head: request("Authorization: Bearer nonsense\r\n"), ..open.clone() },
-            Script {
-                head: request(
+        Name::Flood401 => [
+            request(""),
+            request("Authorization: Bearer nonsense\r\n"),
+            request(
                     "Authorization: Bearer eyJhbGciOiJIUzI1NiIsImtpZCI6Im9uZSJ9.eyJzdWIiOiJxdWlldCJ9.cjJtw5noi_jNneUuoKcRCiVAMPu6K1VcCij455-jN7Y\r\n",
-                ),
-                ..open
-            },
-        ],
+            ),
+        ]
+        .map(|head| {
+            let answer = Answer { start: "HTTP/1.1 401", code: None };
+            Script { head, answer, ..open.clone() }
+        })
+        .to_vec(),
     })
 }
 
@@ -146,6 +182,7 @@ fn bad_texts(open: &Script) -> Vec<Script> {
                 piece: Vec::new(),
                 pieces: 1,
                 tail: frame(0x80, second),
+                answer: closes_with(1007),
                 ..open.clone()
             });
         }
