@@ -22,7 +22,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-const DEFAULT_FILTER: &str = "warn";
+/// What peers do wrong in HTTP/2 is told by those who speak it, and peers may do it often.
+const DEFAULT_FILTER: &str = "warn,h2=error";
 
 /// Starts logging: by `config`, a logger configuration file, or to standard error, filtered by `RUST_LOG`.
 ///

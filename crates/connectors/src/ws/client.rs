@@ -115,6 +115,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         dialer,
         wire,
         http2,
+        lacks_http2: false.into(),
         open_handshake,
         credentials,
         headers,
@@ -273,6 +274,8 @@ struct Client {
     dialer: Dialer,
     wire: Wire,
     http2: Http2,
+    /// The server takes no WebSockets that way, as it has said.
+    lacks_http2: AtomicBool,
     open_handshake: Option<Duration>,
     credentials: Option<Credentials>,
     headers: Vec<(String, String)>,

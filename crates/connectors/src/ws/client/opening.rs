@@ -219,20 +219,38 @@ impl Client {
             );
         }
         let http2 = if place.secure || self.http2 == Http2::Known { self.http2 } else { Http2::Off };
-        match self.attempt_by(http2, place, tls.clone(), request.clone()).await {
-            Ok(None) => {
-                let alias = &self.environment.alias;
-                tracing::info!(
-                    target: "tremor_runtime",
-                    "[Connector::{alias}] {} takes no WebSockets over HTTP/2, so HTTP/1.1 is spoken with it", self.shown(place)
-                );
-                let tls = tls.map(|tls| tls.without_http2());
-                let opened = self.attempt_by(Http2::Off, place, tls, request).await?;
-                opened.ok_or_else(|| Failure::Other("the server takes no WebSockets".to_owned()))
-            }
-            Ok(Some(opened)) => Ok(opened),
-            Err(failure) => Err(failure),
+        let is_home = place.is_same_origin(&self.home);
+        if is_home && self.lacks_http2.load(Relaxed) {
+            let opened = self.attempt_by_http1(place, tls, request).await;
+            // It may be another server by now.
+            self.lacks_http2.store(opened.is_ok(), Relaxed);
+            return opened;
         }
+        if let Some(opened) = self.attempt_by(http2, place, tls.clone(), request.clone()).await? {
+            return Ok(opened);
+        }
+        let alias = &self.environment.alias;
+        tracing::info!(
+            target: "tremor_runtime",
+            "[Connector::{alias}] {} takes no WebSockets over HTTP/2, so HTTP/1.1 is spoken with it", self.shown(place)
+        );
+        let opened = self.attempt_by_http1(place, tls, request).await?;
+        if is_home {
+            self.lacks_http2.store(true, Relaxed);
+        }
+        Ok(opened)
+    }
+
+    /// The same where HTTP/2 leads nowhere.
+    async fn attempt_by_http1(
+        &self,
+        place: &Place,
+        tls: Option<ClientTls>,
+        request: ClientRequest,
+    ) -> Result<Opened, Failure> {
+        let tls = tls.map(|tls| tls.without_http2());
+        let opened = self.attempt_by(Http2::Off, place, tls, request).await?;
+        opened.ok_or_else(|| Failure::Other("the server takes no WebSockets".to_owned()))
     }
 
     /// The same by one version of HTTP; `None`: the server has agreed on HTTP/2 but takes no WebSockets there.

@@ -2,7 +2,7 @@
 
 use super::{ON, of_server};
 use crate::{
-    harness::{Linked, Subject, definition, within},
+    harness::{Linked, Subject, definition, json, within},
     ws::{
         peers::{Port, accept, client, next_text, server},
         tls::Authority,
@@ -162,7 +162,8 @@ async fn a_tls_server_whose_http2_takes_no_websockets_is_spoken_to_by_http1() {
         let (listener, address) = (port.listen(), port.address());
         let tls = format!(r#""tls": {{"cafile": "{ca}", "domain": "localhost"{alpn}}}"#);
         let config = format!(r#"{{"url": "wss://{address}", "http2": true, {tls}}}"#);
-        let definition = definition("ws_client", &config, r#""json""#, "");
+        let mut definition = definition("ws_client", &config, r#""json""#, "");
+        definition.reconnect = Some(json(r#"{"retry": {"interval_ms": 1}}"#));
         let mut subject = Subject::new(&definition, Linked::Fully).unwrap();
         let serve = async {
             let tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
@@ -178,6 +179,13 @@ async fn a_tls_server_whose_http2_takes_no_websockets_is_spoken_to_by_http1() {
         subject.open();
         subject.give("7").await;
         assert_eq!(next_text(&mut ws).await, "7");
+        // The next one is not asked again, unless it fails.
+        drop(ws);
+        for again in [false, true] {
+            let tls = within(acceptor.accept(within(listener.accept()).await.unwrap().0)).await.unwrap();
+            let is_http2 = tls.get_ref().1.alpn_protocol() == Some(&b"h2"[..]);
+            assert_eq!(is_http2, again);
+        }
     }
 }
 
@@ -256,6 +264,7 @@ async fn a_connection_over_which_nothing_leaves_is_not_kept() {
     let fill = tokio::spawn(async move {
         loop {
             into.deliver(0, event.clone().into()).await;
+            tokio::task::yield_now().await;
         }
     });
     let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
