@@ -44,6 +44,10 @@ pub(super) async fn is_http2(
 /// What went wrong, in words.
 pub(super) fn explain(error: &h2::Error) -> String {
     match (error.get_io(), error.reason()) {
+        // In its own words streams close because of a broken pipe.
+        (Some(error), _) if error.kind() == io::ErrorKind::BrokenPipe => {
+            "the peer ended the HTTP/2 connection".to_owned()
+        }
         (Some(error), _) => tremor_connector::tls::explain(error),
         (None, Some(h2::Reason::CANCEL)) if error.is_reset() => "the peer gave the stream up".to_owned(),
         (None, Some(reason)) if error.is_reset() => format!("the stream was reset: {}", reason.description()),

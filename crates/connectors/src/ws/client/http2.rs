@@ -89,6 +89,7 @@ pub(super) async fn open(
         Poll::Ready(Ok(())) if line.has_settings() => Poll::Ready(Err(Failure::Other(ENDED.to_owned()))),
         Poll::Ready(ended) => Poll::Ready(Err(unknown(ended.err().as_ref()))),
         Poll::Pending if send.is_extended_connect_protocol_enabled() => Poll::Ready(Ok(())),
+        Poll::Pending if line.is_flooded() => Poll::Ready(Err(Failure::Other(FLOOD.to_owned()))),
         Poll::Pending if line.has_settings() => Poll::Ready(Err(Failure::NotOffered)),
         Poll::Pending => Poll::Pending,
     });
@@ -137,6 +138,9 @@ async fn driven<T>(
                 Poll::Ready(Err(other(&error)))
             }
             (_, Poll::Ready(Ok(()))) => Poll::Ready(Err(Failure::Other(ENDED.to_owned()))),
+            (Poll::Pending, Poll::Pending) if line.is_flooded() => {
+                Poll::Ready(Err(Failure::Other(FLOOD.to_owned())))
+            }
             (Poll::Pending, Poll::Pending) => Poll::Pending,
         }
     })
@@ -144,6 +148,7 @@ async fn driven<T>(
 }
 
 const ENDED: &str = "the server ended the connection";
+const FLOOD: &str = "the server sends too many HTTP/2 frames that carry nothing";
 
 /// Carries a connection until its stream, which has the place in `only`, is over and what was written has left. A server
 /// that takes nothing any more holds nobody up.

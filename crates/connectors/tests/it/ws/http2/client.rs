@@ -234,6 +234,36 @@ async fn what_a_server_says_in_place_of_an_answer_is_told() {
     assert!(refused.contains("answered 429") && refused.contains("later, pl"), "{refused}");
 }
 
+#[tokio::test]
+async fn a_server_that_sends_frames_which_carry_nothing_is_left() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let subject = client(&port, KNOWN, ONCE);
+    let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x08\0\0\0\x01";
+    let flood = async {
+        let mut tcp = listener.accept().await.unwrap().0;
+        tcp.write_all(settings).await.unwrap();
+        while tcp.write_all(&PING.repeat(100)).await.is_ok() {}
+    };
+    let (started, ()) = within(async { tokio::join!(subject.handle.start(), flood) }).await;
+    let refused = started.unwrap_err();
+    assert!(refused.contains("frames that carry nothing"), "{refused}");
+    // Headers without end are worth no more.
+    let subject = client(&port, KNOWN, ONCE);
+    let endless = async {
+        let mut tcp = listener.accept().await.unwrap().0;
+        tcp.write_all(settings).await.unwrap();
+        let field = [&[0, 1, b'x', 0x7f, 0x81, 0x05][..], &[b'v'; 768]].concat();
+        let _gone_or_not = tcp.write_all(b"\0\0\x01\x01\0\0\0\0\x01\x88").await;
+        let more = [&[0, 3, 6, 9, 0, 0, 0, 0, 1][..], &field].concat();
+        while tcp.write_all(&more).await.is_ok() {}
+    };
+    let (started, ()) = within(async { tokio::join!(subject.handle.start(), endless) }).await;
+    assert!(started.is_err());
+}
+
+const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+
 /// A server that takes nothing any more, and from which everything still comes.
 #[tokio::test]
 async fn a_connection_over_which_nothing_leaves_is_not_kept() {
@@ -267,9 +297,8 @@ async fn a_connection_over_which_nothing_leaves_is_not_kept() {
             tokio::task::yield_now().await;
         }
     });
-    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
     within(async {
-        while tcp.write_all(&ping).await.is_ok() {
+        while tcp.write_all(&PING).await.is_ok() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     })
