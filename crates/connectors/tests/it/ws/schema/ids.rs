@@ -134,16 +134,16 @@ async fn tags_and_parameters_of_paths_say_it_before_queries_do() {
     let event = subject.next_event().await;
     let conn = of_server(&event).get("conn").unwrap().clone();
     assert_eq!(of_server(&event).get("schema"), Some(&Value::from(2)));
-    for (schema, key, other) in [("3", "c", "b"), ("2", "b", "c")] {
+    for (schema, mood, key, other) in [("3", 1, "c", "b"), ("2", 2, "b", "c"), ("2", 3, "b", "c")] {
         let command =
-            format!(r#"{{"kind": "tag", "conn": {conn}, "tags": {{"schema": {schema}, "mood": {schema}}}}}"#);
+            format!(r#"{{"kind": "tag", "conn": {conn}, "tags": {{"schema": {schema}, "mood": {mood}}}}}"#);
         subject.give_to(2, json(&command)).await;
         send(&mut ws, text(format!(r#"{{"{key}": 1}}"#))).await;
         let event = subject.next_event().await;
         let tags = of_server(&event).get("tags").unwrap().clone();
         assert_eq!(
             (tags.get("mood"), of_server(&event).get("schema")),
-            (Some(&json(schema)), Some(&json(schema)))
+            (Some(&Value::from(mood)), Some(&json(schema)))
         );
         send(&mut ws, text(format!(r#"{{"{other}": 1}}"#))).await;
         next_error(&mut subject).await;
@@ -207,4 +207,24 @@ async fn what_is_broken_behind_a_message_that_waits_is_told_behind_it() {
     let mut said = Vec::new();
     within(tcp.read_to_end(&mut said)).await.unwrap();
     assert!(said.starts_with(&[0x88]) && said.get(2..4) == Some(&[3, 0xea]), "{said:?}");
+}
+
+#[tokio::test]
+async fn metadata_that_say_nothing_leave_it_to_the_configuration() {
+    let registry = Registry::start().await;
+    registry.add(1, "a", "JSON", r#"{"required": ["a"]}"#);
+    registry.add(2, "b", "JSON", r#"{"required": ["b"]}"#);
+    let directions = r#""in": {"model": "json", "catalog": "reg", "subject": "a", "id_from": "metadata"}"#;
+    let (mut subject, port) = server(&with(&registry, CONFLUENT, directions)).await;
+    let mut open = Vec::new();
+    for (path, key, other) in [("/", "a", "b"), ("/?schema=2", "b", "a"), ("/?schema=x", "", "a")] {
+        let mut ws = port.client_at(path).await;
+        send(&mut ws, text(format!(r#"{{"{other}": 1}}"#))).await;
+        next_error(&mut subject).await;
+        if !key.is_empty() {
+            send(&mut ws, text(format!(r#"{{"{key}": 1}}"#))).await;
+            subject.next_event().await;
+        }
+        open.push(ws);
+    }
 }

@@ -142,3 +142,72 @@ async fn what_all_routes_inherit_is_read_for_each_of_them() {
         assert!(refused(members).contains("config.schema.in.strategy"), "{members:?}");
     }
 }
+
+#[tokio::test]
+async fn a_client_connects_when_its_schema_is_there() {
+    let registry = Registry::start().await;
+    registry.add(1, "a", "JSON", READING);
+    registry.down(true);
+    let port = Port::reserve();
+    let listener = port.listen();
+    let more = with(
+        &registry,
+        &format!(r#"{CONFLUENT}, "lazy": true"#),
+        r#""in": {"model": "json", "catalog": "reg", "subject": "a"}"#,
+    );
+    let definition =
+        client_definition(&port, &more, r#"{"retry": {"interval_ms": 50, "max_retries": 1000}}"#);
+    let mut subject = Subject::new(&definition, Linked::Fully).unwrap();
+    let came = async {
+        let is_asked = async {
+            while registry.asked().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        within(is_asked).await;
+        registry.down(false);
+        accept_at(&listener).await.0
+    };
+    let (started, mut ws) = tokio::join!(within(subject.handle.start()), came);
+    started.unwrap();
+    subject.open();
+    send(&mut ws, text("{}")).await;
+    next_error(&mut subject).await;
+}
+
+#[tokio::test]
+async fn what_events_say_in_vain_changes_no_schema() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let config = format!(
+        r#"{{"options": {{"defaults": {{"authority": "{}"}}}}, "schema": {{{CATALOG}}}, "routes": [{}]}}"#,
+        port.address(),
+        route("/by/{which}", &both(r#""subject": "of-{which}""#))
+    );
+    let definition = Definition {
+        reconnect: Some(json(r#"{"retry": {"interval_ms": 1}}"#)),
+        ..definition("ws_client", &config, r#""json""#, "")
+    };
+    let subject = Subject::started(&definition).await;
+    within(subject.front.ready()).await;
+    let event = |which: &str| Event {
+        id: tremor_event::EventId::new(7, 0, 1, 1),
+        payload: json(&format!(r#"{{"{which}": 1}}"#)).into(),
+        meta: json(&format!(r#"{{"ws_client": {{"open": {{"path": "/by/{which}"}}}}}}"#)).into(),
+        ingest_ns: 1,
+        origin: None,
+        is_batch: false,
+        receipt: None,
+    };
+    subject.deliver(0, event("x")).await;
+    let (mut ws, _) = accept_at(&listener).await;
+    assert_eq!(next_text(&mut ws).await, r#"{"x":1}"#);
+    drop(ws);
+    // While the same is opened again an event wants something else, and comes too late for that.
+    let tcp = within(listener.accept()).await.unwrap().0;
+    subject.deliver(0, event("y")).await;
+    let mut ws = within(async_tungstenite::tokio::accept_async(tcp)).await.unwrap();
+    assert_eq!(next_text(&mut ws).await, r#"{"y":1}"#);
+    subject.deliver(0, Event { meta: json("{}").into(), ..event("x") }).await;
+    assert_eq!(next_text(&mut ws).await, r#"{"x":1}"#);
+}

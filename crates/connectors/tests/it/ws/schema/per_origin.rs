@@ -161,3 +161,49 @@ async fn a_drain_does_not_hang_where_a_schema_is_still_fetched() {
     // New connections are not opened any more.
     assert_eq!(subject.handle.taken().failed, 1);
 }
+
+#[tokio::test]
+async fn an_outage_at_the_start_is_none_for_those_who_come_later_if_it_may_be() {
+    let registry = registry().await;
+    registry.down(true);
+    let port = Port::reserve();
+    let listener = port.listen();
+    let definition = |kind: &str| client_definition(&port, &config(&registry, kind), "null");
+    let strict = Subject::new(&definition(CONFLUENT), Linked::Fully).unwrap();
+    let failed = within(strict.handle.start()).await.unwrap_err().to_string();
+    assert!(failed.contains("version `latest` of `usual` cannot be had"), "{failed}");
+    let subject = Subject::started(&definition(&format!(r#"{CONFLUENT}, "lazy": true"#))).await;
+    subject.deliver(0, event(7, None, r#"{"u": 1}"#)).await;
+    self::failed(&subject, 1).await;
+    registry.down(false);
+    // What could not be had is asked for again a moment later.
+    let mut stream = 8;
+    let mut ws = loop {
+        subject.deliver(0, event(stream, None, r#"{"u": 2}"#)).await;
+        stream += 1;
+        let accepted = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
+        if let Ok(Ok((tcp, _))) = accepted {
+            break within(async_tungstenite::tokio::accept_async(tcp)).await.unwrap();
+        }
+        assert!(stream < 1000, "it is not fetched again");
+    };
+    assert_eq!(next_text(&mut ws).await, r#"{"u":2}"#);
+}
+
+#[tokio::test]
+async fn events_name_schemas_that_nobody_has_asked_for() {
+    let registry = registry().await;
+    let port = Port::reserve();
+    let listener = port.listen();
+    let directions = r#""out": {"model": "json", "catalog": "reg", "id_from": "metadata"}"#;
+    let more = with(&registry, CONFLUENT, directions) + r#", "per_origin": true"#;
+    let subject = Subject::started(&client_definition(&port, &more, "null")).await;
+    for (stream, value) in [(7, r#"{"x": 1}"#), (7, r#"{"y": 2}"#)] {
+        let meta = json(r#"{"ws_client": {"schema": 3}}"#).into();
+        subject.deliver(0, Event { meta, ..event(stream, None, value) }).await;
+    }
+    let (mut ws, _) = accept_at(&listener).await;
+    assert_eq!(next_text(&mut ws).await, r#"{"y":2}"#);
+    assert_eq!(registry.asked(), ["/schemas/ids/3"]);
+    failed(&subject, 1).await;
+}
