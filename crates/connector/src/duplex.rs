@@ -1,6 +1,6 @@
 //! One connection that is read from and written to: bytes in and out around a sans-IO protocol.
 
-use crate::{Intake, SendQueue};
+use crate::{Intake, Joining, SendQueue};
 use futures_util::future::BoxFuture;
 use std::{
     fmt,
@@ -41,6 +41,8 @@ pub struct Duplex {
     /// Looks at what is to be sent, if anybody does and it is not who does so for all connections
     /// ([`Built::outgoing`](crate::Built)).
     pub outgoing: Option<Arc<dyn Outgoing>>,
+    /// There if something is kept for its client.
+    pub joining: Option<Box<Joining>>,
 }
 
 /// Hears what a connection sends.

@@ -153,6 +153,7 @@ impl Instance {
         }
         if let (Ok(coding), Ok(built)) = (&coding, &built)
             && let Some(error) = mistakes::queue(built, coding.as_ref(), &alias)
+                .or_else(|| mistakes::replay(built, coding.as_ref(), &alias))
         {
             errors.push(error);
         }
@@ -373,6 +374,7 @@ impl SinkSide {
                     summons: built.summons.clone(),
                     outgoing: built.outgoing.clone(),
                     per_origin,
+                    replays: mem::take(&mut built.replays),
                     directory: directory.clone(),
                     coding: coding?,
                 };

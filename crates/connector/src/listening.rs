@@ -173,6 +173,7 @@ impl Listening {
             &address,
             &duplex.meta,
             (duplex.send_queue.as_deref(), duplex.outgoing.as_ref()),
+            duplex.joining.as_deref(),
         );
         let registered = Registered { streams: self.streams.clone(), stream, address, is_broken: true };
         let exit = duplex.exit.as_deref().unwrap_or("out");

@@ -10,11 +10,13 @@ mod messages;
 #[cfg(test)]
 mod policies;
 mod putting;
+mod resuming;
 mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use crate::duplex::{Ending, Outgoing, Traffic};
+use crate::replay::{Gap, Joining};
 use crate::{bell::Bell, counters::SinkCounters};
 pub(crate) use asked::{Asked, Extra};
 pub use frame_type::FrameType;
@@ -86,6 +88,8 @@ pub(crate) struct Outbox {
     tells_pressure: AtomicBool,
     /// Another connection may come when this one has ended, and what waits goes there.
     comes_back: bool,
+    /// There if something is kept for its client.
+    joined: Option<Box<Joining>>,
     /// Looks at messages before they wait, if anybody does.
     outgoing: Option<Arc<dyn Outgoing>>,
     counters: Arc<SinkCounters>,
@@ -101,6 +105,10 @@ struct State {
     kept: Option<Box<Kept>>,
     /// Messages and payload bytes that were taken to be written and are not written yet.
     under_way: (usize, usize),
+    /// Those of what is here that were kept for the client: they take no room of others.
+    backlog: (usize, usize),
+    /// What the client has missed, until the connection knows.
+    gap: Option<(u64, Gap)>,
     /// Somebody found it full and waits.
     room_is_wanted: bool,
     phase: Phase,
@@ -138,7 +146,8 @@ impl State {
     fn held(&self) -> (usize, usize) {
         let kept = self.kept.as_ref().map_or((0, 0), |kept| (kept.len(), kept.bytes()));
         let messages = self.waiting.len() + self.last.len() + self.under_way.0 + kept.0;
-        (messages, self.waiting.bytes() + self.last.bytes() + self.under_way.1 + kept.1)
+        let bytes = self.waiting.bytes() + self.last.bytes() + self.under_way.1 + kept.1;
+        (messages.saturating_sub(self.backlog.0), bytes.saturating_sub(self.backlog.1))
     }
 
     /// Where messages are taken from first.
@@ -167,6 +176,8 @@ impl Outbox {
             waiting: Messages::default(),
             last: Messages::default(),
             under_way: (0, 0),
+            backlog: (0, 0),
+            gap: None,
             room_is_wanted: false,
             kept: limits.when_full.drops_waiting().then(Box::default),
             phase: Phase::Open,
@@ -188,6 +199,7 @@ impl Outbox {
             tells_pressure: AtomicBool::new(false),
             conn: 0,
             comes_back: false,
+            joined: None,
             outgoing: None,
             counters,
         }
@@ -402,6 +414,8 @@ impl Outbox {
         let mut state = self.lock();
         let under_way = &mut state.under_way;
         *under_way = (under_way.0.saturating_sub(messages), under_way.1.saturating_sub(bytes));
+        let backlog = &mut state.backlog;
+        *backlog = (backlog.0.saturating_sub(messages), backlog.1.saturating_sub(bytes));
         let room_is_wanted = mem::take(&mut state.room_is_wanted);
         if state.is_pressed {
             let (messages, bytes) = state.held();

@@ -1,7 +1,7 @@
 //! The table of connector kinds.
 
 use crate::{
-    Connector, Dials, FrameType, SendQueue,
+    Connector, Dials, FrameType, Replay, SendQueue,
     config::{ConfigError, Key, Reader},
     duplex,
     metrics::{Measures, Metrics},
@@ -127,6 +127,8 @@ pub struct Built {
     pub outgoing: Option<Arc<dyn duplex::Outgoing>>,
     /// There is a connection for each origin of events instead of one; of kinds that have one connection.
     pub per_origin: Option<PerOrigin>,
+    /// What is kept for clients that come back, of each route of which something is; of kinds that accept connections.
+    pub replays: Vec<Arc<Replay>>,
 }
 
 /// An output port that the configuration of an instance names.
@@ -181,6 +183,7 @@ impl Built {
             summons: None,
             outgoing: None,
             per_origin: None,
+            replays: Vec::new(),
         }
     }
 

@@ -5,12 +5,13 @@ mod directory;
 mod draining;
 mod filter;
 mod instructions;
+mod kept;
 mod left;
 mod pairs;
 mod table;
 
 use crate::{
-    Deliver, Handed, SinkShared,
+    Deliver, Handed, Joining, Replay, SinkShared,
     duplex::{Address, Ending, Outgoing},
     outbox::{Farewell, FrameType, Item, Outbox, Put, SendQueue, Shared, Taken, WhenFull, is_shared},
     summons::Summons,
@@ -22,6 +23,7 @@ pub use draining::DrainTimes;
 use draining::Draining;
 use foldhash::fast::RandomState;
 use instructions::Instructions;
+use kept::Replays;
 use left::{Goal, Left};
 use pairs::Pairs;
 pub use pairs::{Opening, Openings, PerOrigin};
@@ -78,6 +80,8 @@ pub(crate) struct Setting {
     pub(crate) outgoing: Option<Arc<dyn Outgoing>>,
     /// Asks for one connection for each origin of events.
     pub(crate) per_origin: Option<PerOrigin>,
+    /// What is kept for clients that come back.
+    pub(crate) replays: Vec<Arc<Replay>>,
     /// Where those origins are found.
     pub(crate) directory: Directory,
     pub(crate) coding: Resolver,
@@ -128,6 +132,8 @@ pub(crate) struct Streams {
     outgoing: Option<Arc<dyn Outgoing>>,
     /// There if it has a connection for each origin of events.
     pairs: Option<Pairs>,
+    /// There if something is kept for clients that come back.
+    replays: Option<Box<Replays>>,
     /// Who hears of the end of a connection, by stream.
     partners: Mutex<HashMap<u64, Vec<Weak<Self>>, RandomState>>,
     draining: Draining,
@@ -159,6 +165,7 @@ impl Streams {
             summons,
             outgoing,
             per_origin,
+            replays,
             directory,
             coding,
         } = setting;
@@ -177,6 +184,7 @@ impl Streams {
             summons,
             outgoing,
             pairs: per_origin.map(|per_origin| Pairs::new(per_origin, directory.clone())),
+            replays: Replays::new(replays),
             partners: Mutex::default(),
             draining: Draining::default(),
             drain_times,
@@ -234,6 +242,7 @@ impl Streams {
         address: &Address,
         meta: &Value,
         (queue, outgoing): (Option<&SendQueue>, Option<&Arc<dyn Outgoing>>),
+        joining: Option<&Joining>,
     ) -> Arc<Outbox> {
         if let Some(outbox) = self.opened(address.conn) {
             // All of them have the same peer, so nobody is found by that.
@@ -242,15 +251,18 @@ impl Streams {
         }
         let leads_back = self.leads_to(meta, address.conn).then(|| meta.clone());
         let mut outbox = self.new_outbox(queue.copied().unwrap_or(self.limits));
-        if outgoing.is_some() {
+        if outgoing.is_some() || joining.is_some() {
             outbox = outbox.looked_at_by(outgoing.cloned());
         }
-        let outbox = Arc::new(outbox.of_connection(address.conn, leads_back));
+        let outbox = Arc::new(outbox.of_connection(address.conn, leads_back).joined_by(joining));
+        let kept = joining.map(|joining| self.resume(joining, &outbox, meta));
         {
             let mut table = self.write();
             table.insert(stream, address.conn, outbox.clone(), meta.clone());
             table.name(stream, address);
         }
+        // Until here nothing could be kept that was not sent to it.
+        drop(kept);
         // Behind that, so that a drain that begins now sees it in one of two ways.
         if self.draining.has_begun() {
             outbox.end(Ending::GoingAway);
@@ -270,7 +282,7 @@ impl Streams {
     /// Removes a connection; what it had not written fails. Its partner ends, too, unless all of them do; `is_broken`: it
     /// did not come to its end.
     pub(crate) fn close(&self, stream: u64, address: &Address, is_broken: bool) {
-        let outbox = self.write().remove(stream, address);
+        let outbox = self.remove(stream, address);
         let broken = is_broken.then(|| Farewell { code: ABNORMAL, reason: "".into() });
         let farewell = outbox.as_ref().and_then(|outbox| outbox.farewell()).or(broken);
         if let Some(outbox) = outbox {
@@ -498,20 +510,25 @@ impl Streams {
     async fn put_slowly(&self, batch: EventBatch, mut left: Left<'_>) {
         let items = items(&batch);
         let port = left.port;
-        while let Some(full) = self.put(&items, &mut left) {
+        self.put_all(&items, &mut left).await;
+        drop((items, left));
+        settle(batch, port);
+    }
+
+    /// Waits for room and puts what is left into the outboxes.
+    async fn put_all(&self, items: &[Item<'_>], left: &mut Left<'_>) {
+        while let Some(full) = self.put(items, left) {
             // Look again once we are sure to hear of room, or it might be made in between.
             let mut room = pin!(full.room());
             room.as_mut().enable();
-            let is_full = self.put(&items, &mut left).is_some_and(|still| Arc::ptr_eq(&still, &full));
+            let is_full = self.put(items, left).is_some_and(|still| Arc::ptr_eq(&still, &full));
             if is_full && !wait(full.when_full(), room).await {
                 let waited = full.give_up();
                 self.shared.failed_already(waited, SLOW_CONSUMER);
-                let lost = waited + left.lose_run(&items, SLOW_CONSUMER);
+                let lost = waited + left.lose_run(items, SLOW_CONSUMER);
                 self.shared.counters.discarded(lost);
             }
         }
-        drop((items, left));
-        settle(batch, port);
     }
 
     /// Does what the events of a batch say.
@@ -595,6 +612,9 @@ impl Deliver for Streams {
         if port == Port::Control {
             self.command_all(batch);
             return Handed::done();
+        }
+        if let Some(replays) = &self.replays {
+            return Handed::later(self.deliver_and_keep(replays, batch, port));
         }
         let (left, is_full) = {
             let items = items(&batch);

@@ -4,6 +4,7 @@ use super::{Connection, wait_while_writing};
 use crate::{
     duplex::Ending,
     outbox::{ENDING, NEW_META, PRESSURE},
+    replay::Gap,
 };
 use std::mem;
 use tremor_value::{Record, Value};
@@ -29,6 +30,15 @@ impl Connection {
         // Not before whoever reads that port is ready, and in front of all that comes from the connection.
         if mem::take(&mut self.owes_opened) {
             self.tell("opened", []).await;
+            if let Some((asked, gap)) = self.pump.outbox().take_gap() {
+                let asked = ("last_received", Value::from(asked));
+                match gap {
+                    Gap::Lost { from, to } => {
+                        self.tell("gap", [asked, ("from", from.into()), ("to", to.into())]).await;
+                    }
+                    Gap::Unknown { .. } => self.tell("gap", [asked, ("unknown", true.into())]).await,
+                }
+            }
         }
         let outbox = self.pump.outbox();
         outbox.forget_news(NEW_META | PRESSURE);

@@ -84,6 +84,18 @@ pub(super) fn queue(built: &Built, coding: Option<&Resolver>, alias: &str) -> Op
     Some(DefinitionError { path: vec![Key::Field("config".into())], ..DefinitionError::at(alias, &error) })
 }
 
+/// What is kept for clients that come back, and the postprocessors, cannot have of each other.
+pub(super) fn replay(built: &Built, coding: Option<&Resolver>, alias: &str) -> Option<DefinitionError> {
+    let path = built.replays.first()?.at.clone();
+    if coding.is_none_or(|coding| coding.encoder().is_stateless()) {
+        return None;
+    }
+    let problem = "sends a message to connections that come later, but what the codec or a postprocessor makes of it builds \
+                   on those before";
+    let error = ConfigError { path, problem: Problem::Invalid(problem.to_owned()), word: None };
+    Some(DefinitionError { path: vec![Key::Field("config".into())], ..DefinitionError::at(alias, &error) })
+}
+
 /// `later` may only be there because what `earlier` is about has been taken out.
 fn is_consequence(later: &ConfigError, earlier: &ConfigError) -> bool {
     let is_suggested = match (&earlier.problem, earlier.path.split_last(), later.path.split_last()) {

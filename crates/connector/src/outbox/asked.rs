@@ -20,7 +20,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Whether `item` is there for what it asks alone.
-    pub(super) fn leaves_out_payload(&self, item: &Item<'_>) -> bool {
+    pub(crate) fn leaves_out_payload(&self, item: &Item<'_>) -> bool {
         (self.close.is_some() || self.ping.is_some())
             && item.element.content.as_value().is_some_and(Value::is_null)
     }

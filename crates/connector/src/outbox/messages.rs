@@ -141,6 +141,12 @@ impl Messages {
         1
     }
 
+    /// Appends a message that is of no element.
+    pub(super) fn push_uncounted(&mut self, shared: &Arc<Shared>) {
+        let binary = shared.is_binary();
+        self.push_one_shared(shared, Flags { is_shared: true, ..Flags::new(binary, false) });
+    }
+
     /// Appends a ping, which ends an element if `counts`.
     pub(super) fn push_ping(&mut self, payload: &[u8], counts: bool) {
         self.chunks.push(payload);

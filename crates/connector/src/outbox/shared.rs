@@ -2,6 +2,7 @@
 
 use super::{FrameType, Item, frame_type};
 use crate::duplex::{MAX_FRAMES_KIND, Unsendable};
+use crate::replay::number;
 use std::sync::OnceLock;
 use tremor_codec::{Chunks, Encoder};
 
@@ -46,6 +47,39 @@ impl Shared {
         }
     }
 
+    /// The same messages with ids in front, of which `first` is that of the first.
+    pub(crate) fn numbered(&self, first: u64) -> Self {
+        let is_binary = match self.binary {
+            Some(is_binary) => is_binary,
+            None => self.chunks.iter().any(|chunk| std::str::from_utf8(chunk).is_err()),
+        };
+        let mut chunks = Chunks::default();
+        for (id, chunk) in (first..).zip(self.chunks.iter()) {
+            number(id, (chunk, is_binary), chunks.buffer_mut());
+            chunks.end_chunk();
+        }
+        Self { chunks, binary: Some(is_binary), error: None, frame: Frame::new(), others: OnceLock::new() }
+    }
+
+    /// Each of its messages for itself.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Self> {
+        self.chunks.iter().map(|chunk| {
+            let mut chunks = Chunks::default();
+            chunks.push(chunk);
+            Self { chunks, binary: self.binary, error: None, frame: Frame::new(), others: OnceLock::new() }
+        })
+    }
+
+    /// How many messages it is.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Why it cannot be encoded, if so.
+    pub(crate) fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
     pub(super) fn encoded(&self) -> Result<(), String> {
         self.error.clone().map_or(Ok(()), Err)
     }
@@ -65,7 +99,7 @@ impl Shared {
     }
 
     /// The message, if it is one.
-    pub(super) fn payload(&self) -> &[u8] {
+    pub(crate) fn payload(&self) -> &[u8] {
         self.chunks.as_bytes()
     }
 

@@ -36,6 +36,19 @@ impl<'a> Filter<'a> {
         }
     }
 
+    /// What of the metadata of a connection can be asked for.
+    pub(super) fn seen(of_connection: &Record) -> Record {
+        let seen = MEMBERS.iter().filter_map(|name| Some((*name, of_connection.get(name)?.clone())));
+        seen.collect()
+    }
+
+    /// Whether a connection of this route may be meant; `route` is what metadata say of it.
+    pub(super) fn may_be_of(&self, route: Option<&Value>) -> bool {
+        self.wanted
+            .get("route")
+            .is_none_or(|wanted| matches(wanted, route) || route.is_some_and(|route| is_route(wanted, route)))
+    }
+
     /// Whether a connection with metadata `meta` is meant.
     pub(super) fn admits(&self, meta: &Value) -> bool {
         let Some(of_connection) = meta.get(self.kind) else { return self.wanted.is_empty() };

@@ -31,6 +31,10 @@ impl Except {
         self.conns.contains(&conn)
     }
 
+    pub(super) fn conns(&self) -> &[u64] {
+        &self.conns
+    }
+
     pub(super) fn add(&mut self, conn: u64) {
         self.conns.push(conn);
     }

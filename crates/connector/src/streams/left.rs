@@ -130,6 +130,14 @@ impl<'a> Left<'a> {
         self.runs.push(Run { goal: Goal::Outbox(target), items: left });
     }
 
+    /// There is one element, for these, of which `extra` is known.
+    pub(super) fn one_for(&mut self, goals: impl IntoIterator<Item = Goal>, extra: Extra) {
+        self.add(0, goals);
+        self.next = 1;
+        self.extras = vec![extra];
+        self.end_stretch();
+    }
+
     /// So many elements of the run at hand need no attention any more.
     pub(super) fn took(&mut self, elements: usize) {
         self.elements = self.elements.saturating_sub(elements);

@@ -112,6 +112,11 @@ impl Table {
         self.by_stream.get(&stream).map(|outbox| outbox.conn())
     }
 
+    /// The metadata of what comes from connection `conn`.
+    pub(super) fn meta_of(&self, conn: u64) -> Option<&Value> {
+        self.by_conn.get(&conn).map(|entry| &entry.meta)
+    }
+
     /// The stream of connection `conn`.
     pub(super) fn stream_of(&self, conn: u64) -> Option<u64> {
         self.by_conn.get(&conn).map(|entry| entry.stream)

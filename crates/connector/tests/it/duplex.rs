@@ -148,6 +148,7 @@ pub(crate) fn connection(stream: impl Stream + 'static, conn: u64) -> Duplex {
     Duplex {
         traffic: None,
         outgoing: None,
+        joining: None,
         stream: Box::new(stream),
         input: BytesMut::new(),
         protocol: Box::new(Lines::default()),

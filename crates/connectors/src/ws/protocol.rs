@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tremor_connector::{
-    Intake,
+    Intake, Joining, acknowledged,
     duplex::{Closed, Cut, Ending, Flow, Interceptor, Protocol, ProtocolError, Unsendable},
 };
 use tremor_value::{AboutMessage, Record, Under, Value};
@@ -84,6 +84,8 @@ pub(super) struct WebSocket<Slot> {
     interceptor: Option<Box<dyn Interceptor>>,
     /// There if messages have schemas; boxed, since few have.
     schema: Option<Box<schema::Incoming>>,
+    /// Hears what the peer acknowledges, if something is kept for it.
+    joining: Option<Box<Joining>>,
     /// Until the connection is open: what would end it at once. Later only there if it does.
     revoked: Option<Arc<AtomicBool>>,
     /// There if somebody wants to know what passes.
@@ -120,6 +122,7 @@ impl<Slot> WebSocket<Slot> {
             leave: None,
             interceptor: None,
             schema: None,
+            joining: None,
             revoked: None,
             link: None,
             _slot: slot,
@@ -154,6 +157,19 @@ impl<Slot> WebSocket<Slot> {
     pub(super) fn looking(self, schema: Option<Box<schema::Incoming>>) -> Self {
         let keeps_time = self.keeps_time || schema.as_ref().is_some_and(|schema| schema.may_wait());
         Self { schema, keeps_time, ..self }
+    }
+
+    /// The same with somebody who hears what the peer acknowledges.
+    pub(super) fn acknowledging(self, joining: Option<Box<Joining>>) -> Self {
+        Self { joining, ..self }
+    }
+
+    /// Whether a message only acknowledges others: then the flow does not see it.
+    fn takes_acknowledgement(&self, payload: &[u8], binary: bool) -> bool {
+        let Some(joining) = self.joining.as_ref().filter(|_| !binary) else { return false };
+        let Some(id) = acknowledged(payload) else { return false };
+        id.into_iter().for_each(|id| joining.acknowledge(id));
+        true
     }
 
     /// The same, unless that by which it was let in has been taken back when it opens.
@@ -263,7 +279,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
     ) -> Result<Flow, ProtocolError> {
         let mut incoming = std::mem::take(&mut self.incoming);
         // Looked at once: most connections have no schemas.
-        let checks = self.schema.is_some();
+        let (checks, hears) = (self.schema.is_some(), self.joining.is_some());
         let broke = if checks { self.schema.as_ref().and_then(|schema| schema.broke) } else { None };
         let mut decoded = match &mut self.pace {
             _ if broke.is_some() => broke.map_or(Ok(()), Err),
@@ -288,6 +304,9 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         while let Some(item) = items.next() {
             match item {
                 Incoming::Message { payload, binary, frames, compressed } => {
+                    if hears && self.takes_acknowledgement(&payload, binary) {
+                        continue;
+                    }
                     self.messages += 1;
                     let about = AboutMessage {
                         under: self.under,

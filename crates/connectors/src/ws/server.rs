@@ -15,6 +15,7 @@ mod proxy;
 mod queues;
 mod refusing;
 mod renewal;
+mod replay;
 pub(in crate::ws) mod routing;
 mod settings;
 
@@ -38,6 +39,7 @@ use pages::Pages;
 use peer::{Incoming, Peer};
 use proxy::Proxies;
 use queues::Queues;
+use replay::Replays;
 use routing::{Reading, Routing};
 use settings::{Admits, Answers, Demands, handshake_options};
 use std::{
@@ -84,6 +86,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let guards = Guards::read(&mut settings)?;
     let knows_identities = !guards.is_empty();
     let queues = Queues::read(&mut settings)?;
+    let replays = Replays::read(&mut settings)?;
     let exits = Vec::new();
     let mut schemas = Schemas::read(&mut settings, SPEC.name, &environment.alias)?;
     let mut reading = Reading {
@@ -92,11 +95,12 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         guards: &guards,
         wire: &wire,
         queues,
+        replays,
         schemas: &mut schemas,
         exits,
     };
     let routing = reading.routing()?;
-    let Reading { mut exits, queues, .. } = reading;
+    let Reading { mut exits, queues, replays, .. } = reading;
     let doorman = Doorman::read(&mut settings, &guards, &mut exits)?;
     let cookies = Cookies::read(&mut settings)?;
     let knows_identities = knows_identities || doorman.is_some() || cookies.is_some();
@@ -141,6 +145,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         exits,
         gives_out,
         outgoing,
+        replays: replays.all,
         measures: watch.map(|watch| -> Arc<dyn Measures> { watch }),
         ..Built::new(Server {
             endpoints: endpoints.all,

@@ -23,6 +23,7 @@ mod outgoing;
 mod pace;
 mod peers;
 mod per_origin;
+mod replay;
 mod replies;
 mod routes;
 mod schema;

@@ -503,6 +503,7 @@ impl Client {
             address,
             limits: self.wire.times,
             outgoing: None,
+            joining: None,
         })
     }
 }

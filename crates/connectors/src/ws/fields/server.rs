@@ -299,6 +299,12 @@ pub(super) const FIELDS: &[Field] = &[
         text: "What may wait for one connection, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy`: `block` waits `block_timeout` (5000 ms; 0: any time) for room, then closes with 1008; `close` closes at once; `drop_newest` and `drop_oldest` leave messages out; `conflate` leaves out what waits under the same key, which is the member `key` of `$ws_server`, or the one that `key` names.",
     },
     Field {
+        name: "replay",
+        kind: "record or bool",
+        default: "false",
+        text: "Of each route, or of those whose `options` say so, keep the last messages for clients that come back: `messages` (1024; 1000000 at most), `bytes` (1048576), `age` (ms; 0, the default: as long as there is room). Each message has an id in front (text: digits and a line feed; binary: 8 bytes, big-endian). `?last_received=ID` goes on behind that; `{\"ack\": ID}` says what was had, of clients with an identity or a cookie. See the guide on replay. Not with `schema.out`, nor with a `send_queue` that leaves messages out.",
+    },
+    Field {
         name: "drain_spread",
         kind: "integer (ms)",
         default: "0",

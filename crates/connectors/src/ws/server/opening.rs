@@ -12,6 +12,7 @@ use super::{
     peer::Peer,
     petition::Petition,
     refusing::{NotOpened, RETRY_AFTER_S},
+    replay,
     routing::Way,
 };
 use crate::ws::{
@@ -251,6 +252,14 @@ impl Shared {
             Ok(chosen) => chosen,
             Err(reject) => return Err(self.refuse(asker, &reject).await),
         };
+        let last_received = match &chosen.way.replay {
+            None => Ok(None),
+            Some(_) => replay::asked(request.query.as_deref()),
+        };
+        let last_received = match last_received {
+            Ok(last_received) => last_received,
+            Err(reject) => return Err(self.refuse(asker, &reject).await),
+        };
         let opened = match &chosen.way.schemas {
             None => Ok(Opened::default()),
             Some(plans) => {
@@ -299,7 +308,7 @@ impl Shared {
         };
         let mut metadata =
             metadata(&request, Some(&chosen), &reached, (&self.exposed, self.guards.secrets()));
-        let mut headers = Cow::Borrowed(&self.answers.headers);
+        let (mut headers, mut named) = (Cow::Borrowed(&self.answers.headers), None);
         for more in visit.headers(&chosen.way.demands) {
             headers = Cow::Owned(headers.and(more));
         }
@@ -309,7 +318,7 @@ impl Shared {
             let about = (address.conn, asker.method());
             let asked = self.authorize(asked, about, (&mut metadata, origin), &mut slot);
             match self.in_time(deadline, doorman::late, asked).await.flatten() {
-                Ok(more) => headers = Cow::Owned(headers.and(&more)),
+                Ok((more, identity)) => (headers, named) = (Cow::Owned(headers.and(&more)), identity),
                 Err(reject) => return Err(self.refuse(asker, &reject).await),
             }
         }
@@ -333,19 +342,29 @@ impl Shared {
         let (stream, input) = asker.grant(&request, &agreed, deadline).await?;
         let meta = metadata.text();
         let wire = &chosen.way.wire;
+        let joining = chosen.way.replay.as_ref().map(|replay| {
+            let of_guard = person(&sessions);
+            let of_guard = of_guard.as_ref().map(|(guard, identity)| (&**guard, &**identity));
+            let by_cookie = known.as_ref().map(|known| (BY_COOKIE, &*known.id));
+            let named = named.as_deref().map(|identity| ("", identity));
+            replay::joining(replay, named.or(of_guard).or(by_cookie), last_received)
+        });
         let stay = self.guards.stay(address.conn, &chosen.way.demands, &sessions);
         let protocol = WebSocket::new(Role::Server, wire, metadata, slot)
             .deflate(deflate.as_ref())
             .until(&wire.pace, stay)
             .past(self.guards.renewals(address.conn, &sessions))
             .looking(chosen.way.schemas.as_ref().and_then(|plans| plans.incoming(&opened)))
+            .acknowledging(joining.clone())
             .unless(known.map(|_| forgotten));
         let outgoing = chosen.way.schemas.as_ref().and_then(|plans| plans.outgoing(&opened));
         let link = self.watch.as_ref().map(|watch| {
             let way = (chosen.way.exit.as_deref(), chosen.way.shown.as_ref());
             watch.opens(way, (door.tls.is_some(), deflate.is_some()), since.elapsed())
         });
-        Ok(self.duplex(door, (stream, input), chosen.way, (address, meta), (protocol, link, outgoing)))
+        let duplex =
+            self.duplex(door, (stream, input), chosen.way, (address, meta), (protocol, link, outgoing));
+        Ok(Duplex { joining, ..duplex })
     }
 
     /// What comes of `future`, which is something of ours that a handshake waits for.
@@ -367,22 +386,22 @@ impl Shared {
         }
     }
 
-    /// Row 21: what the flow says; gives more headers for the 101.
+    /// Row 21: what the flow says; gives more headers for the 101, and who it is, if the flow says that.
     async fn authorize(
         &self,
         (doorman, question): (&Doorman, &Question),
         about: (u64, &'static str),
         (metadata, origin): (&mut Metadata, OriginUri),
         slot: &mut Slot,
-    ) -> Result<ExtraHeaders, Reject> {
+    ) -> Result<(ExtraHeaders, Option<String>), Reject> {
         let answer = doorman.ask((question, None), about, (metadata, origin)).await;
         let granted = answer.ok_or_else(doorman::late)??;
         granted.tell_of(metadata);
-        if let Some(identity) = granted.identity {
+        if let Some(identity) = granted.identity.clone() {
             // The place that a guard's word for it took is free again.
             slot.2 = self.caps.place_of(Some(("".into(), identity))).map_err(|_| too_many())?;
         }
-        Ok(granted.headers)
+        Ok((granted.headers, granted.identity))
     }
 
     /// What the flow is asked by guards, where any does.
@@ -445,6 +464,7 @@ impl Shared {
             send_queue: queue.clone(),
             traffic,
             outgoing: outgoing.map(|outgoing| -> Arc<dyn duplex::Outgoing> { outgoing }),
+            joining: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     queues::Queues,
+    replay::Replays,
     settings::{protocols, wire},
 };
 use crate::ws::{
@@ -11,7 +12,7 @@ use crate::ws::{
 };
 use std::sync::Arc;
 use tremor_connector::{
-    Environment, Exit, SendQueue,
+    Environment, Exit, Replay, SendQueue,
     config::{ConfigError, Entry, OneOrMany, Reader},
 };
 use tremor_value::{Record, Value};
@@ -46,6 +47,8 @@ pub(super) struct Way {
     pub(super) schemas: Option<Plans>,
     /// What may wait for it, if the route says that.
     pub(super) queue: Option<Box<SendQueue>>,
+    /// What is kept of its messages, if anything is.
+    pub(super) replay: Option<Arc<Replay>>,
     /// What its metadata says of the route; nothing in a server that has none.
     pub(super) shown: Option<Value>,
     /// What it asks of guards.
@@ -136,14 +139,15 @@ pub(super) struct Reading<'s, 'a> {
     /// Of connections whose route says nothing else.
     pub(super) wire: &'s Wire,
     pub(super) queues: Queues,
+    pub(super) replays: Replays<'a>,
     pub(super) schemas: &'s mut Schemas,
     pub(super) exits: Vec<Exit>,
 }
 
-impl Reading<'_, '_> {
+impl<'a> Reading<'_, 'a> {
     pub(super) fn routing(&mut self) -> Result<Routing, ConfigError> {
         let protocols = protocols(self.settings, &Protocols::default())?;
-        let written = self.settings.config.optional::<Vec<Reader<'_>>>("routes")?;
+        let written = self.settings.config.optional::<Vec<Reader<'a>>>("routes")?;
         let has_routes = written.as_ref().is_some_and(|routes| !routes.is_empty());
         let (mut routes, mut ways) = (Vec::new(), Vec::new());
         for (number, route) in written.unwrap_or_default().into_iter().enumerate() {
@@ -157,11 +161,13 @@ impl Reading<'_, '_> {
             None => {
                 let (demands, conceals) = (Vec::new(), false);
                 let schemas = self.schemas.of_others(&[])?;
+                let replay = self.replays.of_others(None, schemas.as_ref(), &self.queues)?;
                 Some(Way {
                     exit: None,
                     wire: *self.wire,
                     schemas,
                     queue: None,
+                    replay,
                     shown: None,
                     demands,
                     conceals,
@@ -203,14 +209,16 @@ impl Reading<'_, '_> {
 
     fn last_resort(&mut self, entry: &Entry<'_>) -> Result<Way, ConfigError> {
         let exit = self.exit(entry)?;
-        let shown = Record::from_iter([("exit", Value::from(exit.as_ref()))]);
+        let shown = Value::from(Record::from_iter([("exit", Value::from(exit.as_ref()))]));
         let (demands, conceals) = (Vec::new(), false);
+        let schemas = self.schemas.of_others(&[])?;
         Ok(Way {
             exit: Some(exit),
             wire: *self.wire,
-            schemas: self.schemas.of_others(&[])?,
+            replay: self.replays.of_others(Some(&shown), schemas.as_ref(), &self.queues)?,
+            schemas,
             queue: None,
-            shown: Some(shown.into()),
+            shown: Some(shown),
             demands,
             conceals,
         })
@@ -219,7 +227,7 @@ impl Reading<'_, '_> {
     fn route(
         &mut self,
         number: usize,
-        mut config: Reader<'_>,
+        mut config: Reader<'a>,
         protocols: &Protocols,
     ) -> Result<(Route, Way), ConfigError> {
         let Some(entry) = config.entry("exit") else {
@@ -230,17 +238,23 @@ impl Reading<'_, '_> {
         let when = config.optional::<OneOrMany<Reader<'_>>>("when")?.map_or_else(Vec::new, |when| when.0);
         let when = when.into_iter().map(condition).collect::<Result<_, _>>()?;
         let mut route = Route { when, protocols: protocols.clone(), conceals: false };
-        let (mut own_wire, mut queue) = (*self.wire, None);
+        let index = u64::try_from(number).unwrap_or(u64::MAX);
+        let shown = Record::from_iter([("index", Value::from(index)), ("exit", Value::from(exit.as_ref()))]);
+        let shown = Value::from(shown);
+        let (mut own_wire, mut queue, mut replay) = (*self.wire, None, None);
         let mut schemas = None;
         let options = config.record("options")?;
         if options.is_none() {
             schemas = self.schemas.of_route(None, &paths)?;
+            replay = self.replays.of_others(Some(&shown), schemas.as_ref(), &self.queues)?;
         }
         if let Some(options) = options {
             let mut options = Settings::alone(options, self.environment);
             schemas = self.schemas.of_route(Some(&mut options), &paths)?;
             own_wire = wire(&mut options, self.wire)?;
             queue = self.queues.of_route(&mut options)?;
+            let bounds = queue.as_deref().unwrap_or(&self.queues.of_all);
+            replay = self.replays.of_route(&mut options, &shown, (schemas.as_ref(), bounds))?;
             route.protocols = super::settings::protocols(&mut options, protocols)?;
             options.finish()?;
         }
@@ -254,14 +268,13 @@ impl Reading<'_, '_> {
         }
         route.conceals = conceals;
         config.finish()?;
-        let index = u64::try_from(number).unwrap_or(u64::MAX);
-        let shown = Record::from_iter([("index", Value::from(index)), ("exit", Value::from(exit.as_ref()))]);
         let way = Way {
             exit: Some(exit),
             wire: own_wire,
             schemas,
             queue,
-            shown: Some(shown.into()),
+            replay,
+            shown: Some(shown),
             demands,
             conceals,
         };

@@ -172,6 +172,11 @@ impl Plans {
         self.out.is_some()
     }
 
+    /// Whether anybody looks at what is sent.
+    pub(in crate::ws) fn look_at_outgoing(&self) -> bool {
+        self.out.is_some()
+    }
+
     /// Who looks at what is sent on a connection.
     pub(in crate::ws) fn outgoing(&self, opened: &Opened) -> Option<Arc<Outgoing>> {
         let plan = self.out.as_ref()?;

@@ -21,12 +21,14 @@ fn read(config: &str) -> Result<(Routing, Vec<String>), String> {
     let wire = Wire::default();
     let guards = Guards::read(&mut settings).map_err(|error| error.to_string())?;
     let queues = Queues::read(&mut settings).map_err(|error| error.to_string())?;
+    let replays = Replays::read(&mut settings).map_err(|error| error.to_string())?;
     let exits = Vec::new();
     let mut reading = Reading {
         settings: &mut settings,
         environment: &environment,
         guards: &guards,
         wire: &wire,
+        replays,
         queues,
         schemas: &mut Schemas::default(),
         exits,

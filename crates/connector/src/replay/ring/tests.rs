@@ -1,0 +1,273 @@
+use super::*;
+use proptest::{collection::vec, prelude::*};
+
+const FIRST: u64 = 1000;
+
+fn ring(keep: Keep) -> Ring<u64> {
+    Ring::new(keep, FIRST)
+}
+
+fn person(name: &str) -> Person {
+    name.into()
+}
+
+fn everybody() -> Audience {
+    Audience { reach: Reach::All, except: SmallVec::new() }
+}
+
+fn only(names: &[&str]) -> Audience {
+    Audience::only(names.iter().map(|name| person(name)).collect())
+}
+
+/// Puts a message in, whose content is its id.
+fn put(ring: &mut Ring<u64>, audience: Audience, now: Instant) -> u64 {
+    let id = ring.next_id();
+    ring.keep((id, 10), audience, SmallVec::new(), now);
+    id
+}
+
+fn resumed(ring: &mut Ring<u64>, asked: Option<u64>, name: Option<&str>, now: Instant) -> Resumed<u64> {
+    ring.resume(asked, name.map(person).as_ref(), &|_| false, now)
+}
+
+#[test]
+fn a_client_goes_on_where_it_was() {
+    let (mut ring, now) = (ring(Keep::default()), Instant::now());
+    let ids: Vec<u64> = (0..5).map(|_| put(&mut ring, everybody(), now)).collect();
+    assert_eq!(ids, [1001, 1002, 1003, 1004, 1005]);
+    let all = |asked| resumed(&mut ring, asked, None, now);
+    let [fresh, begun, middle, end, zero] = [None, Some(1000), Some(1003), Some(1005), Some(0)].map(all);
+    assert_eq!((fresh.is_resumed, fresh.after, &fresh.messages[..]), (false, 1005, &[][..]));
+    assert_eq!((begun.after, &begun.messages), (1000, &ids));
+    assert_eq!((middle.after, middle.last, &middle.messages[..]), (1003, 1005, &[1004, 1005][..]));
+    assert_eq!((end.after, &end.messages[..]), (1005, &[][..]));
+    assert_eq!((zero.gap, &zero.messages), (None, &ids), "nothing was there before");
+}
+
+#[test]
+fn what_is_gone_is_told() {
+    let (mut ring, now) = (ring(Keep { messages: 3, ..Keep::default() }), Instant::now());
+    (0..5).for_each(|_| _ = put(&mut ring, everybody(), now));
+    for (asked, gap, after) in [
+        (1000, Some(Gap::Lost { from: 1001, to: 1002 }), 1002),
+        (1001, Some(Gap::Lost { from: 1002, to: 1002 }), 1002),
+        (1002, None, 1002),
+        (0, Some(Gap::Lost { from: 1001, to: 1002 }), 1002),
+        // Of a program that ran before.
+        (7, Some(Gap::Lost { from: 8, to: 1002 }), 1002),
+        (1006, Some(Gap::Unknown { asked: 1006 }), 1002),
+        (u64::MAX, Some(Gap::Unknown { asked: u64::MAX }), 1002),
+    ] {
+        let found = resumed(&mut ring, Some(asked), None, now);
+        assert_eq!((found.gap, found.after), (gap, after), "{asked}");
+        assert_eq!(found.messages, (after + 1..=1005).collect::<Vec<_>>(), "{asked}");
+    }
+}
+
+#[test]
+fn messages_bytes_and_age_are_bounded() {
+    let now = Instant::now();
+    let mut by_bytes = ring(Keep { bytes: 35, ..Keep::default() });
+    (0..5).for_each(|_| _ = put(&mut by_bytes, everybody(), now));
+    assert_eq!(by_bytes.size(), (3, 30, 3));
+    by_bytes.keep((1006, 36), everybody(), SmallVec::new(), now);
+    assert_eq!(by_bytes.size(), (0, 0, 0), "it does not fit at all, and is told of as gone");
+    let found = resumed(&mut by_bytes, Some(1005), None, now);
+    assert_eq!(found.gap, Some(Gap::Lost { from: 1006, to: 1006 }));
+
+    let age = Duration::from_secs(1);
+    let mut by_age = ring(Keep { age: Some(age), ..Keep::default() });
+    put(&mut by_age, everybody(), now);
+    put(&mut by_age, everybody(), now + age / 2);
+    let found = resumed(&mut by_age, Some(1000), None, now + age);
+    assert_eq!((found.gap, found.messages), (Some(Gap::Lost { from: 1001, to: 1001 }), vec![1002]));
+}
+
+#[test]
+fn nobody_is_sent_what_is_for_others() {
+    let (mut ring, now) = (ring(Keep::default()), Instant::now());
+    put(&mut ring, only(&["ada"]), now);
+    put(&mut ring, only(&["bob", "ada"]), now);
+    put(&mut ring, Audience { reach: Reach::All, except: SmallVec::from_iter([person("bob")]) }, now);
+    let filter = Some(Value::from("left"));
+    put(
+        &mut ring,
+        Audience { reach: Reach::Some { people: SmallVec::new(), filter }, except: SmallVec::new() },
+        now,
+    );
+    for (name, expected) in [
+        (Some("ada"), &[1001, 1002, 1003][..]),
+        (Some("bob"), &[1002]),
+        (None, &[1003]),
+        (Some("eve"), &[1003]),
+    ] {
+        assert_eq!(resumed(&mut ring, Some(1000), name, now).messages, expected, "{name:?}");
+    }
+    let like_that = ring.resume(Some(1000), None, &|wanted| *wanted == Value::from("left"), now);
+    assert_eq!(like_that.messages, [1003, 1004]);
+}
+
+#[test]
+fn who_acknowledges_goes_on_behind_that_and_makes_room() {
+    let (mut ring, now) = (ring(Keep::default()), Instant::now());
+    put(&mut ring, only(&["ada"]), now);
+    put(&mut ring, only(&["ada", "bob"]), now);
+    put(&mut ring, only(&["ada"]), now);
+    put(&mut ring, everybody(), now);
+    let ada = person("ada");
+    for nonsense in [0, 7, 1000, 1005, u64::MAX] {
+        ring.acknowledge(&ada, nonsense);
+        assert_eq!(ring.size().0, 4, "{nonsense}");
+        assert!(!resumed(&mut ring, None, Some("ada"), now).is_resumed, "{nonsense}");
+    }
+    ring.acknowledge(&ada, 1002);
+    assert_eq!(ring.size().0, 3, "bob may still want the second");
+    let found = resumed(&mut ring, None, Some("ada"), now);
+    assert_eq!((found.after, found.gap, found.messages), (1002, None, vec![1003, 1004]));
+    ring.acknowledge(&ada, 1001);
+    assert_eq!(resumed(&mut ring, None, Some("ada"), now).after, 1002, "it is not taken back");
+    assert_eq!(resumed(&mut ring, Some(1000), Some("ada"), now).gap, None, "it has had what is gone");
+    assert!(!resumed(&mut ring, None, Some("bob"), now).is_resumed);
+}
+
+#[test]
+fn what_was_acknowledged_leaves_nothing_behind() {
+    let (mut ring, now) = (ring(Keep::default()), Instant::now());
+    put(&mut ring, everybody(), now);
+    for _ in 0..10_000 {
+        let id = put(&mut ring, only(&["ada"]), now);
+        ring.acknowledge(&person("ada"), id);
+        assert!(ring.size().0 == 1 && ring.size().2 <= 68, "{:?}", ring.size());
+    }
+}
+
+#[test]
+fn a_connection_takes_the_place_of_one_that_has_gone() {
+    let (mut ring, now) = (ring(Keep::default()), Instant::now());
+    let ada = person("ada");
+    let successor = |ring: &Ring<u64>| ring.gone().map(|gone| gone.successor).collect::<Vec<_>>();
+    ring.join(1, &ada, false);
+    ring.join(2, &ada, false);
+    assert_eq!(ring.leave((1, 1), &ada, Value::default(), now), None);
+    assert_eq!(successor(&ring), [None], "the other one was there before and is another window");
+    ring.join(3, &ada, true);
+    assert_eq!(successor(&ring), [Some(3)]);
+    ring.join(4, &person("bob"), true);
+    assert_eq!(successor(&ring), [Some(3)]);
+    // One that is dead, though nobody has noticed yet, is still sent what is for it.
+    let conns = SmallVec::from_iter([2]);
+    ring.keep((1001, 10), Audience::only(SmallVec::from_iter([ada.clone()])), conns, now);
+    assert_eq!(ring.leave((2, 2), &ada, Value::default(), now), Some((3, vec![1001])));
+    assert_eq!(ring.leave((3, 3), &ada, Value::default(), now), None);
+    assert_eq!(successor(&ring), [None, None, None]);
+}
+
+#[test]
+fn memory_of_clients_is_bounded() {
+    let (mut ring, now) = (ring(Keep::default()), Instant::now());
+    let id = put(&mut ring, everybody(), now);
+    let loyal = person("loyal");
+    ring.acknowledge(&loyal, id);
+    ring.join(1, &loyal, true);
+    for number in 0..40_000_u64 {
+        let one = person(&number.to_string());
+        ring.acknowledge(&one, id);
+        ring.join(number + 2, &one, true);
+        ring.leave((number + 2, number), &one, Value::default(), now);
+    }
+    assert!(ring.people.len() <= MOST_PEOPLE + 1, "{}", ring.people.len());
+    assert!(ring.away.len() <= 2 * MOST_PEOPLE + 2 && ring.absent.len() <= MOST_ABSENT);
+    assert!(resumed(&mut ring, None, Some("loyal"), now).is_resumed, "whoever is there is not forgotten");
+    assert!(!resumed(&mut ring, None, Some("0"), now).is_resumed);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Keep(u8, u8),
+    Pass,
+    Acknowledge(u8, i8),
+    Wait(u8),
+    Resume(Option<i8>, u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any::<u8>(), 0_u8..40).prop_map(|(whom, bytes)| Step::Keep(whom, bytes)),
+        1 => Just(Step::Pass),
+        2 => (0_u8..3, any::<i8>()).prop_map(|(who, id)| Step::Acknowledge(who, id)),
+        1 => (0_u8..50).prop_map(Step::Wait),
+        3 => (any::<Option<i8>>(), 0_u8..4).prop_map(|(asked, who)| Step::Resume(asked, who)),
+    ]
+}
+
+const NAMES: [&str; 3] = ["ada", "bob", "eve"];
+
+fn audience(whom: u8) -> Audience {
+    let people = NAMES.iter().enumerate().filter(|(bit, _)| whom & (1 << bit) != 0);
+    let people = people.map(|(_, name)| person(name)).collect();
+    match whom & 0x18 {
+        0x18 => Audience { reach: Reach::All, except: people },
+        0x10 => everybody(),
+        _ => Audience::only(people),
+    }
+}
+
+proptest! {
+    /// Whatever happens, a client is sent exactly what is for it behind where it goes on; and what it should have been
+    /// sent and was not lies in the gap that it is told of, or was acknowledged by itself.
+    #[test]
+    fn nothing_is_lost_silently(
+        messages in 1_usize..6,
+        bytes in 1_usize..100,
+        age in proptest::option::of(1_u64..100),
+        steps in vec(step(), 1..80),
+    ) {
+        let keep = Keep { messages, bytes, age: age.map(Duration::from_millis) };
+        let (mut ring, mut now) = (ring(keep), Instant::now());
+        let mut sent: Vec<(u64, Audience)> = Vec::new();
+        let mut acked = [FIRST; 3];
+        for step in steps {
+            match step {
+                Step::Keep(whom, bytes) => {
+                    let id = ring.next_id();
+                    ring.keep((id, bytes.into()), audience(whom), SmallVec::new(), now);
+                    sent.push((id, audience(whom)));
+                    prop_assert!(ring.size().0 <= messages && ring.size().1 <= keep.bytes);
+                    prop_assert!(ring.size().2 <= 2 * messages + 68);
+                }
+                Step::Pass => ring.pass(),
+                Step::Wait(ms) => now += Duration::from_millis(ms.into()),
+                Step::Acknowledge(who, id) => {
+                    let id = FIRST.saturating_add_signed(id.into());
+                    let acked = &mut acked[usize::from(who)];
+                    ring.acknowledge(&person(NAMES[usize::from(who)]), id);
+                    if id < ring.next_id() {
+                        *acked = id.max(*acked);
+                    }
+                }
+                Step::Resume(asked, who) => {
+                    let who = usize::from(who);
+                    let asked = asked.map(|asked| FIRST.saturating_add_signed(asked.into()));
+                    let name = NAMES.get(who).map(|name| person(name));
+                    let found = ring.resume(asked, name.as_ref(), &|_| false, now);
+                    let own = acked.get(who).copied().unwrap_or(FIRST);
+                    prop_assert!(found.messages.is_sorted() && found.after <= found.last);
+                    prop_assert!(found.messages.iter().all(|id| *id > found.after));
+                    if let (Some(asked), None) = (asked, found.gap) {
+                        prop_assert_eq!(asked, found.after);
+                    }
+                    let is_for_it = |audience: &Audience| audience.admits(name.as_ref(), &|_| false);
+                    for id in &found.messages {
+                        let (_, audience) = sent.iter().find(|(sent, _)| sent == id).unwrap();
+                        prop_assert!(is_for_it(audience));
+                    }
+                    let had = asked.unwrap_or(if own > FIRST { own } else { found.last });
+                    for (id, _) in sent.iter().filter(|(id, audience)| *id > had && is_for_it(audience)) {
+                        let is_told = matches!(found.gap, Some(Gap::Lost { from, to }) if from <= *id && *id <= to);
+                        prop_assert!(is_told || *id <= own || found.messages.contains(id), "{} after {}", id, had);
+                    }
+                }
+            }
+        }
+    }
+}

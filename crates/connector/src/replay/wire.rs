@@ -1,0 +1,133 @@
+//! How ids travel: in front of messages, and in what the two sides say of them.
+
+use super::ring::{Gap, Resumed};
+use std::fmt::Write as _;
+
+/// Longest acknowledgement, blanks included.
+const MOST_ACK_BYTES: usize = 64;
+
+/// Appends `message` with its id to `out`.
+///
+/// Shape: in front of text the id in decimal digits and a line feed; in front of other bytes the id as `u64`, big-endian.
+pub(crate) fn number(id: u64, (message, is_binary): (&[u8], bool), out: &mut Vec<u8>) {
+    if is_binary {
+        out.extend_from_slice(&id.to_be_bytes());
+    } else {
+        out.extend_from_slice(id.to_string().as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(message);
+}
+
+/// What a client is told first. No message begins like that: those begin with a digit.
+pub(crate) fn greeting<M>(resumed: &Resumed<M>) -> String {
+    let Resumed { after, last, gap, .. } = resumed;
+    let mut told = format!(r#"{{"replay":{{"after":{after},"last":{last}"#);
+    let _always_room = match gap {
+        None => Ok(()),
+        Some(Gap::Lost { from, to }) => write!(told, r#","gap":{{"from":{from},"to":{to}}}"#),
+        Some(Gap::Unknown { asked }) => write!(told, r#","unknown":{asked}"#),
+    };
+    told.push_str("}}");
+    told
+}
+
+/// The id in `message` if it is `{"ack": id}` and nothing else; `Some(None)` if that is a number that can be no id.
+///
+/// A message that has more members, or something else in that one, is none of it: it is for the flow.
+#[must_use]
+pub fn acknowledged(message: &[u8]) -> Option<Option<u64>> {
+    if message.len() > MOST_ACK_BYTES {
+        return None;
+    }
+    let rest = message.trim_ascii().strip_prefix(b"{")?.strip_suffix(b"}")?;
+    let rest = rest.trim_ascii().strip_prefix(b"\"ack\"")?.trim_ascii_start();
+    let number = rest.strip_prefix(b":")?.trim_ascii();
+    let (digits, is_negative) = match number.strip_prefix(b"-") {
+        Some(digits) => (digits, true),
+        None => (number, false),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(position(digits).filter(|_| !is_negative))
+}
+
+/// The id that a client says it has had last. One that is too large for any message is one that no message has had.
+///
+/// # Errors
+/// It is no number.
+pub fn last_received(written: &str) -> Result<u64, NoId> {
+    if written.is_empty() || !written.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(NoId);
+    }
+    Ok(position(written.as_bytes()).unwrap_or(u64::MAX))
+}
+
+/// It can not be the id of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an id is a number of decimal digits")]
+pub struct NoId;
+
+fn position(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acknowledgements_are_told_from_messages() {
+        for (message, expected) in [
+            (&br#"{"ack":17}"#[..], Some(Some(17))),
+            (b" { \"ack\" :\n 17 } ", Some(Some(17))),
+            (br#"{"ack":-17}"#, Some(None)),
+            (br#"{"ack":99999999999999999999999999}"#, Some(None)),
+            (br#"{"ack":17.5}"#, None),
+            (br#"{"ack":"17"}"#, None),
+            (br#"{"ack":}"#, None),
+            (br#"{"ack":-}"#, None),
+            (br#"{"ack":1,"more":2}"#, None),
+            (br#"{"acks":17}"#, None),
+            (br#"{"ack":17"#, None),
+            (b"{}", None),
+            (b"", None),
+            (b"17", None),
+            (b"\xff", None),
+        ] {
+            assert_eq!(acknowledged(message), expected, "{}", message.escape_ascii());
+        }
+        assert_eq!(acknowledged(format!(r#"{{"ack":{}17}}"#, " ".repeat(64)).as_bytes()), None);
+    }
+
+    #[test]
+    fn what_a_client_says_it_has_had_is_read() {
+        assert_eq!(last_received("17"), Ok(17));
+        assert_eq!(last_received("0"), Ok(0));
+        assert_eq!(last_received("99999999999999999999999999"), Ok(u64::MAX));
+        for none in ["", "-1", "+1", "1.5", "1e3", " 1", "x", "0x10", "\u{661}"] {
+            assert_eq!(last_received(none), Err(NoId), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_message_shows_its_id_in_front() {
+        let mut out = Vec::new();
+        number(258, (b"{}", false), &mut out);
+        assert_eq!(out, b"258\n{}");
+        out.clear();
+        number(258, (b"\xff", true), &mut out);
+        assert_eq!(out, b"\0\0\0\0\0\0\x01\x02\xff");
+    }
+
+    #[test]
+    fn a_client_is_told_where_it_goes_on_and_what_is_gone() {
+        let resumed = |gap| Resumed::<()> { after: 4, last: 9, gap, is_resumed: true, messages: vec![] };
+        assert_eq!(greeting(&resumed(None)), r#"{"replay":{"after":4,"last":9}}"#);
+        let lost = resumed(Some(Gap::Lost { from: 2, to: 4 }));
+        assert_eq!(greeting(&lost), r#"{"replay":{"after":4,"last":9,"gap":{"from":2,"to":4}}}"#);
+        let unknown = resumed(Some(Gap::Unknown { asked: 77 }));
+        assert_eq!(greeting(&unknown), r#"{"replay":{"after":4,"last":9,"unknown":77}}"#);
+    }
+}
