@@ -11,7 +11,7 @@ use super::{
     items,
     left::{Goal, Left},
     settle,
-    table::{Table, Targets, named},
+    table::{Table, Targets},
 };
 use crate::{
     Joining, Replay,
@@ -258,8 +258,7 @@ impl Streams {
             !is_left_out(gone.conn) && filter.as_ref().is_none_or(|filter| filter.admits(gone.meta))
         };
         let addresses_gone: Vec<(usize, Gone<'_>)>;
-        if let Some(to) = to {
-            let conns = named(to);
+        if let Some(conns) = to {
             found.targets = table.of_conns(conns.iter().copied(), filter.as_ref(), is_left_out);
             addresses_gone = gone(locked).filter(|(_, gone)| conns.contains(&gone.conn)).collect();
         } else if filter.is_some() || port == Port::Broadcast {

@@ -109,6 +109,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("proxy", r#""http://a""#, ""),
     ("query", r#"{"a": "b"}"#, ""),
     ("reject", r#""drop""#, ""),
+    ("replay", r#"{"messages": 5}"#, ""),
     ("require_masked_client_frames", "false", ""),
     ("require_origin", "true", ""),
     ("require_websocket_subprotocol", "true", r#""subprotocols": ["a"]"#),
