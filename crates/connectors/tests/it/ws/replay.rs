@@ -469,8 +469,8 @@ async fn a_server_that_begins_anew_says_so() {
     assert!(expect(&mut ws, &["2"]).await > last);
 }
 
-#[test]
-fn what_cannot_be_had_together_is_refused() {
+#[tokio::test]
+async fn what_cannot_be_had_together_is_refused() {
     let port = Port::reserve();
     let schema = r#""schema": {"out": {"model": "int32"}}"#;
     for (more, told) in [
