@@ -1,5 +1,6 @@
 //! The last messages of a route, and who has had which of them (`spec/websocket.md` 13). No clock, no lock, no socket.
 
+use crate::weight;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::{
@@ -29,6 +30,8 @@ impl Default for Keep {
     }
 }
 
+/// What is known of whom a message is for counts as bytes from here on.
+const FREE_BYTES: usize = 256;
 /// Away clients whose acknowledgements are remembered, at most.
 const MOST_PEOPLE: usize = 16_384;
 /// Connections that are remembered when they have gone, at most.
@@ -38,7 +41,7 @@ const MOST_ABSENT: usize = 1024;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Audience {
     pub(crate) reach: Reach,
-    /// Not for those.
+    /// Not for those; in order.
     pub(crate) except: SmallVec<[Person; 1]>,
 }
 
@@ -47,6 +50,7 @@ pub(crate) struct Audience {
 pub(crate) enum Reach {
     All,
     Some {
+        /// In order.
         people: SmallVec<[Person; 1]>,
         /// A `where`, which others may be like.
         filter: Option<Value>,
@@ -54,20 +58,39 @@ pub(crate) enum Reach {
 }
 
 impl Audience {
-    /// For those alone.
-    pub(crate) fn only(people: SmallVec<[Person; 1]>) -> Self {
-        Self { reach: Reach::Some { people, filter: None }, except: SmallVec::new() }
+    /// For those whom it reaches, but not for `except`.
+    pub(crate) fn new(mut reach: Reach, mut except: SmallVec<[Person; 1]>) -> Self {
+        if let Reach::Some { people, .. } = &mut reach {
+            people.sort_unstable();
+            people.dedup();
+        }
+        except.sort_unstable();
+        except.dedup();
+        Self { reach, except }
+    }
+
+    /// Roughly the bytes that it holds on to.
+    fn weight(&self) -> usize {
+        let of = |people: &[Person]| -> usize {
+            people.iter().map(|person| size_of::<Person>() + person.len()).sum()
+        };
+        let reach = match &self.reach {
+            Reach::All => 0,
+            Reach::Some { people, filter } => of(people) + filter.as_ref().map_or(0, weight),
+        };
+        reach + of(&self.except)
     }
 
     /// Whether a client may have it. `admits`: whether it is like that `where`.
     pub(crate) fn admits(&self, person: Option<&Person>, admits: &dyn Fn(&Value) -> bool) -> bool {
-        if person.is_some_and(|person| self.except.contains(person)) {
+        if person.is_some_and(|person| self.except.binary_search(person).is_ok()) {
             return false;
         }
         match &self.reach {
             Reach::All => true,
             Reach::Some { people, filter } => {
-                person.is_some_and(|person| people.contains(person)) || filter.as_ref().is_some_and(admits)
+                person.is_some_and(|person| people.binary_search(person).is_ok())
+                    || filter.as_ref().is_some_and(admits)
             }
         }
     }
@@ -204,6 +227,9 @@ impl<M: Clone> Ring<M> {
         now: Instant,
     ) {
         self.last = self.next_id();
+        // One client is worth nothing; a thousand of them may be more than the message.
+        let more = audience.weight() + conns.len() * size_of::<u64>();
+        let bytes = if more > FREE_BYTES { bytes.saturating_add(more) } else { bytes };
         self.entries.push_back(Entry {
             id: self.last,
             at: now,

@@ -17,10 +17,11 @@ use crate::{
     Joining, Replay,
     duplex::Address,
     outbox::{Extra, Item, Outbox, Shared},
-    replay::{Audience, Gone, Reach, Ring, greeting},
+    replay::{Audience, Gap, Gone, Reach, Ring, greeting},
 };
 use smallvec::SmallVec;
 use std::{
+    collections::HashSet,
     sync::{Arc, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -96,7 +97,10 @@ impl Streams {
         if let Some(person) = person {
             ring.join(outbox.conn(), person, resumed.is_resumed);
         }
-        let gap = resumed.gap.map(|gap| (joining.last_received.unwrap_or(resumed.after), gap));
+        let gap = resumed.gap.map(|gap| match gap {
+            Gap::Lost { from, .. } => (joining.last_received.unwrap_or(from.saturating_sub(1)), gap),
+            Gap::Unknown { asked } => (asked, gap),
+        });
         outbox.begin_with(&greeting(&resumed), &resumed.messages, gap);
         ring
     }
@@ -268,17 +272,27 @@ impl Streams {
             // Who has come back is found by what it is like now.
             addresses_gone = gone(locked).filter(|(_, gone)| gone.successor.is_none()).collect();
         } else {
-            found.targets = match of_kind.and_then(|of_kind| table.addressed(of_kind)) {
-                Some(addressed) => Targets::from_buf([addressed]),
-                None => table.origins(item.id, self.source),
-            };
             let conn = of_kind.and_then(|of_kind| of_kind.get("conn")).and_then(Value::as_u64);
             let streams = || item.id.tracked().filter(|tracked| tracked.source == self.source);
             let is_meant = |gone: &Gone<'_>| match conn {
                 Some(conn) => gone.conn == conn,
                 None => streams().any(|tracked| tracked.stream == gone.stream),
             };
-            addresses_gone = gone(locked).filter(|(_, gone)| is_meant(gone)).collect();
+            let is_there = match conn {
+                Some(conn) => table.of_conn(conn).is_some(),
+                None => streams().all(|tracked| table.by_stream.contains_key(&tracked.stream)),
+            };
+            addresses_gone = match is_there {
+                true => Vec::new(),
+                false => gone(locked).filter(|(_, gone)| is_meant(gone)).collect(),
+            };
+            // Somebody else may have the address of one that has gone.
+            let addressed = of_kind.filter(|_| conn.is_none() || addresses_gone.is_empty());
+            found.targets = match addressed.and_then(|of_kind| table.addressed(of_kind)) {
+                Some(addressed) => Targets::from_buf([addressed]),
+                None if conn.is_some() && !addresses_gone.is_empty() => Targets::new(),
+                None => table.origins(item.id, self.source),
+            };
             found.targets.retain(|outbox| !is_left_out(outbox.conn()));
         }
         for (number, gone) in addresses_gone.into_iter().filter(|(_, gone)| may_be(gone)) {
@@ -304,22 +318,25 @@ impl Streams {
         found: &Found<'_>,
         port: Port,
     ) -> Option<Audience> {
+        // Who is like that now is like that when it comes back, but for its tags.
+        let are_found_again = found.filter.is_some_and(|filter| filter.get("tags").is_none());
         let mut people = People::new();
-        let mut add = |person: &crate::Person| {
-            if !people.contains(person) {
-                people.push(person.clone());
-            }
-        };
-        targets.iter().filter_map(person_of).for_each(&mut add);
-        let gone = found.gone.iter().filter(|(of, ..)| *of == number);
-        gone.for_each(|(_, person, _)| add(person));
+        if !are_found_again && !found.is_for_all {
+            people.extend(targets.iter().filter_map(person_of).cloned());
+            let gone = found.gone.iter().filter(|(of, ..)| *of == number);
+            people.extend(gone.map(|(_, person, _)| person.clone()));
+        }
         let left_out = found.except.as_ref().map(Except::conns).unwrap_or_default();
         let left_out = left_out.iter().filter_map(|conn| table.of_conn(*conn));
         let left_out = left_out.filter(|outbox| is_of(outbox, replay)).filter_map(person_of);
-        // Another connection of the same client may have it.
-        let except: People = left_out.filter(|person| !people.contains(person)).cloned().collect();
+        let mut except: People = left_out.cloned().collect();
+        if !except.is_empty() {
+            // Another connection of the same client may have it.
+            let have: HashSet<&crate::Person> = targets.iter().filter_map(person_of).collect();
+            except.retain(|person| !have.contains(person));
+        }
         if found.is_for_all {
-            return Some(Audience { reach: Reach::All, except });
+            return Some(Audience::new(Reach::All, except));
         }
         let filter = found.filter.filter(|wanted| {
             let filter = Filter::new(self.kind, wanted);
@@ -331,12 +348,7 @@ impl Streams {
         if people.is_empty() && filter.is_none() {
             return None;
         }
-        let mut audience = Audience::only(people);
-        audience.except = except;
-        if let Reach::Some { filter: own, .. } = &mut audience.reach {
-            *own = filter.cloned();
-        }
-        Some(audience)
+        Some(Audience::new(Reach::Some { people, filter: filter.cloned() }, except))
     }
 }
 

@@ -15,8 +15,12 @@ fn everybody() -> Audience {
     Audience { reach: Reach::All, except: SmallVec::new() }
 }
 
+fn of_people(people: SmallVec<[Person; 1]>) -> Audience {
+    Audience::new(Reach::Some { people, filter: None }, SmallVec::new())
+}
+
 fn only(names: &[&str]) -> Audience {
-    Audience::only(names.iter().map(|name| person(name)).collect())
+    of_people(names.iter().map(|name| person(name)).collect())
 }
 
 /// Puts a message in, whose content is its id.
@@ -84,11 +88,25 @@ fn messages_bytes_and_age_are_bounded() {
 }
 
 #[test]
+fn whom_a_message_is_for_counts_where_those_are_many() {
+    let (mut ring, now) = (ring(Keep::default()), Instant::now());
+    let many: SmallVec<_> = (0..10_000).map(|number| person(&number.to_string())).collect();
+    ring.keep((1001, 10), of_people(many.clone()), SmallVec::new(), now);
+    assert!(ring.size().1 > 160_000, "{:?}", ring.size());
+    assert_eq!(resumed(&mut ring, Some(1000), Some("777"), now).messages, [1001]);
+    assert!(resumed(&mut ring, Some(1000), Some("x"), now).messages.is_empty());
+    for _ in 0..10 {
+        put(&mut ring, of_people(many.clone()), now);
+    }
+    assert!(ring.size().0 < 10 && ring.size().1 <= 1024 * 1024, "{:?}", ring.size());
+}
+
+#[test]
 fn nobody_is_sent_what_is_for_others() {
     let (mut ring, now) = (ring(Keep::default()), Instant::now());
     put(&mut ring, only(&["ada"]), now);
     put(&mut ring, only(&["bob", "ada"]), now);
-    put(&mut ring, Audience { reach: Reach::All, except: SmallVec::from_iter([person("bob")]) }, now);
+    put(&mut ring, Audience::new(Reach::All, SmallVec::from_iter([person("bob")])), now);
     let filter = Some(Value::from("left"));
     put(
         &mut ring,
@@ -156,7 +174,7 @@ fn a_connection_takes_the_place_of_one_that_has_gone() {
     assert_eq!(successor(&ring), [Some(3)]);
     // One that is dead, though nobody has noticed yet, is still sent what is for it.
     let conns = SmallVec::from_iter([2]);
-    ring.keep((1001, 10), Audience::only(SmallVec::from_iter([ada.clone()])), conns, now);
+    ring.keep((1001, 10), of_people(SmallVec::from_iter([ada.clone()])), conns, now);
     assert_eq!(ring.leave((2, 2), &ada, Value::default(), now), Some((3, vec![1001])));
     assert_eq!(ring.leave((3, 3), &ada, Value::default(), now), None);
     assert_eq!(successor(&ring), [None, None, None]);
@@ -206,9 +224,9 @@ fn audience(whom: u8) -> Audience {
     let people = NAMES.iter().enumerate().filter(|(bit, _)| whom & (1 << bit) != 0);
     let people = people.map(|(_, name)| person(name)).collect();
     match whom & 0x18 {
-        0x18 => Audience { reach: Reach::All, except: people },
+        0x18 => Audience::new(Reach::All, people),
         0x10 => everybody(),
-        _ => Audience::only(people),
+        _ => of_people(people),
     }
 }
 
