@@ -113,18 +113,25 @@ impl Inflater {
             // Asked to stop at the end of a block, the library leaves what is behind the tail alone, if that is one.
             let [first, second, third, fourth] = TAIL;
             let input = [first, second, third, fourth, 0];
-            // Not much comes of so few bytes.
-            let mut unlimited = usize::MAX;
-            let read = self.step(&input, InflateFlush::Block, &mut unlimited, sink)?;
+            // Not much comes of so few bytes, and it counts only if the tail ends a block: what is behind it was never sent.
+            let (mut unlimited, mut end) = (usize::MAX, Vec::new());
+            let mut keep = |inflated: &[u8]| {
+                end.extend_from_slice(inflated);
+                Ok(())
+            };
+            let read = self.step(&input, InflateFlush::Block, &mut unlimited, &mut keep)?;
             if read != TAIL.len() || self.position != Position::InMessage {
                 return Err(ProtocolError::InflateFailed);
             }
             // A block with codes can end inside of the last byte. The bits behind it, all of them set, would stand in front
             // of the next message, but only in a state that is kept: here they would make the header of this empty block
             // one of a last block, or of none.
-            let read = self.step(&EMPTY_BLOCK, InflateFlush::NoFlush, &mut unlimited, sink)?;
+            let read = self.step(&EMPTY_BLOCK, InflateFlush::NoFlush, &mut unlimited, &mut keep)?;
             if read != EMPTY_BLOCK.len() || self.position != Position::InMessage {
                 return Err(ProtocolError::InflateFailed);
+            }
+            if !end.is_empty() {
+                sink(&end)?;
             }
         }
         // The library has but one size of window: only what is begun anew with every message keeps to a smaller one.

@@ -23,12 +23,23 @@ pub(super) struct Slow {
     shared: usize,
     /// Bytes that anything may refer to.
     reach: usize,
+    /// As much of everything as came out without the tail of the last message.
+    without_tail: usize,
+}
+
+/// How far to read.
+#[derive(Clone, Copy)]
+struct End {
+    /// Bits of the payload.
+    bits: usize,
+    /// Bytes of everything; whatever the payload inflates to beyond them does not matter.
+    most: usize,
 }
 
 /// What a message inflates to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Inflated {
-    /// What came out, up to the first mistake.
+    /// What came out, up to the first mistake; nothing of the tail if there is one.
     pub(super) bytes: Vec<u8>,
     /// There was no mistake.
     pub(super) is_whole: bool,
@@ -38,7 +49,7 @@ impl Slow {
     /// For messages that may refer to earlier ones as far as `direction` says, and inside of them as far as `reach`.
     pub(super) fn new(direction: Direction, reach: usize) -> Self {
         let shared = if direction.takeover { 1 << direction.window_bits } else { 0 };
-        Self { all: Vec::new(), shared, reach }
+        Self { all: Vec::new(), shared, reach, without_tail: 0 }
     }
 
     /// What `payload` inflates to; there is no need to go on beyond `most` bytes.
@@ -46,30 +57,32 @@ impl Slow {
         let before = self.all.len();
         let input = [payload, &TAIL].concat();
         let mut bits = Bits { bytes: &input, at: 0 };
-        let is_whole = payload.is_empty()
-            || self.streams(&mut bits, payload.len(), before.saturating_add(most)).is_some();
-        Inflated { bytes: self.all.get(before..).unwrap_or_default().to_vec(), is_whole }
+        self.without_tail = before;
+        let end = End { bits: payload.len() * 8, most: before.saturating_add(most) };
+        let is_whole = payload.is_empty() || self.streams(&mut bits, end).is_some();
+        let until = if is_whole { self.all.len() } else { self.without_tail };
+        Inflated { bytes: self.all.get(before..until).unwrap_or_default().to_vec(), is_whole }
     }
 
     /// Streams that say where they end, and one that does not; `None` if there is a mistake.
-    fn streams(&mut self, bits: &mut Bits<'_>, payload_len: usize, most: usize) -> Option<()> {
+    fn streams(&mut self, bits: &mut Bits<'_>, end: End) -> Option<()> {
         loop {
             let start = self.all.len() - self.shared.min(self.all.len());
-            while !self.block(bits, start, most)? {
+            while !self.block(bits, start, end)? {
                 if bits.at == bits.bytes.len() * 8 {
                     return Some(());
                 }
             }
             bits.align();
-            if bits.at >= payload_len * 8 {
+            if bits.at >= end.bits {
                 // With nothing behind it, the tail was not left out.
-                return (bits.at == payload_len * 8).then_some(());
+                return (bits.at == end.bits).then_some(());
             }
         }
     }
 
     /// One block; whether it is the last of its stream. Nothing before `start` can be referred to.
-    fn block(&mut self, bits: &mut Bits<'_>, start: usize, most: usize) -> Option<bool> {
+    fn block(&mut self, bits: &mut Bits<'_>, start: usize, end: End) -> Option<bool> {
         let is_last = bits.take(1)? == 1;
         match bits.take(2)? {
             0 => {
@@ -80,15 +93,16 @@ impl Slow {
                 }
                 for _ in 0..len {
                     self.all.push(u8::try_from(bits.take(8)?).ok()?);
+                    self.mark(bits, end);
                 }
             }
             1 => {
                 let (literals, distances) = FIXED.as_ref()?;
-                self.codes(bits, literals, distances, start, most)?;
+                self.codes(bits, literals, distances, start, end)?;
             }
             2 => {
                 let (literals, distances) = codes(bits)?;
-                self.codes(bits, &literals, &distances, start, most)?;
+                self.codes(bits, &literals, &distances, start, end)?;
             }
             _ => return None,
         }
@@ -101,9 +115,10 @@ impl Slow {
         literals: &Code,
         distances: &Code,
         start: usize,
-        most: usize,
+        end: End,
     ) -> Option<()> {
-        while self.all.len() <= most {
+        while self.all.len() <= end.most || bits.at > end.bits {
+            self.mark(bits, end);
             let symbol = literals.symbol(bits)?;
             if let Ok(literal) = u8::try_from(symbol) {
                 self.all.push(literal);
@@ -138,7 +153,15 @@ impl Slow {
                 left -= part;
             }
         }
+        self.mark(bits, end);
         None
+    }
+
+    /// All that has come out so far is of the payload, unless bits of the tail have been read.
+    fn mark(&mut self, bits: &Bits<'_>, end: End) {
+        if bits.at <= end.bits {
+            self.without_tail = self.all.len();
+        }
     }
 }
 
