@@ -204,4 +204,6 @@ async fn slow_peer(reads_late: bool) {
     let taken = flow.sinks[0].taken();
     assert_eq!((taken.written, taken.failed, taken.waiting), (delivered, failed, 0), "{told:?}");
     assert!(delivered > 0 && failed > 0);
+    // Of those four the last one, two that waited, and the one that found no room. The others came behind the end.
+    assert_eq!((taken.discarded, taken.dropped), (4, 0), "{taken:?}");
 }

@@ -552,3 +552,23 @@ async fn a_connection_that_comes_while_draining_still_takes_what_waits() {
     }
     within(draining).await;
 }
+
+/// A reset would overtake our goodbye.
+#[tokio::test(start_paused = true)]
+async fn what_comes_behind_a_goodbye_is_read_until_the_peer_is_gone_or_late() {
+    let (attempts, mut peers) = pipes(1, 16);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    let mut peer = peers.remove(0);
+    peer.write_all(b"bye\n").await.unwrap();
+    assert_eq!(line(&mut peer).await, "so long");
+    let mut rest = Vec::new();
+    within(peer.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(rest, b"");
+    peer.write_all(&[b'x'; 4096]).await.unwrap();
+    sleep(Duration::from_millis(900)).await;
+    peer.write_all(&[b'x'; 4096]).await.unwrap();
+    sleep(Duration::from_millis(200)).await;
+    assert!(peer.write_all(b"x").await.is_err(), "a second is enough");
+    subject.is_connected(false).await;
+}

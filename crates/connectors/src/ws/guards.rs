@@ -6,6 +6,7 @@ mod kinds;
 mod places;
 mod renew;
 mod stay;
+mod turns;
 mod visit;
 
 pub(super) use kinds::{all_tls, asks_for_certificates};
@@ -19,13 +20,13 @@ use super::{
 use keys::Keys;
 use stay::Terms;
 use std::{collections::BTreeMap, net::IpAddr, num::NonZero, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
 use tremor_connector::{
     config::{ConfigError, Entry, Key, Reader},
     tls::{AlternativeName, PeerCertificate},
 };
 use tremor_value::{Record, Str, Value};
 use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Places, Session, Wanted};
+use turns::Turns;
 
 /// All guards of a server.
 pub(super) struct Guards {
@@ -38,8 +39,8 @@ pub(super) struct Guards {
     secrets: Places,
     /// The status for credentials that are no good.
     invalid_status: u16,
-    /// Slow comparisons that may run at once.
-    comparisons: Arc<Semaphore>,
+    /// Who may compare what is slow by intention.
+    turns: Arc<Turns>,
     /// Logins that run or wait for that, by the address that they come from.
     logins: Option<Arc<Counted<IpAddr>>>,
     /// Until when connections stay.
@@ -57,7 +58,7 @@ impl Guards {
             questions: Vec::new(),
             secrets: common.clone().unwrap_or_default(),
             invalid_status,
-            comparisons: Arc::new(Semaphore::new(comparisons_at_once())),
+            turns: Turns::new(comparisons_at_once()),
             logins: Counted::at_most(LOGINS_AT_ONCE),
             terms: Arc::new(Terms::read(settings)?),
         };

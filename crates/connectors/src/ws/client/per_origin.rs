@@ -3,8 +3,14 @@
 use super::{Client, no_way};
 use crate::ws::options::Settings;
 use async_trait::async_trait;
-use std::{io, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use std::{
+    collections::HashMap,
+    io,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout};
 use tremor_connector::{
     ConnectError, Connected, Connector, Environment, Handshake, Listener, Opening, Openings, PerOrigin,
     Refused, Told, config::ConfigError, duplex::Duplex,
@@ -57,22 +63,53 @@ impl Connector for ForEach {
         let Some((client, openings)) = self.parts.take() else {
             return Err(ConnectError::Final("it has been at work before".to_owned()));
         };
-        Ok(Connected::Listener(Box::new(Waiting { client: Arc::new(client), openings })))
+        let (client, progress) = (Arc::new(client), Arc::default());
+        Ok(Connected::Listener(Box::new(Waiting { client, openings, progress })))
     }
 }
 
 struct Waiting {
     client: Arc<Client>,
     openings: Openings,
+    progress: Arc<Progress>,
+}
+
+/// When a connection to a server was last made, by what tells servers apart. A server has one handshake at a time, so whoever
+/// waits for its turn is not late as long as those in front of it succeed.
+#[derive(Default)]
+struct Progress(Mutex<HashMap<Server, Instant>>);
+
+type Server = (String, u16);
+
+/// Servers that are told apart, at most.
+const MOST_SERVERS: usize = 1024;
+
+impl Progress {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Server, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn made(&self, server: Server) {
+        let mut made = self.lock();
+        if made.len() >= MOST_SERVERS {
+            // Whoever waits has the time it has anyway.
+            made.clear();
+        }
+        made.insert(server, Instant::now());
+    }
+
+    fn last(&self, server: &Server) -> Option<Instant> {
+        self.lock().get(server).copied()
+    }
 }
 
 #[async_trait]
 impl Listener for Waiting {
     async fn accept(&mut self) -> io::Result<Handshake> {
         let Some(opening) = self.openings.next().await else { return std::future::pending().await };
-        let client = self.client.clone();
+        let (client, progress) = (self.client.clone(), self.progress.clone());
         Ok(Box::pin(async move {
-            match client.open_in_time(&opening).await {
+            match client.open_in_time(&opening, &progress).await {
                 Ok(duplex) => {
                     opening.made();
                     Ok(duplex)
@@ -84,21 +121,31 @@ impl Listener for Waiting {
 }
 
 impl Client {
-    /// The wait for its turn counts, too: many may want to connect to a server that does not answer.
-    async fn open_in_time(&self, opening: &Opening) -> Result<Duplex, String> {
+    /// The wait for its turn counts, too, but for what passes until the last one in front of it has succeeded: many may want
+    /// to connect to a server that does not answer, and to one that does.
+    async fn open_in_time(&self, opening: &Opening, progress: &Progress) -> Result<Duplex, String> {
+        let wanted = self.wanted.changed_by(&opening.said)?;
+        let way = self.ways.of(&wanted).ok_or_else(|| no_way(&wanted))?;
+        let server = self.dialer.queue(&wanted.place, wanted.place.is_same_origin(&self.home));
         let limit = match self.open_handshake {
             Some(handshake) => self.dialer.limit().saturating_add(handshake),
             None => Duration::MAX,
         };
-        let opened = timeout(limit, self.open_for(opening)).await;
-        opened.unwrap_or_else(|_| Err(format!("no connection within {} ms", limit.as_millis())))
-    }
-
-    async fn open_for(&self, opening: &Opening) -> Result<Duplex, String> {
-        let wanted = self.wanted.changed_by(&opening.said)?;
-        let way = self.ways.of(&wanted).ok_or_else(|| no_way(&wanted))?;
-        let opened = self.open_now(&wanted, way, Some(opening)).await;
-        opened.map_err(|error| error.to_string())
+        let mut opened = pin!(self.open_now(&wanted, way, Some(opening)));
+        let mut since = Instant::now();
+        loop {
+            let left = limit.saturating_sub(since.elapsed());
+            if let Ok(opened) = timeout(left, opened.as_mut()).await {
+                if opened.is_ok() {
+                    progress.made(server);
+                }
+                return opened.map_err(|error| error.to_string());
+            }
+            match progress.last(&server).filter(|last| *last > since) {
+                Some(last) => since = last,
+                None => return Err(format!("no connection within {} ms", limit.as_millis())),
+            }
+        }
     }
 
     /// What the flow is told of a connection that came to nothing.

@@ -101,6 +101,10 @@ pub(in crate::ws) struct Stay {
     next: Option<Instant>,
 }
 
+/// Sessions end by the date, and timers go by another clock: the date may be set, and goes on while the machine sleeps. So
+/// an end that is far away is looked at again so often.
+const DATE_MAY_CHANGE: Duration = Duration::from_secs(30);
+
 /// How often it is looked whether keys are still there.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -234,8 +238,10 @@ impl Stay {
     /// When there is something to do next, as far as is known at `now_ms`: renewals only make it later.
     fn next_after(&self, now_ms: u64) -> Option<Instant> {
         let next_ms = self.end_ms().into_iter().chain(self.challenge_at_ms()).min();
-        let next = next_ms
-            .and_then(|next_ms| now().checked_add(Duration::from_millis(next_ms.saturating_sub(now_ms))));
+        let next = next_ms.and_then(|next_ms| {
+            let wait = Duration::from_millis(next_ms.saturating_sub(now_ms));
+            now().checked_add(wait.min(DATE_MAY_CHANGE))
+        });
         next.into_iter().chain(self.look.as_ref().map(|look| look.next)).min()
     }
 }
@@ -249,5 +255,59 @@ impl Drop for Stay {
 impl fmt::Debug for Stay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stay").field("conn", &self.conn).field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tremor_ws::{Options, Role};
+
+    /// A session that ends at `end_ms` by the date.
+    fn stay(end_ms: u64) -> Stay {
+        let terms = Arc::new(Terms {
+            shares: false,
+            at_the_end: AtTheEnd::Close(1008, "token expired".into()),
+            renew: None,
+            revalidate: None,
+            challenge: None,
+            sessions: Mutex::default(),
+        });
+        let session = Session::unlimited("staff".into(), Some("ann".to_owned()), Vec::new());
+        let session = Session { expires_at_ms: Some(end_ms), ..session };
+        let held = vec![terms.sessions().open(1, &session, &[], false)];
+        let mut stay =
+            Stay { terms, conn: 1, held, asked_at_ms: None, told_of_ms: None, look: None, next: None };
+        stay.next = stay.next_after(now_ms());
+        stay
+    }
+
+    fn on_time(stay: &mut Stay, now: Instant) -> Option<Ending> {
+        let mut encoder = Encoder::new(Role::Server, Options::default());
+        stay.on_time(now, &mut encoder, (&mut Intake::default(), &mut Vec::new()))
+    }
+
+    #[test]
+    fn the_date_is_looked_at_now_and_then_since_it_may_be_set() {
+        let mut far = stay(now_ms() + 3_600_000);
+        for _ in 0..2 {
+            let next = far.deadline().unwrap();
+            assert!(next > now() && next <= now() + DATE_MAY_CHANGE);
+            assert_eq!(on_time(&mut far, next), None);
+        }
+        // As if the date had been set to an hour later meanwhile.
+        let mut over = stay(now_ms() - 1);
+        over.next = far.next;
+        let due = over.deadline().unwrap();
+        let ending = Ending::Said { code: 1008, reason: "token expired".into() };
+        assert_eq!(
+            (on_time(&mut over, due - Duration::from_secs(1)), on_time(&mut over, due)),
+            (None, Some(ending))
+        );
+        // And to an hour earlier: then it waits on, as the date says.
+        let mut early = stay(now_ms() + 3_600_000);
+        early.next = Some(now());
+        assert_eq!(on_time(&mut early, now()), None);
+        assert!(early.deadline().is_some_and(|next| next > now()));
     }
 }

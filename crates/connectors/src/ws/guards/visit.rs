@@ -285,15 +285,17 @@ impl Guards {
     async fn compare(&self, comparison: tremor_ws::guard::Comparison, address: Option<IpAddr>) -> Verdict {
         let place = self.logins.as_ref().zip(address).map(|(logins, address)| logins.place(holder(address)));
         let Ok(place) = place.transpose() else { return Verdict::Undecided };
-        let Ok(permit) = Arc::clone(&self.comparisons).acquire_owned().await else {
-            return Verdict::Undecided;
-        };
+        let turn = self.turns.turn(address.map(holder)).await;
         let compared = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even if nobody waits for it any more.
-            let _held = (permit, place);
+            let _held = (turn, place);
             comparison.run()
         });
-        compared.await.map_or(Verdict::Undecided, Verdict::of_login)
+        let verdict = compared.await.map_or(Verdict::Undecided, Verdict::of_login);
+        if let (Verdict::Accepted(_), Some(address)) = (&verdict, address) {
+            self.turns.befriend(holder(address));
+        }
+        verdict
     }
 }
 

@@ -199,7 +199,7 @@ async fn what_a_peer_loses_that_is_given_up_is_left_out_by_close_whatever_the_po
             subject.give_to(1, filler.as_str().into()).await;
         }
         let taken = subject.handle.taken();
-        assert!(taken.discarded >= 2 && taken.discarded <= 40, "{policy}: {taken:?}");
+        assert!(taken.discarded >= 1 && taken.discarded <= 40, "{policy}: {taken:?}");
         assert!(taken.passed_over >= 1 && taken.passed_over == taken.dropped, "{policy}: {taken:?}");
         let seen = stopped(subject).await;
         let discarded: u64 = seen["ws.queue.dropped -|-|out|close"].parse().unwrap();

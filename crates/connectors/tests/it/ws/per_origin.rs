@@ -13,7 +13,10 @@ use async_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 use futures_util::StreamExt;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -440,4 +443,43 @@ fn what_says_nothing_with_it_or_without_it_is_refused() {
         let refused = refused.map(|error| error.message).unwrap_or_default();
         assert!(refused.contains(told) && refused.contains("flow::back"), "{more}: {refused}");
     }
+}
+
+/// One after the other shakes hands with a server (RFC 6455, section 4.1): all of them together take longer than one may.
+#[tokio::test]
+async fn those_who_wait_behind_others_that_succeed_are_not_late() {
+    let server = Port::reserve();
+    let listener = server.listen();
+    let limits = format!(
+        r#", "open_handshake_timeout": 400, "endpoint": {{"type": "tcp", "host": "127.0.0.1", "port": {}, "timeout": 1}}"#,
+        server.number
+    );
+    let proxy = Proxy::started(&server, &limits).await;
+    let (count, pause) = (12, Duration::from_millis(150));
+    let begun = Instant::now();
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        clients.push(plain_client(&proxy).await);
+    }
+    let mut upstreams = Vec::new();
+    for _ in 0..count {
+        // No more than one comes before it is answered.
+        let (mut tcp, _) = within(listener.accept()).await.unwrap();
+        tokio::time::sleep(pause).await;
+        welcome_on(&mut tcp, "").await;
+        upstreams.push(raw(tcp).await);
+    }
+    assert!(begun.elapsed() > Duration::from_millis(1400), "longer than one may take");
+    for upstream in &mut upstreams {
+        assert_eq!(next_text(upstream).await, "first");
+    }
+    // Where nobody succeeds, all are late together.
+    let mut late = plain_client(&proxy).await;
+    let other = plain_client(&proxy).await;
+    let silent = within(listener.accept()).await.unwrap().0;
+    let mut goodbye = [0; 15];
+    within(late.read_exact(&mut goodbye)).await.unwrap();
+    assert_eq!(goodbye, *BAD_GATEWAY);
+    assert_eq!(rest(other).await, BAD_GATEWAY);
+    drop((silent, clients));
 }
