@@ -305,3 +305,36 @@ fn an_outbox_that_ends_its_connection_takes_more_only_for_the_next_one() {
     world.write(usize::MAX);
     assert_eq!(world.seen, [1, 2, 3]);
 }
+
+#[test]
+fn what_waits_goes_out_in_front_of_the_end_whatever_the_policy_and_nothing_behind_it() {
+    for when_full in [WhenFull::Wait, WhenFull::DropOldest, WhenFull::Conflate] {
+        let mut world = World::new(SendQueue { messages: 10, bytes: 1000, when_full });
+        world.put(&[0, 0, 0], Some(1), false);
+        assert!(world.outbox.ping(b"ping"));
+        world.outbox.end(Ending::GoingAway);
+        assert!(!world.outbox.ping(b"late"));
+        while world.outbox.ending().is_none() || world.written < world.taken.len() {
+            world.take();
+            world.write(usize::MAX);
+        }
+        assert_eq!((world.seen, world.outbox.held()), (vec![1, 2, 3], 0), "{when_full:?}");
+    }
+}
+
+#[test]
+fn an_end_that_an_event_asks_for_is_there_until_it_is_obeyed() {
+    let ending = Ending::Said { code: 4000, reason: "".into() };
+    let close = Asked { close: Some(ending.clone()), ..Asked::default() };
+    let mut world = World::new(SendQueue::default());
+    world.outbox = world.outbox.of_one_at_a_time();
+    world.put_asking(&[0], close, false);
+    // A connection breaks before, and the next one ends like this.
+    world.outbox.reset(encoder());
+    assert_eq!(world.outbox.news(), ENDING);
+    world.take();
+    world.write(1);
+    assert_eq!(world.outbox.ending(), Some(ending));
+    world.outbox.reset(encoder());
+    assert_eq!((world.outbox.news(), world.outbox.ending()), (0, None));
+}

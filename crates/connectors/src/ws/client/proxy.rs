@@ -292,6 +292,15 @@ mod tests {
     }
 
     #[test]
+    fn one_proxy_of_the_configuration_is_for_all() {
+        let proxy = Proxy::of(&Url::parse("http://p", &RULES).unwrap(), None).unwrap();
+        let proxies = Proxies { plain: Some(proxy), secure: None, is_same: true, bypass: Bypass::default() };
+        for text in ["ws://far.example", "wss://far.example"] {
+            assert_eq!(proxies.before(&place(text)).map(Proxy::shown).as_deref(), Some("http://p:80"));
+        }
+    }
+
+    #[test]
     fn the_usual_variables_are_read() {
         let all =
             [("http_proxy", "p:3128"), ("HTTPS_PROXY", "http://s:1"), ("no_proxy", "near.example, .lan")];

@@ -141,6 +141,20 @@ async fn name_and_password_that_were_held_back_are_said_once() {
     assert_eq!(line(&second, "authorization"), Some(expected.as_str()));
     let failure = within(started).await.unwrap().unwrap_err();
     assert!(failure.contains("401") && !failure.contains("pw"), "{failure}");
+
+    // Who wants something else, and who is not the one they are for, are not told; nor asked again.
+    let other = asks.replace(", Basic realm=\"x\"", "");
+    let subject = client(&port, more, ONCE);
+    let started = start(&subject);
+    assert_eq!(line(&answer(&listener, &other).await, "authorization"), None);
+    assert!(within(started).await.unwrap().unwrap_err().contains("401"));
+    let away = Port::reserve();
+    let there = away.listen();
+    let subject = client(&port, &format!(r#"{more}, "max_redirects": 1"#), ONCE);
+    let started = start(&subject);
+    answer(&listener, &redirect(&format!("http://{}/", away.address()))).await;
+    assert_eq!(line(&answer(&there, asks).await, "authorization"), None);
+    assert!(within(started).await.unwrap().unwrap_err().contains("401"));
 }
 
 #[tokio::test]
@@ -282,7 +296,9 @@ async fn a_server_that_asks_for_patience_gets_it_up_to_a_limit() {
     for seconds in ["3600", "18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
         answer(&listener, &later("503", seconds)).await;
     }
+    let since = Instant::now();
     let _tcp = welcome(&listener, "").await;
+    assert!(since.elapsed() >= Duration::from_millis(100), "a date counts, too: {:?}", since.elapsed());
     within(started).await.unwrap().unwrap();
 }
 
@@ -331,6 +347,21 @@ async fn opening_messages_are_sent_and_the_reply_is_waited_for() {
         let failure = greeted(&more, reply).await.0.unwrap_err();
         assert!(failure.contains(expected), "{failure}");
     }
+}
+
+#[tokio::test]
+async fn a_reply_that_is_expected_is_not_looked_for_without_end() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let subject = client(&port, r#", "expect": {"contains": "yes"}, "expect_timeout": 0"#, ONCE);
+    let started = start(&subject);
+    let (mut tcp, _) = welcome(&listener, "").await;
+    tokio::spawn(async move {
+        // The client may have gone by then.
+        while tcp.write_all(b"\x81\x7e\x10\0").await.is_ok() && tcp.write_all(&[b'n'; 4096]).await.is_ok() {}
+    });
+    let failure = within(started).await.unwrap().unwrap_err();
+    assert!(failure.contains("not in the first MiB"), "{failure}");
 }
 
 #[test]

@@ -172,6 +172,16 @@ async fn an_endpoint_leads_elsewhere_and_the_url_says_what_is_asked_for() {
         assert!(request.starts_with(&format!("GET {path} ")), "{request}");
         within(started).await.unwrap().unwrap();
     }
+    let config = format!(r#"{{"url": "ws://feed.invalid/x", "endpoint": {endpoint}}}"#);
+    let mut refused = definition("ws_client", &config, r#""json""#, "");
+    refused.reconnect = Some(json(ONCE));
+    let subject = Subject::new(&refused, Linked::Fully).unwrap();
+    let started = start(&subject);
+    let mut tcp = within(listener.accept()).await.unwrap().0;
+    head(&mut tcp).await;
+    tcp.write_all(b"HTTP/1.1 418 No\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    let failure = within(started).await.unwrap().unwrap_err();
+    assert!(failure.contains(&format!("cannot connect to {}", port.address())), "{failure}");
     let config = r#"{"endpoint": {"type": "tcp", "host": "127.0.0.1", "port": 9, "version": 6}}"#;
     let mut definition = definition("ws_client", config, r#""json""#, "");
     definition.reconnect = Some(json(ONCE));

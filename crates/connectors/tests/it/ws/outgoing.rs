@@ -1,8 +1,8 @@
 //! What events ask of connections: whom they are for, and what else is to be done.
 
 use super::control::{conn, member, server};
-use super::peers::{Port, Ws, close_code, next_text, text};
-use crate::harness::{Seen, Subject, json, within};
+use super::peers::{Port, Ws, accept, client_definition, close_code, next_text, text};
+use crate::harness::{Linked, Seen, Subject, json, within};
 use async_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 use futures_util::StreamExt;
 use std::sync::{Arc, Mutex};
@@ -461,4 +461,38 @@ async fn pressure_is_told_of_once_while_it_lasts() {
         assert!(hall.subject.is_silent());
         numbers(&mut hall).await;
     }
+}
+
+#[tokio::test]
+async fn what_finds_no_room_may_end_its_connection_all_the_same_and_pings_are_told_to_have_none() {
+    let queue = r#", "send_queue": {"messages": 8, "bytes": 16777216, "policy": "drop_newest"}"#;
+    let mut hall = Hall::new(queue, &["/"]).await;
+    let count = flood(&hall, IN, |_| "{}".to_owned(), 5).await;
+    hall.outcomes(5).await;
+    let settled = hall.ledger.0.lock().unwrap().len();
+    hall.command(r#"{"kind": "ping", "where": {}}"#).await;
+    assert!(hall.ledger.0.lock().unwrap()[settled..].contains(&Outcome::Failed), "there is no room for it");
+    hall.give(IN, 0, 1.into(), r#"{"close": {"code": 4005}}"#).await;
+    let ws = &mut hall.clients[0].1;
+    assert_eq!(close_code(ws).await, 4005, "behind {count} messages and more");
+}
+
+#[tokio::test]
+async fn commands_of_a_client_need_not_name_its_only_connection() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let mut subject = Subject::new(&client_definition(&port, "", r#""none""#), Linked::Fully).unwrap();
+    let start = subject.handle.clone();
+    let started = tokio::spawn(async move { start.start().await });
+    let mut ws = accept(&listener).await;
+    within(started).await.unwrap().unwrap();
+    for (command, failed) in [
+        (r#"{"kind": "drain"}"#, 1),
+        (r#"{"kind": "close", "conn": "1"}"#, 2),
+        (r#"{"kind": "close", "code": 4006}"#, 2),
+    ] {
+        subject.give_to(1, json(command)).await;
+        assert_eq!(subject.handle.taken().failed, failed, "{command}");
+    }
+    assert_eq!(close_code(&mut ws).await, 4006);
 }
