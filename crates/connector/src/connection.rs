@@ -12,12 +12,14 @@ mod turns;
 use crate::{
     Handed, Intake, Readiness,
     beacon::Beacon,
-    duplex::{Cut, Duplex, Ending, Flow, ProtocolError, Stream},
+    duplex::{Cut, Duplex, Ending, Flow, ProtocolError, Stream, Wakes},
     inlet::Inlet,
     outbox::Outbox,
     tls::explain,
 };
 use buffer::Buffer;
+use ending::Owes;
+pub(crate) use ending::Untold;
 use pump::Pump;
 use signals::Signals;
 use std::{
@@ -117,6 +119,10 @@ pub(crate) struct Connection {
     alive: Option<Alive>,
     /// The closing handshake is over, and the byte stream may not be: for so long it is waited for.
     lingers: Option<Duration>,
+    /// What is told of its end may be told when the connection is no more.
+    may_tell_late: bool,
+    /// What was not told yet.
+    owes: Option<Box<Owes>>,
 }
 
 /// What made the connection's loop turn.
@@ -135,7 +141,7 @@ enum Turn {
 
 impl Connection {
     pub(crate) fn new(
-        duplex: Duplex,
+        mut duplex: Duplex,
         inlet: Inlet,
         outbox: Arc<Outbox>,
         unwritten: Unwritten,
@@ -143,6 +149,7 @@ impl Connection {
         alive: Alive,
     ) -> Box<Self> {
         let owes_opened = inlet.tells();
+        duplex.protocol.woken_by(Wakes(Arc::downgrade(&outbox)));
         let gate = inlet.gate();
         Box::new(Self {
             stream: duplex.stream,
@@ -170,10 +177,12 @@ impl Connection {
             alarm_wakes: false,
             alive: Some(alive),
             lingers: None,
+            may_tell_late: unwritten == Unwritten::Fail,
+            owes: None,
         })
     }
 
-    /// Runs until the connection ends, one way or another. Its byte stream may still be there: see [`Connection::lingering`].
+    /// Runs until the connection ends, one way or another. Its byte stream may still be there: see [`Connection::lingers`].
     pub(crate) fn run(&mut self) -> impl Future<Output = Ended> {
         Turns::of(self.live())
     }

@@ -1,10 +1,10 @@
 //! One connection that is read from and written to: bytes in and out around a sans-IO protocol.
 
-use crate::{Intake, Joining, SendQueue};
+use crate::{Intake, Joining, SendQueue, outbox::Outbox};
 use futures_util::future::BoxFuture;
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 use thiserror::Error;
@@ -199,6 +199,19 @@ pub trait Interceptor: Send {
     fn conclude(&mut self) -> BoxFuture<'_, Option<Value>>;
 }
 
+/// Has a connection look at the deadline of its protocol; nothing happens once it has ended.
+#[derive(Clone, Debug)]
+pub struct Wakes(pub(crate) Weak<Outbox>);
+
+impl Wakes {
+    /// Wakes it.
+    pub fn wake(&self) {
+        if let Some(outbox) = self.0.upgrade() {
+            outbox.wake();
+        }
+    }
+}
+
 /// The largest number that [`Protocol::shares_frames`] may give.
 pub const MAX_FRAMES_KIND: u8 = 15;
 
@@ -282,6 +295,12 @@ pub trait Protocol: Send {
     /// Who takes messages before the flow sees them, if anybody does. Asked once, when the connection opens.
     fn interceptor(&mut self) -> Option<Box<dyn Interceptor>> {
         None
+    }
+
+    /// Something outside of the connection may move the deadline to an earlier time: `wakes` has it looked at. Called
+    /// once, when the connection opens.
+    fn woken_by(&mut self, _wakes: Wakes) {
+        // Most deadlines come of the connection itself.
     }
 
     /// Whether the protocol lives by the clock: only then the calls below are made. Does not change.

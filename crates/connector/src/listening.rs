@@ -3,7 +3,7 @@
 use crate::{
     Announcer, Handshake, Listener, Refused, Told,
     beacon::Beacon,
-    connection::{Alive, Connection, Unwritten},
+    connection::{Alive, Connection, Untold, Unwritten},
     duplex::{Address, Duplex},
     inlet::{Inlet, SourceShared},
     quota::{Quota, more_before},
@@ -27,6 +27,9 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Refused handshakes that wait at once for port `control` to take the word of them.
 pub(crate) const MOST_TOLD: usize = 64;
 
+/// Ends of connections that wait at once for those behind to be ready.
+pub(crate) const MOST_LATE: usize = 4096;
+
 /// How long a flow that ends waits for handshakes to tell their peers.
 const FAREWELL: Duration = Duration::from_millis(250);
 
@@ -47,6 +50,8 @@ pub(crate) struct Listening {
     pub(crate) refusals: Arc<Mutex<Quota>>,
     /// Turns of those who tell that a handshake was refused.
     pub(crate) telling: Arc<Semaphore>,
+    /// Ends of connections that wait to be told of.
+    pub(crate) telling_late: Arc<Semaphore>,
     /// Handshakes under way when no more connections are taken go on, to tell their peers.
     pub(crate) answers_to_the_end: bool,
 }
@@ -141,11 +146,28 @@ impl Listening {
             target: TARGET,
             "[Connector::{}] connection {stream} with {}:{} ended: {}", self.alias, address.host, address.port, ended.cause
         );
-        let lingering = connection.lingering();
         // It has ended for all who knew of it; only its socket is still there, and its place among the connections taken.
         drop(registered);
-        if let Some(connection) = lingering {
+        if connection.lingers() {
             Box::pin(connection.linger()).await;
+        }
+        if let Some(late) = connection.late() {
+            Box::pin(self.tell_late(late)).await;
+        }
+    }
+
+    /// Tells of the end of a connection when those behind it are ready. Of very many at once some are told of before that,
+    /// who may not hear it: peers that come and go while a sink is away must not fill the memory.
+    async fn tell_late(&self, late: Untold) {
+        let told = async {
+            match self.telling_late.try_acquire() {
+                Ok(_turn) => late.tell().await,
+                Err(_) => late.tell_now().await,
+            }
+        };
+        tokio::select! {
+            () = told => {}
+            () = self.beacon.stopped() => {}
         }
     }
 

@@ -48,7 +48,7 @@ pub use key_source::KeySource;
 pub use password::{HashError, Stored};
 pub use secret::Secret;
 pub use session::Session;
-pub use sessions::{RenewalError, Sessions, Term};
+pub use sessions::{RenewalError, Renewed, Sessions, Stake};
 
 use identity::Told;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
 //! How a connection ends.
 
-use super::{Connection, Ended, TURN_BYTES, news::told_of};
+use super::{Alive, Connection, Ended, TURN_BYTES, news::told_of};
 use crate::{
     Intake,
     duplex::{Cut, Ending, Flow},
+    inlet::Inlet,
     outbox::Farewell,
 };
 use std::{
@@ -34,6 +35,53 @@ enum Late {
     NotNow,
     /// Nothing that could be waited for.
     End,
+}
+
+/// What is to be told of a connection that ends.
+pub(super) struct Owes {
+    opened: Option<Value>,
+    /// And whether it was a clean end.
+    closed: Option<(Value, bool)>,
+    cause: String,
+    /// Gone once the flow drains.
+    alive: Option<Alive>,
+}
+
+impl Owes {
+    async fn tell(self, inlet: &mut Inlet) {
+        let Self { opened, closed, cause, alive } = self;
+        if let Some(opened) = opened {
+            inlet.tell(opened).await;
+        }
+        if alive.is_some() {
+            inlet.end().await;
+        }
+        // Behind a drain the end is told, too: what is linked to port `control` is there until the flow stops.
+        if let Some((record, clean)) = closed {
+            inlet.closed(&cause, record, clean || alive.is_none()).await;
+        }
+    }
+}
+
+/// What is left of a connection that has ended while those behind it were not ready to hear of it.
+pub(crate) struct Untold {
+    inlet: Inlet,
+    owes: Box<Owes>,
+}
+
+impl Untold {
+    /// Tells it when they are ready, or when nothing is read any more. To be dropped when everything stops.
+    pub(crate) async fn tell(self) {
+        let gate = self.inlet.gate().clone();
+        gate.ready().await;
+        self.tell_now().await;
+    }
+
+    /// Tells it now, come what may.
+    pub(crate) async fn tell_now(self) {
+        let Self { mut inlet, owes } = self;
+        owes.tell(&mut inlet).await;
+    }
 }
 
 impl Connection {
@@ -78,16 +126,22 @@ impl Connection {
         Ended::clean("the peer closed the connection")
     }
 
-    /// The connection has ended: itself, if its byte stream is still to be waited for.
-    pub(crate) fn lingering(self: Box<Self>) -> Option<Box<Self>> {
-        self.lingers.is_some().then_some(self)
+    /// Whether the byte stream of a connection that has ended is still to be waited for.
+    pub(crate) fn lingers(&self) -> bool {
+        self.lingers.is_some()
+    }
+
+    /// What a connection that has ended has still to tell. Nothing else is left of it then.
+    pub(crate) fn late(self: Box<Self>) -> Option<Untold> {
+        let Self { inlet, owes, .. } = *self;
+        Some(Untold { inlet, owes: owes? })
     }
 
     /// Waits for the end of the byte stream. Reading on keeps the system from answering late bytes with a reset that
     /// overtakes our goodbye.
-    pub(crate) async fn linger(mut self: Box<Self>) {
+    pub(crate) async fn linger(&mut self) {
         let Some(limit) = self.lingers else { return };
-        let Self { buffer, stream, signals, .. } = &mut *self;
+        let Self { buffer, stream, signals, .. } = self;
         tokio::select! {
             _ended_or_not = timeout(limit, poll_fn(|cx| buffer.poll_discard(cx, stream))) => {}
             () = signals.stopped() => {}
@@ -101,20 +155,14 @@ impl Connection {
         let cause = ended.map_or("", |ended| ended.cause.as_str());
         // It may end before there was time to say that it is there.
         let opened = mem::take(&mut self.owes_opened).then(|| told_of(self.conn, "opened", []));
-        let end = async {
-            if let Some(opened) = opened {
-                self.inlet.tell(opened).await;
-            }
-            if alive.is_some() {
-                self.inlet.end().await;
-            }
-            // Behind a drain the end is told, too: what is linked to port `control` is there until the flow stops.
-            if let Some((record, clean)) = closed {
-                self.inlet.closed(cause, record, clean || alive.is_none()).await;
-            }
-        };
+        let owes = Owes { opened, closed, cause: cause.to_owned(), alive };
+        let waits = ended.is_some() && owes.alive.is_some() && !self.discards;
+        if waits && self.may_tell_late && self.signals.readiness().is_none() {
+            self.owes = Some(Box::new(owes));
+            return;
+        }
         tokio::select! {
-            () = end => {}
+            () = owes.tell(&mut self.inlet) => {}
             () = self.signals.stopped() => {}
         }
     }

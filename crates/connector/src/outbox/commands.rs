@@ -106,6 +106,11 @@ impl Outbox {
         self.filled.ring();
     }
 
+    /// Has the connection's task look around.
+    pub(crate) fn wake(&self) {
+        self.filled.ring();
+    }
+
     /// What the connection has to look at: any of the constants of this module.
     pub(crate) fn news(&self) -> u8 {
         self.news.load(Ordering::Acquire)

@@ -99,9 +99,10 @@ impl Task {
         self.parts.tasks.spawn(async move {
             let Ended { cause, clean, .. } = at_work.run().await;
             // A new connection is not made before the socket of the old one is gone.
-            if let Some(at_work) = at_work.lingering() {
+            if at_work.lingers() {
                 Box::pin(at_work.linger()).await;
             }
+            drop(at_work);
             let _connector_has_ended = report_to.send(Report::Lost { connection, cause, clean });
         });
     }
@@ -118,6 +119,7 @@ impl Task {
             next_stream: self.parts.next_stream.clone(),
             refusals: Arc::default(),
             telling: Arc::new(tokio::sync::Semaphore::new(listening::MOST_TOLD)),
+            telling_late: Arc::new(tokio::sync::Semaphore::new(listening::MOST_LATE)),
             answers_to_the_end: false,
         };
         self.parts.tasks.spawn(listening.run(listener, alive));

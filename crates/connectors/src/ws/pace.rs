@@ -15,7 +15,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tremor_connector::{Intake, duplex::Ending};
+use tremor_connector::{
+    Intake,
+    duplex::{Ending, Wakes},
+};
 use tremor_ws::{Bucket, Decoder, Due, Encoder, Heard, Incoming, Keepalive, ProtocolError};
 
 /// The time, by the clock that the timers of connections go by.
@@ -58,6 +61,13 @@ impl Pace {
     pub(super) fn until(mut self, stay: Stay) -> Self {
         self.stay = Some(stay);
         self
+    }
+
+    /// What others may do about until when it may stay wakes the connection.
+    pub(super) fn woken_by(&mut self, wakes: Wakes) {
+        if let Some(stay) = &mut self.stay {
+            stay.woken_by(wakes);
+        }
     }
 
     /// Decodes as much of `input` as may come now. `is_open`: before our goodbye; what comes behind it is not counted.

@@ -23,7 +23,7 @@ use std::{
 };
 use tremor_connector::{
     Intake, Joining, acknowledged,
-    duplex::{Closed, Cut, Ending, Flow, Interceptor, Protocol, ProtocolError, Unsendable},
+    duplex::{Closed, Cut, Ending, Flow, Interceptor, Protocol, ProtocolError, Unsendable, Wakes},
 };
 use tremor_value::{AboutMessage, Record, Under, Value};
 use tremor_ws::{
@@ -432,6 +432,12 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         self.revoked.take_if(|revoked| !revoked.load(Acquire));
         self.keeps_time |= self.revoked.is_some();
         self.interceptor.take()
+    }
+
+    fn woken_by(&mut self, wakes: Wakes) {
+        if let Some(pace) = &mut self.pace {
+            pace.woken_by(wakes);
+        }
     }
 
     fn keeps_time(&self) -> bool {

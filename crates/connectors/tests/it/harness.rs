@@ -149,6 +149,11 @@ impl Subject {
         self.gate.iter().for_each(|gate| gate.open(BEHIND));
     }
 
+    /// The sink behind the connector is not ready any more.
+    pub(crate) fn shut(&self) {
+        self.gate.iter().for_each(|gate| gate.close(BEHIND));
+    }
+
     /// Hands the connector `value` on input port number `port`.
     pub(crate) async fn give_to(&mut self, port: usize, value: Value) {
         let event = self.event(value);

@@ -1,16 +1,16 @@
 //! Until when the connections of known people may stay open. Source: `spec/websocket.md` 7.5.
 
 use super::session::Session;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Until when one guard lets one connection stay, and by which key. Shared between [`Sessions`] and the connection.
+/// Until when one guard lets connections stay, and by which key.
 ///
 /// Both times only ever move to later ones. So a connection need not be told of a renewal: it looks here when its time
 /// has come, and waits on if there is more of it now.
 #[derive(Debug)]
-pub struct Term {
+struct Term {
     expires_at_ms: AtomicU64,
     challenge_at_ms: AtomicU64,
     /// The key that vouched for the later of the two ends.
@@ -29,21 +29,6 @@ impl Term {
         }
     }
 
-    /// From when on the connection may not stay, in milliseconds since 1970.
-    pub fn expires_at_ms(&self) -> Option<u64> {
-        Some(self.expires_at_ms.load(Ordering::Relaxed)).filter(|time| *time != NEVER)
-    }
-
-    /// When to ask for fresh credentials. Whoever has asked remembers the time it was for: a later one is another.
-    pub fn challenge_at_ms(&self) -> Option<u64> {
-        Some(self.challenge_at_ms.load(Ordering::Relaxed)).filter(|time| *time != NEVER)
-    }
-
-    /// The name of the key that vouched for the session, as of now.
-    pub fn kid(&self) -> Option<String> {
-        self.kid.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Takes over the times of `session` if it ends later.
     fn extend(&self, session: &Session) -> bool {
         let expires = session.expires_at_ms.unwrap_or(NEVER);
@@ -53,6 +38,55 @@ impl Term {
         *self.kid.lock().unwrap_or_else(PoisonError::into_inner) = session.kid.clone();
         self.challenge_at_ms.fetch_max(session.challenge_at_ms.unwrap_or(NEVER), Ordering::Relaxed);
         true
+    }
+}
+
+/// The session of one connection with one guard, whose [times](Term) others may share. Shared between [`Sessions`] and the
+/// connection.
+#[derive(Debug)]
+pub struct Stake {
+    guard: Arc<str>,
+    identity: Option<String>,
+    term: Arc<Term>,
+    /// The end that the connection knows of.
+    known_end_ms: AtomicU64,
+}
+
+impl Stake {
+    /// The guard.
+    pub fn guard(&self) -> &str {
+        &self.guard
+    }
+
+    /// Whom it is about.
+    pub fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
+    }
+
+    /// From when on the connection may not stay, in milliseconds since 1970.
+    pub fn expires_at_ms(&self) -> Option<u64> {
+        Some(self.term.expires_at_ms.load(Ordering::Relaxed)).filter(|time| *time != NEVER)
+    }
+
+    /// When to ask for fresh credentials. Whoever has asked remembers the time it was for: a later one is another.
+    pub fn challenge_at_ms(&self) -> Option<u64> {
+        Some(self.term.challenge_at_ms.load(Ordering::Relaxed)).filter(|time| *time != NEVER)
+    }
+
+    /// The name of the key that vouched for the session, as of now.
+    pub fn kid(&self) -> Option<String> {
+        self.term.kid.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether somebody else has extended it, and the connection does not know yet.
+    pub fn is_extended(&self) -> bool {
+        self.known_end_ms.load(Ordering::Relaxed) < self.term.expires_at_ms.load(Ordering::Relaxed)
+    }
+
+    /// The same, and it knows from now on.
+    pub fn take_extended(&self) -> bool {
+        let end = self.term.expires_at_ms.load(Ordering::Relaxed);
+        self.known_end_ms.fetch_max(end, Ordering::Relaxed) < end
     }
 }
 
@@ -72,8 +106,9 @@ pub enum RenewalError {
 
 /// The sessions of all open connections of a server: who holds which, by guard and identity.
 ///
-/// Its size follows the open connections; whoever opens one has to call [`leave`](Self::leave) at its end. No call takes
-/// longer because an identity has many connections: those that ask for the same roles share one [`Term`].
+/// Its size follows the open connections; whoever opens one has to call [`leave`](Self::leave) at its end. What extends
+/// sessions gives the connections of which that is true, so that they can be told; the times themselves those that ask for
+/// the same roles share.
 #[derive(Debug, Default)]
 pub struct Sessions {
     of_connection: HashMap<u64, Vec<Holding>>,
@@ -83,12 +118,19 @@ pub struct Sessions {
 /// One session of one connection.
 #[derive(Debug)]
 struct Holding {
-    guard: Arc<str>,
-    identity: Option<String>,
     /// Roles that the route asks for.
     roles: Vec<String>,
-    term: Arc<Term>,
+    stake: Arc<Stake>,
     shares: bool,
+}
+
+/// What fresh credentials have brought about.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Connections with sessions that they are for, extended or not.
+    pub connections: usize,
+    /// Those whose session ends later now.
+    pub extended: Vec<u64>,
 }
 
 /// Connections of one identity whose routes ask for the same roles.
@@ -96,91 +138,108 @@ struct Holding {
 struct Group {
     roles: Vec<String>,
     term: Arc<Term>,
-    connections: usize,
+    connections: HashSet<u64>,
 }
 
 impl Sessions {
     /// A connection has opened with `session`, on a route that asks for `roles`. If it shares its session
     /// (`share_session`), those of the same identity are extended by it, as far as it holds the roles that their routes
     /// ask for; and it stays as long as those with the same roles.
-    pub fn open(&mut self, conn: u64, session: &Session, roles: &[String], shares: bool) -> Arc<Term> {
+    ///
+    /// Gives its part in that, and the others that were extended.
+    pub fn open(
+        &mut self,
+        conn: u64,
+        session: &Session,
+        roles: &[String],
+        shares: bool,
+    ) -> (Arc<Stake>, Vec<u64>) {
         let shares = shares && session.identity.is_some();
-        let term = if shares { self.join(session, roles) } else { Arc::new(Term::new(session)) };
-        self.of_connection.entry(conn).or_default().push(Holding {
-            guard: session.guard.clone(),
-            identity: session.identity.clone(),
-            roles: roles.to_vec(),
-            term: term.clone(),
-            shares,
-        });
-        term
+        let (term, extended) = match shares {
+            true => self.join(conn, session, roles),
+            false => (Arc::new(Term::new(session)), Vec::new()),
+        };
+        let known_end_ms = AtomicU64::new(term.expires_at_ms.load(Ordering::Relaxed));
+        let (guard, identity) = (session.guard.clone(), session.identity.clone());
+        let stake = Arc::new(Stake { guard, identity, term, known_end_ms });
+        let holding = Holding { roles: roles.to_vec(), stake: stake.clone(), shares };
+        self.of_connection.entry(conn).or_default().push(holding);
+        (stake, extended)
     }
 
-    /// Fresh credentials have come on connection `conn` itself, and stand for `session`. Extends its session, and those
-    /// that it shares it with.
+    /// Fresh credentials have come on connection `conn` itself, which knows of that, and stand for `session`. Extends its
+    /// session, and those that it shares it with; gives the other connections that were extended.
     ///
     /// # Errors
     /// If they are not for the session that it has.
-    pub fn renew(&mut self, conn: u64, session: &Session) -> Result<(), RenewalError> {
+    pub fn renew(&mut self, conn: u64, session: &Session) -> Result<Vec<u64>, RenewalError> {
         let held = self.of_connection.get(&conn).map(Vec::as_slice).unwrap_or_default();
-        let holding = held.iter().find(|holding| holding.guard == session.guard);
-        let holding = holding.ok_or(RenewalError::NoSession)?;
-        if holding.identity != session.identity {
+        let holding = held.iter().find(|holding| holding.stake.guard == session.guard);
+        let Holding { roles, stake, shares } = holding.ok_or(RenewalError::NoSession)?;
+        if stake.identity != session.identity {
             return Err(RenewalError::OtherIdentity);
         }
-        if !session.holds(&holding.roles) {
+        if !session.holds(roles) {
             return Err(RenewalError::MissingRole);
         }
-        holding.term.extend(session);
-        if holding.shares {
-            self.renew_shared(session);
-        }
-        Ok(())
+        let stake = stake.clone();
+        let mut extended = match shares {
+            true => self.renew_shared(session).extended,
+            false => {
+                stake.term.extend(session);
+                Vec::new()
+            }
+        };
+        stake.take_extended();
+        extended.retain(|other| *other != conn);
+        Ok(extended)
     }
 
     /// Fresh credentials have come from elsewhere (an HTTP request). Extends the sessions that connections of that
-    /// identity share, if they end earlier and the credentials hold the roles that their routes ask for. Gives the
-    /// number of these connections, extended or not.
-    pub fn renew_shared(&mut self, session: &Session) -> usize {
-        let Some(identity) = session.identity.clone() else { return 0 };
+    /// identity share, if they end earlier and the credentials hold the roles that their routes ask for.
+    pub fn renew_shared(&mut self, session: &Session) -> Renewed {
+        let mut renewed = Renewed::default();
+        let Some(identity) = session.identity.clone() else { return renewed };
         let groups = self.sharing.get(&(session.guard.clone(), identity));
-        let theirs = groups.into_iter().flatten().filter(|group| session.holds(&group.roles));
-        theirs
-            .map(|group| {
-                group.term.extend(session);
-                group.connections
-            })
-            .sum()
+        for group in groups.into_iter().flatten().filter(|group| session.holds(&group.roles)) {
+            renewed.connections += group.connections.len();
+            if group.term.extend(session) {
+                renewed.extended.extend(&group.connections);
+            }
+        }
+        renewed
     }
 
     /// The connection has ended.
     pub fn leave(&mut self, conn: u64) {
         for holding in self.of_connection.remove(&conn).unwrap_or_default() {
-            let Some(identity) = holding.identity.filter(|_| holding.shares) else { continue };
-            let key = (holding.guard, identity);
+            let Holding { stake, shares, .. } = holding;
+            let Some(identity) = stake.identity.clone().filter(|_| shares) else { continue };
+            let key = (stake.guard.clone(), identity);
             let Some(groups) = self.sharing.get_mut(&key) else { continue };
-            for group in groups.iter_mut().filter(|group| Arc::ptr_eq(&group.term, &holding.term)) {
-                group.connections -= 1;
+            for group in groups.iter_mut().filter(|group| Arc::ptr_eq(&group.term, &stake.term)) {
+                group.connections.remove(&conn);
             }
-            groups.retain(|group| group.connections > 0);
+            groups.retain(|group| !group.connections.is_empty());
             if groups.is_empty() {
                 self.sharing.remove(&key);
             }
         }
     }
 
-    /// The term of the group with these roles, as one of its connections.
-    fn join(&mut self, session: &Session, roles: &[String]) -> Arc<Term> {
-        self.renew_shared(session);
+    /// The term of the group with these roles, as one of its connections; and those who were extended by that.
+    fn join(&mut self, conn: u64, session: &Session, roles: &[String]) -> (Arc<Term>, Vec<u64>) {
+        let extended = self.renew_shared(session).extended;
         let identity = session.identity.clone().unwrap_or_default();
         let groups = self.sharing.entry((session.guard.clone(), identity)).or_default();
         if let Some(group) = groups.iter_mut().find(|group| group.roles == roles) {
-            group.connections += 1;
-            return group.term.clone();
+            group.connections.insert(conn);
+            return (group.term.clone(), extended);
         }
         let term = Arc::new(Term::new(session));
-        groups.push(Group { roles: roles.to_vec(), term: term.clone(), connections: 1 });
-        term
+        let connections = HashSet::from([conn]);
+        groups.push(Group { roles: roles.to_vec(), term: term.clone(), connections });
+        (term, extended)
     }
 }
 
@@ -202,37 +261,43 @@ mod tests {
     #[test]
     fn a_fresh_handshake_extends_the_others() {
         let mut sessions = Sessions::default();
-        let first = sessions.open(1, &session("ann", &["a"], 10), &role("a"), true);
-        let apart = sessions.open(2, &session("ann", &["a"], 10), &role("a"), false);
-        let other = sessions.open(3, &session("bob", &["a"], 10), &role("a"), true);
-        let more = sessions.open(4, &session("ann", &["a", "b"], 11), &role("b"), true);
+        let (first, _) = sessions.open(1, &session("ann", &["a"], 10), &role("a"), true);
+        let (apart, _) = sessions.open(2, &session("ann", &["a"], 10), &role("a"), false);
+        let (other, _) = sessions.open(3, &session("bob", &["a"], 10), &role("a"), true);
+        let (more, _) = sessions.open(4, &session("ann", &["a", "b"], 11), &role("b"), true);
         assert_eq!(first.expires_at_ms(), Some(11_000));
-        let plain = sessions.open(5, &session("ann", &["a"], 20), &[], true);
+        let (plain, _) = sessions.open(5, &session("ann", &["a"], 20), &[], true);
         assert_eq!((first.expires_at_ms(), first.challenge_at_ms()), (Some(20_000), Some(19_990)));
         assert_eq!(plain.expires_at_ms(), Some(20_000));
         assert_eq!(more.expires_at_ms(), Some(11_000), "the newer one lacks its role");
         assert_eq!((apart.expires_at_ms(), other.expires_at_ms()), (Some(10_000), Some(10_000)));
-        let earlier = sessions.open(6, &session("ann", &["a"], 15), &role("a"), true);
+        let (earlier, _) = sessions.open(6, &session("ann", &["a"], 15), &role("a"), true);
         assert_eq!((first.expires_at_ms(), earlier.expires_at_ms()), (Some(20_000), Some(20_000)));
     }
 
     #[test]
     fn a_connection_renews_only_its_own_session() {
         let mut sessions = Sessions::default();
-        let term = sessions.open(1, &session("ann", &["a"], 10), &role("a"), true);
+        let (term, _) = sessions.open(1, &session("ann", &["a"], 10), &role("a"), true);
         let other_guard = Session { guard: "guests".into(), ..session("ann", &["a"], 20) };
         assert_eq!(sessions.renew(1, &other_guard), Err(RenewalError::NoSession));
         assert_eq!(sessions.renew(2, &session("ann", &["a"], 20)), Err(RenewalError::NoSession));
         assert_eq!(sessions.renew(1, &session("bob", &["a"], 20)), Err(RenewalError::OtherIdentity));
         assert_eq!(sessions.renew(1, &session("ann", &["b"], 20)), Err(RenewalError::MissingRole));
         assert_eq!(term.expires_at_ms(), Some(10_000));
-        assert_eq!(sessions.renew(1, &session("ann", &["a"], 20)), Ok(()));
+        assert_eq!(sessions.renew(1, &session("ann", &["a"], 20)), Ok(Vec::new()));
         assert_eq!(term.expires_at_ms(), Some(20_000));
         let of_key = |kid: &str, end| Session { kid: Some(kid.to_owned()), ..session("ann", &["a"], end) };
-        assert_eq!((sessions.renew(1, &of_key("new", 21)), term.kid().as_deref()), (Ok(()), Some("new")));
-        assert_eq!((sessions.renew(1, &of_key("old", 15)), term.kid().as_deref()), (Ok(()), Some("new")));
+        assert_eq!(
+            (sessions.renew(1, &of_key("new", 21)), term.kid().as_deref()),
+            (Ok(Vec::new()), Some("new"))
+        );
+        assert_eq!(
+            (sessions.renew(1, &of_key("old", 15)), term.kid().as_deref()),
+            (Ok(Vec::new()), Some("new"))
+        );
         let forever = Session { expires_at_ms: None, challenge_at_ms: None, ..session("ann", &["a"], 1) };
-        assert_eq!(sessions.renew(1, &forever), Ok(()));
+        assert_eq!(sessions.renew(1, &forever), Ok(Vec::new()));
         assert_eq!((term.expires_at_ms(), term.challenge_at_ms()), (None, None));
     }
 
@@ -240,14 +305,21 @@ mod tests {
     fn a_request_renews_what_is_open() {
         let mut sessions = Sessions::default();
         let nobody = Session { identity: None, ..session("", &[], 10) };
-        let nameless = sessions.open(1, &nobody, &[], true);
+        let (nameless, _) = sessions.open(1, &nobody, &[], true);
         sessions.open(2, &session("ann", &["a"], 10), &role("a"), true);
         sessions.open(3, &session("ann", &["a"], 10), &role("a"), true);
-        let kept_apart = sessions.open(4, &session("ann", &["a"], 10), &role("a"), false);
-        assert_eq!(sessions.renew_shared(&session("ann", &["a"], 20)), 2);
-        assert_eq!(sessions.renew_shared(&session("ann", &["b"], 30)), 0);
-        assert_eq!(sessions.renew_shared(&session("bob", &["a"], 20)), 0);
-        assert_eq!(sessions.renew_shared(&Session { identity: None, ..session("", &[], 20) }), 0);
+        let (kept_apart, _) = sessions.open(4, &session("ann", &["a"], 10), &role("a"), false);
+        let mut renewed = sessions.renew_shared(&session("ann", &["a"], 20));
+        renewed.extended.sort_unstable();
+        assert_eq!(renewed, Renewed { connections: 2, extended: vec![2, 3] });
+        let again = sessions.renew_shared(&session("ann", &["a"], 20));
+        assert_eq!(again, Renewed { connections: 2, extended: Vec::new() }, "nothing ends later than before");
+        assert_eq!(sessions.renew_shared(&session("ann", &["b"], 30)), Renewed::default());
+        assert_eq!(sessions.renew_shared(&session("bob", &["a"], 20)), Renewed::default());
+        assert_eq!(
+            sessions.renew_shared(&Session { identity: None, ..session("", &[], 20) }),
+            Renewed::default()
+        );
         assert_eq!(nameless.expires_at_ms(), Some(10_000));
         assert_eq!(kept_apart.expires_at_ms(), Some(10_000));
     }
@@ -265,6 +337,29 @@ mod tests {
             sessions.leave(conn);
         }
         assert!(sessions.sharing.is_empty() && sessions.of_connection.is_empty());
-        assert_eq!(sessions.renew_shared(&session("ann", &["a"], 20)), 0);
+        assert_eq!(sessions.renew_shared(&session("ann", &["a"], 20)), Renewed::default());
+    }
+
+    #[test]
+    fn connections_are_told_once_of_what_others_have_extended() {
+        let mut sessions = Sessions::default();
+        let (first, others) = sessions.open(1, &session("ann", &["a"], 10), &role("a"), true);
+        assert!(others.is_empty() && !first.is_extended());
+        let (second, others) = sessions.open(2, &session("ann", &["a"], 20), &role("a"), true);
+        assert_eq!(others, [1]);
+        assert!(first.is_extended() && !second.is_extended(), "who brings it knows it");
+        assert!(first.take_extended() && !first.take_extended() && !first.is_extended());
+        let (third, others) = sessions.open(3, &session("ann", &["a"], 15), &role("a"), true);
+        assert!(others.is_empty() && !third.is_extended() && third.expires_at_ms() == Some(20_000));
+        let mut others = sessions.renew(1, &session("ann", &["a"], 30)).unwrap();
+        others.sort_unstable();
+        assert_eq!(others, [2, 3]);
+        assert!(!first.is_extended() && second.take_extended() && third.take_extended());
+        assert_eq!((first.guard(), first.identity()), ("staff", Some("ann")));
+        sessions.leave(2);
+        assert_eq!(sessions.renew(1, &session("ann", &["a"], 40)), Ok(vec![3]));
+        let (apart, _) = sessions.open(4, &session("bob", &[], 10), &[], false);
+        assert_eq!(sessions.renew(4, &session("bob", &[], 20)), Ok(Vec::new()));
+        assert!(!apart.is_extended() && apart.expires_at_ms() == Some(20_000));
     }
 }

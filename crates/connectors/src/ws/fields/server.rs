@@ -168,7 +168,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "renew",
         kind: "record",
         default: "none",
-        text: "`message`: the path of a token in messages (`auth.token`). A message with a string there does not reach the flow: if the token is good, of the same identity, and has the roles of the route, it extends the session. Port `control` is told (`reauthenticated`, `reauth_refused`).",
+        text: "`message`: the path of a token in messages (`auth.token`). A message with a string there does not reach the flow: if the token is good, of the same identity, and has the roles of the route, it extends the session. Port `control` is told (`reauthenticated`, `reauth_refused`), also of each other connection whose session is extended by that.",
     },
     Field {
         name: "revalidate",

@@ -75,7 +75,9 @@ impl Interceptor for Renewals {
         Box::pin(async move {
             let token = self.token.take()?;
             let mut told = match self.renew(token).await {
-                Ok(session) => reauthenticated(&session),
+                Ok(session) => {
+                    reauthenticated((&session.guard, session.identity.as_deref(), session.expires_at_ms))
+                }
                 Err(why) => {
                     Record::from_iter([("kind", "reauth_refused".into()), ("reason", Value::from(why))])
                 }
@@ -94,12 +96,18 @@ impl Renewals {
         for number in &self.asked {
             let credential = Credential::Token(token.clone());
             match self.guards.check(*number, &credential).await {
-                Verdict::Accepted(session) => match self.guards.terms.sessions().renew(self.conn, &session) {
-                    Ok(()) => return Ok(session),
-                    Err(RenewalError::NoSession) => why = "no_session",
-                    Err(RenewalError::OtherIdentity) => why = "other_identity",
-                    Err(RenewalError::MissingRole) => why = "missing_role",
-                },
+                Verdict::Accepted(session) => {
+                    let renewed = self.guards.terms.sessions().renew(self.conn, &session);
+                    match renewed {
+                        Ok(others) => {
+                            self.guards.terms.wake(&others);
+                            return Ok(session);
+                        }
+                        Err(RenewalError::NoSession) => why = "no_session",
+                        Err(RenewalError::OtherIdentity) => why = "other_identity",
+                        Err(RenewalError::MissingRole) => why = "missing_role",
+                    }
+                }
                 Verdict::Refused(refusal) => why = refusal.label(),
                 Verdict::Undecided => why = "guard_unavailable",
                 Verdict::Absent => {}

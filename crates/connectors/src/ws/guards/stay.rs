@@ -1,18 +1,26 @@
 //! How long guards let a connection stay (`spec/websocket.md` 7.5).
 
-use super::{Guards, renew::Place, visit::now_ms};
+use super::{
+    Guards,
+    renew::Place,
+    visit::{now_ms, reauthenticated},
+};
 use crate::ws::{options::Settings, pace::now};
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tremor_connector::config::{ConfigError, Reader};
-use tremor_connector::{Intake, duplex::Ending};
+use tremor_connector::{
+    Intake,
+    duplex::{Ending, Wakes},
+};
 use tremor_value::{Record, Value};
 use tremor_ws::{
     CloseCode, Encoder,
-    guard::{Demand, Session, Sessions, Term},
+    guard::{Demand, Session, Sessions, Stake},
     is_wire_code,
 };
 
@@ -29,6 +37,8 @@ pub(super) struct Terms {
     /// `challenge_message`.
     challenge: Option<String>,
     sessions: Mutex<Sessions>,
+    /// Connections, which want to know when others extend their session.
+    wakes: Mutex<HashMap<u64, Wakes>>,
 }
 
 /// What becomes of a connection when its session ends.
@@ -62,6 +72,7 @@ impl Terms {
             revalidate: config.or("revalidate", false)?.then_some(LOOK),
             challenge: config.optional("challenge_message")?,
             sessions: Mutex::default(),
+            wakes: Mutex::default(),
         };
         if terms.revalidate.is_some() && !matches!(terms.at_the_end, AtTheEnd::Close(..)) {
             return Err(config.invalid("revalidate", "has no meaning where `on_expiry` is not `close`"));
@@ -71,6 +82,18 @@ impl Terms {
 
     pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wakes(&self) -> MutexGuard<'_, HashMap<u64, Wakes>> {
+        self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These were extended by somebody else.
+    pub(super) fn wake(&self, extended: &[u64]) {
+        if !extended.is_empty() {
+            let wakes = self.wakes();
+            extended.iter().filter_map(|conn| wakes.get(conn)).for_each(Wakes::wake);
+        }
     }
 }
 
@@ -91,7 +114,7 @@ fn expiry_close(mut config: Reader<'_>) -> Result<(u16, Box<str>), ConfigError> 
 pub(in crate::ws) struct Stay {
     terms: Arc<Terms>,
     conn: u64,
-    held: Vec<Arc<Term>>,
+    held: Vec<Arc<Stake>>,
     /// The time of the challenge that was sent last.
     asked_at_ms: Option<u64>,
     /// The end of which the flow was told last.
@@ -99,6 +122,7 @@ pub(in crate::ws) struct Stay {
     /// Looks whether the keys of the sessions are still there.
     look: Option<Box<Look>>,
     next: Option<Instant>,
+    since: Instant,
 }
 
 /// Sessions end by the date, and timers go by another clock: the date may be set, and goes on while the machine sleeps. So
@@ -119,9 +143,9 @@ struct Look {
 
 impl Look {
     /// Whether a guard has lost the key of a session. Keys that cannot be had at the moment are not lost.
-    fn misses_one(&self, held: &[Arc<Term>]) -> bool {
+    fn misses_one(&self, held: &[Arc<Stake>]) -> bool {
         let mut sessions = self.keyed.iter().zip(held);
-        sessions.any(|(guard, term)| term.kid().is_some_and(|kid| self.guards.has_lost(*guard, &kid)))
+        sessions.any(|(guard, stake)| stake.kid().is_some_and(|kid| self.guards.has_lost(*guard, &kid)))
     }
 }
 
@@ -143,7 +167,9 @@ impl Guards {
         }
         let terms = self.terms.clone();
         let open = |(session, demand): (&&Session, &Demand)| {
-            terms.sessions().open(conn, session, &demand.roles, terms.shares)
+            let (stake, extended) = terms.sessions().open(conn, session, &demand.roles, terms.shares);
+            terms.wake(&extended);
+            stake
         };
         let held = sessions.iter().zip(demands).map(open).collect();
         let keyed = demands.iter().map(|demand| demand.guard).collect();
@@ -156,6 +182,7 @@ impl Guards {
             told_of_ms: None,
             look: look.map(Box::new),
             next: None,
+            since: now(),
         };
         stay.next = stay.next_after(now_ms());
         Some(stay)
@@ -163,7 +190,16 @@ impl Guards {
 }
 
 impl Stay {
+    /// The connection wakes when others extend its session.
+    pub(in crate::ws) fn woken_by(&mut self, wakes: Wakes) {
+        self.terms.wakes().insert(self.conn, wakes);
+    }
+
     pub(in crate::ws) fn deadline(&self) -> Option<Instant> {
+        if self.held.iter().any(|stake| stake.is_extended()) {
+            // It has passed, whenever that is looked at.
+            return Some(self.since);
+        }
         self.next
     }
 
@@ -174,6 +210,16 @@ impl Stay {
         encoder: &mut Encoder,
         (intake, out): (&mut Intake, &mut Vec<u8>),
     ) -> Option<Ending> {
+        let mut is_extended = false;
+        for stake in self.held.iter().filter(|stake| stake.take_extended()) {
+            let mut told = reauthenticated((stake.guard(), stake.identity(), stake.expires_at_ms()));
+            told.insert("conn", self.conn);
+            intake.control(told.into());
+            is_extended = true;
+        }
+        if is_extended {
+            self.next = self.next_after(now_ms());
+        }
         if self.next.is_none_or(|next| now < next) {
             return None;
         }
@@ -226,12 +272,12 @@ impl Stay {
     }
 
     fn expires_at_ms(&self) -> Option<u64> {
-        self.held.iter().filter_map(|term| term.expires_at_ms()).min()
+        self.held.iter().filter_map(|stake| stake.expires_at_ms()).min()
     }
 
     /// The next challenge that was not sent yet.
     fn challenge_at_ms(&self) -> Option<u64> {
-        let due = self.held.iter().filter_map(|term| term.challenge_at_ms());
+        let due = self.held.iter().filter_map(|stake| stake.challenge_at_ms());
         due.filter(|at| self.asked_at_ms.is_none_or(|asked| *at > asked)).min()
     }
 
@@ -249,6 +295,7 @@ impl Stay {
 impl Drop for Stay {
     fn drop(&mut self) {
         self.terms.sessions().leave(self.conn);
+        self.terms.wakes().remove(&self.conn);
     }
 }
 

@@ -130,13 +130,14 @@ impl<'r> Visit<'r> {
         decide(demands, |guard| self.verdict(guard)).unwrap_or_default()
     }
 
-    /// Takes what the client has brought for fresh credentials of open connections, and extends their sessions; gives
-    /// what is told of it.
+    /// Takes what the client has brought for fresh credentials of open connections, and extends their sessions. Those that
+    /// end later now tell of it themselves.
     ///
     /// # Errors
     /// The answer if there are none of which this is true.
-    pub(in crate::ws) async fn renew_shared(&mut self) -> Result<Vec<Record>, Reject> {
-        let (mut renewed, mut asked, mut is_undecided) = (Vec::new(), Vec::new(), false);
+    pub(in crate::ws) async fn renew_shared(&mut self) -> Result<(), Reject> {
+        let (mut asked, mut is_undecided) = (Vec::new(), false);
+        let mut connections = 0;
         let mut is_known = false;
         let all = self.guards.guards.iter().enumerate();
         for (number, _) in all.filter(|(_, guard)| guard.kind.has_ends()) {
@@ -144,12 +145,10 @@ impl<'r> Visit<'r> {
             let refusal = match self.verdict(number) {
                 Verdict::Accepted(session) => {
                     is_known = true;
-                    let connections = self.guards.terms.sessions().renew_shared(session);
-                    if connections > 0 {
-                        let mut told = reauthenticated(session);
-                        told.insert("connections", connections as u64);
-                        renewed.push(told);
-                    }
+                    let terms = &self.guards.terms;
+                    let renewed = terms.sessions().renew_shared(session);
+                    terms.wake(&renewed.extended);
+                    connections += renewed.connections;
                     continue;
                 }
                 Verdict::Absent => None,
@@ -161,8 +160,8 @@ impl<'r> Visit<'r> {
             };
             asked.push((number, refusal));
         }
-        if !renewed.is_empty() {
-            return Ok(renewed);
+        if connections > 0 {
+            return Ok(());
         }
         if is_known {
             let reason = "no open connection has a session that these credentials extend";
@@ -299,13 +298,13 @@ impl Guards {
     }
 }
 
-/// What is told of fresh credentials.
-pub(super) fn reauthenticated(session: &Session) -> Record {
+/// What is told of a session that was extended: its guard, its identity, and when it ends.
+pub(super) fn reauthenticated((guard, identity, expires_at_ms): (&str, Option<&str>, Option<u64>)) -> Record {
     Record::from_iter([
         ("kind", Value::from("reauthenticated")),
-        ("guard", (&*session.guard).into()),
-        ("identity", session.identity.as_deref().map_or(Value::Null, Value::from)),
-        ("expires_at", session.expires_at_ms.map_or(Value::Null, Value::from)),
+        ("guard", guard.into()),
+        ("identity", identity.map_or(Value::Null, Value::from)),
+        ("expires_at", expires_at_ms.map_or(Value::Null, Value::from)),
     ])
 }
 

@@ -226,7 +226,7 @@ impl Shared {
         let renewal = self.renewal(door, &head, &forwarded, brought);
         match self.in_time(deadline, undecided, renewal).await {
             Ok(None) => {}
-            Ok(Some(Ok((page, told)))) => return Err(self.renewed(asker, &page, told).await),
+            Ok(Some(Ok(page))) => return Err(self.show(asker, &page).await),
             Ok(Some(Err(reject))) | Err(reject) => return Err(self.refuse(asker, &reject).await),
         }
         if let Some(page) = self.page(door, &head, &forwarded) {

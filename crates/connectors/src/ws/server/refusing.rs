@@ -37,11 +37,6 @@ impl Shared {
         NotOpened::nothing()
     }
 
-    /// Says that credentials were taken, or may come; `told` is what the flow hears of it.
-    pub(super) async fn renewed(&self, asker: Asker, page: &Page, told: Vec<Record>) -> NotOpened {
-        NotOpened { told, ..self.show(asker, page).await }
-    }
-
     /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered
     /// or has renewed sessions
     /// (`spec/websocket.md` 15).

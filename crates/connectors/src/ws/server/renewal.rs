@@ -2,13 +2,12 @@
 
 use super::{Door, Shared};
 use crate::ws::guards::Brought;
-use tremor_value::Record;
 use tremor_ws::guard::Carrier;
 use tremor_ws::{Forwarded, Head, Page, Reject};
 
 impl Shared {
-    /// Extends the sessions of whoever `head` brings fresh credentials of, if it is a request for that; gives the answer, and
-    /// what is told of it. Browsers ask before they let a page send such a request; that is answered, too.
+    /// Extends the sessions of whoever `head` brings fresh credentials of, if it is a request for that; gives the answer.
+    /// Browsers ask before they let a page send such a request; that is answered, too.
     ///
     /// # Errors
     /// The answer if nothing was extended.
@@ -18,7 +17,7 @@ impl Shared {
         head: &Head,
         forwarded: &Forwarded,
         brought: Brought<'_>,
-    ) -> Option<Result<(Page, Vec<Record>), Reject>> {
+    ) -> Option<Result<Page, Reject>> {
         let asks_first = head.asks_to_bring_credentials();
         if !(asks_first || head.brings_credentials()) || !self.guards.have_ends() {
             return None;
@@ -31,13 +30,13 @@ impl Shared {
         let mut page = Page::nothing();
         if asks_first {
             page.headers = head.page_may_send(&names, is_added);
-            return Some(Ok((page, Vec::new())));
+            return Some(Ok(page));
         }
         page.headers = head.page_may_see(is_added);
         let carrier = Carrier { headers: &head.headers, query: target.query.as_deref(), protocols: &[] };
         let renewed = self.guards.visit(carrier, brought).renew_shared().await;
         Some(match renewed {
-            Ok(told) => Ok((page, told)),
+            Ok(()) => Ok(page),
             Err(mut reject) => {
                 reject.headers.append(&mut page.headers);
                 Err(reject)

@@ -1,11 +1,12 @@
 //! Port `control`: what is told of connections.
 
-use super::peers::{Port, close_code, of_server, server_definition, text};
+use super::peers::{Port, Ws, close_code, head, of_server, server_definition, text, upgrade};
 use crate::harness::{Linked, Seen, Subject, json, within};
 use async_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
+use tokio::io::AsyncWriteExt;
 use tremor_event::Event;
 use tremor_value::Value;
 
@@ -116,4 +117,80 @@ async fn nothing_is_told_before_those_behind_are_ready_and_nothing_comes_in_fron
     }
     kinds.sort();
     assert_eq!(kinds, [r#""opened""#, r#""rejected""#]);
+}
+
+/// Lets the clients of `conns` go while those behind are not ready, and waits until nothing is left of the connections.
+async fn end_unheard(subject: &mut Subject, clients: Vec<Ws>, conns: &[u64]) {
+    subject.shut();
+    for mut client in clients {
+        // What it does not read has the system end the connection with a reset.
+        client.send(text(1)).await.unwrap();
+        drop(client);
+    }
+    for conn in conns {
+        // Commands fail once there is no such connection; nobody reads, so it is found broken by what is written.
+        let tag = format!(r#"{{"kind": "tag", "conn": {conn}, "tags": {{}}}}"#);
+        let before = subject.handle.taken().failed;
+        within(async {
+            while subject.handle.taken().failed == before {
+                subject.give_to(1, json("7")).await;
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                subject.give_to(2, json(&tag)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// Ends wait for a moment at which those who read `control` are ready, and nothing else is kept meanwhile.
+#[tokio::test]
+async fn ends_are_told_of_when_those_behind_are_ready_to_hear_it() {
+    let (mut subject, port) = server(r#", "max_connections": 2"#).await;
+    let clients = vec![port.client().await, port.client().await];
+    let conns = [conn(&subject.next_told().await), conn(&subject.next_told().await)];
+    end_unheard(&mut subject, clients, &conns).await;
+    // Both places are free again before anybody has heard of it.
+    let mut others = Vec::new();
+    within(async {
+        while others.len() < 2 {
+            let mut tcp = port.tcp().await;
+            tcp.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+            if head(&mut tcp).await.starts_with("HTTP/1.1 101 ") {
+                others.push(tcp);
+            }
+        }
+    })
+    .await;
+    assert!(subject.is_silent());
+    subject.open();
+    let (mut closed, mut opened) = (Vec::new(), 0);
+    while closed.len() < 2 || opened < 2 {
+        match subject.next().await {
+            Seen::Event("control", told) if member(&told, "kind") == "closed".into() => {
+                assert_eq!(of_server(&told).get("conn"), Some(&member(&told, "conn")));
+                assert_eq!(member(&told, "code"), 1006.into());
+                closed.push(conn(&told));
+            }
+            Seen::Event("control", told) if member(&told, "kind") == "opened".into() => opened += 1,
+            // No room for it.
+            Seen::Event("control", told) => assert_eq!(member(&told, "kind"), "rejected".into()),
+            Seen::Event("err", _) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    closed.sort_unstable();
+    assert_eq!(closed, conns);
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_those_who_are_never_ready() {
+    let (mut subject, port) = server("").await;
+    let client = port.client().await;
+    let conn = conn(&subject.next_told().await);
+    end_unheard(&mut subject, vec![client], &[conn]).await;
+    assert!(subject.is_silent());
+    subject.front_is_done().await;
+    within(subject.handle.drain()).await;
+    let closed = subject.next_told().await;
+    assert_eq!((member(&closed, "kind"), member(&closed, "code")), ("closed".into(), 1006.into()));
 }

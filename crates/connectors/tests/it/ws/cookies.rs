@@ -256,3 +256,20 @@ async fn a_file_knows_them_after_a_restart_and_stays_short() {
         within(subject.handle.stop()).await;
     }
 }
+
+#[tokio::test]
+async fn a_bound_cookie_stands_for_nobody_once_it_has_expired() {
+    let guards = r#", "guards": {"staff": {"type": "bearer", "options": {"tokens": {"of-ann": {"identity": "ann"}}}}},
+        "routes": [{"exit": "out", "guarded": {"staff": []}}], "cookie": {"bind_identity": true, "max_age": 1}"#;
+    let (_subject, port) = server(guards).await;
+    let token = "Authorization: Bearer of-ann\r\n";
+    let (_first, set) = open(&port, token).await;
+    let own = with(&id(&set.unwrap()));
+    within(async {
+        while !port.ask_head(&upgrade("here", &own)).await.starts_with("HTTP/1.1 401 ") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(open(&port, &(own + token)).await.1.is_some(), "who brings more gets a new one");
+}

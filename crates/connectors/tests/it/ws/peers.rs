@@ -60,6 +60,13 @@ impl Port {
         within(client_async(uri, self.tcp().await)).await.unwrap().0
     }
 
+    /// Sends `request` and reads the head of the answer.
+    pub(super) async fn ask_head(&self, request: &str) -> String {
+        let mut tcp = self.tcp().await;
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        head(&mut tcp).await
+    }
+
     /// Sends `request` and reads the answer to its end.
     pub(super) async fn ask(&self, request: &str) -> String {
         let mut tcp = self.tcp().await;

@@ -158,6 +158,31 @@ mod tests {
     }
 
     #[test]
+    fn an_id_stands_for_somebody_only_as_long_as_it_is_known() {
+        let session = |who: &str| -> Arc<[Session]> {
+            Arc::new([Session::unlimited("staff".into(), Some(who.to_owned()), Vec::new())])
+        };
+        let who = |jar: &Jar| jar.bound("a").and_then(|sessions| sessions[0].identity.clone());
+        let mut jar = Jar::default();
+        jar.bind("a", session("ann"));
+        assert!(!jar.knows("a") && who(&jar).is_none(), "nobody has it");
+        jar.add("a".into(), 100, 110);
+        assert_eq!(who(&jar), None);
+        jar.bind("a", session("ann"));
+        jar.bind("a", session("bob"));
+        assert_eq!(who(&jar).as_deref(), Some("bob"));
+        assert!(jar.use_again("a", 109));
+        jar.expire(109);
+        assert_eq!(who(&jar).as_deref(), Some("bob"));
+        jar.expire(110);
+        assert_eq!(who(&jar), None, "however late it was used");
+        jar.add("a".into(), 110, 120);
+        assert_eq!(who(&jar), None, "and whoever has it next is somebody else");
+        jar.bind("a", session("ann"));
+        assert!(jar.forget("a") && who(&jar).is_none());
+    }
+
+    #[test]
     fn handshakes_hear_of_what_is_forgotten_and_leave_nothing() {
         let (mut jar, own) = (Jar::default(), Arc::new(AtomicBool::new(false)));
         let other = Arc::new(AtomicBool::new(false));

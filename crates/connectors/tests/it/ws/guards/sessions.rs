@@ -90,11 +90,23 @@ async fn the_flow_is_told_of_sessions_that_are_about_to_end_and_that_have() {
         assert_eq!(of_server(&told).get("identity"), Some(&"ann".into()));
     }
     assert!(ends[0] == ends[1] && ends[0] > 1_000_000_000_000, "milliseconds: {ends:?}");
-    // It stays.
-    tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
-    let mut pong = [0; 2];
-    within(tcp.read_exact(&mut pong)).await.unwrap();
-    assert_eq!(&pong, b"\x8a\x00");
+    // It stays, and neither is told again, however often the connection wakes.
+    for _ in 0..20 {
+        tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+        let mut pong = [0; 2];
+        within(tcp.read_exact(&mut pong)).await.unwrap();
+        assert_eq!(&pong, b"\x8a\x00");
+    }
+    assert!(subject.is_silent());
+    // Another session that ends is told of again.
+    let later = bearer(&ends_in(1.5, "ann"));
+    assert!(port.ask(&renewal(&later)).await.starts_with("HTTP/1.1 204 "));
+    for kind in ["reauthenticated", "reauth_due", "expired"] {
+        let told = next_told(&mut subject).await;
+        assert_eq!(member(&told, "kind"), kind.into());
+        assert!(member(&told, "expires_at").as_u64() > Some(ends[0]));
+    }
+    assert!(subject.is_silent());
 }
 
 /// A request with fresh credentials, as a page would send it.
@@ -125,14 +137,12 @@ async fn a_request_with_a_fresh_token_extends_the_sessions_of_its_identity() {
         assert_eq!(member(&next_told(&mut subject).await, "kind"), "rejected".into());
     }
     let told = next_told(&mut subject).await;
-    for (name, expected) in [
-        ("kind", "reauthenticated".into()),
-        ("guard", "staff".into()),
-        ("identity", "ann".into()),
-        ("connections", Value::from(1_u64)),
-    ] {
+    for (name, expected) in
+        [("kind", "reauthenticated".into()), ("guard", "staff".into()), ("identity", "ann".into())]
+    {
         assert_eq!(member(&told, name), expected, "{name}");
     }
+    assert_eq!(of_server(&told).get("conn"), Some(&member(&told, "conn")));
     let mut close = [0; 17];
     within(bob.read_exact(&mut close)).await.unwrap();
     assert_eq!(&close, b"\x88\x0f\x03\xf0token expired");
@@ -302,5 +312,110 @@ async fn browsers_may_add_cookies_to_a_renewal_where_those_hold_tokens() {
         "access-control-allow-headers: content-type, x-token",
     ] {
         assert!(lines(&answer).contains(&line.to_owned()), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn each_connection_that_others_have_extended_is_told_of_once() {
+    let (mut subject, port) = telling_server("", r#", "renew": {"message": "token"}"#).await;
+    let mut opened = Vec::new();
+    let mut open_ones = Vec::new();
+    let mut conns = Vec::new();
+    for (who, end) in [("ann", 600.0), ("ann", 700.0), ("bob", 600.0)] {
+        let (_, _, tcp) = ask(&port, "/", &bearer(&ends_in(end, who))).await;
+        open_ones.push(tcp);
+        loop {
+            let told = subject.next_told().await;
+            if member(&told, "kind") == "opened".into() {
+                conns.push(member(&told, "conn").as_u64().unwrap());
+                break;
+            }
+            // The second one of ann ends a little later than the first.
+            opened.push(member(&told, "conn").as_u64().unwrap());
+        }
+    }
+    let mut told_of = async |count: usize| {
+        let mut seen = std::mem::take(&mut opened);
+        while seen.len() < count {
+            let told = next_told(&mut subject).await;
+            assert_eq!(member(&told, "kind"), "reauthenticated".into());
+            assert_eq!(member(&told, "identity"), "ann".into());
+            assert_eq!(of_server(&told).get("conn"), Some(&member(&told, "conn")));
+            assert!(member(&told, "expires_at").as_u64().is_some());
+            seen.push(member(&told, "conn").as_u64().unwrap());
+        }
+        seen.sort_unstable();
+        seen
+    };
+    assert_eq!(told_of(1).await, conns[..1], "the second one of ann extends the first");
+    // By a request.
+    let fresh = bearer(&ends_in(1200.0, "ann"));
+    assert!(port.ask(&renewal(&fresh)).await.starts_with("HTTP/1.1 204 "));
+    assert_eq!(told_of(2).await, conns[..2]);
+    assert!(port.ask(&renewal(&fresh)).await.starts_with("HTTP/1.1 204 "), "which changes nothing");
+    // By a message of one of them: in its place among the events.
+    let message = format!(r#"{{"token":"{}"}}"#, ends_in(1800.0, "ann"));
+    open_ones[1].write_all(&frame(&message)).await.unwrap();
+    assert_eq!(told_of(2).await, conns[..2]);
+    // By a new connection, which knows.
+    let (_, _, _third) = ask(&port, "/", &bearer(&ends_in(2400.0, "ann"))).await;
+    assert_eq!(told_of(2).await, conns[..2]);
+    // Nothing was told twice.
+    assert!(port.ask(&renewal(&bearer(&ends_in(3000.0, "ann")))).await.starts_with("HTTP/1.1 204 "));
+    let all = told_of(3).await;
+    assert!(all[..2] == conns[..2] && all[2] > conns[2], "{all:?}");
+}
+
+/// What is no set of keys is as if it had not come. So is one without keys in a file: whoever wrote that made a mistake.
+#[tokio::test(start_paused = true)]
+async fn a_file_of_keys_that_is_broken_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    let set = |kid: &str| format!(r#"{{"keys":[{}]}}"#, jwk(kid));
+    std::fs::write(&keys, set("one")).unwrap();
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
+    let (old, new) = (bearer(&token("one", "{}")), bearer(&token("second", "{}")));
+    let pass = || tokio::time::sleep(std::time::Duration::from_secs(60));
+    for broken in ["", "{}", "[", r#"{"keys":{}}"#, r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct"}]}"#] {
+        std::fs::write(&keys, broken).unwrap();
+        pass().await;
+        assert_eq!((status(&port, &old).await, status(&port, &new).await), (101, 401), "{broken}");
+    }
+    std::fs::remove_file(&keys).unwrap();
+    pass().await;
+    assert_eq!(status(&port, &old).await, 101);
+    std::fs::write(&keys, set("second")).unwrap();
+    pass().await;
+    assert_eq!((status(&port, &old).await, status(&port, &new).await), (401, 101));
+}
+
+/// What a URL answers is broken now and then; that it has no keys any more is an answer.
+#[tokio::test(start_paused = true)]
+async fn keys_of_a_url_stay_while_it_answers_nonsense_and_go_when_it_has_none() {
+    let answers = Arc::new(Mutex::new(String::new()));
+    let says = |status: &str, body: &str| *answers.lock().unwrap() = answer(status, body);
+    let set = |kid: &str| format!(r#"{{"keys":[{}]}}"#, jwk(kid));
+    says("200 OK", &set("one"));
+    let (url, count) = key_server(answers.clone()).await;
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}", "refresh": 30}}}}"#);
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
+    let (old, new) = (bearer(&token("one", "{}")), bearer(&token("second", "{}")));
+    assert_eq!(status(&port, &old).await, 101);
+    for (code, body, expected) in [
+        ("200 OK", "<html>".to_owned(), (101, 401)),
+        ("500 Oops", set("second"), (101, 401)),
+        ("200 OK", r#"{"keys":[{"kty":"oct"}]}"#.to_owned(), (101, 401)),
+        ("200 OK", r#"{"keys":[]}"#.to_owned(), (401, 401)),
+        ("404 Not Found", set("one"), (401, 401)),
+        ("200 OK", set("second"), (401, 101)),
+    ] {
+        says(code, &body);
+        let before = count.load(Ordering::Relaxed);
+        // The second one begins when what came of the first one is known.
+        while count.load(Ordering::Relaxed) < before + 2 {
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        }
+        assert_eq!((status(&port, &old).await, status(&port, &new).await), expected, "{code} {body}");
     }
 }
