@@ -32,9 +32,16 @@ mod tests {
         ] {
             assert!(matches(pattern, text), "{pattern} {text}");
         }
-        for (pattern, text) in
-            [("", "a"), ("a", ""), ("a", "ab"), ("a*a", "a"), ("*.x", "ax"), ("a*b*c", "acb"), ("?", "a")]
-        {
+        for (pattern, text) in [
+            ("", "a"),
+            ("a", ""),
+            ("a", "ab"),
+            ("a*a", "a"),
+            ("*.x", "ax"),
+            ("*.x", "a.xb"),
+            ("a*b*c", "acb"),
+            ("?", "a"),
+        ] {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
     }
