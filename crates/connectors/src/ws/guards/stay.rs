@@ -319,12 +319,13 @@ mod tests {
             revalidate: None,
             challenge: None,
             sessions: Mutex::default(),
+            wakes: Mutex::default(),
         });
         let session = Session::unlimited("staff".into(), Some("ann".to_owned()), Vec::new());
         let session = Session { expires_at_ms: Some(end_ms), ..session };
-        let held = vec![terms.sessions().open(1, &session, &[], false)];
-        let mut stay =
-            Stay { terms, conn: 1, held, asked_at_ms: None, told_of_ms: None, look: None, next: None };
+        let held = vec![terms.sessions().open(1, &session, &[], false).0];
+        let (asked_at_ms, told_of_ms, look, next) = (None, None, None, None);
+        let mut stay = Stay { terms, conn: 1, held, asked_at_ms, told_of_ms, look, next, since: now() };
         stay.next = stay.next_after(now_ms());
         stay
     }
