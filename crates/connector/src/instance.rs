@@ -133,6 +133,11 @@ impl Instance {
         let mut errors = Vec::new();
         let policy = Policy::from_value(definition.reconnect.as_ref());
         let policy = policy.map_err(|error| errors.push(DefinitionError::at(&alias, &error)));
+        if let Ok(Policy::Retry(retry)) = &policy {
+            for hazard in retry.hazards() {
+                tracing::warn!(target: TARGET, "[Connector::{alias}] {hazard}");
+            }
+        }
         let interval = metrics_interval(definition.metrics_interval_s.as_ref()).unwrap_or_else(|error| {
             let message = format!("[{alias}] Invalid definition: {error}");
             errors.push(DefinitionError::of("metrics_interval_s", message));
@@ -372,6 +377,7 @@ impl SinkSide {
                     frame_type: built.frame_type,
                     commands: mem::take(&mut built.commands),
                     summons: built.summons.clone(),
+                    judge_open: built.judge_open.clone(),
                     outgoing: built.outgoing.clone(),
                     per_origin,
                     replays: mem::take(&mut built.replays),

@@ -67,7 +67,7 @@ pub use handed::Handed;
 pub use instance::{DEBUG_HINT, Definition, DefinitionError, Handle, Instance};
 pub use outbox::{FrameType, SendQueue, WhenFull};
 pub use queue::{Receiver, Sender, bounded};
-pub use quota::Quota;
+pub use quota::{Quota, more_before};
 pub use replay::{Joining, Keep, NoId, Person, Replay, acknowledged, last_received};
 pub use route::{Links, OpenRoute, Outlet, Route};
 pub use sink::{ByteSink, EventSink, Sink, SinkControl, SinkError};
@@ -78,5 +78,5 @@ pub use spec::{
 };
 pub use status::{State, Status};
 pub use streams::{Addressing, Command, Connections, DrainTimes, Opening, Openings, PerOrigin};
-pub use summons::Summons;
+pub use summons::{JudgeOpen, Summons};
 pub use weight::weight;

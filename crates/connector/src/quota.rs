@@ -37,7 +37,8 @@ impl Quota {
 }
 
 /// What a line says of `count` things that were left out before it.
-pub(crate) fn more_before(count: u64) -> String {
+#[must_use]
+pub fn more_before(count: u64) -> String {
     if count == 0 { String::new() } else { format!(" (and {count} more before)") }
 }
 

@@ -22,6 +22,9 @@ pub const MAX_WAIT: Duration = Duration::from_secs(300);
 /// Wait before the one attempt that [`Policy::None`] makes after a lost connection.
 pub const WAIT_WITHOUT_POLICY: Duration = Duration::from_secs(1);
 
+/// No wait is shorter: what comes to less, or to nothing, would be a storm of attempts (RFC 6455, section 7.2.3).
+pub const MIN_WAIT: Duration = Duration::from_millis(10);
+
 const MAX_WAIT_MS: u64 = 300_000;
 
 /// What to do when a connection cannot be made or breaks.
@@ -77,6 +80,22 @@ impl Policy {
 }
 
 impl Retry {
+    /// What works but is hardly meant, key by key.
+    pub fn hazards(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let hazards = [
+            (self.interval_ms == 0, "`reconnect.retry.interval_ms` is 0; no wait is shorter than 10 ms"),
+            (
+                self.growth_rate < 1.0,
+                "`reconnect.retry.growth_rate` is below 1, so waits become shorter, down to 10 ms",
+            ),
+            (
+                self.max_retries == Some(0),
+                "`reconnect.retry.max_retries` is 0, which is the same as 1: the very first attempt counts",
+            ),
+        ];
+        hazards.into_iter().filter_map(|(is_so, told)| is_so.then_some(told))
+    }
+
     fn from_reader(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
         let retry = Self {
             interval_ms: reader.required_like("interval_ms", "milliseconds, an integer")?,
@@ -202,9 +221,8 @@ impl Backoff {
         };
         let grown = scale(wait, retry.growth_rate);
         let next = if retry.randomized { draw(wait, grown, random) } else { grown };
-        // A shrinking wait stops at 1 ms: at zero it would turn into a loop without a pause.
-        self.wait_ms = Some(next.clamp(interval.min(1), MAX_WAIT_MS.max(interval)));
-        Duration::from_millis(wait)
+        self.wait_ms = Some(next.min(MAX_WAIT_MS.max(interval)));
+        Duration::from_millis(wait).max(MIN_WAIT)
     }
 }
 

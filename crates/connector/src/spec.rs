@@ -6,7 +6,7 @@ use crate::{
     duplex,
     metrics::{Measures, Metrics},
     streams::{Addressing, Command, Directory, DrainTimes, PerOrigin},
-    summons::Summons,
+    summons::{JudgeOpen, Summons},
 };
 use std::sync::Arc;
 use tremor_event::IdGenerator;
@@ -123,6 +123,9 @@ pub struct Built {
     pub measures: Option<Arc<dyn Measures>>,
     /// Connections are opened when events come for them; of kinds that have one connection.
     pub summons: Option<Summons>,
+    /// Judges what events say of how the connection is opened that they are for; of kinds that have one connection, or
+    /// one for each origin.
+    pub judge_open: Option<JudgeOpen>,
     /// Looks at what is to be sent, if anybody does; of kinds that have connections.
     pub outgoing: Option<Arc<dyn duplex::Outgoing>>,
     /// There is a connection for each origin of events instead of one; of kinds that have one connection.
@@ -181,6 +184,7 @@ impl Built {
             gives_out: true,
             measures: None,
             summons: None,
+            judge_open: None,
             outgoing: None,
             per_origin: None,
             replays: Vec::new(),

@@ -8,6 +8,7 @@ mod filter;
 mod instructions;
 mod kept;
 mod left;
+mod opening;
 mod pairs;
 mod table;
 
@@ -15,7 +16,7 @@ use crate::{
     Deliver, Handed, Joining, Replay, SinkShared,
     duplex::{Address, Ending, Outgoing},
     outbox::{Farewell, FrameType, Item, Outbox, Put, SendQueue, Shared, Taken, WhenFull},
-    summons::Summons,
+    summons::{JudgeOpen, Summons},
 };
 use async_trait::async_trait;
 pub use commands::{Command, Connections};
@@ -76,6 +77,8 @@ pub(crate) struct Setting {
     pub(crate) commands: Vec<Command>,
     /// Hears of the events that come while there is no connection.
     pub(crate) summons: Option<Summons>,
+    /// Judges what events say of how connections are opened.
+    pub(crate) judge_open: Option<JudgeOpen>,
     /// Looks at what is to be sent.
     pub(crate) outgoing: Option<Arc<dyn Outgoing>>,
     /// Asks for one connection for each origin of events.
@@ -126,6 +129,7 @@ pub(crate) struct Streams {
     frame_type: FrameType,
     commands: Vec<Command>,
     summons: Option<Summons>,
+    judge_open: Option<JudgeOpen>,
     outgoing: Option<Arc<dyn Outgoing>>,
     /// There if it has a connection for each origin of events.
     pairs: Option<Pairs>,
@@ -160,6 +164,7 @@ impl Streams {
             frame_type,
             commands,
             summons,
+            judge_open,
             outgoing,
             per_origin,
             replays,
@@ -179,6 +184,7 @@ impl Streams {
             frame_type,
             commands,
             summons,
+            judge_open,
             outgoing,
             pairs: per_origin.map(|per_origin| Pairs::new(per_origin, directory.clone())),
             replays: Replays::new(replays),
@@ -485,8 +491,8 @@ impl Deliver for Streams {
         }
         let (left, is_full) = {
             let items = items(&batch);
-            if let Some(summons) = &self.summons {
-                summons.call(items.iter().filter_map(|item| item.element.meta.get(self.kind)?.get("open")));
+            if let Some(summons) = self.summons.as_ref().filter(|summons| summons.listens()) {
+                self.call(summons, &items);
             }
             if let Some(outgoing) = &self.outgoing
                 && let Some(ready) = outgoing.prepare(&mut items.iter().map(|item| item.element.meta.base()))

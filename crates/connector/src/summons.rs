@@ -7,6 +7,12 @@ use std::sync::{
 use tokio::sync::Notify;
 use tremor_value::Value;
 
+/// Judges what an event says under `open` of the kind, or null for an event that says nothing.
+///
+/// # Errors
+/// Why no connection can be opened like that: the event fails with these words.
+pub type JudgeOpen = Arc<dyn Fn(&Value) -> Result<(), String> + Send + Sync>;
+
 /// Nobody waits.
 const IDLE: u8 = 0;
 /// Any event is what is waited for.
@@ -70,6 +76,16 @@ impl Summons {
 
     fn said(&self) -> MutexGuard<'_, Said> {
         self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether events are listened to.
+    pub(crate) fn listens(&self) -> bool {
+        self.0.awaited.load(Ordering::Acquire) != IDLE
+    }
+
+    /// Whether any event is waited for, and none has come yet that can open a connection.
+    pub(crate) fn waits_for_any(&self) -> bool {
+        self.0.awaited.load(Ordering::Acquire) == ANY
     }
 
     /// There is a connection: what events say has no effect on it.

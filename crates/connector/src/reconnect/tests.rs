@@ -96,6 +96,20 @@ fn mistakes_are_named() {
 }
 
 #[test]
+fn what_is_hardly_meant_is_named() {
+    let hazards = |policy| match policy {
+        Policy::Retry(retry) => retry.hazards().collect::<Vec<_>>().join("\n"),
+        Policy::None => String::new(),
+    };
+    assert_eq!(hazards(plain(1, 1.0, Some(1))), "");
+    let all = hazards(plain(0, 0.9, Some(0)));
+    for (line, key) in all.lines().zip(["interval_ms", "growth_rate", "max_retries"]) {
+        assert!(line.starts_with(&format!("`reconnect.retry.{key}` is ")), "{line}");
+    }
+    assert_eq!(all.lines().count(), 3);
+}
+
+#[test]
 fn waits_grow_by_the_factor() {
     let mut backoff = Backoff::new(plain(200, 2.0, None));
     let waits: Vec<_> = (0..4).map(|_| ms(backoff.next(&mut never))).collect();
@@ -107,9 +121,9 @@ fn waits_grow_by_the_factor() {
 
 #[test]
 fn fractions_are_cut() {
-    let mut backoff = Backoff::new(plain(3, 1.5, None));
+    let mut backoff = Backoff::new(plain(30, 1.5, None));
     let waits: Vec<_> = (0..5).map(|_| ms(backoff.next(&mut never))).collect();
-    assert_eq!(waits, [3, 4, 6, 9, 13]);
+    assert_eq!(waits, [30, 45, 67, 100, 150]);
 }
 
 #[test]
@@ -183,10 +197,26 @@ fn waits_are_capped_and_never_overflow() {
     for _ in 0..100 {
         assert!(ms(huge.next(&mut || 1.0)) > 0);
     }
+}
 
-    let mut shrinking = Backoff::new(plain(4, 0.25, None));
-    let waits: Vec<_> = (0..4).map(|_| ms(shrinking.next(&mut never))).collect();
-    assert_eq!(waits, [4, 1, 1, 1]);
+#[test]
+fn no_wait_is_so_short_that_attempts_become_a_storm() {
+    for (interval_ms, growth_rate, expected) in [
+        (40, 0.5, [40, 20, 10, 10, 10]),
+        (400, 0.01, [400, 10, 10, 10, 10]),
+        (0, 1.5, [10; 5]),
+        (1, 1.5, [10; 5]),
+        (4, 2.0, [10, 10, 16, 32, 64]),
+    ] {
+        let mut backoff = Backoff::new(plain(interval_ms, growth_rate, None));
+        let waits: Vec<_> = (0..5).map(|_| ms(backoff.next(&mut never))).collect();
+        assert_eq!(waits, expected, "{interval_ms} {growth_rate}");
+        let mut spread = Backoff::websocket_client(random(interval_ms, growth_rate), LONG);
+        for _ in 0..5 {
+            assert!(ms(spread.next(&mut || 0.0)) >= 10, "{interval_ms} {growth_rate}");
+        }
+        assert!(ms(spread.first_wait(LONG, &mut || 0.0)) >= 10);
+    }
 }
 
 #[test]

@@ -60,6 +60,12 @@ impl Streams {
                 return false;
             }
         };
+        if let Some(judge) = &self.judge_open
+            && let Err(cause) = self.judged(judge, read.open)
+        {
+            left.add(number, [Goal::Refused(cause.into())]);
+            return false;
+        }
         let asked = read.asked.take();
         let is_for_all = left.port == Port::Broadcast && read.names_nobody();
         let found = if is_for_all && was_for_all {

@@ -17,6 +17,8 @@ pub(super) struct Instructions<'a> {
     pub(super) except: Option<Except>,
     /// What is asked of the connections themselves.
     pub(super) asked: Option<Arc<Asked>>,
+    /// How the connection is opened, of kinds where events say that.
+    pub(super) open: Option<&'a Value>,
 }
 
 /// Connections that are left out.
@@ -54,6 +56,7 @@ impl<'a> Instructions<'a> {
                 "to" => read.to = Some(ids("to", value)?),
                 "where" => read.filter = Some(Filter::new(kind, value)?),
                 "except" => read.except = Some(except(value)?),
+                "open" => read.open = Some(value),
                 "close" => asked.close = Some(of_close(value)?),
                 "ping" if *value != Value::Bool(false) => asked.ping = Some(ping(value)?),
                 "compress" => match value.as_bool() {

@@ -2,7 +2,7 @@
 
 use super::{A_YEAR, SinkHalf, TARGET, Task, random};
 use crate::{
-    ConnectError,
+    ConnectError, Deliver,
     reconnect::{Decision, Policy},
     status::State,
 };
@@ -15,12 +15,20 @@ impl Task {
     pub(super) fn begin_attempt(&mut self) {
         self.parts.retry = None;
         let Some(mut connector) = self.connector.take() else { return };
+        if self.is_summoned && self.parts.connection == 0 && self.holds_nothing() {
+            // Whoever is in front has to be let in, since it is an event that this attempt waits for.
+            self.sink.iter().for_each(|sink| sink.shared().open(0));
+        }
         self.parts.attempt = Some(Box::pin(async move {
             let attempt = AssertUnwindSafe(connector.connect()).catch_unwind().await;
             let result = attempt
                 .unwrap_or_else(|_| Err(ConnectError::Failed("internal error while connecting".into())));
             (connector, result)
         }));
+    }
+
+    fn holds_nothing(&self) -> bool {
+        matches!(&self.sink, Some(SinkHalf::Connections { streams, .. }) if streams.held() == Some(0))
     }
 
     /// It has started, and takes the events that open a connection.

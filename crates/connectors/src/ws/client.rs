@@ -4,6 +4,7 @@ mod credentials;
 mod endpoint;
 mod greeting;
 mod http2;
+mod judging;
 mod metadata;
 mod opening;
 mod per_origin;
@@ -138,13 +139,16 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let stable_after = Duration::from_millis(settings.or("stable_after", 10_000)?);
     settings.finish()?;
     let backoff = BackoffUse::WebSocketClient { stable_after };
+    let client = Arc::new(client);
     let (gives_out, summons) = (client.ways.give_out(), client.summons.clone());
     let measures = watch.map(|watch| -> Arc<dyn Measures> { watch });
+    let judge_open = judging::judge_open(&client, per_origin.is_some());
     let built = match per_origin {
         Some((per_origin, openings)) => {
-            Built { per_origin: Some(per_origin), ..Built::new(per_origin::ForEach::new(client, openings)) }
+            let for_each = per_origin::ForEach::new(client.clone(), openings);
+            Built { per_origin: Some(per_origin), ..Built::new(for_each) }
         }
-        None => Built::new(Holder { client, said: None }),
+        None => Built::new(Holder { client: client.clone(), said: None }),
     };
     Ok(Built {
         backoff,
@@ -154,6 +158,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         exits,
         gives_out,
         summons,
+        judge_open: Some(judge_open),
         outgoing,
         measures,
         ..built
@@ -357,7 +362,7 @@ impl Client {
 
 /// Holds one connection.
 struct Holder {
-    client: Client,
+    client: Arc<Client>,
     /// What the last event said that opens connections.
     said: Option<Wanted>,
 }
@@ -390,9 +395,15 @@ impl Holder {
 impl Connector for Holder {
     async fn connect(&mut self) -> Result<Connected, ConnectError> {
         self.client.learn().await?;
+        let is_first = self.said.is_none();
         let (wanted, way) = self.next_wanted().await?;
         let looks = self.client.sending.as_ref().and_then(|_| way.outgoing());
-        let duplex = self.client.open(&wanted, way).await?;
+        let opened = self.client.open(&wanted, way).await;
+        if let Some(summons) = self.client.summons.as_ref().filter(|_| is_first && opened.is_err()) {
+            // Another event may say better before it is tried again.
+            summons.listen();
+        }
+        let duplex = opened?;
         if let Some(summons) = &self.client.summons {
             summons.rest();
             // Whatever events have said meanwhile, it is this connection that they are sent by.

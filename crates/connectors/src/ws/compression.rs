@@ -18,6 +18,9 @@ pub(super) fn read(
         None => None,
     };
     methods.finish()?;
+    if options.is_none() && defaults.is_none() {
+        settings.warn("`compression` names no method, so nothing is compressed; write `{\"deflate\": {}}`, or leave it out");
+    }
     Ok(options)
 }
 

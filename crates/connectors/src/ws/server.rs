@@ -45,14 +45,14 @@ use settings::{Admits, Answers, Demands, handshake_options};
 use std::{
     future::poll_fn,
     io,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
 use tokio::sync::{mpsc, watch};
 use tremor_connector::{
     Addressing, Announcer, Built, CodecUse, Command, ConnectError, Connected, Connector, Environment,
-    Handshake, Listener, SinkUse, Spec,
+    Handshake, Listener, Quota, SinkUse, Spec,
     config::{ConfigError, Reader},
     duplex::Outgoing,
     metrics::Measures,
@@ -115,6 +115,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
         doorman,
         routing,
         schemas,
+        schemas_told: Mutex::default(),
         pages: Pages::read(&mut settings)?,
         exposed: Exposed::read(&mut settings)?,
         admits: Admits::read(&mut settings)?,
@@ -204,6 +205,8 @@ struct Shared {
     doorman: Option<Doorman>,
     routing: Routing,
     schemas: Schemas,
+    /// Lines that tell of connections without a schema.
+    schemas_told: Mutex<Quota>,
     pages: Pages,
     exposed: Exposed,
     admits: Admits,

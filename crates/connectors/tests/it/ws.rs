@@ -1,6 +1,7 @@
 //! `ws_server` and `ws_client` against peers that were written by others.
 
 mod client;
+mod client_open;
 mod client_opening;
 mod client_told;
 mod client_ways;

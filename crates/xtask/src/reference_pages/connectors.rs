@@ -48,7 +48,7 @@ const COMMON: [[&str; 4]; 5] = [
         "reconnect",
         "record",
         "{\"none\": null}",
-        "What to do when a connection cannot be made or breaks; see below.",
+        "What to do when a connection cannot be made or breaks; see below. Of connectors that listen: when the address cannot be had.",
     ],
 ];
 
@@ -57,19 +57,19 @@ const RETRY: [[&str; 4]; 4] = [
         "interval_ms",
         "integer",
         "",
-        "Wait before the first retry, in milliseconds; the first attempt is made at once.",
+        "Wait before the first retry, in milliseconds; the first attempt is made at once. No wait is shorter than 10 ms, whatever it comes to.",
     ],
     [
         "growth_rate",
         "number",
         "1.5",
-        "Factor between one wait and the next. No wait grows beyond five minutes.",
+        "Factor between one wait and the next. No wait grows beyond five minutes; a factor below 1 makes them shorter, down to 10 ms.",
     ],
     [
         "max_retries",
         "integer",
         "unlimited",
-        "Failed attempts in a row, the very first one included, after which the connector gives up.",
+        "Failed attempts in a row, the very first one included, after which the connector gives up; 0 is the same as 1.",
     ],
     [
         "randomized",

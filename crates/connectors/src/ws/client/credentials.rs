@@ -167,6 +167,9 @@ impl Credentials {
 
     fn read_query(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
         let name: String = reader.required("name")?;
+        if name.is_empty() {
+            return Err(reader.invalid("name", "is empty; it is the name of a parameter"));
+        }
         let value = required(&mut reader, "value")?;
         reader.finish()?;
         Ok(Self::Query { name, value })

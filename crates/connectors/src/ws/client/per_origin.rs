@@ -45,11 +45,11 @@ pub(super) fn read(
 /// Opens a connection for each origin.
 pub(super) struct ForEach {
     /// Until it is put to work.
-    parts: Option<(Client, Openings)>,
+    parts: Option<(Arc<Client>, Openings)>,
 }
 
 impl ForEach {
-    pub(super) fn new(client: Client, openings: Openings) -> Self {
+    pub(super) fn new(client: Arc<Client>, openings: Openings) -> Self {
         Self { parts: Some((client, openings)) }
     }
 }
@@ -63,8 +63,8 @@ impl Connector for ForEach {
         let Some((client, openings)) = self.parts.take() else {
             return Err(ConnectError::Final("it has been at work before".to_owned()));
         };
-        let (client, progress) = (Arc::new(client), Arc::default());
-        Ok(Connected::Listener(Box::new(Waiting { client, openings, progress })))
+        let waiting = Waiting { client, openings, progress: Arc::default() };
+        Ok(Connected::Listener(Box::new(waiting)))
     }
 }
 

@@ -15,7 +15,7 @@ use tremor_connector::{
     url::{Rules, Url, Userinfo},
 };
 use tremor_value::{Record, Value};
-use tremor_ws::{Asked, Authority, Candidate, ExtraHeaders, Headers, Route, Routes};
+use tremor_ws::{Asked, Authority, Candidate, ExtraHeaders, Headers, Route, Routes, is_token};
 
 /// The words for schemes, and whether they mean TLS.
 const SCHEMES: [(&str, bool); 4] = [("ws", false), ("http", false), ("wss", true), ("https", true)];
@@ -65,6 +65,11 @@ impl Defaults {
         {
             return Err(reader.invalid("authority", "is no `host` or `host:port`"));
         }
+        if defaults.protocol.as_ref().is_some_and(|protocol| !is_token(protocol.as_bytes())) {
+            let problem =
+                "is no subprotocol: visible characters of ASCII without separators, such as `v1.example`";
+            return Err(reader.invalid("protocol", problem));
+        }
         if defaults.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
             return Err(reader.invalid("path", "does not begin with `/`"));
         }
@@ -104,7 +109,7 @@ pub(super) fn home(
     };
     let of_url = || url.as_ref().map(|url| url.authority(0));
     let Some(authority) = authority.or_else(of_url).or_else(of_endpoint) else {
-        let like = r#"a string such as "ws://127.0.0.1:4242/", unless `options.defaults` has an `authority`"#;
+        let like = r#"a string such as "ws://127.0.0.1:4242/", unless `defaults` has an `authority`"#;
         return Err(settings.config.missing("url", like));
     };
     let scheme = match (secure, &url) {

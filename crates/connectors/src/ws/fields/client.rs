@@ -14,7 +14,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "defaults",
         kind: "record",
         default: "{}",
-        text: "`protocol`, `scheme`, `authority`, `path`: instead of what `url` says. Without `url` the connection is opened by the first event that comes, which waits for it and may say these in `$ws_client.open`; the same values open it again when it is lost, unless an event says others meanwhile. Credentials go to the server of the defaults only.",
+        text: "`protocol`, `scheme`, `authority`, `path`: instead of what `url` says. Without `url` the connection is opened by the first event that comes, which waits for it and may say these in `$ws_client.open`; the same values open it again when it is lost, unless an event says others meanwhile. Once there is a connection, it has no effect what events say, nor at any time with `url` or `endpoint` (of which the log warns once). An event whose `open` cannot be right fails alone, and nothing is tried for it. Where the server cannot be reached, `reconnect` decides: without it the connector has failed, and with it all events that wait or come. Credentials go to the server of the defaults only.",
     },
     Field {
         name: "routes",
@@ -170,7 +170,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "per_origin",
         kind: "bool",
         default: "false",
-        text: "One connection for each origin of events instead of one for all: the first event from a connection of a `ws_server` opens one, by `$ws_client.open` if it says how; answers have `$ws_server.conn`; when one of the two ends, so does the other, with the same code and reason.",
+        text: "One connection for each origin of events instead of one for all: the first event from a connection of a `ws_server` opens one, by `$ws_client.open` if it says how (an event whose `open` cannot be right fails alone, and the next one may open it); answers have `$ws_server.conn`; when one of the two ends, so does the other, with the same code and reason.",
     },
     Field {
         name: "max_connections",
@@ -188,6 +188,6 @@ pub(super) const FIELDS: &[Field] = &[
         name: "send_queue",
         kind: "record",
         default: "{}",
-        text: "What may wait to be sent, also over a reconnect, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy`: `block` lets those who send wait for room (for `block_timeout` ms, then the connection is closed; 0, the default: any time); `close` closes the connection at once; `drop_newest` and `drop_oldest` leave messages out; `conflate` leaves out what waits under the same key, which is the member `key` of `$ws_client`, or the one that `key` names.",
+        text: "What may wait to be sent, what is being written included. It waits over a reconnect, too, but while there is no connection the sources in front of the client stop, whatever the policy: that acts where the server reads more slowly than events come, and for what is on its way when a connection breaks. `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy`: `block` lets those who send wait for room (for `block_timeout` ms, then the connection is closed; 0, the default: any time); `close` closes the connection at once; `drop_newest` and `drop_oldest` leave messages out; `conflate` leaves out what waits under the same key, which is the member `key` of `$ws_client`, or the one that `key` names.",
     },
 ];

@@ -14,6 +14,7 @@ use catalogs::catalog;
 use std::{collections::BTreeMap, sync::Arc};
 use tremor_codec::model::Format;
 use tremor_connector::config::{ConfigError, Key as At, Reader};
+use tremor_value::Value;
 
 /// The schemas of one connector.
 #[derive(Default)]
@@ -154,6 +155,10 @@ impl Schemas {
                 let catalog = catalog(name, &entry, &self.alias, settings)?;
                 self.catalogs.insert(name.to_string(), Arc::new(catalog));
             }
+        }
+        if ["in", "out", "catalogs"].iter().all(|key| reader.members().get(key).is_none_or(Value::is_null)) {
+            settings
+                .warn("`schema` has neither `in` nor `out`, so it says nothing of any message; leave it out");
         }
         let into = reader.record("in")?.map(|reader| self.plan(reader, true)).transpose()?;
         let out = reader.record("out")?.map(|reader| self.plan(reader, false)).transpose()?;

@@ -24,10 +24,15 @@ use crate::ws::{
     schema::{Missing, Opened, Outgoing},
 };
 use bytes::BytesMut;
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    sync::{Arc, PoisonError},
+};
 use tokio::time::{Instant, timeout_at};
 use tremor_connector::{
     duplex::{self, Address, Duplex, Stream},
+    more_before,
     tls::PeerCertificate,
 };
 use tremor_event::OriginUri;
@@ -264,7 +269,7 @@ impl Shared {
             None => Ok(Opened::default()),
             Some(plans) => {
                 let opened = self.in_time(deadline, late_schema, plans.open(&chosen.params)).await;
-                opened.and_then(|opened| opened.map_err(no_schema))
+                opened.and_then(|opened| opened.map_err(|missing| self.no_schema(missing)))
             }
         };
         let opened = match opened {
@@ -470,6 +475,23 @@ impl Shared {
 }
 
 impl Shared {
+    /// The schema that the messages of a connection have is not to be had. Any path that a client makes up may be one.
+    fn no_schema(&self, missing: Missing) -> Reject {
+        let mut told = self.schemas_told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left_out) = told.may_log(1, Instant::now()) {
+            let alias = &self.environment.alias;
+            let more = more_before(left_out);
+            tracing::warn!(
+                target: "tremor_runtime",
+                "[Connector::{alias}] a connection is refused, since its schema cannot be had: {}{more}", missing.cause
+            );
+        }
+        if missing.is_gone {
+            return Reject::new(404, "schema", "there is no schema for this path");
+        }
+        late_schema()
+    }
+
     /// Whether a peer may connect at all. Who comes by a unix socket was let in by the permissions of its file.
     fn lets(&self, peer: &Peer) -> bool {
         peer.ip().is_none_or(|address| self.admits.lets(address))
@@ -485,15 +507,6 @@ impl Door {
             ..OriginUri::new("tremor-ws-server", host)
         }
     }
-}
-
-/// The schema that the messages of a connection have is not to be had.
-fn no_schema(missing: Missing) -> Reject {
-    tracing::warn!(target: "tremor_runtime", "a connection is refused, since its schema cannot be had: {}", missing.cause);
-    if missing.is_gone {
-        return Reject::new(404, "schema", "there is no schema for this path");
-    }
-    late_schema()
 }
 
 fn late_schema() -> Reject {

@@ -21,7 +21,7 @@ fn of_config(config: &str, linked: Linked) -> Subject {
 }
 
 /// An event with the number `number` that says `open` of the connection it is for.
-fn saying(number: u64, open: &str) -> Event {
+pub(super) fn saying(number: u64, open: &str) -> Event {
     Event {
         id: EventId::new(7, 0, number, number),
         payload: tremor_value::Value::from(number).into(),
@@ -34,7 +34,7 @@ fn saying(number: u64, open: &str) -> Event {
 }
 
 /// The payload of the next frame, which is short and masked.
-async fn next_frame(tcp: &mut TcpStream) -> Vec<u8> {
+pub(super) async fn next_frame(tcp: &mut TcpStream) -> Vec<u8> {
     let mut head = [0; 6];
     within(tcp.read_exact(&mut head)).await.unwrap();
     let mut payload = vec![0; usize::from(head[1] & 0x7f)];
