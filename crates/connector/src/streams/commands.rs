@@ -170,3 +170,24 @@ fn drain(streams: &Streams, _: &Record) -> Result<(), String> {
     streams.begin_drain();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::streams::filter::MEMBERS;
+
+    #[test]
+    fn the_guide_has_every_command_and_what_connections_are_chosen_by() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/websocket-control.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let (_, commands) = page.split_once("\n## Commands to port `control`\n").unwrap();
+        let names = OWN.iter().chain(OF_LISTENERS).map(|(name, _)| *name).chain([OPENED]);
+        for name in names {
+            assert!(commands.contains(&format!("\n| `{name}` |")), "there is no command `{name}`");
+        }
+        let (_, members) = page.split_once("\n## Whom `where` means\n").unwrap();
+        for name in MEMBERS {
+            assert!(members.contains(&format!("\n| `{name}` |")), "there is no `{name}`");
+        }
+    }
+}

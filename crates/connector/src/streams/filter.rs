@@ -3,7 +3,7 @@
 use tremor_value::{Record, Value};
 
 /// What may stand in it.
-const MEMBERS: [&str; 6] = ["identity", "route", "params", "tags", "protocol", "path"];
+pub(super) const MEMBERS: [&str; 6] = ["identity", "route", "params", "tags", "protocol", "path"];
 
 /// Deeper records are not compared.
 const MOST_LEVELS: usize = 32;

@@ -1,5 +1,6 @@
 //! One connector with recording neighbours.
 
+use crate::documented;
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -195,12 +196,16 @@ impl Subject {
 
     /// What comes out next.
     pub(crate) async fn next(&mut self) -> Seen {
-        within(self.seen.recv()).await.expect("the connector has ended")
+        within(self.take()).await.expect("the connector has ended")
     }
 
     /// What comes out next, however long that takes; `None` once the connector has ended.
     pub(crate) async fn take(&mut self) -> Option<Seen> {
-        self.seen.recv().await
+        let seen = self.seen.recv().await;
+        if let Some(Seen::Event("control", event)) = &seen {
+            documented::assert_told(event.payload.value());
+        }
+        seen
     }
 
     /// The next event, which has to come on `out`.

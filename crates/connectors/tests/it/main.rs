@@ -5,6 +5,8 @@ mod bench;
 #[cfg(test)]
 mod cb;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod echo;
 #[cfg(test)]
 mod exit;

@@ -147,6 +147,9 @@ fn one(kind: &Spec) -> String {
         let inputs: Vec<String> = kind.inputs.iter().map(|port| code(port)).chain(aliases).collect();
         let _ = writeln!(out, "- Input ports: {}", inputs.join(", "));
     }
+    for (_, links) in GUIDES.iter().filter(|(name, _)| *name == kind.name) {
+        let _ = writeln!(out, "- Guides: {links}");
+    }
     if kind.is_debug {
         out.push_str("- Only with `--debug-connectors`\n");
     }
@@ -161,6 +164,20 @@ fn one(kind: &Spec) -> String {
     out.push_str(&block("troy", &example(kind)));
     out
 }
+
+/// Where more is said of a kind.
+const GUIDES: &[(&str, &str)] = &[
+    (
+        "ws_client",
+        "[from nothing to an endpoint](../guides/websocket.md), [metadata](../guides/websocket-metadata.md), \
+         [what a flow can do with connections](../guides/websocket-control.md)",
+    ),
+    (
+        "ws_server",
+        "[from nothing to an endpoint](../guides/websocket.md), [metadata](../guides/websocket-metadata.md), \
+         [what a flow can do with connections](../guides/websocket-control.md)",
+    ),
+];
 
 /// Hand-written examples, by kind.
 const EXAMPLES: &[(&str, &str)] = &[

@@ -81,6 +81,7 @@ impl Route for Teller {
         for event in &batch.events {
             // The test may have seen enough.
             let mut told = event.payload.value().clone();
+            crate::documented::assert_told(&told);
             told.as_record_mut().unwrap().insert("meta", event.meta.base().clone());
             self.told.send((self.name, told)).ok();
         }
