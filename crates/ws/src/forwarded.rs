@@ -73,7 +73,7 @@ impl Trust {
     ///
     /// # Errors
     /// Both are there and say different things, of which one may be a lie. What only one of them says of scheme and host
-    /// does not count.
+    /// does not count. Or a proxy that is believed says something twice, or names a client by what is no address.
     pub fn forwarded(&self, peer: Option<IpAddr>, headers: &Headers) -> Result<Forwarded, Reject> {
         match self {
             Self::Nobody => return Ok(Forwarded::default()),
@@ -81,8 +81,9 @@ impl Trust {
             Self::Networks(_) | Self::Hops(_) => {}
         }
         let standard = headers.get("forwarded").map(|_| self.walk(&elements(headers).unwrap_or_default()));
+        let standard = standard.transpose()?;
         let has_x = X_HEADERS.iter().any(|name| headers.get(name).is_some());
-        let x = has_x.then(|| self.walk_x(headers));
+        let x = has_x.then(|| self.walk_x(headers)).transpose()?;
         match (standard, x) {
             (Some(one), Some(other)) => one.and(other),
             (one, other) => Ok(one.or(other).unwrap_or_default()),
@@ -100,9 +101,15 @@ impl Trust {
 
     /// Goes through `hops`, the nearest one last. Each was written by a proxy that is trusted, as long as the one before
     /// it is.
-    fn walk(&self, hops: &[Hop]) -> Forwarded {
+    ///
+    /// # Errors
+    /// One of those hops is not well formed.
+    fn walk(&self, hops: &[Hop]) -> Result<Forwarded, Reject> {
         let mut found = Forwarded::default();
         for hop in self.believed(hops) {
+            if let Some(fault) = hop.fault {
+                return Err(Reject::new(400, "forwarded", fault));
+            }
             found.secure = hop.secure.or(found.secure);
             found.host = hop.host.clone().or(found.host);
             match hop.address {
@@ -110,7 +117,7 @@ impl Trust {
                 None => break,
             }
         }
-        found
+        Ok(found)
     }
 
     /// The hops that trusted proxies told of, from the nearest one on.
@@ -132,21 +139,21 @@ impl Trust {
         })
     }
 
-    fn walk_x(&self, headers: &Headers) -> Forwarded {
+    fn walk_x(&self, headers: &Headers) -> Result<Forwarded, Reject> {
         let list = |name| {
             let all = headers.all(name).flat_map(|value| value.split(|byte| *byte == b',')).map(trim);
             all.map(|item| std::str::from_utf8(item).unwrap_or_default()).collect::<Vec<_>>()
         };
         let [addresses, schemes, hosts] = X_HEADERS.map(list);
-        let hops: Vec<Hop> =
-            addresses.iter().map(|text| Hop { address: address(text), ..Hop::default() }).collect();
-        let mut found = self.walk(&hops);
+        let hop = |text: &&str| Hop { address: address(text), fault: fault(text), ..Hop::default() };
+        let hops: Vec<Hop> = addresses.iter().map(hop).collect();
+        let mut found = self.walk(&hops)?;
         // Proxies write one for each address, or one for all.
         let back = self.believed(&hops).count().max(1);
         let of_hop = |all: &[&str]| all.get(all.len().saturating_sub(back)).map(|text| (*text).to_owned());
         found.secure = of_hop(&schemes).and_then(|scheme| is_secure(&scheme));
         found.host = of_hop(&hosts).and_then(|host| Authority::parse(&host));
-        found
+        Ok(found)
     }
 }
 
@@ -158,6 +165,8 @@ struct Hop {
     address: Option<(IpAddr, Option<u16>)>,
     secure: Option<bool>,
     host: Option<Authority>,
+    /// Why nothing of it can be believed.
+    fault: Option<&'static str>,
 }
 
 /// The elements of all `Forwarded` headers; `None` if one does not parse.
@@ -167,19 +176,31 @@ fn elements(headers: &Headers) -> Option<Vec<Hop>> {
 }
 
 fn element(element: &[u8]) -> Option<Hop> {
-    let mut hop = Hop::default();
+    let (mut hop, mut names) = (Hop::default(), Vec::new());
     for pair in split_outside_quotes(element, b';').filter(|pair| !pair.is_empty()) {
         let at = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = pair.split_at(at);
         let value = String::from_utf8(unquote(trim(value.get(1..)?))?).ok()?;
-        match trim(name).to_ascii_lowercase().as_slice() {
-            b"for" => hop.address = address(&value),
+        let name = trim(name).to_ascii_lowercase();
+        match name.as_slice() {
+            b"for" => (hop.address, hop.fault) = (address(&value), hop.fault.or(fault(&value))),
             b"proto" => hop.secure = is_secure(&value),
             b"host" => hop.host = Authority::parse(&value),
             _ => {}
         }
+        if names.contains(&name) {
+            hop.fault = Some("an element of `Forwarded` says something twice");
+        }
+        names.push(name);
     }
     Some(hop)
+}
+
+/// What is wrong with `text` in the place of an address. A proxy that does not know the client, or keeps it to itself, says
+/// `unknown`, a name that begins with `_`, or nothing.
+fn fault(text: &str) -> Option<&'static str> {
+    let is_withheld = text.is_empty() || text.starts_with('_') || text.eq_ignore_ascii_case("unknown");
+    (!is_withheld && address(text).is_none()).then_some("a proxy names a client by what is no address")
 }
 
 fn is_secure(scheme: &str) -> Option<bool> {
@@ -243,7 +264,8 @@ mod tests {
             ("6.6.6.6, 1.2.3.4:99, [fd00::1]:5", "1.2.3.4 99"),
             ("10.0.0.9, 10.0.0.8", "10.0.0.9"),
             ("6.6.6.6, unknown, 10.0.0.7", "10.0.0.7"),
-            ("6.6.6.6, nonsense", "-"),
+            ("6.6.6.6, _hidden", "-"),
+            ("nonsense, 1.2.3.4, 10.0.0.7", "1.2.3.4"),
             ("2001:db8::7, fd00::2", "2001:db8::7"),
             ("::ffff:1.2.3.4", "1.2.3.4"),
             ("1.2.3.4\r\nX-Forwarded-For: 10.0.0.3", "1.2.3.4"),
@@ -283,6 +305,27 @@ mod tests {
         for trust in [Trust::Hops(1), Trust::Nobody] {
             assert!(!trust.is_named(peer("10.0.0.1")) && !trust.is_named(None));
         }
+    }
+
+    #[test]
+    fn what_believed_proxies_write_has_to_be_well_formed() {
+        let trust = networks(&["10.0.0.0/8"]);
+        let twice = "400 an element of `Forwarded` says something twice";
+        let no_address = "400 a proxy names a client by what is no address";
+        for (lines, expected) in [
+            ("Forwarded: for=1.1.1.1;for=2.2.2.2", twice),
+            ("Forwarded: for=1.1.1.1;proto=http;Proto=https", twice),
+            ("Forwarded: for=6.6.6.6;for=7.7.7.7, for=1.2.3.4", "1.2.3.4 - -"),
+            ("Forwarded: for=1.2.3.4;by=a, for=10.0.0.7;by=b", "1.2.3.4 - -"),
+            ("Forwarded: for=junk", no_address),
+            ("X-Forwarded-For: junk, 10.0.0.1", no_address),
+            ("X-Forwarded-For: junk, 1.2.3.4", "1.2.3.4 - -"),
+            ("X-Forwarded-For: unknown", "- - -"),
+            ("X-Forwarded-For: ", "- - -"),
+        ] {
+            assert_eq!(said(&trust, &format!("{lines}\r\n")), expected, "{lines}");
+        }
+        assert_eq!(said(&Trust::Nobody, "X-Forwarded-For: junk\r\n"), "- - -");
     }
 
     #[test]

@@ -196,6 +196,12 @@ impl Route {
         self.when.iter().any(|condition| condition.protocol.is_some())
     }
 
+    /// Whether it matches whatever is asked for.
+    pub fn matches_all(&self) -> bool {
+        let is_empty = |condition: &Condition| *condition == Condition::default();
+        !self.protocols.required && (self.when.is_empty() || self.when.iter().any(is_empty))
+    }
+
     /// Resolves this route for each offer, as if it stood alone: an offer that a condition or the list names comes before
     /// one that is only let in.
     fn candidate<'o>(&self, route: usize, asked: &Asked<'o>) -> Option<Candidate<'o>> {

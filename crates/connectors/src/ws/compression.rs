@@ -41,6 +41,12 @@ fn deflate(settings: &Settings<'_>, mut reader: Reader<'_>) -> Result<DeflateOpt
     if options.max_window_bits == 8 {
         settings.warn("`max_window_bits` is 8, which cannot be kept to when compressing; 9 is used");
     }
+    if options.request_max_window_bits == 8 {
+        settings.warn(
+            "`request_max_window_bits` is 8: peers that compress with zlib cannot keep to it, and most of them fail the connection; \
+             9 is what all can do",
+        );
+    }
     Ok(options)
 }
 

@@ -57,7 +57,58 @@ const BOTH: &[Name] = &[
     ("metrics", "is written as `metrics_interval_s`, beside `config`"),
     ("guarded", "stands in `routes[]`, beside `when`"),
     ("when", "stands in `routes[]`, beside `exit`"),
+    ("codec", BESIDE),
+    ("preprocessors", BESIDE),
+    ("postprocessors", BESIDE),
+    ("reconnect", BESIDE),
+    ("metrics_interval_s", BESIDE),
 ];
+
+/// Settings that stand in `config` and not in its `options`: where connections lead, whom they trust, who may come, and
+/// where events leave.
+const ALONE: &[Name] = &[
+    ("url", IN_CONFIG),
+    ("endpoint", IN_CONFIG),
+    ("listen", IN_CONFIG),
+    ("http2", IN_CONFIG),
+    ("tls", IN_CONFIG),
+    ("backlog", IN_CONFIG),
+    ("socket_options", IN_CONFIG),
+    ("no_delay", "stands in `config` alone; here it is `tcp_nodelay`"),
+    ("public_url", IN_CONFIG),
+    ("trusted_proxies", IN_CONFIG),
+    ("trust_xff", IN_CONFIG),
+    ("proxy_protocol", IN_CONFIG),
+    ("proxy_protocol_from", IN_CONFIG),
+    ("send_proxy_protocol", IN_CONFIG),
+    ("allow_from", IN_CONFIG),
+    ("deny_from", IN_CONFIG),
+    ("routes", IN_CONFIG),
+    ("exit", IN_CONFIG),
+    ("no_match", IN_CONFIG),
+    ("guards", IN_CONFIG),
+    ("credentials", IN_CONFIG),
+    ("guard_fallthrough", IN_CONFIG),
+    ("authorize", IN_CONFIG),
+    ("cookie", IN_CONFIG),
+    ("expose_headers", IN_CONFIG),
+    ("invalid_credentials_status", IN_CONFIG),
+    ("on_expiry", IN_CONFIG),
+    ("expiry_close", IN_CONFIG),
+    ("challenge_message", IN_CONFIG),
+    ("renew", IN_CONFIG),
+    ("revalidate", IN_CONFIG),
+    ("share_session", IN_CONFIG),
+    ("options", IN_CONFIG),
+];
+
+/// Refuses what stands in `options` and belongs beside it.
+pub(super) fn refuse_in_options(options: &Reader<'_>) -> Result<(), ConfigError> {
+    options.refuse(ALONE)
+}
+
+const IN_CONFIG: &str = "stands in `config` alone";
+const BESIDE: &str = "stands beside `config`, in the definition of the connector";
 
 const SERVER: &[Name] = &[
     ("auth", "is written as `guards`, and as `guarded` of `routes`"),

@@ -28,6 +28,14 @@ use tremor_value::{Record, Str, Value};
 use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Places, Session, Wanted};
 use turns::Turns;
 
+/// What is said of sessions, which only guards give.
+const OF_SESSIONS: [&str; 3] = ["on_expiry", "expiry_close", "share_session"];
+
+/// What is said of those that came of a token.
+const OF_TOKENS: [&str; 3] = ["renew", "revalidate", "challenge_message"];
+
+const WITHOUT_GUARDS: &str = "has no meaning without `guards`";
+
 /// All guards of a server.
 pub(super) struct Guards {
     guards: Vec<Guard>,
@@ -64,9 +72,9 @@ impl Guards {
         };
         let Some(guards) = settings.config.record("guards")? else {
             if common.is_some() {
-                let problem = "has no meaning without `guards`";
-                return Err(settings.config.invalid("credentials", problem));
+                return Err(settings.config.invalid("credentials", WITHOUT_GUARDS));
             }
+            all.are_of_use(&settings.config)?;
             return Ok(all);
         };
         for (name, entry) in guards.entries() {
@@ -76,7 +84,37 @@ impl Guards {
             all.guards.push(guard);
             all.keys.push(own.keys);
         }
+        all.are_of_use(&settings.config)?;
         Ok(all)
+    }
+
+    /// Refuses settings that no guard here makes use of.
+    fn are_of_use(&self, config: &Reader<'_>) -> Result<(), ConfigError> {
+        let is_said = |key: &&&str| config.members().get(**key).is_some_and(|value| !value.is_null());
+        let refuse = |keys: &[&str], problem: &str| match keys.iter().find(is_said) {
+            Some(key) => Err(config.invalid(key, problem)),
+            None => Ok(()),
+        };
+        if self.is_empty() {
+            refuse(&OF_SESSIONS, WITHOUT_GUARDS)?;
+            refuse(&OF_TOKENS, WITHOUT_GUARDS)?;
+            return refuse(&["invalid_credentials_status", "guard_fallthrough"], WITHOUT_GUARDS);
+        }
+        let tokens = self.guards.iter().filter_map(|guard| match &guard.kind {
+            Kind::Jwt(options) => Some(options),
+            _ => None,
+        });
+        if tokens.clone().next().is_none() {
+            refuse(&OF_TOKENS, "has no meaning without a guard of type `jwt`")?;
+        }
+        if !tokens.clone().any(|options| options.challenge_ms.is_some()) {
+            let problem = "is never sent: no guard of type `jwt` has `challenge`";
+            refuse(&["challenge_message"], problem)?;
+        }
+        if !self.have_ends() {
+            refuse(&OF_SESSIONS, "has no meaning without a guard of type `jwt` or `tls`: no session ends")?;
+        }
+        Ok(())
     }
 
     /// Reads `guarded` of a route: guards with the roles that they have to vouch for.

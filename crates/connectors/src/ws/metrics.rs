@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -116,6 +116,8 @@ pub(super) struct Watch {
     /// By TLS, `false` first.
     pending: [AtomicU64; 2],
     durations: [Mutex<Spread>; 2],
+    /// Some were encrypted.
+    meets_tls: AtomicBool,
     /// Rare things, by measurement, TLS and own tags.
     tallies: Mutex<BTreeMap<Tally, u64>>,
 }
@@ -146,6 +148,7 @@ impl Watch {
                 series: Mutex::default(),
                 pending: Default::default(),
                 durations: Default::default(),
+                meets_tls: AtomicBool::new(false),
                 tallies: Mutex::default(),
             })
         })
@@ -154,6 +157,9 @@ impl Watch {
     /// A handshake begins.
     pub(super) fn begins(&self, tls: bool) -> Pending<'_> {
         let [plain, encrypted] = &self.pending;
+        if tls {
+            self.meets_tls.store(true, Relaxed);
+        }
         let pending = if tls { encrypted } else { plain };
         pending.fetch_add(1, Relaxed);
         Pending(pending)
@@ -213,6 +219,9 @@ impl Measures for Watch {
         for (tls, (pending, spread)) in
             [false, true].into_iter().zip(self.pending.iter().zip(&self.durations))
         {
+            if tls && !self.meets_tls.load(Relaxed) {
+                continue;
+            }
             writer.value(&PENDING, (&nowhere(tls), self.opens), &[], pending.load(Relaxed).into());
             writer.spread(&DURATION, (&nowhere(tls), self.opens), &lock(spread));
         }

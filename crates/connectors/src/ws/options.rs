@@ -1,6 +1,6 @@
 //! Settings that may stand in `config` or in `config.options` (`spec/websocket.md` 19).
 
-use super::{compression, pace::PaceOptions};
+use super::{compression, foreign, pace::PaceOptions};
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 use tremor_connector::{
     DrainTimes, Environment, FrameType, SendQueue, WhenFull,
@@ -28,6 +28,7 @@ impl<'a> Settings<'a> {
         for reader in [Some(&config), options.as_ref()].into_iter().flatten() {
             refuse(reader)?;
         }
+        options.as_ref().map_or(Ok(()), foreign::refuse_in_options)?;
         Ok(Self { config, options, alias: &environment.alias })
     }
 

@@ -101,6 +101,11 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     };
     let routing = reading.routing()?;
     let Reading { mut exits, queues, replays, .. } = reading;
+    if !answers.reject.error_bodies
+        && settings.config.members().get("no_match").is_some_and(|said| said.get("body").is_some())
+    {
+        settings.warn("`no_match.body` has no effect, since `error_bodies` is false");
+    }
     let doorman = Doorman::read(&mut settings, &guards, &mut exits)?;
     let cookies = Cookies::read(&mut settings)?;
     let knows_identities = knows_identities || doorman.is_some() || cookies.is_some();

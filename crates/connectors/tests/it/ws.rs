@@ -29,3 +29,4 @@ mod replies;
 mod routes;
 mod schema;
 mod tls;
+mod warnings;

@@ -47,7 +47,10 @@ impl KeySource {
 
     /// The load gave `keys`.
     pub fn loaded(&mut self, keys: Arc<KeySet>, now_ms: u64) {
-        self.keys = Some(keys);
+        if self.keys.replace(keys).is_none() {
+            // The first load was not for the sake of a name: the first name that is unknown may cause the next one.
+            self.last_begin_ms = None;
+        }
         self.is_loading = false;
         self.failures = 0;
         self.next_ms = now_ms.saturating_add(self.refresh_ms);
@@ -63,7 +66,7 @@ impl KeySource {
     }
 
     /// A token names a key that is not here. Gives whether a load that is under way, or now due, may bring it; there is
-    /// one at most every 30 s, whatever tokens come.
+    /// one at most every 30 s behind the first, whatever tokens come.
     pub fn is_worth_waiting(&mut self, now_ms: u64) -> bool {
         if self.is_loading {
             return true;
@@ -123,9 +126,14 @@ mod tests {
         let mut source = source();
         assert!(source.is_worth_waiting(1000), "a load is under way");
         source.loaded(Arc::default(), 1500);
-        assert!(!source.is_worth_waiting(30_999));
-        assert_eq!(source.next_ms(), Some(3_601_500));
-        assert!(source.is_worth_waiting(31_000));
+        assert!(source.is_worth_waiting(1600), "the first load was for nobody's sake");
+        assert_eq!(source.next_ms(), Some(1600));
+        source.begin(1600);
+        source.loaded(Arc::default(), 1700);
+        assert!(!source.is_worth_waiting(31_599));
+        assert_eq!(source.next_ms(), Some(3_601_700));
+        assert!(source.is_worth_waiting(31_600));
+        source.next_ms = 31_000;
         assert_eq!(source.next_ms(), Some(31_000));
         source.begin(31_000);
         source.failed(31_000);

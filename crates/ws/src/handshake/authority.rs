@@ -34,6 +34,8 @@ impl Authority {
             }
         };
         let port = match port.strip_prefix(':') {
+            // RFC 3986 3.2.3: an empty port is none.
+            Some("") => None,
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
             None if port.is_empty() => None,
             _ => return None,
@@ -92,6 +94,8 @@ mod tests {
             ("127.0.0.1:0", "127.0.0.1", Some(0)),
             ("[::1]", "[::1]", None),
             ("[2001:DB8::1]:443", "[2001:db8::1]", Some(443)),
+            ("a:", "a", None),
+            ("[::1]:", "[::1]", None),
             ("a_b%20c", "a_b%20c", None),
             ("gate.example.", "gate.example", None),
             ("%67ate.Ex%41mple.:80", "gate.example", Some(80)),
@@ -101,7 +105,7 @@ mod tests {
             assert_eq!((authority.host(), authority.port()), (host, port), "{text}");
         }
         let bad = [
-            "", ".", ":80", "a:", "a:+1", "a:65536", "a:1:2", "a b", "a/b", "u@a", "[::1", "[x]", "[::1]x",
+            "", ".", ":80", ":", "a:+1", "a:65536", "a:1:2", "a b", "a/b", "u@a", "[::1", "[x]", "[::1]x",
             "a%2", "d\u{ed}a",
         ];
         for text in bad {

@@ -8,7 +8,7 @@ use super::reject::Reject;
 use super::request::{Head, Request};
 use super::scan::{FirstLine, HeadEnd, HeadLimits, Scanner};
 use crate::origin::OriginRules;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::sync::Arc;
 
 /// What a listener demands of requests. Source: `spec/websocket.md` 3.1 and 19.
@@ -70,12 +70,14 @@ impl HandshakeOptions {
 pub struct ServerHandshake {
     options: Arc<HandshakeOptions>,
     scanner: Scanner,
+    /// An empty line in front of the request was skipped, or there was none (RFC 9112 2.2).
+    has_skipped: bool,
 }
 
 impl ServerHandshake {
     /// For a fresh connection.
     pub fn new(options: Arc<HandshakeOptions>) -> Self {
-        Self { options, scanner: Scanner::default() }
+        Self { options, scanner: Scanner::default(), has_skipped: false }
     }
 
     /// Whether at least one byte of a request came.
@@ -85,7 +87,7 @@ impl ServerHandshake {
 
     /// Looks at what `input` holds; `None` until the request is complete.
     ///
-    /// Until then `input` keeps its bytes and only grows. A complete request is taken out of it; what is behind
+    /// Until then `input` keeps its bytes, but for an empty line in front of the request, and only grows. A complete request is taken out of it; what is behind
     /// stays and belongs to the [`Decoder`](crate::Decoder).
     ///
     /// # Errors
@@ -105,6 +107,14 @@ impl ServerHandshake {
         let HandshakeOptions { max_target_bytes, max_header_bytes, max_headers, .. } = *self.options;
         let first_line = FirstLine::Request { max_target_bytes };
         let limits = HeadLimits { first_line, max_header_bytes, max_headers };
+        if !self.has_skipped && !self.scanner.has_begun() {
+            match &**input {
+                b"" | b"\r" => return Ok(None),
+                [b'\r', b'\n', ..] => input.advance(2),
+                _ => {}
+            }
+            self.has_skipped = true;
+        }
         let Some(end) = self.scanner.scan(input, &limits)? else { return Ok(None) };
         self.scanner = Scanner::default();
         parse_head(input.split_to(end.head).freeze(), end).map(Some)

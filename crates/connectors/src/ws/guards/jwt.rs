@@ -19,8 +19,8 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
     let read = JwtOptions {
         issuer: options.optional("issuer")?,
         audience: audience(&mut options)?,
-        roles: options.or("roles", defaults.roles)?,
-        identity: options.or("identity", defaults.identity)?,
+        roles: claim(&mut options, "roles")?.unwrap_or(defaults.roles),
+        identity: claim(&mut options, "identity")?.unwrap_or(defaults.identity),
         attributes: attributes(&mut options)?,
         challenge_ms: options.optional("challenge")?.map(seconds),
         algorithms: algorithms(&mut options)?,
@@ -42,7 +42,24 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
 
 fn attributes(options: &mut Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let Some(attributes) = options.record("attributes")? else { return Ok(Vec::new()) };
-    attributes.entries().map(|(name, claim)| Ok((name.to_string(), claim.read()?))).collect()
+    attributes.entries().map(|(name, claim)| Ok((name.to_string(), claim_path(&claim)?))).collect()
+}
+
+/// Where in a token something is, if that is said.
+fn claim(options: &mut Reader<'_>, key: &'static str) -> Result<Option<String>, ConfigError> {
+    options.entry(key).as_ref().map(claim_path).transpose()
+}
+
+/// The name of a claim, or names from the outside in, with dots between them.
+fn claim_path(entry: &Entry<'_>) -> Result<String, ConfigError> {
+    let path: &str = entry.read()?;
+    if path.is_empty() {
+        return Err(entry.invalid("is empty; it names a claim of the tokens"));
+    }
+    if !is_url(path) && path.split('.').any(str::is_empty) {
+        return Err(entry.invalid(format!("`{path}` is no path of a claim: names with dots between them")));
+    }
+    Ok(path.to_owned())
 }
 
 fn audience(options: &mut Reader<'_>) -> Result<Vec<String>, ConfigError> {

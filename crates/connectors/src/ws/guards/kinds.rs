@@ -198,7 +198,13 @@ pub(in crate::ws) fn asks_for_certificates(tls: &Value) -> bool {
 fn certificate(mut config: Reader<'_>) -> Result<Known, ConfigError> {
     let mut found: Option<Match> = None;
     type Make = fn(&Entry<'_>, String) -> Result<Match, ConfigError>;
-    let ways: [(&'static str, Make); 5] = [
+    let ways: [(&'static str, Make); 6] = [
+        // Crossbar's name.
+        ("certificate-sha1", |entry, text| {
+            let problem = "is no SHA-1 of a certificate: 40 hexadecimal digits";
+            let found = Match::fingerprint(&text).filter(|found| matches!(found, Match::Sha1(_)));
+            found.ok_or_else(|| entry.invalid(problem))
+        }),
         ("fingerprint", |entry, text| {
             let problem = "is no fingerprint: 64 (SHA-256) or 40 (SHA-1) hexadecimal digits";
             Match::fingerprint(&text).ok_or_else(|| entry.invalid(problem))
@@ -217,7 +223,11 @@ fn certificate(mut config: Reader<'_>) -> Result<Known, ConfigError> {
         found = Some(make(&entry, entry.read()?)?);
     }
     let Some(subject) = found else {
-        return Err(config.missing("fingerprint", "a string, or `subject`, `host`, `email` or `uri`"));
+        let missing = config.missing("fingerprint", "a string, or `subject`, `host`, `email` or `uri`");
+        config.know("identity");
+        config.know("roles");
+        // What is there in its place says more.
+        return Err(config.finish().err().unwrap_or(missing));
     };
     let known =
         Known { subject, identity: config.optional("identity")?, roles: config.or("roles", Vec::new())? };

@@ -53,6 +53,11 @@ impl PaceOptions {
     /// What `settings` say, and `defaults` where they say nothing.
     pub(in crate::ws) fn read(settings: &mut Settings<'_>, defaults: &Self) -> Result<Self, ConfigError> {
         let Self { keepalive, rates, max_control_rate } = *defaults;
+        let of_pings = ["auto_ping_size", "auto_ping_restart_on_any_traffic", "auto_ping_timeout"];
+        let mut said = Vec::new();
+        for key in of_pings {
+            said.extend(settings.entry(key)?.map(|_| key));
+        }
         let keepalive = KeepaliveOptions {
             ping_interval: settings.limit_or("auto_ping_interval", keepalive.ping_interval)?,
             ping_timeout: settings.limit_or("auto_ping_timeout", keepalive.ping_timeout)?,
@@ -63,9 +68,10 @@ impl PaceOptions {
             lifetime: settings.limit_or("max_lifetime", keepalive.lifetime)?,
             message: settings.limit_or("message_timeout", keepalive.message)?,
         };
-        if keepalive.ping_timeout.is_some() && keepalive.ping_interval.is_none() {
-            settings
-                .warn("`auto_ping_timeout` has no effect without `auto_ping_interval`: nothing is pinged");
+        if keepalive.ping_interval.is_none()
+            && let Some(key) = said.first()
+        {
+            settings.warn(&format!("`{key}` has no effect without `auto_ping_interval`: nothing is pinged"));
         }
         let words = [("pause", false), ("close", true)];
         let on_rate = settings.word("on_rate", &words)?;

@@ -4,7 +4,7 @@ mod jar;
 mod log;
 
 use super::{SPEC, refusing::RETRY_AFTER_S};
-use crate::ws::options::Settings;
+use crate::ws::{guards::all_tls, options::Settings};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jar::Jar;
 use log::Log;
@@ -71,6 +71,13 @@ pub(super) struct Known {
     pub(super) set: Option<String>,
 }
 
+/// Whether browsers may come over TLS: to us, or to a proxy.
+fn may_be_encrypted(config: &Record) -> bool {
+    let is_said = |key| config.get(key).is_some_and(|value| !value.is_null());
+    all_tls(config).next().is_some()
+        || ["public_url", "trusted_proxies", "trust_xff"].into_iter().any(is_said)
+}
+
 impl Cookies {
     /// Reads `cookie`.
     pub(super) fn read(settings: &mut Settings<'_>) -> Result<Option<Arc<Self>>, ConfigError> {
@@ -107,6 +114,12 @@ impl Cookies {
             );
         }
         attributes.push_str(&format!("; SameSite={same_site}"));
+        if secure == Some(true) && !may_be_encrypted(settings.config.members()) {
+            settings.warn(
+                "the cookie is `Secure`, so browsers drop it: they come without TLS, as far as is known here (see `tls`, and \
+                 `public_url` for what is in front)",
+            );
+        }
         let binds = config.or("bind_identity", false)?;
         let file = match config.record("store")? {
             Some(store) => store_file(store)?,

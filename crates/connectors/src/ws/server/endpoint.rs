@@ -94,8 +94,7 @@ impl Endpoints {
         let common = Common { backlog, options, tls, keys };
         let mut found = Self { all: Vec::new(), lacks_tls: None, tls: common.tls.iter().cloned().collect() };
         if let Some(url) = url {
-            // Under `ws` too, as it always was.
-            found.address(&url, common.tls.clone(), &common, settings);
+            found.address(&url, &common, settings);
         }
         if let Some(endpoint) = endpoint {
             found.endpoint(endpoint, &common)?;
@@ -104,9 +103,8 @@ impl Endpoints {
             found.list(&listen, &common, settings)?;
         }
         if common.tls.is_some() && found.all.iter().all(|endpoint| endpoint.tls.is_none()) {
-            return Err(settings
-                .config
-                .invalid("tls", "has no effect: nothing that is listened on is encrypted"));
+            let problem = "has no effect: nothing that is listened on is encrypted (what is written as `ws://` is plain)";
+            return Err(settings.config.invalid("tls", problem));
         }
         for hazard in found.tls.iter().flat_map(ServerTls::hazards) {
             settings.warn(&hazard);
@@ -132,15 +130,15 @@ impl Endpoints {
                 continue;
             }
             let url = server_url(&entry)?;
-            // Here are several, so what is written decides between them.
-            let is_plain = url.scheme_is_written() && url.scheme() == "ws";
-            let tls = common.tls.clone().filter(|_| !is_plain);
-            self.address(&url, tls, common, settings);
+            self.address(&url, common, settings);
         }
         Ok(())
     }
 
-    fn address(&mut self, url: &Url, tls: Option<ServerTls>, common: &Common, settings: &Settings<'_>) {
+    fn address(&mut self, url: &Url, common: &Common, settings: &Settings<'_>) {
+        // What is written decides.
+        let is_plain = url.scheme_is_written() && url.scheme() == "ws";
+        let tls = common.tls.clone().filter(|_| !is_plain);
         if url.has_path() {
             settings.warn(&format!("the path of `{url}` is ignored: every path is accepted"));
         }

@@ -181,7 +181,20 @@ impl<'a> Reading<'_, 'a> {
         }
         let no_match = self.no_match()?;
         let falls_through = self.settings.config.or("guard_fallthrough", true)?;
+        let meets_nobody = fallback.is_some() && (falls_through || ways.iter().all(|way| !way.conceals));
+        if meets_nobody && self.settings.config.members().get("no_match").is_some_and(|said| !said.is_null())
+        {
+            let problem = match has_routes {
+                true => "has no effect: `exit` takes what no route does",
+                false => "has no meaning without `routes`: every request is taken",
+            };
+            return Err(self.settings.config.invalid("no_match", problem));
+        }
         self.tell_of_guards(&ways, fallback.is_some() && falls_through);
+        self.tell_of_order(&routes, &ways, fallback.is_some());
+        if protocols.prefers_own && protocols.list.is_empty() && routes.iter().all(speaks_nothing) {
+            self.settings.warn("`subprotocol_preference` has no effect without `subprotocols`");
+        }
         Ok(Routing { routes: Routes(routes), ways, fallback, protocols, falls_through, no_match })
     }
 
@@ -205,6 +218,18 @@ impl<'a> Reading<'_, 'a> {
                  is not meant",
             );
         }
+    }
+
+    /// Behind a route that takes all nothing is reached.
+    fn tell_of_order(&self, routes: &[Route], ways: &[Way], has_exit: bool) {
+        let takes_all = |(route, way): (&Route, &Way)| route.matches_all() && way.demands.is_empty();
+        let Some(first) = routes.iter().zip(ways).position(takes_all) else { return };
+        let unreached = match routes.len() > first + 1 {
+            true => "the routes behind it are",
+            false if has_exit => "`exit` is",
+            false => return,
+        };
+        self.settings.warn(&format!("`routes[{first}]` takes all who come: {unreached} never reached"));
     }
 
     fn last_resort(&mut self, entry: &Entry<'_>) -> Result<Way, ConfigError> {
@@ -299,6 +324,10 @@ impl<'a> Reading<'_, 'a> {
         config.finish()?;
         Ok(Reject::new(status, "no_route", body.unwrap_or_else(|| usual.to_owned())))
     }
+}
+
+fn speaks_nothing(route: &Route) -> bool {
+    route.protocols.list.is_empty()
 }
 
 /// The patterns of paths that lead to a route; none if any path may.

@@ -122,7 +122,8 @@ async fn the_flow_refuses_or_does_not_answer() {
 #[tokio::test]
 async fn an_identity_that_the_flow_names_has_so_many_connections() {
     let (mut subject, port) =
-        server(r#", "timeout": 60000}, "max_connections_per_identity": 1, "no_match": {"status": 404"#).await;
+        server(r#", "timeout": 60000}, "max_connections_per_identity": 1, "send_queue": {"messages": 1024"#)
+            .await;
     let mut open = Vec::new();
     for status in ["101", "429"] {
         let (mut tcp, asked) = ask(&mut subject, &port).await;
@@ -156,7 +157,7 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
 #[tokio::test]
 async fn what_the_flow_says_of_its_words_is_said_once() {
     let (mut subject, port) =
-        server(r#", "timeout": 60000}, "show_server_version": true, "no_match": {"status": 404"#).await;
+        server(r#", "timeout": 60000}, "show_server_version": true, "send_queue": {"messages": 1024"#).await;
     let (mut tcp, asked) = ask(&mut subject, &port).await;
     let no = r#", "accept": false, "body": "{}", "headers": {"content-type": "application/json", "Server": "gate"}"#;
     say(&mut subject, &asked, no).await;
@@ -173,7 +174,7 @@ async fn who_is_refused_leaves_no_cookie_behind() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cookies");
     let cookie = format!(r#""cookie": {{"store": {{"type": "file", "filename": "{}"}}}}"#, path.display());
-    let more = format!(r#", "timeout": 60000}}, {cookie}, "no_match": {{"status": 404"#);
+    let more = format!(r#", "timeout": 60000}}, {cookie}, "send_queue": {{"messages": 1024"#);
     let (mut subject, port) = server(&more).await;
     let mut shown = Vec::new();
     for (accept, status) in [(false, "403"), (true, "101")] {
@@ -207,7 +208,7 @@ async fn a_handshake_that_waits_for_the_flow_when_that_drains_is_told_so() {
 #[tokio::test]
 async fn a_cookie_that_is_forgotten_while_the_flow_thinks_opens_nothing() {
     let (mut subject, port) =
-        server(r#", "timeout": 60000}, "cookie": {}, "no_match": {"status": 404"#).await;
+        server(r#", "timeout": 60000}, "cookie": {}, "send_queue": {"messages": 1024"#).await;
     let (mut tcp, asked) = ask(&mut subject, &port).await;
     say(&mut subject, &asked, r#", "accept": true"#).await;
     head(&mut tcp).await;

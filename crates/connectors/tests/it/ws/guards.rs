@@ -287,11 +287,24 @@ async fn keys_of_a_url_are_loaded_before_tokens_are_checked() {
     let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
     let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
     assert_eq!(status(&port, &bearer(&token("one", "{}"))).await, 101);
-    // Unknown names of keys do not make us ask again at once.
-    for kid in ["two", "three"] {
+    // The first unknown name makes us ask again, others do not.
+    for kid in ["two", "three", "four"] {
         assert_eq!(status(&port, &bearer(&token(kid, "{}"))).await, 401);
+        assert_eq!(count.load(Ordering::Relaxed), 2);
     }
-    assert_eq!(count.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn keys_that_change_right_behind_the_start_are_loaded_when_a_token_names_them() {
+    let set = |kid: &str| answer("200 OK", &format!(r#"{{"keys":[{}]}}"#, jwk(kid)));
+    let body = Arc::new(Mutex::new(set("one")));
+    let (url, count) = key_server(body.clone()).await;
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
+    assert_eq!(status(&port, &bearer(&token("one", "{}"))).await, 101);
+    *body.lock().unwrap() = set("two");
+    assert_eq!(status(&port, &bearer(&token("two", "{}"))).await, 101);
+    assert_eq!(count.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
@@ -391,6 +404,9 @@ fn refusal(more: &str) -> String {
     }
 }
 
+const BASIC: &str =
+    r#""guards": {"a": {"type": "basic", "options": {"users": {"ann": {"password": "hunter2"}}}}}"#;
+
 #[tokio::test]
 async fn mistakes_are_found_when_a_flow_is_loaded() {
     let key = jwk("one");
@@ -410,6 +426,37 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
             "config.guards.a.options.audience",
             "an empty list admits nobody",
         ),
+        (
+            format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}], "identity": ""}}}}}}"#),
+            "config.guards.a.options.identity",
+            "is empty",
+        ),
+        (
+            format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}], "roles": "a..b"}}}}}}"#),
+            "config.guards.a.options.roles",
+            "is no path of a claim",
+        ),
+        (
+            format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}], "attributes": {{"x": "a."}}}}}}}}"#),
+            "config.guards.a.options.attributes.x",
+            "is no path of a claim",
+        ),
+        (r#""renew": {"message": "token"}"#.into(), "config.renew", "without `guards`"),
+        (r#""challenge_message": "x""#.into(), "config.challenge_message", "without `guards`"),
+        (r#""on_expiry": "notify""#.into(), "config.on_expiry", "without `guards`"),
+        (r#""expiry_close": {"code": 4001}"#.into(), "config.expiry_close", "without `guards`"),
+        (r#""guard_fallthrough": false"#.into(), "config.guard_fallthrough", "without `guards`"),
+        (r#""revalidate": true"#.into(), "config.revalidate", "without `guards`"),
+        (r#""share_session": false, "guards": {}"#.into(), "config.share_session", "without `guards`"),
+        (r#""invalid_credentials_status": 403"#.into(), "config.invalid_credentials_status", "without `guards`"),
+        (
+            format!(r#""guards": {{{}}}, "challenge_message": "again""#, jwt_guard("")),
+            "config.challenge_message",
+            "no guard of type `jwt` has `challenge`",
+        ),
+        (format!("{BASIC}, \"renew\": {{\"message\": \"token\"}}"), "config.renew", "a guard of type `jwt`"),
+        (format!("{BASIC}, \"revalidate\": true"), "config.revalidate", "a guard of type `jwt`"),
+        (format!("{BASIC}, \"on_expiry\": \"ignore\""), "config.on_expiry", "no session ends"),
         (
             format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}], "algorithms": ["RS256"]}}}}}}"#),
             "config.guards.a.options.algorithms",

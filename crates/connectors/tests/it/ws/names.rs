@@ -168,7 +168,7 @@ fn a_setting_may_stand_in_either_place_but_not_in_both() {
         for key in spec.fields.iter().map(|field| field.name).filter(|key| ONE_PLACE.contains(key)) {
             let there = refusal(spec, &format!(r#"{url}, "options": {{"{key}": 1}}}}"#)).unwrap();
             assert!(
-                there.starts_with(&format!("config.options.{key}: unknown key")),
+                there.starts_with(&format!("config.options.{key}: stands in `config` alone")),
                 "{kind} {key}: {there}"
             );
         }
@@ -294,6 +294,10 @@ fn names_from_elsewhere_are_refused_with_what_to_write_instead() {
             listening(r#"{"type": "tcp", "host": "0.0.0.0", "port": 1}"#),
             "config.endpoint.host: is `interface` here",
         ),
+        (at_server(r#""codec": "json""#), "config.codec: stands beside `config`"),
+        (at_client(r#""reconnect": {}"#), "config.reconnect: stands beside `config`"),
+        (at_server(r#""metrics_interval_s": 1"#), "config.metrics_interval_s: stands beside `config`"),
+        (at_server(r#""options": {"no_delay": true}"#), "alone; here it is `tcp_nodelay`"),
         (at_server(r#""telemetry": {}"#), "config.telemetry: is written as `metrics_interval_s`"),
         (at_server(r#""guarded": {"jwt": []}"#), "config.guarded: stands in `routes[]`"),
         (in_tls(r#""keys""#), "config.tls.keys: is written as `cert` and `key`"),

@@ -5,6 +5,7 @@ use super::peers::{Port, Ws, echo, mixed_sizes_come_back, next_text, of_server, 
 use crate::harness::{Linked, Seen, Subject, definition, json, within};
 use async_tungstenite::tokio::{accept_async, client_async};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use std::{fs, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
@@ -78,10 +79,12 @@ async fn of_several_places_each_is_plain_or_encrypted_as_it_says() {
 async fn tls_that_nobody_uses_is_refused() {
     let files = files();
     let own = format!(r#""tls": {{"cert": "{}", "key": "{}"}}"#, files.cert.display(), files.key.display());
-    let config = format!(r#"{{"listen": ["ws://127.0.0.1:1"], {own}}}"#);
-    let refused = Subject::new(&definition("ws_server", &config, r#""json""#, ""), Linked::Fully);
-    let refused = refused.err().unwrap().to_string();
-    assert!(refused.contains("config.tls: has no effect"), "{refused}");
+    for place in [r#""listen": ["ws://127.0.0.1:1"]"#, r#""url": "ws://127.0.0.1:1""#] {
+        let config = format!("{{{place}, {own}}}");
+        let refused = Subject::new(&definition("ws_server", &config, r#""json""#, ""), Linked::Fully);
+        let refused = refused.err().unwrap().to_string();
+        assert!(refused.contains("config.tls: has no effect"), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -227,6 +230,13 @@ impl Authority {
         format!(r#""cert": "{0}.crt", "key": "{0}.key""#, self.path(file))
     }
 
+    /// What a certificate is known by: `B6:E9:...`.
+    fn sha1(&self, file: &str) -> String {
+        let der = CertificateDer::from_pem_file(self.path(&format!("{file}.crt"))).unwrap();
+        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &der);
+        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    }
+
     /// A server whose `tls` has these members.
     async fn server(&self, tls: &str) -> (Subject, Port) {
         let port = Port::reserve();
@@ -312,15 +322,23 @@ async fn keys_come_from_servers_that_are_trusted_as_configured() {
 #[tokio::test]
 async fn a_guard_knows_clients_by_their_certificates() {
     let authority = Authority::new();
+    let alice = authority.issue("alice", "alice.example");
+    // As Crossbar writes it, and another way.
+    for entry in [format!(r#""certificate-sha1": "{}""#, authority.sha1("alice")), r#""host": "alice.example""#.into()] {
+        knows_alice(&authority, &alice, &entry).await;
+    }
+}
+
+/// A guard lets Alice in by this entry of its `certificates`, and nobody else.
+async fn knows_alice(authority: &Authority, alice: &str, entry: &str) {
     let own = authority.issue("own", "localhost");
     let guarded = format!(
         r#"{own}, "client_ca": "{}", "mutual": "requested"}}, "guards": {{"certs": {{"type": "tls", "options": {{
-            "certificates": [{{"host": "alice.example", "identity": "alice", "roles": ["press"]}}]}}}}}},
+            "certificates": [{{{entry}, "identity": "alice", "roles": ["press"]}}]}}}}}},
             "routes": [{{"guarded": {{"certs": ["press"]}}, "exit": "out"}}], "no_match": {{"status": 404"#,
         authority.path("ca.crt")
     );
     let (mut subject, port) = authority.server(&guarded).await;
-    let alice = authority.issue("alice", "alice.example");
     let mut client = authority.client(&port, &format!(r#"{alice}, "domain": "localhost""#));
     within(client.handle.start()).await.unwrap();
     client.give("1").await;
@@ -348,6 +366,27 @@ async fn names_and_keys_that_do_not_fit_are_refused_with_what_would() {
     let (_, pin) = refused.split_once("is not among `tls.pins`; its pin is `").unwrap();
     let client = authority.client(&port, &pinned(pin.split('`').next().unwrap()));
     within(client.handle.start()).await.unwrap();
+}
+
+#[test]
+fn entries_of_certificates_that_say_nothing_are_refused_by_what_they_say() {
+    let authority = Authority::new();
+    let own = authority.issue("own", "localhost");
+    for (entry, message) in [
+        (r#"{"certificate-sha1": "00"}"#, "certificates[0].certificate-sha1: is no SHA-1"),
+        (r#"{"certificate-sha2": "00", "roles": []}"#, "certificates[0].certificate-sha2: unknown key"),
+        (r#"{"identity": "x"}"#, "certificates[0].fingerprint: missing"),
+    ] {
+        let guard = format!(r#"{{"type": "tls", "options": {{"certificates": [{entry}]}}}}"#);
+        let tls = format!(r#"{own}, "client_ca": "{}""#, authority.path("ca.crt"));
+        let config = format!(
+            r#"{{"url": "127.0.0.1:1", "tls": {{{tls}}}, "guards": {{"certs": {guard}}},
+                "routes": [{{"exit": "a", "guarded": {{"certs": []}}}}]}}"#
+        );
+        let made = Subject::new(&definition("ws_server", &config, r#""json""#, ""), Linked::Fully);
+        let error = made.err().unwrap().to_string();
+        assert!(error.contains(message), "{error}\n  should contain\n{message}");
+    }
 }
 
 #[test]

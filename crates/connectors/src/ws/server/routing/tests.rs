@@ -189,6 +189,12 @@ fn routes_that_cannot_work_are_refused_with_their_place() {
             r#"{"routes": [{"exit": "a", "options": {"open_handshake_timeout": 1}}]}"#,
             "config.routes[0].options.open_handshake_timeout: unknown key",
         ),
+        (r#"{"no_match": {}}"#, "config.no_match: has no meaning without `routes`"),
+        (r#"{"routes": [], "no_match": {}}"#, "config.no_match: has no meaning without `routes`"),
+        (
+            r#"{"routes": [{"exit": "a", "when": {"path": "/a"}}], "exit": "b", "no_match": {}}"#,
+            "config.no_match: has no effect: `exit` takes",
+        ),
         (r#"{"no_match": {"status": 500}}"#, "config.no_match.status: must be between 400 and 499"),
         (r#"{"no_match": {"body": "a\nb"}}"#, "config.no_match.body: is one line"),
         (r#"{"require_websocket_subprotocol": true}"#, "config.require_websocket_subprotocol: needs"),
