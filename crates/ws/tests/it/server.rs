@@ -244,15 +244,7 @@ fn row_9_body() {
 
 #[test]
 fn row_10_host() {
-    let cases = [
-        "Host:",
-        "Host: a b",
-        "Host: a:b",
-        "Host: a/b",
-        "Host: u@a",
-        "Host: a:65536",
-        "Host: [::1",
-    ];
+    let cases = ["Host:", "Host: a b", "Host: a:b", "Host: a/b", "Host: u@a", "Host: a:65536", "Host: [::1"];
     let mut cases: Vec<String> = cases.iter().map(|line| request("Host", &[line])).collect();
     cases.push(request("Host", &[]));
     cases.push(request("Host", &["Host: a", "Host: a"]));

@@ -8,7 +8,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "url",
         kind: "string",
         default: "",
-        text: "`host:port`, `ws://host:port` or `wss://host:port`; the port defaults to 80 or 443. `endpoint` or `listen` may stand there instead.",
+        text: "`host:port`, `ws://host:port` or `wss://host:port`; the port defaults to 80 or 443. `tls` is for the first and the last: what is written as `ws://` is plain. `endpoint` or `listen` may stand there instead.",
     },
     Field {
         name: "endpoint",

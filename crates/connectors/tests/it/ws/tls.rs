@@ -324,7 +324,9 @@ async fn a_guard_knows_clients_by_their_certificates() {
     let authority = Authority::new();
     let alice = authority.issue("alice", "alice.example");
     // As Crossbar writes it, and another way.
-    for entry in [format!(r#""certificate-sha1": "{}""#, authority.sha1("alice")), r#""host": "alice.example""#.into()] {
+    for entry in
+        [format!(r#""certificate-sha1": "{}""#, authority.sha1("alice")), r#""host": "alice.example""#.into()]
+    {
         knows_alice(&authority, &alice, &entry).await;
     }
 }

@@ -60,7 +60,10 @@ const ONE: &str = r#"{"exit": "b", "when": {"path": "/b"}}"#;
 #[test]
 fn what_has_no_effect_is_told() {
     for (more, expected) in [
-        (format!(r#", "routes": [{ALL}, {ONE}]"#), "`routes[0]` takes all who come: the routes behind it are"),
+        (
+            format!(r#", "routes": [{ALL}, {ONE}]"#),
+            "`routes[0]` takes all who come: the routes behind it are",
+        ),
         (format!(r#", "routes": [{ONE}, {ALL}], "exit": "c""#), "`routes[1]` takes all who come: `exit` is"),
         (
             format!(r#", "routes": [{ONE}], "no_match": {{"body": "x"}}, "error_bodies": false"#),
