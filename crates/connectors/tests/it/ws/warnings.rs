@@ -57,8 +57,8 @@ fn told(more: &str) -> String {
 const ALL: &str = r#"{"exit": "a"}"#;
 const ONE: &str = r#"{"exit": "b", "when": {"path": "/b"}}"#;
 
-#[test]
-fn what_has_no_effect_is_told() {
+#[tokio::test]
+async fn what_has_no_effect_is_told() {
     for (more, expected) in [
         (
             format!(r#", "routes": [{ALL}, {ONE}]"#),
@@ -88,8 +88,8 @@ fn what_has_no_effect_is_told() {
     }
 }
 
-#[test]
-fn what_has_an_effect_is_not() {
+#[tokio::test]
+async fn what_has_an_effect_is_not() {
     for more in [
         format!(r#", "routes": [{ONE}, {ALL}]"#),
         format!(r#", "routes": [{ONE}], "no_match": {{"body": "x"}}"#),
