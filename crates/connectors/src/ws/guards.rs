@@ -90,7 +90,7 @@ impl Guards {
 
     /// Refuses settings that no guard here makes use of.
     fn are_of_use(&self, config: &Reader<'_>) -> Result<(), ConfigError> {
-        let is_said = |key: &&&str| config.members().get(**key).is_some_and(|value| !value.is_null());
+        let is_said = |key: &&&str| config.members().get(key).is_some_and(|value| !value.is_null());
         let refuse = |keys: &[&str], problem: &str| match keys.iter().find(is_said) {
             Some(key) => Err(config.invalid(key, problem)),
             None => Ok(()),
