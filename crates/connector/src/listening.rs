@@ -40,18 +40,17 @@ type Opened = Result<Duplex, Refused>;
 const REMINDER: Duration = Duration::from_secs(60);
 
 /// What the connections of one listener share.
-#[derive(Clone)]
 pub(crate) struct Listening {
     pub(crate) alias: Arc<str>,
     pub(crate) source: Arc<SourceShared>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) beacon: Beacon,
     pub(crate) next_stream: Arc<AtomicU64>,
-    pub(crate) refusals: Arc<Mutex<Quota>>,
+    pub(crate) refusals: Mutex<Quota>,
     /// Turns of those who tell that a handshake was refused.
-    pub(crate) telling: Arc<Semaphore>,
+    pub(crate) telling: Semaphore,
     /// Ends of connections that wait to be told of.
-    pub(crate) telling_late: Arc<Semaphore>,
+    pub(crate) telling_late: Semaphore,
     /// Handshakes under way when no more connections are taken go on, to tell their peers.
     pub(crate) answers_to_the_end: bool,
 }
@@ -62,20 +61,27 @@ impl Listening {
     pub(crate) async fn run(mut self, mut listener: Box<dyn Listener>, alive: Alive) {
         listener.begin(Announcer { source: self.source.clone(), next_stream: self.next_stream.clone() });
         self.answers_to_the_end = listener.answers_to_the_end();
+        // Every connection has it: a pointer is small.
+        let shared = Arc::new(self);
         let mut connections = JoinSet::new();
-        self.accept(&mut *listener, &mut connections, &alive).await;
+        shared.accept(&mut *listener, &mut connections, &alive).await;
         drop(alive);
         if listener.drain() {
-            self.turn_away(&mut *listener, &mut connections).await;
+            shared.turn_away(&mut *listener, &mut connections).await;
         }
         // The port is free again while open connections finish.
         drop(listener);
         while let Some(ended) = connections.join_next().await {
-            self.look_at(ended);
+            shared.look_at(ended);
         }
     }
 
-    async fn accept(&self, listener: &mut dyn Listener, connections: &mut JoinSet<()>, alive: &Alive) {
+    async fn accept(
+        self: &Arc<Self>,
+        listener: &mut dyn Listener,
+        connections: &mut JoinSet<()>,
+        alive: &Alive,
+    ) {
         let gate = self.source.gate.clone();
         let mut failures = Failures::default();
         loop {
@@ -105,7 +111,7 @@ impl Listening {
     }
 
     /// Lets those who still come hear that no more connections are taken, until everything stops.
-    async fn turn_away(&self, listener: &mut dyn Listener, connections: &mut JoinSet<()>) {
+    async fn turn_away(self: &Arc<Self>, listener: &mut dyn Listener, connections: &mut JoinSet<()>) {
         loop {
             tokio::select! {
                 biased;
@@ -134,7 +140,7 @@ impl Listening {
         }
     }
 
-    async fn serve(self, handshake: Handshake, alive: Alive) {
+    async fn serve(self: Arc<Self>, handshake: Handshake, alive: Alive) {
         // Boxed, so that nobody pays for the handshake as long as the connection lives.
         let Some((mut connection, mut registered)) = Box::pin(self.open(handshake, alive)).await else {
             return;

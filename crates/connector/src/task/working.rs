@@ -13,7 +13,6 @@ use crate::{
     socket::Target,
     status::Report,
 };
-use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
 use tracing::info;
 
@@ -117,9 +116,9 @@ impl Task {
             streams: streams.clone(),
             beacon: self.parts.beacon.clone(),
             next_stream: self.parts.next_stream.clone(),
-            refusals: Arc::default(),
-            telling: Arc::new(tokio::sync::Semaphore::new(listening::MOST_TOLD)),
-            telling_late: Arc::new(tokio::sync::Semaphore::new(listening::MOST_LATE)),
+            refusals: std::sync::Mutex::default(),
+            telling: tokio::sync::Semaphore::new(listening::MOST_TOLD),
+            telling_late: tokio::sync::Semaphore::new(listening::MOST_LATE),
             answers_to_the_end: false,
         };
         self.parts.tasks.spawn(listening.run(listener, alive));
