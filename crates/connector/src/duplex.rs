@@ -192,10 +192,10 @@ pub struct Unsendable(pub String);
 /// Takes messages of a peer that are not for the flow.
 pub trait Interceptor: Send {
     /// Whether `message`, as it was decoded, is taken: then the flow does not see it, and [`Interceptor::conclude`] is
-    /// called before anything else is read.
+    /// called before anything else is read, until there is nothing left.
     fn takes(&mut self, message: &Value) -> bool;
 
-    /// Does what the messages that were taken ask for; gives what the flow is told on port `control`.
+    /// Does what the next of the messages that were taken asks for; gives what the flow is told of it on port `control`.
     fn conclude(&mut self) -> BoxFuture<'_, Option<Value>>;
 }
 

@@ -140,7 +140,9 @@ impl Inlet {
     pub(crate) async fn conclude(&mut self) {
         let Some(past) = &mut self.past else { return };
         past.has_taken = false;
-        if let Some(record) = past.interceptor.conclude().await {
+        while let Some(past) = &mut self.past
+            && let Some(record) = past.interceptor.conclude().await
+        {
             self.tell(record).await;
         }
     }

@@ -195,6 +195,13 @@ impl Sessions {
         Ok(extended)
     }
 
+    /// When the session of `guard` that this connection holds ends, if it does, in milliseconds since 1970.
+    #[must_use]
+    pub fn expires_at_ms(&self, conn: u64, guard: &str) -> Option<u64> {
+        let held = self.of_connection.get(&conn)?;
+        held.iter().find(|holding| *holding.stake.guard == *guard)?.stake.expires_at_ms()
+    }
+
     /// Fresh credentials have come from elsewhere (an HTTP request). Extends the sessions that connections of that
     /// identity share, if they end earlier and the credentials hold the roles that their routes ask for.
     pub fn renew_shared(&mut self, session: &Session) -> Renewed {

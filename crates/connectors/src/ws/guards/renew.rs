@@ -2,7 +2,7 @@
 
 use super::{Guards, visit::reauthenticated};
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use tremor_connector::{
     config::{ConfigError, Reader},
     duplex::Interceptor,
@@ -39,9 +39,14 @@ struct Renewals {
     conn: u64,
     /// Those of the route that know tokens.
     asked: Vec<usize>,
-    /// The last token that was not checked yet: it stands for those that came with it.
-    token: Option<Secret>,
+    /// Those that came and were not checked yet, in their order.
+    tokens: VecDeque<Secret>,
+    /// More came at once than are checked.
+    are_too_many: bool,
 }
+
+/// Tokens of one connection that are checked at once, the last ones: each takes time, and one renews a session as well as many.
+const MOST_TOKENS: usize = 16;
 
 impl Guards {
     /// Who takes the messages with tokens of a connection that was let in with `sessions`, if any may come.
@@ -57,7 +62,13 @@ impl Guards {
         let asked = self.guards.iter().enumerate().filter(|(_, guard)| is_asked(guard));
         let asked: Vec<usize> = asked.map(|(number, _)| number).collect();
         (!asked.is_empty()).then(|| -> Box<dyn Interceptor> {
-            Box::new(Renewals { guards: self.clone(), conn, asked, token: None })
+            Box::new(Renewals {
+                guards: self.clone(),
+                conn,
+                asked,
+                tokens: VecDeque::new(),
+                are_too_many: false,
+            })
         })
     }
 }
@@ -67,19 +78,30 @@ impl Interceptor for Renewals {
         let Some(token) = self.guards.terms.renew.as_ref().and_then(|place| place.find(message)) else {
             return false;
         };
-        self.token = Some(Secret::new(token));
+        if self.tokens.len() == MOST_TOKENS {
+            self.tokens.pop_front();
+            self.are_too_many = true;
+        }
+        self.tokens.push_back(Secret::new(token));
         true
     }
 
     fn conclude(&mut self) -> BoxFuture<'_, Option<Value>> {
         Box::pin(async move {
-            let token = self.token.take()?;
-            let mut told = match self.renew(token).await {
-                Ok(session) => {
-                    reauthenticated((&session.guard, session.identity.as_deref(), session.expires_at_ms))
-                }
-                Err(why) => {
-                    Record::from_iter([("kind", "reauth_refused".into()), ("reason", Value::from(why))])
+            let refused = |why: &'static str| {
+                Record::from_iter([("kind", "reauth_refused".into()), ("reason", Value::from(why))])
+            };
+            let mut told = if std::mem::take(&mut self.are_too_many) {
+                refused("too_many")
+            } else {
+                let token = self.tokens.pop_front()?;
+                match self.renew(token).await {
+                    Ok(session) => {
+                        // That of the credentials, unless they end before those that were there.
+                        let end = self.guards.terms.sessions().expires_at_ms(self.conn, &session.guard);
+                        reauthenticated((&session.guard, session.identity.as_deref(), end))
+                    }
+                    Err(why) => refused(why),
                 }
             };
             told.insert("conn", self.conn);

@@ -201,6 +201,36 @@ async fn a_message_with_a_fresh_token_extends_the_session_and_is_not_passed_on()
     assert_eq!(&pong, b"\x8a\x00");
 }
 
+#[tokio::test]
+async fn each_of_the_tokens_that_come_together_is_checked_and_of_very_many_the_last() {
+    let (mut subject, port) = telling_server("", r#", "renew": {"message": "token"}"#).await;
+    let (_, _, mut ann) = ask(&port, "/", &bearer(&ends_in(60.0, "ann"))).await;
+    let brings = |token: &str| frame(&format!(r#"{{"token":"{token}"}}"#));
+    let (later, earlier) = (ends_in(90.0, "ann"), ends_in(30.0, "ann"));
+    ann.write_all(&[brings("x"), brings(&later), brings("y"), brings(&earlier)].concat()).await.unwrap();
+    let mut ends = Vec::new();
+    for kind in ["reauth_refused", "reauthenticated", "reauth_refused", "reauthenticated"] {
+        let told = next_told(&mut subject).await;
+        assert_eq!(member(&told, "kind"), kind.into());
+        ends.extend(member(&told, "expires_at").as_u64());
+    }
+    assert_eq!(ends[0], ends[1], "what ends earlier takes nothing away, and nothing else is said");
+
+    let mut many = brings("x").repeat(100);
+    many.extend(brings(&ends_in(120.0, "ann")));
+    ann.write_all(&many).await.unwrap();
+    let mut reasons = Vec::new();
+    let renewed = loop {
+        let told = next_told(&mut subject).await;
+        if member(&told, "kind") == "reauthenticated".into() {
+            break told;
+        }
+        reasons.push(member(&told, "reason"));
+    };
+    assert!(member(&renewed, "expires_at").as_u64() > Some(ends[0]));
+    assert!(reasons.len() < 100 && reasons.contains(&"too_many".into()), "{reasons:?}");
+}
+
 /// A file of keys is read again when it has changed. Open connections stay, unless that is not wanted.
 #[tokio::test(start_paused = true)]
 async fn a_changed_file_of_keys_is_read_and_withdraws_sessions_where_that_is_wanted() {
