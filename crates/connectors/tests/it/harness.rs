@@ -156,6 +156,17 @@ impl Subject {
     }
 
     /// Hands the connector `value` on input port number `port`.
+    /// Waits until so many events have failed since it was made, and no more.
+    pub(crate) async fn until_failed(&self, count: u64) {
+        within(async {
+            while self.handle.taken().failed < count {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(self.handle.taken().failed, count);
+    }
+
     pub(crate) async fn give_to(&mut self, port: usize, value: Value) {
         let event = self.event(value);
         self.deliver(port, event).await;

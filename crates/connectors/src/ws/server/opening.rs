@@ -13,7 +13,7 @@ use super::{
     petition::Petition,
     refusing::{NotOpened, RETRY_AFTER_S},
     replay,
-    routing::Way,
+    routing::{Chosen, Way},
 };
 use crate::ws::{
     Metadata,
@@ -257,23 +257,8 @@ impl Shared {
             Ok(chosen) => chosen,
             Err(reject) => return Err(self.refuse(asker, &reject).await),
         };
-        let last_received = match &chosen.way.replay {
-            None => Ok(None),
-            Some(_) => replay::asked(request.query.as_deref()),
-        };
-        let last_received = match last_received {
-            Ok(last_received) => last_received,
-            Err(reject) => return Err(self.refuse(asker, &reject).await),
-        };
-        let opened = match &chosen.way.schemas {
-            None => Ok(Opened::default()),
-            Some(plans) => {
-                let opened = self.in_time(deadline, late_schema, plans.open(&chosen.params)).await;
-                opened.and_then(|opened| opened.map_err(|missing| self.no_schema(missing)))
-            }
-        };
-        let opened = match opened {
-            Ok(opened) => opened,
+        let (last_received, opened) = match self.of_route(&chosen, &request, deadline).await {
+            Ok(of_route) => of_route,
             Err(reject) => return Err(self.refuse(asker, &reject).await),
         };
         let sessions = visit.sessions(&chosen.way.demands);
@@ -370,6 +355,22 @@ impl Shared {
         let duplex =
             self.duplex(door, (stream, input), chosen.way, (address, meta), (protocol, link, outgoing));
         Ok(Duplex { joining, ..duplex })
+    }
+
+    /// What the route that was chosen needs of the request: the id of the message that the client had last, and schemas.
+    async fn of_route(
+        &self,
+        chosen: &Chosen<'_>,
+        request: &Request,
+        deadline: Option<Instant>,
+    ) -> Result<(Option<u64>, Opened), Reject> {
+        let last_received = match &chosen.way.replay {
+            None => None,
+            Some(_) => replay::asked(request.query.as_deref())?,
+        };
+        let Some(plans) = &chosen.way.schemas else { return Ok((last_received, Opened::default())) };
+        let opened = self.in_time(deadline, late_schema, plans.open(&chosen.params)).await?;
+        Ok((last_received, opened.map_err(|missing| self.no_schema(missing))?))
     }
 
     /// What comes of `future`, which is something of ours that a handshake waits for.

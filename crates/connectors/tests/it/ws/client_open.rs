@@ -42,16 +42,6 @@ fn summoned(port: &Port, more: &str, reconnect: &str) -> Subject {
     Subject::new(&definition, Linked::Fully).unwrap()
 }
 
-async fn failed(subject: &Subject, count: u64) {
-    within(async {
-        while subject.handle.taken().failed < count {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert_eq!(subject.handle.taken().failed, count);
-}
-
 /// Nobody has tried to connect.
 async fn nobody_came(listener: &TcpListener) {
     let looked = tokio::time::timeout(std::time::Duration::ZERO, listener.accept()).await;
@@ -88,18 +78,18 @@ async fn an_event_that_says_nonsense_fails_alone_and_the_next_one_opens_the_conn
         let (mut tcp, request) = welcome(&listener, "").await;
         assert!(request.starts_with("GET /good "), "{request}");
         assert_eq!((next_frame(&mut tcp).await, next_frame(&mut tcp).await), (b"8".to_vec(), b"9".to_vec()));
-        failed(&subject, count + 1).await;
+        subject.until_failed(count + 1).await;
         // The same on a connection that is open already: what is good has no effect there.
         subject.deliver(0, saying(1, BAD[3])).await;
         subject.deliver(0, saying(2, r#"{"path": "/other"}"#)).await;
         assert_eq!(next_frame(&mut tcp).await, b"2");
-        failed(&subject, count + 2).await;
+        subject.until_failed(count + 2).await;
         // Nor does a bad one lead a lost connection elsewhere.
         drop(tcp);
         subject.deliver(0, saying(1, BAD[3])).await;
         let (_tcp, request) = welcome(&listener, "").await;
         assert!(request.starts_with("GET /good "), "{request}");
-        failed(&subject, count + 3).await;
+        subject.until_failed(count + 3).await;
     }
 }
 
@@ -127,14 +117,14 @@ async fn an_event_that_says_nothing_fails_where_something_has_to_be_said() {
         subject.open();
         subject.give("1").await;
         subject.deliver(0, saying(2, bad)).await;
-        failed(&subject, 2).await;
+        subject.until_failed(2).await;
         nobody_came(&listener).await;
         subject.deliver(0, saying(3, good)).await;
         subject.give("4").await;
         let (mut tcp, request) = welcome(&listener, chosen).await;
         assert!(request.starts_with("GET /a "), "{request}");
         assert_eq!((next_frame(&mut tcp).await, next_frame(&mut tcp).await), (b"3".to_vec(), b"4".to_vec()));
-        failed(&subject, 2).await;
+        subject.until_failed(2).await;
     }
 }
 
@@ -156,7 +146,7 @@ async fn an_origin_is_given_another_chance() {
     assert!(request.starts_with("GET /good "), "{request}");
     assert_eq!(line(&request, "authorization"), Some("Bearer t"));
     assert_eq!(next_frame(&mut tcp).await, b"1");
-    failed(&subject, 15).await;
+    subject.until_failed(15).await;
 }
 
 #[tokio::test]
@@ -167,10 +157,10 @@ async fn a_server_that_is_not_there_is_for_the_policy_and_no_event_is_forgotten(
     let subject = summoned(&port, "", ONCE);
     within(subject.handle.start()).await.unwrap();
     subject.deliver(0, saying(1, &gone)).await;
-    failed(&subject, 1).await;
+    subject.until_failed(1).await;
     assert_eq!(subject.handle.status().state, State::Failed);
     subject.deliver(0, saying(2, "{}")).await;
-    failed(&subject, 2).await;
+    subject.until_failed(2).await;
     // Somebody does, until another event says where to.
     let listener = port.listen();
     let subject = summoned(&port, "", SOON);
@@ -183,7 +173,7 @@ async fn a_server_that_is_not_there_is_for_the_policy_and_no_event_is_forgotten(
     })
     .await;
     subject.deliver(0, saying(2, r#"{"path": "nope"}"#)).await;
-    failed(&subject, 1).await;
+    subject.until_failed(1).await;
     subject.deliver(0, saying(3, r#"{"path": "/here"}"#)).await;
     let (mut tcp, request) = welcome(&listener, "").await;
     assert!(request.starts_with("GET /here "), "{request}");
@@ -193,7 +183,7 @@ async fn a_server_that_is_not_there_is_for_the_policy_and_no_event_is_forgotten(
     within(subject.handle.start()).await.unwrap();
     subject.deliver(0, saying(1, &gone)).await;
     within(subject.handle.stop()).await;
-    failed(&subject, 1).await;
+    subject.until_failed(1).await;
 }
 
 #[tokio::test]
@@ -209,5 +199,5 @@ async fn beside_a_url_it_has_no_effect() {
         subject.deliver(0, saying(1, open)).await;
         assert_eq!(next_frame(&mut tcp).await, b"1");
     }
-    failed(&subject, 0).await;
+    subject.until_failed(0).await;
 }

@@ -41,17 +41,6 @@ fn event(stream: u64, path: Option<&str>, value: &str) -> Event {
     }
 }
 
-/// Waits until so many have failed, since it was made.
-async fn failed(subject: &Subject, count: u64) {
-    within(async {
-        while subject.handle.taken().failed < count {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert_eq!(subject.handle.taken().failed, count);
-}
-
 #[tokio::test]
 async fn each_connection_has_the_schema_of_its_way() {
     let registry = registry().await;
@@ -74,14 +63,14 @@ async fn each_connection_has_the_schema_of_its_way() {
         let (mut ws, asked) = accept_at(&listener).await;
         assert_eq!(asked, path.unwrap_or("/"));
         assert_eq!(next_text(&mut ws).await, format!(r#"{{"{key}":1}}"#));
-        failed(&subject, 3 * stream + 2).await;
+        subject.until_failed(3 * stream + 2).await;
         send(&mut ws, text(format!(r#"{{"{other}": 2}}"#))).await;
         next_error(&mut subject).await;
         send(&mut ws, text(format!(r#"{{"{key}": 3}}"#))).await;
         assert_eq!(subject.next_value().await, format!(r#"{{"{key}":3}}"#));
         // Now that the connection is there it is counted what it was not sent.
         subject.deliver(0, event(stream, None, &format!(r#"{{"{other}": 4}}"#))).await;
-        failed(&subject, 3 * stream + 3).await;
+        subject.until_failed(3 * stream + 3).await;
         open.push(ws);
     }
     let seen = stopped(subject).await;
@@ -96,7 +85,7 @@ async fn a_schema_that_is_not_there_fails_one_origin_and_no_other() {
     let definition = client_definition(&port, &config(&registry, CONFLUENT), "null");
     let subject = Subject::started(&definition).await;
     subject.deliver(0, event(7, Some("/by/nobody"), r#"{"x": 1}"#)).await;
-    failed(&subject, 1).await;
+    subject.until_failed(1).await;
     subject.deliver(0, event(8, Some("/by/x"), r#"{"x": 1}"#)).await;
     let (mut ws, _) = accept_at(&listener).await;
     assert_eq!(next_text(&mut ws).await, r#"{"x":1}"#);
@@ -106,7 +95,7 @@ async fn a_schema_that_is_not_there_fails_one_origin_and_no_other() {
     let (mut ws, _) = accept_at(&listener).await;
     assert_eq!(next_text(&mut ws).await, r#"{"x":2}"#);
     subject.deliver(0, event(10, Some("/by/y"), r#"{"y": 2}"#)).await;
-    failed(&subject, 2).await;
+    subject.until_failed(2).await;
 }
 
 #[tokio::test]
@@ -174,7 +163,7 @@ async fn an_outage_at_the_start_is_none_for_those_who_come_later_if_it_may_be() 
     assert!(failed.contains("version `latest` of `usual` cannot be had"), "{failed}");
     let subject = Subject::started(&definition(&format!(r#"{CONFLUENT}, "lazy": true"#))).await;
     subject.deliver(0, event(7, None, r#"{"u": 1}"#)).await;
-    self::failed(&subject, 1).await;
+    subject.until_failed(1).await;
     registry.down(false);
     // What could not be had is asked for again a moment later.
     let mut stream = 8;
@@ -205,5 +194,5 @@ async fn events_name_schemas_that_nobody_has_asked_for() {
     let (mut ws, _) = accept_at(&listener).await;
     assert_eq!(next_text(&mut ws).await, r#"{"y":2}"#);
     assert_eq!(registry.asked(), ["/schemas/ids/3"]);
-    failed(&subject, 1).await;
+    subject.until_failed(1).await;
 }
