@@ -49,6 +49,8 @@ defaults
   timeout client {idle}s
   timeout server {idle}s
   timeout tunnel {idle}s
+  # Of a check; without it the time between two checks, in which a busy server may not get round to answer.
+  timeout check 10s
 {listeners}
 """
 
