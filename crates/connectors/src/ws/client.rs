@@ -10,6 +10,7 @@ mod opening;
 mod per_origin;
 mod place;
 mod proxy;
+mod refused;
 mod sending;
 mod wanted;
 
@@ -37,8 +38,8 @@ use std::{
     time::Duration,
 };
 use tremor_connector::{
-    Addressing, BackoffUse, Built, CodecUse, ConnectError, Connected, Connector, Environment, SinkUse, Spec,
-    Summons,
+    Addressing, BackoffUse, Built, CodecUse, ConnectError, Connected, Connector, Environment, Exit, SinkUse,
+    Spec, Summons,
     config::{ConfigError, OneOrMany, Reader},
     duplex,
     metrics::Measures,
@@ -65,103 +66,35 @@ pub(crate) const SPEC: Spec = Spec {
 
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let mut settings = Settings::new(config, environment, refuse_at_client)?;
-    let mut said = Said::read(&mut settings)?;
-    let (Home { url, userinfo, is_summoned }, protocols) = home(&mut settings, &said.endpoint)?;
-    let tls = tls(&mut settings, &mut said, &url)?;
-    let home = Place::of(&url, tls.is_some());
-    let mut exits = Vec::new();
     let per_origin = per_origin::read(&mut settings, environment)?;
-    let mut schemas = Schemas::read(&mut settings, SPEC.name, &environment.alias)?;
-    let path = home.target.split_once('?').map_or(home.target.as_str(), |(path, _)| path);
-    // Events name other paths.
-    let only = (!is_summoned && per_origin.is_none()).then_some(path);
-    let ways = Arc::new(Ways::read(&mut settings, &mut exits, (&mut schemas, only), environment)?);
-    let credentials = Credentials::read(&mut settings, userinfo.as_ref())?;
-    let dialer = dialer(&mut settings, said)?;
-    let open_handshake = open_handshake(&mut settings)?;
-    let wire = wire(&mut settings)?;
-    let http2 = Http2::read(&mut settings, tls.is_none() && !is_summoned)?;
-    if let Some(hazard) = tls.as_ref().and_then(|tls| tls.hazard(http2 != Http2::Off)) {
-        settings.warn(hazard);
-    }
-    let headers = headers(&mut settings, credentials.as_ref())?;
-    let query = match settings.optional::<Reader<'_>>("query")? {
-        Some(reader) => credentials::query(&reader)?,
-        None => Vec::new(),
-    };
     let (send_queue, queue_key) = settings.client_send_queue()?;
-    let frame_type = settings.frame_type()?;
-    let (lacks_url, is_summoned) = (is_summoned, is_summoned && per_origin.is_none());
     let watch = Watch::new(environment, false, Some(send_queue.when_full));
-    let wanted = Wanted { place: home.clone(), protocols, headers: Vec::new() };
-    let summons = is_summoned.then(Summons::default);
-    let doors = Doors { kind: SPEC.name, ways: ways.clone(), home: wanted.clone() };
-    let (mut sending, mut outgoing) = (None, None::<Arc<dyn duplex::Outgoing>>);
-    if ways.say_out() {
-        match per_origin {
-            Some(_) => outgoing = Some(Arc::new(Each::new(doors, &schemas))),
-            None => {
-                let looks = Arc::new(Sending::new(doors, summons.clone()));
-                outgoing = Some(looks.clone());
-                sending = Some(looks);
-            }
-        }
-    }
-    let client = Client {
-        sending,
-        wanted,
-        home,
-        ways,
-        tls,
-        dialer,
-        wire,
-        http2,
-        lacks_http2: false.into(),
-        open_handshake,
-        credentials,
-        headers,
-        query,
-        origin: origin(&mut settings)?,
-        require_protocol: settings.or("require_websocket_subprotocol", false)?,
-        max_redirects: settings.in_range("max_redirects", 0, 0..=MOST_REDIRECTS)?,
-        give_up_on: give_up_on(&mut settings)?,
-        max_retry_after: settings.limit("max_retry_after", 0)?,
-        exposed: Exposed::read(&mut settings)?,
-        greeting: Greeting::read(&mut settings)?,
-        schemas,
-        heartbeat: HeartbeatOptions::read(&mut settings)?.map(Arc::new),
-        summons,
-        environment: environment.clone(),
-        watch: watch.clone(),
-        has_tried: false.into(),
-    };
-    client.check(&settings, lacks_url)?;
+    let mut exits = Vec::new();
+    let about = (environment, watch.clone(), per_origin.is_some());
+    let client = Arc::new(Client::read(&mut settings, about, &mut exits)?);
+    let frame_type = settings.frame_type()?;
     let stable_after = Duration::from_millis(settings.or("stable_after", 10_000)?);
     settings.finish()?;
-    let backoff = BackoffUse::WebSocketClient { stable_after };
-    let client = Arc::new(client);
-    let (gives_out, summons) = (client.ways.give_out(), client.summons.clone());
-    let measures = watch.map(|watch| -> Arc<dyn Measures> { watch });
     let judge_open = judging::judge_open(&client, per_origin.is_some());
-    let built = match per_origin {
-        Some((per_origin, openings)) => {
-            let for_each = per_origin::ForEach::new(client.clone(), openings);
-            Built { per_origin: Some(per_origin), ..Built::new(for_each) }
-        }
-        None => Built::new(Holder { client: client.clone(), said: None }),
-    };
-    Ok(Built {
-        backoff,
+    let common = Built {
+        backoff: BackoffUse::WebSocketClient { stable_after },
         send_queue,
         queue_key,
         frame_type,
         exits,
-        gives_out,
-        summons,
+        gives_out: client.ways.give_out(),
+        summons: client.summons.clone(),
         judge_open: Some(judge_open),
-        outgoing,
-        measures,
-        ..built
+        outgoing: client.looks_at_outgoing(per_origin.is_some()),
+        measures: watch.map(|watch| -> Arc<dyn Measures> { watch }),
+        ..Built::new(Holder { client: client.clone(), said: None })
+    };
+    Ok(match per_origin {
+        Some((per_origin, openings)) => {
+            let connector = Box::new(per_origin::ForEach::new(client, openings));
+            Built { per_origin: Some(per_origin), connector, ..common }
+        }
+        None => common,
     })
 }
 
@@ -269,6 +202,10 @@ fn give_up_on(settings: &mut Settings<'_>) -> Result<Vec<u16>, ConfigError> {
 /// More redirects than that lead nowhere.
 const MOST_REDIRECTS: u32 = 100;
 
+fn doors(ways: &Arc<Ways>, home: &Wanted) -> Doors {
+    Doors { kind: SPEC.name, ways: ways.clone(), home: home.clone() }
+}
+
 struct Client {
     /// The server that the configuration is about, and what is asked for there.
     home: Place,
@@ -308,6 +245,76 @@ struct Client {
 }
 
 impl Client {
+    /// Reads nearly everything; the ports by which events leave join `exits`. `is_per_origin`: there will be many
+    /// connections.
+    fn read(
+        settings: &mut Settings<'_>,
+        (environment, watch, is_per_origin): (&Environment, Option<Arc<Watch>>, bool),
+        exits: &mut Vec<Exit>,
+    ) -> Result<Self, ConfigError> {
+        let mut said = Said::read(settings)?;
+        let (Home { url, userinfo, is_summoned: lacks_url }, protocols) = home(settings, &said.endpoint)?;
+        let tls = tls(settings, &mut said, &url)?;
+        let home = Place::of(&url, tls.is_some());
+        let mut schemas = Schemas::read(settings, SPEC.name, &environment.alias)?;
+        let path = home.target.split_once('?').map_or(home.target.as_str(), |(path, _)| path);
+        // Events name other paths.
+        let only = (!lacks_url && !is_per_origin).then_some(path);
+        let ways = Arc::new(Ways::read(settings, exits, (&mut schemas, only), environment)?);
+        let credentials = Credentials::read(settings, userinfo.as_ref())?;
+        let dialer = dialer(settings, said)?;
+        let open_handshake = open_handshake(settings)?;
+        let wire = wire(settings)?;
+        let http2 = Http2::read(settings, tls.is_none() && !lacks_url)?;
+        if let Some(hazard) = tls.as_ref().and_then(|tls| tls.hazard(http2 != Http2::Off)) {
+            settings.warn(hazard);
+        }
+        let headers = headers(settings, credentials.as_ref())?;
+        let query = settings.optional::<Reader<'_>>("query")?;
+        let query = query.map_or_else(|| Ok(Vec::new()), |reader| credentials::query(&reader))?;
+        let wanted = Wanted { place: home.clone(), protocols, headers: Vec::new() };
+        let summons = (lacks_url && !is_per_origin).then(Summons::default);
+        let looks = || Arc::new(Sending::new(doors(&ways, &wanted), summons.clone()));
+        let client = Self {
+            sending: (ways.say_out() && !is_per_origin).then(looks),
+            wanted,
+            home,
+            ways,
+            tls,
+            dialer,
+            wire,
+            http2,
+            lacks_http2: false.into(),
+            open_handshake,
+            credentials,
+            headers,
+            query,
+            origin: origin(settings)?,
+            require_protocol: settings.or("require_websocket_subprotocol", false)?,
+            max_redirects: settings.in_range("max_redirects", 0, 0..=MOST_REDIRECTS)?,
+            give_up_on: give_up_on(settings)?,
+            max_retry_after: settings.limit("max_retry_after", 0)?,
+            exposed: Exposed::read(settings)?,
+            greeting: Greeting::read(settings)?,
+            schemas,
+            heartbeat: HeartbeatOptions::read(settings)?.map(Arc::new),
+            summons,
+            environment: environment.clone(),
+            watch,
+            has_tried: false.into(),
+        };
+        client.check(settings, lacks_url)?;
+        Ok(client)
+    }
+
+    /// Who looks at what is sent, if there are schemas for that.
+    fn looks_at_outgoing(&self, is_per_origin: bool) -> Option<Arc<dyn duplex::Outgoing>> {
+        if is_per_origin && self.ways.say_out() {
+            return Some(Arc::new(Each::new(doors(&self.ways, &self.wanted), &self.schemas)));
+        }
+        self.sending.clone().map(|looks| -> Arc<dyn duplex::Outgoing> { looks })
+    }
+
     /// Finds now what would make each attempt fail, and tells of what is hardly meant.
     fn check(&self, settings: &Settings<'_>, lacks_url: bool) -> Result<(), ConfigError> {
         if !lacks_url && self.ways.of(&self.wanted).is_none() {

@@ -5,6 +5,7 @@ mod asker;
 mod cookies;
 mod doorman;
 mod endpoint;
+mod granting;
 mod http2;
 mod metadata;
 mod opening;
@@ -51,8 +52,8 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 use tremor_connector::{
-    Addressing, Announcer, Built, CodecUse, Command, ConnectError, Connected, Connector, Environment,
-    Handshake, Listener, Quota, SinkUse, Spec,
+    Addressing, Announcer, Built, CodecUse, Command, ConnectError, Connected, Connector, Environment, Exit,
+    Handshake, Listener, Quota, Replay, SinkUse, Spec,
     config::{ConfigError, Reader},
     duplex::Outgoing,
     metrics::Measures,
@@ -79,80 +80,26 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let mut settings = Settings::new(config, environment, refuse_at_server)?;
     let http2 = settings.config.or("http2", false)?;
     let endpoints = Endpoints::read(&mut settings, http2)?;
-    let open_handshake = open_handshake(&mut settings)?;
-    let wire = settings::wire(&mut settings, &Wire::default())?;
-    let handshake = handshake_options(&mut settings)?;
-    let answers = Answers::read(&mut settings)?;
-    let guards = Guards::read(&mut settings)?;
-    let knows_identities = !guards.is_empty();
-    let queues = Queues::read(&mut settings)?;
-    let replays = Replays::read(&mut settings)?;
-    let exits = Vec::new();
-    let mut schemas = Schemas::read(&mut settings, SPEC.name, &environment.alias)?;
-    let mut reading = Reading {
-        settings: &mut settings,
-        environment,
-        guards: &guards,
-        wire: &wire,
-        queues,
-        replays,
-        schemas: &mut schemas,
-        exits,
-    };
-    let routing = reading.routing()?;
-    let Reading { mut exits, queues, replays, .. } = reading;
-    if !answers.reject.error_bodies
-        && settings.config.members().get("no_match").is_some_and(|said| said.get("body").is_some())
-    {
-        settings.warn("`no_match.body` has no effect, since `error_bodies` is false");
-    }
-    let doorman = Doorman::read(&mut settings, &guards, &mut exits)?;
-    let cookies = Cookies::read(&mut settings)?;
-    let knows_identities = knows_identities || doorman.is_some() || cookies.is_some();
-    let gives_out = routing.gives_out();
+    let (handshake, shared, outlets) = Shared::read(&mut settings, environment)?;
     let drain_times = settings.drain_times()?;
-    let policy = queues.of_routes.is_empty().then_some(queues.of_all.when_full);
-    let watch = Watch::new(environment, true, policy);
-    let shared = Shared {
-        open_handshake,
-        answers,
-        guards: Arc::new(guards),
-        doorman,
-        routing,
-        schemas,
-        schemas_told: Mutex::default(),
-        pages: Pages::read(&mut settings)?,
-        exposed: Exposed::read(&mut settings)?,
-        admits: Admits::read(&mut settings)?,
-        proxies: Proxies::read(&mut settings)?,
-        cookies,
-        trust: settings::trust(&mut settings)?,
-        caps: Caps::read(&mut settings, knows_identities)?,
-        watch: watch.clone(),
-        is_draining: watch::Sender::new(false),
-        environment: environment.clone(),
-    };
     let frame_type = settings.frame_type()?;
     settings.finish()?;
-    let outgoing = shared.schemas.ahead().map(|ahead| -> Arc<dyn Outgoing> { Arc::new(ahead) });
     if let Some(error) = endpoints.lacks_tls {
         return Err(error);
     }
-    let forget = shared.cookies.clone().map(Cookies::command);
-    let commands = forget.into_iter().chain([reload_tls(endpoints.tls.clone(), &shared.environment.alias)]);
-    let commands = commands.chain(shared.doorman.as_ref().map(Doorman::command)).collect();
+    let Outlets { exits, queues, replays } = outlets;
     Ok(Built {
         send_queue: queues.of_all,
         queue_key: queues.key(),
         frame_type,
         queues: queues.of_routes,
         drain_times,
-        commands,
+        commands: shared.commands(&endpoints.tls),
         exits,
-        gives_out,
-        outgoing,
-        replays: replays.all,
-        measures: watch.map(|watch| -> Arc<dyn Measures> { watch }),
+        gives_out: shared.routing.gives_out(),
+        outgoing: shared.schemas.ahead().map(|ahead| -> Arc<dyn Outgoing> { Arc::new(ahead) }),
+        replays,
+        measures: shared.watch.clone().map(|watch| -> Arc<dyn Measures> { watch }),
         ..Built::new(Server {
             endpoints: endpoints.all,
             tls: endpoints.tls,
@@ -226,7 +173,73 @@ struct Shared {
     environment: Environment,
 }
 
+/// What others than the connections themselves have to know of their routes.
+struct Outlets {
+    exits: Vec<Exit>,
+    queues: Queues,
+    replays: Vec<Arc<Replay>>,
+}
+
 impl Shared {
+    /// Reads what is of all connections, and what their requests have to be like.
+    fn read<'a>(
+        settings: &mut Settings<'a>,
+        environment: &'a Environment,
+    ) -> Result<(Demands, Self, Outlets), ConfigError> {
+        let open_handshake = open_handshake(settings)?;
+        let wire = settings::wire(settings, &Wire::default())?;
+        let handshake = handshake_options(settings)?;
+        let answers = Answers::read(settings)?;
+        let guards = Guards::read(settings)?;
+        let queues = Queues::read(settings)?;
+        let replays = Replays::read(settings)?;
+        let mut schemas = Schemas::read(settings, SPEC.name, &environment.alias)?;
+        let mut reading = Reading {
+            settings: &mut *settings,
+            environment,
+            guards: &guards,
+            wire: &wire,
+            queues,
+            replays,
+            schemas: &mut schemas,
+            exits: Vec::new(),
+        };
+        let routing = reading.routing()?;
+        let Reading { mut exits, queues, replays, .. } = reading;
+        let doorman = Doorman::read(settings, &guards, &mut exits)?;
+        let cookies = Cookies::read(settings)?;
+        let knows_identities = !guards.is_empty() || doorman.is_some() || cookies.is_some();
+        let policy = queues.of_routes.is_empty().then_some(queues.of_all.when_full);
+        let shared = Self {
+            open_handshake,
+            answers,
+            guards: Arc::new(guards),
+            doorman,
+            routing,
+            schemas,
+            schemas_told: Mutex::default(),
+            pages: Pages::read(settings)?,
+            exposed: Exposed::read(settings)?,
+            admits: Admits::read(settings)?,
+            proxies: Proxies::read(settings)?,
+            cookies,
+            trust: settings::trust(settings)?,
+            caps: Caps::read(settings, knows_identities)?,
+            watch: Watch::new(environment, true, policy),
+            is_draining: watch::Sender::new(false),
+            environment: environment.clone(),
+        };
+        Ok((handshake, shared, Outlets { exits, queues, replays: replays.all }))
+    }
+
+    /// What the flow may tell us to do.
+    fn commands(&self, tls: &[ServerTls]) -> Vec<Command> {
+        let forget = self.cookies.clone().map(Cookies::command);
+        let authorize = self.doorman.as_ref().map(Doorman::command);
+        let reload = reload_tls(tls.to_vec(), &self.environment.alias);
+        forget.into_iter().chain([reload]).chain(authorize).collect()
+    }
+
     fn is_draining(&self) -> bool {
         *self.is_draining.borrow()
     }

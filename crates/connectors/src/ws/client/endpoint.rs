@@ -54,9 +54,8 @@ pub(super) struct Dialer {
     limit: Duration,
 }
 
-/// A stream of bytes to a server.
+/// Both ends of a connection to a server.
 pub(super) struct Dialed {
-    pub(super) line: Line,
     pub(super) address: Address,
     /// `peer` of the metadata.
     pub(super) peer: Record,
@@ -68,8 +67,6 @@ pub(super) struct Dialed {
 pub(super) enum Line {
     Tcp(TcpStream),
     Other(Box<dyn Stream>),
-    /// Somebody has taken it.
-    Gone,
 }
 
 /// What `endpoint` says.
@@ -159,7 +156,7 @@ impl Dialer {
         place: &Place,
         is_home: bool,
         environment: &Environment,
-    ) -> Result<Dialed, String> {
+    ) -> Result<(Line, Dialed), String> {
         let (host, port, family) = match &self.endpoint {
             Endpoint::Unix(path) if is_home => return self.dial_unix(path, environment).await,
             Endpoint::Tcp { host, port, family } if is_home => (host, *port, *family),
@@ -184,7 +181,7 @@ impl Dialer {
             let (stream, local) = passed.unwrap_or_else(late).map_err(told)?;
             let address = Address { conn: environment.ids.next_id(), host: host.clone(), port };
             let peer = peer_record(&address);
-            return Ok(Dialed { line: Line::Other(stream), peer, address, local: Some(local) });
+            return Ok((Line::Other(stream), Dialed { peer, address, local: Some(local) }));
         }
         let tcp = socket::connect_by(family, host, port, &self.socket, self.limit).await;
         let mut tcp = tcp.map_err(|error| error.to_string())?;
@@ -195,10 +192,10 @@ impl Dialer {
         }
         let address = environment.address(peer);
         let peer = peer_record(&address);
-        Ok(Dialed { line: Line::Tcp(tcp), peer, address, local: Some(local) })
+        Ok((Line::Tcp(tcp), Dialed { peer, address, local: Some(local) }))
     }
 
-    async fn dial_unix(&self, path: &Path, environment: &Environment) -> Result<Dialed, String> {
+    async fn dial_unix(&self, path: &Path, environment: &Environment) -> Result<(Line, Dialed), String> {
         let told =
             |cause: &dyn std::fmt::Display| format!("cannot connect to unix:{}: {cause}", path.display());
         let stream = timeout(self.limit, UnixStream::connect(path)).await;
@@ -215,6 +212,6 @@ impl Dialer {
             }
         }
         let address = Address { conn: environment.ids.next_id(), host: format!("unix:{shown}"), port: 0 };
-        Ok(Dialed { line: Line::Other(Box::new(stream)), peer, address, local: None })
+        Ok((Line::Other(Box::new(stream)), Dialed { peer, address, local: None }))
     }
 }

@@ -8,6 +8,7 @@ use super::{
     metadata::{Sent, describe},
     per_origin::partner,
     place::Place,
+    refused::{asks_for_login, retry_after},
     wanted::{Wanted, Way},
 };
 use crate::ws::{
@@ -23,7 +24,7 @@ use bytes::BytesMut;
 use std::{
     io, mem,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use tokio::{io::AsyncWriteExt, time::timeout};
 use tremor_connector::{
@@ -34,8 +35,7 @@ use tremor_connector::{
 use tremor_event::OriginUri;
 use tremor_value::{Record, Value};
 use tremor_ws::{
-    ClientError, ClientHandshake, ClientRequest, DeflateOptions, ExtraHeaders, Headers, Refusal, Response,
-    Role,
+    ClientError, ClientHandshake, ClientRequest, DeflateOptions, ExtraHeaders, Refusal, Response, Role,
 };
 
 /// A connection behind its 101.
@@ -50,6 +50,23 @@ struct Opened {
     certificate: Option<PeerCertificate>,
     /// How long its handshake took.
     took: Duration,
+}
+
+/// A byte stream to a server, with TLS if that is wanted.
+struct Secured {
+    stream: Box<dyn Stream>,
+    /// What the server has shown.
+    certificate: Option<PeerCertificate>,
+    /// The version that is spoken.
+    is_http2: bool,
+}
+
+/// A stream behind the answer of the server.
+struct Answered {
+    stream: Box<dyn Stream>,
+    /// What came behind the answer.
+    input: BytesMut,
+    response: Response,
 }
 
 /// Why there is no 101.
@@ -330,91 +347,52 @@ impl Client {
         })
     }
 
-    /// Does TLS, if it is wanted, and the opening handshake.
+    /// Does TLS, if it is wanted, and the opening handshake. `None`: the server has agreed on HTTP/2 but takes no WebSockets
+    /// there.
     async fn shake_hands(
         &self,
-        mut dialed: Dialed,
+        (line, dialed): (Line, Dialed),
         place: &Place,
         (tls, http2): (Option<ClientTls>, Http2),
         (request, under_way): (ClientRequest, &mut UnderWay),
     ) -> Result<Option<Opened>, Failure> {
         let since = Instant::now();
         let _under_way = self.watch.as_ref().map(|watch| watch.begins(place.secure));
-        let tls_failed = |error: TlsError| {
-            self.watch.iter().for_each(|watch| watch.tls_failed("handshake"));
-            Failure::Other(error.to_string())
-        };
-        let failed = |cause: String| Failure::Other(cause);
-        // A server that speaks TLS 1.3 may refuse our certificate only now.
-        let io_error = |error: io::Error| Failure::Other(explain(&error));
-        let line = mem::replace(&mut dialed.line, Line::Gone);
         let is_verified = tls.as_ref().is_some_and(|tls| !tls.is_insecure());
-        let (mut certificate, mut is_http2) = (None, tls.is_none() && http2 == Http2::Known);
-        let mut stream: Box<dyn Stream> = match (line, tls) {
-            (Line::Tcp(tcp), None) => Box::new(tcp),
-            (Line::Other(stream), None) => stream,
-            (Line::Tcp(tcp), Some(tls)) => {
-                let encrypted = tls.connect(&place.host, tcp).await.map_err(tls_failed)?;
-                certificate = encrypted.server_certificate();
-                is_http2 = http2 != Http2::Off && encrypted.protocol() == Some(ALPN);
-                Box::new(encrypted)
-            }
-            (Line::Other(stream), Some(tls)) => {
-                let encrypted = tls.connect(&place.host, stream).await.map_err(tls_failed)?;
-                certificate = encrypted.server_certificate();
-                is_http2 = http2 != Http2::Off && encrypted.protocol() == Some(ALPN);
-                Box::new(encrypted)
-            }
-            (Line::Gone, _) => return Err(failed("the connection is gone".to_owned())),
+        let secured = match tls {
+            None => Secured::plain(line, http2),
+            Some(tls) => self.encrypt(line, place, (&tls, http2)).await?,
         };
+        let Secured { stream, certificate, is_http2 } = secured;
         let sent = Sent::of(&request);
-        if is_http2 {
-            let (stream, response) =
-                match http2::open(stream, request, place.secure, &mut under_way.refused).await {
-                    Ok(opened) => opened,
-                    Err(http2::Failure::NotOffered) if place.secure => return Ok(None),
-                    Err(http2::Failure::NotOffered) => {
-                        return Err(failed("the server takes no WebSockets over HTTP/2".to_owned()));
-                    }
-                    Err(http2::Failure::Answer(refusal)) => return Err(Failure::Answer(refusal)),
-                    Err(http2::Failure::Other(cause)) => return Err(failed(cause)),
-                };
-            self.is_good(&response)?;
-            let (stream, input) = (Box::new(stream), BytesMut::new());
-            let certificate = certificate.filter(|_| is_verified);
-            let (place, took) = (place.clone(), since.elapsed());
-            return Ok(Some(Opened { dialed, stream, input, response, place, sent, certificate, took }));
-        }
-        if http2 != Http2::Off {
-            let alias = &self.environment.alias;
-            tracing::info!(
-                target: "tremor_runtime",
-                "[Connector::{alias}] {} does not offer HTTP/2, so HTTP/1.1 is spoken with it", self.shown(place)
-            );
-        }
-        let UnderWay { handshake, input, .. } = under_way;
-        let handshake =
-            handshake.insert(ClientHandshake::new(request).map_err(|error| failed(error.to_string()))?);
-        stream.write_all(handshake.request()).await.map_err(io_error)?;
-        stream.flush().await.map_err(io_error)?;
-        let response = loop {
-            match handshake.advance(input) {
-                Ok(Some(response)) => break response,
-                Ok(None) => {}
-                Err(_) if !place.secure && input.starts_with(TLS_ALERT) => {
-                    return Err(failed("the server speaks TLS; write `wss`".to_owned()));
-                }
-                Err(error) => return Err(error.into()),
+        let answered = if is_http2 {
+            ask_by_http2(stream, place, request, under_way).await?
+        } else {
+            if http2 != Http2::Off {
+                let alias = &self.environment.alias;
+                tracing::info!(
+                    target: "tremor_runtime",
+                    "[Connector::{alias}] {} does not offer HTTP/2, so HTTP/1.1 is spoken with it", self.shown(place)
+                );
             }
-            if !read_more(&mut stream, input).await.map_err(io_error)? {
-                return Err(handshake.cut_short(input).into());
-            }
+            Some(ask_by_http1(stream, place, request, under_way).await?)
         };
+        let Some(Answered { stream, input, response }) = answered else { return Ok(None) };
         self.is_good(&response)?;
         let certificate = certificate.filter(|_| is_verified);
         let (place, took) = (place.clone(), since.elapsed());
-        let input = mem::take(input);
         Ok(Some(Opened { dialed, stream, input, response, place, sent, certificate, took }))
+    }
+
+    async fn encrypt(&self, line: Line, place: &Place, tls: (&ClientTls, Http2)) -> Result<Secured, Failure> {
+        let encrypted = match line {
+            Line::Tcp(tcp) => Secured::by_tls(tcp, place, tls).await,
+            Line::Other(stream) => Secured::by_tls(stream, place, tls).await,
+        };
+        encrypted.map_err(|error| {
+            self.watch.iter().for_each(|watch| watch.tls_failed("handshake"));
+            Failure::Other(error.to_string())
+        })
     }
 
     /// Whether an answer is one that we can do with.
@@ -440,7 +418,7 @@ impl Client {
         let told = |cause: String| {
             ConnectError::Failed(format!("cannot connect to {}: {cause}", self.shown(&place)))
         };
-        let Dialed { mut address, peer, local, .. } = dialed;
+        let Dialed { mut address, peer, local } = dialed;
         if let Some(opening) = opening {
             address.conn = opening.conn;
         }
@@ -508,69 +486,70 @@ impl Client {
     }
 }
 
-/// Whether a 401 asks for name and password.
-fn asks_for_login(headers: &Headers) -> bool {
-    // A challenge begins a header or stands behind a comma; a quoted comma does no harm here.
-    let mut challenges = headers.all("www-authenticate").flat_map(|value| value.split(|byte| *byte == b','));
-    challenges.any(|challenge| {
-        let challenge = challenge.trim_ascii();
-        let word = challenge.split(|byte| *byte == b' ').next().unwrap_or_default();
-        word.eq_ignore_ascii_case(b"basic")
-    })
-}
-
-/// How long a server wants us to wait.
-fn retry_after(refusal: &Refusal) -> Option<Duration> {
-    if let Some(seconds) = refusal.retry_after {
-        return Some(Duration::from_secs(seconds));
+impl Secured {
+    fn plain(line: Line, http2: Http2) -> Self {
+        let stream: Box<dyn Stream> = match line {
+            Line::Tcp(tcp) => Box::new(tcp),
+            Line::Other(stream) => stream,
+        };
+        Self { stream, certificate: None, is_http2: http2 == Http2::Known }
     }
-    let value = std::str::from_utf8(refusal.headers.get("retry-after")?).ok()?;
-    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds_of(value.trim())?))?;
-    at.duration_since(SystemTime::now()).ok()
-}
 
-/// Seconds since 1970 of a date as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
-fn seconds_of(date: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (_, rest) = date.split_once(", ")?;
-    let mut parts = rest.split(' ');
-    let number = |text: Option<&str>, most: u64| text?.parse::<u64>().ok().filter(|number| *number <= most);
-    let day = number(parts.next(), 31)?;
-    let month = parts.next()?;
-    let month = u64::try_from(MONTHS.iter().position(|name| *name == month)?).ok()?;
-    let year = number(parts.next(), 9999).filter(|year| *year >= 1970)?;
-    let mut time = parts.next()?.split(':');
-    let (hour, minute, second) =
-        (number(time.next(), 23)?, number(time.next(), 59)?, number(time.next(), 60)?);
-    if parts.next() != Some("GMT") || parts.next().is_some() || time.next().is_some() || day == 0 {
-        return None;
+    async fn by_tls(
+        stream: impl Stream + 'static,
+        place: &Place,
+        (tls, http2): (&ClientTls, Http2),
+    ) -> Result<Self, TlsError> {
+        let encrypted = tls.connect(&place.host, stream).await?;
+        let certificate = encrypted.server_certificate();
+        let is_http2 = http2 != Http2::Off && encrypted.protocol() == Some(ALPN);
+        Ok(Self { stream: Box::new(encrypted), certificate, is_http2 })
     }
-    // Years begin with March here, so that a leap day is the last.
-    let (year, month) = if month < 2 { (year - 1, month + 10) } else { (year, month - 2) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
-    days.checked_sub(719_468).map(|days| days * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Asks for a WebSocket on a stream of HTTP/2; `None`: the server offers none there, and HTTP/1.1 may be tried.
+async fn ask_by_http2(
+    stream: Box<dyn Stream>,
+    place: &Place,
+    request: ClientRequest,
+    under_way: &mut UnderWay,
+) -> Result<Option<Answered>, Failure> {
+    match http2::open(stream, request, place.secure, &mut under_way.refused).await {
+        Ok((stream, response)) => {
+            Ok(Some(Answered { stream: Box::new(stream), input: BytesMut::new(), response }))
+        }
+        Err(http2::Failure::NotOffered) if place.secure => Ok(None),
+        Err(http2::Failure::NotOffered) => {
+            Err(Failure::Other("the server takes no WebSockets over HTTP/2".to_owned()))
+        }
+        Err(http2::Failure::Answer(refusal)) => Err(Failure::Answer(refusal)),
+        Err(http2::Failure::Other(cause)) => Err(Failure::Other(cause)),
+    }
+}
 
-    #[test]
-    fn dates_of_http_are_read() {
-        for (date, seconds) in [
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
-            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
-            ("Tue, 29 Feb 2000 23:59:60 GMT", Some(951_868_800)),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(253_402_300_799)),
-            ("Sun, 06 Nov 1994 08:49:37 CET", None),
-            ("Sun, 06 Nov 1969 08:49:37 GMT", None),
-            ("Sun, 00 Nov 1994 08:49:37 GMT", None),
-            ("Sun Nov  6 08:49:37 1994", None),
-            ("Sun, 06 Nov 1994 08:49 GMT", None),
-            ("soon", None),
-        ] {
-            assert_eq!(seconds_of(date), seconds, "{date}");
+async fn ask_by_http1(
+    mut stream: Box<dyn Stream>,
+    place: &Place,
+    request: ClientRequest,
+    UnderWay { handshake, input, .. }: &mut UnderWay,
+) -> Result<Answered, Failure> {
+    // A server that speaks TLS 1.3 may refuse our certificate only now.
+    let io_error = |error: io::Error| Failure::Other(explain(&error));
+    let request = ClientHandshake::new(request).map_err(|error| Failure::Other(error.to_string()))?;
+    let handshake = handshake.insert(request);
+    stream.write_all(handshake.request()).await.map_err(io_error)?;
+    stream.flush().await.map_err(io_error)?;
+    loop {
+        match handshake.advance(input) {
+            Ok(Some(response)) => return Ok(Answered { stream, input: mem::take(input), response }),
+            Ok(None) => {}
+            Err(_) if !place.secure && input.starts_with(TLS_ALERT) => {
+                return Err(Failure::Other("the server speaks TLS; write `wss`".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if !read_more(&mut stream, input).await.map_err(io_error)? {
+            return Err(handshake.cut_short(input).into());
         }
     }
 }

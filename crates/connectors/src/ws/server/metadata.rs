@@ -33,7 +33,7 @@ pub(super) struct Reached<'a> {
 /// which no route is chosen yet.
 pub(super) fn metadata(
     request: &Request,
-    chosen: Option<&Chosen<'_>>,
+    chosen: Option<&Chosen<'_, '_>>,
     reached: &Reached<'_>,
     (exposed, secrets): (&Exposed, &Places),
 ) -> Metadata {

@@ -1,44 +1,23 @@
-//! From an accepted socket to the 101 (`spec/websocket.md` 3).
+//! From an accepted socket to where something may be asked for (`spec/websocket.md` 3).
 
 use super::{
     Door, Shared,
-    admission::{Full, Person, Place, Slot},
-    asker::{Asker, Failure},
-    begun,
-    cookies::{self, Asking},
-    doorman::{self, Doorman},
+    admission::{Full, Place, Slot},
+    asker::Asker,
     http2::{Exchange, Facts, Requests},
-    metadata::{Reached, metadata},
     peer::Peer,
-    petition::Petition,
-    refusing::{NotOpened, RETRY_AFTER_S},
-    replay,
-    routing::{Chosen, Way},
+    refusing::NotOpened,
 };
-use crate::ws::{
-    Metadata,
-    guards::{AsksFlow, Brought, Question, guard_certificate},
-    http2::{ALPN, is_http2},
-    metrics::{Link, counted, traffic},
-    protocol::WebSocket,
-    schema::{Missing, Opened, Outgoing},
-};
+use crate::ws::http2::{ALPN, is_http2};
 use bytes::BytesMut;
-use std::{
-    borrow::Cow,
-    net::IpAddr,
-    sync::{Arc, PoisonError},
-};
+use std::{net::IpAddr, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 use tremor_connector::{
-    duplex::{self, Address, Duplex, Stream},
-    more_before,
+    duplex::{Duplex, Stream},
     tls::PeerCertificate,
 };
 use tremor_event::OriginUri;
-use tremor_value::Value;
-use tremor_ws::guard::{Carrier, Session};
-use tremor_ws::{Accept, ExtraHeaders, Forwarded, Head, ProxyDetails, Reject, Request, Role};
+use tremor_ws::ProxyDetails;
 
 /// A byte stream on which something may be asked for.
 pub(super) struct Entered {
@@ -59,14 +38,14 @@ pub(super) struct Entered {
 type OfClient = Result<Option<Box<Place<IpAddr>>>, Full>;
 
 /// Somebody who may ask for something.
-struct Admitted {
-    asker: Asker,
-    slot: Slot,
-    certificate: Option<PeerCertificate>,
+pub(super) struct Admitted {
+    pub(super) asker: Asker,
+    pub(super) slot: Slot,
+    pub(super) certificate: Option<PeerCertificate>,
     /// What a proxy said in front of it.
-    proxy: ProxyDetails,
+    pub(super) proxy: ProxyDetails,
     /// When it came.
-    since: Instant,
+    pub(super) since: Instant,
 }
 
 impl Shared {
@@ -198,301 +177,6 @@ impl Shared {
         Ok(Entered { stream, input, certificate, proxy, place, has_room, is_http2 })
     }
 
-    /// Rows 3 to 22: from the request to the 101.
-    async fn answer(
-        &self,
-        door: &Door,
-        admitted: Admitted,
-        peer: &mut Peer,
-        deadline: Option<Instant>,
-    ) -> Result<Duplex, NotOpened> {
-        let Admitted { mut asker, mut slot, certificate, proxy, since } = admitted;
-        let head = match asker.head(&door.handshake, deadline, self.draining()).await {
-            Ok(head) => head,
-            Err(Failure::Refused(reject)) => return Err(self.refuse(asker, &reject).await),
-            Err(Failure::Gone(cause)) => return Err(cause.into()),
-        };
-        let forwarded = match self.trust.forwarded(peer.ip(), &head.headers) {
-            Ok(forwarded) => forwarded,
-            Err(reject) => return Err(self.refuse(asker, &reject).await),
-        };
-        let from_trusted_proxy = self.trust.is_named(peer.ip());
-        if let Some(client) = forwarded.client {
-            *peer = peer.behind(client);
-        }
-        if let (None, Some(address)) = (&slot.1, peer.ip()) {
-            let Ok(of_client) = self.caps.place(address) else { return Err(self.no_room(asker).await) };
-            slot.1 = of_client;
-        }
-        let shown =
-            certificate.as_ref().filter(|_| self.guards.look_at_certificates()).map(guard_certificate);
-        let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy, address: peer.ip() };
-        let undecided = || self.guards.undecided();
-        let renewal = self.renewal(door, &head, &forwarded, brought);
-        match self.in_time(deadline, undecided, renewal).await {
-            Ok(None) => {}
-            Ok(Some(Ok(page))) => return Err(self.show(asker, &page).await),
-            Ok(Some(Err(reject))) | Err(reject) => return Err(self.refuse(asker, &reject).await),
-        }
-        if let Some(page) = self.page(door, &head, &forwarded) {
-            return Err(self.show(asker, &page).await);
-        }
-        let (request, offered) = match self.upgrade(door, head, &forwarded) {
-            Ok(upgrade) => upgrade,
-            Err(reject) => return Err(self.refuse(asker, &reject).await),
-        };
-        let carrier =
-            Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: &offered };
-        let begun = self.cookies.as_ref().map(|cookies| cookies.begin(&request.headers));
-        let Asking { bound, forgotten } = begun.unwrap_or_default();
-        let petition = self.petition(door, (&request, asker.method()), peer, (certificate.as_ref(), &proxy));
-        let asks_flow = petition.as_ref().map(|petition| -> &dyn AsksFlow { petition });
-        let mut visit = self.guards.visit(carrier, brought).bound_by(&bound).asking(asks_flow);
-        let decided = self.in_time(deadline, undecided, self.routing.decide(&request, &mut visit)).await;
-        if let Some(watch) = &self.watch {
-            let failures = visit.failures();
-            failures.for_each(|(guard, reason)| watch.guard_failed(door.tls.is_some(), guard, reason));
-        }
-        let chosen = match decided.flatten() {
-            Ok(chosen) => chosen,
-            Err(reject) => return Err(self.refuse(asker, &reject).await),
-        };
-        let (last_received, opened) = match self.of_route(&chosen, &request, deadline).await {
-            Ok(of_route) => of_route,
-            Err(reject) => return Err(self.refuse(asker, &reject).await),
-        };
-        let sessions = visit.sessions(&chosen.way.demands);
-        let Ok(of_person) = self.caps.place_of(person(&sessions)) else {
-            return Err(self.refuse(asker, &too_many()).await);
-        };
-        slot.2 = of_person;
-        let proven = self.guards.proven(&chosen.way.demands, &sessions);
-        let known = self
-            .cookies
-            .as_ref()
-            .map(|cookies| cookies.meet(&request.headers, request.secure, (&sessions, &proven, &forgotten)));
-        let known = known.transpose().map_err(|error| error.to_string())?;
-        if let Some(known) = known.as_ref().filter(|_| sessions.is_empty()) {
-            // Nobody else says who it is.
-            let Ok(of_cookie) = self.caps.place_of(Some((BY_COOKIE.into(), known.id.to_string()))) else {
-                return Err(self.refuse(asker, &too_many()).await);
-            };
-            slot.2 = of_cookie;
-        }
-        let wanted = chosen.way.wire.deflate;
-        let (extension, deflate) = wanted.and_then(|wanted| wanted.answer(&request.extensions)).unzip();
-        let mut address = peer.address(&self.environment);
-        if let Some(petition) = &petition {
-            // The flow knows it by that already.
-            address.conn = petition.reached.conn;
-        }
-        let reached = Reached {
-            peer,
-            conn: address.conn,
-            is_encrypted: door.tls.is_some(),
-            certificate: certificate.as_ref(),
-            extension: extension.as_ref(),
-            proxy: &proxy,
-            sessions: &sessions,
-            cookie: known.as_ref().map(|known| &*known.id),
-        };
-        let mut metadata =
-            metadata(&request, Some(&chosen), &reached, (&self.exposed, self.guards.secrets()));
-        let (mut headers, mut named) = (Cow::Borrowed(&self.answers.headers), None);
-        for more in visit.headers(&chosen.way.demands) {
-            headers = Cow::Owned(headers.and(more));
-        }
-        let about_all = self.doorman.as_ref().and_then(|doorman| Some((doorman, doorman.about_all()?)));
-        if let Some(asked) = about_all {
-            let origin = door.origin(peer.host_and_port());
-            let about = (address.conn, asker.method());
-            let asked = self.authorize(asked, about, (&mut metadata, origin), &mut slot);
-            match self.in_time(deadline, doorman::late, asked).await.flatten() {
-                Ok((more, identity)) => (headers, named) = (Cow::Owned(headers.and(&more)), identity),
-                Err(reject) => return Err(self.refuse(asker, &reject).await),
-            }
-        }
-        if self.is_draining() {
-            return Err(self.refuse(asker, &Reject::unavailable(RETRY_AFTER_S)).await);
-        }
-        if let Some((cookies, known)) = self.cookies.as_ref().zip(known.as_ref()) {
-            let kept =
-                self.in_time(deadline, cookies::late, cookies.keep(known, (&proven, &forgotten))).await;
-            if let Err(reject) = kept.flatten() {
-                cookies.give_up(known);
-                return Err(self.refuse(asker, &reject).await);
-            }
-        }
-        let agreed = Accept {
-            protocol: chosen.protocol,
-            extensions: extension.as_slice(),
-            cookie: known.as_ref().and_then(|known| known.set.as_deref()),
-            headers: Some(&headers),
-        };
-        let (stream, input) = asker.grant(&request, &agreed, deadline).await?;
-        let meta = metadata.text();
-        let wire = &chosen.way.wire;
-        let joining = chosen.way.replay.as_ref().map(|replay| {
-            let of_guard = person(&sessions);
-            let of_guard = of_guard.as_ref().map(|(guard, identity)| (&**guard, &**identity));
-            let by_cookie = known.as_ref().map(|known| (BY_COOKIE, &*known.id));
-            let named = named.as_deref().map(|identity| ("", identity));
-            replay::joining(replay, named.or(of_guard).or(by_cookie), last_received)
-        });
-        let stay = self.guards.stay(address.conn, &chosen.way.demands, &sessions);
-        let protocol = WebSocket::new(Role::Server, wire, metadata, slot)
-            .deflate(deflate.as_ref())
-            .until(&wire.pace, stay)
-            .past(self.guards.renewals(address.conn, &sessions))
-            .looking(chosen.way.schemas.as_ref().and_then(|plans| plans.incoming(&opened)))
-            .acknowledging(joining.clone())
-            .unless(known.map(|_| forgotten));
-        let outgoing = chosen.way.schemas.as_ref().and_then(|plans| plans.outgoing(&opened));
-        let link = self.watch.as_ref().map(|watch| {
-            let way = (chosen.way.exit.as_deref(), chosen.way.shown.as_ref());
-            watch.opens(way, (door.tls.is_some(), deflate.is_some()), since.elapsed())
-        });
-        let duplex =
-            self.duplex(door, (stream, input), chosen.way, (address, meta), (protocol, link, outgoing));
-        Ok(Duplex { joining, ..duplex })
-    }
-
-    /// What the route that was chosen needs of the request: the id of the message that the client had last, and schemas.
-    async fn of_route(
-        &self,
-        chosen: &Chosen<'_>,
-        request: &Request,
-        deadline: Option<Instant>,
-    ) -> Result<(Option<u64>, Opened), Reject> {
-        let last_received = match &chosen.way.replay {
-            None => None,
-            Some(_) => replay::asked(request.query.as_deref())?,
-        };
-        let Some(plans) = &chosen.way.schemas else { return Ok((last_received, Opened::default())) };
-        let opened = self.in_time(deadline, late_schema, plans.open(&chosen.params)).await?;
-        Ok((last_received, opened.map_err(|missing| self.no_schema(missing))?))
-    }
-
-    /// What comes of `future`, which is something of ours that a handshake waits for.
-    ///
-    /// # Errors
-    /// The time for the handshake is over, which `late` answers, or no more connections are taken.
-    async fn in_time<T>(
-        &self,
-        deadline: Option<Instant>,
-        late: impl FnOnce() -> Reject,
-        future: impl Future<Output = T>,
-    ) -> Result<T, Reject> {
-        tokio::select! {
-            biased;
-            done = within(deadline, future) => done.ok_or_else(late),
-            () = begun(self.draining()) => {
-                Err(Reject::unavailable(RETRY_AFTER_S))
-            }
-        }
-    }
-
-    /// Row 21: what the flow says; gives more headers for the 101, and who it is, if the flow says that.
-    async fn authorize(
-        &self,
-        (doorman, question): (&Doorman, &Question),
-        about: (u64, &'static str),
-        (metadata, origin): (&mut Metadata, OriginUri),
-        slot: &mut Slot,
-    ) -> Result<(ExtraHeaders, Option<String>), Reject> {
-        let answer = doorman.ask((question, None), about, (metadata, origin)).await;
-        let granted = answer.ok_or_else(doorman::late)??;
-        granted.tell_of(metadata);
-        if let Some(identity) = granted.identity.clone() {
-            // The place that a guard's word for it took is free again.
-            slot.2 = self.caps.place_of(Some(("".into(), identity))).map_err(|_| too_many())?;
-        }
-        Ok((granted.headers, granted.identity))
-    }
-
-    /// What the flow is asked by guards, where any does.
-    fn petition<'a>(
-        &'a self,
-        door: &Door,
-        (request, method): (&'a Request, &'static str),
-        peer: &'a Peer,
-        (certificate, proxy): (Option<&'a PeerCertificate>, &'a ProxyDetails),
-    ) -> Option<Petition<'a>> {
-        let doorman = self.doorman.as_ref().filter(|_| !self.guards.questions().is_empty())?;
-        let reached = Reached {
-            peer,
-            conn: peer.address(&self.environment).conn,
-            is_encrypted: door.tls.is_some(),
-            certificate,
-            extension: None,
-            proxy,
-            sessions: &[],
-            cookie: None,
-        };
-        let origin = door.origin(peer.host_and_port());
-        Some(Petition { shared: self, doorman, request, method, reached, origin })
-    }
-
-    /// The checks of an upgrade; gives the request, and its offers of subprotocols as they were sent: those of the request
-    /// are without the ones that only carry credentials.
-    fn upgrade(
-        &self,
-        door: &Door,
-        head: Head,
-        forwarded: &Forwarded,
-    ) -> Result<(Request, Vec<String>), Reject> {
-        let mut request = head.upgrade_behind(&door.handshake, forwarded)?;
-        let real = self.guards.secrets().real_protocols(&request.protocols)?;
-        let offered = std::mem::replace(&mut request.protocols, real);
-        Ok((request, offered))
-    }
-
-    fn duplex(
-        &self,
-        door: &Door,
-        (stream, input): (Box<dyn Stream>, BytesMut),
-        way: &Way,
-        (address, meta): (Address, Value),
-        (protocol, link, outgoing): (WebSocket<Slot>, Option<Arc<Link>>, Option<Arc<Outgoing>>),
-    ) -> Duplex {
-        let origin = door.origin((address.host.clone(), address.port));
-        let Way { exit, wire, queue, .. } = way;
-        let (stream, traffic) = (counted(stream, input.len(), link.as_ref()), traffic(link.as_ref()));
-        Duplex {
-            stream,
-            input,
-            meta,
-            protocol: Box::new(protocol.counted(link)),
-            origin: Arc::new(origin),
-            exit: exit.clone(),
-            address,
-            limits: wire.times,
-            send_queue: queue.clone(),
-            traffic,
-            outgoing: outgoing.map(|outgoing| -> Arc<dyn duplex::Outgoing> { outgoing }),
-            joining: None,
-        }
-    }
-}
-
-impl Shared {
-    /// The schema that the messages of a connection have is not to be had. Any path that a client makes up may be one.
-    fn no_schema(&self, missing: Missing) -> Reject {
-        let mut told = self.schemas_told.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(left_out) = told.may_log(1, Instant::now()) {
-            let alias = &self.environment.alias;
-            let more = more_before(left_out);
-            tracing::warn!(
-                target: "tremor_runtime",
-                "[Connector::{alias}] a connection is refused, since its schema cannot be had: {}{more}", missing.cause
-            );
-        }
-        if missing.is_gone {
-            return Reject::new(404, "schema", "there is no schema for this path");
-        }
-        late_schema()
-    }
-
     /// Whether a peer may connect at all. Who comes by a unix socket was let in by the permissions of its file.
     fn lets(&self, peer: &Peer) -> bool {
         peer.ip().is_none_or(|address| self.admits.lets(address))
@@ -508,26 +192,6 @@ impl Door {
             ..OriginUri::new("tremor-ws-server", host)
         }
     }
-}
-
-fn late_schema() -> Reject {
-    let reject = Reject::new(503, "schema", "the schema cannot be had right now");
-    reject.with_header("Retry-After", RETRY_AFTER_S.to_string())
-}
-
-/// What stands for a guard's name where only a cookie says who it is: no guard has it.
-const BY_COOKIE: &str = "\0cookie";
-
-/// Row 19.
-fn too_many() -> Reject {
-    let reason = "there are as many connections of this identity as there may be";
-    let reject = Reject::new(429, "identity_connections", reason);
-    reject.with_header("Retry-After", RETRY_AFTER_S.to_string())
-}
-
-/// Who it is, as metadata says it: the first whom a guard knows by name.
-fn person(sessions: &[&Session]) -> Option<Person> {
-    sessions.iter().find_map(|session| Some((session.guard.clone(), session.identity.clone()?)))
 }
 
 pub(super) async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {

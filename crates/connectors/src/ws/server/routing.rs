@@ -58,10 +58,10 @@ pub(super) struct Way {
 }
 
 /// What was decided about a request.
-pub(super) struct Chosen<'a> {
-    pub(super) way: &'a Way,
+pub(super) struct Chosen<'s, 'r> {
+    pub(super) way: &'s Way,
     /// The subprotocol, one of those offered.
-    pub(super) protocol: Option<&'a str>,
+    pub(super) protocol: Option<&'r str>,
     /// Parameters of the path.
     pub(super) params: Vec<(String, String)>,
 }
@@ -84,11 +84,11 @@ impl Routing {
     ///
     /// # Errors
     /// The answer if there is none.
-    pub(super) async fn decide<'a>(
-        &'a self,
-        request: &'a Request,
+    pub(super) async fn decide<'s, 'r>(
+        &'s self,
+        request: &'r Request,
         admission: &mut impl Admission,
-    ) -> Result<Chosen<'a>, Reject> {
+    ) -> Result<Chosen<'s, 'r>, Reject> {
         let asked = Asked::new(
             (request.secure, &request.authority),
             (&request.path, request.query.as_deref()),

@@ -251,6 +251,10 @@ impl Answers {
         let headers = ExtraHeaders::for_response(headers)
             .map_err(|error| settings.config.invalid("response_headers", error.to_string()))?;
         let error_bodies = settings.or("error_bodies", true)?;
+        let no_match = settings.config.members().get("no_match");
+        if !error_bodies && no_match.is_some_and(|said| said.get("body").is_some()) {
+            settings.warn("`no_match.body` has no effect, since `error_bodies` is false");
+        }
         let drops = settings.word("reject", &[("answer", false), ("drop", true)])?.unwrap_or(false);
         Ok(Self { headers, reject: RejectOptions { error_bodies, server }, drops })
     }

@@ -1,0 +1,466 @@
+//! From a request to the 101, or to another answer (`spec/websocket.md` 3.1).
+
+use super::{
+    Door, Shared,
+    admission::{Full, Person, Slot},
+    asker::{Asker, Failure},
+    begun,
+    cookies::{self, Asking, Known},
+    doorman::{self, Granted},
+    metadata::{Reached, metadata},
+    opening::{Admitted, within},
+    peer::Peer,
+    petition::Petition,
+    refusing::{NotOpened, RETRY_AFTER_S},
+    replay,
+    routing::{Chosen, Way},
+};
+use crate::ws::{
+    Metadata,
+    guards::{AsksFlow, Brought, Visit, guard_certificate},
+    metrics::{counted, traffic},
+    protocol::WebSocket,
+    schema::{Missing, Opened},
+};
+use bytes::BytesMut;
+use std::{
+    borrow::Cow,
+    sync::{Arc, PoisonError, atomic::AtomicBool},
+};
+use tokio::time::Instant;
+use tremor_connector::{
+    Joining,
+    duplex::{self, Address, Duplex, Stream},
+    more_before,
+    tls::PeerCertificate,
+};
+use tremor_ws::guard::{Carrier, Session};
+use tremor_ws::{
+    Accept, Deflate, Extension, ExtraHeaders, Forwarded, Head, Page, ProxyDetails, Reject, Request, Role,
+};
+
+/// Why somebody who asks gets no connection.
+enum Denied {
+    /// This is the answer.
+    Refused(Reject),
+    /// A page is all that was asked for.
+    Shown(Page),
+    /// There is no room.
+    NoRoom,
+    /// It cannot be answered; in words for the log.
+    Gone(String),
+}
+
+impl From<Reject> for Denied {
+    fn from(reject: Reject) -> Self {
+        Self::Refused(reject)
+    }
+}
+
+impl From<Failure> for Denied {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(reject) => Self::Refused(reject),
+            Failure::Gone(cause) => Self::Gone(cause),
+        }
+    }
+}
+
+impl Shared {
+    /// Rows 3 to 22: from the request to the 101. `peer` becomes the address of the client, if a proxy that is believed
+    /// says what that is.
+    pub(super) async fn answer(
+        &self,
+        door: &Door,
+        mut admitted: Admitted,
+        peer: &mut Peer,
+        deadline: Option<Instant>,
+    ) -> Result<Duplex, NotOpened> {
+        let agreed = match self.decide(door, &mut admitted, peer, deadline).await {
+            Ok(agreed) => agreed,
+            Err(denied) => return Err(self.deny(admitted.asker, denied).await),
+        };
+        let Admitted { asker, slot, since, .. } = admitted;
+        let line = asker.grant(&agreed.request, &agreed.accept(), deadline).await?;
+        Ok(self.join(door, agreed, line, (slot, since)))
+    }
+
+    /// Says why not.
+    async fn deny(&self, asker: Asker, denied: Denied) -> NotOpened {
+        match denied {
+            Denied::Refused(reject) => self.refuse(asker, &reject).await,
+            Denied::Shown(page) => self.show(asker, &page).await,
+            Denied::NoRoom => self.no_room(asker).await,
+            Denied::Gone(cause) => cause.into(),
+        }
+    }
+
+    /// All but the 101.
+    async fn decide<'s>(
+        &'s self,
+        door: &Door,
+        admitted: &mut Admitted,
+        peer: &mut Peer,
+        deadline: Option<Instant>,
+    ) -> Result<Agreed<'s>, Denied> {
+        let Admitted { asker, slot, certificate, proxy, .. } = admitted;
+        let head = asker.head(&door.handshake, deadline, self.draining()).await?;
+        let forwarded = self.trust.forwarded(peer.ip(), &head.headers)?;
+        let from_trusted_proxy = self.trust.is_named(peer.ip());
+        if let Some(client) = forwarded.client {
+            *peer = peer.behind(client);
+        }
+        if let (None, Some(address)) = (&slot.1, peer.ip()) {
+            slot.1 = self.caps.place(address).map_err(|Full| Denied::NoRoom)?;
+        }
+        let certificate = certificate.as_ref();
+        let shown = certificate.filter(|_| self.guards.look_at_certificates()).map(guard_certificate);
+        let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy, address: peer.ip() };
+        let method = asker.method();
+        let candidate = Candidate { shared: self, door, peer, certificate, proxy, brought, method, deadline };
+        let (request, offered) = candidate.upgrade(head, &forwarded).await?;
+        candidate.agree(request, &offered, slot).await
+    }
+
+    /// Makes the connection of what was agreed.
+    fn join(
+        &self,
+        door: &Door,
+        agreed: Agreed<'_>,
+        (stream, input): (Box<dyn Stream>, BytesMut),
+        (slot, since): (Slot, Instant),
+    ) -> Duplex {
+        let Agreed { way, address, sessions, deflate, opened, joining, .. } = agreed;
+        let Way { exit, wire, queue, schemas, demands, shown, .. } = way;
+        let sessions: Vec<_> = sessions.iter().collect();
+        let meta = agreed.metadata.text();
+        let stay = self.guards.stay(address.conn, demands, &sessions);
+        let protocol = WebSocket::new(Role::Server, wire, agreed.metadata, slot)
+            .deflate(deflate.as_ref())
+            .until(&wire.pace, stay)
+            .past(self.guards.renewals(address.conn, &sessions))
+            .looking(schemas.as_ref().and_then(|plans| plans.incoming(&opened)))
+            .acknowledging(joining.clone())
+            .unless(agreed.known.map(|_| agreed.forgotten));
+        let outgoing = schemas.as_ref().and_then(|plans| plans.outgoing(&opened));
+        let link = self.watch.as_ref().map(|watch| {
+            let way = (exit.as_deref(), shown.as_ref());
+            watch.opens(way, (door.tls.is_some(), deflate.is_some()), since.elapsed())
+        });
+        let origin = door.origin((address.host.clone(), address.port));
+        Duplex {
+            stream: counted(stream, input.len(), link.as_ref()),
+            traffic: traffic(link.as_ref()),
+            input,
+            meta,
+            protocol: Box::new(protocol.counted(link)),
+            origin: Arc::new(origin),
+            exit: exit.clone(),
+            address,
+            limits: wire.times,
+            send_queue: queue.clone(),
+            outgoing: outgoing.map(|outgoing| -> Arc<dyn duplex::Outgoing> { outgoing }),
+            joining,
+        }
+    }
+
+    /// The schema that the messages of a connection have is not to be had. Any path that a client makes up may be one.
+    fn no_schema(&self, missing: Missing) -> Reject {
+        let mut told = self.schemas_told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left_out) = told.may_log(1, Instant::now()) {
+            let alias = &self.environment.alias;
+            let more = more_before(left_out);
+            tracing::warn!(
+                target: "tremor_runtime",
+                "[Connector::{alias}] a connection is refused, since its schema cannot be had: {}{more}", missing.cause
+            );
+        }
+        if missing.is_gone {
+            return Reject::new(404, "schema", "there is no schema for this path");
+        }
+        late_schema()
+    }
+}
+
+/// What was agreed with somebody who gets a connection.
+struct Agreed<'s> {
+    request: Request,
+    way: &'s Way,
+    protocol: Option<String>,
+    extension: Option<Extension>,
+    deflate: Option<Deflate>,
+    /// More headers of the 101.
+    headers: Cow<'s, ExtraHeaders>,
+    known: Option<Known>,
+    /// The cookie was forgotten meanwhile.
+    forgotten: Arc<AtomicBool>,
+    /// In the order of what its route demands.
+    sessions: Vec<Session>,
+    address: Address,
+    metadata: Metadata,
+    opened: Opened,
+    joining: Option<Box<Joining>>,
+}
+
+impl Agreed<'_> {
+    fn accept(&self) -> Accept<'_> {
+        Accept {
+            protocol: self.protocol.as_deref(),
+            extensions: self.extension.as_slice(),
+            cookie: self.known.as_ref().and_then(|known| known.set.as_deref()),
+            headers: Some(&self.headers),
+        }
+    }
+}
+
+/// Somebody who asks, as the steps of the handshake see it.
+struct Candidate<'s, 'h> {
+    shared: &'s Shared,
+    door: &'h Door,
+    /// The client, not a proxy that stands for it.
+    peer: &'h Peer,
+    certificate: Option<&'h PeerCertificate>,
+    /// What a proxy said in front of it.
+    proxy: &'h ProxyDetails,
+    /// What guards look at besides the request.
+    brought: Brought<'h>,
+    /// By which it asks.
+    method: &'static str,
+    deadline: Option<Instant>,
+}
+
+impl<'s> Candidate<'s, '_> {
+    /// Answers what is not about a WebSocket, and checks what is; gives the request, and its offers of subprotocols as they
+    /// were sent: those of the request are without the ones that only carry credentials.
+    async fn upgrade(&self, head: Head, forwarded: &Forwarded) -> Result<(Request, Vec<String>), Denied> {
+        let Self { shared, door, brought, .. } = *self;
+        let renewal = shared.renewal(door, &head, forwarded, brought);
+        match self.in_time(|| shared.guards.undecided(), renewal).await? {
+            None => {}
+            Some(page) => return Err(Denied::Shown(page?)),
+        }
+        if let Some(page) = shared.page(door, &head, forwarded) {
+            return Err(Denied::Shown(page));
+        }
+        let mut request = head.upgrade_behind(&door.handshake, forwarded)?;
+        let real = shared.guards.secrets().real_protocols(&request.protocols)?;
+        let offered = std::mem::replace(&mut request.protocols, real);
+        Ok((request, offered))
+    }
+
+    /// Finds out by which way the connection goes and who it is, and whether guards, flow and limits allow it.
+    async fn agree(
+        &self,
+        request: Request,
+        offered: &[String],
+        slot: &mut Slot,
+    ) -> Result<Agreed<'s>, Denied> {
+        let Self { shared, .. } = *self;
+        let begun = shared.cookies.as_ref().map(|cookies| cookies.begin(&request.headers));
+        let Asking { bound, forgotten } = begun.unwrap_or_default();
+        let carrier =
+            Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: offered };
+        let petition = self.petition(&request);
+        let asks_flow = petition.as_ref().map(|petition| -> &dyn AsksFlow { petition });
+        let mut visit = shared.guards.visit(carrier, self.brought).bound_by(&bound).asking(asks_flow);
+        let chosen = self.choose(&request, &mut visit).await?;
+        let Chosen { way, protocol, .. } = chosen;
+        let last_received = match &way.replay {
+            None => None,
+            Some(_) => replay::asked(request.query.as_deref())?,
+        };
+        let opened = self.schemas(&chosen).await?;
+        let sessions = visit.sessions(&way.demands);
+        let proven = shared.guards.proven(&way.demands, &sessions);
+        let known = self.recognize(&request, (&sessions, &proven, &forgotten), slot)?;
+        let (extension, deflate) =
+            way.wire.deflate.and_then(|wanted| wanted.answer(&request.extensions)).unzip();
+        let mut address = self.peer.address(&shared.environment);
+        if let Some(petition) = &petition {
+            // The flow knows it by that already.
+            address.conn = petition.reached.conn;
+        }
+        let reached = Reached {
+            extension: extension.as_ref(),
+            sessions: &sessions,
+            cookie: known.as_ref().map(|known| &*known.id),
+            ..self.reached(address.conn)
+        };
+        let told = (&shared.exposed, shared.guards.secrets());
+        let mut metadata = metadata(&request, Some(&chosen), &reached, told);
+        let mut headers = Cow::Borrowed(&shared.answers.headers);
+        for more in visit.headers(&way.demands) {
+            headers = Cow::Owned(headers.and(more));
+        }
+        let named = self.authorize(address.conn, &mut metadata, slot).await?.and_then(|granted| {
+            headers = Cow::Owned(headers.and(&granted.headers));
+            granted.identity
+        });
+        if shared.is_draining() {
+            return Err(Reject::unavailable(RETRY_AFTER_S).into());
+        }
+        self.note(known.as_ref(), (&proven, &forgotten)).await?;
+        let joining = way.replay.as_ref().map(|replay| {
+            let who = owner(named.as_deref(), &sessions, known.as_ref());
+            let who = who.as_ref().map(|(by, identity)| (&**by, &**identity));
+            replay::joining(replay, who, last_received)
+        });
+        Ok(Agreed {
+            way,
+            protocol: protocol.map(str::to_owned),
+            extension,
+            deflate,
+            headers,
+            known,
+            sessions: sessions.into_iter().cloned().collect(),
+            address,
+            metadata,
+            opened,
+            joining,
+            forgotten,
+            request,
+        })
+    }
+
+    /// Finds the route, which asks guards.
+    async fn choose<'r>(
+        &self,
+        request: &'r Request,
+        visit: &mut Visit<'_>,
+    ) -> Result<Chosen<'s, 'r>, Reject> {
+        let Self { shared, door, .. } = *self;
+        let decided = self.in_time(|| shared.guards.undecided(), shared.routing.decide(request, visit)).await;
+        if let Some(watch) = &shared.watch {
+            let failures = visit.failures();
+            failures.for_each(|(guard, reason)| watch.guard_failed(door.tls.is_some(), guard, reason));
+        }
+        decided?
+    }
+
+    /// The schemas of its messages.
+    async fn schemas(&self, chosen: &Chosen<'_, '_>) -> Result<Opened, Reject> {
+        let Some(plans) = &chosen.way.schemas else { return Ok(Opened::default()) };
+        let opened = self.in_time(late_schema, plans.open(&chosen.params)).await?;
+        opened.map_err(|missing| self.shared.no_schema(missing))
+    }
+
+    /// By what it is known, if anything is. Takes its place among the connections of whoever it is.
+    fn recognize(
+        &self,
+        request: &Request,
+        (sessions, proven, forgotten): (&[&Session], &[&Session], &Arc<AtomicBool>),
+        slot: &mut Slot,
+    ) -> Result<Option<Known>, Denied> {
+        let caps = &self.shared.caps;
+        slot.2 = caps.place_of(person(sessions)).map_err(|Full| too_many())?;
+        let Some(cookies) = &self.shared.cookies else { return Ok(None) };
+        let known = cookies.meet(&request.headers, request.secure, (sessions, proven, forgotten));
+        let known = known.map_err(|error| Denied::Gone(error.to_string()))?;
+        if sessions.is_empty() {
+            // Nobody else says who it is.
+            slot.2 = caps.place_of(Some(by_cookie(&known))).map_err(|Full| too_many())?;
+        }
+        Ok(Some(known))
+    }
+
+    /// Row 21: what the flow says, if it is asked about everybody.
+    async fn authorize(
+        &self,
+        conn: u64,
+        metadata: &mut Metadata,
+        slot: &mut Slot,
+    ) -> Result<Option<Granted>, Reject> {
+        let Self { shared, door, peer, method, .. } = *self;
+        let Some(doorman) = &shared.doorman else { return Ok(None) };
+        let Some(question) = doorman.about_all() else { return Ok(None) };
+        let origin = door.origin(peer.host_and_port());
+        let asked = doorman.ask((question, None), (conn, method), (metadata, origin));
+        let answer = self.in_time(doorman::late, asked).await?;
+        let granted = answer.ok_or_else(doorman::late)??;
+        granted.tell_of(metadata);
+        if let Some(identity) = granted.identity.clone() {
+            // The place that a guard's word for it took is free again.
+            slot.2 = shared.caps.place_of(Some(("".into(), identity))).map_err(|Full| too_many())?;
+        }
+        Ok(Some(granted))
+    }
+
+    /// Its cookie counts from now on.
+    async fn note(
+        &self,
+        known: Option<&Known>,
+        (proven, forgotten): (&[&Session], &AtomicBool),
+    ) -> Result<(), Reject> {
+        let Some((cookies, known)) = self.shared.cookies.as_ref().zip(known) else { return Ok(()) };
+        let kept = self.in_time(cookies::late, cookies.keep(known, (proven, forgotten))).await;
+        kept.flatten().inspect_err(|_| cookies.give_up(known))
+    }
+
+    /// What the flow is asked by guards, where any does.
+    fn petition<'a>(&'a self, request: &'a Request) -> Option<Petition<'a>> {
+        let Self { shared, door, peer, method, .. } = *self;
+        let doorman = shared.doorman.as_ref().filter(|_| !shared.guards.questions().is_empty())?;
+        let reached = self.reached(peer.address(&shared.environment).conn);
+        Some(Petition {
+            shared,
+            doorman,
+            request,
+            method,
+            reached,
+            origin: door.origin(peer.host_and_port()),
+        })
+    }
+
+    /// How it reached us, as long as nothing else is known of it.
+    fn reached(&self, conn: u64) -> Reached<'_> {
+        let Self { peer, certificate, proxy, .. } = *self;
+        let is_encrypted = self.door.tls.is_some();
+        Reached { peer, conn, is_encrypted, certificate, extension: None, proxy, sessions: &[], cookie: None }
+    }
+
+    /// What comes of `future`, which is something of ours that a handshake waits for.
+    ///
+    /// # Errors
+    /// The time for the handshake is over, which `late` answers, or no more connections are taken.
+    async fn in_time<T>(
+        &self,
+        late: impl FnOnce() -> Reject,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Reject> {
+        tokio::select! {
+            biased;
+            done = within(self.deadline, future) => done.ok_or_else(late),
+            () = begun(self.shared.draining()) => {
+                Err(Reject::unavailable(RETRY_AFTER_S))
+            }
+        }
+    }
+}
+
+fn late_schema() -> Reject {
+    let reject = Reject::new(503, "schema", "the schema cannot be had right now");
+    reject.with_header("Retry-After", RETRY_AFTER_S.to_string())
+}
+
+/// Row 19.
+fn too_many() -> Reject {
+    let reason = "there are as many connections of this identity as there may be";
+    let reject = Reject::new(429, "identity_connections", reason);
+    reject.with_header("Retry-After", RETRY_AFTER_S.to_string())
+}
+
+/// Whose the messages of a connection are: the flow's word for it comes first, then that of guards, then a cookie.
+fn owner(named: Option<&str>, sessions: &[&Session], known: Option<&Known>) -> Option<Person> {
+    let named = named.map(|identity| ("".into(), identity.to_owned()));
+    named.or_else(|| person(sessions)).or_else(|| known.map(by_cookie))
+}
+
+/// Who it is, as metadata says it: the first whom a guard knows by name.
+fn person(sessions: &[&Session]) -> Option<Person> {
+    sessions.iter().find_map(|session| Some((session.guard.clone(), session.identity.clone()?)))
+}
+
+/// The same where only a cookie says it. What stands for a guard's name is the name of none.
+fn by_cookie(known: &Known) -> Person {
+    ("\0cookie".into(), known.id.to_string())
+}
