@@ -53,10 +53,16 @@ def flow(config: dict) -> str:
 
 def told(tremor: Program, kind: str) -> list[dict]:
     """What the port `control` has told so far, of this `kind`."""
-    events = [json.loads(line) for line in tremor.out.read_text().splitlines() if line.endswith("}")]
-    return [event for event in events if event["kind"] == kind]
+    *lines, _unfinished = tremor.out.read_text().split("\n")
+    return [event for event in map(json.loads, lines) if event["kind"] == kind]
+
+
+def rejected(tremor: Program, count: int) -> list[dict]:
+    """How the first `count` requests that opened nothing were answered; waits for that."""
+    return wait_for(f"{count} refusals", lambda: len(refusals := told(tremor, "rejected")) >= count and refusals)
 
 
 def closed(tremor: Program, count: int) -> list[dict]:
-    """How the first `count` connections have ended; waits for that."""
-    return wait_for(f"{count} ends of connections", lambda: (ends := told(tremor, "closed")) and len(ends) >= count and ends)
+    """How the first `count` connections have ended, in the order in which they were opened; waits for that."""
+    ends = wait_for(f"{count} ends of connections", lambda: len(ends := told(tremor, "closed")) >= count and ends)
+    return sorted(ends, key=lambda end: end["conn"])

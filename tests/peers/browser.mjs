@@ -22,6 +22,9 @@ const FLAGS = [
   "--disable-sync",
 ];
 
+// How long anything may take before it counts as hanging.
+const LIMIT_MS = 180_000;
+
 const [executablePath, ...rest] = process.argv.slice(2);
 const steps = rest.map((step) => JSON.parse(step));
 const pages = createServer((_, answer) => {
@@ -33,7 +36,7 @@ await once(pages, "listening");
 const { port } = pages.address();
 console.log(`port ${port}`);
 const [browser] = await Promise.all([
-  chromium.launch({ executablePath, args: FLAGS, headless: true }),
+  chromium.launch({ executablePath, args: FLAGS, headless: true, timeout: LIMIT_MS }),
   once(process.stdin, "data"),
 ]);
 let context = null;
@@ -41,6 +44,7 @@ for (const step of steps) {
   if (!step.stay) {
     await context?.close();
     context = await browser.newContext({ ignoreHTTPSErrors: true });
+    context.setDefaultTimeout(LIMIT_MS);
   }
   const page = await context.newPage();
   await page.goto(step.home ?? `http://${step.page}:${port}/`);

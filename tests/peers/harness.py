@@ -1,6 +1,7 @@
 """Starts `tremor` and other programs, waits for conditions, and cleans up."""
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -13,10 +14,19 @@ import tempfile
 import time
 import unittest
 
+import websockets.sync.client
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 # How long anything may take before it counts as hanging. Generous: test machines are slow and busy.
-LIMIT_SECS = 60
+LIMIT_SECS = 180
+# The way to 127.0.0.1 leads through no proxy, whatever the way to the network is.
+for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[name]
+# A client that waits for as long as anything may take, and that nobody ends because it has been slow to answer its pings.
+connect = functools.partial(
+    websockets.sync.client.connect, open_timeout=LIMIT_SECS, close_timeout=LIMIT_SECS, ping_interval=None
+)
 
 # The peers, see peer.py; what follows on the command line is a role.
 PEERS = {
@@ -37,11 +47,18 @@ def tremor_binary() -> str:
     return str(max(built, key=lambda path: path.stat().st_mtime))
 
 
+# The sockets of `free_port`, for as long as the tests run.
+RESERVED: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that is free now. The sockets that the tests open never take it from under a flow: they ask for port 0."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that the system gives to nobody else: it stays bound, but nobody listens there. Programs that ask for this very
+    port get it, since all of them, like this, reuse addresses."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    RESERVED.append(bound)
+    return bound.getsockname()[1]
 
 
 def wait_for(what: str, condition, limit_secs: float = LIMIT_SECS):
@@ -57,7 +74,7 @@ def wait_for(what: str, condition, limit_secs: float = LIMIT_SECS):
 
 def is_open(port: int) -> bool:
     with contextlib.suppress(OSError):
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT_SECS).close()
         return True
     return False
 
@@ -82,7 +99,7 @@ class Program:
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.wait(30)
+        return self.wait()
 
     def kill(self) -> None:
         if self.process.poll() is None:

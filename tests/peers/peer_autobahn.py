@@ -17,6 +17,8 @@ from autobahn.websocket.compress import (
 
 # Bytes that may wait in the socket before we send on.
 ENOUGH_WAITING = 1 << 20
+# Nobody is ended because the machine is slow.
+PATIENT = {"openHandshakeTimeout": 0, "closeHandshakeTimeout": 0}
 
 
 class Socket:
@@ -107,7 +109,9 @@ def prepare(factory, protocol, session: dict, **more) -> asyncio.Future:
     factory.wanted = session.get("protocols", [])
     factory.opened = opened.set_result
     factory.failed = opened.set_exception
-    factory.setProtocolOptions(maxMessagePayloadSize=0, maxFramePayloadSize=0, **more)
+    if isinstance(factory, WebSocketClientFactory):
+        more["serverConnectionDropTimeout"] = 0
+    factory.setProtocolOptions(maxMessagePayloadSize=0, maxFramePayloadSize=0, **PATIENT, **more)
     return opened
 
 

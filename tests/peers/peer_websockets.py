@@ -7,6 +7,9 @@ from websockets.asyncio.server import serve
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 from websockets.headers import parse_extension
 
+# Nobody is ended because the machine is slow.
+PATIENT = {"open_timeout": None, "close_timeout": None, "ping_interval": None}
+
 
 class Socket:
     def __init__(self, connection):
@@ -49,7 +52,7 @@ class Socket:
 def options(session: dict, factory) -> dict:
     extensions = [factory(**session["deflate"])] if "deflate" in session else None
     # `compression` adds the library's own idea of it if it is not `None`.
-    return {"extensions": extensions, "compression": None, "subprotocols": session.get("protocols"), "max_size": None}
+    return {"extensions": extensions, "compression": None, "subprotocols": session.get("protocols"), "max_size": None, **PATIENT}
 
 
 async def client(url: str, session: dict, tls, converse) -> None:

@@ -2,10 +2,13 @@
 
 import pathlib
 
-from harness import Case, Program, free_port, is_open, wait_for
+from harness import LIMIT_SECS, Case, Program, free_port, is_open, wait_for
 
-# The proxies cut connections over which nothing has gone for so long.
-IDLE_SECS = 2
+# Connections over which nothing has gone for so long are cut where a proxy is impatient; elsewhere it has as much patience
+# as the tests.
+IDLE_SECS = 5
+# Below this path nginx is impatient; the server is asked for what comes behind it.
+IMPATIENT_PATH = "/impatient/"
 NGINX = """
 daemon off;
 {user}
@@ -26,15 +29,21 @@ http {{
   server {{
     listen 127.0.0.1:{plain};
     {tls}
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection $connection_upgrade;
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Host $http_host;
+    proxy_connect_timeout {limit}s;
     location / {{
       proxy_pass http://127.0.0.1:{upstream};
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_read_timeout {limit}s;
+      proxy_send_timeout {limit}s;
+    }}
+    location {impatient} {{
+      proxy_pass http://127.0.0.1:{upstream}/;
       proxy_read_timeout {idle}s;
       proxy_send_timeout {idle}s;
     }}
@@ -45,17 +54,18 @@ HAPROXY = """
 global
   maxconn 256
 defaults
-  timeout connect 5s
-  timeout client {idle}s
-  timeout server {idle}s
-  timeout tunnel {idle}s
+  timeout connect {limit}s
+  timeout client {limit}s
+  timeout server {limit}s
   # Of a check; without it the time between two checks, in which a busy server may not get round to answer.
-  timeout check 10s
+  timeout check {limit}s
 {listeners}
 """
+# Settings of a listener that is impatient.
+IMPATIENT = f"timeout client {IDLE_SECS}s\n  timeout server {IDLE_SECS}s"
 
 
-def nginx(case: Case, upstream: int, pair: tuple[str, str] | None = None, idle_secs: int = IDLE_SECS, with_http2: bool = False) -> tuple[Program, int, int | None]:
+def nginx(case: Case, upstream: int, pair: tuple[str, str] | None = None, with_http2: bool = False) -> tuple[Program, int, int | None]:
     """nginx in front of `upstream`, with TLS if there is a certificate and a key; its plain and its TLS port."""
     plain, over_tls, tls = free_port(), None, ""
     if pair:
@@ -63,7 +73,9 @@ def nginx(case: Case, upstream: int, pair: tuple[str, str] | None = None, idle_s
         tls = f"listen 127.0.0.1:{over_tls} ssl{' http2' if with_http2 else ''}; ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]};"
     # Its workers would be somebody who may not read the files of root.
     user = "user root;" if pathlib.Path("/proc/self").stat().st_uid == 0 else ""
-    text = NGINX.format(folder=case.folder, user=user, plain=plain, tls=tls, upstream=upstream, idle=idle_secs)
+    text = NGINX.format(
+        folder=case.folder, user=user, plain=plain, tls=tls, upstream=upstream, limit=LIMIT_SECS, idle=IDLE_SECS, impatient=IMPATIENT_PATH
+    )
     (case.folder / "nginx.conf").write_text(text)
     program = case.start("nginx", ["nginx", "-p", str(case.folder), "-c", str(case.folder / "nginx.conf")])
     # A master that is killed leaves its workers behind.
@@ -76,7 +88,7 @@ def haproxy(case: Case, listeners: list[str]) -> list[int]:
     """HAProxy with `listeners`: what follows `bind 127.0.0.1:PORT` in each; their ports."""
     ports = [free_port() for _ in listeners]
     text = "".join(f"listen l{n}\n  bind 127.0.0.1:{port} {rest}\n" for n, (port, rest) in enumerate(zip(ports, listeners)))
-    (case.folder / "haproxy.cfg").write_text(HAPROXY.format(idle=IDLE_SECS, listeners=text))
+    (case.folder / "haproxy.cfg").write_text(HAPROXY.format(limit=LIMIT_SECS, listeners=text))
     case.start("haproxy", ["haproxy", "-db", "-f", str(case.folder / "haproxy.cfg")])
     wait_for("HAProxy", lambda: all(map(is_open, ports)))
     return ports

@@ -109,7 +109,7 @@ class Browser(Case):
         self.assertEqual(seen[0]["received"], ["in"])
         # Which is all that a browser tells of it to the page.
         self.assertEqual(seen[1]["closed"], [1006, "", False])
-        rejected = [one["status"] for one in answers.told(tremor, "rejected")]
+        rejected = [one["status"] for one in answers.rejected(tremor, 1)]
         self.assertEqual(rejected, [403])
         self.assert_quiet_end(tremor)
 
@@ -143,7 +143,7 @@ class Browser(Case):
             self.assertEqual((who["identity"], who["roles"], who["guard"]), ("ann", ["read"], "tokens"))
             for secret in (TOKEN, TOKEN_WRITTEN):
                 self.assertNotIn(secret, one["received"][0] + tremor.text())
-        self.assertEqual([one["status"] for one in answers.told(tremor, "rejected")], [401] * 3)
+        self.assertEqual([one["status"] for one in answers.rejected(tremor, 3)], [401] * 3)
         self.assert_quiet_end(tremor)
 
     def test_a_browser_is_known_again_by_its_cookie(self) -> None:

@@ -4,9 +4,8 @@ import json
 import unittest
 
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
-from harness import LIMIT_SECS, ROOT, Case, Program, free_port, tremor_binary, wait_for
+from harness import LIMIT_SECS, ROOT, Case, Program, connect, free_port, tremor_binary, wait_for
 from test_guides import Blocks
 
 # What differs from one run to the next.

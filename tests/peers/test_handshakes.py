@@ -6,9 +6,7 @@ import socket
 import ssl
 import unittest
 
-from websockets.sync.client import connect
-
-from harness import LIMIT_SECS, Case, free_port, is_open, wait_for
+from harness import LIMIT_SECS, Case, connect, free_port, is_open, wait_for
 
 FLOW = """
 define flow main
@@ -81,12 +79,12 @@ class Handshakes(Case):
 
     def assert_served_beside(self, half: bytes, port: int, url: str, context: ssl.SSLContext | None) -> None:
         """Who is connected, and who comes late, is served while others say nothing, or `half` of something."""
-        with connect(url, ssl=context, open_timeout=LIMIT_SECS) as client:
+        with connect(url, ssl=context) as client:
             self.assert_served(client, "before")
             stalled = [self.tcp(port, b"" if n % 2 else half) for n in range(STALLED)]
             for n in range(5):
                 self.assert_served(client, f"meanwhile {n}")
-            with connect(url, ssl=context, open_timeout=LIMIT_SECS) as late:
+            with connect(url, ssl=context) as late:
                 self.assert_served(late, "a late client")
             for connection in stalled:
                 connection.close()
@@ -95,14 +93,14 @@ class Handshakes(Case):
 
     def test_stalled_handshakes_are_ended(self) -> None:
         port, context = self.tls_server()
-        with connect(f"wss://localhost:{port}/", ssl=context, open_timeout=LIMIT_SECS) as client:
+        with connect(f"wss://localhost:{port}/", ssl=context) as client:
             self.assert_ended([self.tcp(port, b"" if n % 2 else HALF_HELLO) for n in range(20)])
             self.assert_served(client, "after")
         self.assert_quiet_end(self.program)
 
     def test_stalled_requests_are_ended(self) -> None:
         port = self.plain_server()
-        with connect(f"ws://localhost:{port}/", open_timeout=LIMIT_SECS) as client:
+        with connect(f"ws://localhost:{port}/") as client:
             self.assert_ended([self.tcp(port, b"" if n % 2 else HALF_REQUEST) for n in range(20)])
             self.assert_served(client, "after")
         self.assert_quiet_end(self.program)

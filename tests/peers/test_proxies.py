@@ -9,11 +9,10 @@ import subprocess
 import unittest
 
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
-from websockets.sync.client import connect
 
 import answers
-from harness import Case, free_port, tremor_binary, wait_for
-from proxies import IDLE_SECS, haproxy, nginx
+from harness import LIMIT_SECS, Case, connect, free_port, tremor_binary, wait_for
+from proxies import IMPATIENT, IMPATIENT_PATH, haproxy, nginx
 from test_reconnect import Server
 from test_sessions import CLIENT as CLIENT_FLOW
 
@@ -81,14 +80,14 @@ class Proxies(Case):
         self.assertEqual([one["compressed"] for one in seen], [False, True, False])
         self.assertEqual([one["protocol"] for one in seen], ["chat", "chat", None])
 
-    def assert_pings_keep_it(self, port: int) -> None:
-        """The proxy cuts a connection over which nothing goes, but not one over which we ping, however long it is quiet."""
-        with connect(f"ws://127.0.0.1:{port}/") as pinged, connect(f"ws://127.0.0.1:{port}/silent") as silent:
+    def assert_pings_keep_it(self, url: str) -> None:
+        """A proxy that is impatient there cuts a connection over which nothing goes, but not one over which we ping."""
+        with connect(url) as pinged, connect(f"{url}silent") as silent:
             with self.assertRaises(ConnectionClosed):
-                silent.recv(timeout=20 * IDLE_SECS)
+                silent.recv(timeout=LIMIT_SECS)
             # This one was opened earlier, and nothing has been said on it either.
             pinged.send("still here")
-            self.assertEqual(pinged.recv(timeout=20 * IDLE_SECS), "still here")
+            self.assertEqual(pinged.recv(timeout=LIMIT_SECS), "still here")
 
     def settings(self, **more) -> dict:
         """Of a server behind a proxy; the route for `/silent` does without pings."""
@@ -103,7 +102,7 @@ class Proxies(Case):
         _, plain, over_tls = nginx(self, upstream, (cert, key))
         self.converse(f"ws://127.0.0.1:{plain}/")
         self.converse(f"wss://localhost:{over_tls}/", cafile=cert)
-        self.assert_pings_keep_it(plain)
+        self.assert_pings_keep_it(f"ws://127.0.0.1:{plain}{IMPATIENT_PATH}")
         self.assert_quiet_end(self.program)
 
     def test_nginx_is_believed_if_it_is_trusted(self) -> None:
@@ -139,19 +138,20 @@ class Proxies(Case):
             "  option httpchk GET {health} HTTP/1.1\n  http-check send hdr Host localhost\n  http-check expect status 200\n"
             f"  server s 127.0.0.1:{upstream} check inter 100ms fall 1"
         )
-        plain, over_tls, sick = haproxy(
+        plain, over_tls, sick, impatient = haproxy(
             self,
             [
                 http.format(bind="", scheme="http", health="/healthz"),
                 http.format(bind=f"ssl crt {pair}", scheme="https", health="/healthz"),
                 http.format(bind="", scheme="http", health="/"),
+                http.format(bind=f"\n  {IMPATIENT}", scheme="http", health="/healthz"),
             ],
         )
         self.converse(f"ws://127.0.0.1:{plain}/")
         self.converse(f"wss://localhost:{over_tls}/", cafile=cert)
         self.assertEqual(self.who(plain)["peer"]["host"], CLIENT)
         self.assertEqual(self.who(over_tls, ssl.create_default_context(cafile=cert))["scheme"], "https")
-        self.assert_pings_keep_it(plain)
+        self.assert_pings_keep_it(f"ws://127.0.0.1:{impatient}/")
 
         def is_down() -> bool:
             try:
@@ -172,14 +172,15 @@ class Proxies(Case):
         pair.write_text(pathlib.Path(cert).read_text() + pathlib.Path(key).read_text())
         upstream = self.server(self.settings(trusted_proxies=["127.0.0.1"], http2=True, expose_headers="all"))
         http = f"{{bind}}\n  mode http\n  option forwardfor\n  server s 127.0.0.1:{upstream} proto h2"
-        plain, over_tls = haproxy(self, [http.format(bind=""), http.format(bind=f"ssl crt {pair} alpn h2,http/1.1")])
+        binds = ["", f"ssl crt {pair} alpn h2,http/1.1", f"\n  {IMPATIENT}"]
+        plain, over_tls, impatient = haproxy(self, [http.format(bind=bind) for bind in binds])
         self.converse(f"ws://127.0.0.1:{plain}/")
         self.converse(f"wss://localhost:{over_tls}/", cafile=cert)
         shown = self.who(plain)
         self.assertEqual(shown["peer"]["host"], CLIENT)
         # Only a request by HTTP/1.1 has this header.
         self.assertNotIn("upgrade", shown["headers"])
-        self.assert_pings_keep_it(plain)
+        self.assert_pings_keep_it(f"ws://127.0.0.1:{impatient}/")
         config = {"url": f"wss://localhost:{over_tls}/who", "tls": {"cafile": cert}, "http2": True}
         who, said = self.ask(config)
         self.assertNotIn("upgrade", json.loads(who)["headers"])
@@ -277,7 +278,7 @@ class Proxies(Case):
         upstream = Server(free_port())
         self.addCleanup(upstream.close)
         upstream.up()
-        proxy, plain, _ = nginx(self, upstream.port, idle_secs=60)
+        proxy, plain, _ = nginx(self, upstream.port)
         tremor = self.tremor(SENDER.format(port=plain), stdin=subprocess.PIPE)
         sent, sent_when_noticed = 0, None
 

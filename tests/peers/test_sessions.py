@@ -69,7 +69,7 @@ class Sessions(Case):
     def peer_answers_pings(self, name: str) -> None:
         """One that did not would be dropped; where the library tells of pings, they are counted."""
         port = free_port()
-        config = {"url": f"127.0.0.1:{port}", "auto_ping_interval": 10, "auto_ping_timeout": 20_000, "max_lifetime": 500}
+        config = {"url": f"127.0.0.1:{port}", "auto_ping_interval": 10, "auto_ping_timeout": 20_000, "max_lifetime": 2_000}
         tremor = self.tremor(answers.flow({**config, "auto_ping_restart_on_any_traffic": False}), wait_port=port)
         session = {"url": f"ws://127.0.0.1:{port}/", "leave": "and wait"}
         seen = self.seen_by(self.peer_client(name, [session]))[0]

@@ -42,7 +42,7 @@ class Sender:
         self.close_code = None
 
     async def run(self, url: str, padding: str) -> None:
-        async with connect(url, max_size=None, compression=None) as socket:
+        async with connect(url, max_size=None, compression=None, open_timeout=None, ping_interval=None) as socket:
             sending = asyncio.create_task(self.send(socket, padding))
             try:
                 while True:
@@ -92,7 +92,7 @@ class Shutdown(Case):
             await asyncio.wait_for(asyncio.gather(*tasks), LIMIT_SECS)
 
         asyncio.run(work())
-        self.assertEqual(tremor.wait(20), 0, tremor.text())
+        self.assertEqual(tremor.wait(), 0, tremor.text())
         self.assertNotIn("panicked", tremor.text())
         self.assertNotIn("did not finish", tremor.text())
         received: list[list[int]] = [[] for _ in senders]
@@ -112,7 +112,7 @@ class Shutdown(Case):
         tremor = self.tremor(FLOW.format(port=port), wait_port=port)
 
         async def work() -> int | None:
-            async with connect(f"ws://127.0.0.1:{port}/") as socket:
+            async with connect(f"ws://127.0.0.1:{port}/", open_timeout=None, ping_interval=None) as socket:
                 await socket.send('{"sender":0,"n":0}')
                 await socket.recv()
                 tremor.process.send_signal(signal.SIGTERM)
@@ -121,7 +121,7 @@ class Shutdown(Case):
                 return socket.close_code
 
         self.assertEqual(asyncio.run(work()), 1001)
-        self.assertEqual(tremor.wait(20), 0, tremor.text())
+        self.assertEqual(tremor.wait(), 0, tremor.text())
 
 
 if __name__ == "__main__":

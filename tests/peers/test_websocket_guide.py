@@ -12,9 +12,8 @@ import sys
 import unittest
 
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
-from harness import LIMIT_SECS, ROOT, Case, Program, free_port, tremor_binary, wait_for
+from harness import LIMIT_SECS, ROOT, Case, Program, connect, free_port, tremor_binary, wait_for
 from test_guides import Blocks
 
 # What the rows of the table of mistakes stand in the place of, in their order.
@@ -34,8 +33,10 @@ global
 defaults
   mode http
   timeout connect 5s
-  timeout client 30s
-  timeout server 30s
+  timeout client 180s
+  timeout server 180s
+  # Of a check; without it the time between two checks, in which a busy server may not get round to answer.
+  timeout check 60s
   default-server inter 50ms fall 1 rise 1
 frontend in
   bind 127.0.0.1:{port}
@@ -205,7 +206,7 @@ class WebSocketGuide(Case):
         self.prepare()
         ask = self.write("ask.troy", "Write `ask.troy`").replace('"interval_ms": 500', '"interval_ms": 1, "max_retries": 1')
         self.serve("edge.troy", self.ports["8443"])
-        token = self.shell("$ python3 make_token.py alice orders:write 60").strip()
+        token = self.shell("$ python3 make_token.py alice orders:write 3600").strip()
         text = self.page.text.partition("| at the client |")[2]
         for right, wrong, expected in [
             ('"tls": {"cafile": "tls/cert.pem"},', "", "the certificate is marked as a CA; name this very certificate in `tls.cafile` to trust it"),

@@ -17,7 +17,10 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     process::{Command, ExitCode, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -228,7 +231,11 @@ fn watched(
     let file = fs::File::create(&told).doing(|| format!("create {}", told.display()))?;
     command.stdout(Stdio::from(file));
     let (acted, seen) = thread::scope(|scope| {
-        let quiet = scope.spawn(|| quiet::talk(address, attack.authorization, &over));
+        let (begins, begun) = mpsc::channel();
+        let over = &over;
+        let quiet = scope.spawn(move || quiet::talk(address, attack.authorization, begins, over));
+        // Until they talk, or cannot.
+        let _nothing_is_said = begun.recv();
         let acted = act(bench, &mut command, server);
         over.store(true, Ordering::Relaxed);
         (acted, quiet.join())

@@ -8,7 +8,10 @@
 //! Whatever the second acknowledged will never be given by the first again, so if it is not in the second log it is
 //! missing in the end.
 
-use crate::live::{Folder, Live};
+use crate::{
+    live::{Folder, Live},
+    tree::PATIENCE,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -191,7 +194,7 @@ fn kill_and_count(sync: &str, kills: usize) -> String {
     let begin = Instant::now();
     // What is missing then is counted below.
     let is_over = || written(&folder).len() as u64 == sent && position(&folder, "first") == sent;
-    while !is_over() && begin.elapsed() < Duration::from_secs(20) {
+    while !is_over() && begin.elapsed() < PATIENCE {
         thread::sleep(Duration::from_millis(20));
     }
     server.signal("TERM");

@@ -12,6 +12,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 /// A flow that gives an event every millisecond and writes it to standard output.
 pub(crate) const TICK: &str = r#"
@@ -43,6 +44,22 @@ flow
 end;
 deploy flow main;
 "#;
+
+/// A port that nobody else is given while this lives: it is bound, but nobody listens.
+pub(crate) struct Port(TcpSocket);
+
+impl Port {
+    pub(crate) fn reserve() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.0.local_addr().unwrap().to_string()
+    }
+}
 
 /// A folder of files, in which the binary runs.
 pub(crate) struct Folder {

@@ -1,11 +1,13 @@
 //! A server that the system allows few open files, and more if it asks.
 
-use crate::live::{Folder, Live};
+use crate::{
+    live::{Folder, Live, Port},
+    tree::PATIENCE,
+};
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 const CONNECTIONS: usize = 100;
@@ -25,7 +27,7 @@ fn echo(url: &str) -> String {
 /// Opens a WebSocket.
 fn open(url: &str) -> TcpStream {
     let mut stream = TcpStream::connect(url).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let key = "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==";
     write!(stream, "GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n{key}\r\n\r\n")
         .unwrap();
@@ -40,7 +42,8 @@ fn open(url: &str) -> TcpStream {
 
 #[test]
 fn the_soft_limit_of_open_files_holds_nobody_up() {
-    let url = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let port = Port::reserve();
+    let url = port.address();
     let folder = Folder::new(&[("echo.troy", &echo(&url))]);
     let binary = folder.command(&[]).get_program().to_owned();
     let mut command = Command::new("sh");

@@ -1,16 +1,14 @@
 //! Connectors that lose their connection, or never get one, while their flow goes on.
 
-use crate::{live::Folder, tree::wait_until};
-use std::net::TcpListener;
-
-/// A port that nothing listens at.
-fn closed_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
+use crate::{
+    live::{Folder, Port},
+    tree::wait_until,
+};
 
 #[test]
 fn events_that_wait_for_a_peer_in_vain_fail_with_its_address_and_the_cause() {
-    let url = closed_port();
+    let port = Port::reserve();
+    let url = port.address();
     let flow = |source: &str, sink: &str| {
         format!(
             "define flow main\nflow\n  use tremor::pipelines;\n  define connector giver from {source} end;\n  \

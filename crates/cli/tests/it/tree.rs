@@ -21,10 +21,10 @@ for file in "$@"; do . "$file"; done
 "#;
 
 /// After this time a run of the runner is killed.
-const LONGEST_RUN: Duration = Duration::from_secs(50);
+const LONGEST_RUN: Duration = Duration::from_secs(300);
 
 /// The longest that a test waits for something that should be there soon.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 
 pub(crate) struct Tree {
     root: TempDir,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::config::{ConfigError, Reader};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(150);
 
 fn record<const N: usize>(members: [(&str, Value); N]) -> Value {
     members.into_iter().collect::<Record>().into()

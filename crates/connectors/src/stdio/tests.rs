@@ -31,7 +31,7 @@ fn piped() -> Ends {
 }
 
 async fn within<T>(waiting: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), waiting).await.expect("it takes too long")
+    timeout(Duration::from_secs(150), waiting).await.expect("it takes too long")
 }
 
 async fn next(subscription: &mut super::Subscription) -> Option<String> {

@@ -23,7 +23,7 @@ use tremor_value::Value;
 use crate::heard::{LISTENING, SETTLING};
 
 /// Long enough for a busy machine; only a failing test waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 pub(crate) async fn within<T>(waiting: impl Future<Output = T>) -> T {
     timeout(PATIENCE, waiting).await.expect("it takes too long")

@@ -8,7 +8,10 @@ use std::{
     fs, io,
     net::SocketAddr,
     process::{Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::Sender,
+    },
     time::Duration,
 };
 
@@ -99,11 +102,16 @@ fn hurry() {
     }
 }
 
-/// Talks to `address` until `over`, then waits for the last answers.
+/// Talks to `address` until `over`, then waits for the last answers. Lets go of `begins` when it begins.
 ///
 /// # Errors
 /// A connection that is not opened or not kept, an answer that is no echo.
-pub(super) fn talk(address: SocketAddr, authorization: &str, over: &AtomicBool) -> Result<Seen> {
+pub(super) fn talk(
+    address: SocketAddr,
+    authorization: &str,
+    begins: Sender<()>,
+    over: &AtomicBool,
+) -> Result<Seen> {
     let runtime = Builder::new_current_thread().enable_all().build().doing(|| "start tokio".to_owned())?;
     hurry();
     let mut seen = Seen { sent: 0, answered: 0, took: Vec::new() };
@@ -124,6 +132,7 @@ pub(super) fn talk(address: SocketAddr, authorization: &str, over: &AtomicBool) 
             writers.spawn(write(writer, first, told.clone()));
             readers.spawn(read(reader, first));
         }
+        drop(begins);
         while !over.load(Ordering::Relaxed) {
             tokio::time::sleep(INTERVAL).await;
         }

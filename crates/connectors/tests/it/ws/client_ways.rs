@@ -74,7 +74,7 @@ async fn a_proxy_that_refuses_and_says_no_more_is_understood() {
     let (proxy, port) = (Port::reserve(), Port::reserve());
     let through = proxy.listen();
     let more = format!(
-        r#", "proxy": "http://{}", "endpoint": {{"type": "tcp", "host": "127.0.0.1", "port": {}, "timeout": 1}}"#,
+        r#", "proxy": "http://{}", "endpoint": {{"type": "tcp", "host": "127.0.0.1", "port": {}, "timeout": 4}}"#,
         proxy.address(),
         port.number
     );

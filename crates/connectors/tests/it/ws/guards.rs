@@ -5,7 +5,7 @@ mod sessions;
 
 use super::control::member;
 use super::peers::{Port, head, of_server, server_definition, upgrade};
-use crate::harness::{Linked, Seen, Subject, json, within};
+use crate::harness::{Linked, Seen, Subject, at_once, json, within};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,10 +58,13 @@ pub(super) async fn server(guards: &str, guarded: &str, more: &str) -> (Subject,
 
 /// The answer to a request for `target` with `more` header lines; granted ones stay open.
 async fn ask(port: &Port, target: &str, more: &str) -> (u16, String, TcpStream) {
-    let mut tcp = port.tcp().await;
     let request = upgrade("gate.example", more).replacen("GET /", &format!("GET {target}"), 1);
-    tcp.write_all(request.as_bytes()).await.unwrap();
-    let answer = head(&mut tcp).await;
+    let (answer, tcp) = at_once(async {
+        let mut tcp = port.tcp().await;
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        (head(&mut tcp).await, tcp)
+    })
+    .await;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
     (status, answer, tcp)
 }
@@ -342,7 +345,7 @@ async fn keys_that_do_not_come_in_time_are_no_fault_of_the_client() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/keys.json", listener.local_addr().unwrap());
     let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
-    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "open_handshake_timeout": 100"#).await;
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "open_handshake_timeout": 2000"#).await;
     let (status, answer, _) = ask(&port, "/", &bearer(&token("one", "{}"))).await;
     assert!(status == 503 && answer.contains("Retry-After: "), "{answer}");
 }

@@ -58,7 +58,7 @@ async fn two_hundred_stalled_handshakes_hold_up_nobody() {
 
 #[tokio::test]
 async fn a_stalled_handshake_is_cut_when_its_time_is_over() {
-    let (_subject, port) = server(r#", "open_handshake_timeout": 100"#).await;
+    let (_subject, port) = server(r#", "open_handshake_timeout": 1000"#).await;
     let mut silent = stalled(&port, b"").await;
     let mut begun = stalled(&port, b"GET / HTTP/1.1\r\n").await;
     assert_eq!(rest(&mut silent).await, b"");

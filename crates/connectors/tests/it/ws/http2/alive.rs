@@ -19,7 +19,7 @@ async fn ping(stream: &mut DuplexStream) -> Option<Vec<u8>> {
 
 #[tokio::test]
 async fn who_answers_pings_stays_and_one_that_does_not_is_dropped_alone() {
-    let more = r#", "http2": true, "auto_ping_interval": 20, "auto_ping_timeout": 500"#;
+    let more = r#", "http2": true, "auto_ping_interval": 20, "auto_ping_timeout": 3000"#;
     let (subject, port) = server(more).await;
     echo(subject, |_| {});
     let mut peer = Peer::connect(&port).await;

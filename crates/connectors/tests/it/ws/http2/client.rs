@@ -202,10 +202,10 @@ async fn asked(
 
 #[tokio::test]
 async fn what_a_server_says_in_place_of_an_answer_is_told() {
-    let port = Port::reserve();
+    let port = &Port::reserve();
     let listener = port.listen();
-    let start = || async {
-        let subject = client(&port, &format!(r#"{KNOWN}, "open_handshake_timeout": 300"#), ONCE);
+    let start = |limit: u32| async move {
+        let subject = client(port, &format!(r#"{KNOWN}, "open_handshake_timeout": {limit}"#), ONCE);
         within(subject.handle.start()).await.unwrap_err()
     };
     let reset = async {
@@ -213,14 +213,14 @@ async fn what_a_server_says_in_place_of_an_answer_is_told() {
         respond.send_reset(h2::Reason::REFUSED_STREAM);
         while connection.accept().await.is_some() {}
     };
-    let (refused, ()) = tokio::join!(start(), reset);
+    let (refused, ()) = tokio::join!(start(60_000), reset);
     assert!(refused.contains("the stream was reset: refused stream"), "{refused}");
     let goodbye = async {
         let (mut connection, _respond) = asked(&listener).await;
         connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
         while connection.accept().await.is_some() {}
     };
-    let (refused, ()) = tokio::join!(start(), goodbye);
+    let (refused, ()) = tokio::join!(start(60_000), goodbye);
     assert!(refused.contains("the HTTP/2 connection ended: "), "{refused}");
     // A refusal counts, even if not all of it comes in time.
     let half = async {
@@ -230,7 +230,7 @@ async fn what_a_server_says_in_place_of_an_answer_is_told() {
         send.send_data(Bytes::from_static(b"later, pl"), false).unwrap();
         while connection.accept().await.is_some() {}
     };
-    let (refused, ()) = tokio::join!(start(), half);
+    let (refused, ()) = tokio::join!(start(2_000), half);
     assert!(refused.contains("answered 429") && refused.contains("later, pl"), "{refused}");
 }
 

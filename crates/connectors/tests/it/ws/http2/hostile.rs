@@ -140,7 +140,7 @@ async fn one_stream_more_than_there_may_be_is_refused() {
 
 #[tokio::test]
 async fn what_begins_and_does_not_go_on_is_closed_in_time() {
-    let (_subject, port) = server(r#", "http2": true, "open_handshake_timeout": 100"#).await;
+    let (_subject, port) = server(r#", "http2": true, "open_handshake_timeout": 1000"#).await;
     let mut tcp = port.tcp().await;
     tcp.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
     let mut answer = Vec::new();
