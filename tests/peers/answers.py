@@ -2,7 +2,7 @@
 
 import json
 
-from harness import Program, wait_for
+from harness import Program, patient, wait_for
 
 FLOW = """
 define flow main
@@ -48,7 +48,7 @@ def flow(config: dict) -> str:
     if "exit" in config:
         exits.add(config["exit"])
     routes = "\n".join(f"  connect /connector/server/{exit} to /pipeline/answer;" for exit in sorted(exits))
-    return FLOW.format(config=json.dumps(config), routes=routes)
+    return FLOW.format(config=patient(config), routes=routes)
 
 
 def told(tremor: Program, kind: str) -> list[dict]:

@@ -61,6 +61,11 @@ def free_port() -> int:
     return bound.getsockname()[1]
 
 
+def patient(config: dict) -> str:
+    """`config` as JSON, for a connector whose handshakes may take long: many peers are scripts on busy machines."""
+    return json.dumps({"open_handshake_timeout": 600_000, **config})
+
+
 def wait_for(what: str, condition, limit_secs: float = LIMIT_SECS):
     """Returns the first true result of `condition`."""
     until = time.monotonic() + limit_secs

@@ -1,10 +1,9 @@
 """permessage-deflate with every window and takeover that peers can ask for, and that we can (`spec/websocket.md` 10)."""
 
 import itertools
-import json
 import unittest
 
-from harness import PEERS, Case, free_port
+from harness import PEERS, Case, free_port, patient
 
 # Short messages, so that later ones refer to earlier ones through the windows; all special lengths are among them.
 SHORT = {"count": 60, "edge_every": 10}
@@ -58,7 +57,7 @@ class Compression(Case):
         """A `ws_server` for each of `configs`, in one program; their ports."""
         ports = [free_port() for _ in configs]
         connectors = [
-            CONNECTOR.format(name=f"c{n}", kind="ws_server", config=json.dumps({**config, "url": f"127.0.0.1:{port}"}))
+            CONNECTOR.format(name=f"c{n}", kind="ws_server", config=patient({**config, "url": f"127.0.0.1:{port}"}))
             for n, (config, port) in enumerate(zip(configs, ports))
         ]
         self.program = self.tremor(FLOW.format(connectors="".join(connectors)), wait_port=ports[-1])
@@ -67,7 +66,7 @@ class Compression(Case):
     def clients(self, configs: list[dict], ports: list[int]) -> None:
         """A `ws_client` for each of `configs` and `ports`, in one program."""
         connectors = [
-            CONNECTOR.format(name=f"c{n}", kind="ws_client", config=json.dumps({**config, "url": f"ws://127.0.0.1:{port}/"}))
+            CONNECTOR.format(name=f"c{n}", kind="ws_client", config=patient({**config, "url": f"ws://127.0.0.1:{port}/"}))
             for n, (config, port) in enumerate(zip(configs, ports))
         ]
         self.program = self.tremor(FLOW.format(connectors="".join(connectors)))

@@ -1,9 +1,8 @@
 """10 000 messages each way between `tremor` and each peer: each role, plain, compressed and over TLS."""
 
-import json
 import unittest
 
-from harness import PEERS, Case, free_port
+from harness import PEERS, Case, free_port, patient
 
 COUNT = 10_000
 WAYS = ("plain", "deflate", "tls")
@@ -43,7 +42,7 @@ class Messages(Case):
         if way == "deflate":
             config["compression"], session["deflate"] = {"deflate": {}}, {}
         config["url"] = f"{scheme}://127.0.0.1:{port}"
-        tremor = self.tremor(FLOW.format(kind="ws_server", config=json.dumps(config)), wait_port=port)
+        tremor = self.tremor(FLOW.format(kind="ws_server", config=patient(config)), wait_port=port)
         self.check(self.seen_by(self.peer_client(name, [{**session, "url": f"{scheme}://{host}:{port}/"}])), way)
         self.assert_quiet_end(tremor)
 
@@ -58,7 +57,7 @@ class Messages(Case):
             config["compression"], session["deflate"] = {"deflate": {}}, {}
         peer, ports = self.peer_server(name, [session])
         config["url"] = f"{scheme}://127.0.0.1:{ports[0]}/path?query=1"
-        tremor = self.tremor(FLOW.format(kind="ws_client", config=json.dumps(config)))
+        tremor = self.tremor(FLOW.format(kind="ws_client", config=patient(config)))
         self.check(self.seen_by(peer), way)
         # The peer is gone by now. A client that gives up after it was connected does not end the process.
         self.assert_quiet_end(tremor)

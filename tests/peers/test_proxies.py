@@ -11,7 +11,7 @@ import unittest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 import answers
-from harness import LIMIT_SECS, Case, connect, free_port, tremor_binary, wait_for
+from harness import LIMIT_SECS, Case, connect, free_port, patient, tremor_binary, wait_for
 from proxies import IMPATIENT, IMPATIENT_PATH, haproxy, nginx
 from test_reconnect import Server
 from test_sessions import CLIENT as CLIENT_FLOW
@@ -26,7 +26,7 @@ flow
   define connector client from ws_client
   with
     codec = "string",
-    config = {{"url": "ws://127.0.0.1:{port}/"}},
+    config = {{"url": "ws://127.0.0.1:{port}/", "open_handshake_timeout": 600000}},
     reconnect = {{"retry": {{"interval_ms": 50, "growth_rate": 1}}}}
   end;
   create connector client;
@@ -198,7 +198,7 @@ class Proxies(Case):
 
     def ask(self, config: dict) -> tuple[str, str]:
         """What our client with `config` is answered, and all that its program says."""
-        flow = ASKER.format(config=json.dumps(config))
+        flow = ASKER.format(config=patient(config))
         (self.folder / "asker.troy").write_text(flow)
         args = [tremor_binary(), "server", "run", "--no-api", "asker.troy"]
         asker = self.start("asker", args, stdin=subprocess.PIPE, env={"RUST_LOG": "info"})
@@ -268,7 +268,7 @@ class Proxies(Case):
                 peer, ports = self.peer_server("websockets", [SESSION])
                 port = haproxy(self, [f"accept-proxy\n  mode http\n  server s 127.0.0.1:{ports[0]}"])[0]
                 config = {"url": f"ws://127.0.0.1:{port}/", "subprotocols": ["chat"], "send_proxy_protocol": version}
-                tremor = self.tremor(CLIENT_FLOW.format(config=json.dumps({**config, "echo_close_codereason": True})))
+                tremor = self.tremor(CLIENT_FLOW.format(config=patient({**config, "echo_close_codereason": True})))
                 self.assertEqual(self.seen_by(peer)[0]["closed"], [4999, "done"])
                 self.assert_quiet_end(tremor)
 

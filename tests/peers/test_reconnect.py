@@ -24,7 +24,7 @@ flow
   define connector client from ws_client
   with
     codec = "string",
-    config = {{"url": "ws://127.0.0.1:{port}"}},
+    config = {{"url": "ws://127.0.0.1:{port}", "open_handshake_timeout": 600000}},
     reconnect = {{"retry": {{"interval_ms": {interval}, "growth_rate": {growth}, "max_retries": {tries}, "randomized": false}}}}
   end;
   create connector client;

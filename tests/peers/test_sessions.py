@@ -1,10 +1,9 @@
 """Subprotocols, fragments, pings and close codes, in both directions and with each peer (`spec/websocket.md` 5, 11, 12.1)."""
 
-import json
 import unittest
 
 import answers
-from harness import PEERS, Case, free_port, wait_for
+from harness import PEERS, Case, free_port, patient, wait_for
 
 FEW = {"count": 20, "edge_every": 4}
 CLIENT = """
@@ -59,7 +58,7 @@ class Sessions(Case):
         peer, ports = self.peer_server(name, [session])
         config = {"url": f"ws://127.0.0.1:{ports[0]}/", "subprotocols": ["chat.v1", "chat.v2"], "require_websocket_subprotocol": True}
         config |= {"echo_close_codereason": True, "auto_fragment_size": 4_096}
-        tremor = self.tremor(CLIENT.format(config=json.dumps(config)))
+        tremor = self.tremor(CLIENT.format(config=patient(config)))
         seen = self.seen_by(peer)[0]
         self.assertEqual((seen["protocol"], seen["closed"]), ("chat.v2", [4002, "served"]))
         end = answers.closed(tremor, 1)[0]
@@ -92,7 +91,7 @@ class Sessions(Case):
     def test_a_server_that_picks_no_subprotocol_is_left(self) -> None:
         peer, ports = self.peer_server("websockets", [{**FEW, "protocols": ["other"]}])
         config = {"url": f"ws://127.0.0.1:{ports[0]}/", "subprotocols": ["chat.v1"], "require_websocket_subprotocol": True}
-        tremor = self.tremor(CLIENT.format(config=json.dumps(config)))
+        tremor = self.tremor(CLIENT.format(config=patient(config)))
         wait_for("the client to give up", lambda: "ERROR" in tremor.text())
         self.assertIn("subprotocol", tremor.text())
         self.assertFalse(peer.out.read_text().splitlines()[1:])

@@ -2,7 +2,6 @@
 (`spec/websocket.md` 8, 12.3)."""
 
 import contextlib
-import json
 import socket
 import ssl
 import subprocess
@@ -10,7 +9,7 @@ import threading
 import unittest
 
 import answers
-from harness import Case, Program, free_port, is_open, tremor_binary, wait_for
+from harness import Case, Program, free_port, is_open, patient, tremor_binary, wait_for
 
 CLIENT = """
 define flow main
@@ -119,7 +118,7 @@ class Ways(Case):
         return listener
 
     def client(self, config: dict, **more) -> Program:
-        program = self.tremor(CLIENT.format(config=json.dumps(config)), stdin=subprocess.PIPE, **more)
+        program = self.tremor(CLIENT.format(config=patient(config)), stdin=subprocess.PIPE, **more)
         program.process.stdin.write(b"hello\n")
         program.process.stdin.flush()
         return program
