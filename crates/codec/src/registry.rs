@@ -99,6 +99,15 @@ impl Registry {
         self.postprocessor(given).map(|_make| ())
     }
 
+    /// Whether `given` says something in its configuration to a codec that takes none, and ignores it.
+    #[must_use]
+    pub fn ignores_config_of(&self, given: &NameAndConfig) -> bool {
+        let says =
+            |config: &Value| !config.is_null() && config.as_record().is_none_or(|record| !record.is_empty());
+        given.config.as_ref().is_some_and(says)
+            && find(&self.codecs, &given.name).is_some_and(|spec| spec.fields.is_empty())
+    }
+
     fn codec(&self, given: &NameAndConfig) -> Result<Make<dyn Codec>, ConfigError> {
         let name = given.name.to_string();
         let Some(spec) = find(&self.codecs, &name) else {

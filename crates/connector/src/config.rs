@@ -31,7 +31,12 @@ pub(crate) use error::nearest;
 pub use error::{ConfigError, Key, Problem};
 pub use read::{FromConfig, OneOrMany, Secret};
 
-use std::{collections::BTreeSet, fmt::Display, ops::RangeInclusive, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt::Display,
+    ops::{Bound, RangeBounds},
+    time::Duration,
+};
 
 use tremor_value::{Record, Str, Value};
 
@@ -62,6 +67,12 @@ impl<'a> Entry<'a> {
         &self.path
     }
 
+    /// The keys that lead to this value, as they are shown: `config.listen[1]`.
+    #[must_use]
+    pub fn path_text(&self) -> String {
+        error::PathText(&self.path).to_string()
+    }
+
     /// The same entry, whose value no error message may show.
     #[must_use]
     pub fn hidden(mut self) -> Self {
@@ -75,6 +86,28 @@ impl<'a> Entry<'a> {
     /// If the value is not a `T`.
     pub fn read<T: FromConfig<'a>>(&self) -> Result<T, ConfigError> {
         T::from_config(self)
+    }
+
+    /// Reads the value as a `T` that lies in `range`.
+    ///
+    /// # Errors
+    /// If the value is not a `T` or out of range.
+    pub fn read_in<T>(&self, range: impl RangeBounds<T>) -> Result<T, ConfigError>
+    where
+        T: FromConfig<'a> + PartialOrd + Display,
+    {
+        let value: T = self.read()?;
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        let wanted = match (range.start_bound(), range.end_bound()) {
+            (Bound::Included(low), Bound::Included(high)) => format!("between {low} and {high}"),
+            (Bound::Included(low), Bound::Unbounded) => format!("{low} or more"),
+            (_, Bound::Included(high)) => format!("at most {high}"),
+            _ => "another number".to_owned(),
+        };
+        let but_is = if self.secret { String::new() } else { format!(", but is {value}") };
+        Err(self.invalid(format!("must be {wanted}{but_is}")))
     }
 
     /// An error about this value, in the caller's words (which must not quote a secret).
@@ -171,7 +204,7 @@ impl<'a> Reader<'a> {
     pub fn required<T: FromConfig<'a>>(&mut self, key: &'static str) -> Result<T, ConfigError> {
         match self.entry(key) {
             Some(entry) => entry.read(),
-            None => Err(self.absent(key, T::EXPECTED)),
+            None => Err(self.missing(key, T::EXPECTED)),
         }
     }
 
@@ -187,7 +220,7 @@ impl<'a> Reader<'a> {
     ) -> Result<T, ConfigError> {
         match self.entry(key) {
             Some(entry) => entry.read(),
-            None => Err(self.absent(key, expected)),
+            None => Err(self.missing(key, expected)),
         }
     }
 
@@ -207,7 +240,7 @@ impl<'a> Reader<'a> {
         Ok(self.optional(key)?.unwrap_or(default))
     }
 
-    /// What `key` holds, or `default`; it must lie in `range` (both ends belong to it).
+    /// What `key` holds, or `default`; it must lie in `range`.
     ///
     /// # Errors
     /// If it is there and either not a `T` or out of range.
@@ -215,7 +248,7 @@ impl<'a> Reader<'a> {
         &mut self,
         key: &'static str,
         default: T,
-        range: RangeInclusive<T>,
+        range: impl RangeBounds<T>,
     ) -> Result<T, ConfigError>
     where
         T: FromConfig<'a> + PartialOrd + Display,
@@ -223,29 +256,19 @@ impl<'a> Reader<'a> {
         Ok(self.optional_in(key, range)?.unwrap_or(default))
     }
 
-    /// What `key` holds, if it is there; it must lie in `range` (both ends belong to it).
+    /// What `key` holds, if it is there; it must lie in `range`.
     ///
     /// # Errors
     /// If it is there and either not a `T` or out of range.
     pub fn optional_in<T>(
         &mut self,
         key: &'static str,
-        range: RangeInclusive<T>,
+        range: impl RangeBounds<T>,
     ) -> Result<Option<T>, ConfigError>
     where
         T: FromConfig<'a> + PartialOrd + Display,
     {
-        let Some(entry) = self.entry(key) else { return Ok(None) };
-        let value: T = entry.read()?;
-        if range.contains(&value) {
-            return Ok(Some(value));
-        }
-        let (low, high) = (range.start(), range.end());
-        Err(if entry.secret {
-            entry.invalid(format!("must be between {low} and {high}"))
-        } else {
-            entry.invalid(format!("must be between {low} and {high}, but is {value}"))
-        })
+        self.entry(key).map(|entry| entry.read_in(range)).transpose()
     }
 
     /// The duration of `key`, written as a whole number of milliseconds.
@@ -301,7 +324,7 @@ impl<'a> Reader<'a> {
         let found = self.word(key, words)?;
         found.ok_or_else(|| {
             let word = words.first().map(|(name, _)| Str::from(*name));
-            ConfigError { word, ..self.absent(key, &one_of(words)) }
+            ConfigError { word, ..self.missing(key, &one_of(words)) }
         })
     }
 
@@ -341,15 +364,21 @@ impl<'a> Reader<'a> {
         ConfigError { path: self.path_of(key), problem: Problem::Invalid(problem.into()), word: None }
     }
 
-    /// The error for a `key` that has to be there; `expected` says what belongs there.
-    #[must_use]
-    pub fn missing(&self, key: &str, expected: &str) -> ConfigError {
-        let problem = Problem::Missing { expected: expected.to_owned() };
-        ConfigError { path: self.path_of(key), problem, word: None }
+    /// An error about the record itself, in the caller's words (which must not quote a secret).
+    pub fn invalid_itself(&self, problem: impl Into<String>) -> ConfigError {
+        ConfigError { path: self.path.clone(), problem: Problem::Invalid(problem.into()), word: None }
     }
 
-    /// A `key` that has to be there may be there under a name that is almost right: that says more.
-    fn absent(&self, key: &'static str, expected: &str) -> ConfigError {
+    /// The keys that lead to this record, as they are shown: `config.routes[0].options`.
+    #[must_use]
+    pub fn path_text(&self) -> String {
+        error::PathText(&self.path).to_string()
+    }
+
+    /// The error for a `key` that has to be there; `expected` says what belongs there. It may be there under a name that is
+    /// almost right, and that nobody has asked for: that says more.
+    #[must_use]
+    pub fn missing(&self, key: &str, expected: &str) -> ConfigError {
         let is_meant = |other: &&Str| {
             !self.asked.contains(other.as_str())
                 && (nearest(other, std::iter::once(key)).is_some()
@@ -357,7 +386,10 @@ impl<'a> Reader<'a> {
         };
         match self.record.keys().find(is_meant) {
             Some(wrong) => self.unknown(wrong, Some(key.into())),
-            None => self.missing(key, expected),
+            None => {
+                let problem = Problem::Missing { expected: expected.to_owned() };
+                ConfigError { path: self.path_of(key), problem, word: None }
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{
     beacon::Beacon,
     inlet::SourceShared,
     queued::Command,
+    quota::Quota,
     reconnect::{Backoff, Decision},
     status::{Control, Report, State, Status},
     streams::Streams,
@@ -82,6 +83,8 @@ pub(crate) struct Parts {
     tasks: JoinSet<()>,
     attempt: Option<Attempt>,
     retry: Option<Instant>,
+    /// Lines that tell of attempts that failed.
+    quota: Quota,
     /// The peer of the one connection there is.
     peer: Option<String>,
     /// When the connection was made.
@@ -316,6 +319,7 @@ impl Task {
 
     async fn stop(&mut self) {
         info!(target: TARGET, "[Connector::{}] Stopping", self.alias);
+        self.tell_left_out();
         self.parts.attempt = None;
         if let Some(source) = &self.source {
             source.gate.end();

@@ -57,6 +57,14 @@ impl TlsKeys {
         if self == Self::WebSocketOrHttp2 { &[HTTP2, "http/1.1"] } else { usual }
     }
 
+    /// What to say of `protocols` of a server in which what is spoken is missing.
+    fn lack(self, protocols: &[Vec<u8>]) -> Option<&'static str> {
+        let speaks = || protocols.iter().any(|name| name == b"http/1.1");
+        (self == Self::WebSocket && !protocols.is_empty() && !speaks()).then_some(
+            "`tls.alpn` does not offer `http/1.1`, so clients that ask for what is spoken, as browsers do, are refused",
+        )
+    }
+
     /// What to say of `protocols` that do not fit.
     fn hazard(self, protocols: &[Vec<u8>]) -> Option<&'static str> {
         let offers = protocols.iter().any(|name| name == HTTP2.as_bytes());

@@ -85,6 +85,7 @@ pub struct Url {
     scheme_written: bool,
     userinfo: Option<Userinfo>,
     host: Host,
+    host_written: bool,
     port: Option<u16>,
     path_and_query: String,
     fragment: Option<String>,
@@ -139,12 +140,17 @@ impl Url {
             None => (None, authority),
         };
         let (host, port) = split_port(host_and_port)?;
-        let host = if host.is_empty() { rules.default_host } else { host };
+        let host_written = !host.is_empty();
+        let host = if host_written { host } else { rules.default_host };
+        if host.is_empty() {
+            return Err(UrlError::NoHost);
+        }
         Ok(Self {
             scheme,
             scheme_written,
             userinfo,
             host: parse_host(host)?,
+            host_written,
             port: port.map(parse_port).transpose()?.flatten(),
             path_and_query: encode_path(path),
             fragment,
@@ -154,9 +160,17 @@ impl Url {
     /// Reads the URL of an entry of a configuration.
     ///
     /// # Errors
-    /// If it is no string or no such address.
+    /// If it is no string or no such address, or has a fragment: nobody is ever sent one, and an address of a WebSocket
+    /// must not have any (RFC 6455, section 3).
     pub fn from_entry(entry: &Entry<'_>, rules: &Rules<'_>) -> Result<Self, ConfigError> {
-        Self::parse(entry.read()?, rules).map_err(|error| entry.invalid(error.to_string()))
+        let url = Self::parse(entry.read()?, rules).map_err(|error| entry.invalid(error.to_string()))?;
+        match url.fragment {
+            None => Ok(url),
+            // It may be the end of a password.
+            Some(_) => {
+                Err(entry.invalid("has a fragment, which is never sent; for the sign `#` itself write `%23`"))
+            }
+        }
     }
 
     /// Reads the URL in `key`, which has to be there.
@@ -206,6 +220,12 @@ impl Url {
     #[must_use]
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// `true` if the user wrote the host.
+    #[must_use]
+    pub fn host_is_written(&self) -> bool {
+        self.host_written
     }
 
     /// The port, if the user wrote one, even the well-known one of the scheme.
@@ -300,6 +320,9 @@ pub enum UrlError {
     /// An IPv6 address without brackets.
     #[error("an IPv6 address needs brackets: `[{0}]`")]
     Brackets(Ipv6Addr),
+    /// There is no host, and there is no default.
+    #[error("the URL names no host")]
+    NoHost,
     /// Neither a name nor an address.
     #[error("`{0}` is no host name and no IP address")]
     Host(String),

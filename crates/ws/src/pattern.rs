@@ -258,6 +258,9 @@ pub(crate) fn wire_host(host: &str) -> Result<String, PatternError> {
     if let Some(Ok(literal)) = literal.map(str::parse::<Ipv6Addr>) {
         return Ok(format!("[{literal}]"));
     }
+    if !host.starts_with('[') && host.contains(':') {
+        return Err(bad());
+    }
     let mut labels = Vec::new();
     // As in requests: without the dot of the root.
     for label in host.strip_suffix('.').unwrap_or(host).split('.') {

@@ -35,6 +35,12 @@ pub struct Avro {
     view: bool,
 }
 
+/// What is wrong, and what led to that.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}
+
 impl Avro {
     pub(super) fn compile(document: &Document, view: bool) -> Result<Self, String> {
         let others = document.references.iter().map(|(_, text)| text.as_str());
@@ -50,7 +56,7 @@ impl Avro {
         let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let text = if is_word { &quoted } else { text };
         let (schema, others) =
-            Schema::parse_str_with_list(text, others).map_err(|error| error.to_string())?;
+            Schema::parse_str_with_list(text, others).map_err(|error| with_causes(&error))?;
         let mut avro = Self { schema: Schema::Null, named: HashMap::new(), view };
         for schema in others.iter().chain([&schema]) {
             avro.collect(schema)?;

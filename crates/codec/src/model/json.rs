@@ -42,7 +42,8 @@ impl Json {
             .with_pattern_options(patterns)
             .should_validate_formats(true)
             .build(&schema)
-            .map_err(|error| match error.schema_path().as_str() {
+            // The schema itself is what is validated then.
+            .map_err(|error| match error.instance_path().as_str() {
                 "" => error.to_string(),
                 place => format!("{error} (at `{place}`)"),
             })?;

@@ -57,7 +57,8 @@ impl Protobuf {
         resolver.add(Files(files));
         resolver.add(GoogleFileResolver::new());
         let mut compiler = Compiler::with_file_resolver(resolver);
-        compiler.include_imports(true).open_file(FILE).map_err(|error| error.to_string())?;
+        // Told so, it says the line and the column.
+        compiler.include_imports(true).open_file(FILE).map_err(|error| format!("{error:?}"))?;
         let pool = compiler.descriptor_pool();
         let file = pool.get_file_by_name(FILE).ok_or("it could not be read")?;
         let message = match record {

@@ -19,6 +19,17 @@ pub enum Simple {
     Boolean,
 }
 
+/// What is wrong with a pattern and where, in one line.
+fn fault(pattern: &str, error: &regex_syntax::Error) -> String {
+    let (what, span) = match error {
+        regex_syntax::Error::Parse(error) => (error.kind().to_string(), error.span()),
+        regex_syntax::Error::Translate(error) => (error.kind().to_string(), error.span()),
+        error => return error.to_string(),
+    };
+    let before = pattern.get(..span.start.offset).unwrap_or_default();
+    format!("`{pattern}` is no pattern: {what} at character {}", before.chars().count() + 1)
+}
+
 /// A text.
 #[derive(Debug)]
 pub struct Text {
@@ -42,7 +53,11 @@ impl Text {
     /// It is no pattern, or too large.
     pub fn matching(self, pattern: &str) -> Result<Self, String> {
         let built = regex::RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build();
-        Ok(Self { pattern: Some(built.map_err(|error| error.to_string())?), ..self })
+        let built = built.map_err(|error| match regex_syntax::parse(pattern) {
+            Err(fault) => self::fault(pattern, &fault),
+            Ok(_) => error.to_string(),
+        })?;
+        Ok(Self { pattern: Some(built), ..self })
     }
 
     fn check(&self, payload: &[u8]) -> Result<(), Invalid> {

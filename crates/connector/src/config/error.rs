@@ -102,7 +102,7 @@ impl fmt::Display for Problem {
     }
 }
 
-struct PathText<'a>(&'a [Key]);
+pub(super) struct PathText<'a>(pub(super) &'a [Key]);
 
 impl fmt::Display for PathText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -222,3 +222,34 @@ fn secrets_are_never_shown() {
         );
     }
 }
+
+#[test]
+fn what_is_missing_may_be_there_under_a_name_that_is_almost_right() {
+    let config = record([("prot", 1_i64.into()), ("certs", 1_i64.into())]);
+    let mut reader = Reader::new(&config, "config").unwrap();
+    let told = reader.missing("port", "a number").message_and_hint().0;
+    assert_eq!(told, "config.prot: unknown key; did you mean `port`?");
+    assert!(reader.entry("certs").is_some());
+    let told = reader.missing("cert", "a path").message_and_hint().0;
+    assert_eq!(told, "config.cert: missing (a path)", "a key that somebody has asked for is one");
+}
+
+#[test]
+fn limits_are_told_as_they_are() {
+    let told = |range: &dyn Fn(&mut Reader<'_>) -> Result<u64, ConfigError>| {
+        let config = key(5_i64);
+        let told = range(&mut Reader::new(&config, "config").unwrap()).unwrap_err().to_string();
+        told
+    };
+    assert_eq!(told(&|config| config.or_in("key", 7, 6..)), "config.key: must be 6 or more, but is 5");
+    assert_eq!(told(&|config| config.or_in("key", 7, ..=4)), "config.key: must be at most 4, but is 5");
+    assert_eq!(
+        told(&|config| config.or_in("key", 7, 6..=9)),
+        "config.key: must be between 6 and 9, but is 5"
+    );
+    let hidden = |config: &mut Reader<'_>| {
+        config.hide("key");
+        config.or_in("key", 7, 6..)
+    };
+    assert_eq!(told(&hidden), "config.key: must be 6 or more");
+}

@@ -5,6 +5,7 @@ use crate::{
     SendQueue,
     config::{ConfigError, Key, Problem, Reader},
     spec::{Built, CodecUse, Environment, Field, Spec},
+    task::TARGET,
 };
 use std::sync::Arc;
 use tracing::subscriber::NoSubscriber;
@@ -35,7 +36,8 @@ pub(super) fn build(
     let mut found: Vec<ConfigError> = Vec::new();
     // What was put right all the same, so it may be missing later.
     let mut unsure: Vec<ConfigError> = Vec::new();
-    let (mut last, mut stood_in, mut guessed) = (None, Vec::new(), Vec::new());
+    let mut last = None;
+    let (mut stood_in, mut guessed, mut renamed) = (Vec::new(), Vec::new(), Vec::<Vec<Key>>::new());
     for _ in 0..MAX_MISTAKES {
         let build = || Reader::new(&config, "config").and_then(|reader| (spec.build)(reader, environment));
         let built = match last {
@@ -52,13 +54,20 @@ pub(super) fn build(
         let is_sure = !matches!(error.problem, Problem::Invalid(_))
             || stood_in.is_empty()
                 && found.iter().all(|earlier| matches!(earlier.problem, Problem::UnknownKey { .. }));
-        let is_guess = is_missing_by(&error, &guessed);
+        // What stands under another name than it was written with has a path that nobody would find.
+        let is_below = |path: &Vec<Key>| error.path.get(1..).is_some_and(|below| below.starts_with(path));
+        let is_guess = is_missing_by(&error, &guessed) || renamed.iter().any(is_below);
+        let is_consequence =
+            found.iter().chain(&unsure).any(|earlier| is_consequence(&error, earlier, &config));
         let is_new = last.as_ref() != Some(&error);
-        let goes_on = is_new && repair(&mut config, &error, spec.fields, (&mut stood_in, &mut guessed));
+        let meant = rename(&mut config, &error);
+        let goes_on = is_new
+            && (meant.is_some() || repair(&mut config, &error, spec.fields, (&mut stood_in, &mut guessed)));
+        renamed.extend(meant);
         last = Some(error.clone());
         if is_guess || !is_sure {
             unsure.push(error);
-        } else if !found.iter().chain(&unsure).any(|earlier| is_consequence(&error, earlier)) {
+        } else if !is_consequence {
             found.push(error);
         }
         if !goes_on {
@@ -96,8 +105,8 @@ pub(super) fn replay(built: &Built, coding: Option<&Resolver>, alias: &str) -> O
     Some(DefinitionError { path: vec![Key::Field("config".into())], ..DefinitionError::at(alias, &error) })
 }
 
-/// `later` may only be there because what `earlier` is about has been taken out.
-fn is_consequence(later: &ConfigError, earlier: &ConfigError) -> bool {
+/// `later` may only be there because what `earlier` is about has been taken out of what `config` is now.
+fn is_consequence(later: &ConfigError, earlier: &ConfigError, config: &Value) -> bool {
     let is_suggested = match (&earlier.problem, earlier.path.split_last(), later.path.split_last()) {
         (
             Problem::UnknownKey { nearest: Some(nearest), .. },
@@ -107,8 +116,37 @@ fn is_consequence(later: &ConfigError, earlier: &ConfigError) -> bool {
         _ => false,
     };
     // A record of which a part could not be repaired was taken out as a whole.
-    let is_around = matches!(later.problem, Problem::Missing { .. }) && earlier.path.starts_with(&later.path);
+    let is_around = earlier.path.starts_with(&later.path);
+    let is_around = is_around
+        && match &later.problem {
+            Problem::Missing { .. } => true,
+            // That a record says nothing, since all that it said was wrong.
+            Problem::Invalid(_) => is_empty_record(config, later.path.get(1..).unwrap_or_default()),
+            _ => false,
+        };
     is_suggested || later.path == earlier.path || is_around
+}
+
+fn is_empty_record(config: &Value, path: &[Key]) -> bool {
+    let found = path.iter().try_fold(config, |value, key| match key {
+        Key::Field(name) => value.get(name),
+        Key::Index(index) => value.as_array()?.get(*index),
+    });
+    found.and_then(Value::as_record).is_some_and(Record::is_empty)
+}
+
+/// Calls what `error` says nobody knows what is meant, if that is known and not there itself. Gives the path that it has
+/// then.
+fn rename(config: &mut Value, error: &ConfigError) -> Option<Vec<Key>> {
+    let Problem::UnknownKey { nearest: Some(meant), .. } = &error.problem else { return None };
+    let (Key::Field(wrong), above) = error.path.get(1..)?.split_last()? else { return None };
+    let record = record_at(config, above)?;
+    if record.get(meant).is_some_and(|value| !value.is_null()) {
+        return None;
+    }
+    let value = record.remove(wrong)?;
+    record.insert(meant.clone(), value);
+    Some(above.iter().cloned().chain([Key::Field(meant.clone())]).collect())
 }
 
 /// `error` says that something is missing in a record where something was taken out or guessed, as `guessed` tells: what
@@ -136,8 +174,7 @@ fn repair(
         record.insert(key.clone(), value);
         stood_in.push(path.to_vec());
         // What such a word decides is the kind of a record, which no kind of connector has as a whole.
-        let is_guess =
-            path.len() > 1 && error.word.is_some() && !matches!(error.problem, Problem::Missing { .. });
+        let is_guess = path.len() > 1 && error.word.is_some();
         guessed.extend(is_guess.then(|| path.to_vec()));
         return true;
     }
@@ -149,22 +186,23 @@ fn repair(
     removed.is_some()
 }
 
-/// `false` if nothing is there, or a list stands on the way.
+/// `false` if nothing is there, or what is to go is an item of a list: those behind it would have other numbers.
 fn remove(config: &mut Value, path: &[Key]) -> bool {
     let Some((Key::Field(last), above)) = path.split_last() else { return false };
     record_at(config, above).is_some_and(|record| record.remove(last).is_some())
 }
 
-/// The record that `path` leads to; `None` if there is none, or a list stands on the way.
+/// The record that `path` leads to, if there is one.
 fn record_at<'c>(config: &'c mut Value, path: &[Key]) -> Option<&'c mut Record> {
-    let Value::Record(record) = config else { return None };
-    let mut record: &mut Record = Arc::make_mut(record);
-    for key in path {
-        let Key::Field(key) = key else { return None };
-        let Some(Value::Record(inner)) = record.get_mut(key) else { return None };
-        record = Arc::make_mut(inner);
+    let found = path.iter().try_fold(config, |value, key| match (value, key) {
+        (Value::Record(record), Key::Field(name)) => Arc::make_mut(record).get_mut(name),
+        (Value::Array(items), Key::Index(index)) => Arc::make_mut(items).get_mut(*index),
+        _ => None,
+    })?;
+    match found {
+        Value::Record(record) => Some(Arc::make_mut(record)),
+        _ => None,
     }
-    Some(record)
 }
 
 /// A value for what has to be there and is missing or wrong, so that what is behind it can be checked.
@@ -260,6 +298,12 @@ pub(super) fn coding(
     let codec = codec.and_then(|codec| {
         let checked =
             NameAndConfig::from_value(&codec).and_then(|codec| codecs.check_codec(&codec).map(|()| codec));
+        if let Ok(codec) = &checked
+            && codecs.ignores_config_of(codec)
+        {
+            let name = &codec.name;
+            tracing::warn!(target: TARGET, "[Connector::{alias}] codec.config: has no effect: `{name}` takes none");
+        }
         checked.map_err(|error| refuse("codec", None, &error)).ok()
     });
     let mut stages = |parameter: &str, value: &Option<Value>, check: Check| {
@@ -385,6 +429,7 @@ mod tests {
         for (config, expected) in [
             (r#"{"endpoint": {"type": "foo"}}"#, "config.endpoint.type: expected one of"),
             (r#"{"endpoint": {"type": "tcp"}}"#, "config.endpoint.port: missing"),
+            (r#"{"endpoint": {}}"#, "config.endpoint.type: missing"),
             (r#"{"endpoint": 1}"#, "config.endpoint: expected"),
         ] {
             let told = of_kind(&ALTERNATIVES, config);
@@ -494,6 +539,55 @@ mod tests {
             ],
         );
         assert_eq!(of_config(r#""text""#), ["config: expected record but got string"]);
+    }
+
+    #[test]
+    fn whoever_nearly_wrote_a_key_is_told_of_that_alone() {
+        const SAYS: Spec = Spec {
+            fields: &[],
+            build: |mut config: Reader<'_>, _| {
+                for mut way in config.or::<Vec<Reader<'_>>>("ways", Vec::new())? {
+                    let itself = way.invalid_itself("says nothing");
+                    let is_silent = way.members().is_empty();
+                    let mut auth = way.record("auth")?;
+                    way.finish()?;
+                    if let Some(token) = auth.as_mut().and_then(|auth| auth.entry("token")) {
+                        token.read::<&str>()?;
+                    }
+                    let none = auth.as_ref().map(|auth| auth.invalid_itself("has no token"));
+                    let is_there = auth.as_ref().is_some_and(|auth| !auth.members().is_empty());
+                    auth.map_or(Ok(()), Reader::finish)?;
+                    if is_silent {
+                        return Err(itself);
+                    }
+                    none.filter(|_| !is_there).map_or(Ok(()), Err)?;
+                }
+                config.finish()?;
+                Ok(Built::new(Never))
+            },
+            ..SPEC
+        };
+        for (config, expected) in [
+            (r#"{"ways": [{}]}"#, &["config.ways[0]: says nothing"] as &[_]),
+            (r#"{"ways": [{"foo": 1}]}"#, &["config.ways[0].foo: unknown key"]),
+            (r#"{"ways": [{"auth": {}}]}"#, &["config.ways[0].auth: has no token"]),
+            (
+                r#"{"ways": [{"auht": {"token": 1}}]}"#,
+                &["config.ways[0].auht: unknown key; did you mean `auth`?"],
+            ),
+            (r#"{"wyas": [{"auht": {"tokn": 1}}]}"#, &["config.wyas: unknown key; did you mean `ways`?"]),
+            (
+                r#"{"ways": [{"auth": {"tokn": ""}}, {"other": 1, "auth": {"token": ""}}, {"auht": {"token": ""}}], "more": 1}"#,
+                &[
+                    "config.ways[0].auth.tokn: unknown key; did you mean `token`?",
+                    "config.ways[1].other: unknown key",
+                    "config.ways[2].auht: unknown key; did you mean `auth`?",
+                    "config.more: unknown key",
+                ],
+            ),
+        ] {
+            assert_eq!(of_kind(&SAYS, config), expected, "{config}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{A_YEAR, SinkHalf, TARGET, Task, random};
 use crate::{
     ConnectError, Deliver,
+    quota::more_before,
     reconnect::{Decision, Policy},
     status::State,
 };
@@ -71,9 +72,23 @@ impl Task {
             warn!(target: TARGET, "[Connector::{}] {cause}; {verb} again when resumed", self.alias);
             return;
         }
-        warn!(target: TARGET, "[Connector::{}] {cause}; {verb} again in {} ms", self.alias, wait.as_millis());
+        if let Some(left_out) = self.parts.quota.may_log(1, Instant::now()) {
+            let (ms, before) = (wait.as_millis(), more_before(left_out));
+            warn!(target: TARGET, "[Connector::{}] {cause}; {verb} again in {ms} ms{before}", self.alias);
+        }
         // A wait that is longer than the clock reaches is as good as a year.
         self.parts.retry = Some(Instant::now() + wait.min(A_YEAR));
+    }
+
+    /// Attempts that failed and that no line has told of.
+    pub(super) fn tell_left_out(&mut self) {
+        match self.parts.quota.take_left_out() {
+            0 => {}
+            1 => warn!(target: TARGET, "[Connector::{}] 1 more attempt has failed before", self.alias),
+            count => {
+                warn!(target: TARGET, "[Connector::{}] {count} more attempts have failed before", self.alias)
+            }
+        }
     }
 
     pub(super) fn give_up(&mut self, attempts: u64, error: &ConnectError) {
@@ -88,6 +103,7 @@ impl Task {
     /// The connector does nothing from here on but drain and stop.
     pub(super) fn fail(&mut self, cause: String) {
         // Whether a flow whose start fails goes on is for others to say.
+        self.tell_left_out();
         let and_now = if self.parts.starting.is_some() { "" } else { "; the flow goes on without it" };
         error!(target: TARGET, "[Connector::{}] {cause}{and_now}", self.alias);
         self.parts.retry = None;

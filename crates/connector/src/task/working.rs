@@ -19,6 +19,7 @@ use tracing::info;
 impl Task {
     pub(super) fn connected(&mut self, connected: Connected, report_to: &mpsc::UnboundedSender<Report>) {
         self.backoff.connected();
+        self.tell_left_out();
         self.parts.since = Some(Instant::now());
         self.parts.beacon = Beacon::default();
         self.parts.connection += 1;

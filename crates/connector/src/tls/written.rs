@@ -93,7 +93,8 @@ impl<'a> Written<'a> {
             self.suites = tls.entry("ciphers").map(|entry| (entry, suites));
         }
         self.protocols = alpn(tls, keys.protocols(&["http/1.1"]))?;
-        self.hazards.extend(keys.hazard(&self.protocols).map(str::to_owned));
+        let hazard = keys.hazard(&self.protocols).or_else(|| keys.lack(&self.protocols));
+        self.hazards.extend(hazard.map(str::to_owned));
         if tls.optional::<std::path::PathBuf>("dhparam")?.is_some() {
             let hazard = "`tls.dhparam` has no effect: finite-field key exchange is never used";
             self.hazards.push(hazard.to_owned());

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use tremor_value::{Record, Value};
 
 use super::{Host, Rules, Url, UrlError};
-use crate::config::Reader;
+use crate::config::{Entry, Reader};
 
 fn parse(text: &str) -> Result<Url, UrlError> {
     Url::parse(text, &Rules::WEBSOCKET)
@@ -129,12 +129,39 @@ fn errors_have_the_path_of_the_key() {
     let mut config = Reader::new(&value, "config").unwrap();
     let error = Url::required(&mut config, "url", &Rules::WEBSOCKET).unwrap_err();
     assert_eq!(error.to_string(), "config.url: `x` is no port: expected a number from 0 to 65535");
-    let error = Url::required(&mut config, "uri", &Rules::WEBSOCKET).unwrap_err();
-    assert_eq!(error.to_string(), r#"config.uri: missing (a string such as "127.0.0.1:4242")"#);
+    let error = Url::required(&mut config, "port", &Rules::WEBSOCKET).unwrap_err();
+    assert_eq!(error.to_string(), r#"config.port: missing (a string such as "127.0.0.1:4242")"#);
     let number: Value = [("url", 1_i64)].into_iter().collect::<Record>().into();
     let mut config = Reader::new(&number, "config").unwrap();
     let error = Url::required(&mut config, "url", &Rules::WEBSOCKET).unwrap_err();
     assert_eq!(error.to_string(), "config.url: expected string but got integer 1");
+}
+
+#[test]
+fn a_host_may_be_left_out_where_there_is_a_default() {
+    for (text, is_written) in
+        [("ws://", false), ("ws:///x", false), ("ws://:80", false), (":80", false), ("h", true)]
+    {
+        assert_eq!(parse(text).unwrap().host_is_written(), is_written, "{text}");
+    }
+    let rules = Rules { default_host: "", ..Rules::WEBSOCKET };
+    for text in ["ws://", "ws:///x", ":80", "me:secret@"] {
+        assert_eq!(Url::parse(text, &rules), Err(UrlError::NoHost), "{text}");
+    }
+}
+
+#[test]
+fn no_address_of_a_configuration_has_a_fragment() {
+    for (text, is_right) in [("ws://h/a%23b", true), ("ws://h/a#b", false), ("ws://h/#", false)] {
+        let value: Value = text.into();
+        let read = Url::from_entry(&Entry::root(&value, "url"), &Rules::WEBSOCKET);
+        assert_eq!(read.is_ok(), is_right, "{text}");
+        let told = read.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            is_right || told.starts_with("url: has a fragment") && told.ends_with("write `%23`"),
+            "{told}"
+        );
+    }
 }
 
 /// Texts that resemble addresses, so that most of the parser is reached.

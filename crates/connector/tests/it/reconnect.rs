@@ -2,10 +2,17 @@
 
 use crate::fake::{Ends, Step, Subject, refused, within};
 use std::{
+    fmt::Debug,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+    subscriber::set_default,
+};
 use tremor_connector::{ConnectError, State};
 
 const THREE_TRIES: &str =
@@ -165,4 +172,78 @@ async fn a_wait_that_no_clock_reaches_is_only_long() {
     sleep(Duration::from_secs(3600)).await;
     assert_eq!(subject.handle.status().state, State::Running);
     within(subject.handle.stop()).await;
+}
+
+/// Keeps what is warned of.
+#[derive(Clone, Default)]
+struct Warned(Arc<Mutex<Vec<String>>>);
+
+impl Visit for Warned {
+    fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
+        self.0.lock().unwrap().push(format!("{value:?}"));
+    }
+}
+
+impl Subscriber for Warned {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+impl Warned {
+    /// How many lines told of attempts, and of how many attempts they told.
+    fn of_attempts(&self) -> (usize, usize) {
+        let lines = self.0.lock().unwrap();
+        let of_attempts: Vec<_> = lines.iter().filter(|line| line.contains("attempts have failed")).collect();
+        let tried: Vec<_> = lines.iter().filter(|line| line.contains("trying again in 10 ms")).collect();
+        let number = |line: &&String| {
+            let (_, behind) = line.split_once("(and ").or_else(|| line.split_once("] "))?;
+            behind.split(' ').next()?.parse::<usize>().ok()
+        };
+        let left_out: usize =
+            of_attempts.iter().chain(&tried).copied().filter_map(|line| number(&line)).sum();
+        (of_attempts.len() + tried.len(), left_out + tried.len())
+    }
+}
+
+/// A server that refuses at once, and waits that are as short as they can be.
+#[tokio::test(start_paused = true)]
+async fn attempts_that_fail_without_a_pause_do_not_flood_the_log() {
+    let warned = Warned::default();
+    let _here = set_default(warned.clone());
+    let ends = Ends::new();
+    let connected = ends.connected();
+    let subject = Subject::halves(
+        r#"{"retry": {"interval_ms": 0, "growth_rate": 0.5}}"#,
+        Box::new(move |attempt| {
+            let connected = connected();
+            Box::pin(async move { if attempt == 250 { Ok(connected) } else { refused() } })
+        }),
+    );
+    within(subject.handle.start()).await.unwrap();
+    let (lines, told) = warned.of_attempts();
+    assert_eq!(told, 249, "{:?}", warned.0);
+    assert!(lines <= 31, "{lines} lines in two and a half seconds");
+    ends.steps.send(Step::Lose).unwrap();
+    subject.is_connected(false).await;
+    sleep(Duration::from_millis(1500)).await;
+    within(subject.handle.stop()).await;
+    let (lines, told) = warned.of_attempts();
+    assert!(lines <= 52 && (395..=402).contains(&told), "{lines} {told} {:?}", warned.0);
 }

@@ -340,6 +340,7 @@ impl Client {
             let key = match &error {
                 RequestError::Protocol { .. } => "subprotocols",
                 RequestError::Origin => "origin",
+                RequestError::Host { .. } if self.has_own_host() => "headers",
                 RequestError::Header(_) if self.origin.is_some() => "headers",
                 _ => "url",
             };
@@ -361,6 +362,11 @@ impl Client {
 }
 
 impl Client {
+    /// Whether `headers` say what `Host` is.
+    fn has_own_host(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    }
+
     /// Gets the schemas that all connections need, where there are any.
     async fn learn(&self) -> Result<(), ConnectError> {
         self.schemas.start().await.map_err(ConnectError::Failed)

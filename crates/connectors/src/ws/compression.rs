@@ -7,14 +7,16 @@ use tremor_ws::DeflateOptions;
 /// The largest window in bits, and what is said where no limit is.
 const MAX_WINDOW_BITS: u8 = 15;
 
-/// What is wanted of compression: `defaults` where `settings` say nothing of it, `None` for none.
+/// What is wanted of compression: `defaults` where `settings` say nothing of it, `None` for none. No message has more than
+/// `max_message` bytes, unless that is 0.
 pub(super) fn read(
     settings: &mut Settings<'_>,
     defaults: Option<DeflateOptions>,
+    max_message: usize,
 ) -> Result<Option<DeflateOptions>, ConfigError> {
     let Some(mut methods) = settings.optional::<Reader<'_>>("compression")? else { return Ok(defaults) };
     let options = match methods.record("deflate")? {
-        Some(reader) => Some(deflate(settings, reader)?),
+        Some(reader) => Some(deflate(settings, reader, max_message)?),
         None => None,
     };
     methods.finish()?;
@@ -24,7 +26,11 @@ pub(super) fn read(
     Ok(options)
 }
 
-fn deflate(settings: &Settings<'_>, mut reader: Reader<'_>) -> Result<DeflateOptions, ConfigError> {
+fn deflate(
+    settings: &Settings<'_>,
+    mut reader: Reader<'_>,
+    max_message: usize,
+) -> Result<DeflateOptions, ConfigError> {
     let defaults = DeflateOptions::default();
     let options = DeflateOptions {
         request_no_context_takeover: reader
@@ -38,6 +44,10 @@ fn deflate(settings: &Settings<'_>, mut reader: Reader<'_>) -> Result<DeflateOpt
         max_inflated_bytes: reader.or("max_inflated_size", defaults.max_inflated_bytes)?,
     };
     reader.finish()?;
+    if (1..options.max_inflated_bytes).contains(&max_message) {
+        settings
+            .warn(&format!("`max_inflated_size` has no effect: `max_message_size` is less, {max_message}"));
+    }
     if options.max_window_bits == 8 {
         settings.warn("`max_window_bits` is 8, which cannot be kept to when compressing; 9 is used");
     }

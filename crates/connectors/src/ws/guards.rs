@@ -70,10 +70,11 @@ impl Guards {
             logins: Counted::at_most(LOGINS_AT_ONCE),
             terms: Arc::new(Terms::read(settings)?),
         };
-        let Some(guards) = settings.config.record("guards")? else {
-            if common.is_some() {
-                return Err(settings.config.invalid("credentials", WITHOUT_GUARDS));
-            }
+        let guards = settings.config.record("guards")?;
+        if common.is_some() && guards.as_ref().is_none_or(|guards| guards.members().is_empty()) {
+            return Err(settings.config.invalid("credentials", WITHOUT_GUARDS));
+        }
+        let Some(guards) = guards else {
             all.are_of_use(&settings.config)?;
             return Ok(all);
         };
@@ -83,6 +84,11 @@ impl Guards {
             all.questions.extend(own.question.map(|question| (all.guards.len(), question)));
             all.guards.push(guard);
             all.keys.push(own.keys);
+        }
+        if all.is_empty() {
+            settings.warn(
+                "`guards` has none in it, so nobody is asked who they are; leave it out if that is meant",
+            );
         }
         all.are_of_use(&settings.config)?;
         Ok(all)
@@ -229,6 +235,8 @@ pub(super) struct Question {
     pub(super) at: Vec<Key>,
     /// How long the flow may take to answer.
     pub(super) limit: Duration,
+    /// The key of that.
+    timeout: String,
 }
 
 impl Question {
@@ -239,7 +247,17 @@ impl Question {
         };
         let (port, at) = (port_name(&entry)?.to_owned(), entry.path().to_vec());
         let limit = Duration::from_millis(config.or_in("timeout", 1000, 1..=600_000)?);
-        Ok(Self { port, at, limit })
+        let timeout = format!("{}.timeout", config.path_text());
+        Ok(Self { port, at, limit, timeout })
+    }
+
+    /// Tells if a handshake, which has as long as `open_handshake` says, ends before the flow may be late.
+    pub(super) fn tell_of_limit(&self, open_handshake: Option<Duration>, settings: &Settings<'_>) {
+        let Some(whole) = open_handshake.filter(|whole| *whole < self.limit) else { return };
+        let (timeout, limit, whole) = (&self.timeout, self.limit.as_millis(), whole.as_millis());
+        settings.warn(&format!(
+            "{timeout}: is {limit} ms, but a handshake as a whole has {whole} ms (`open_handshake_timeout`)"
+        ));
     }
 }
 
@@ -263,7 +281,9 @@ fn read_guard(
             // What is missing is missing in `options`, which is missing itself.
             let is_here = |error: &ConfigError| matches!(error.path.first(), Some(Key::Field(name)) if name == "options");
             read(options, settings).map_err(|error| match is_here(&error) {
-                true => config.invalid("options", error.problem.to_string()),
+                true => {
+                    ConfigError { path: config.path().iter().cloned().chain(error.path).collect(), ..error }
+                }
                 false => error,
             })?
         }

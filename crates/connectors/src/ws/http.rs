@@ -33,11 +33,14 @@ impl Place {
     /// In words.
     pub(super) fn new(text: &str, tls: Option<ClientTls>) -> Result<Self, String> {
         let url = Url::parse(text, &RULES).map_err(|error| error.to_string())?;
+        if !url.scheme_is_written() {
+            return Err(format!("has no scheme; write `https://{}`", url.authority(443)));
+        }
+        if url.fragment().is_some() {
+            return Err("has a fragment, which is never sent; for the sign `#` itself write `%23`".into());
+        }
         if url.userinfo().is_some() {
             return Err("name and password in the URL are not supported".into());
-        }
-        if matches!(url.host(), Host::Name(name) if name.is_empty()) {
-            return Err("the URL names no host".into());
         }
         let tls = match url.scheme() {
             "https" => Some(tls.map_or_else(ClientTls::system, Ok)?),

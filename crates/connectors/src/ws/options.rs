@@ -1,12 +1,13 @@
 //! Settings that may stand in `config` or in `config.options` (`spec/websocket.md` 19).
 
 use super::{compression, foreign, pace::PaceOptions};
-use std::{fmt::Display, ops::RangeInclusive, time::Duration};
+use std::{fmt::Display, ops::RangeBounds, time::Duration};
 use tremor_connector::{
     DrainTimes, Environment, FrameType, SendQueue, WhenFull,
     config::{ConfigError, Entry, FromConfig, Key, Reader},
     duplex,
     socket::{SocketKind, SocketOptions},
+    url::{Rules, Url},
 };
 use tremor_ws::{Accepted, DeflateOptions, Limits, Options};
 
@@ -37,9 +38,15 @@ impl<'a> Settings<'a> {
         Self { config, options: None, alias: &environment.alias }
     }
 
-    /// Tells of a setting that works but is hardly meant.
+    /// Tells of a setting that works but is hardly meant; and where it stands, if that is not `config`.
     pub(super) fn warn(&self, hazard: &str) {
-        tracing::warn!(target: "tremor_runtime", "[Connector::{}] {hazard}", self.alias);
+        match self.config.path() {
+            [_] => tracing::warn!(target: "tremor_runtime", "[Connector::{}] {hazard}", self.alias),
+            _ => {
+                let path = self.config.path_text();
+                tracing::warn!(target: "tremor_runtime", "[Connector::{}] {path}: {hazard}", self.alias);
+            }
+        }
     }
 
     /// A setting of the protocol whose value `hazard` only tests want.
@@ -123,18 +130,12 @@ impl<'a> Settings<'a> {
         &mut self,
         key: &'static str,
         default: T,
-        range: RangeInclusive<T>,
+        range: impl RangeBounds<T>,
     ) -> Result<T, ConfigError>
     where
         T: FromConfig<'a> + PartialOrd + Display,
     {
-        let Some(entry) = self.entry(key)? else { return Ok(default) };
-        let value = entry.read()?;
-        if !range.contains(&value) {
-            let (least, most) = range.into_inner();
-            return Err(entry.invalid(format!("must be between {least} and {most}")));
-        }
-        Ok(value)
+        self.entry(key)?.map_or(Ok(default), |entry| entry.read_in(range))
     }
 
     /// What one of `words` stands for, wherever it stands.
@@ -205,8 +206,8 @@ impl<'a> Settings<'a> {
             return Err(reader.invalid("key", "belongs to the policy `conflate`"));
         }
         let queue = SendQueue {
-            messages: reader.or_in("messages", defaults.messages, 1..=usize::MAX)?,
-            bytes: reader.or_in("bytes", defaults.bytes, 1..=usize::MAX)?,
+            messages: reader.or_in("messages", defaults.messages, 1..)?,
+            bytes: reader.or_in("bytes", defaults.bytes, 1..)?,
             when_full,
         };
         reader.finish()?;
@@ -222,10 +223,18 @@ impl<'a> Settings<'a> {
     /// `drain_spread` and `drain_timeout`.
     pub(super) fn drain_times(&mut self) -> Result<DrainTimes, ConfigError> {
         let defaults = DrainTimes::default();
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut time = |key, default: Duration| {
+            let Some(ms) = self.optional(key)? else { return Ok(default) };
+            if ms > DRAIN_LIMIT_MS {
+                self.warn(&format!(
+                    "`{key}` is {ms} ms, but a flow that drains has {DRAIN_LIMIT_MS} ms for all of it"
+                ));
+            }
+            Ok(Duration::from_millis(ms).min(NEVER))
+        };
         Ok(DrainTimes {
-            spread: Duration::from_millis(self.or("drain_spread", ms(defaults.spread))?).min(NEVER),
-            timeout: Duration::from_millis(self.or("drain_timeout", ms(defaults.timeout))?).min(NEVER),
+            spread: time("drain_spread", defaults.spread)?,
+            timeout: time("drain_timeout", defaults.timeout)?,
         })
     }
 
@@ -238,8 +247,31 @@ impl<'a> Settings<'a> {
     }
 }
 
+/// The address in `entry`, or `wrong` of what is none: TCP alone is spoken of there.
+pub(super) fn address(entry: &Entry<'_>) -> Result<Url, ConfigError> {
+    let text: &str = entry.read()?;
+    let text = text.trim();
+    let (scheme, rest) = text.split_once(':').unwrap_or_default();
+    let is_port = rest.starts_with(|first: char| first.is_ascii_digit());
+    let is_unix = scheme.to_ascii_lowercase().split('+').any(|part| part == "unix") && !is_port;
+    if !is_unix {
+        return Url::from_entry(entry, &Rules::WEBSOCKET);
+    }
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    let path = if path.starts_with('/') { path } else { "/..." };
+    Err(entry.invalid(format!("is for TCP; for a unix socket write {} instead", unix_endpoint(path))))
+}
+
+/// How a unix socket is written.
+pub(super) fn unix_endpoint(path: &str) -> String {
+    format!(r#"`"endpoint": {{"type": "unix", "path": "{path}"}}`"#)
+}
+
 /// Times below this are probably seconds that were taken for milliseconds.
 const SHORT_MS: u64 = 100;
+
+/// What a flow has for its drain (`spec/runtime.md` 13.1).
+const DRAIN_LIMIT_MS: u64 = 5000;
 
 const SAID_TWICE: &str = "stands in `config` too; say it once";
 
@@ -293,9 +325,17 @@ impl Wire {
     /// What `settings` say, and `defaults` where they say nothing.
     pub(super) fn read(settings: &mut Settings<'_>, defaults: &Self) -> Result<Self, ConfigError> {
         let Self { limits, options, times, pace, deflate } = *defaults;
+        let (frame, message) = (settings.optional("max_frame_size")?, settings.optional("max_message_size")?);
+        if let (Some(frame), Some(message)) = (frame, message)
+            && (1..frame).contains(&message)
+        {
+            settings.warn(&format!(
+                "`max_frame_size` is {frame}, but no frame has more than a message may have: `max_message_size` is {message}"
+            ));
+        }
         let limits = Limits {
-            max_frame_bytes: settings.or("max_frame_size", limits.max_frame_bytes)?,
-            max_message_bytes: settings.or("max_message_size", limits.max_message_bytes)?,
+            max_frame_bytes: frame.unwrap_or(limits.max_frame_bytes),
+            max_message_bytes: message.unwrap_or(limits.max_message_bytes),
             max_fragments: settings.or("max_fragments", limits.max_fragments)?,
         };
         let options = Options {
@@ -313,7 +353,7 @@ impl Wire {
             ..times
         };
         let pace = PaceOptions::read(settings, &pace)?;
-        let deflate = compression::read(settings, deflate)?;
+        let deflate = compression::read(settings, deflate, limits.max_message_bytes)?;
         Ok(Self { limits, options, times, pace, deflate })
     }
 }

@@ -18,7 +18,7 @@ mod refusing;
 mod renewal;
 mod replay;
 pub(in crate::ws) mod routing;
-mod settings;
+pub(in crate::ws) mod settings;
 
 use super::{
     exposed::Exposed,
@@ -206,7 +206,7 @@ impl Shared {
         };
         let routing = reading.routing()?;
         let Reading { mut exits, queues, replays, .. } = reading;
-        let doorman = Doorman::read(settings, &guards, &mut exits)?;
+        let doorman = Doorman::read(settings, &guards, &mut exits, open_handshake)?;
         let cookies = Cookies::read(settings)?;
         let knows_identities = !guards.is_empty() || doorman.is_some() || cookies.is_some();
         let policy = queues.of_routes.is_empty().then_some(queues.of_all.when_full);

@@ -17,6 +17,7 @@ mod http2;
 mod listener;
 mod messages;
 mod metrics;
+mod mistakes;
 mod names;
 mod opening;
 mod options;

@@ -271,6 +271,12 @@ async fn certificates_out_of_date_and_protocols_that_are_not_spoken_are_warned_o
     let own = files.self_signed("own", params(&["localhost"]));
     let two = server(&with(own.config(), "alpn", vec![Value::from("h2"), "http/1.1".into()]))?;
     assert!(two.hazards()[0].starts_with("`tls.alpn` offers `h2`, but"));
+    let other = server(&with(own.config(), "alpn", vec![Value::from("mqtt")]))?;
+    assert!(other.hazards()[0].starts_with("`tls.alpn` does not offer `http/1.1`"));
+    assert_eq!(
+        server(&with(own.config(), "alpn", vec![Value::from("mqtt"), "http/1.1".into()]))?.hazards(),
+        [""; 0]
+    );
     for (alpn, without_http2, with_http2) in [
         ("h2", Some("`tls.alpn` offers `h2`, but"), None),
         ("mqtt", None, Some("`http2` has no effect with TLS")),

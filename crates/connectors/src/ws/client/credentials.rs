@@ -143,6 +143,9 @@ impl Credentials {
             }
             (Some(token), None) => {
                 let value = secret(&token)?;
+                if value.reveal().is_empty() {
+                    return Err(token.invalid("is empty"));
+                }
                 if !is_token68(value.reveal()) {
                     return Err(token.invalid("is no bearer token: it has characters that those never have"));
                 }

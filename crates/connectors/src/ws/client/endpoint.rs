@@ -22,6 +22,7 @@ use tremor_connector::{
     config::{ConfigError, Reader},
     duplex::{Address, Stream},
     socket::{self, Family, SocketOptions, Target},
+    url::{Rules, Url},
 };
 use tremor_value::{Record, Value};
 use tremor_ws::{ProxyVersion, write_proxy_header};
@@ -107,6 +108,11 @@ impl<'a> Said<'a> {
         };
         let host: String = reader.required("host")?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+        let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        if host.is_empty() || host.contains(['/', '?', '#', '@']) {
+            return Err(reader.invalid("host", "is no host name and no IP address"));
+        }
+        Url::parse(&shown, &Rules::WEBSOCKET).map_err(|error| reader.invalid("host", error.to_string()))?;
         let port: NonZeroU16 = reader.required("port")?;
         let endpoint = Endpoint::Tcp { host: host.to_ascii_lowercase(), port: port.get(), family };
         Ok(Self { endpoint, limit, reader: Some(reader) })

@@ -126,10 +126,14 @@ fn expected(entry: &Entry<'_>) -> Result<Expected, ConfigError> {
     if record.is_empty() {
         return Err(entry.invalid("is empty, so it says nothing of the reply"));
     }
-    match (record.len(), record.get("contains").and_then(Value::as_str)) {
-        (1, Some("")) => Err(entry.invalid("`contains` is empty, so every message would be the reply")),
-        (1, Some(text)) => Ok(Expected::Contains(text.to_owned())),
-        _ => Ok(Expected::Like(entry.value().clone())),
+    let mut reader: Reader<'_> = entry.read()?;
+    let Some(contains) = reader.entry("contains") else { return Ok(Expected::Like(entry.value().clone())) };
+    match contains.read()? {
+        "" => Err(contains.invalid("is empty, so every message would be the reply")),
+        _ if record.len() > 1 => Err(contains.invalid(
+            "is a text that the reply has in it, and stands alone; what else stands here describes a record in JSON",
+        )),
+        text => Ok(Expected::Contains(text.to_owned())),
     }
 }
 
@@ -214,8 +218,7 @@ mod tests {
         for (expect, reply, is_met) in [
             (r#"{"contains": "come"}"#, "welcome", true),
             (r#"{"contains": "come"}"#, "Come", false),
-            (r#"{"contains": 1}"#, r#"{"contains": 1}"#, true),
-            (r#"{"contains": "a", "b": 1}"#, r#"{"contains": "a", "b": 1}"#, true),
+            (r#"{"a": {"contains": 1}}"#, r#"{"a": {"contains": 1}}"#, true),
             (r#"{"a": {"b": 1}}"#, r#"{"a": {"b": 1, "c": 2}, "d": 3}"#, true),
             (r#"{"a": {"b": 1}}"#, r#"{"a": {"b": 2}}"#, false),
             (r#"{"a": {"b": 1}}"#, r#"{"a": 1}"#, false),
@@ -226,7 +229,8 @@ mod tests {
         ] {
             assert_eq!(meets(expect, reply), is_met, "{expect} {reply}");
         }
-        for bad in ["{}", r#"{"contains": ""}"#, "1", r#""text""#] {
+        let others = [r#"{"contains": ""}"#, r#"{"contains": 1}"#, r#"{"contains": "a", "b": 1}"#];
+        for bad in ["{}", "1", r#""text""#].into_iter().chain(others) {
             let value = Value::from_json_str(bad).unwrap();
             assert!(expected(&Entry::root(&value, "expect")).is_err(), "{bad}");
         }

@@ -121,12 +121,14 @@ fn listed(entry: &Entry<'_>) -> Result<Bypass, ConfigError> {
 impl Proxy {
     fn from_entry(entry: &Entry<'_>) -> Result<Self, ConfigError> {
         if entry.value().as_record().is_none() {
-            let text: &str = entry.clone().hidden().read()?;
-            let url = Url::parse(text, &RULES).map_err(|error| entry.invalid(error.to_string()))?;
+            let url = Self::address(&entry.clone().hidden())?;
             return Self::of(&url, None).map_err(|problem| entry.invalid(problem));
         }
         let mut reader: Reader<'_> = entry.clone().hidden().read()?;
-        let url = Url::required(&mut reader, "url", &RULES)?;
+        let Some(address) = reader.entry("url") else {
+            return Err(reader.missing("url", r#"a string such as "http://127.0.0.1:3128""#));
+        };
+        let url = Self::address(&address)?;
         let tls = ClientTlsSetting::from_config(&mut reader, TlsKeys::WebSocket)?;
         if url.scheme() != "https" && !matches!(tls, ClientTlsSetting::Absent) {
             return Err(reader.invalid("tls", "belongs to a proxy that is spoken to with `https`"));
@@ -137,6 +139,13 @@ impl Proxy {
         let proxy = Self::of(&url, tls.enabled()).map_err(|problem| reader.invalid("url", problem))?;
         reader.finish()?;
         Ok(proxy)
+    }
+
+    /// The address in `entry`. What the environment says needs no scheme: everybody writes it without.
+    fn address(entry: &Entry<'_>) -> Result<Url, ConfigError> {
+        let url = Url::from_entry(entry, &RULES)?;
+        let problem = "has no scheme, which says how the proxy is spoken to: `http://`, `https://`, `socks5://` or `socks5h://`";
+        if url.scheme_is_written() { Ok(url) } else { Err(entry.invalid(problem)) }
     }
 
     fn of(url: &Url, tls: Option<ClientTls>) -> Result<Self, String> {

@@ -4,14 +4,17 @@
 use super::{endpoint::Endpoint, place::Place};
 use crate::ws::{
     header_list,
-    options::Settings,
+    options::{Settings, address, unix_endpoint},
     schema::{Incoming, Outgoing, Plans, Schemas},
-    server::routing::{condition, exit, paths},
+    server::{
+        routing::{NO_ROUTES, condition, exit, paths},
+        settings::token_list,
+    },
 };
 use std::sync::Arc;
 use tremor_connector::{
     ConnectError, Environment, Exit,
-    config::{ConfigError, OneOrMany, Reader},
+    config::{ConfigError, Entry, OneOrMany, Reader},
     url::{Rules, Url, Userinfo},
 };
 use tremor_value::{Record, Value};
@@ -49,7 +52,8 @@ struct Defaults {
 }
 
 impl Defaults {
-    fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
+    /// `url`: what it says already.
+    fn read(settings: &mut Settings<'_>, url: Option<&Url>) -> Result<Self, ConfigError> {
         let Some(mut reader) = settings.optional::<Reader<'_>>("defaults")? else {
             return Ok(Self::default());
         };
@@ -65,6 +69,13 @@ impl Defaults {
         {
             return Err(reader.invalid("authority", "is no `host` or `host:port`"));
         }
+        if let Some(authority) = &defaults.authority {
+            let server = Url::parse(&format!("ws://{authority}"), &Rules::WEBSOCKET);
+            let server = server.map_err(|error| reader.invalid("authority", error.to_string()))?;
+            if server.port() == Some(0) {
+                return Err(reader.invalid("authority", "nobody can connect to port 0"));
+            }
+        }
         if defaults.protocol.as_ref().is_some_and(|protocol| !is_token(protocol.as_bytes())) {
             let problem =
                 "is no subprotocol: visible characters of ASCII without separators, such as `v1.example`";
@@ -72,6 +83,27 @@ impl Defaults {
         }
         if defaults.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
             return Err(reader.invalid("path", "does not begin with `/`"));
+        }
+        if defaults.path.as_ref().is_some_and(|path| path.contains(' ')) {
+            settings.warn(&format!("{}.path: {}", reader.path_text(), A_SPACE));
+        }
+        if defaults.path.as_ref().is_some_and(|path| path.contains('#')) {
+            return Err(reader.invalid("path", "has no fragment; for the sign `#` itself write `%23`"));
+        }
+        if let Some(url) = url {
+            let is_secure = url.scheme_is_written().then(|| url.scheme() == "wss");
+            let said = [
+                ("authority", defaults.authority.is_some(), "which server that is"),
+                ("path", defaults.path.is_some() && url.has_path(), "a path"),
+                (
+                    "scheme",
+                    secure.zip(is_secure).is_some_and(|(own, of_url)| own != of_url),
+                    "another scheme",
+                ),
+            ];
+            if let Some((key, _, what)) = said.into_iter().find(|(_, is_said, _)| *is_said) {
+                return Err(reader.invalid(key, format!("`url` says {what} already; write one of them")));
+            }
         }
         reader.finish()?;
         Ok(defaults)
@@ -84,15 +116,23 @@ pub(super) fn home(
     settings: &mut Settings<'_>,
     endpoint: &Endpoint,
 ) -> Result<(Home, Vec<String>), ConfigError> {
-    let url = Url::optional(&mut settings.config, "url", &Rules::WEBSOCKET)?;
-    let defaults = Defaults::read(settings)?;
-    let protocols = settings.optional::<OneOrMany<String>>("subprotocols")?;
+    let url = match settings.config.entry("url") {
+        None => None,
+        Some(entry) => {
+            let url = address(&entry)?;
+            tell_of(&url, &entry, endpoint, settings);
+            Some(url)
+        }
+    };
+    let defaults = Defaults::read(settings, url.as_ref())?;
+    let protocols = settings.optional::<OneOrMany<Entry<'_>>>("subprotocols")?;
+    let protocols = protocols.map(|list| token_list(&list.0)).transpose()?;
     let protocols = match (protocols, &defaults.protocol) {
         (Some(_), Some(_)) => {
             let problem = "there is `defaults.protocol` already; write one of them";
             return Err(settings.config.invalid("subprotocols", problem));
         }
-        (Some(protocols), None) => protocols.0,
+        (Some(protocols), None) => protocols,
         (None, protocol) => protocol.iter().cloned().collect(),
     };
     let userinfo = url.as_ref().and_then(Url::userinfo).cloned();
@@ -129,6 +169,28 @@ pub(super) fn home(
     let composed = Url::parse(&text, &Rules::WEBSOCKET);
     let url = composed.map_err(|error| settings.config.invalid("options", format!("`defaults`: {error}")))?;
     Ok((Home { url, userinfo, is_summoned }, protocols))
+}
+
+const A_SPACE: &str = "has a space in it, which is sent as `%20`; write that if it is meant";
+
+/// What works and is hardly meant in the address that `entry` holds.
+fn tell_of(url: &Url, entry: &Entry<'_>, endpoint: &Endpoint, settings: &Settings<'_>) {
+    if !url.host_is_written() && *endpoint == Endpoint::OfUrl {
+        let is_path = !url.scheme_is_written() && url.port().is_none();
+        let or = match is_path.then(|| unix_endpoint(url.path_and_query())) {
+            Some(endpoint) => format!(" (or, for a unix socket, {endpoint})"),
+            None => String::new(),
+        };
+        settings.warn(&format!(
+            "`url` names no host, so it is `localhost`: write `{}://localhost:{}{}`{or}",
+            url.scheme(),
+            url.port_or(if url.scheme() == "wss" { 443 } else { 80 }),
+            url.path_and_query(),
+        ));
+    }
+    if entry.value().as_str().is_some_and(|text| text.trim().contains(' ')) {
+        settings.warn(&format!("{}: {A_SPACE}", entry.path_text()));
+    }
 }
 
 impl Wanted {
@@ -229,7 +291,11 @@ impl Ways {
         (schemas, path): (&mut Schemas, Option<&str>),
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
-        let written = settings.config.optional::<Vec<Reader<'_>>>("routes")?.unwrap_or_default();
+        let written = settings.config.optional::<Vec<Reader<'_>>>("routes")?;
+        if written.as_ref().is_some_and(Vec::is_empty) {
+            settings.warn(NO_ROUTES);
+        }
+        let written = written.unwrap_or_default();
         let (mut routes, mut ends) = (Vec::new(), Vec::new());
         for mut config in written {
             let Some(entry) = config.entry("exit") else {

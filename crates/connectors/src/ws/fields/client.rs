@@ -8,13 +8,13 @@ pub(super) const FIELDS: &[Field] = &[
         name: "url",
         kind: "string",
         default: "",
-        text: "`ws://host:port/path` or `wss://...`; the port defaults to 80 or 443. Name and password in it are `auth.basic`. May be left out with `defaults.authority`, where the first event opens the connection, and with `endpoint`.",
+        text: "`ws://host:port/path` or `wss://...`; the port defaults to 80 or 443, the host to `localhost`, which is warned of. It has no fragment. Name and password in it are `auth.basic`. May be left out with `defaults.authority`, where the first event opens the connection, and with `endpoint`.",
     },
     Field {
         name: "defaults",
         kind: "record",
         default: "{}",
-        text: "`protocol`, `scheme`, `authority`, `path`: instead of what `url` says. Without `url` the connection is opened by the first event that comes, which waits for it and may say these in `$ws_client.open`; the same values open it again when it is lost, unless an event says others meanwhile. Once there is a connection, it has no effect what events say, nor at any time with `url` or `endpoint` (of which the log warns once). An event whose `open` cannot be right fails alone, and nothing is tried for it. Where the server cannot be reached, `reconnect` decides: without it the connector has failed, and with it all events that wait or come. Credentials go to the server of the defaults only.",
+        text: "`protocol`, `scheme`, `authority`, `path`: what `url` does not say; nothing stands in both. Without `url` the connection is opened by the first event that comes, which waits for it and may say these in `$ws_client.open`; the same values open it again when it is lost, unless an event says others meanwhile. Once there is a connection, it has no effect what events say, nor at any time with `url` or `endpoint` (of which the log warns once). An event whose `open` cannot be right fails alone, and nothing is tried for it. Where the server cannot be reached, `reconnect` decides: without it the connector has failed, and with it all events that wait or come. Credentials go to the server of the defaults only.",
     },
     Field {
         name: "routes",
@@ -38,7 +38,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "proxy",
         kind: "string or record",
         default: "none",
-        text: "The way to the server: `http://user:password@host:port`, `https://...`, `socks5://...`, `socks5h://...` (which looks names up at the proxy); `env` reads `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`. A record has `url`, and the `tls` that is spoken with an `https` proxy.",
+        text: "The way to the server: `http://user:password@host:port`, `https://...`, `socks5://...`, `socks5h://...` (which looks names up at the proxy); `env` reads `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`. Nothing is said without its scheme. A record has `url`, and the `tls` that is spoken with an `https` proxy.",
     },
     Field {
         name: "no_proxy",

@@ -8,7 +8,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "url",
         kind: "string",
         default: "",
-        text: "`host:port`, `ws://host:port` or `wss://host:port`; the port defaults to 80 or 443. `tls` is for the first and the last: what is written as `ws://` is plain. `endpoint` or `listen` may stand there instead.",
+        text: "`host:port`, `ws://host:port` or `wss://host:port`; the port defaults to 80 or 443, the host to `localhost`. `tls` is for the first and the last: what is written as `ws://` is plain. `endpoint` or `listen` may stand there instead.",
     },
     Field {
         name: "endpoint",
@@ -144,7 +144,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "authorize",
         kind: "record",
         default: "none",
-        text: "The flow decides about each handshake, behind the guards: `port` gives an event with `kind` `authorize`, `conn` and what metadata tell of the handshake. The answer is an event on port `control` with `kind` `authorize`, that `conn`, and `accept`: true with `identity`, `roles`, `attributes` and `headers`, false with `status` (403), `body` and `headers`. Without one within `timeout` ms (1000) the client is answered 503.",
+        text: "The flow decides about each handshake, behind the guards: `port` gives an event with `kind` `authorize`, `conn` and what metadata tell of the handshake. The answer is an event on port `control` with `kind` `authorize`, that `conn`, and `accept`: true with `identity`, `roles`, `attributes` and `headers`, false with `status` (403), `body` and `headers`. Without one within `timeout` ms (1000), of those that `open_handshake_timeout` leaves, the client is answered 503.",
     },
     Field {
         name: "on_expiry",
@@ -308,7 +308,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "drain_spread",
         kind: "integer (ms)",
         default: "0",
-        text: "Connections that a drain closes are closed one after the other, in this time.",
+        text: "Connections that a drain closes are closed one after the other, in this time, of the 5 s that a flow has for its drain.",
     },
     Field {
         name: "drain_timeout",

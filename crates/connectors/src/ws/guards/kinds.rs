@@ -148,14 +148,17 @@ fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made
             certificates.add(Known { subject, identity: None, roles: roles.read()? });
         }
     }
-    if certificates.is_empty() {
-        return Err(options.missing("subjects", "a record from subjects to roles, or `certificates`"));
-    }
+    let missing = options.missing("subjects", "a record from subjects to roles, or `certificates`");
+    // What is there in their place says more.
     options.finish()?;
-    Ok(Made::without_credentials(Kind::Certificates(certificates)))
+    match certificates.is_empty() {
+        true => Err(missing),
+        false => Ok(Made::without_credentials(Kind::Certificates(certificates))),
+    }
 }
 
 fn cookie(options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
+    options.finish()?;
     let cookie = settings.config.members().get("cookie");
     match cookie.and_then(|cookie| cookie.get("bind_identity")).and_then(Value::as_bool) {
         Some(true) => {}
@@ -169,7 +172,6 @@ fn cookie(options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigEr
             return Err(settings.config.invalid("cookie", problem));
         }
     }
-    options.finish()?;
     Ok(Made::without_credentials(Kind::Cookie))
 }
 

@@ -21,15 +21,9 @@ pub(super) fn read(mut config: Reader<'_>) -> Result<Places, ConfigError> {
         let template = Template::parse_protocol(entry.read()?);
         places.protocols.push(template.map_err(|error| entry.invalid(error.to_string()))?);
     }
-    if places == Places::default() {
-        let problem = "names no place: write `headers`, `query`, `cookies` or `protocols`";
-        return Err(match config.path().last() {
-            Some(_) => config.invalid("headers", problem),
-            None => config.missing("headers", "a record"),
-        });
-    }
+    let none = config.invalid_itself("names no place: write `headers`, `query`, `cookies` or `protocols`");
     config.finish()?;
-    Ok(places)
+    if places == Places::default() { Err(none) } else { Ok(places) }
 }
 
 /// Names with one template each, or several that are tried in order.

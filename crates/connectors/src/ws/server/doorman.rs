@@ -10,6 +10,7 @@ use crate::ws::{
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 use tokio::{sync::oneshot, time::timeout};
 use tremor_connector::{
@@ -61,6 +62,7 @@ impl Doorman {
         settings: &mut Settings<'_>,
         guards: &Guards,
         exits: &mut Vec<Exit>,
+        open_handshake: Option<Duration>,
     ) -> Result<Option<Self>, ConfigError> {
         let mut all = None;
         if let Some(mut config) = settings.config.record("authorize")? {
@@ -73,7 +75,9 @@ impl Doorman {
             port.eq_ignore_ascii_case("out") || exits.iter().any(|exit| exit.name.eq_ignore_ascii_case(port))
         };
         let of_connections = exits.clone();
-        for Question { port, at, .. } in &questions {
+        for question in &questions {
+            question.tell_of_limit(open_handshake, settings);
+            let Question { port, at, .. } = question;
             if is_taken(&of_connections, port) {
                 let problem = format!("by `{port}` events of connections leave; take another name");
                 return Err(ConfigError { path: at.clone(), problem: Problem::Invalid(problem), word: None });
@@ -261,12 +265,12 @@ fn answer(record: &Record) -> Result<Answer, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_kept_of_a_handshake_that_waits_no_more() {
         let doorman = Doorman { all: None, waiting: Arc::default(), announcer: OnceLock::new() };
-        let question = Question { port: "door".to_owned(), at: Vec::new(), limit: Duration::from_secs(1) };
+        let config = Value::from_json_str(r#"{"port": "door"}"#).unwrap();
+        let question = Question::read(&mut Reader::new(&config, "authorize").unwrap()).unwrap();
         let metadata = Metadata::new(SPEC.name, Record::default());
         let origin = OriginUri::new("tremor-ws-server", "here");
         let asked = doorman.ask((&question, None), (7, "GET"), (&metadata, origin));

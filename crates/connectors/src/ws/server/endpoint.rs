@@ -1,7 +1,7 @@
 //! Where a server listens (`spec/websocket.md` 2.1).
 
 use super::peer::{Incoming, Peer};
-use crate::ws::options::Settings;
+use crate::ws::options::{Settings, address, unix_endpoint};
 use std::{
     io,
     net::IpAddr,
@@ -17,7 +17,7 @@ use tremor_connector::{
     config::{ConfigError, Entry, Reader},
     socket::{self, HAS_USER_TIMEOUT, IpVersion, Ports, SocketOptions},
     tls::{ServerTls, TlsKeys},
-    url::{Rules, Url},
+    url::Url,
 };
 use tremor_value::Value;
 
@@ -82,10 +82,10 @@ impl Endpoints {
             let hint = if first == "url" { " (what clients see is `public_url`)" } else { "" };
             return Err(settings.config.invalid(second, problem + hint));
         }
-        let url = match (&url, &endpoint, &listen) {
-            (None, None, None) => Some(Url::required(&mut settings.config, "url", &Rules::WEBSOCKET)?),
-            (url, ..) => url.as_ref().map(server_url).transpose()?,
-        };
+        if let (None, None, None) = (&url, &endpoint, &listen) {
+            return Err(settings.config.missing("url", r#"a string such as "127.0.0.1:4242""#));
+        }
+        let url = url.map(|entry| server_url(&entry).map(|url| (url, entry))).transpose()?;
         let tls = settings.config.record("tls")?;
         let keys = if http2 { TlsKeys::WebSocketOrHttp2 } else { TlsKeys::WebSocket };
         let tls = tls.map(|tls| ServerTls::from_config(tls, keys)).transpose()?;
@@ -93,8 +93,8 @@ impl Endpoints {
         let backlog = settings.config.or_in("backlog", 128, 1..=65_535)?;
         let common = Common { backlog, options, tls, keys };
         let mut found = Self { all: Vec::new(), lacks_tls: None, tls: common.tls.iter().cloned().collect() };
-        if let Some(url) = url {
-            found.address(&url, &common, settings);
+        if let Some((url, entry)) = &url {
+            found.address((url, entry), &common, settings);
         }
         if let Some(endpoint) = endpoint {
             found.endpoint(endpoint, &common)?;
@@ -130,12 +130,13 @@ impl Endpoints {
                 continue;
             }
             let url = server_url(&entry)?;
-            self.address(&url, common, settings);
+            self.address((&url, &entry), common, settings);
         }
         Ok(())
     }
 
-    fn address(&mut self, url: &Url, common: &Common, settings: &Settings<'_>) {
+    /// `entry` is where `url` stands.
+    fn address(&mut self, (url, entry): (&Url, &Entry<'_>), common: &Common, settings: &Settings<'_>) {
         // What is written decides.
         let is_plain = url.scheme_is_written() && url.scheme() == "ws";
         let tls = common.tls.clone().filter(|_| !is_plain);
@@ -147,6 +148,15 @@ impl Endpoints {
             self.lacks_tls = Some(settings.config.missing("tls", expected));
         }
         let port = url.port_or(if tls.is_some() { 443 } else { 80 });
+        let place = entry.path_text();
+        if !url.host_is_written() {
+            settings.warn(&format!(
+                "{place}: names no host, so only this machine can connect; write `0.0.0.0:{port}` for all others, too"
+            ));
+        }
+        if url.port().is_none() && !url.scheme_is_written() {
+            settings.warn(&format!("{place}: says no port, so it is {port}"));
+        }
         let &Common { backlog, options, .. } = common;
         let place = Place::Address { host: url.host().to_string(), port, backlog, options };
         self.all.push(Endpoint { place, tls });
@@ -211,7 +221,11 @@ impl Endpoints {
 
 /// The address in `entry`, as that of a server.
 fn server_url(entry: &Entry<'_>) -> Result<Url, ConfigError> {
-    let url = Url::from_entry(entry, &Rules::WEBSOCKET)?;
+    let url = address(entry)?;
+    if !url.host_is_written() && !url.scheme_is_written() && url.has_path() {
+        let problem = "is no address; a unix socket is written as ";
+        return Err(entry.invalid(problem.to_owned() + &unix_endpoint(url.path_and_query())));
+    }
     if url.userinfo().is_some() {
         let problem = "name and password have no meaning in the address of a server; leave them out";
         return Err(entry.invalid(problem));

@@ -21,6 +21,10 @@ use tremor_ws::{
     Asked, Condition, NoProtocol, PatternError, Protocols, Reject, Request, Route, Routes, is_token,
 };
 
+/// Said of a list of routes in which there are none.
+pub(in crate::ws) const NO_ROUTES: &str =
+    "`routes` is an empty list, which says as much as none; leave it out";
+
 /// Ports that are no exits: they have their own use.
 const TAKEN: [&str; 4] = ["in", "err", "control", "broadcast"];
 
@@ -149,6 +153,9 @@ impl<'a> Reading<'_, 'a> {
         let protocols = protocols(self.settings, &Protocols::default())?;
         let written = self.settings.config.optional::<Vec<Reader<'a>>>("routes")?;
         let has_routes = written.as_ref().is_some_and(|routes| !routes.is_empty());
+        if written.is_some() && !has_routes {
+            self.settings.warn(NO_ROUTES);
+        }
         let (mut routes, mut ways) = (Vec::new(), Vec::new());
         for (number, route) in written.unwrap_or_default().into_iter().enumerate() {
             let (route, way) = self.route(number, route, &protocols)?;
@@ -288,6 +295,10 @@ impl<'a> Reading<'_, 'a> {
             None => Vec::new(),
         };
         let conceals = config.or("conceal", false)?;
+        if demands.is_empty() && config.members().get("guarded").is_some_and(|said| !said.is_null()) {
+            self.settings
+                .warn(&format!("{}.guarded: names no guard, so everybody is let in", config.path_text()));
+        }
         if conceals && demands.is_empty() {
             return Err(config.invalid("conceal", "has no meaning for a route that is not `guarded`"));
         }

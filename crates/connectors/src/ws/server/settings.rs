@@ -88,6 +88,12 @@ impl PublicUrl {
     fn read(settings: &mut Settings<'_>) -> Result<Option<Self>, ConfigError> {
         let Some(entry) = settings.config.entry("public_url") else { return Ok(None) };
         let url = Url::from_entry(&entry, &Self::RULES)?;
+        if !url.scheme_is_written() {
+            return Err(entry.invalid(format!(
+                "has no scheme, which says whether clients come with TLS: write `wss://{0}` or `ws://{0}`",
+                url.authority(0)
+            )));
+        }
         if url.userinfo().is_some() {
             return Err(entry.invalid("name and password have no meaning in the address of a server"));
         }
@@ -153,6 +159,14 @@ fn origins(settings: &mut Settings<'_>) -> Result<OriginRules, ConfigError> {
     };
     if rules.admit_all() && rules.same_origin {
         settings.warn("`same_origin` has no effect, since `allowed_origins` has `*` in it");
+    }
+    let admits_none = rules.allowed.as_ref().is_some_and(Vec::is_empty) && !rules.same_origin;
+    if admits_none && rules.require && allow_null == Some(false) {
+        let problem = "an empty list admits no page, and `require_origin` nobody else: nobody could connect";
+        return Err(settings.config.invalid("allowed_origins", problem));
+    }
+    if admits_none {
+        settings.warn("`allowed_origins` is an empty list: no page can connect, only who sends no `Origin`");
     }
     if !rules.admit_all() && allow_null.is_none() {
         settings.warn(
@@ -273,7 +287,7 @@ pub(super) fn protocols(settings: &mut Settings<'_>, defaults: &Protocols) -> Re
 }
 
 /// Tokens, as requests have them, each of them once.
-fn token_list(entries: &[Entry<'_>]) -> Result<Vec<String>, ConfigError> {
+pub(in crate::ws) fn token_list(entries: &[Entry<'_>]) -> Result<Vec<String>, ConfigError> {
     let mut tokens = Vec::new();
     for entry in entries {
         let text: String = entry.read()?;

@@ -417,7 +417,7 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
     for (more, place, problem) in [
         (r#""guards": {"a": {}}"#.to_owned(), "config.guards.a.type", "one of `jwt`, `basic`"),
         (r#""guards": {"a": {"type": "jwtt"}}"#.into(), "config.guards.a.type", "did you mean `jwt`"),
-        (r#""guards": {"a": {"type": "jwt"}}"#.into(), "config.guards.a.options", "issuer"),
+        (r#""guards": {"a": {"type": "jwt"}}"#.into(), "config.guards.a.options.keys", "issuer"),
         (r#""guards": {"a": {"type": "jwt", "options": {"issuer": "me"}}}"#.into(), "config.guards.a.options.issuer", "`keys`"),
         (
             format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}], "algorithms": ["none"]}}}}}}"#),

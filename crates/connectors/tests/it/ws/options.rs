@@ -143,7 +143,10 @@ async fn settings_that_cannot_work_are_refused_with_their_place() {
         ),
         (server(r#", "cookie": {"store": {"type": "file"}}"#), "config.cookie.store.filename: missing"),
         (server(r#", "cookie": {"store": {"filename": "x"}}"#), "config.cookie.store.filename: belongs to"),
-        (server(r#", "send_queue": {"messages": 0}"#), "config.send_queue.messages: must be between 1"),
+        (
+            server(r#", "send_queue": {"messages": 0}"#),
+            "config.send_queue.messages: must be 1 or more, but is 0",
+        ),
         (
             server(r#", "send_queue": {"message": 1}"#),
             "config.send_queue.message: unknown key; did you mean `messages`?",

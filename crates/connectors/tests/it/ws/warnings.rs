@@ -1,7 +1,7 @@
 //! What is accepted and hardly meant is told when a server is made.
 
 use super::peers::{Port, server_definition};
-use crate::harness::{Linked, Subject};
+use crate::harness::{Linked, Subject, definition};
 use std::{
     fmt::{Debug, Write},
     sync::{Arc, Mutex},
@@ -12,6 +12,7 @@ use tracing::{
     span::{Attributes, Id, Record},
     subscriber::with_default,
 };
+use tremor_connector::Definition;
 
 /// Keeps what is logged.
 #[derive(Clone, Default)]
@@ -47,9 +48,12 @@ impl Subscriber for Told {
 
 /// What is told of a server with `more` members in its configuration.
 fn told(more: &str) -> String {
+    told_of(&server_definition(&Port::reserve(), more))
+}
+
+fn told_of(definition: &Definition) -> String {
     let told = Told::default();
-    let definition = server_definition(&Port::reserve(), more);
-    with_default(told.clone(), || Subject::new(&definition, Linked::Fully).map(drop)).unwrap();
+    with_default(told.clone(), || Subject::new(definition, Linked::Fully).map(drop)).unwrap();
     let told = told.0.lock().unwrap();
     told.clone()
 }
@@ -82,6 +86,35 @@ async fn what_has_no_effect_is_told() {
             r#", "compression": {"deflate": {"request_max_window_bits": 8}}"#.into(),
             "`request_max_window_bits` is 8",
         ),
+        (r#", "routes": []"#.into(), "`routes` is an empty list"),
+        (r#", "guards": {}"#.into(), "`guards` has none in it, so nobody is asked who they are"),
+        (
+            r#", "max_message_size": 10, "max_frame_size": 20"#.into(),
+            "`max_frame_size` is 20, but no frame has more than a message may have: `max_message_size` is 10",
+        ),
+        (
+            r#", "routes": [{"exit": "a", "options": {"max_message_size": 10, "max_frame_size": 20}}]"#
+                .into(),
+            "] config.routes[0].options: `max_frame_size` is 20, but",
+        ),
+        (
+            r#", "authorize": {"port": "a", "timeout": 90000}"#.into(),
+            "config.authorize.timeout: is 90000 ms, but a handshake as a whole has 5000 ms",
+        ),
+        (
+            r#", "open_handshake_timeout": 700, "routes": [{"exit": "b", "guarded": {"g": []}}],
+                "guards": {"g": {"type": "flow", "options": {"port": "a", "timeout": 701}}}"#
+                .into(),
+            "config.guards.g.options.timeout: is 701 ms, but a handshake as a whole has 700 ms",
+        ),
+        (
+            r#", "drain_timeout": 5001"#.into(),
+            "`drain_timeout` is 5001 ms, but a flow that drains has 5000 ms",
+        ),
+        (
+            r#", "drain_spread": 60000"#.into(),
+            "`drain_spread` is 60000 ms, but a flow that drains has 5000 ms",
+        ),
     ] {
         let told = told(&more);
         assert_eq!(told.matches(expected).count(), 1, "{more}\n{told}");
@@ -90,7 +123,7 @@ async fn what_has_no_effect_is_told() {
 
 #[tokio::test]
 async fn what_has_an_effect_is_not() {
-    for more in [
+    for more in &[
         format!(r#", "routes": [{ONE}, {ALL}]"#),
         format!(r#", "routes": [{ONE}], "no_match": {{"body": "x"}}"#),
         r#", "subprotocols": ["a"], "subprotocol_preference": "server""#.into(),
@@ -98,7 +131,51 @@ async fn what_has_an_effect_is_not() {
         r#", "cookie": {"same_site": "None"}, "public_url": "wss://a.example""#.into(),
         r#", "cookie": {}"#.into(),
         r#", "compression": {"deflate": {"request_max_window_bits": 9}}"#.into(),
+        r#", "max_message_size": 20, "max_frame_size": 20"#.into(),
+        r#", "max_message_size": 0, "max_frame_size": 20"#.into(),
+        r#", "max_message_size": 10, "max_frame_size": 0"#.into(),
+        r#", "max_message_size": 10"#.into(),
+        r#", "authorize": {"port": "a", "timeout": 5000}"#.into(),
+        r#", "authorize": {"port": "a", "timeout": 90000}, "open_handshake_timeout": 0"#.into(),
+        r#", "drain_timeout": 5000, "drain_spread": 5000"#.into(),
+        r#", "auto_ping_interval": 1000, "auto_ping_timeout": 0"#.into(),
     ] {
-        assert_eq!(told(&more), "", "{more}");
+        assert_eq!(told(more), "", "{more}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_address_leaves_out_is_told() {
+    for (kind, config, expected) in [
+        ("ws_server", r#"{"url": "127.0.0.1:7001"}"#, ""),
+        ("ws_server", r#"{"url": "ws://127.0.0.1"}"#, ""),
+        ("ws_server", r#"{"url": "foo"}"#, "config.url: says no port, so it is 80"),
+        (
+            "ws_server",
+            r#"{"url": ":7001"}"#,
+            "config.url: names no host, so only this machine can connect; write `0.0.0.0:7001`",
+        ),
+        ("ws_server", r#"{"listen": ["127.0.0.1:0", "foo"]}"#, "config.listen[1]: says no port, so it is 80"),
+        ("ws_client", r#"{"url": "h"}"#, ""),
+        (
+            "ws_client",
+            r#"{"url": "ws://"}"#,
+            "`url` names no host, so it is `localhost`: write `ws://localhost:80/`",
+        ),
+        ("ws_client", r#"{"url": "wss:///x"}"#, "write `wss://localhost:443/x`"),
+        ("ws_client", r#"{"url": "ws://:81"}"#, "write `ws://localhost:81/`"),
+        (
+            "ws_client",
+            r#"{"url": "/run/x"}"#,
+            r#"(or, for a unix socket, `"endpoint": {"type": "unix", "path": "/run/x"}`)"#,
+        ),
+        ("ws_client", r#"{"url": "ws:///x", "endpoint": {"type": "unix", "path": "/run/x"}}"#, ""),
+        ("ws_client", r#"{"url": "ws://h/a b"}"#, "config.url: has a space in it, which is sent as `%20`"),
+        ("ws_client", r#"{"url": " ws://h/a%20b "}"#, ""),
+        ("ws_client", r#"{"url": "ws://h", "routes": []}"#, "`routes` is an empty list"),
+    ] {
+        let told = told_of(&definition(kind, config, r#""json""#, ""));
+        assert_eq!(told.lines().count(), usize::from(!expected.is_empty()), "{config}: {told}");
+        assert!(told.contains(expected), "{config}: {told}");
     }
 }

@@ -75,8 +75,7 @@ pub(super) fn catalog(
     let is_tls_said = reader.members().get("tls").is_some_and(|tls| !tls.is_null());
     let tls = ClientTlsSetting::from_config(&mut reader, TlsKeys::Common)?.enabled();
     let url: &str = reader.required("url")?;
-    let is_https =
-        url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) || !url.contains("://");
+    let is_https = url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
     if is_tls_said && (tls.is_none() || !is_https) {
         return Err(reader.invalid("tls", "says whom to trust at an `https` URL, and there is none"));
     }

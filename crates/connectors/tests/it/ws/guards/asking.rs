@@ -249,7 +249,7 @@ async fn mistakes_of_such_guards_are_found_when_a_flow_is_loaded() {
             "config.guards.a.credentials",
             "no meaning",
         ),
-        (r#""guards": {"a": {"type": "flow"}}"#.into(), "config.guards.a.options", "missing"),
+        (r#""guards": {"a": {"type": "flow"}}"#.into(), "config.guards.a.options.port", "missing"),
         (flow("{}"), "config.guards.a.options.port", "missing"),
         (flow(r#"{"port": "control"}"#), "config.guards.a.options.port", "its own use"),
         (flow(r#"{"port": "OUT"}"#), "config.guards.a.options.port", "another name"),

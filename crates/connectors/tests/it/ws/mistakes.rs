@@ -1,0 +1,168 @@
+//! What is wrong in a configuration is told once, with its whole path, and all of it at the first try.
+
+use super::tls::files;
+use crate::harness::{definition, environment};
+use tremor_connector::{Dials, Instance};
+
+/// All that is told of a configuration that is refused, without what all messages have in common.
+fn refused(kind: &str, config: &str) -> Vec<String> {
+    let (environment, _exits) = environment(Dials::default());
+    let registry = tremor_connectors::registry(true);
+    let codecs = tremor_codec::Registry::standard();
+    let definition = definition(kind, config, r#""json""#, "");
+    let made = Instance::checked(&definition, &environment, &registry, &codecs, &std::sync::Arc::default());
+    let prefix = format!("[{}] Invalid definition: config.", environment.alias);
+    let told = made.map(|_| ()).err().unwrap_or_default();
+    told.iter().map(|error| error.message.replace(&prefix, "")).collect()
+}
+
+/// Each of `expected` is the beginning of one message, in order, and there are no others.
+#[track_caller]
+fn assert_told(kind: &str, config: &str, expected: &[&str]) {
+    let told = refused(kind, config);
+    let is_right = told.len() == expected.len()
+        && told.iter().zip(expected).all(|(told, expected)| told.starts_with(expected));
+    assert!(is_right, "{kind} {config}: {told:#?}");
+    assert!(told.iter().all(|message| !message.contains('\n')), "in one line each: {told:#?}");
+}
+
+fn of_client(more: &str, expected: &[&str]) {
+    assert_told("ws_client", &format!(r#"{{"url": "ws://127.0.0.1:1"{more}}}"#), expected);
+}
+
+fn of_server(more: &str, expected: &[&str]) {
+    assert_told("ws_server", &format!(r#"{{"url": "127.0.0.1:1"{more}}}"#), expected);
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_be_meant() {
+    let fragment = "url: has a fragment, which is never sent";
+    let unix =
+        r#"is for TCP; for a unix socket write `"endpoint": {"type": "unix", "path": "/a/b"}` instead"#;
+    for (kind, url, expected) in [
+        ("ws_client", "ws://h/#f", fragment.to_owned()),
+        ("ws_server", "ws://h/#f", fragment.to_owned()),
+        ("ws_client", "unix:/a/b", format!("url: {unix}")),
+        ("ws_client", "UNIX:///a/b", format!("url: {unix}")),
+        ("ws_client", "ws+unix:///a/b", format!("url: {unix}")),
+        ("ws_server", "unix:/a/b", format!("url: {unix}")),
+        (
+            "ws_server",
+            "/a/b",
+            r#"url: is no address; a unix socket is written as `"endpoint": {"type""#.into(),
+        ),
+    ] {
+        assert_told(kind, &format!(r#"{{"url": "{url}"}}"#), &[&expected]);
+    }
+    assert_told("ws_server", r#"{"listen": ["127.0.0.1:0", "unix:/a/b"]}"#, &[&format!("listen[1]: {unix}")]);
+    assert_told("ws_server", r#"{"listen": ["127.0.0.1:0", "a b"]}"#, &["listen[1]: `a b` is no host name"]);
+    assert_eq!(refused("ws_client", r#"{"url": "unix:80"}"#), [""; 0], "a host of that name");
+    of_server(r#", "public_url": "wss://h/#f""#, &["public_url: has a fragment"]);
+}
+
+#[tokio::test]
+async fn what_is_said_twice_in_different_ways() {
+    let url = "`url` says";
+    for (url_and_more, expected) in [
+        (
+            r#""url": "ws://h", "defaults": {"authority": "g"}"#,
+            format!("defaults.authority: {url} which server"),
+        ),
+        (
+            r#""url": "ws://h", "per_origin": true, "options": {"defaults": {"authority": "g"}}"#,
+            format!("options.defaults.authority: {url} which server"),
+        ),
+        (r#""url": "ws://h/a", "defaults": {"path": "/b"}"#, format!("defaults.path: {url} a path")),
+        (
+            r#""url": "ws://h", "defaults": {"scheme": "wss"}"#,
+            format!("defaults.scheme: {url} another scheme"),
+        ),
+        (r#""url": "ws://h", "defaults": {"path": "/b#c"}"#, "defaults.path: has no fragment".to_owned()),
+    ] {
+        assert_told("ws_client", &format!("{{{url_and_more}}}"), &[&expected]);
+    }
+    for fits in [
+        r#""url": "ws://h/", "defaults": {"path": "/b"}"#,
+        r#""url": "h/a", "defaults": {"scheme": "wss"}"#,
+        r#""url": "wss://h/a", "defaults": {"scheme": "https"}"#,
+    ] {
+        assert_eq!(refused("ws_client", &format!("{{{fits}}}")), [""; 0], "{fits}");
+    }
+}
+
+#[tokio::test]
+async fn schemes_are_said_where_several_could_be_meant() {
+    of_client(r#", "proxy": "x""#, &["proxy: has no scheme"]);
+    of_client(r#", "proxy": {"url": "x:3128"}"#, &["proxy.url: has no scheme"]);
+    of_client(r#", "proxy": {"url": "http://"}"#, &["proxy.url: the URL names no host"]);
+    of_client(r#", "proxy": {}"#, &[r#"proxy.url: missing (a string such as "http://127.0.0.1:3128")"#]);
+    let catalog = r#", "schema": {"catalogs": {"c": {"type": "schema-registry", "url": "foo:81"}},
+        "in": {"model": "json", "catalog": "c", "subject": "s"}}"#;
+    of_server(catalog, &["schema.catalogs.c.url: has no scheme; write `https://foo:81`"]);
+}
+
+#[tokio::test]
+async fn a_reply_is_described_in_one_way() {
+    of_client(r#", "expect": {"contains": 5}"#, &["expect.contains: expected string but got integer 5"]);
+    of_client(r#", "expect": {"contains": "a", "b": 1}"#, &["expect.contains: is a text that the reply has"]);
+    of_client(r#", "expect": {"contains": ""}"#, &["expect.contains: is empty"]);
+}
+
+#[tokio::test]
+async fn every_mistake_is_told_once_and_none_hides_another() {
+    of_client(r#", "auth": {"foo": 1}"#, &["auth.foo: unknown key"]);
+    of_client(r#", "auth": {}"#, &["auth: says nothing"]);
+    of_client(
+        r#", "auth": {"baerer": {"token": "a b"}}"#,
+        &["auth.baerer: unknown key; did you mean `bearer`?"],
+    );
+    let flow = |options: &str| format!(r#", "guards": {{"g": {{"type": "flow"{options}}}}}"#);
+    of_server(
+        &flow(r#", "options": {"prot": "x"}"#),
+        &["guards.g.options.prot: unknown key; did you mean `port`?"],
+    );
+    of_server(&flow(""), &["guards.g.options.port: missing (the name of the port"]);
+    of_server(&flow(r#", "options": {}"#), &["guards.g.options.port: missing (the name of the port"]);
+    of_server(
+        r#", "guards": {"g": {"type": "cookie", "options": {"x": 1}}}, "cookie": {"max_aeg": 1}"#,
+        &["guards.g.options.x: unknown key", "cookie: needs `bind_identity`"],
+    );
+    of_server(
+        r#", "guards": {"g": {"type": "cookie", "options": {"x": 1}}}"#,
+        &["guards.g.options.x: unknown key", "cookie: missing (a record with `bind_identity`"],
+    );
+    let basic = r#", "guards": {"g": {"type": "basic", "options": {"users": {"a": {"password": "b"}}}}}"#;
+    of_server(&format!(r#"{basic}, "credentials": {{"foo": {{}}}}"#), &["credentials.foo: unknown key"]);
+    of_server(&format!(r#"{basic}, "credentials": {{}}"#), &["credentials: names no place"]);
+    of_server(
+        r#", "guards": {}, "credentials": {"query": {"t": "{credentials}"}}"#,
+        &["credentials: has no meaning without `guards`"],
+    );
+    let files = files();
+    let (cert, key) = (files.cert.display(), files.key.display());
+    let tls = format!(r#"{{"cert": "{cert}", "key": "{key}", "client_ca": "{cert}"}}"#);
+    let certificates = |options: &str| {
+        format!(r#", "tls": {tls}, "guards": {{"g": {{"type": "tls", "options": {options}}}}}"#)
+    };
+    of_server(
+        &certificates(r#"{"certificat": [{"host": "a"}]}"#),
+        &["guards.g.options.certificat: unknown key; did you mean `certificates`?"],
+    );
+    of_server(&certificates("{}"), &["guards.g.options.subjects: missing"]);
+    of_server(
+        r#", "routes": [{"exit": "a", "wenn": []}, {"exti": "b"}, {"exit": 5}]"#,
+        &[
+            "routes[0].wenn: unknown key",
+            "routes[1].exti: unknown key; did you mean `exit`?",
+            "routes[2].exit: expected string but got integer 5",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_pattern_and_where_is_told_in_one_line() {
+    of_server(
+        r#", "schema": {"in": {"model": "string", "pattern": "día(b"}}"#,
+        &["schema.in.pattern: `día(b` is no pattern: unclosed group at character 4"],
+    );
+}
