@@ -238,8 +238,7 @@ fn what_is_missing_may_be_there_under_a_name_that_is_almost_right() {
 fn limits_are_told_as_they_are() {
     let told = |range: &dyn Fn(&mut Reader<'_>) -> Result<u64, ConfigError>| {
         let config = key(5_i64);
-        let told = range(&mut Reader::new(&config, "config").unwrap()).unwrap_err().to_string();
-        told
+        range(&mut Reader::new(&config, "config").unwrap()).unwrap_err().to_string()
     };
     assert_eq!(told(&|config| config.or_in("key", 7, 6..)), "config.key: must be 6 or more, but is 5");
     assert_eq!(told(&|config| config.or_in("key", 7, ..=4)), "config.key: must be at most 4, but is 5");

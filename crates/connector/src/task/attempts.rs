@@ -82,12 +82,10 @@ impl Task {
 
     /// Attempts that failed and that no line has told of.
     pub(super) fn tell_left_out(&mut self) {
-        match self.parts.quota.take_left_out() {
-            0 => {}
-            1 => warn!(target: TARGET, "[Connector::{}] 1 more attempt has failed before", self.alias),
-            count => {
-                warn!(target: TARGET, "[Connector::{}] {count} more attempts have failed before", self.alias)
-            }
+        let count = self.parts.quota.take_left_out();
+        if count > 0 {
+            let attempts = if count == 1 { "attempt has" } else { "attempts have" };
+            warn!(target: TARGET, "[Connector::{}] {count} more {attempts} failed before", self.alias);
         }
     }
 

@@ -160,6 +160,64 @@ async fn every_mistake_is_told_once_and_none_hides_another() {
 }
 
 #[tokio::test]
+async fn what_no_connection_could_be_made_with() {
+    of_client(r#", "subprotocols": ["a", "a"]"#, &["subprotocols[1]: `a` is there twice"]);
+    of_client(r#", "subprotocols": "a b""#, &["subprotocols: `a b` is no subprotocol"]);
+    of_client(r#", "headers": {"Host": "a b"}"#, &["headers: `a b` is not a host"]);
+    of_client(r#", "auth": {"bearer": {"token": ""}}"#, &["auth.bearer.token: is empty"]);
+    let anywhere = |authority: &str, expected: &str| {
+        let config = format!(r#"{{"defaults": {{"authority": "{authority}"}}}}"#);
+        assert_told("ws_client", &config, &[&format!("defaults.authority: {expected}")]);
+    };
+    anywhere("h:0", "nobody can connect to port 0");
+    anywhere("1.2.3", "`1.2.3` is no host name");
+    for (host, expected) in
+        [("", "is no host name"), ("a b", "`a b` is no host name"), ("a/b", "is no host name")]
+    {
+        let config = format!(r#"{{"endpoint": {{"type": "tcp", "host": "{host}", "port": 5}}}}"#);
+        assert_told("ws_client", &config, &[&format!("endpoint.host: {expected}")]);
+    }
+    for host in ["h", "::1", "[::1]", "10.0.0.1"] {
+        let config = format!(r#"{{"endpoint": {{"type": "tcp", "host": "{host}", "port": 5}}}}"#);
+        assert_eq!(refused("ws_client", &config), [""; 0], "{host}");
+    }
+    assert_told(
+        "ws_server",
+        r#"{"endpoint": {"path": "/a"}}"#,
+        &["endpoint.type: missing (one of `tcp`, `unix`)"],
+    );
+    of_server(
+        r#", "public_url": "edge.example:81""#,
+        &["public_url: has no scheme, which says whether clients"],
+    );
+    of_server(
+        r#", "allowed_origins": [], "require_origin": true, "allow_null_origin": false"#,
+        &["allowed_origins: an empty list admits no page"],
+    );
+    of_server(r#", "allowed_origins": ["https://*:*:*"]"#, &["allowed_origins[0]: `*:*` "]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_schema_and_where_is_told() {
+    for (model, schema, expected) in [
+        ("json", r#"{"type": "objekt"}"#, "(at `/type`)"),
+        ("json", r#"{"properties": {"a": {"pattern": "("}}}"#, "(at `/properties/a/pattern`)"),
+        ("avro", r#""{""#, "at line 1 column 1"),
+        ("protobuf", r#""syntax = \"proto3\";\n message {""#, "schema.proto:2:10: expected an identifier"),
+    ] {
+        let told = refused(
+            "ws_server",
+            &format!(
+                r#"{{"url": "127.0.0.1:1", "schema": {{
+                    "catalogs": {{"c": {{"type": "inline", "subjects": {{"s": {{"schema": {schema}}}}}}}}},
+                    "in": {{"model": "{model}", "catalog": "c", "subject": "s"}}}}}}"#
+            ),
+        );
+        assert!(matches!(told.as_slice(), [only] if only.contains(expected)), "{model} {schema}: {told:#?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_pattern_and_where_is_told_in_one_line() {
     of_server(
         r#", "schema": {"in": {"model": "string", "pattern": "día(b"}}"#,

@@ -87,6 +87,12 @@ async fn what_has_no_effect_is_told() {
             "`request_max_window_bits` is 8",
         ),
         (r#", "routes": []"#.into(), "`routes` is an empty list"),
+        (r#", "routes": [{"exit": "a", "guarded": {}}]"#.into(), "config.routes[0].guarded: names no guard"),
+        (r#", "allowed_origins": []"#.into(), "`allowed_origins` is an empty list: no page can connect"),
+        (
+            r#", "max_message_size": 100, "compression": {"deflate": {"max_inflated_size": 200}}"#.into(),
+            "`max_inflated_size` has no effect: `max_message_size` is less, 100",
+        ),
         (r#", "guards": {}"#.into(), "`guards` has none in it, so nobody is asked who they are"),
         (
             r#", "max_message_size": 10, "max_frame_size": 20"#.into(),
@@ -135,6 +141,8 @@ async fn what_has_an_effect_is_not() {
         r#", "max_message_size": 0, "max_frame_size": 20"#.into(),
         r#", "max_message_size": 10, "max_frame_size": 0"#.into(),
         r#", "max_message_size": 10"#.into(),
+        r#", "max_message_size": 200, "compression": {"deflate": {"max_inflated_size": 200}}"#.into(),
+        r#", "allowed_origins": [], "same_origin": true, "allow_null_origin": false"#.into(),
         r#", "authorize": {"port": "a", "timeout": 5000}"#.into(),
         r#", "authorize": {"port": "a", "timeout": 90000}, "open_handshake_timeout": 0"#.into(),
         r#", "drain_timeout": 5000, "drain_spread": 5000"#.into(),
@@ -172,10 +180,29 @@ async fn what_an_address_leaves_out_is_told() {
         ("ws_client", r#"{"url": "ws:///x", "endpoint": {"type": "unix", "path": "/run/x"}}"#, ""),
         ("ws_client", r#"{"url": "ws://h/a b"}"#, "config.url: has a space in it, which is sent as `%20`"),
         ("ws_client", r#"{"url": " ws://h/a%20b "}"#, ""),
+        (
+            "ws_client",
+            r#"{"url": "ws://h", "defaults": {"path": "/a b"}}"#,
+            "config.defaults.path: has a space in it, which is sent as `%20`",
+        ),
         ("ws_client", r#"{"url": "ws://h", "routes": []}"#, "`routes` is an empty list"),
     ] {
         let told = told_of(&definition(kind, config, r#""json""#, ""));
         assert_eq!(told.lines().count(), usize::from(!expected.is_empty()), "{config}: {told}");
         assert!(told.contains(expected), "{config}: {told}");
+    }
+}
+
+/// By definition such a configuration is ignored, not refused.
+#[tokio::test]
+async fn what_is_said_to_a_codec_that_listens_to_nothing_is_told() {
+    for (codec, expected) in [
+        (r#"{"name": "string", "config": {"x": 1}}"#, "codec.config: has no effect: `string` takes none"),
+        (r#"{"name": "string", "config": {}}"#, ""),
+        (r#"{"name": "json", "config": {"mode": "sorted"}}"#, ""),
+    ] {
+        let told = told_of(&definition("ws_server", r#"{"url": "127.0.0.1:1"}"#, codec, ""));
+        assert_eq!(told.lines().count(), usize::from(!expected.is_empty()), "{codec}: {told}");
+        assert!(told.contains(expected), "{codec}: {told}");
     }
 }
