@@ -68,7 +68,7 @@ pub use instance::{DEBUG_HINT, Definition, DefinitionError, Handle, Instance};
 pub use outbox::{FrameType, SendQueue, WhenFull};
 pub use queue::{Receiver, Sender, bounded};
 pub use quota::{Quota, more_before};
-pub use replay::{Joining, Keep, NoId, Person, Replay, acknowledged, last_received};
+pub use replay::{Joining, Keep, Likeness, NoId, Person, Replay, acknowledged, last_received};
 pub use route::{Links, OpenRoute, Outlet, Route};
 pub use sink::{ByteSink, EventSink, Sink, SinkControl, SinkError};
 pub use source::{At, Intake, Made, OnDrain, Pulled, Refusal, Source, SourceError};

@@ -190,6 +190,21 @@ impl PathPattern {
         Ok(Self { parts, names, has_query: text.contains('?') })
     }
 
+    /// The names of its parameters.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Whether a request for `path` can match, and whether every one does, whatever its query. Escapes as in
+    /// [`PathPattern::matches`].
+    pub(crate) fn takes(&self, path: &str) -> Takes {
+        match () {
+            () if self.has_query => Takes::Maybe,
+            () if captures(&self.parts, path).is_some() => Takes::Always,
+            () => Takes::Never,
+        }
+    }
+
     /// Whether a request with this path and query matches, and what its parameters are then, decoded. Escapes of
     /// unreserved characters in `path` have to be decoded already.
     pub(crate) fn matches(&self, path: &str, query: Option<&str>) -> Option<Vec<(String, String)>> {
@@ -201,6 +216,15 @@ impl PathPattern {
         let decoded = found.into_iter().map(|segment| escape::decoded(segment, false));
         Some(self.names.iter().cloned().zip(decoded).collect())
     }
+}
+
+/// Which requests for a path match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Takes {
+    Never,
+    /// That depends on something else.
+    Maybe,
+    Always,
 }
 
 /// A pattern for `Host`: the port counts only if the pattern has one.

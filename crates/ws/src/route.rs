@@ -5,7 +5,7 @@
 
 use crate::escape;
 use crate::handshake::{Authority, Headers};
-use crate::pattern::{AuthorityPattern, PathPattern, Pattern, PatternError};
+use crate::pattern::{AuthorityPattern, PathPattern, Pattern, PatternError, Takes};
 use std::borrow::Cow;
 
 /// What routes look at.
@@ -102,6 +102,17 @@ impl Condition {
         self.headers.push((name.to_owned(), Pattern::new(pattern)));
     }
 
+    /// Which requests for `path` match.
+    fn takes(&self, path: &str) -> Takes {
+        let of_path = self.path.as_ref().map_or(Takes::Always, |own| own.takes(path));
+        let asks_for_more = self.protocol.is_some()
+            || self.scheme.is_some()
+            || self.authority.is_some()
+            || !self.query.is_empty()
+            || !self.headers.is_empty();
+        if asks_for_more { of_path.min(Takes::Maybe) } else { of_path }
+    }
+
     /// The parameters of the path, if all but the subprotocol matches.
     fn matches(&self, asked: &Asked<'_>) -> Option<Vec<(String, String)>> {
         let scheme = SCHEMES.get(usize::from(asked.secure)).into_iter().flatten();
@@ -161,6 +172,13 @@ impl Protocols {
     }
 }
 
+impl Protocols {
+    /// Whether the list has it.
+    pub fn speaks(&self, name: &str) -> bool {
+        self.list.iter().any(|own| own == name)
+    }
+}
+
 /// No subprotocol fits. These would.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoProtocol {
@@ -200,6 +218,38 @@ impl Route {
     pub fn matches_all(&self) -> bool {
         let is_empty = |condition: &Condition| *condition == Condition::default();
         !self.protocols.required && (self.when.is_empty() || self.when.iter().any(is_empty))
+    }
+
+    /// Whether it may match a request for `path`.
+    pub fn may_take(&self, path: &str) -> bool {
+        self.takes(path) != Takes::Never
+    }
+
+    /// Whether it matches every request for `path`.
+    pub fn always_takes(&self, path: &str) -> bool {
+        self.takes(path) == Takes::Always
+    }
+
+    fn takes(&self, path: &str) -> Takes {
+        let path = escape::unreserved(path);
+        let takes = self.when.iter().map(|condition| condition.takes(&path)).max().unwrap_or(Takes::Always);
+        if self.protocols.required { takes.min(Takes::Maybe) } else { takes }
+    }
+
+    /// The names of the parameters that a request may have: for each condition those of its path.
+    pub fn params(&self) -> Vec<Vec<String>> {
+        let paths = self.when.iter().map(|condition| condition.path.as_ref());
+        let of_each = paths.map(|path| path.map_or_else(Vec::new, |path| path.names().to_vec()));
+        if self.when.is_empty() { vec![Vec::new()] } else { of_each.collect() }
+    }
+
+    /// Whether a connection may speak that subprotocol, or none.
+    pub fn may_speak(&self, protocol: Option<&str>) -> bool {
+        let mut named = self.when.iter().map(|condition| condition.protocol.as_ref());
+        match protocol {
+            None => !self.protocols.required && (self.when.is_empty() || named.any(|named| named.is_none())),
+            Some(name) => self.protocols.speaks(name) || named.flatten().any(|pattern| pattern.matches(name)),
+        }
     }
 
     /// Resolves this route for each offer, as if it stood alone: an offer that a condition or the list names comes before

@@ -141,10 +141,10 @@ impl Messages {
         1
     }
 
-    /// Appends a message that is of no element.
+    /// Appends a message that was kept and is of no element.
     pub(super) fn push_uncounted(&mut self, shared: &Arc<Shared>) {
-        let binary = shared.is_binary();
-        self.push_one_shared(shared, Flags { is_shared: true, ..Flags::new(binary, false) });
+        let (binary, is_plain) = (shared.is_binary(), shared.is_plain());
+        self.push_one_shared(shared, Flags { is_shared: true, is_plain, ..Flags::new(binary, false) });
     }
 
     /// Appends a ping, which ends an element if `counts`.

@@ -15,6 +15,8 @@ pub(crate) struct Shared {
     binary: Option<bool>,
     /// Why it cannot be encoded.
     error: Option<String>,
+    /// It is kept, and not to be compressed whenever it is sent.
+    is_plain: bool,
     /// Its only chunk as it is sent, to connections of kind 0.
     frame: Frame,
     /// The same for the other kinds, once there is one.
@@ -42,13 +44,14 @@ impl Shared {
             chunks,
             binary: (!frame_type.takes_a_look(asked)).then(|| frame_type.is_binary(asked)),
             error,
+            is_plain: false,
             frame: Frame::new(),
             others: OnceLock::new(),
         }
     }
 
-    /// The same messages with ids in front, of which `first` is that of the first.
-    pub(crate) fn numbered(&self, first: u64) -> Self {
+    /// The same messages with ids in front, of which `first` is that of the first; `is_plain`: not to be compressed.
+    pub(crate) fn numbered(&self, first: u64, is_plain: bool) -> Self {
         let is_binary = match self.binary {
             Some(is_binary) => is_binary,
             None => self.chunks.iter().any(|chunk| std::str::from_utf8(chunk).is_err()),
@@ -58,7 +61,14 @@ impl Shared {
             number(id, (chunk, is_binary), chunks.buffer_mut());
             chunks.end_chunk();
         }
-        Self { chunks, binary: Some(is_binary), error: None, frame: Frame::new(), others: OnceLock::new() }
+        Self {
+            chunks,
+            binary: Some(is_binary),
+            error: None,
+            is_plain,
+            frame: Frame::new(),
+            others: OnceLock::new(),
+        }
     }
 
     /// Each of its messages for itself.
@@ -66,7 +76,14 @@ impl Shared {
         self.chunks.iter().map(|chunk| {
             let mut chunks = Chunks::default();
             chunks.push(chunk);
-            Self { chunks, binary: self.binary, error: None, frame: Frame::new(), others: OnceLock::new() }
+            Self {
+                chunks,
+                binary: self.binary,
+                error: None,
+                is_plain: self.is_plain,
+                frame: Frame::new(),
+                others: OnceLock::new(),
+            }
         })
     }
 
@@ -91,6 +108,11 @@ impl Shared {
     /// Whether it is binary, if it is one message.
     pub(super) fn is_binary(&self) -> bool {
         self.binary.unwrap_or_else(|| std::str::from_utf8(self.payload()).is_err())
+    }
+
+    /// Whether it is not to be compressed, if it was kept.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Whether each of its messages has to be looked at to know that.

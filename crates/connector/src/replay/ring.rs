@@ -1,17 +1,18 @@
 //! The last messages of a route, and who has had which of them (`spec/websocket.md` 13). No clock, no lock, no socket.
 
-use crate::weight;
+use super::{
+    Person,
+    audience::{Audience, Owner},
+    lost::Lost,
+    private::{Held, Private},
+};
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::Arc,
     time::{Duration, Instant},
 };
 use tremor_value::Value;
-
-/// Who is behind connections: equal for those that may read each other's messages, and for nobody else.
-pub type Person = Arc<str>;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,83 +38,26 @@ const MOST_PEOPLE: usize = 16_384;
 /// Connections that are remembered when they have gone, at most.
 const MOST_ABSENT: usize = 1024;
 
-/// Whom a message is for.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Audience {
-    pub(crate) reach: Reach,
-    /// Not for those; in order.
-    pub(crate) except: SmallVec<[Person; 1]>,
-}
-
-/// Whom a message is for, before some are left out.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Reach {
-    All,
-    Some {
-        /// In order.
-        people: SmallVec<[Person; 1]>,
-        /// A `where`, which others may be like.
-        filter: Option<Value>,
-    },
-}
-
-impl Audience {
-    /// For those whom it reaches, but not for `except`.
-    pub(crate) fn new(mut reach: Reach, mut except: SmallVec<[Person; 1]>) -> Self {
-        if let Reach::Some { people, .. } = &mut reach {
-            people.sort_unstable();
-            people.dedup();
-        }
-        except.sort_unstable();
-        except.dedup();
-        Self { reach, except }
-    }
-
-    /// Roughly the bytes that it holds on to.
-    fn weight(&self) -> usize {
-        let of = |people: &[Person]| -> usize {
-            people.iter().map(|person| size_of::<Person>() + person.len()).sum()
-        };
-        let reach = match &self.reach {
-            Reach::All => 0,
-            Reach::Some { people, filter } => of(people) + filter.as_ref().map_or(0, weight),
-        };
-        reach + of(&self.except)
-    }
-
-    /// Whether a client may have it. `admits`: whether it is like that `where`.
-    pub(crate) fn admits(&self, person: Option<&Person>, admits: &dyn Fn(&Value) -> bool) -> bool {
-        if person.is_some_and(|person| self.except.binary_search(person).is_ok()) {
-            return false;
-        }
-        match &self.reach {
-            Reach::All => true,
-            Reach::Some { people, filter } => {
-                person.is_some_and(|person| people.binary_search(person).is_ok())
-                    || filter.as_ref().is_some_and(admits)
-            }
-        }
-    }
-
-    /// Whether nobody but `person` may have it.
-    fn is_only_for(&self, person: &Person) -> bool {
-        match &self.reach {
-            Reach::Some { people, filter: None } => people.iter().all(|one| one == person),
-            _ => false,
-        }
-    }
-}
-
+/// The place of a message.
 #[derive(Debug)]
 struct Entry<M> {
     id: u64,
+    /// `None`: it is gone.
+    kept: Option<Kept<M>>,
+}
+
+#[derive(Debug)]
+struct Kept<M> {
     at: Instant,
     bytes: usize,
     /// Of the connections that it was for.
     conns: SmallVec<[u64; 1]>,
     audience: Audience,
-    /// `None`: all who it was for have acknowledged it.
-    message: Option<M>,
+    /// Those by whose messages it takes room; none if it is for all or for a group.
+    owners: SmallVec<[Owner; 1]>,
+    /// How many of those have it still.
+    holders: usize,
+    message: M,
 }
 
 /// What is remembered of a client.
@@ -170,19 +114,24 @@ pub(crate) enum Gap {
     Unknown { asked: u64 },
 }
 
-/// The last messages of a route.
+/// The last messages of a route. Those for all and for groups share the room that there is to keep them. Those for single
+/// clients have as much for themselves: whoever has most there loses its oldest first.
 #[derive(Debug)]
 pub(crate) struct Ring<M> {
     keep: Keep,
+    /// In the order of ids.
     entries: VecDeque<Entry<M>>,
-    /// Of the entries that have a message.
-    messages: usize,
-    bytes: usize,
     /// Greater ids are given.
     first: u64,
     last: u64,
-    /// Up to here messages are gone that somebody may want.
-    lost: u64,
+    /// Messages for all and for groups.
+    common: Held,
+    /// What is gone of those.
+    lost: Lost,
+    /// Messages for single clients, each once.
+    private_messages: usize,
+    private_bytes: usize,
+    private: Private,
     people: HashMap<Person, Known, RandomState>,
     /// Those who went away, in that order, each with the stamp it had then.
     away: VecDeque<(Person, u64)>,
@@ -196,11 +145,13 @@ impl<M: Clone> Ring<M> {
         Self {
             keep,
             entries: VecDeque::new(),
-            messages: 0,
-            bytes: 0,
             first,
             last: first,
-            lost: first,
+            common: Held::default(),
+            lost: Lost::new(first),
+            private_messages: 0,
+            private_bytes: 0,
+            private: Private::new(first),
             people: HashMap::default(),
             away: VecDeque::new(),
             stamps: 0,
@@ -230,68 +181,170 @@ impl<M: Clone> Ring<M> {
         // One client is worth nothing; a thousand of them may be more than the message.
         let more = audience.weight() + conns.len() * size_of::<u64>();
         let bytes = if more > FREE_BYTES { bytes.saturating_add(more) } else { bytes };
-        self.entries.push_back(Entry {
-            id: self.last,
-            at: now,
-            bytes,
-            conns,
-            audience,
-            message: Some(message),
-        });
-        self.messages += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
+        let id = self.last;
+        let owners = audience.owners();
+        if bytes > self.keep.bytes {
+            // It would push out all the others and find no room even then.
+            self.count_as_lost(id, audience, &owners);
+            return;
+        }
+        if owners.is_empty() {
+            self.common.push(id, bytes);
+        } else {
+            owners.iter().for_each(|owner| self.private.push(owner, id, bytes));
+            self.private_messages += 1;
+            self.private_bytes += bytes;
+        }
+        let holders = owners.len();
+        let kept = Some(Kept { at: now, bytes, conns, audience, owners, holders, message });
+        self.entries.push_back(Entry { id, kept });
         self.trim(now);
     }
 
     /// Lets go what is too old or too much.
     fn trim(&mut self, now: Instant) {
-        let is_old = |at: Instant| self.keep.age.is_some_and(|age| now.saturating_duration_since(at) >= age);
-        while let Some(entry) = self.entries.front() {
-            let is_too_much = self.messages > self.keep.messages || self.bytes > self.keep.bytes;
-            if entry.message.is_some() {
-                if !is_too_much && !is_old(entry.at) {
-                    break;
-                }
-                self.messages -= 1;
-                self.bytes -= entry.bytes;
-                self.lost = entry.id;
-            }
-            self.entries.pop_front();
+        let Keep { messages, bytes, age } = self.keep;
+        let is_old = |at: Instant| age.is_some_and(|age| now.saturating_duration_since(at) >= age);
+        while self.common.len() > messages || self.common.bytes() > bytes {
+            let Some(oldest) = self.common.oldest() else { break };
+            self.drop_common(oldest);
         }
-        if self.entries.len() > self.messages.saturating_mul(2).saturating_add(64) {
-            self.entries.retain(|entry| entry.message.is_some());
+        loop {
+            let has_most = match () {
+                () if self.private_bytes > bytes => self.private.with_most_bytes(),
+                () if self.private_messages > messages => self.private.with_most_messages(),
+                () => None,
+            };
+            let Some(owner) = has_most.cloned() else { break };
+            self.drop_oldest_of(&owner);
+        }
+        while let Some(entry) = self.entries.front() {
+            let id = entry.id;
+            match &entry.kept {
+                None => _ = self.entries.pop_front(),
+                Some(kept) if !is_old(kept.at) => break,
+                Some(kept) if kept.owners.is_empty() => self.drop_common(id),
+                Some(kept) => {
+                    let owners = kept.owners.clone();
+                    let has_it = |owner: &&Owner| self.private.oldest(owner) == Some(id);
+                    let have_it: SmallVec<[&Owner; 1]> = owners.iter().filter(has_it).collect();
+                    if have_it.is_empty() {
+                        break;
+                    }
+                    have_it.into_iter().for_each(|owner| self.drop_oldest_of(owner));
+                }
+            }
+        }
+        let kept = self.common.len() + self.private_messages;
+        if self.entries.len() > kept.saturating_mul(2).saturating_add(64) {
+            self.entries.retain(|entry| entry.kept.is_some());
         }
         while self.absent.front().is_some_and(|absent| is_old(absent.at)) {
             self.absent.pop_front();
         }
     }
 
+    fn kept_mut(&mut self, id: u64) -> Option<&mut Option<Kept<M>>> {
+        let place = self.entries.partition_point(|entry| entry.id < id);
+        self.entries.get_mut(place).filter(|entry| entry.id == id).map(|entry| &mut entry.kept)
+    }
+
+    /// The message `id`, the oldest of those for all and for groups, goes.
+    fn drop_common(&mut self, id: u64) {
+        let kept = self.kept_mut(id).and_then(Option::take);
+        self.common.pop(kept.as_ref().map_or(0, |kept| kept.bytes));
+        if let Some(kept) = kept {
+            self.lost.add(kept.audience, id);
+        }
+    }
+
+    /// The oldest message of `owner` is its own no more; it goes if it is nobody else's.
+    fn drop_oldest_of(&mut self, owner: &Owner) {
+        let Some(id) = self.private.oldest(owner) else { return };
+        let mut gone = None;
+        let mut bytes = 0;
+        if let Some(place) = self.kept_mut(id)
+            && let Some(kept) = place
+        {
+            bytes = kept.bytes;
+            kept.holders = kept.holders.saturating_sub(1);
+            if kept.holders == 0 {
+                gone = place.take();
+            }
+        }
+        self.private.pop(owner, bytes);
+        if let Some(gone) = gone {
+            self.private_messages -= 1;
+            self.private_bytes -= bytes;
+            self.count_as_lost(id, gone.audience, &gone.owners);
+        }
+    }
+
+    /// The message `id` is gone, and those who may have wanted it can be told.
+    fn count_as_lost(&mut self, id: u64, audience: Audience, owners: &[Owner]) {
+        if owners.is_empty() {
+            return self.lost.add(audience, id);
+        }
+        for owner in owners {
+            let is_acknowledged = match owner {
+                Owner::Person(person) => self.people.get(person).is_some_and(|known| known.acked >= id),
+                Owner::Named(_) => false,
+            };
+            if !is_acknowledged {
+                self.private.lose(owner, id);
+            }
+        }
+    }
+
+    /// The id of the last message that is gone and may have been for this client.
+    fn lost_of(
+        &self,
+        (person, name): (Option<&Person>, Option<&str>),
+        admits: &dyn Fn(&Value) -> bool,
+    ) -> u64 {
+        let acked = person.and_then(|person| self.people.get(person)).map_or(0, |known| known.acked);
+        let person_lost = person.map(|person| self.private.lost(&Owner::Person(person.clone())));
+        let name_lost = name.map(|name| self.private.lost(&Owner::Named(name.into())));
+        let private = person_lost.max(name_lost).filter(|lost| *lost > acked);
+        self.lost.up_to(person, admits).max(private.unwrap_or_default())
+    }
+
     /// How a client goes on that has had all up to `asked`, or up to what it has acknowledged, or wants only what is new.
+    /// `name`: its identity, in the words of metadata.
     pub(crate) fn resume(
         &mut self,
         asked: Option<u64>,
-        person: Option<&Person>,
+        (person, name): (Option<&Person>, Option<&str>),
         admits: &dyn Fn(&Value) -> bool,
         now: Instant,
     ) -> Resumed<M> {
         self.trim(now);
         let acked = person.and_then(|person| self.people.get(person)).map(|known| known.acked);
+        let last = self.last;
         let Some(had) = asked.or_else(|| acked.filter(|acked| *acked > 0)) else {
-            let (after, last) = (self.last, self.last);
-            return Resumed { after, last, gap: None, is_resumed: false, messages: Vec::new() };
+            return Resumed { after: last, last, gap: None, is_resumed: false, messages: Vec::new() };
         };
-        let (after, gap) = match had {
-            // From the beginning: what was before that was nobody's.
-            0 if self.lost == self.first => (self.first, None),
-            0 => (self.lost, Some(Gap::Lost { from: self.first.saturating_add(1), to: self.lost })),
-            had if had > self.last => (self.lost, Some(Gap::Unknown { asked: had })),
-            had if had < self.lost => (self.lost, Some(Gap::Lost { from: had + 1, to: self.lost })),
-            had => (had, None),
+        let is_unknown = had > last;
+        // From the beginning: what was before that was nobody's.
+        let had_all_up_to = if had == 0 || is_unknown { self.first } else { had };
+        let lost = self.lost_of((person, name), admits);
+        let gap = match had_all_up_to {
+            _ if is_unknown => Some(Gap::Unknown { asked: had }),
+            up_to if up_to < lost => Some(Gap::Lost { from: up_to + 1, to: lost }),
+            _ => None,
         };
-        let first = self.entries.partition_point(|entry| entry.id <= after);
-        let wanted = self.entries.iter().skip(first).filter(|entry| entry.audience.admits(person, admits));
-        let messages = wanted.filter_map(|entry| entry.message.clone()).collect();
-        Resumed { after, last: self.last, gap, is_resumed: true, messages }
+        let first = self.entries.partition_point(|entry| entry.id <= had_all_up_to);
+        let there =
+            self.entries.iter().skip(first).filter_map(|entry| Some((entry.id, entry.kept.as_ref()?)));
+        let mut wanted = there.filter(|(_, kept)| kept.audience.admits(person, admits)).peekable();
+        let mut after = had_all_up_to;
+        if gap.is_some() {
+            // As much as can be said: nothing comes that is not behind that.
+            after = after.max(lost);
+            after = wanted.peek().map_or(after, |(first, _)| after.min(first - 1));
+        }
+        let messages = wanted.map(|(_, kept)| kept.message.clone()).collect();
+        Resumed { after, last, gap, is_resumed: true, messages }
     }
 
     /// A connection of `person` is open. One that `is_resumed` takes the place of those that have gone.
@@ -337,8 +390,9 @@ impl<M: Clone> Ring<M> {
         self.absent.push_back(Absent { conn, stream, person, meta, at: now, successor: place });
         let (successor, since) = successor?;
         let first = self.entries.partition_point(|entry| entry.id <= since);
-        let left = self.entries.iter().skip(first).filter(|entry| entry.conns.contains(&conn));
-        let left: Vec<M> = left.filter_map(|entry| entry.message.clone()).collect();
+        let there = self.entries.iter().skip(first).filter_map(|entry| entry.kept.as_ref());
+        let left = there.filter(|kept| kept.conns.contains(&conn));
+        let left: Vec<M> = left.map(|kept| kept.message.clone()).collect();
         Some((successor, left)).filter(|(_, left)| !left.is_empty())
     }
 
@@ -357,7 +411,7 @@ impl<M: Clone> Ring<M> {
         }
     }
 
-    /// `person` has had all up to `id`: what was for nobody else goes.
+    /// `person` has had all up to `id`: what is for nobody else who has not goes.
     pub(crate) fn acknowledge(&mut self, person: &Person, id: u64) {
         if id > self.last || id <= self.first {
             return;
@@ -366,20 +420,15 @@ impl<M: Clone> Ring<M> {
         if id <= known.acked {
             return;
         }
-        let before = std::mem::replace(&mut known.acked, id);
-        if before == 0 {
+        if std::mem::replace(&mut known.acked, id) == 0 {
             self.stamps += 1;
             known.stamp = self.stamps;
             self.away.push_back((person.clone(), self.stamps));
             self.forget_people();
         }
-        let first = self.entries.partition_point(|entry| entry.id <= before);
-        let had = self.entries.iter_mut().skip(first).take_while(|entry| entry.id <= id);
-        for entry in had.filter(|entry| entry.audience.is_only_for(person)) {
-            if entry.message.take().is_some() {
-                self.messages -= 1;
-                self.bytes -= entry.bytes;
-            }
+        let owner = Owner::Person(person.clone());
+        while self.private.oldest(&owner).is_some_and(|oldest| oldest <= id) {
+            self.drop_oldest_of(&owner);
         }
     }
 
@@ -393,7 +442,8 @@ impl<M: Clone> Ring<M> {
 
     #[cfg(test)]
     fn size(&self) -> (usize, usize, usize) {
-        (self.messages, self.bytes, self.entries.len())
+        let messages = self.common.len() + self.private_messages;
+        (messages, self.common.bytes() + self.private_bytes, self.entries.len())
     }
 }
 

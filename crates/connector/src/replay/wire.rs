@@ -32,25 +32,27 @@ pub(crate) fn greeting<M>(resumed: &Resumed<M>) -> String {
     told
 }
 
-/// The id in `message` if it is `{"ack": id}` and nothing else; `Some(None)` if that is a number that can be no id.
-///
-/// A message that has more members, or something else in that one, is none of it: it is for the flow.
+/// The id in `message` if it is `{"ack": ID}` and nothing else, 64 bytes long at most: a JSON number of digits alone that fits
+/// into 64 bits. Everything else is for the flow, whatever it looks like.
 #[must_use]
-pub fn acknowledged(message: &[u8]) -> Option<Option<u64>> {
+pub fn acknowledged(message: &[u8]) -> Option<u64> {
     if message.len() > MOST_ACK_BYTES {
         return None;
     }
-    let rest = message.trim_ascii().strip_prefix(b"{")?.strip_suffix(b"}")?;
-    let rest = rest.trim_ascii().strip_prefix(b"\"ack\"")?.trim_ascii_start();
-    let number = rest.strip_prefix(b":")?.trim_ascii();
-    let (digits, is_negative) = match number.strip_prefix(b"-") {
-        Some(digits) => (digits, true),
-        None => (number, false),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
+    let rest = trimmed(message).strip_prefix(b"{")?.strip_suffix(b"}")?;
+    let rest = trimmed(trimmed(rest).strip_prefix(b"\"ack\"")?);
+    let digits = trimmed(rest.strip_prefix(b":")?);
+    let is_json =
+        digits.iter().all(u8::is_ascii_digit) && (digits.len() == 1 || digits.first() != Some(&b'0'));
+    position(digits).filter(|_| is_json)
+}
+
+/// Without what JSON lets stand around values.
+fn trimmed(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\n' | b'\r'] = text {
+        text = rest;
     }
-    Some(position(digits).filter(|_| !is_negative))
+    text
 }
 
 /// The id that a client says it has had last. One that is too large for any message is one that no message has had.
@@ -80,12 +82,22 @@ mod tests {
     #[test]
     fn acknowledgements_are_told_from_messages() {
         for (message, expected) in [
-            (&br#"{"ack":17}"#[..], Some(Some(17))),
-            (b" { \"ack\" :\n 17 } ", Some(Some(17))),
-            (br#"{"ack":-17}"#, Some(None)),
-            (br#"{"ack":99999999999999999999999999}"#, Some(None)),
-            (br#"{"ack":17.5}"#, None),
+            (&br#"{"ack":17}"#[..], Some(17)),
+            (b" { \"ack\" :\n\t 17 }\r\n", Some(17)),
+            (br#"{"ack":0}"#, Some(0)),
+            (br#"{"ack":18446744073709551615}"#, Some(u64::MAX)),
+            (br#"{"ack":18446744073709551616}"#, None),
+            (br#"{"ack":-1}"#, None),
+            (br#"{"ack":+1}"#, None),
+            (br#"{"ack":1.5}"#, None),
+            (br#"{"ack":1e3}"#, None),
+            (br#"{"ack":1e99}"#, None),
+            (br#"{"ack":"x"}"#, None),
             (br#"{"ack":"17"}"#, None),
+            (br#"{"ack":null}"#, None),
+            (br#"{"ack":[17]}"#, None),
+            (br#"{"ack":017}"#, None),
+            (b"{\"ack\":\x0c17}", None),
             (br#"{"ack":}"#, None),
             (br#"{"ack":-}"#, None),
             (br#"{"ack":1,"more":2}"#, None),

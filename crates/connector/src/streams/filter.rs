@@ -1,5 +1,8 @@
 //! `where`: which connections something is for, by what is known of them (`spec/websocket.md` 15).
 
+use crate::Likeness;
+use smallvec::SmallVec;
+use std::sync::Arc;
 use tremor_value::{Record, Value};
 
 /// What may stand in it.
@@ -42,11 +45,28 @@ impl<'a> Filter<'a> {
         seen.collect()
     }
 
-    /// Whether a connection of this route may be meant; `route` is what metadata say of it.
-    pub(super) fn may_be_of(&self, route: Option<&Value>) -> bool {
-        self.wanted
-            .get("route")
-            .is_none_or(|wanted| matches(wanted, route) || route.is_some_and(|route| is_route(wanted, route)))
+    /// The identities one of which a connection has to have to be meant; `None` if that cannot be said.
+    pub(super) fn identities(&self) -> Option<SmallVec<[Arc<str>; 1]>> {
+        let wanted = self.wanted.get("identity")?;
+        let several = wanted.as_array().unwrap_or(std::slice::from_ref(wanted));
+        several.iter().map(|one| one.as_str().map(Arc::from)).collect()
+    }
+
+    /// Whether a connection may be meant of this route, of which metadata say `route`, and which is `like` that. Its tags can
+    /// be any, and of identities it is only known whether there are any.
+    pub(super) fn may_be_of(&self, route: Option<&Value>, like: Option<&dyn Likeness>) -> bool {
+        self.wanted.iter().all(|(name, wanted)| match (name.as_str(), like) {
+            ("route", _) => matches(wanted, route) || route.is_some_and(|route| is_route(wanted, route)),
+            ("path", Some(like)) => {
+                may_match(wanted, &|path| path.is_some_and(|path| like.may_have_path(path)))
+            }
+            ("params", Some(like)) => like.params().iter().any(|names| may_be_params(wanted, names)),
+            ("protocol", Some(like)) => may_match(wanted, &|protocol| like.may_speak(protocol)),
+            ("identity", Some(like)) => {
+                may_match(wanted, &|identity| identity.is_none() || like.may_be_known())
+            }
+            _ => true,
+        })
     }
 
     /// Whether a connection with metadata `meta` is meant.
@@ -80,9 +100,94 @@ fn matches(wanted: &Value, found: Option<&Value>) -> bool {
     is_same || wanted.as_array().is_some_and(|several| several.iter().any(|one| matches(one, found)))
 }
 
+/// Whether something that is a text or not there can match, if it can be what `is_possible` says.
+fn may_match(wanted: &Value, is_possible: &dyn Fn(Option<&str>) -> bool) -> bool {
+    match wanted {
+        Value::Array(several) => several.iter().any(|one| may_match(one, is_possible)),
+        Value::Null => is_possible(None),
+        wanted => wanted.as_str().is_some_and(|text| is_possible(Some(text))),
+    }
+}
+
+/// Whether parameters with these names can match; without any there is no record of them.
+fn may_be_params(wanted: &Value, names: &[String]) -> bool {
+    match wanted {
+        Value::Array(several) => several.iter().any(|one| may_be_params(one, names)),
+        Value::Null => names.is_empty(),
+        wanted => wanted.as_record().is_some_and(|members| {
+            let may_be = |(name, wanted): (&tremor_value::Str, &Value)| {
+                let is_there = names.iter().any(|known| known == name.as_str());
+                may_match(wanted, &|value| value.is_some() == is_there)
+            };
+            !names.is_empty() && members.iter().all(may_be)
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug)]
+    struct Chat;
+
+    impl Likeness for Chat {
+        fn may_have_path(&self, path: &str) -> bool {
+            path.starts_with("/chat/")
+        }
+
+        fn params(&self) -> &[Vec<String>] {
+            static PARAMS: std::sync::LazyLock<[Vec<String>; 1]> =
+                std::sync::LazyLock::new(|| [vec!["room".to_owned(), "side".to_owned()]]);
+            &*PARAMS
+        }
+
+        fn may_speak(&self, protocol: Option<&str>) -> bool {
+            protocol == Some("v1")
+        }
+
+        fn may_be_known(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn what_no_connection_of_a_route_can_be_like_is_known() {
+        let route = json(r#"{"index": 2, "exit": "chat"}"#);
+        for (wanted, may_be) in [
+            ("{}", true),
+            (r#"{"route": "chat", "path": "/chat/7", "tags": {"a": 1}}"#, true),
+            (r#"{"route": 1}"#, false),
+            (r#"{"path": "/chat/7"}"#, true),
+            (r#"{"path": "/other"}"#, false),
+            (r#"{"path": ["/other", ["/chat/7"]]}"#, true),
+            (r#"{"path": ["/other"]}"#, false),
+            (r#"{"path": []}"#, false),
+            (r#"{"path": null}"#, false),
+            (r#"{"path": 7}"#, false),
+            (r#"{"path": {"a": 1}}"#, false),
+            (r#"{"params": {"room": "7"}}"#, true),
+            (r#"{"params": {"room": ["6", "7"], "side": "x"}}"#, true),
+            (r#"{"params": {"room": 7}}"#, false),
+            (r#"{"params": {"room": null}}"#, false),
+            (r#"{"params": {"hall": "7"}}"#, false),
+            (r#"{"params": {"hall": null}}"#, true),
+            (r#"{"params": null}"#, false),
+            (r#"{"params": [{"hall": "7"}, {"room": "7"}]}"#, true),
+            (r#"{"params": "room"}"#, false),
+            (r#"{"protocol": "v1"}"#, true),
+            (r#"{"protocol": "v2"}"#, false),
+            (r#"{"protocol": null}"#, false),
+            (r#"{"identity": "ada"}"#, false),
+            (r#"{"identity": ["ada", null]}"#, true),
+            (r#"{"identity": null}"#, true),
+        ] {
+            let wanted_value = json(wanted);
+            let filter = Filter::new("ws_server", &wanted_value).unwrap();
+            assert_eq!(filter.may_be_of(Some(&route), Some(&Chat)), may_be, "{wanted}");
+            assert!(filter.may_be_of(Some(&route), None) || wanted.contains("route"), "{wanted}");
+        }
+    }
 
     fn json(text: &str) -> Value {
         Value::from_json_str(text).unwrap()

@@ -17,7 +17,7 @@ use crate::{
     Joining, Replay,
     duplex::Address,
     outbox::{Extra, Item, Outbox, Shared},
-    replay::{Audience, Gap, Gone, Reach, Ring, greeting},
+    replay::{Alike, Audience, Gap, Gone, Reach, Ring, greeting},
 };
 use smallvec::SmallVec;
 use std::{
@@ -93,7 +93,8 @@ impl Streams {
         let mut ring = joining.replay.lock();
         let person = joining.person.as_ref();
         let admits = |wanted: &Value| Filter::new(self.kind, wanted).is_ok_and(|filter| filter.admits(meta));
-        let resumed = ring.resume(joining.last_received, person, &admits, Instant::now());
+        let name = meta.get(self.kind).and_then(|of_connection| of_connection.get("identity")?.as_str());
+        let resumed = ring.resume(joining.last_received, (person, name), &admits, Instant::now());
         if let Some(person) = person {
             ring.join(outbox.conn(), person, resumed.is_resumed);
         }
@@ -217,7 +218,8 @@ impl Streams {
                 continue;
             }
             plan.is_kept |= audience.is_some();
-            let numbered = Arc::new(plain.numbered(ring.next_id()));
+            let is_plain = asked.as_ref().is_some_and(|asked| asked.is_plain);
+            let numbered = Arc::new(plain.numbered(ring.next_id(), is_plain));
             remember(ring, &numbered, audience, &found, &targets, now);
             plan.groups.extend(group(
                 Extra { shared: Some(numbered), asked: asked.clone(), is_common: true },
@@ -338,17 +340,18 @@ impl Streams {
         if found.is_for_all {
             return Some(Audience::new(Reach::All, except));
         }
-        let filter = found.filter.filter(|wanted| {
-            let filter = Filter::new(self.kind, wanted);
-            filter.is_ok_and(|filter| filter.may_be_of(replay.route.as_ref()))
-        });
         // Where nobody was ever like that, nobody is waited for, unless it is said to all.
-        let filter =
-            filter.filter(|_| port == Port::Broadcast || !found.targets.is_empty() || !found.gone.is_empty());
-        if people.is_empty() && filter.is_none() {
+        let may_come = port == Port::Broadcast || !found.targets.is_empty() || !found.gone.is_empty();
+        let alike = found.filter.filter(|_| may_come).and_then(|wanted| {
+            let filter = Filter::new(self.kind, wanted).ok()?;
+            let alike = Alike { filter: wanted.clone(), names: filter.identities() };
+            filter.may_be_of(replay.route.as_ref(), replay.likeness()).then_some(alike)
+        });
+        let alike = alike.filter(|alike| alike.names.as_ref().is_none_or(|names| !names.is_empty()));
+        if people.is_empty() && alike.is_none() {
             return None;
         }
-        Some(Audience::new(Reach::Some { people, filter: filter.cloned() }, except))
+        Some(Audience::new(Reach::Some { people, alike }, except))
     }
 }
 

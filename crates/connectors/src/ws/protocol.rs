@@ -168,7 +168,7 @@ impl<Slot> WebSocket<Slot> {
     fn takes_acknowledgement(&self, payload: &[u8], binary: bool) -> bool {
         let Some(joining) = self.joining.as_ref().filter(|_| !binary) else { return false };
         let Some(id) = acknowledged(payload) else { return false };
-        id.into_iter().for_each(|id| joining.acknowledge(id));
+        joining.acknowledge(id);
         true
     }
 

@@ -209,6 +209,7 @@ impl Shared {
         let doorman = Doorman::read(settings, &guards, &mut exits, open_handshake)?;
         let cookies = Cookies::read(settings)?;
         let knows_identities = !guards.is_empty() || doorman.is_some() || cookies.is_some();
+        routing.tell_likenesses(knows_identities);
         let policy = queues.of_routes.is_empty().then_some(queues.of_all.when_full);
         let shared = Self {
             open_handshake,

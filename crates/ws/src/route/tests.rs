@@ -208,3 +208,49 @@ fn conditions_that_can_never_match_are_refused() {
     assert!(one.set_path("x").is_err() && one.set_authority("a/b").is_err());
     assert_eq!(one, Condition::default());
 }
+
+#[test]
+fn what_is_certain_of_a_path_is_known_without_a_request() {
+    let all = routes(&[
+        &["path=/a"],
+        &["path=/a header=x:y"],
+        &["path=/b/{id}", "path=/c/*/{x}/{y}"],
+        &["path=/q?x=*"],
+        &["protocol=v*"],
+        &[],
+    ]);
+    for (number, path, may, always) in [
+        (0, "/a", true, true),
+        (0, "/%61", true, true),
+        (0, "/b", false, false),
+        (1, "/a", true, false),
+        (1, "/b", false, false),
+        (2, "/b/7", true, true),
+        (2, "/c/d/1/2", true, true),
+        (2, "/b/", false, false),
+        (3, "/q", true, false),
+        (4, "/a", true, false),
+        (5, "/any", true, true),
+    ] {
+        let route = &all.0[number];
+        assert_eq!((route.may_take(path), route.always_takes(path)), (may, always), "{number} {path}");
+    }
+    let mut asks = all.0[0].clone();
+    asks.protocols.required = true;
+    assert!(asks.may_take("/a") && !asks.always_takes("/a"));
+    assert_eq!(all.0[2].params(), [vec!["id"], vec!["x", "y"]]);
+    assert_eq!([all.0[4].params(), all.0[5].params()], [vec![Vec::<String>::new()], vec![Vec::new()]]);
+}
+
+#[test]
+fn which_subprotocols_a_route_may_speak_is_known() {
+    let all = routes(&[&["path=/a", "path=/b protocol=v*"], &["protocol=v*"], &[]]);
+    let speaks = |number: usize, names: [Option<&str>; 3]| names.map(|name| all.0[number].may_speak(name));
+    let names = [None, Some("v1"), Some("x")];
+    assert_eq!(speaks(0, names), [true, true, false]);
+    assert_eq!(speaks(1, names), [false, true, false]);
+    assert_eq!(speaks(2, names), [true, false, false]);
+    let mut listed = all.0[2].clone();
+    listed.protocols = Protocols { list: vec!["x".to_owned()], required: true, ..Protocols::default() };
+    assert_eq!(names.map(|name| listed.may_speak(name)), [false, false, true]);
+}

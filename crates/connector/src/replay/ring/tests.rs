@@ -1,4 +1,5 @@
 use super::*;
+use crate::replay::{Alike, Reach, private::MOST_IDLE};
 use proptest::{collection::vec, prelude::*};
 
 const FIRST: u64 = 1000;
@@ -16,11 +17,18 @@ fn everybody() -> Audience {
 }
 
 fn of_people(people: SmallVec<[Person; 1]>) -> Audience {
-    Audience::new(Reach::Some { people, filter: None }, SmallVec::new())
+    Audience::new(Reach::Some { people, alike: None }, SmallVec::new())
 }
 
 fn only(names: &[&str]) -> Audience {
     of_people(names.iter().map(|name| person(name)).collect())
+}
+
+/// Those of a `where` that looks like that, and maybe can be like it only if they have that identity.
+fn like(wanted: &str, name: Option<&str>) -> Audience {
+    let names = name.map(|name| SmallVec::from_iter([person(name)]));
+    let alike = Some(Alike { filter: Value::from(wanted), names });
+    Audience::new(Reach::Some { people: SmallVec::new(), alike }, SmallVec::new())
 }
 
 /// Puts a message in, whose content is its id.
@@ -31,7 +39,7 @@ fn put(ring: &mut Ring<u64>, audience: Audience, now: Instant) -> u64 {
 }
 
 fn resumed(ring: &mut Ring<u64>, asked: Option<u64>, name: Option<&str>, now: Instant) -> Resumed<u64> {
-    ring.resume(asked, name.map(person).as_ref(), &|_| false, now)
+    ring.resume(asked, (name.map(person).as_ref(), None), &|_| false, now)
 }
 
 #[test]
@@ -75,9 +83,12 @@ fn messages_bytes_and_age_are_bounded() {
     (0..5).for_each(|_| _ = put(&mut by_bytes, everybody(), now));
     assert_eq!(by_bytes.size(), (3, 30, 3));
     by_bytes.keep((1006, 36), everybody(), SmallVec::new(), now);
-    assert_eq!(by_bytes.size(), (0, 0, 0), "it does not fit at all, and is told of as gone");
+    assert_eq!(by_bytes.size(), (3, 30, 3), "what does not fit at all pushes nothing out");
     let found = resumed(&mut by_bytes, Some(1005), None, now);
-    assert_eq!(found.gap, Some(Gap::Lost { from: 1006, to: 1006 }));
+    assert_eq!((found.gap, found.after), (Some(Gap::Lost { from: 1006, to: 1006 }), 1006));
+    let found = resumed(&mut by_bytes, Some(1000), None, now);
+    assert_eq!((found.gap, found.after), (Some(Gap::Lost { from: 1001, to: 1006 }), 1002));
+    assert_eq!(found.messages, [1003, 1004, 1005], "what is there is sent");
 
     let age = Duration::from_secs(1);
     let mut by_age = ring(Keep { age: Some(age), ..Keep::default() });
@@ -107,12 +118,7 @@ fn nobody_is_sent_what_is_for_others() {
     put(&mut ring, only(&["ada"]), now);
     put(&mut ring, only(&["bob", "ada"]), now);
     put(&mut ring, Audience::new(Reach::All, SmallVec::from_iter([person("bob")])), now);
-    let filter = Some(Value::from("left"));
-    put(
-        &mut ring,
-        Audience { reach: Reach::Some { people: SmallVec::new(), filter }, except: SmallVec::new() },
-        now,
-    );
+    put(&mut ring, like("left", None), now);
     for (name, expected) in [
         (Some("ada"), &[1001, 1002, 1003][..]),
         (Some("bob"), &[1002]),
@@ -121,7 +127,7 @@ fn nobody_is_sent_what_is_for_others() {
     ] {
         assert_eq!(resumed(&mut ring, Some(1000), name, now).messages, expected, "{name:?}");
     }
-    let like_that = ring.resume(Some(1000), None, &|wanted| *wanted == Value::from("left"), now);
+    let like_that = ring.resume(Some(1000), (None, None), &|wanted| *wanted == Value::from("left"), now);
     assert_eq!(like_that.messages, [1003, 1004]);
 }
 
@@ -199,6 +205,141 @@ fn memory_of_clients_is_bounded() {
     assert!(!resumed(&mut ring, None, Some("0"), now).is_resumed);
 }
 
+#[test]
+fn nobody_pushes_out_the_messages_of_others() {
+    let (mut ring, now) = (ring(Keep { messages: 6, ..Keep::default() }), Instant::now());
+    (0..5).for_each(|_| _ = put(&mut ring, everybody(), now));
+    let own = [put(&mut ring, only(&["ada"]), now), put(&mut ring, only(&["ada"]), now)];
+    (0..40).for_each(|_| _ = put(&mut ring, only(&["eve"]), now));
+    let all: Vec<u64> = (1001..=1005).chain(own).collect();
+    let found = resumed(&mut ring, Some(1000), Some("ada"), now);
+    assert_eq!((found.gap, found.messages), (None, all), "she has missed nothing");
+    assert_eq!(resumed(&mut ring, Some(1000), None, now).gap, None);
+    // Who has most loses its oldest, and is told of it.
+    let found = resumed(&mut ring, Some(1000), Some("eve"), now);
+    assert_eq!(found.gap, Some(Gap::Lost { from: 1001, to: 1043 }));
+    assert_eq!(found.messages, (1001..=1005).chain(1044..=1047).collect::<Vec<_>>());
+    assert_eq!(found.after, 1000);
+    assert_eq!(resumed(&mut ring, Some(1043), Some("eve"), now).gap, None);
+    // Broadcasts do no harm to private ones.
+    (0..40).for_each(|_| _ = put(&mut ring, everybody(), now));
+    let found = resumed(&mut ring, Some(1005), Some("ada"), now);
+    assert_eq!(found.gap, Some(Gap::Lost { from: 1006, to: 1081 }));
+    assert_eq!(found.messages, own.into_iter().chain(1082..=1087).collect::<Vec<_>>());
+    assert_eq!(ring.size().0, 12);
+}
+
+#[test]
+fn of_those_who_have_most_bytes_the_greatest_loses() {
+    let (mut ring, now) = (ring(Keep { bytes: 100, ..Keep::default() }), Instant::now());
+    for (name, bytes, times) in [("ada", 5, 4), ("bob", 60, 1), ("eve", 1, 30)] {
+        for _ in 0..times {
+            ring.keep((ring.next_id(), bytes), only(&[name]), SmallVec::new(), now);
+        }
+    }
+    let counts =
+        ["ada", "bob", "eve"].map(|name| resumed(&mut ring, Some(1000), Some(name), now).messages.len());
+    assert_eq!(counts, [4, 0, 30]);
+    assert_eq!(ring.size().1, 50);
+    // One that is larger than all the room harms not even its own.
+    ring.keep((ring.next_id(), 101), only(&["ada"]), SmallVec::new(), now);
+    let found = resumed(&mut ring, Some(1000), Some("ada"), now);
+    assert_eq!((found.messages.len(), found.gap), (4, Some(Gap::Lost { from: 1001, to: 1036 })));
+}
+
+#[test]
+fn of_equals_the_one_with_the_oldest_message_loses_it() {
+    let (mut ring, now) = (ring(Keep { messages: 3, ..Keep::default() }), Instant::now());
+    for name in ["bob", "eve", "ada", "zoe"] {
+        put(&mut ring, only(&[name]), now);
+    }
+    let counts = ["bob", "eve", "ada", "zoe"]
+        .map(|name| resumed(&mut ring, Some(1000), Some(name), now).messages.len());
+    assert_eq!(counts, [0, 1, 1, 1]);
+}
+
+#[test]
+fn a_message_of_several_is_kept_until_none_of_them_has_it() {
+    let (mut ring, now) = (ring(Keep { messages: 3, ..Keep::default() }), Instant::now());
+    put(&mut ring, only(&["ada", "bob"]), now);
+    (0..3).for_each(|_| _ = put(&mut ring, only(&["ada"]), now));
+    // It is hers no more, but is there.
+    assert_eq!(ring.size().0, 3);
+    let found = resumed(&mut ring, Some(1000), Some("ada"), now);
+    assert_eq!(
+        (found.gap, found.messages),
+        (Some(Gap::Lost { from: 1001, to: 1002 }), vec![1001, 1003, 1004])
+    );
+    ring.acknowledge(&person("bob"), 1001);
+    assert_eq!(ring.size().0, 2);
+    assert_eq!(resumed(&mut ring, Some(1000), Some("bob"), now).gap, None, "he has had it");
+    let found = resumed(&mut ring, Some(1000), Some("ada"), now);
+    assert_eq!((found.gap, found.messages.len()), (Some(Gap::Lost { from: 1001, to: 1002 }), 2));
+    // What has been acknowledged is not missed.
+    ring.acknowledge(&person("ada"), 1002);
+    assert_eq!(resumed(&mut ring, Some(1000), Some("ada"), now).gap, None);
+}
+
+#[test]
+fn what_is_for_an_identity_takes_no_room_of_others_and_is_missed_by_nobody_else() {
+    let (mut ring, now) = (ring(Keep { messages: 2, ..Keep::default() }), Instant::now());
+    put(&mut ring, everybody(), now);
+    (0..5).for_each(|_| _ = put(&mut ring, like("ada", Some("ada")), now));
+    let mut told = |name: Option<&str>| {
+        let found = ring.resume(Some(1000), (None, name), &|wanted| wanted.as_str() == name, now);
+        (found.gap, found.messages)
+    };
+    assert_eq!(told(Some("ada")), (Some(Gap::Lost { from: 1001, to: 1004 }), vec![1001, 1005, 1006]));
+    assert_eq!(told(Some("bob")), (None, vec![1001]));
+    assert_eq!(told(None), (None, vec![1001]));
+}
+
+#[test]
+fn who_is_of_no_group_has_not_missed_what_was_for_groups() {
+    let (mut ring, now) = (ring(Keep { messages: 1, ..Keep::default() }), Instant::now());
+    let group = |number: u64| like(&number.to_string(), None);
+    (0..64).for_each(|number| _ = put(&mut ring, group(number), now));
+    put(&mut ring, group(0), now);
+    put(&mut ring, group(99), now);
+    let mut gap = |asked, number: u64| {
+        let is_of = |wanted: &Value| *wanted == Value::from(number.to_string());
+        ring.resume(Some(asked), (None, None), &is_of, now).gap
+    };
+    assert_eq!(gap(1000, 500), None);
+    assert_eq!(gap(1000, 0), Some(Gap::Lost { from: 1001, to: 1065 }));
+    assert_eq!(gap(1000, 1), Some(Gap::Lost { from: 1001, to: 1002 }));
+    assert_eq!(gap(1002, 1), None);
+    // Where there are more groups than are remembered, too many are told rather than too few.
+    put(&mut ring, group(100), now);
+    let mut gap = |asked| ring.resume(Some(asked), (None, None), &|_| false, now).gap;
+    assert_eq!(gap(1000), Some(Gap::Lost { from: 1001, to: 1002 }));
+    assert_eq!(gap(1002), None);
+    // A group that takes a page to say is told as all.
+    put(&mut ring, like(&"x".repeat(2000), None), now);
+    put(&mut ring, everybody(), now);
+    assert_eq!(resumed(&mut ring, Some(1066), None, now).gap, Some(Gap::Lost { from: 1067, to: 1068 }));
+}
+
+#[test]
+fn whose_losses_are_forgotten_is_told_of_a_gap() {
+    let (mut ring, now) = (ring(Keep { bytes: 5, ..Keep::default() }), Instant::now());
+    let count = MOST_IDLE as u64 + 10;
+    (0..count).for_each(|number| _ = put(&mut ring, only(&[&number.to_string()]), now));
+    let [owners, .., idle] = ring.private.sizes();
+    assert_eq!((owners, idle), (MOST_IDLE, MOST_IDLE));
+    let mut gap = |name: &str, asked| resumed(&mut ring, Some(asked), Some(name), now).gap;
+    assert_eq!(gap("0", 1000), Some(Gap::Lost { from: 1001, to: 1010 }), "its own was the first");
+    assert_eq!(gap("new", 1000), Some(Gap::Lost { from: 1001, to: 1010 }), "nobody knows");
+    assert_eq!(gap("new", 1010), None);
+    assert_eq!(gap("10", 1000), Some(Gap::Lost { from: 1001, to: 1011 }));
+    assert_eq!(resumed(&mut ring, Some(1000), None, now).gap, None, "that was for nobody whom nobody knows");
+    // Long names are not remembered.
+    let long = "x".repeat(300);
+    put(&mut ring, only(&[&long]), now);
+    assert_eq!(ring.private.sizes(), [MOST_IDLE, 0, 0, MOST_IDLE]);
+    assert!(resumed(&mut ring, Some(1011), Some(&long), now).gap.is_some());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Keep(u8, u8),
@@ -250,8 +391,13 @@ proptest! {
                     let id = ring.next_id();
                     ring.keep((id, bytes.into()), audience(whom), SmallVec::new(), now);
                     sent.push((id, audience(whom)));
-                    prop_assert!(ring.size().0 <= messages && ring.size().1 <= keep.bytes);
-                    prop_assert!(ring.size().2 <= 2 * messages + 68);
+                    prop_assert!(ring.common.len() <= messages && ring.common.bytes() <= keep.bytes);
+                    prop_assert!(ring.private_messages <= messages && ring.private_bytes <= keep.bytes);
+                    prop_assert!(ring.size().2 <= 4 * messages + 68);
+                    let there = ring.entries.iter().filter_map(|entry| entry.kept.as_ref());
+                    prop_assert_eq!(there.count(), ring.size().0);
+                    let [owners, by_messages, by_bytes, idle] = ring.private.sizes();
+                    prop_assert!(by_messages == by_bytes && owners == by_messages + idle);
                 }
                 Step::Pass => ring.pass(),
                 Step::Wait(ms) => now += Duration::from_millis(ms.into()),
@@ -267,7 +413,7 @@ proptest! {
                     let who = usize::from(who);
                     let asked = asked.map(|asked| FIRST.saturating_add_signed(asked.into()));
                     let name = NAMES.get(who).map(|name| person(name));
-                    let found = ring.resume(asked, name.as_ref(), &|_| false, now);
+                    let found = ring.resume(asked, (name.as_ref(), None), &|_| false, now);
                     let own = acked.get(who).copied().unwrap_or(FIRST);
                     prop_assert!(found.messages.is_sorted() && found.after <= found.last);
                     prop_assert!(found.messages.iter().all(|id| *id > found.after));
@@ -280,6 +426,12 @@ proptest! {
                         prop_assert!(is_for_it(audience));
                     }
                     let had = asked.unwrap_or(if own > FIRST { own } else { found.last });
+                    if let Some(Gap::Lost { from, to }) = found.gap.filter(|_| had >= FIRST) {
+                        let is_gone = |(id, audience): &(u64, Audience)| {
+                            (from..=to).contains(id) && is_for_it(audience) && !found.messages.contains(id)
+                        };
+                        prop_assert!(sent.iter().any(is_gone), "{}..{} after {}", from, to, had);
+                    }
                     for (id, _) in sent.iter().filter(|(id, audience)| *id > had && is_for_it(audience)) {
                         let is_told = matches!(found.gap, Some(Gap::Lost { from, to }) if from <= *id && *id <= to);
                         prop_assert!(is_told || *id <= own || found.messages.contains(id), "{} after {}", id, had);

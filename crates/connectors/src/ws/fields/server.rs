@@ -302,7 +302,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "replay",
         kind: "record or bool",
         default: "false",
-        text: "Of each route, or of those whose `options` say so, keep the last messages for clients that come back: `messages` (1024; 1000000 at most), `bytes` (1048576), `age` (ms; 0, the default: as long as there is room). Each message has an id in front (text: digits and a line feed; binary: 8 bytes, big-endian). `?last_received=ID` goes on behind that; `{\"ack\": ID}` says what was had, of clients with an identity or a cookie. See the guide on replay. Not with `schema.out`, nor with a `send_queue` that leaves messages out.",
+        text: "Of each route, or of those whose `options` say so, keep the last messages for clients that come back: `messages` (1024; 1000000 at most), `bytes` (1048576), `age` (ms; 0, the default: as long as there is room); what is for single clients has as much room again, of which whoever has most there loses first. Each message has an id in front (text: digits and a line feed; binary: 8 bytes, big-endian). `?last_received=ID` goes on behind that; `{\"ack\": ID}` (digits within 64 bits, nothing else) says what was had, of clients with an identity or a cookie. See the guide on replay. Not with `schema.out`, nor with a `send_queue` that leaves messages out.",
     },
     Field {
         name: "drain_spread",

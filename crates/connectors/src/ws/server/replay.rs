@@ -4,12 +4,12 @@ use super::queues::Queues;
 use crate::ws::{options::Settings, schema::Plans};
 use std::sync::Arc;
 use tremor_connector::{
-    Joining, Keep, Person, Replay, SendQueue, WhenFull,
+    Joining, Keep, Likeness, Person, Replay, SendQueue, WhenFull,
     config::{ConfigError, Entry, Reader},
     last_received,
 };
 use tremor_value::Value;
-use tremor_ws::{Reject, query_pairs};
+use tremor_ws::{Protocols, Reject, Route, query_pairs};
 
 /// Of which routes something is kept.
 pub(super) struct Replays<'a> {
@@ -85,12 +85,16 @@ fn keep(settings: &Settings<'_>, entry: &Entry<'_>, defaults: Keep) -> Result<Op
     let mut reader: Reader<'_> = entry.read()?;
     let keep = Keep {
         messages: reader.or_in("messages", defaults.messages, 1..=MOST_MESSAGES)?,
-        bytes: reader.or_in("bytes", defaults.bytes, 1..=usize::MAX)?,
+        bytes: reader.or("bytes", defaults.bytes)?,
         age: match reader.optional("age")? {
             Some(ms) => settings.time("replay.age", ms),
             None => defaults.age,
         },
     };
+    if keep.bytes == 0 {
+        let problem = "has to be 1 at least, or nothing could be kept; `\"replay\": false` is for that";
+        return Err(reader.invalid("bytes", problem));
+    }
     reader.finish()?;
     Ok(Some(keep))
 }
@@ -111,8 +115,60 @@ pub(super) fn asked(query: Option<&str>) -> Result<Option<u64>, Reject> {
     let wrong = |reason: String| Reject::new(400, "last_received", format!("`{LAST_RECEIVED}`: {reason}"));
     match (said.next(), said.next()) {
         (_, Some(_)) => Err(wrong("say it once".to_owned())),
-        (None | Some(""), None) => Ok(None),
+        (None, None) => Ok(None),
         (Some(written), None) => last_received(written).map(Some).map_err(|error| wrong(error.to_string())),
+    }
+}
+
+/// What connections of a route can be like.
+#[derive(Clone, Debug)]
+pub(super) struct OfRoute {
+    routes: Arc<[Route]>,
+    /// Which of them are the end of the search, if they match.
+    finals: Arc<[bool]>,
+    /// Its number; behind the last one: it takes whom no route takes.
+    number: usize,
+    params: Vec<Vec<String>>,
+    /// What is spoken where no route says it.
+    protocols: Protocols,
+    may_be_known: bool,
+}
+
+impl OfRoute {
+    pub(super) fn new(
+        (routes, finals): (&Arc<[Route]>, &Arc<[bool]>),
+        number: usize,
+        params: Vec<Vec<String>>,
+        protocols: &Protocols,
+        may_be_known: bool,
+    ) -> Self {
+        let (routes, finals, protocols) = (routes.clone(), finals.clone(), protocols.clone());
+        Self { routes, finals, number, params, protocols, may_be_known }
+    }
+}
+
+impl Likeness for OfRoute {
+    /// Not if a route before it takes all who come for that path.
+    fn may_have_path(&self, path: &str) -> bool {
+        let mut before = self.routes.iter().zip(self.finals.iter()).take(self.number);
+        self.routes.get(self.number).is_none_or(|own| own.may_take(path))
+            && !before.any(|(route, is_final)| *is_final && route.always_takes(path))
+    }
+
+    fn params(&self) -> &[Vec<String>] {
+        &self.params
+    }
+
+    fn may_speak(&self, protocol: Option<&str>) -> bool {
+        match (self.routes.get(self.number), protocol) {
+            (Some(own), _) => own.may_speak(protocol),
+            (None, Some(name)) => self.protocols.speaks(name),
+            (None, None) => !self.protocols.required,
+        }
+    }
+
+    fn may_be_known(&self) -> bool {
+        self.may_be_known
     }
 }
 

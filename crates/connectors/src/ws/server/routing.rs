@@ -2,7 +2,7 @@
 
 use super::{
     queues::Queues,
-    replay::Replays,
+    replay::{OfRoute, Replays},
     settings::{protocols, wire},
 };
 use crate::ws::{
@@ -121,6 +121,27 @@ impl Routing {
         Err(refused
             .or_else(|| self.routes.unmatched(&asked).map(no_protocol))
             .unwrap_or_else(|| self.no_match.clone()))
+    }
+
+    /// Tells what is kept of routes what their connections can be like. `may_be_known`: somebody says who clients are.
+    pub(super) fn tell_likenesses(&self, may_be_known: bool) {
+        if self.ways.iter().chain(&self.fallback).all(|way| way.replay.is_none()) {
+            return;
+        }
+        let routes: Arc<[Route]> = self.routes.0.as_slice().into();
+        let is_final = |way: &Way| way.demands.is_empty() || !self.falls_through;
+        let finals: Arc<[bool]> = self.ways.iter().map(is_final).collect();
+        for (number, way) in self.ways.iter().enumerate() {
+            let own = routes.get(number).map(Route::params).unwrap_or_default();
+            let like = OfRoute::new((&routes, &finals), number, own, &self.protocols, may_be_known);
+            way.replay.iter().for_each(|replay| replay.tell_likeness(Box::new(like.clone())));
+        }
+        let number = routes.len();
+        for replay in self.fallback.iter().filter_map(|way| way.replay.as_ref()) {
+            let own = vec![Vec::new()];
+            let like = OfRoute::new((&routes, &finals), number, own, &self.protocols, may_be_known);
+            replay.tell_likeness(Box::new(like));
+        }
     }
 
     /// Whether the events of any connection leave by `out`.

@@ -7,6 +7,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use tremor_event::Event;
 use tremor_ws::{
     Decoder, Deflate, DeflateOptions, Encoder, Extension, Incoming, Limits, Options, Role, accept_key,
 };
@@ -37,9 +38,15 @@ impl Peer {
 
     /// A client of a server under test that offers `options`; also gives what was agreed to, as it was written.
     async fn client(port: &Port, options: Option<DeflateOptions>) -> (Self, Option<String>) {
+        Self::client_at("/", port, options).await
+    }
+
+    async fn client_at(target: &str, port: &Port, options: Option<DeflateOptions>) -> (Self, Option<String>) {
         let mut tcp = port.tcp().await;
         let offer = options.map(|options| format!("Sec-WebSocket-Extensions: {}\r\n", options.offer()));
-        tcp.write_all(upgrade("here", &offer.unwrap_or_default()).as_bytes()).await.unwrap();
+        let request = upgrade("here", &offer.unwrap_or_default());
+        let request = request.replacen("GET / ", &format!("GET {target} "), 1);
+        tcp.write_all(request.as_bytes()).await.unwrap();
         let answer = head(&mut tcp).await;
         let written = answer.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "));
         let deflate = options.and_then(|options| {
@@ -181,6 +188,26 @@ async fn an_event_can_be_sent_plain_and_the_next_one_is_compressed_as_ever() {
         peer.raw.clear();
         peer.send(message).await;
         assert_eq!((peer.next_text().await.as_str(), peer.raw[0]), (message, first));
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_plain_is_sent_plain_again() {
+    let (mut subject, port) = server(&format!(r#"{ALL}, "replay": true"#)).await;
+    for (payload, compress) in [("secret", false), ("other", true)] {
+        let meta = json(&format!(r#"{{"ws_server": {{"compress": {compress}}}}}"#));
+        let event = Event { meta: meta.into(), ..subject.event(payload.into()) };
+        subject.deliver(1, event).await;
+    }
+    let options = Some(DeflateOptions::default());
+    let (mut peer, _) = Peer::client_at("/?last_received=0", &port, options).await;
+    peer.next_text().await;
+    for (message, compressed) in [("\"secret\"", false), ("\"other\"", true)] {
+        let Incoming::Message { payload, compressed: found, .. } = peer.next().await else {
+            panic!("no message")
+        };
+        assert!(payload.ends_with(message.as_bytes()), "{}", payload.escape_ascii());
+        assert_eq!(found, compressed, "{message}");
     }
 }
 
