@@ -213,7 +213,7 @@ fn conditions_that_can_never_match_are_refused() {
 fn what_is_certain_of_a_path_is_known_without_a_request() {
     let all = routes(&[
         &["path=/a"],
-        &["path=/a header=x:y"],
+        &["path=/a headers.x=y"],
         &["path=/b/{id}", "path=/c/*/{x}/{y}"],
         &["path=/q?x=*"],
         &["protocol=v*"],

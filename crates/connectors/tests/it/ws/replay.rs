@@ -266,10 +266,8 @@ async fn who_acknowledges_goes_on_behind_that_without_saying_where() {
         ada.send(text(like_one)).await.unwrap();
         assert_eq!(event(&mut subject).await.payload.value().to_string(), like_one);
     }
-    for large in [r#"{"ack":1e99}"#, r#"{"ack":99999999999999999999999999}"#] {
-        ada.send(text(large)).await.unwrap();
-        assert!(event(&mut subject).await.payload.value().get("ack").is_some());
-    }
+    ada.send(text(r#"{"ack":1e99}"#)).await.unwrap();
+    assert_eq!(event(&mut subject).await.payload.value().get("ack"), Some(&Value::from(1e99)));
     drop(ada);
     told(&mut subject, "closed").await;
     let (mut ada, greeting) = come(&port, "/staff?token=a").await;
