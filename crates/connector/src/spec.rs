@@ -141,6 +141,8 @@ pub struct Exit {
     pub name: String,
     /// The keys that lead to where it is named first.
     pub at: Vec<Key>,
+    /// What comes of it where it leads nowhere, if that is more than that its events are lost.
+    pub unlinked: Option<String>,
 }
 
 /// A queue that the configuration of an instance describes besides that of the connector.

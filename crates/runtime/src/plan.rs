@@ -124,7 +124,8 @@ fn unread_exits(flow: &Flow, sources: &SourceMap, connectors: &[(String, Instanc
         for exit in instance.unlinked_exits() {
             let port = &exit.name;
             let at = locate::key(&exit.at, &created.settings, sources).unwrap_or(created.name.span);
-            let message = format!("Exit `{port}` of connector `{name}` leads nowhere: its events are lost");
+            let so = exit.unlinked.as_deref().unwrap_or("its events are lost");
+            let message = format!("Exit `{port}` of connector `{name}` leads nowhere: {so}");
             let hint = format!("Link it with `connect /connector/{name}/{port} to /pipeline/...`");
             warn(at, message, hint);
         }

@@ -39,7 +39,7 @@ pub use certificate::{Certificate, Certificates, Entry, Match};
 pub use credentials::{
     Carrier, Credential, Login, MalformedCredentials, Places, Template, TemplateError, Wanted, cookies,
 };
-pub use decision::{Demand, Denial, decide};
+pub use decision::{Demand, Denial, FLOW_SCHEME, decide, not_renewed};
 pub use identity::ProxyIdentity;
 pub use json::Json;
 pub use jwk::{Key, KeyError, KeySet, KeySetError, Origin, Unused};
@@ -47,7 +47,7 @@ pub use jwt::{JwtOptions, TokenError};
 pub use key_source::KeySource;
 pub use password::{HashError, Stored};
 pub use secret::Secret;
-pub use session::Session;
+pub use session::{Session, Vouching};
 pub use sessions::{RenewalError, Renewed, Sessions, Stake};
 
 use identity::Told;

@@ -174,6 +174,33 @@ fn exits_are_ports_and_those_that_lead_nowhere_are_warned_about() {
 }
 
 #[test]
+fn a_flow_that_is_never_asked_lets_nobody_in_and_is_told_so() {
+    let flow = |config: &str| {
+        let gate = format!(
+            "  define connector gate from ws_server with\n    codec = \"json\",\n    config = {{\"url\": \"127.0.0.1:0\", {config}}}\n  \
+             end;\n  create connector gate;\n  create connector tick;"
+        );
+        let linked = "  connect /connector/gate to /pipeline/pass;\n  connect /connector/tick";
+        let flow = TICK.replace("  create connector tick;", &gate);
+        flow.replacen("  connect /connector/tick", linked, 1)
+    };
+    let guard = r#""guards": {"gate": {"type": "flow", "options": {"port": "door", "timeout": 2000}}},
+        "routes": [{"guarded": {"gate": []}, "exit": "out"}]"#;
+    let folder = Folder::new(&[
+        ("all.troy", &flow(r#""authorize": {"port": "door"}"#)),
+        ("guard.troy", &flow(guard)),
+        ("both.troy", &flow(&format!(r#"{guard}, "authorize": {{"port": "door"}}"#))),
+    ]);
+    let exit = "Exit `door` of connector `gate` leads nowhere: the flow is never asked, so nobody";
+    let all = format!("{exit} is ever let in (each is answered 503 after 1000 ms)");
+    let one = format!("{exit} ever passes the guard `gate` (each is answered 503 after 2000 ms)");
+    for (file, told) in [("all.troy", &all), ("guard.troy", &one), ("both.troy", &all)] {
+        let ran = folder.run(&["check", file]).expect(0).says(&[told]);
+        assert_eq!(ran.err.matches("Warning").count(), 1, "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_source_without_a_sink_is_never_read_and_loses_nothing() {
     let flow = TICK
         .replace(

@@ -25,7 +25,7 @@ use tremor_connector::{
     tls::{AlternativeName, PeerCertificate},
 };
 use tremor_value::{Record, Str, Value};
-use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Places, Session, Wanted};
+use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Places, Session, Vouching, Wanted};
 use turns::Turns;
 
 /// What is said of sessions, which only guards give.
@@ -53,6 +53,8 @@ pub(super) struct Guards {
     logins: Option<Arc<Counted<IpAddr>>>,
     /// Until when connections stay.
     terms: Arc<Terms>,
+    /// Guards that vouch for roles and say nothing of who somebody is, by their place.
+    nameless: Vec<usize>,
 }
 
 impl Guards {
@@ -69,6 +71,7 @@ impl Guards {
             turns: Turns::new(comparisons_at_once()),
             logins: Counted::at_most(LOGINS_AT_ONCE),
             terms: Arc::new(Terms::read(settings)?),
+            nameless: Vec::new(),
         };
         let guards = settings.config.record("guards")?;
         if common.is_some() && guards.as_ref().is_none_or(|guards| guards.members().is_empty()) {
@@ -82,6 +85,7 @@ impl Guards {
             let (guard, own) = read_guard(name, &entry, common.as_ref(), settings)?;
             all.secrets.extend(&guard.places);
             all.questions.extend(own.question.map(|question| (all.guards.len(), question)));
+            all.nameless.extend((!own.gives_identity).then_some(all.guards.len()));
             all.guards.push(guard);
             all.keys.push(own.keys);
         }
@@ -151,6 +155,11 @@ impl Guards {
         &self.questions
     }
 
+    /// The name of a guard.
+    pub(super) fn name(&self, guard: usize) -> Option<&str> {
+        self.guards.get(guard).map(|guard| &*guard.name)
+    }
+
     /// Whether a guard goes by what another one has said before.
     pub(super) fn goes_by_cookies(&self, guard: usize) -> bool {
         self.guards.get(guard).is_some_and(|guard| matches!(guard.kind, Kind::Cookie))
@@ -191,10 +200,20 @@ impl Guards {
         self.guards.iter().any(|guard| guard.kind.has_ends())
     }
 
-    /// Whether the keys of a guard are known and `kid` is none of them.
-    fn has_lost(&self, guard: usize, kid: &str) -> bool {
-        let keys = self.keys.get(guard).and_then(Option::as_ref).and_then(Keys::current);
-        keys.is_some_and(|keys| keys.keys().iter().all(|key| key.kid() != Some(kid)))
+    /// Whether the keys of a guard are known, and this one is none of them. Keys that cannot be had at the moment are not lost.
+    fn has_lost(&self, vouching: &Vouching) -> bool {
+        let mut guards = self.guards.iter().zip(&self.keys);
+        let keys = guards.find(|(guard, _)| guard.name == vouching.guard).and_then(|(_, keys)| keys.as_ref());
+        let keys = keys.and_then(Keys::current);
+        keys.is_some_and(|keys| keys.keys().iter().all(|key| key.kid() != Some(&vouching.kid)))
+    }
+
+    /// Those of the sessions that a cookie stands for which still count: with `revalidate` not those whose key was withdrawn.
+    pub(super) fn counting(&self, mut bound: Vec<Session>) -> Vec<Session> {
+        if self.terms.revalidates() {
+            bound.retain(|session| !session.keys.iter().any(|vouching| self.has_lost(vouching)));
+        }
+        bound
     }
 
     /// Whether there are none.
@@ -225,6 +244,7 @@ fn comparisons_at_once() -> usize {
 struct Own {
     keys: Option<Keys>,
     question: Option<Question>,
+    gives_identity: bool,
 }
 
 /// How the flow is asked.
@@ -307,9 +327,19 @@ fn read_guard(
     if own.is_some() && made.wanted.is_none() {
         return Err(config.invalid("credentials", "have no meaning for a guard of this type"));
     }
+    let gives_identity = config.or("gives_identity", true)?;
+    if !gives_identity && matches!(made.kind, Kind::Cookie | Kind::Flow) {
+        let problem = match made.kind {
+            Kind::Cookie => {
+                "has no meaning for a guard `cookie`, which goes by who it is that a cookie stands for"
+            }
+            _ => "has no meaning for a guard `flow`: the answer names nobody without `identity`",
+        };
+        return Err(config.invalid("gives_identity", problem));
+    }
     config.finish()?;
     let realm = made.realm.take().unwrap_or_else(|| name.to_owned());
-    let own = Own { keys: made.keys, question: made.question };
+    let own = Own { keys: made.keys, question: made.question, gives_identity };
     Ok((Guard { name: name.into(), realm, places, kind: made.kind }, own))
 }
 

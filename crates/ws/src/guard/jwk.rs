@@ -126,6 +126,12 @@ impl Key {
         &self.material
     }
 
+    /// Whether a token may be of either.
+    fn is_mistaken_for(&self, other: &Self) -> bool {
+        let is_of_both = |(_, algorithm): &(_, Algorithm)| self.fits(*algorithm) && other.fits(*algorithm);
+        self.kid == other.kid && Algorithm::ALL.iter().any(is_of_both)
+    }
+
     fn is_symmetric(&self) -> bool {
         matches!(self.material, Material::Hmac(_))
     }
@@ -290,6 +296,18 @@ pub enum KeySetError {
     /// One of the keys that a configuration lists cannot be used.
     #[error("{0}")]
     Key(Unused),
+    /// Two keys have one name, and go with the same algorithm: which of them has signed a token cannot be told.
+    #[error(
+        "keys {first} and {second} have the same `kid` ({kid:?}), so no token can say which of them has signed it"
+    )]
+    Twice {
+        /// The name.
+        kid: String,
+        /// The places of both in the set, from 0.
+        first: usize,
+        /// The later one.
+        second: usize,
+    },
 }
 
 impl KeySet {
@@ -301,12 +319,14 @@ impl KeySet {
     /// A URL that answers with an empty list withdraws all keys, which is an answer like any other: no token is good then.
     ///
     /// # Errors
-    /// If it is no set, or none of its keys can be used. An empty set of a file is a mistake of whoever wrote it.
+    /// If it is no set, or none of its keys can be used. An empty set of a file is a mistake of whoever wrote it, and so are
+    /// two keys of one name that go with the same algorithm: tokens of such keys are refused, which is all that is done about
+    /// them where others make the set.
     pub fn parse(text: &[u8], origin: Origin) -> Result<Self, KeySetError> {
         let json = Json::parse(text).ok_or(KeySetError::NotASet)?;
         let keys = json.as_object().and_then(|set| set.get("keys")).and_then(Json::as_list);
         let keys = keys.ok_or(KeySetError::NotASet)?;
-        let set = Self::collect(keys, origin);
+        let set = Self::collect(keys, origin)?;
         if keys.is_empty() && origin == Origin::Url {
             return Ok(set);
         }
@@ -316,9 +336,9 @@ impl KeySet {
     /// Makes a set of the JWKs that a configuration lists, each of which has to be usable.
     ///
     /// # Errors
-    /// The first key that is not, or that there is none.
+    /// The first key that is not, two that have one name, or that there is none.
     pub fn from_list(keys: &[Json]) -> Result<Self, KeySetError> {
-        let mut set = Self::collect(keys, Origin::Own);
+        let mut set = Self::collect(keys, Origin::Own)?;
         match set.unused.pop() {
             Some(last) => Err(KeySetError::Key(set.unused.into_iter().next().unwrap_or(last))),
             None if set.keys.is_empty() => Err(KeySetError::NoKey(None)),
@@ -326,17 +346,24 @@ impl KeySet {
         }
     }
 
-    fn collect(list: &[Json], origin: Origin) -> Self {
+    fn collect(list: &[Json], origin: Origin) -> Result<Self, KeySetError> {
         let mut set = Self::default();
+        let mut places = Vec::new();
         for (index, jwk) in list.iter().enumerate() {
             match Key::from_jwk(jwk) {
-                Ok(key) if key.kid.is_some() => set.keys.push(key),
+                Ok(key) if key.kid.is_some() => {
+                    set.keys.push(key);
+                    places.push(index);
+                }
                 Ok(_) => set.unused.push(Unused { index, kid: None, why: KeyError::Member("kid") }),
                 Err(why) => {
                     let kid = jwk.as_object().and_then(|key| key.get("kid")).and_then(Json::as_str);
                     set.unused.push(Unused { index, kid: kid.map(str::to_owned), why });
                 }
             }
+        }
+        if origin == Origin::Own {
+            set.check_names(&places)?;
         }
         let has_public = set.keys.iter().any(|key| !key.is_symmetric());
         if origin == Origin::Url && has_public {
@@ -352,7 +379,21 @@ impl KeySet {
             let symmetric: Vec<Key> = symmetric;
             set.unused.extend(symmetric.into_iter().map(mixed));
         }
-        set
+        Ok(set)
+    }
+
+    /// Refuses keys that no token can tell apart; `places` are those of the keys. Those of different types may have one name
+    /// (RFC 7517, section 4.5).
+    fn check_names(&self, places: &[usize]) -> Result<(), KeySetError> {
+        let mut seen: Vec<(usize, &Key)> = Vec::new();
+        for (second, key) in places.iter().copied().zip(&self.keys) {
+            if let Some((first, _)) = seen.iter().find(|(_, other)| other.is_mistaken_for(key)) {
+                let kid = key.kid.clone().unwrap_or_default();
+                return Err(KeySetError::Twice { kid, first: *first, second });
+            }
+            seen.push((second, key));
+        }
+        Ok(())
     }
 
     /// The elements that are not used, and why.

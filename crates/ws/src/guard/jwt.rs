@@ -3,7 +3,7 @@
 use super::algorithm::Algorithm;
 use super::json::{Json, at};
 use super::jwk::{Key, KeySet};
-use super::session::Session;
+use super::session::{Session, Vouching};
 use super::signature::is_valid;
 use super::token::Token;
 use std::collections::BTreeMap;
@@ -159,7 +159,11 @@ impl JwtOptions {
             expires_at_ms: expires.map(|expires| expires.saturating_add(self.leeway_ms)),
             challenge_at_ms: expires
                 .and_then(|expires| self.challenge_ms.map(|before| expires.saturating_sub(before))),
-            kid: key.kid().map(str::to_owned),
+            keys: key
+                .kid()
+                .map(|kid| Vouching { guard: guard.clone(), kid: kid.to_owned() })
+                .into_iter()
+                .collect(),
         })
     }
 

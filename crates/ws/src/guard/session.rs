@@ -18,8 +18,17 @@ pub struct Session {
     pub expires_at_ms: Option<u64>,
     /// When to ask for fresh credentials, in milliseconds since 1970.
     pub challenge_at_ms: Option<u64>,
-    /// The name of the key that vouched for it.
-    pub kid: Option<String>,
+    /// The keys that vouched for it.
+    pub keys: Vec<Vouching>,
+}
+
+/// A key that vouched for somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouching {
+    /// The guard whose key it is.
+    pub guard: Arc<str>,
+    /// Its name.
+    pub kid: String,
 }
 
 impl Session {
@@ -32,7 +41,7 @@ impl Session {
             attributes: Vec::new(),
             expires_at_ms: None,
             challenge_at_ms: None,
-            kid: None,
+            keys: Vec::new(),
         }
     }
 
@@ -53,6 +62,7 @@ impl Session {
                     all.attributes.push((name.clone(), value.clone()));
                 }
             }
+            all.keys.extend_from_slice(&session.keys);
             all.expires_at_ms = all.expires_at_ms.into_iter().chain(session.expires_at_ms).min();
         }
         Some(all)
@@ -70,11 +80,13 @@ mod tests {
 
     #[test]
     fn a_cookie_stands_for_all_that_still_counts_until_the_first_of_it_ends() {
+        let key = |guard: &str| Vouching { guard: guard.into(), kid: "k".to_owned() };
         let session = |guard: &str, who: &str, roles: &[&str], expires_at_ms| {
             let who = Some(who.to_owned()).filter(|who| !who.is_empty());
             let roles = roles.iter().map(|role| (*role).to_owned()).collect();
             let attributes = vec![("from".to_owned(), Json::Text(guard.to_owned()))];
-            Session { attributes, expires_at_ms, ..Session::unlimited(guard.into(), who, roles) }
+            let keys = vec![key(guard)];
+            Session { attributes, expires_at_ms, keys, ..Session::unlimited(guard.into(), who, roles) }
         };
         let of = |bound: &[Session]| Session::of_bound(&"browser".into(), bound, 10);
         assert_eq!(of(&[]), None);
@@ -90,6 +102,6 @@ mod tests {
         assert_eq!((&*all.guard, all.identity.as_deref()), ("browser", Some("ann")));
         assert_eq!((all.roles, all.expires_at_ms), (vec!["r".to_owned(), "s".to_owned()], Some(11)));
         assert_eq!(all.attributes, [("from".to_owned(), Json::Text("a".to_owned()))]);
-        assert_eq!((all.challenge_at_ms, all.kid), (None, None));
+        assert_eq!((all.challenge_at_ms, all.keys), (None, vec![key("a"), key("b"), key("c")]));
     }
 }

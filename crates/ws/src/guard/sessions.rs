@@ -1,6 +1,6 @@
 //! Until when the connections of known people may stay open. Source: `spec/websocket.md` 7.5.
 
-use super::session::Session;
+use super::session::{Session, Vouching};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 struct Term {
     expires_at_ms: AtomicU64,
     challenge_at_ms: AtomicU64,
-    /// The key that vouched for the later of the two ends.
-    kid: Mutex<Option<String>>,
+    /// The keys that vouched for the later of the two ends.
+    keys: Mutex<Vec<Vouching>>,
 }
 
 /// In place of a time that never comes.
@@ -25,7 +25,7 @@ impl Term {
         Self {
             expires_at_ms: AtomicU64::new(session.expires_at_ms.unwrap_or(NEVER)),
             challenge_at_ms: AtomicU64::new(session.challenge_at_ms.unwrap_or(NEVER)),
-            kid: Mutex::new(session.kid.clone()),
+            keys: Mutex::new(session.keys.clone()),
         }
     }
 
@@ -35,7 +35,7 @@ impl Term {
         if self.expires_at_ms.fetch_max(expires, Ordering::Relaxed) >= expires {
             return false;
         }
-        *self.kid.lock().unwrap_or_else(PoisonError::into_inner) = session.kid.clone();
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&session.keys);
         self.challenge_at_ms.fetch_max(session.challenge_at_ms.unwrap_or(NEVER), Ordering::Relaxed);
         true
     }
@@ -73,9 +73,9 @@ impl Stake {
         Some(self.term.challenge_at_ms.load(Ordering::Relaxed)).filter(|time| *time != NEVER)
     }
 
-    /// The name of the key that vouched for the session, as of now.
-    pub fn kid(&self) -> Option<String> {
-        self.term.kid.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether `is_it` is true of one of the keys that vouch for the session as of now.
+    pub fn any_key(&self, is_it: impl FnMut(&Vouching) -> bool) -> bool {
+        self.term.keys.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is_it)
     }
 
     /// Whether somebody else has extended it, and the connection does not know yet.
@@ -102,6 +102,17 @@ pub enum RenewalError {
     /// A role that the route of the connection asks for is missing.
     #[error("a role that the route asks for is missing")]
     MissingRole,
+}
+
+impl RenewalError {
+    /// A short word for metrics and events.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NoSession => "no_session",
+            Self::OtherIdentity => "other_identity",
+            Self::MissingRole => "missing_role",
+        }
+    }
 }
 
 /// The sessions of all open connections of a server: who holds which, by guard and identity.
@@ -131,6 +142,8 @@ pub struct Renewed {
     pub connections: usize,
     /// Those whose session ends later now.
     pub extended: Vec<u64>,
+    /// Connections of the same identity whose routes ask for roles that are missing.
+    pub lacking: usize,
 }
 
 /// Connections of one identity whose routes ask for the same roles.
@@ -208,7 +221,11 @@ impl Sessions {
         let mut renewed = Renewed::default();
         let Some(identity) = session.identity.clone() else { return renewed };
         let groups = self.sharing.get(&(session.guard.clone(), identity));
-        for group in groups.into_iter().flatten().filter(|group| session.holds(&group.roles)) {
+        for group in groups.into_iter().flatten() {
+            if !session.holds(&group.roles) {
+                renewed.lacking += group.connections.len();
+                continue;
+            }
             renewed.connections += group.connections.len();
             if group.term.extend(session) {
                 renewed.extended.extend(&group.connections);
@@ -294,15 +311,14 @@ mod tests {
         assert_eq!(term.expires_at_ms(), Some(10_000));
         assert_eq!(sessions.renew(1, &session("ann", &["a"], 20)), Ok(Vec::new()));
         assert_eq!(term.expires_at_ms(), Some(20_000));
-        let of_key = |kid: &str, end| Session { kid: Some(kid.to_owned()), ..session("ann", &["a"], end) };
-        assert_eq!(
-            (sessions.renew(1, &of_key("new", 21)), term.kid().as_deref()),
-            (Ok(Vec::new()), Some("new"))
-        );
-        assert_eq!(
-            (sessions.renew(1, &of_key("old", 15)), term.kid().as_deref()),
-            (Ok(Vec::new()), Some("new"))
-        );
+        let of_key = |kid: &str, end| {
+            let keys = vec![Vouching { guard: "staff".into(), kid: kid.to_owned() }];
+            Session { keys, ..session("ann", &["a"], end) }
+        };
+        for (key, end) in [("new", 21), ("old", 15)] {
+            assert_eq!(sessions.renew(1, &of_key(key, end)), Ok(Vec::new()));
+            assert!(term.any_key(|key| key.kid == "new") && !term.any_key(|key| key.kid == "old"));
+        }
         let forever = Session { expires_at_ms: None, challenge_at_ms: None, ..session("ann", &["a"], 1) };
         assert_eq!(sessions.renew(1, &forever), Ok(Vec::new()));
         assert_eq!((term.expires_at_ms(), term.challenge_at_ms()), (None, None));
@@ -318,10 +334,11 @@ mod tests {
         let (kept_apart, _) = sessions.open(4, &session("ann", &["a"], 10), &role("a"), false);
         let mut renewed = sessions.renew_shared(&session("ann", &["a"], 20));
         renewed.extended.sort_unstable();
-        assert_eq!(renewed, Renewed { connections: 2, extended: vec![2, 3] });
+        assert_eq!(renewed, Renewed { connections: 2, extended: vec![2, 3], lacking: 0 });
         let again = sessions.renew_shared(&session("ann", &["a"], 20));
-        assert_eq!(again, Renewed { connections: 2, extended: Vec::new() }, "nothing ends later than before");
-        assert_eq!(sessions.renew_shared(&session("ann", &["b"], 30)), Renewed::default());
+        assert_eq!(again, Renewed { connections: 2, ..Renewed::default() }, "nothing ends later than before");
+        let lacking = Renewed { lacking: 2, ..Renewed::default() };
+        assert_eq!(sessions.renew_shared(&session("ann", &["b"], 30)), lacking);
         assert_eq!(sessions.renew_shared(&session("bob", &["a"], 20)), Renewed::default());
         assert_eq!(
             sessions.renew_shared(&Session { identity: None, ..session("", &[], 20) }),

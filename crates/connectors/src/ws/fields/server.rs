@@ -120,7 +120,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "guards",
         kind: "record",
         default: "{}",
-        text: "Who may use routes, by a name that `guarded` of routes uses. Of each: `type`, `options`, and `credentials` if they are in other places than those of the others. `jwt`: `issuer`, `audience`, `keys` (a list of JWKs, or a file or URL of a JWK set; without, that of the issuer), `roles` (the claim; `scope`), `identity` (`sub`), `attributes` (from names to claims), `algorithms`, `leeway` (0 s), `challenge` (s), `require_exp` (false), `max_token_size` (8192), `refresh` (3600 s), `tls` (whom to trust for an `https` URL of keys: `cafile`, `domain`, `cert`, `key`), `realm`. `basic`: `users` (from names to `password` or `hash`, and `roles`) or `file` (lines `NAME:HASH:ROLES`), `realm`. `bearer` and `apikey`: `tokens` (from tokens or `$sha256$SALT$HEX` to `identity` and `roles`), `realm`. `identity`: `header` and `roles_header`, which one of `trusted_proxies` writes. `tls`: `certificates` (`fingerprint` or `certificate-sha1`, `subject`, `host`, `email` or `uri`, with `identity` and `roles`), `subjects` (from patterns to roles; a pattern is compared with the whole subject, the most specific part first: `CN=client one,O=Plant`; `*` stands for anything). `cookie`: whom another guard has let in with the cookie that the client brings; it takes `bind_identity` of `cookie`, and no options. `flow`: the flow is asked, as by `authorize`, but only about routes that it guards, and behind their other guards: `port`, `timeout` (1000 ms); the event says the guard's name in `guard`, and roles are those of the answer.",
+        text: "Who may use routes, by a name that `guarded` of routes uses. Of each: `type`, `options`, `credentials` if they are in other places than those of the others, and `gives_identity` (true; with false it vouches for roles alone, and says nothing of who somebody is). Guards of one route that know different identities let nobody pass (403). `jwt`: `issuer`, `audience`, `keys` (a list of JWKs, or a file or URL of a JWK set; without, that of the issuer), `roles` (the claim; `scope`), `identity` (`sub`), `attributes` (from names to claims), `algorithms`, `leeway` (0 s), `challenge` (s), `require_exp` (false), `max_token_size` (8192), `refresh` (3600 s), `tls` (whom to trust for an `https` URL of keys: `cafile`, `domain`, `cert`, `key`), `realm`. `basic`: `users` (from names to `password` or `hash`, and `roles`) or `file` (lines `NAME:HASH:ROLES`), `realm`. `bearer` and `apikey`: `tokens` (from tokens or `$sha256$SALT$HEX` to `identity` and `roles`), `realm`. `identity`: `header` and `roles_header`, which one of `trusted_proxies` writes. `tls`: `certificates` (`fingerprint` or `certificate-sha1`, `subject`, `host`, `email` or `uri`, with `identity` and `roles`), `subjects` (from patterns to roles; a pattern is compared with the whole subject, the most specific part first: `CN=client one,O=Plant`; `*` stands for anything). `cookie`: whom another guard has let in with the cookie that the client brings; it takes `bind_identity` of `cookie`, and no options. `flow`: the flow is asked, as by `authorize`, but only about routes that it guards, and behind their other guards: `port`, `timeout` (1000 ms); the event says the guard's name in `guard`, and roles are those of the answer.",
     },
     Field {
         name: "credentials",
@@ -138,13 +138,13 @@ pub(super) const FIELDS: &[Field] = &[
         name: "invalid_credentials_status",
         kind: "integer",
         default: "401",
-        text: "The answer to credentials that are no good: 400 to 499.",
+        text: "The answer to credentials that are no good: 400 to 499. One of 401 names a scheme for each guard of the route: `Bearer`, `Basic`; where none is registered one of ours, `Cookie`, `ClientCertificate`, `Identity` or `Flow`.",
     },
     Field {
         name: "authorize",
         kind: "record",
         default: "none",
-        text: "The flow decides about each handshake, behind the guards: `port` gives an event with `kind` `authorize`, `conn` and what metadata tell of the handshake. The answer is an event on port `control` with `kind` `authorize`, that `conn`, and `accept`: true with `identity`, `roles`, `attributes` and `headers`, false with `status` (403), `body` and `headers`. Without one within `timeout` ms (1000), of those that `open_handshake_timeout` leaves, the client is answered 503.",
+        text: "The flow decides about each handshake, behind the guards: `port` gives an event with `kind` `authorize`, `conn` and what metadata tell of the handshake. The answer is an event on port `control` with `kind` `authorize`, that `conn`, and `accept`: true with `identity`, `roles`, `attributes` and `headers`, false with `status` (403), `body` and `headers` (a 401 without `WWW-Authenticate` gets one that says `Flow`). Without one within `timeout` ms (1000), of those that `open_handshake_timeout` leaves, the client is answered 503.",
     },
     Field {
         name: "on_expiry",
@@ -174,13 +174,13 @@ pub(super) const FIELDS: &[Field] = &[
         name: "revalidate",
         kind: "bool",
         default: "false",
-        text: "Whether a connection ends when the keys of its `jwt` guard no longer have the one that vouched for it; it is looked for every 5 s.",
+        text: "Whether a connection ends when the keys of its `jwt` guard no longer have the one that vouched for it; it is looked for every 5 s. With it, a cookie that stands for such a session stands for nobody, and connections that it has opened end, too.",
     },
     Field {
         name: "share_session",
         kind: "bool",
         default: "true",
-        text: "Whether a new connection, or a `POST` of type `application/x-challenge-response` with fresh credentials, extends the sessions of others of the same identity, whose token ends earlier. Pages of `allowed_origins` may send such a `POST`: browsers that ask are told so.",
+        text: "Whether a new connection, or a `POST` of type `application/x-challenge-response` with fresh credentials, extends the sessions of others of the same identity, whose token ends earlier. Pages of `allowed_origins` may send such a `POST`: browsers that ask are told so. The answer is 204; or 401, as `missing_role` where connections of that identity need more roles, as `no_session` where it has none.",
     },
     Field {
         name: "no_match",
@@ -332,7 +332,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "max_connections_per_identity",
         kind: "integer",
         default: "0",
-        text: "Connections at once of one identity that a guard knows; more are answered 429. 0: no cap.",
+        text: "Connections at once of one identity that a guard, the flow (`authorize`) or `cookie` knows; more are answered 429. 0: no cap. Anything else is refused where nobody could know one.",
     },
     Field {
         name: "accept_rate",

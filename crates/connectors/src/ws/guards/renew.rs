@@ -114,7 +114,7 @@ impl Renewals {
     /// # Errors
     /// A word for why the session stays as it is.
     async fn renew(&self, token: Secret) -> Result<Session, &'static str> {
-        let mut why = "no_session";
+        let mut why = RenewalError::NoSession.label();
         for number in &self.asked {
             let credential = Credential::Token(token.clone());
             match self.guards.check(*number, &credential).await {
@@ -125,9 +125,7 @@ impl Renewals {
                             self.guards.terms.wake(&others);
                             return Ok(session);
                         }
-                        Err(RenewalError::NoSession) => why = "no_session",
-                        Err(RenewalError::OtherIdentity) => why = "other_identity",
-                        Err(RenewalError::MissingRole) => why = "missing_role",
+                        Err(error) => why = error.label(),
                     }
                 }
                 Verdict::Refused(refusal) => why = refusal.label(),

@@ -80,6 +80,11 @@ impl Terms {
         Ok(terms)
     }
 
+    /// Whether sessions end with the keys that vouched for them.
+    pub(super) fn revalidates(&self) -> bool {
+        self.revalidate.is_some()
+    }
+
     pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,17 +140,14 @@ const LOOK: Duration = Duration::from_secs(5);
 /// What it takes to see that a key was withdrawn.
 struct Look {
     guards: Arc<Guards>,
-    /// The guards of the sessions, in their order.
-    keyed: Vec<usize>,
     every: Duration,
     next: Instant,
 }
 
 impl Look {
-    /// Whether a guard has lost the key of a session. Keys that cannot be had at the moment are not lost.
+    /// Whether a guard has lost the key of a session.
     fn misses_one(&self, held: &[Arc<Stake>]) -> bool {
-        let mut sessions = self.keyed.iter().zip(held);
-        sessions.any(|(guard, stake)| stake.kid().is_some_and(|kid| self.guards.has_lost(*guard, &kid)))
+        held.iter().any(|stake| stake.any_key(|vouching| self.guards.has_lost(vouching)))
     }
 }
 
@@ -172,8 +174,7 @@ impl Guards {
             stake
         };
         let held = sessions.iter().zip(demands).map(open).collect();
-        let keyed = demands.iter().map(|demand| demand.guard).collect();
-        let look = revalidate.map(|every| Look { guards: self.clone(), keyed, every, next: now() + every });
+        let look = revalidate.map(|every| Look { guards: self.clone(), every, next: now() + every });
         let mut stay = Stay {
             terms: terms.clone(),
             conn,

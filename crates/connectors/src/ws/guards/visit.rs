@@ -12,8 +12,8 @@ use tremor_value::{Record, Value};
 use tremor_ws::{
     ExtraHeaders, Reject,
     guard::{
-        Carrier, Certificate, Credential, Demand, Denial, Guard, KeySet, Kind, Presented, Refusal, Session,
-        Step, Verdict, decide,
+        Carrier, Certificate, Credential, Demand, Denial, Guard, KeySet, Kind, Presented, Refusal,
+        RenewalError, Session, Step, Verdict, decide, not_renewed,
     },
 };
 
@@ -53,6 +53,8 @@ pub(in crate::ws) struct Visit<'r> {
     /// What the flow wants the client to hear, by the guard that has asked.
     headers: Vec<(usize, ExtraHeaders)>,
     refusals: Vec<(usize, Reject)>,
+    /// Guards that know somebody else than another guard of a route.
+    disagreeing: Vec<usize>,
 }
 
 impl Guards {
@@ -64,8 +66,16 @@ impl Guards {
     pub(in crate::ws) fn visit<'r>(&'r self, carrier: Carrier<'r>, brought: Brought<'r>) -> Visit<'r> {
         let Brought { certificate, from_trusted_proxy, address } = brought;
         let presented = Presented { carrier, certificate, from_trusted_proxy, bound: &[] };
-        let (verdicts, headers, refusals) = (Vec::new(), Vec::new(), Vec::new());
-        Visit { guards: self, presented, address, verdicts, flow: None, headers, refusals }
+        Visit {
+            guards: self,
+            presented,
+            address,
+            verdicts: Vec::new(),
+            flow: None,
+            headers: Vec::new(),
+            refusals: Vec::new(),
+            disagreeing: Vec::new(),
+        }
     }
 }
 
@@ -103,9 +113,7 @@ impl<'r> Visit<'r> {
             // The flow is asked only about those whom the others let pass.
             let others = demands.iter().filter(|demand| !of_flow.contains(&demand.guard)).cloned();
             let others: Vec<Demand> = others.collect();
-            if let Err(denial) = decide(&others, |guard| self.verdict(guard)) {
-                return Err(denial.answer(&self.guards.guards, self.guards.invalid_status));
-            }
+            self.decide(&others)?;
             for guard in of_flow {
                 self.ask_flow(guard, &others).await;
                 if let Some((_, reject)) = self.refusals.iter().find(|(refusing, _)| *refusing == guard) {
@@ -113,10 +121,16 @@ impl<'r> Visit<'r> {
                 }
             }
         }
-        match decide(demands, |guard| self.verdict(guard)) {
-            Ok(_) => Ok(()),
-            Err(denial) => Err(denial.answer(&self.guards.guards, self.guards.invalid_status)),
+        self.decide(demands)
+    }
+
+    /// What comes of the verdicts that there are.
+    fn decide(&mut self, demands: &[Demand]) -> Result<(), Reject> {
+        let Err(denial) = decide(demands, |guard| self.verdict(guard)) else { return Ok(()) };
+        if let Denial::Disagreeing { guards: (_, other) } = denial {
+            self.disagreeing.push(other);
         }
+        Err(denial.answer(&self.guards.guards, self.guards.invalid_status))
     }
 
     /// What the flow wants to be said in the 101, if it was asked for a route with these demands.
@@ -137,18 +151,19 @@ impl<'r> Visit<'r> {
     /// The answer if there are none of which this is true.
     pub(in crate::ws) async fn renew_shared(&mut self) -> Result<(), Reject> {
         let (mut asked, mut is_undecided) = (Vec::new(), false);
-        let mut connections = 0;
-        let mut is_known = false;
+        let (mut connections, mut lacking) = (0, 0);
+        let mut known_to = Vec::new();
         let all = self.guards.guards.iter().enumerate();
         for (number, _) in all.filter(|(_, guard)| guard.kind.has_ends()) {
             self.ask(number).await;
             let refusal = match self.verdict(number) {
                 Verdict::Accepted(session) => {
-                    is_known = true;
+                    known_to.push(number);
                     let terms = &self.guards.terms;
                     let renewed = terms.sessions().renew_shared(session);
                     terms.wake(&renewed.extended);
                     connections += renewed.connections;
+                    lacking += renewed.lacking;
                     continue;
                 }
                 Verdict::Absent => None,
@@ -163,9 +178,10 @@ impl<'r> Visit<'r> {
         if connections > 0 {
             return Ok(());
         }
-        if is_known {
-            let reason = "no open connection has a session that these credentials extend";
-            return Err(Reject::new(401, "no_session", reason));
+        if !known_to.is_empty() {
+            // That connections of others are open is nothing that this one may know.
+            let why = if lacking > 0 { RenewalError::MissingRole } else { RenewalError::NoSession };
+            return Err(not_renewed(why, &known_to, &self.guards.guards));
         }
         let denial = if is_undecided { Denial::Undecided } else { Denial::Unknown { guards: asked } };
         Err(denial.answer(&self.guards.guards, 401))
@@ -174,10 +190,12 @@ impl<'r> Visit<'r> {
     /// The guards that have found credentials to be no good, with the reason.
     pub(in crate::ws) fn failures(&self) -> impl Iterator<Item = (&str, &'static str)> {
         let verdicts = self.guards.guards.iter().zip(&self.verdicts);
-        verdicts.filter_map(|(guard, verdict)| match verdict {
+        let refused = verdicts.filter_map(|(guard, verdict)| match verdict {
             Some(Verdict::Refused(refusal)) => Some((&*guard.name, refusal.label())),
             _ => None,
-        })
+        });
+        let disagreeing = self.disagreeing.iter().filter_map(|number| self.guards.guards.get(*number));
+        refused.chain(disagreeing.map(|guard| (&*guard.name, RenewalError::OtherIdentity.label())))
     }
 
     fn verdict(&self, guard: usize) -> &Verdict {
@@ -252,6 +270,20 @@ impl Guards {
     }
 
     async fn verdict(
+        &self,
+        number: usize,
+        address: Option<IpAddr>,
+        step: impl Fn(&Guard, Option<&KeySet>) -> Step,
+    ) -> Verdict {
+        match self.own_verdict(number, address, step).await {
+            Verdict::Accepted(session) if self.nameless.contains(&number) => {
+                Verdict::Accepted(Session { identity: None, ..session })
+            }
+            verdict => verdict,
+        }
+    }
+
+    async fn own_verdict(
         &self,
         number: usize,
         address: Option<IpAddr>,

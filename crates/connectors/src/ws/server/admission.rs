@@ -41,12 +41,7 @@ impl Caps {
     /// `knows_identities`: somebody says who clients are.
     pub(super) fn read(settings: &mut Settings<'_>, knows_identities: bool) -> Result<Self, ConfigError> {
         let of_address = settings.or("max_connections_per_ip", 0)?;
-        let of_identity: usize = settings.or("max_connections_per_identity", 0)?;
-        if of_identity > 0 && !knows_identities {
-            settings.warn(
-                "`max_connections_per_identity` has no effect: nothing says who clients are (see `guards`)",
-            );
-        }
+        let of_identity = of_identity(settings, knows_identities)?;
         let rate = NonZeroU64::new(settings.or("accept_rate", 0)?);
         let most = settings.or("max_connections", 65_536)?;
         Ok(Self {
@@ -94,6 +89,18 @@ impl Caps {
         let Some((people, person)) = self.people.as_ref().zip(person) else { return Ok(None) };
         people.place(person).map(|place| Some(Box::new(place)))
     }
+}
+
+/// `max_connections_per_identity`.
+fn of_identity(settings: &mut Settings<'_>, knows_identities: bool) -> Result<usize, ConfigError> {
+    let Some(entry) = settings.entry("max_connections_per_identity")? else { return Ok(0) };
+    let most = entry.read()?;
+    if most > 0 && !knows_identities {
+        let problem =
+            "can have no effect: nothing says who clients are (`guards`, `authorize` and `cookie` do)";
+        return Err(entry.invalid(problem));
+    }
+    Ok(most)
 }
 
 /// Somebody has as many connections as they may have.

@@ -19,7 +19,10 @@ use tremor_connector::{
 };
 use tremor_event::OriginUri;
 use tremor_value::{Record, Value};
-use tremor_ws::{ExtraHeaders, Reject, guard::Session};
+use tremor_ws::{
+    ExtraHeaders, Reject,
+    guard::{FLOW_SCHEME, Session},
+};
 
 /// What a client is told to wait where the flow does not answer.
 const RETRY_AFTER_S: u64 = 5;
@@ -69,15 +72,16 @@ impl Doorman {
             all = Some(Question::read(&mut config)?);
             config.finish()?;
         }
-        let questions: Vec<&Question> =
-            all.iter().chain(guards.questions().iter().map(|(_, question)| question)).collect();
+        let of_guards = guards.questions().iter().map(|(guard, question)| (guards.name(*guard), question));
+        let questions: Vec<(Option<&str>, &Question)> =
+            all.iter().map(|question| (None, question)).chain(of_guards).collect();
         let is_taken = |exits: &[Exit], port: &str| {
             port.eq_ignore_ascii_case("out") || exits.iter().any(|exit| exit.name.eq_ignore_ascii_case(port))
         };
         let of_connections = exits.clone();
-        for question in &questions {
+        for (guard, question) in &questions {
             question.tell_of_limit(open_handshake, settings);
-            let Question { port, at, .. } = question;
+            let Question { port, at, limit } = question;
             if is_taken(&of_connections, port) {
                 let problem = format!("by `{port}` events of connections leave; take another name");
                 return Err(ConfigError { path: at.clone(), problem: Problem::Invalid(problem), word: None });
@@ -88,7 +92,15 @@ impl Doorman {
                 return Err(ConfigError { path: at.clone(), problem: Problem::Invalid(problem), word: None });
             }
             if !exits.iter().any(|exit| exit.name == *port) {
-                exits.push(Exit { name: port.clone(), at: at.clone() });
+                let nobody = match guard {
+                    None => "nobody is ever let in".to_owned(),
+                    Some(guard) => format!("nobody ever passes the guard `{guard}`"),
+                };
+                let unlinked = Some(format!(
+                    "the flow is never asked, so {nobody} (each is answered 503 after {} ms)",
+                    limit.as_millis()
+                ));
+                exits.push(Exit { name: port.clone(), at: at.clone(), unlinked });
             }
         }
         let is_asked = !questions.is_empty();
@@ -235,6 +247,10 @@ fn answer(record: &Record) -> Result<Answer, String> {
             None => "the connection is refused",
             Some(body) => body.as_str().ok_or_else(|| wrong("body", "a string", body))?,
         };
+        // A 401 has to say how it is to be done (RFC 9110, section 15.5.2); the flow knows best, and need not say it.
+        if status == 401 && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("www-authenticate")) {
+            headers.push(("WWW-Authenticate".to_owned(), FLOW_SCHEME.to_owned()));
+        }
         let reject = Reject::new(status, "not_authorized", body.to_owned());
         let reject =
             headers.into_iter().fold(reject, |reject, (name, value)| reject.with_header(name, value));

@@ -214,16 +214,16 @@ impl Agreed<'_> {
 }
 
 /// Somebody who asks, as the steps of the handshake see it.
-struct Candidate<'s, 'h> {
-    shared: &'s Shared,
-    door: &'h Door,
+pub(super) struct Candidate<'s, 'h> {
+    pub(super) shared: &'s Shared,
+    pub(super) door: &'h Door,
     /// The client, not a proxy that stands for it.
     peer: &'h Peer,
     certificate: Option<&'h PeerCertificate>,
     /// What a proxy said in front of it.
     proxy: &'h ProxyDetails,
     /// What guards look at besides the request.
-    brought: Brought<'h>,
+    pub(super) brought: Brought<'h>,
     /// By which it asks.
     method: &'static str,
     deadline: Option<Instant>,
@@ -233,11 +233,9 @@ impl<'s> Candidate<'s, '_> {
     /// Answers what is not about a WebSocket, and checks what is; gives the request, and its offers of subprotocols as they
     /// were sent: those of the request are without the ones that only carry credentials.
     async fn upgrade(&self, head: Head, forwarded: &Forwarded) -> Result<(Request, Vec<String>), Denied> {
-        let Self { shared, door, brought, .. } = *self;
-        let renewal = shared.renewal(door, &head, forwarded, brought);
-        match self.in_time(|| shared.guards.undecided(), renewal).await? {
-            None => {}
-            Some(page) => return Err(Denied::Shown(page?)),
+        let Self { shared, door, .. } = *self;
+        if let Some(page) = self.renewal(&head, forwarded).await {
+            return Err(Denied::Shown(page?));
         }
         if let Some(page) = shared.page(door, &head, forwarded) {
             return Err(Denied::Shown(page));
@@ -258,6 +256,7 @@ impl<'s> Candidate<'s, '_> {
         let Self { shared, .. } = *self;
         let begun = shared.cookies.as_ref().map(|cookies| cookies.begin(&request.headers));
         let Asking { bound, forgotten } = begun.unwrap_or_default();
+        let bound = shared.guards.counting(bound);
         let carrier =
             Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: offered };
         let petition = self.petition(&request);
@@ -422,7 +421,7 @@ impl<'s> Candidate<'s, '_> {
     ///
     /// # Errors
     /// The time for the handshake is over, which `late` answers, or no more connections are taken.
-    async fn in_time<T>(
+    pub(super) async fn in_time<T>(
         &self,
         late: impl FnOnce() -> Reject,
         future: impl Future<Output = T>,

@@ -381,7 +381,7 @@ pub(in crate::ws) fn exit(entry: &Entry<'_>, exits: &mut Vec<Exit>) -> Result<Ar
     if let Some(known) = exits.iter().find(|exit| is(&exit.name)) {
         return Ok(known.name.as_str().into());
     }
-    exits.push(Exit { name: name.to_owned(), at: entry.path().to_vec() });
+    exits.push(Exit { name: name.to_owned(), at: entry.path().to_vec(), unlinked: None });
     Ok(name.into())
 }
 

@@ -375,6 +375,8 @@ fn what_contradicts_itself_is_refused_with_the_key() {
             r#", "auth": {"basic": {"username": "a", "password": "c"}, "query": {"name": "x", "value": "y"}}"#,
             "auth.query",
         ),
+        (r#", "auth": {"query": {"name": "", "value": "secret"}}"#, "auth.query.name"),
+        (r#", "auth": {"query": {"value": "secret"}}"#, "auth.query.name"),
         (r#", "auth": {"bearer": {"token": "two words"}}"#, "auth.bearer.token"),
         (r#", "auth": {"bearer": {"token": {"env": "NO_SUCH_VARIABLE_HERE"}}}"#, "NO_SUCH_VARIABLE_HERE"),
         (r#", "auth": {"bearer": {"token": "a", "file": "b"}}"#, "auth.bearer.file"),

@@ -203,7 +203,7 @@ async fn guards_filter_or_stop_the_search() {
 #[tokio::test]
 async fn all_guards_of_a_route_have_to_let_pass() {
     let guards = format!(
-        r#"{}, "machines": {{"type": "apikey", "options": {{"tokens": {{"key-7": {{"identity": "press", "roles": ["press"]}}}}}},
+        r#"{}, "machines": {{"type": "apikey", "options": {{"tokens": {{"key-7": {{"roles": ["press"]}}}}}},
             "credentials": {{"headers": {{"x-api-key": "{{credentials}}"}}}}}}"#,
         jwt_guard("")
     );
@@ -215,10 +215,60 @@ async fn all_guards_of_a_route_have_to_let_pass() {
     assert_eq!(status, 101, "{answer}");
     let (_, shown) = metadata(&mut subject, &mut tcp).await;
     assert_eq!(
-        (shown.get("guard"), shown.get("identity")),
-        (Some(&json(r#""machines""#)), Some(&json(r#""press""#)))
+        (shown.get("guard"), shown.get("identity"), shown.get("roles")),
+        (Some(&json(r#""machines""#)), Some(&json(r#""ann""#)), Some(&json(r#"["press"]"#)))
     );
     assert!(!shown.to_string().contains("key-7"), "{shown}");
+}
+
+#[tokio::test]
+async fn whoever_brings_credentials_of_different_people_is_refused() {
+    let keys = |more: &str| {
+        format!(
+            r#"{}, "machines": {{"type": "apikey", "options": {{"tokens": {{"of-press": {{"identity": "press", "roles": ["press"]}},
+                "of-ann": {{"identity": "ann"}}}}}}, "credentials": {{"headers": {{"x-api-key": "{{credentials}}"}}}}{more}}}"#,
+            jwt_guard("")
+        )
+    };
+    let mixed = bearer(&token("one", r#"{"sub":"ann"}"#)) + "X-Api-Key: of-press\r\n";
+    let whole = bearer(&token("one", r#"{"sub":"ann"}"#)) + "X-Api-Key: of-ann\r\n";
+    let both = r#"{"machines": [], "staff": []}"#;
+    let port = Port::reserve();
+    let more = format!(r#", "guards": {{{}}}, "routes": [{{"guarded": {both}, "exit": "staff"}}]"#, keys(""));
+    let linked = Linked::With(&["staff", "control"]);
+    let mut subject = Subject::started_with(&server_definition(&port, &more), linked).await;
+    let (status, answer, _) = ask(&port, "/", &mixed).await;
+    assert!(status == 403 && answer.contains("\r\nContent-Length: "), "{answer}");
+    let told = subject.next_told().await;
+    assert_eq!(
+        (member(&told, "kind"), member(&told, "reason")),
+        ("rejected".into(), "other_identity".into())
+    );
+    assert_eq!(self::status(&port, &whole).await, 101);
+
+    // Guards filter: a later route takes them by one of the two, with what that one says alone.
+    let later = r#"{"staff": []}, "exit": "open"}, {"guarded": {"machines": []}"#;
+    for (rest, expected) in [("", 101), (r#", "guard_fallthrough": false"#, 403)] {
+        let routes = format!(r#"{both}, "exit": "open"}}, {{"guarded": {later}"#);
+        let (mut subject, port) = server(&keys(""), &routes, rest).await;
+        let (status, answer, mut tcp) = ask(&port, "/", &mixed).await;
+        assert_eq!(status, expected, "{answer}");
+        if status == 101 {
+            let (exit, shown) = metadata(&mut subject, &mut tcp).await;
+            assert_eq!((exit, shown.get("identity")), ("open", Some(&json(r#""ann""#))));
+            assert_eq!(shown.get("roles"), Some(&json("[]")));
+        }
+    }
+
+    // One that does not say who it is goes with any.
+    let (mut subject, port) = server(&keys(r#", "gives_identity": false"#), both, "").await;
+    let (status, answer, mut tcp) = ask(&port, "/", &mixed).await;
+    assert_eq!(status, 101, "{answer}");
+    let (_, shown) = metadata(&mut subject, &mut tcp).await;
+    assert_eq!(
+        (shown.get("guard"), shown.get("identity"), shown.get("roles")),
+        (Some(&json(r#""machines""#)), Some(&json(r#""ann""#)), Some(&json(r#"["press"]"#)))
+    );
 }
 
 /// Slow hashes are compared beside the rest: others are let in meanwhile.
@@ -521,6 +571,33 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
             format!(r#""guards": {{{}}}"#, jwt_guard(r#", "tls": true"#)),
             "config.guards.staff.options.tls",
             "`https` URL",
+        ),
+        (
+            format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}, {}, {key}]}}}}}}"#, jwk("two")),
+            "config.guards.a.options.keys",
+            "keys 0 and 2 have the same `kid`",
+        ),
+        (r#""max_connections_per_identity": 1"#.into(), "config.max_connections_per_identity", "who clients are"),
+        (
+            r#""options": {"max_connections_per_identity": 1}"#.into(),
+            "config.options.max_connections_per_identity",
+            "who clients are",
+        ),
+        (format!("{BASIC}, \"max_connections_per_identity\": -1"), "config.max_connections_per_identity", "expected"),
+        (
+            r#""guards": {"a": {"type": "flow", "options": {"port": "door"}, "gives_identity": false}}"#.into(),
+            "config.guards.a.gives_identity",
+            "names nobody without `identity`",
+        ),
+        (
+            r#""guards": {"a": {"type": "cookie", "gives_identity": false}}, "cookie": {"bind_identity": true}"#.into(),
+            "config.guards.a.gives_identity",
+            "who it is that a cookie stands for",
+        ),
+        (
+            format!(r#""guards": {{"a": {{"type": "jwt", "options": {{"keys": [{key}]}}, "gives_identity": 0}}}}"#),
+            "config.guards.a.gives_identity",
+            "expected bool",
         ),
         (r#""renew": {}"#.into(), "config.renew.message", "missing"),
         (r#""renew": {"message": "a..b"}"#.into(), "config.renew.message", "no path"),

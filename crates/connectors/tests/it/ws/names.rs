@@ -85,7 +85,8 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("mask_client_frames", "false", ""),
     ("mask_server_frames", "true", ""),
     ("max_connections", "5", ""),
-    ("max_connections_per_identity", "5", ""),
+    // More than none takes somebody who says who clients are, and there is one place for that.
+    ("max_connections_per_identity", "0", ""),
     ("max_connections_per_ip", "5", ""),
     ("max_control_rate", "5", ""),
     ("max_fragments", "5", ""),

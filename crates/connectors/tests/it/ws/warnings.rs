@@ -73,7 +73,6 @@ async fn what_has_no_effect_is_told() {
             format!(r#", "routes": [{ONE}], "no_match": {{"body": "x"}}, "error_bodies": false"#),
             "`no_match.body` has no effect",
         ),
-        (r#", "max_connections_per_identity": 1"#.into(), "`max_connections_per_identity` has no effect"),
         (r#", "subprotocol_preference": "server""#.into(), "no effect without `subprotocols`"),
         (r#", "auto_ping_size": 20"#.into(), "`auto_ping_size` has no effect without `auto_ping_interval`"),
         (

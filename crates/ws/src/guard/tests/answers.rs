@@ -12,12 +12,20 @@ fn demand(guard: usize, roles: &[&str]) -> Demand {
     Demand { guard, roles: roles.iter().map(|role| (*role).to_owned()).collect() }
 }
 
-/// Three guards: `jwt`, `basic`, `tls`.
+/// One guard of each type: `jwt`, `basic`, `tls`, `cookie`, `identity`, `flow`.
 fn guards() -> Vec<Guard> {
     let jwt = guard("staff", Kind::Jwt(JwtOptions::default()));
     let basic =
         Guard { realm: "the \"old\" plant\r\n".into(), ..guard("old", Kind::Basic(Users::default())) };
-    vec![jwt, basic, guard("tls", Kind::Certificates(Certificates::default()))]
+    let proxy = ProxyIdentity { header: "x".to_owned(), roles_header: None };
+    vec![
+        jwt,
+        basic,
+        guard("tls", Kind::Certificates(Certificates::default())),
+        guard("browser", Kind::Cookie),
+        guard("proxy", Kind::Identity(proxy)),
+        guard("gate", Kind::Flow),
+    ]
 }
 
 /// Status, label and `WWW-Authenticate` headers of the answer.
@@ -42,13 +50,64 @@ fn all_guards_have_to_pass() {
 
 #[test]
 fn nothing_shown_asks_for_credentials() {
-    let demands = [demand(0, &["a"]), demand(1, &[]), demand(2, &[])];
-    let nothing = [Verdict::Absent, Verdict::Absent, Verdict::Absent];
     let challenges = [
-        r#"Bearer realm="staff""#.to_owned(),
-        r#"Basic realm="the \"old\" plant", charset="UTF-8""#.to_owned(),
-    ];
+        r#"Bearer realm="staff""#,
+        r#"Basic realm="the \"old\" plant", charset="UTF-8""#,
+        r#"ClientCertificate realm="tls""#,
+        r#"Cookie realm="browser""#,
+        r#"Identity realm="proxy""#,
+        r#"Flow realm="gate""#,
+    ]
+    .map(str::to_owned);
+    let nothing = vec![Verdict::Absent; 6];
+    let demands: Vec<Demand> = (0..6).map(|guard| demand(guard, &["a"])).collect();
     assert_eq!(answer(&demands, &nothing, 403), (401, "no_credentials", challenges.to_vec()));
+    // Each of them alone says how, too: RFC 9110 demands it of a 401.
+    for (demand, challenge) in demands.into_iter().zip(challenges) {
+        assert_eq!(answer(&[demand], &nothing, 403), (401, "no_credentials", vec![challenge]));
+    }
+}
+
+#[test]
+fn whoever_mixes_the_credentials_of_different_people_is_none_of_them() {
+    let named = |who: Option<&str>, roles: &[&str]| {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        Verdict::Accepted(Session::unlimited("g".into(), who.map(str::to_owned), roles))
+    };
+    let verdicts = [
+        named(Some("ann"), &["a"]),
+        named(Some("ann"), &["b"]),
+        named(None, &["c"]),
+        named(Some("ben"), &["d"]),
+    ];
+    let asks = |guards: &[usize]| guards.iter().map(|guard| demand(*guard, &[])).collect::<Vec<_>>();
+    // One who is named twice, or not at all, goes with the others.
+    assert_eq!(decide(&asks(&[0, 1, 2]), |guard| &verdicts[guard]).unwrap().len(), 3);
+    assert_eq!(decide(&asks(&[2, 3]), |guard| &verdicts[guard]).unwrap().len(), 2);
+    for (guards, which) in [(&[0, 3][..], (0, 3)), (&[2, 3, 1], (3, 1)), (&[0, 1, 2, 3], (0, 3))] {
+        let denial = decide(&asks(guards), |guard| &verdicts[guard]).unwrap_err();
+        assert_eq!(denial, Denial::Disagreeing { guards: which });
+        let said = answer(&asks(guards), &verdicts, 401);
+        assert_eq!(said, (403, "other_identity", Vec::new()), "there is nothing to ask for");
+    }
+    // Which of the roles are missing is nobody's business then; what is unknown goes before.
+    assert_eq!(answer(&[demand(0, &["x"]), demand(3, &[])], &verdicts, 401).1, "other_identity");
+    let and_unknown = [verdicts[0].clone(), verdicts[3].clone(), Verdict::Absent, Verdict::Undecided];
+    assert_eq!(answer(&asks(&[0, 1, 2]), &and_unknown, 401).0, 401);
+    assert_eq!(answer(&asks(&[0, 1, 3]), &and_unknown, 401).0, 403, "and this before what may change");
+}
+
+#[test]
+fn what_renews_nothing_is_told_without_the_roles_of_others() {
+    let answer = |why, known_to: &[usize]| {
+        let reject = not_renewed(why, known_to, &guards());
+        let headers: Vec<_> = reject.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        (reject.status, reject.label, headers)
+    };
+    let bearer = "WWW-Authenticate: Bearer realm=\"staff\"".to_owned();
+    let tls = "WWW-Authenticate: ClientCertificate realm=\"tls\"".to_owned();
+    assert_eq!(answer(RenewalError::NoSession, &[0]), (401, "no_session", vec![bearer.clone()]));
+    assert_eq!(answer(RenewalError::MissingRole, &[0, 2]), (401, "missing_role", vec![bearer, tls]));
 }
 
 #[test]
@@ -57,7 +116,9 @@ fn bad_credentials_are_told_so() {
     let demands = [demand(0, &["a"]), demand(2, &[])];
     let challenge =
         r#"Bearer realm="staff", error="invalid_token", error_description="the token has expired""#;
-    assert_eq!(answer(&demands, &verdicts, 401), (401, "expired", vec![challenge.to_owned()]));
+    let other = r#"ClientCertificate realm="tls""#;
+    let challenges = [challenge, other].map(str::to_owned).to_vec();
+    assert_eq!(answer(&demands, &verdicts, 401), (401, "expired", challenges));
     assert_eq!(answer(&demands, &verdicts, 403).0, 403);
     let wrong = [Verdict::Absent, Verdict::Refused(Refusal::Login), Verdict::Absent];
     assert_eq!(answer(&[demand(1, &[])], &wrong, 401).1, "wrong_login");

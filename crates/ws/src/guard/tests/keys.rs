@@ -118,6 +118,32 @@ fn sets_leave_out_what_they_cannot_use() {
 }
 
 #[test]
+fn keys_that_no_token_can_tell_apart_are_refused_where_somebody_has_written_them() {
+    let own = |keys: &[String]| {
+        KeySet::from_list(&keys.iter().map(|key| Json::parse(key.as_bytes()).unwrap()).collect::<Vec<_>>())
+    };
+    let set = |keys: &[String]| format!(r#"{{"keys":[{}]}}"#, keys.join(","));
+    let named = |name: &str, more: &str| oct(64, more).replace(r#""kid":"o""#, &format!(r#""kid":"{name}""#));
+    let twice =
+        [named("a", ""), named("b", ""), rsa(&b64(256, 1), "AQAB", ""), named("b", r#","alg":"HS512""#)];
+    let error = KeySetError::Twice { kid: "b".to_owned(), first: 1, second: 3 };
+    assert_eq!(own(&twice).unwrap_err(), error);
+    assert!(error.to_string().starts_with("keys 1 and 3 have the same `kid` (\"b\")"), "{error}");
+    // One that cannot be used counts where it stands.
+    let in_a_file = [vec!["7".to_owned()], twice.to_vec()].concat();
+    let error = KeySet::parse(set(&in_a_file).as_bytes(), Origin::Own).unwrap_err();
+    assert_eq!(error, KeySetError::Twice { kid: "b".to_owned(), first: 2, second: 4 });
+    assert!(KeySet::parse(set(&twice).as_bytes(), Origin::Url).is_ok(), "others have made that");
+    // These are told apart by the algorithm of the token.
+    let apart = [
+        rsa(&b64(256, 1), "AQAB", r#","alg":"RS256""#),
+        rsa(&b64(256, 1), "AQAB", r#","alg":"PS256""#),
+        named("r", ""),
+    ];
+    assert_eq!(own(&apart).unwrap().keys().len(), 3);
+}
+
+#[test]
 fn no_key_is_shown() {
     let secret = b64(32, 1);
     let key = parse(&oct(32, "")).unwrap();

@@ -93,6 +93,25 @@ async fn a_cookie_stands_for_a_session_of_the_guard_that_is_asked_and_only_until
 }
 
 #[tokio::test]
+async fn one_who_is_two_people_is_refused_and_the_guard_that_knows_the_other_one_is_told_of() {
+    let guards = guards();
+    let text = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let head =
+        ServerHandshake::new(Arc::default()).advance_head(&mut text.as_bytes().into()).unwrap().unwrap();
+    let carrier = Carrier { headers: &head.headers, query: None, protocols: &[] };
+    let session = |guard: &str, who: &str| Session::unlimited(guard.into(), Some(who.to_owned()), Vec::new());
+    let demands = [0, 1].map(|guard| Demand { guard, roles: Vec::new() });
+    for (other, status) in [("ann", None), ("ben", Some(403))] {
+        let bound = [session("people", "ann"), session("staff", other)];
+        let mut visit = guards.visit(carrier, Brought::default()).bound_by(&bound);
+        assert_eq!(visit.admits(&demands).await.err().map(|reject| reject.status), status);
+        let failures: Vec<_> = visit.failures().collect();
+        assert_eq!(failures, status.map(|_| ("staff", "other_identity")).as_slice());
+        assert_eq!(visit.sessions(&demands).len(), if status.is_none() { 2 } else { 0 });
+    }
+}
+
+#[tokio::test]
 async fn messages_with_tokens_are_taken_only_where_a_token_has_opened_the_connection() {
     let guards = Arc::new(guards());
     let session = |guard: &str| Session::unlimited(guard.into(), Some("ann".to_owned()), Vec::new());

@@ -45,7 +45,10 @@ async fn a_cookie_that_another_guard_has_bound_opens_a_route() {
         |scope: &str| bearer(&token("one", &format!(r#"{{"sub":"ann","scope":"{scope}","site":"north"}}"#)));
     // Nobody has a cookie, a token alone does not help, and a cookie for nobody does not either.
     let (refused, answer, _) = ask(&port, "/again", "").await;
-    assert!(refused == 401 && !answer.contains("WWW-Authenticate"), "{answer}");
+    assert!(
+        refused == 401 && answer.contains("\r\nWWW-Authenticate: Cookie realm=\"browser\"\r\n"),
+        "{answer}"
+    );
     assert_eq!(ask(&port, "/again", &token("read")).await.0, 401);
     let (opened, answer, _nobody) = ask(&port, "/open", "").await;
     let unbound = cookie(&answer).unwrap();
@@ -86,6 +89,30 @@ async fn a_cookie_that_another_guard_has_bound_opens_a_route() {
     assert_eq!(ask(&port, "/again", &brings(&own)).await.0, 401);
 }
 
+/// Of one who is known by a cookie as well as by something else.
+#[tokio::test]
+async fn a_cookie_of_somebody_goes_with_no_credentials_of_somebody_else() {
+    let port = Port::reserve();
+    let config = format!(
+        r#", "guards": {{{}, "browser": {{"type": "cookie"}}, "people": {{"type": "basic", "options": {{"users": {{
+            "ann": {{"password": "a"}}, "ben": {{"password": "b", "roles": ["admin"]}}}}}}}}}}, "cookie": {{"bind_identity": true}}, "routes": [
+            {{"when": [{{"path": "/in"}}], "guarded": {{"staff": []}}, "exit": "staff"}},
+            {{"when": [{{"path": "/both"}}], "guarded": {{"browser": [], "people": []}}, "exit": "again"}},
+            {{"when": [{{"path": "/also"}}], "guarded": {{"staff": [], "people": []}}, "exit": "again"}}]"#,
+        jwt_guard("")
+    );
+    let linked = Linked::With(&["staff", "again", "control"]);
+    let _subject = Subject::started_with(&server_definition(&port, &config), linked).await;
+    let (_, answer, _first) = ask(&port, "/in", &bearer(&token("one", r#"{"sub":"ann"}"#))).await;
+    let own = format!("Cookie: {}\r\n", cookie(&answer).unwrap());
+    // By the guard `cookie`, and by the cookie in place of the token that has bound it.
+    for path in ["/both", "/also"] {
+        assert_eq!(ask(&port, path, &(own.clone() + &basic("ann", "a"))).await.0, 101, "{path}");
+        let (status, answer, _) = ask(&port, path, &(own.clone() + &basic("ben", "b"))).await;
+        assert!(status == 403 && cookie(&answer).is_none(), "{path} {answer}");
+    }
+}
+
 #[tokio::test]
 async fn whom_a_cookie_has_let_in_stays_as_long_as_the_session_that_it_is_bound_to() {
     let (_subject, port) = server_with_cookies("").await;
@@ -100,6 +127,45 @@ async fn whom_a_cookie_has_let_in_stays_as_long_as_the_session_that_it_is_bound_
     assert_eq!(&close, b"\x88\x0f\x03\xf0token expired");
     assert_eq!(ask(&port, "/again", &brings).await.0, 401);
     assert_eq!(ask(&port, "/in", &brings).await.0, 401);
+}
+
+/// What a cookie stands for goes with the key that has vouched for it, where that is wanted.
+#[tokio::test(start_paused = true)]
+async fn whom_a_cookie_has_let_in_goes_with_the_key_of_its_session_where_that_is_wanted() {
+    for (revalidates, more) in [(true, r#", "revalidate": true"#), (false, "")] {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys.json");
+        let set = |kid: &str| std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk(kid))).unwrap();
+        set("one");
+        let port = Port::reserve();
+        let config = format!(
+            r#", "guards": {{"staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}, "browser": {{"type": "cookie"}}}},
+                "cookie": {{"bind_identity": true}}, "routes": [
+                {{"when": [{{"path": "/in"}}], "guarded": {{"staff": []}}, "exit": "staff"}},
+                {{"guarded": {{"browser": []}}, "exit": "again"}}]{more}"#,
+            keys.display()
+        );
+        let linked = Linked::With(&["staff", "again"]);
+        let _subject = Subject::started_with(&server_definition(&port, &config), linked).await;
+        let (old, new) = (token("one", r#"{"sub":"ann"}"#), token("second", r#"{"sub":"ann"}"#));
+        let (_, answer, _first) = ask(&port, "/in", &bearer(&old)).await;
+        let own = format!("Cookie: {}\r\n", cookie(&answer).unwrap());
+        let (opened, _, mut again) = ask(&port, "/again", &own).await;
+        assert_eq!(opened, 101);
+        set("second");
+        while ask(&port, "/in", &bearer(&new)).await.0 == 401 {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        let expected = if revalidates { 401 } else { 101 };
+        for path in ["/again", "/in"] {
+            assert_eq!(ask(&port, path, &own).await.0, expected, "{path} {more}");
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+        again.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+        let mut seen = [0; 2];
+        within(again.read_exact(&mut seen)).await.unwrap();
+        assert_eq!(seen, if revalidates { *b"\x88\x0f" } else { *b"\x8a\0" });
+    }
 }
 
 /// A server with a route that the flow guards, behind another guard, and one that only the flow guards.
@@ -165,7 +231,7 @@ async fn the_flow_guards_the_routes_that_say_so_and_is_asked_behind_the_others()
     }
     say(&mut subject, &asked, r#", "guard": "other", "accept": false"#).await;
     assert_eq!(subject.handle.taken().failed, 1, "no such guard asks");
-    let yes = r#", "guard": "gate", "accept": true, "identity": "press 7", "roles": ["press"], "attributes": {"site": 1}, "headers": {"X-Told": "1"}"#;
+    let yes = r#", "guard": "gate", "accept": true, "identity": "ann", "roles": ["press"], "attributes": {"site": 1}, "headers": {"X-Told": "1"}"#;
     say(&mut subject, &asked, yes).await;
     let (status, answer) = answered(&mut tcp).await;
     assert!(status == 101 && answer.contains("X-Told: 1\r\n"), "{answer}");
@@ -173,7 +239,7 @@ async fn the_flow_guards_the_routes_that_say_so_and_is_asked_behind_the_others()
     assert_eq!((exit, shown.get("conn")), ("staff", Some(&member(&asked, "conn"))));
     for (key, value) in [
         ("guard", r#""gate""#),
-        ("identity", r#""press 7""#),
+        ("identity", r#""ann""#),
         ("roles", r#"["press","read"]"#),
         ("attributes", r#"{"site":1}"#),
     ] {
@@ -183,6 +249,12 @@ async fn the_flow_guards_the_routes_that_say_so_and_is_asked_behind_the_others()
     let (mut tcp, asked) = petition(&mut subject, &port, "/staff", &token).await;
     say(&mut subject, &asked, r#", "accept": true, "roles": ["other"]"#).await;
     assert_eq!(answered(&mut tcp).await.0, 403);
+    // Whom it names has to be the one whom the others know; it may name nobody.
+    for (identity, status) in [(r#""identity": "ben", "#, 403), ("", 101)] {
+        let (mut tcp, asked) = petition(&mut subject, &port, "/staff", &token).await;
+        say(&mut subject, &asked, &format!(r#", "accept": true, {identity}"roles": ["press"]"#)).await;
+        assert_eq!(answered(&mut tcp).await.0, status, "{identity}");
+    }
 }
 
 #[tokio::test]
@@ -197,6 +269,20 @@ async fn what_the_flow_says_as_a_guard_is_what_the_client_hears() {
     .await;
     let (status, answer) = answered(&mut tcp).await;
     assert!(status == 451 && answer.contains("X-Why: law\r\n"), "{answer}");
+    // Each 401 says how to do better: as the flow says, or that the flow would know.
+    for (headers, expected) in [
+        ("", "WWW-Authenticate: Flow\r\n"),
+        (
+            r#", "headers": {"www-authenticate": "Basic realm=\"a\""}"#,
+            "www-authenticate: Basic realm=\"a\"\r\n",
+        ),
+    ] {
+        let (mut tcp, asked) = petition(&mut subject, &port, "/any", "").await;
+        say(&mut subject, &asked, &format!(r#", "accept": false, "status": 401{headers}"#)).await;
+        let (status, answer) = answered(&mut tcp).await;
+        let challenges = answer.to_ascii_lowercase().matches("www-authenticate").count();
+        assert!(status == 401 && answer.contains(expected) && challenges == 1, "{answer}");
+    }
     let (mut tcp, asked) = petition(&mut subject, &port, "/any", "").await;
     say(&mut subject, &asked, r#", "accept": true"#).await;
     assert_eq!(answered(&mut tcp).await.0, 101);

@@ -152,6 +152,40 @@ async fn a_request_with_a_fresh_token_extends_the_sessions_of_its_identity() {
     assert_eq!(&pong, b"\x8a\x00", "whose time was earlier");
 }
 
+#[tokio::test]
+async fn a_request_that_renews_nothing_is_told_why_as_far_as_its_sender_may_know() {
+    let guards = jwt_guard("");
+    let port = Port::reserve();
+    let config = format!(
+        r#", "guards": {{{guards}}}, "routes": [{{"guarded": {{"staff": ["read"]}}, "exit": "staff"}}]"#
+    );
+    let linked = Linked::With(&["staff", "control"]);
+    let mut subject = Subject::started_with(&server_definition(&port, &config), linked).await;
+    let token = |who: &str, scope: &str| {
+        bearer(&token("one", &format!(r#"{{"sub":"{who}","scope":"{scope}","exp":32503680000}}"#)))
+    };
+    let (_, _, _ann) = ask(&port, "/", &token("ann", "read")).await;
+    assert_eq!(member(&subject.next_told().await, "kind"), "opened".into());
+    for (who, scope, reason) in [
+        ("ann", "write", "missing_role"),
+        // That somebody else has connections is nobody's business.
+        ("ben", "read", "no_session"),
+        ("ben", "write", "no_session"),
+    ] {
+        let answer = port.ask(&renewal(&token(who, scope))).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        assert!(answer.contains("\r\nWWW-Authenticate: Bearer realm=\"staff\"\r\n"), "{answer}");
+        assert!(!answer.contains("read"), "{answer}");
+        let told = next_told(&mut subject).await;
+        assert_eq!(
+            (member(&told, "kind"), member(&told, "reason")),
+            ("rejected".into(), reason.into()),
+            "{who} {scope}"
+        );
+    }
+    assert!(port.ask(&renewal(&token("ann", "write read"))).await.starts_with("HTTP/1.1 204 "));
+}
+
 /// A text frame of a client.
 fn frame(text: &str) -> Vec<u8> {
     let mut frame = Vec::new();
@@ -326,6 +360,20 @@ async fn pages_of_allowed_origins_may_renew_and_others_may_not() {
     assert!(readable.iter().all(|line| lines(&answer).contains(&(*line).to_owned())), "{answer}");
     let answer = port.ask(&renewal(&("Origin: https://evil.example\r\n".to_owned() + &fresh))).await;
     assert!(answer.starts_with("HTTP/1.1 403 ") && !answer.contains("Access-Control"), "{answer}");
+}
+
+/// Also what is answered because nobody can decide in time.
+#[tokio::test]
+async fn a_page_can_read_that_its_renewal_came_to_nothing_in_time() {
+    // Takes connections, and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys.json", listener.local_addr().unwrap());
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "open_handshake_timeout": 100"#).await;
+    let answer =
+        port.ask(&renewal(&("Origin: http://a\r\n".to_owned() + &bearer(&token("one", "{}"))))).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: "), "{answer}");
+    assert!(lines(&answer).contains(&"access-control-allow-origin: http://a".to_owned()), "{answer}");
 }
 
 #[tokio::test]
