@@ -10,11 +10,7 @@ impl Candidate<'_, '_> {
     ///
     /// # Errors
     /// The answer if nothing was extended.
-    pub(super) async fn renewal(
-        &self,
-        head: &Head,
-        forwarded: &Forwarded,
-    ) -> Option<Result<Page, Reject>> {
+    pub(super) async fn renewal(&self, head: &Head, forwarded: &Forwarded) -> Option<Result<Page, Reject>> {
         let Self { shared, door, brought, .. } = *self;
         let asks_first = head.asks_to_bring_credentials();
         if !(asks_first || head.brings_credentials()) || !shared.guards.have_ends() {
