@@ -1,9 +1,11 @@
 """A browser as client (`spec/websocket.md` 4, 5, 7.1, 10, 11, 16): what only browsers do, and what they insist on."""
 
 import base64
+import hmac
 import json
 import shutil
 import subprocess
+import time
 import unittest
 
 import answers
@@ -15,6 +17,18 @@ LONG = "the same words again and again, " * 4_000
 TOKEN = "let me in!"
 TOKEN_WRITTEN = base64.urlsafe_b64encode(TOKEN.encode()).decode().rstrip("=")
 BYTES = [0, 255, 128, 10, 13]
+SECRET = b"0123456789abcdef0123456789abcdef"
+
+
+def base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def jwt(claims: dict) -> str:
+    """A token with these claims, signed with `SECRET`."""
+    parts = [{"alg": "HS256", "kid": "one"}, claims]
+    signed = ".".join(base64url(json.dumps(part).encode()) for part in parts)
+    return f"{signed}.{base64url(hmac.digest(SECRET, signed.encode(), "sha256"))}"
 
 
 class Browser(Case):
@@ -144,6 +158,52 @@ class Browser(Case):
             for secret in (TOKEN, TOKEN_WRITTEN):
                 self.assertNotIn(secret, one["received"][0] + tremor.text())
         self.assertEqual([one["status"] for one in answers.rejected(tremor, 3)], [401] * 3)
+        self.assert_quiet_end(tremor)
+
+    def test_pages_renew_sessions_with_requests_that_the_browser_lets_them_send(self) -> None:
+        """`POST` with fresh credentials from another origin: the browser asks first, and says what the page may see (7.5)."""
+        now = time.time()
+        soon, later, latest = (jwt({"sub": who, "exp": int(now) + s}) for who, s in [("ann", 600), ("ann", 1200), ("ben", 1800)])
+        bearer = {"Authorization": f"Bearer {later}"}
+        offers = [f"bearer.{soon}", "chat"]
+        steps = [
+            # In a header, which no page may send to another origin unless that says so; the first one is no good.
+            {"protocols": offers, "renew": [{"headers": {"Authorization": "Bearer x"}}, {"headers": bearer}], "close": [1000, ""]},
+            # In a cookie, which a browser adds, if the page asks for that.
+            {
+                "cookie": f"sid={jwt({'sub': 'ben', 'exp': int(now) + 600})}; path=/",
+                "renew": [{}, {"cookie": f"sid={latest}; path=/", "credentials": "include"}],
+                "close": [1000, ""],
+            },
+            # A header that holds no credentials here; and a page of an origin that may not connect.
+            {"protocols": offers, "renew": [{"headers": {**bearer, "X-Other": "1"}}], "close": [1000, ""]},
+            {"page": "localhost", "protocols": offers, "renew": [{"headers": bearer}], "close": [1000, ""]},
+        ]
+
+        def config(pages: int) -> dict:
+            keys = [{"kty": "oct", "kid": "one", "k": base64url(SECRET)}]
+            return {
+                "guards": {"staff": {"type": "jwt", "options": {"keys": keys}}},
+                "credentials": {
+                    "headers": {"authorization": "Bearer {credentials}"},
+                    "cookies": {"sid": "{credentials}"},
+                    "protocols": "bearer.{credentials}",
+                },
+                "routes": [{"guarded": {"staff": []}, "exit": "all"}],
+                "subprotocols": ["chat"],
+                "allowed_origins": [f"http://127.0.0.1:{pages}"],
+            }
+
+        seen, tremor = self.visit(steps, config)
+        self.assertEqual([one["opened"] for one in seen], [True, True, True, False])
+        malformed = 'Bearer realm="staff", error="invalid_token", error_description="the token is malformed"'
+        expected = [[[401, malformed], [204, None]], [[401, 'Bearer realm="staff"'], [204, None]], [None], [None]]
+        self.assertEqual([one["renewed"] for one in seen], expected)
+        extended = [(one["identity"], one["expires_at"]) for one in answers.told(tremor, "reauthenticated")]
+        self.assertEqual(extended, [("ann", (int(now) + 1200) * 1000), ("ben", (int(now) + 1800) * 1000)])
+        # The last two are the socket and the question of the browser; the request itself is never sent.
+        rejected = [(one["status"], one["reason"]) for one in answers.told(tremor, "rejected")]
+        self.assertEqual(rejected, [(401, "malformed"), (401, "no_credentials"), (403, "origin"), (403, "origin")])
         self.assert_quiet_end(tremor)
 
     def test_a_browser_is_known_again_by_its_cookie(self) -> None:
