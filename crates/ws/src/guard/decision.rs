@@ -75,7 +75,7 @@ pub fn decide<'v>(
 /// Two guards that know different people.
 fn disagreeing<'v>(demands: &[Demand], verdict_of: &impl Fn(usize) -> &'v Verdict) -> Option<(usize, usize)> {
     let mut named = demands.iter().filter_map(|demand| match verdict_of(demand.guard) {
-        Verdict::Accepted(session) => Some((demand.guard, session.identity.as_deref()?)),
+        Verdict::Accepted(session) => Some((demand.guard, session.name()?)),
         Verdict::Absent | Verdict::Refused(_) | Verdict::Undecided => None,
     });
     let (first, identity) = named.next()?;

@@ -154,6 +154,7 @@ impl JwtOptions {
         Ok(Session {
             guard: guard.clone(),
             identity: identity(&claims, &self.identity)?,
+            gives_identity: true,
             roles: roles(&claims, &self.roles)?,
             attributes: attributes.collect(),
             expires_at_ms: expires.map(|expires| expires.saturating_add(self.leeway_ms)),

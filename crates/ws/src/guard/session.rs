@@ -8,8 +8,10 @@ use std::sync::Arc;
 pub struct Session {
     /// The name of the guard.
     pub guard: Arc<str>,
-    /// Who it is; `None` if the credentials name nobody.
+    /// Who it is, as far as its guard is concerned; `None` if the credentials name nobody.
     pub identity: Option<String>,
+    /// Whether that is who the client is: not so of a guard that is about something else, such as its machine.
+    pub gives_identity: bool,
     /// What they may do.
     pub roles: Vec<String>,
     /// What else the flow wants to know, by name.
@@ -37,6 +39,7 @@ impl Session {
         Self {
             guard,
             identity,
+            gives_identity: true,
             roles,
             attributes: Vec::new(),
             expires_at_ms: None,
@@ -49,7 +52,7 @@ impl Session {
     /// that still count, until the first of those ends. Nobody if they name nobody.
     pub fn of_bound(guard: &Arc<str>, bound: &[Self], now_ms: u64) -> Option<Self> {
         let counts = |session: &&Self| session.expires_at_ms.is_none_or(|end| end > now_ms);
-        let identity = bound.iter().filter(counts).find_map(|session| session.identity.clone())?;
+        let identity = bound.iter().filter(counts).find_map(|session| session.name())?.to_owned();
         let mut all = Self::unlimited(guard.clone(), Some(identity), Vec::new());
         for session in bound.iter().filter(counts) {
             for role in &session.roles {
@@ -66,6 +69,11 @@ impl Session {
             all.expires_at_ms = all.expires_at_ms.into_iter().chain(session.expires_at_ms).min();
         }
         Some(all)
+    }
+
+    /// Who the client is, if it says that.
+    pub fn name(&self) -> Option<&str> {
+        self.identity.as_deref().filter(|_| self.gives_identity)
     }
 
     /// Whether it has all of `roles`.
@@ -92,6 +100,10 @@ mod tests {
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[session("a", "", &["r"], None)]), None, "nobody by name");
         assert_eq!(of(&[session("a", "ann", &["r"], Some(10))]), None, "it is over");
+        let machine = Session { gives_identity: false, ..session("m", "press", &["p"], None) };
+        assert_eq!(of(std::slice::from_ref(&machine)), None, "that is not who it is");
+        let used = of(&[machine, session("a", "ann", &[], None)]).unwrap();
+        assert_eq!((used.name(), used.roles.as_slice()), (Some("ann"), ["p".to_owned()].as_slice()));
         let all = of(&[
             session("old", "eve", &["w"], Some(9)),
             session("a", "", &["r"], Some(30)),

@@ -127,7 +127,9 @@ impl<'r> Visit<'r> {
     /// What comes of the verdicts that there are.
     fn decide(&mut self, demands: &[Demand]) -> Result<(), Reject> {
         let Err(denial) = decide(demands, |guard| self.verdict(guard)) else { return Ok(()) };
-        if let Denial::Disagreeing { guards: (_, other) } = denial {
+        if let Denial::Disagreeing { guards: (_, other) } = denial
+            && !self.disagreeing.contains(&other)
+        {
             self.disagreeing.push(other);
         }
         Err(denial.answer(&self.guards.guards, self.guards.invalid_status))
@@ -277,7 +279,7 @@ impl Guards {
     ) -> Verdict {
         match self.own_verdict(number, address, step).await {
             Verdict::Accepted(session) if self.nameless.contains(&number) => {
-                Verdict::Accepted(Session { identity: None, ..session })
+                Verdict::Accepted(Session { gives_identity: false, ..session })
             }
             verdict => verdict,
         }
@@ -351,7 +353,7 @@ pub(super) fn now_ms() -> u64 {
 pub(in crate::ws) fn describe(sessions: &[&Session], of_connection: &mut Record) {
     let Some(first) = sessions.first() else { return };
     of_connection.insert("guard", &*first.guard);
-    if let Some(identity) = sessions.iter().find_map(|session| session.identity.as_deref()) {
+    if let Some(identity) = sessions.iter().find_map(|session| session.name()) {
         of_connection.insert("identity", identity);
     }
     let mut roles: Vec<&str> = Vec::new();

@@ -456,7 +456,7 @@ fn owner(named: Option<&str>, sessions: &[&Session], known: Option<&Known>) -> O
 
 /// Who it is, as metadata says it: the first whom a guard knows by name.
 fn person(sessions: &[&Session]) -> Option<Person> {
-    sessions.iter().find_map(|session| Some((session.guard.clone(), session.identity.clone()?)))
+    sessions.iter().find_map(|session| Some((session.guard.clone(), session.name()?.to_owned())))
 }
 
 /// The same where only a cookie says it. What stands for a guard's name is the name of none.

@@ -90,6 +90,10 @@ fn whoever_mixes_the_credentials_of_different_people_is_none_of_them() {
         let said = answer(&asks(guards), &verdicts, 401);
         assert_eq!(said, (403, "other_identity", Vec::new()), "there is nothing to ask for");
     }
+    // One that is about something else than who it is goes with anybody, too.
+    let Verdict::Accepted(press) = named(Some("press 7"), &[]) else { panic!("is accepted") };
+    let press = Verdict::Accepted(Session { gives_identity: false, ..press });
+    assert_eq!(decide(&asks(&[0, 1]), |guard| [&press, &verdicts[3]][guard]).unwrap().len(), 2);
     // Which of the roles are missing is nobody's business then; what is unknown goes before.
     assert_eq!(answer(&[demand(0, &["x"]), demand(3, &[])], &verdicts, 401).1, "other_identity");
     let and_unknown = [verdicts[0].clone(), verdicts[3].clone(), Verdict::Absent, Verdict::Undecided];

@@ -235,6 +235,25 @@ async fn a_message_with_a_fresh_token_extends_the_session_and_is_not_passed_on()
     assert_eq!(&pong, b"\x8a\x00");
 }
 
+/// A guard that does not say who the client is knows whom it is about all the same.
+#[tokio::test]
+async fn a_session_that_names_nobody_is_renewed_for_the_same_one_only() {
+    let guards = jwt_guard("").replacen("{", r#"{"gives_identity": false, "#, 1);
+    let more = r#", "renew": {"message": "token"}"#;
+    let port = Port::reserve();
+    let routes = r#""routes": [{"guarded": {"staff": []}, "exit": "staff"}]"#;
+    let definition = server_definition(&port, &format!(r#", "guards": {{{guards}}}, {routes}{more}"#));
+    let mut subject = Subject::started_with(&definition, Linked::With(&["staff", "control"])).await;
+    let (_, _, mut press) = ask(&port, "/", &bearer(&ends_in(60.0, "press"))).await;
+    for (who, kind) in [("other", "reauth_refused"), ("press", "reauthenticated")] {
+        press.write_all(&frame(&format!(r#"{{"token":"{}"}}"#, ends_in(90.0, who)))).await.unwrap();
+        let told = next_told(&mut subject).await;
+        assert_eq!((member(&told, "kind"), of_server(&told).get("identity")), (kind.into(), None));
+    }
+    assert!(port.ask(&renewal(&bearer(&ends_in(120.0, "press")))).await.starts_with("HTTP/1.1 204 "));
+    assert!(port.ask(&renewal(&bearer(&ends_in(120.0, "other")))).await.starts_with("HTTP/1.1 401 "));
+}
+
 #[tokio::test]
 async fn each_of_the_tokens_that_come_together_is_checked_and_of_very_many_the_last() {
     let (mut subject, port) = telling_server("", r#", "renew": {"message": "token"}"#).await;
