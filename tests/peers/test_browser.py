@@ -28,7 +28,8 @@ def jwt(claims: dict) -> str:
     """A token with these claims, signed with `SECRET`."""
     parts = [{"alg": "HS256", "kid": "one"}, claims]
     signed = ".".join(base64url(json.dumps(part).encode()) for part in parts)
-    return f"{signed}.{base64url(hmac.digest(SECRET, signed.encode(), "sha256"))}"
+    signature = hmac.digest(SECRET, signed.encode(), "sha256")
+    return f"{signed}.{base64url(signature)}"
 
 
 class Browser(Case):
