@@ -81,7 +81,7 @@ impl Doorman {
         let of_connections = exits.clone();
         for (guard, question) in &questions {
             question.tell_of_limit(open_handshake, settings);
-            let Question { port, at, limit } = question;
+            let Question { port, at, limit, .. } = question;
             if is_taken(&of_connections, port) {
                 let problem = format!("by `{port}` events of connections leave; take another name");
                 return Err(ConfigError { path: at.clone(), problem: Problem::Invalid(problem), word: None });
