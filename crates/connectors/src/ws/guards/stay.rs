@@ -337,6 +337,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_stays_behind_of_a_connection_that_has_ended() {
+        let stay = stay(now_ms() + 3_600_000);
+        let terms = stay.terms.clone();
+        assert!(terms.sessions().expires_at_ms(1, "staff").is_some());
+        drop(stay);
+        assert_eq!(terms.sessions().expires_at_ms(1, "staff"), None);
+    }
+
+    #[test]
     fn the_date_is_looked_at_now_and_then_since_it_may_be_set() {
         let mut far = stay(now_ms() + 3_600_000);
         for _ in 0..2 {

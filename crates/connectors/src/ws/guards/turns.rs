@@ -81,6 +81,11 @@ impl Turns {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn knows(&self, address: IpAddr) -> bool {
+        self.lock().are_friends.contains(&address)
+    }
+
     /// A turn is over: the next one has it.
     fn hand_on(self: &Arc<Self>) {
         loop {

@@ -1,6 +1,7 @@
 //! Guards: who is let in, what is answered to others, and what of it all is told.
 
 mod asking;
+mod options;
 mod sessions;
 
 use super::control::member;

@@ -17,7 +17,12 @@ fn guards() -> Guards {
             "staff": {{"type": "jwt", "options": {{"keys": [{{"kty": "oct", "kid": "k", "k": "{}"}}]}}}}}}}}"#,
         "A".repeat(43)
     );
-    let config = Value::from_json_str(&config).unwrap();
+    read(&config)
+}
+
+/// The guards of a configuration.
+fn read(config: &str) -> Guards {
+    let config = Value::from_json_str(config).unwrap();
     let environment = Environment {
         alias: "flow::gate".to_owned(),
         hostname: "here".into(),
@@ -117,4 +122,56 @@ async fn messages_with_tokens_are_taken_only_where_a_token_has_opened_the_connec
     let session = |guard: &str| Session::unlimited(guard.into(), Some("ann".to_owned()), Vec::new());
     assert!(guards.renewals(1, &[&session("people")]).is_none());
     assert!(guards.renewals(1, &[&session("people"), &session("staff")]).is_some());
+}
+
+#[test]
+fn pages_may_send_what_renews_a_session_and_nothing_else() {
+    let jwt = |header: &str| {
+        format!(
+            r#"{{"type": "jwt", "options": {{"keys": [{{"kty": "oct", "kid": "k", "k": "{}"}}]}}, "credentials": {{"headers": {{"{header}": "{{credentials}}"}}}}}}"#,
+            "A".repeat(43)
+        )
+    };
+    let apikey = r#"{"type": "apikey", "options": {"tokens": {"t": {}}}, "credentials": {"headers": {"x-key": "{credentials}"}, "cookies": {"key": "{credentials}"}}}"#;
+    let guards = format!(r#""a": {}, "b": {}, "c": {apikey}"#, jwt("X-Token"), jwt("x-token"));
+    let plain = read(&format!(r#"{{"guards": {{{guards}}}}}"#));
+    assert_eq!(plain.renewing_headers(), (vec!["X-Token"], false), "what has no end is not renewed");
+    let machines = r#""m": {"type": "tls", "options": {"subjects": {"*": []}}}"#;
+    let with_tls =
+        read(&format!(r#"{{"tls": {{"client_ca": "ca.pem"}}, "guards": {{{guards}, {machines}}}}}"#));
+    assert_eq!(with_tls.renewing_headers(), (vec!["X-Token"], true), "a browser adds its certificate");
+}
+
+#[test]
+fn metadata_are_of_all_who_vouch_for_a_client() {
+    let session = |guard: &str, who: Option<&str>, roles: &[&str], attribute: &str| Session {
+        attributes: vec![(attribute.to_owned(), tremor_ws::guard::Json::Text(guard.to_owned()))],
+        ..Session::unlimited(
+            guard.into(),
+            who.map(str::to_owned),
+            roles.iter().map(|role| (*role).to_owned()).collect(),
+        )
+    };
+    let first = session("a", None, &["r", "s"], "x");
+    let second = session("b", Some("ann"), &["s", "t"], "y");
+    let mut shown = Record::default();
+    describe(&[&first, &second], &mut shown);
+    let expected = r#"{"guard":"a","identity":"ann","roles":["r","s","t"],"attributes":{"x":"a","y":"b"}}"#;
+    assert_eq!(Value::from(shown), Value::from_json_str(expected).unwrap());
+}
+
+#[tokio::test]
+async fn an_address_from_which_a_right_password_has_come_is_known() {
+    let guards = guards();
+    let demand = [Demand { guard: 0, roles: Vec::new() }];
+    for (login, is_known) in [("YW5uOng=", false), ("YW5uOnB3", true)] {
+        let text = format!("GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Basic {login}\r\n\r\n");
+        let head =
+            ServerHandshake::new(Arc::default()).advance_head(&mut text.as_bytes().into()).unwrap().unwrap();
+        let carrier = Carrier { headers: &head.headers, query: None, protocols: &[] };
+        let address: IpAddr = [10, 0, 0, 1].into();
+        let brought = Brought { address: Some(address), ..Brought::default() };
+        let _answer = guards.visit(carrier, brought).admits(&demand).await;
+        assert_eq!(guards.turns.knows(address), is_known);
+    }
 }

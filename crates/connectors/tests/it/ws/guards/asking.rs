@@ -290,6 +290,30 @@ async fn what_the_flow_says_as_a_guard_is_what_the_client_hears() {
     assert_eq!((exit, shown.get("identity")), ("other", None));
 }
 
+/// A guard `flow` that has let pass, on a route that was not taken in the end, has no say in the answer.
+#[tokio::test]
+async fn what_the_flow_says_for_a_route_that_is_not_taken_is_not_said() {
+    let port = Port::reserve();
+    let flow = |name: &str| {
+        format!(r#""{name}": {{"type": "flow", "options": {{"port": "door", "timeout": 60000}}}}"#)
+    };
+    let config = format!(
+        r#", "guards": {{{}, {}}}, "routes": [{{"guarded": {{"first": ["admin"]}}, "exit": "staff"}},
+            {{"guarded": {{"second": []}}, "exit": "other"}}]"#,
+        flow("first"),
+        flow("second")
+    );
+    let linked = Linked::With(&["staff", "other", "door", "control"]);
+    let mut subject = Subject::started_with(&server_definition(&port, &config), linked).await;
+    let (mut tcp, asked) = petition(&mut subject, &port, "/", "").await;
+    say(&mut subject, &asked, r#", "accept": true, "headers": {"X-First": "1"}"#).await;
+    let Seen::Event("door", asked) = subject.next().await else { panic!("nobody else asks") };
+    assert_eq!(member(&asked, "guard"), "second".into());
+    say(&mut subject, &asked, r#", "accept": true, "headers": {"X-Second": "1"}"#).await;
+    let (status, answer) = answered(&mut tcp).await;
+    assert!(status == 101 && answer.contains("X-Second: 1\r\n") && !answer.contains("X-First"), "{answer}");
+}
+
 #[tokio::test]
 async fn a_flow_that_is_asked_by_a_guard_may_say_nothing_and_is_asked_once() {
     let port = Port::reserve();

@@ -43,13 +43,13 @@ async fn sessions_may_be_let_run_out() {
 }
 
 /// Seconds since 1970, from now on.
-fn in_seconds(seconds: f64) -> f64 {
+pub(super) fn in_seconds(seconds: f64) -> f64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     now.as_secs_f64() + seconds
 }
 
 /// A token of somebody that ends so many seconds from now.
-fn ends_in(seconds: f64, who: &str) -> String {
+pub(super) fn ends_in(seconds: f64, who: &str) -> String {
     token("one", &format!(r#"{{"sub":"{who}","exp":{:.3}}}"#, in_seconds(seconds)))
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn telling_server(options: &str, more: &str) -> (Subject, Port)
 }
 
 /// The next event on port `control`, but for those of connections that open and end.
-async fn next_told(subject: &mut Subject) -> Event {
+pub(super) async fn next_told(subject: &mut Subject) -> Event {
     loop {
         let told = subject.next_told().await;
         if !["opened", "closed"].map(Value::from).contains(&member(&told, "kind")) {
@@ -110,7 +110,7 @@ async fn the_flow_is_told_of_sessions_that_are_about_to_end_and_that_have() {
 }
 
 /// A request with fresh credentials, as a page would send it.
-fn renewal(more: &str) -> String {
+pub(super) fn renewal(more: &str) -> String {
     format!(
         "POST /any HTTP/1.1\r\nHost: gate.example\r\nContent-Type: application/x-challenge-response; v=1\r\n\
          Content-Length: 0\r\n{more}\r\n"
@@ -187,7 +187,7 @@ async fn a_request_that_renews_nothing_is_told_why_as_far_as_its_sender_may_know
 }
 
 /// A text frame of a client.
-fn frame(text: &str) -> Vec<u8> {
+pub(super) fn frame(text: &str) -> Vec<u8> {
     let mut frame = Vec::new();
     let mut client = tremor_ws::Encoder::new(tremor_ws::Role::Client, tremor_ws::Options::default());
     client.text(text, &mut frame).unwrap();
