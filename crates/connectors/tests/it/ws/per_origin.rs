@@ -6,21 +6,19 @@ use super::{
         Port, Ws, accept, client_definition, close_code, head, next_text, server_definition, text, upgrade,
     },
 };
-use crate::harness::{environment, json, within};
+use crate::harness::{at_once, environment, json, within};
 use async_trait::async_trait;
 use async_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 use futures_util::StreamExt;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::Instant,
 };
 use tremor_connector::{
     Definition, DefinitionError, Deliver, Dials, DrainBoard, Environment, Handed, Handle, Instance,
@@ -365,6 +363,14 @@ async fn plain_client(proxy: &Proxy) -> TcpStream {
     tcp
 }
 
+async fn plain_clients(proxy: &Proxy, count: usize) -> Vec<TcpStream> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        clients.push(plain_client(proxy).await);
+    }
+    clients
+}
+
 /// What it gets, up to the end.
 async fn rest(mut tcp: TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -452,7 +458,7 @@ fn what_says_nothing_with_it_or_without_it_is_refused() {
 }
 
 /// One after the other shakes hands with a server (RFC 6455, section 4.1): all of them together take longer than one may.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn those_who_wait_behind_others_that_succeed_are_not_late() {
     let server = Port::reserve();
     let listener = server.listen();
@@ -463,27 +469,21 @@ async fn those_who_wait_behind_others_that_succeed_are_not_late() {
     let mut proxy = Proxy::started(&server, &limits).await;
     let (count, pause) = (21, Duration::from_millis(100));
     let begun = Instant::now();
-    let mut clients = Vec::new();
-    for _ in 0..count {
-        clients.push(plain_client(&proxy).await);
-    }
+    let clients = at_once(plain_clients(&proxy, count)).await;
     let mut upstreams = Vec::new();
     for _ in 0..count {
         // No more than one comes before it is answered.
-        let (mut tcp, _) = within(listener.accept()).await.unwrap();
+        let (mut tcp, _) = at_once(listener.accept()).await.unwrap();
         tokio::time::sleep(pause).await;
-        welcome_on(&mut tcp, "").await;
+        at_once(welcome_on(&mut tcp, "")).await;
         upstreams.push(raw(tcp).await);
     }
     assert!(begun.elapsed() > Duration::from_millis(2000), "longer than one may take");
     for upstream in &mut upstreams {
-        assert_eq!(next_text(upstream).await, "first");
+        assert_eq!(at_once(next_text(upstream)).await, "first");
     }
     // Where nobody succeeds, most do not get their turn in time.
-    let mut late = Vec::new();
-    for _ in 0..8 {
-        late.push(plain_client(&proxy).await);
-    }
+    let late = at_once(plain_clients(&proxy, 8)).await;
     let mut reasons = Vec::new();
     for _ in &late {
         let told = proxy.told("back", "rejected").await;
