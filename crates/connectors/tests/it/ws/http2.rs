@@ -7,7 +7,9 @@ mod peer;
 mod rows;
 
 use super::control::{self, member};
-use super::peers::{close_code, echo, mixed_sizes_come_back, of_server, round_trip, server, text, upgrade};
+use super::peers::{
+    PATIENT, close_code, echo, mixed_sizes_come_back, of_server, round_trip, server, text, upgrade,
+};
 use crate::harness::{Seen, Subject, within};
 use peer::{Peer, next_close};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +20,7 @@ const ON: &str = r#", "http2": true"#;
 
 #[tokio::test]
 async fn both_versions_are_spoken_on_one_port() {
-    let (subject, port) = server(ON).await;
+    let (subject, port) = server(&format!("{ON}{PATIENT}")).await;
     echo(subject, |_| {});
     let mut peer = Peer::connect(&port).await;
     let (mut one, mut two) = (peer.open("/one").await, peer.open("/two").await);

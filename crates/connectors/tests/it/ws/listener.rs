@@ -1,6 +1,6 @@
 //! Peers that misbehave harm nobody but themselves.
 
-use super::peers::{Port, echo, head, mixed_sizes_come_back, round_trip, server, text, upgrade};
+use super::peers::{PATIENT, Port, echo, head, mixed_sizes_come_back, round_trip, server, text, upgrade};
 use crate::harness::within;
 use async_tungstenite::tungstenite::Message;
 use futures_util::StreamExt;
@@ -196,7 +196,7 @@ async fn messages_that_never_end_hold_up_nobody() {
 #[tokio::test]
 async fn messages_of_all_sizes_come_back_whole_and_in_order() {
     for more in ["", r#", "auto_fragment_size": 50000"#] {
-        let (subject, port) = server(more).await;
+        let (subject, port) = server(&format!("{PATIENT}{more}")).await;
         echo(subject, |_| {});
         mixed_sizes_come_back(port.client().await).await;
     }

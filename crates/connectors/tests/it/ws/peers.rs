@@ -178,7 +178,11 @@ where
     assert_eq!(next_text(ws).await, message);
 }
 
-/// Sends messages of very different sizes while it reads, and expects all of them back, in order.
+/// A member of the configuration of a server that waits for peers which read slowly, however busy the machine is.
+pub(super) const PATIENT: &str = r#", "send_queue": {"block_timeout": 0}"#;
+
+/// Sends messages of very different sizes while it reads, and expects all of them back, in order. The server should be
+/// `PATIENT`.
 pub(super) async fn mixed_sizes_come_back<S>(ws: Ws<S>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,

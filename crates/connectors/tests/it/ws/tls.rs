@@ -1,7 +1,7 @@
 //! Encrypted connections with a self-signed certificate, as a user makes one.
 
 use super::guards;
-use super::peers::{Port, Ws, echo, mixed_sizes_come_back, next_text, of_server, text};
+use super::peers::{PATIENT, Port, Ws, echo, mixed_sizes_come_back, next_text, of_server, text};
 use crate::harness::{Linked, Seen, Subject, definition, json, within};
 use async_tungstenite::tokio::{accept_async, client_async};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -38,7 +38,7 @@ pub(super) fn files() -> Files {
 pub(super) async fn secure_server(files: &Files) -> (Subject, Port) {
     let port = Port::reserve();
     let config = format!(
-        r#"{{"url": "wss://{}", "tls": {{"cert": "{}", "key": "{}"}}}}"#,
+        r#"{{"url": "wss://{}", "tls": {{"cert": "{}", "key": "{}"}}{PATIENT}}}"#,
         port.address(),
         files.cert.display(),
         files.key.display()
