@@ -62,8 +62,8 @@ def free_port() -> int:
 
 
 def patient(config: dict) -> str:
-    """`config` as JSON, for a connector whose handshakes may take long: many peers are scripts on busy machines."""
-    return json.dumps({"open_handshake_timeout": 600_000, **config})
+    """`config` as JSON, for a connector whose handshakes may take long, at the end too: many peers are scripts on busy machines."""
+    return json.dumps({"open_handshake_timeout": 600_000, "close_handshake_timeout": 600_000, **config})
 
 
 def wait_for(what: str, condition, limit_secs: float = LIMIT_SECS):

@@ -24,7 +24,7 @@ flow
   define connector client from ws_client
   with
     codec = "string",
-    config = {{"url": "ws://127.0.0.1:{port}", "open_handshake_timeout": 600000}},
+    config = {{"url": "ws://127.0.0.1:{port}", "open_handshake_timeout": 600000, "write_timeout": 600000}},
     reconnect = {{"retry": {{"interval_ms": {interval}, "growth_rate": {growth}, "max_retries": {tries}, "randomized": false}}}}
   end;
   create connector client;
@@ -256,7 +256,7 @@ class ComesBack(Case):
                 if feeder.feed() or not is_asleep(tremor.process.pid):
                     samples.clear()
                 samples.append(bytes_under_way(server.port))
-                return len(samples) >= 25 and samples[-1] > 0 and len(set(samples[-25:])) == 1
+                return len(samples) >= 10 and samples[-1] > 0 and len(set(samples[-10:])) == 1
 
             wait_for("every buffer and queue to be full", all_is_full)
             in_doubt.append(samples[-1] // Feeder.FRAME_BYTES + in_peer)
