@@ -12,11 +12,19 @@ pub struct Encoder {
     codec: Box<dyn Codec>,
     stages: Vec<Box<dyn Postprocessor>>,
     /// What all stages together append, if they do nothing else: then no chunk has to be copied.
-    suffix: Option<Vec<u8>>,
-    /// What the last stage gave, and what the present one gives.
-    ready: Chunks,
-    next: Chunks,
+    suffix: Option<Box<[u8]>>,
+    /// Made when it is needed: most stages do nothing else.
+    between: Option<Box<Between>>,
     last_ingest_ns: u64,
+}
+
+/// The buffers between the stages.
+#[derive(Default)]
+struct Between {
+    /// What the last stage gave.
+    ready: Chunks,
+    /// What the present one gives.
+    next: Chunks,
 }
 
 impl Encoder {
@@ -24,8 +32,8 @@ impl Encoder {
     #[must_use]
     pub fn new(codec: Box<dyn Codec>, stages: Vec<Box<dyn Postprocessor>>) -> Self {
         let suffixes: Option<Vec<&[u8]>> = stages.iter().map(|stage| stage.suffix()).collect();
-        let suffix = suffixes.map(|suffixes| suffixes.concat());
-        Self { codec, stages, suffix, ready: Chunks::new(), next: Chunks::new(), last_ingest_ns: 0 }
+        let suffix = suffixes.map(|suffixes| suffixes.concat().into());
+        Self { codec, stages, suffix, between: None, last_ingest_ns: 0 }
     }
 
     /// Encodes a payload or a value and appends the chunks that come of it, possibly none, to `out`. `ingest_ns` and
@@ -66,20 +74,24 @@ impl Encoder {
     /// # Errors
     /// If a postprocessor fails; what the other stages gave is in `out`.
     pub fn finish(&mut self, out: &mut Chunks) -> Result<(), EncodeError> {
+        if self.stages.is_empty() {
+            return Ok(());
+        }
         let mut result = Ok(());
-        self.ready.clear();
+        let Between { ready, next } = &mut **self.between.get_or_insert_default();
+        ready.clear();
         for stage in &mut self.stages {
-            self.next.clear();
-            let processed = process_all(stage.as_mut(), self.last_ingest_ns, &self.ready, &mut self.next);
-            let before = self.next.mark();
-            let finished = stage.finish(self.last_ingest_ns, &mut self.next);
+            next.clear();
+            let processed = process_all(stage.as_mut(), self.last_ingest_ns, ready, next);
+            let before = next.mark();
+            let finished = stage.finish(self.last_ingest_ns, next);
             if finished.is_err() {
-                self.next.back_to(before);
+                next.back_to(before);
             }
             result = result.and(processed).and(finished);
-            std::mem::swap(&mut self.ready, &mut self.next);
+            std::mem::swap(ready, next);
         }
-        for chunk in self.ready.iter() {
+        for chunk in ready.iter() {
             out.push(chunk);
         }
         self.clear_between_stages();
@@ -90,8 +102,7 @@ impl Encoder {
     pub fn rest(&mut self) {
         self.codec.rest();
         self.stages.iter_mut().for_each(|stage| stage.rest());
-        self.ready = Chunks::new();
-        self.next = Chunks::new();
+        self.between = None;
     }
 
     /// `true` if a stage may hold data of one event back until more comes (`spec/runtime.md` 8.3).
@@ -108,7 +119,8 @@ impl Encoder {
     }
 
     fn clear_between_stages(&mut self) {
-        for chunks in [&mut self.ready, &mut self.next] {
+        let Some(between) = &mut self.between else { return };
+        for chunks in [&mut between.ready, &mut between.next] {
             chunks.clear();
             chunks.trim(KEEP_BYTES);
         }
@@ -120,16 +132,17 @@ impl Encoder {
         meta: MetaRef<'_>,
         out: &mut Chunks,
     ) -> Result<(), EncodeError> {
-        self.ready.clear();
-        self.codec.encode(content, meta, self.ready.buffer_mut())?;
-        self.ready.end_chunk();
+        let Between { ready, next } = &mut **self.between.get_or_insert_default();
+        ready.clear();
+        self.codec.encode(content, meta, ready.buffer_mut())?;
+        ready.end_chunk();
         let Some((last, stages)) = self.stages.split_last_mut() else { return Ok(()) };
         for stage in stages {
-            self.next.clear();
-            process_all(stage.as_mut(), self.last_ingest_ns, &self.ready, &mut self.next)?;
-            std::mem::swap(&mut self.ready, &mut self.next);
+            next.clear();
+            process_all(stage.as_mut(), self.last_ingest_ns, ready, next)?;
+            std::mem::swap(ready, next);
         }
-        Ok(process_all(last.as_mut(), self.last_ingest_ns, &self.ready, out)?)
+        Ok(process_all(last.as_mut(), self.last_ingest_ns, ready, out)?)
     }
 }
 

@@ -100,7 +100,8 @@ struct State {
     encoder: Encoder,
     waiting: Messages,
     /// The last messages for a connection that is to end; what waits is for the next one then.
-    last: Messages,
+    /// Boxed, as is what else most connections never have.
+    last: Option<Box<Messages>>,
     /// What waits behind that, where it may still be dropped; `None` where nothing that waits is.
     kept: Option<Box<Kept>>,
     /// Messages and payload bytes that were taken to be written and are not written yet.
@@ -108,7 +109,7 @@ struct State {
     /// Those of what is here that were kept for the client: they take no room of others.
     backlog: (usize, usize),
     /// What the client has missed, until the connection knows.
-    gap: Option<(u64, Gap)>,
+    gap: Option<Box<(u64, Gap)>>,
     /// Somebody found it full and waits.
     room_is_wanted: bool,
     phase: Phase,
@@ -117,7 +118,7 @@ struct State {
     /// Four fifths of the room were taken, and it has not become half of it since.
     is_pressed: bool,
     /// What that was, until the connection knows.
-    pressure: Option<(usize, usize)>,
+    pressure: Option<Box<(usize, usize)>>,
     /// How the connection has ended, unless everything stops.
     farewell: Option<Box<Farewell>>,
 }
@@ -145,14 +146,15 @@ impl State {
     /// Messages and payload bytes that wait or are being written.
     fn held(&self) -> (usize, usize) {
         let kept = self.kept.as_ref().map_or((0, 0), |kept| (kept.len(), kept.bytes()));
-        let messages = self.waiting.len() + self.last.len() + self.under_way.0 + kept.0;
-        let bytes = self.waiting.bytes() + self.last.bytes() + self.under_way.1 + kept.1;
+        let last = self.last.as_ref().map_or((0, 0), |last| (last.len(), last.bytes()));
+        let messages = self.waiting.len() + last.0 + self.under_way.0 + kept.0;
+        let bytes = self.waiting.bytes() + last.1 + self.under_way.1 + kept.1;
         (messages.saturating_sub(self.backlog.0), bytes.saturating_sub(self.backlog.1))
     }
 
     /// Where messages are taken from first.
     fn front(&mut self) -> &mut Messages {
-        if self.is_ending() { &mut self.last } else { &mut self.waiting }
+        if self.is_ending() { self.last.get_or_insert_default() } else { &mut self.waiting }
     }
 
     fn is_ending(&self) -> bool {
@@ -162,7 +164,7 @@ impl State {
     /// Whether nothing waits to be taken for the connection there is.
     fn is_empty(&self) -> bool {
         if self.is_ending() {
-            return self.last.is_empty();
+            return self.last.as_ref().is_none_or(|last| last.is_empty());
         }
         self.waiting.is_empty() && self.kept.as_ref().is_none_or(|kept| kept.is_empty())
     }
@@ -174,7 +176,7 @@ impl Outbox {
         let state = State {
             encoder,
             waiting: Messages::default(),
-            last: Messages::default(),
+            last: None,
             under_way: (0, 0),
             backlog: (0, 0),
             gap: None,
@@ -461,12 +463,10 @@ impl Outbox {
         let stays = matches!(state.phase, Phase::Ending { stays: true, .. });
         if !stays {
             state.phase = Phase::Open;
-            let State { last, waiting, .. } = &mut *state;
-            if !last.is_empty() {
+            if let Some(mut last) = state.last.take() {
                 // Of a connection that broke before it had ended as it was told.
-                last.append_from(waiting, 0);
-                mem::swap(last, waiting);
-                last.clear();
+                last.append_from(&mut state.waiting, 0);
+                state.waiting = *last;
             }
         }
         self.news.store(if stays { ENDING } else { 0 }, Ordering::Release);
@@ -494,7 +494,7 @@ impl Outbox {
     pub(crate) fn close(&self) -> u64 {
         let mut state = self.lock();
         state.phase = Phase::Closed;
-        let (mut last, mut waiting) = (mem::take(&mut state.last), mem::take(&mut state.waiting));
+        let (mut last, mut waiting) = (state.last.take().unwrap_or_default(), mem::take(&mut state.waiting));
         if let Some(kept) = &mut state.kept {
             kept.take_all(&mut waiting);
         }

@@ -34,7 +34,8 @@ struct Metadata {
 }
 
 impl Metadata {
-    fn new(kind: &'static str, of_connection: Record) -> Self {
+    fn new(kind: &'static str, mut of_connection: Record) -> Self {
+        of_connection.shrink_to_fit();
         let text = Record::from_iter([(kind, Value::from(of_connection))]).into();
         Self { kind, text, binary: None }
     }

@@ -72,6 +72,11 @@ impl Record {
         Self { members: Vec::with_capacity(capacity), index: None }
     }
 
+    /// Gives back room for members that it does not have: for records that are kept for long, in large numbers.
+    pub fn shrink_to_fit(&mut self) {
+        self.members.shrink_to_fit();
+    }
+
     /// Number of members.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -233,7 +238,8 @@ impl Drop for Record {
 
 impl<K: Into<Str>, V: Into<Value>> FromIterator<(K, V)> for Record {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
-        let mut record = Self::default();
+        let members = members.into_iter();
+        let mut record = Self::with_capacity(members.size_hint().0);
         record.extend(members);
         record
     }
@@ -316,5 +322,14 @@ mod tests {
         assert_eq!(original.len(), 100);
         copy.insert("a", 1_i64);
         assert_eq!(copy.get("a").and_then(Value::as_i64), Some(1));
+    }
+
+    #[test]
+    fn a_record_of_given_members_has_no_spare_room() {
+        let mut record = Record::from_iter([("a", 1_i64)]);
+        assert_eq!(record.members.capacity(), 1);
+        record.insert("b", 2_i64);
+        record.shrink_to_fit();
+        assert_eq!((record.members.capacity(), record.len()), (2, 2));
     }
 }

@@ -11,13 +11,17 @@ pub(crate) const PIECE_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Assembly {
     /// Each of [`PIECE_BYTES`].
-    full: Vec<Vec<u8>>,
+    #[expect(
+        clippy::box_collection,
+        reason = "few messages are so large, and a box keeps connections small"
+    )]
+    full: Option<Box<Vec<Vec<u8>>>>,
     last: Vec<u8>,
 }
 
 impl Assembly {
     pub(crate) fn len(&self) -> usize {
-        self.full.len() * PIECE_BYTES + self.last.len()
+        self.full.as_ref().map_or(0, |full| full.len() * PIECE_BYTES) + self.last.len()
     }
 
     /// Appends `bytes`. Where room has to be made for them it is made for `ahead` bytes, if that is more, but not beyond a
@@ -34,7 +38,7 @@ impl Assembly {
     fn push_growing(&mut self, mut bytes: &[u8], mut ahead: usize) {
         while !bytes.is_empty() {
             if self.last.len() == PIECE_BYTES {
-                self.full.push(std::mem::take(&mut self.last));
+                self.full.get_or_insert_default().push(std::mem::take(&mut self.last));
             }
             let (now, later) = bytes.split_at(bytes.len().min(PIECE_BYTES - self.last.len()));
             if now.len() > self.last.capacity() - self.last.len() {
@@ -49,7 +53,7 @@ impl Assembly {
     /// All of it; nothing is left, nor any memory.
     #[inline]
     pub(crate) fn take(&mut self) -> Vec<u8> {
-        if self.full.is_empty() { std::mem::take(&mut self.last) } else { self.join() }
+        if self.full.is_none() { std::mem::take(&mut self.last) } else { self.join() }
     }
 
     #[cold]
@@ -57,7 +61,7 @@ impl Assembly {
         let mut whole = Vec::with_capacity(self.len());
         let Self { full, last } = std::mem::take(self);
         // Each piece is given back as soon as it is copied.
-        for piece in full.into_iter().chain([last]) {
+        for piece in full.into_iter().flat_map(|full| *full).chain([last]) {
             whole.extend_from_slice(&piece);
         }
         whole
@@ -66,7 +70,7 @@ impl Assembly {
     /// Bytes that there is room for, filled or not.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        self.full.iter().chain([&self.last]).map(Vec::capacity).sum()
+        self.full.iter().flat_map(|full| full.iter()).chain([&self.last]).map(Vec::capacity).sum()
     }
 }
 
@@ -95,7 +99,8 @@ mod tests {
         for _ in 0..16 * 128 {
             assembly.push(&[7; 8192], assembly.len());
             assert!(assembly.capacity() <= (2 * assembly.len()).min(assembly.len() + PIECE_BYTES));
-            let now: Vec<_> = assembly.full.iter().map(|piece| piece.as_ptr()).collect();
+            let now: Vec<_> =
+                assembly.full.iter().flat_map(|full| full.iter()).map(|piece| piece.as_ptr()).collect();
             assert!(now.starts_with(&places));
             places = now;
         }

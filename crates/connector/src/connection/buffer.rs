@@ -4,10 +4,13 @@ use bytes::BytesMut;
 use std::{
     io,
     mem::MaybeUninit,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    task::yield_now,
+};
 
 /// Room for a read on a connection that does little.
 const LEAST_BYTES: usize = 4 * 1024;
@@ -80,16 +83,23 @@ impl Buffer {
         Poll::Ready(Ok(read.filled().len()))
     }
 
-    /// Throws away what comes, until the stream ends.
+    /// Throws away what comes, until the stream ends. As much as is one large read at a time: the system may hold megabytes,
+    /// and others of the thread wait.
     pub(super) fn poll_discard(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut (impl AsyncRead + Unpin),
     ) -> Poll<()> {
+        let mut discarded = 0;
         loop {
             self.bytes.clear();
-            if !matches!(ready!(self.poll_fill(cx, reader)), Ok(read) if read > 0) {
-                return Poll::Ready(());
+            match ready!(self.poll_fill(cx, reader)) {
+                Ok(read) if read > 0 => discarded += read,
+                _ => return Poll::Ready(()),
+            }
+            // It sees to it that this is polled again when the others have had their turn.
+            if discarded >= MOST_BYTES && pin!(yield_now()).poll(cx).is_pending() {
+                return Poll::Pending;
             }
         }
     }
@@ -148,6 +158,22 @@ mod tests {
         assert!(buffer.bytes().capacity() < 100);
         assert_eq!(fill(&mut buffer, &[1; 5000]).await, LEAST_BYTES);
         assert!(buffer.has_much_room);
+    }
+
+    #[tokio::test]
+    async fn what_is_thrown_away_is_so_in_turns() {
+        let mut buffer = Buffer::new(&BytesMut::new());
+        let flood = vec![7; 1 << 20];
+        let (mut flood, mut turns) = (flood.as_slice(), 0);
+        poll_fn(|cx| {
+            turns += 1;
+            let before = flood.len();
+            let polled = buffer.poll_discard(cx, &mut flood);
+            assert!(before - flood.len() < 2 * MOST_BYTES);
+            polled
+        })
+        .await;
+        assert!(flood.is_empty() && turns > 8, "{turns} turns");
     }
 
     #[tokio::test]

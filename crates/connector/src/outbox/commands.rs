@@ -11,10 +11,11 @@ impl Outbox {
     pub(super) fn begin_end(&self, state: &mut State, ending: Ending, stays: bool) {
         if matches!(state.phase, Phase::Open) {
             state.phase = Phase::Ending { ending, stays };
-            mem::swap(&mut state.last, &mut state.waiting);
+            let mut last = Box::new(mem::take(&mut state.waiting));
             if let Some(kept) = &mut state.kept {
-                kept.take_all(&mut state.last);
+                kept.take_all(&mut last);
             }
+            state.last = Some(last);
             self.tell(ENDING);
         }
     }
@@ -88,14 +89,14 @@ impl Outbox {
 
     /// Messages and bytes that waited when four fifths of the room were taken, if that happened since this was last asked.
     pub(crate) fn take_pressure(&self) -> Option<(usize, usize)> {
-        self.lock().pressure.take()
+        self.lock().pressure.take().map(|pressure| *pressure)
     }
 
     pub(super) fn look_at_pressure(&self, state: &mut State) {
         let (messages, bytes) = state.held();
         if !state.is_pressed && self.limits.is_pressed_by(messages, bytes) {
             state.is_pressed = true;
-            state.pressure = Some((messages, bytes));
+            state.pressure = Some(Box::new((messages, bytes)));
             self.tell(PRESSURE);
         }
     }

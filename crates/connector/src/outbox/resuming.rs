@@ -18,7 +18,7 @@ impl Outbox {
     /// The client is told `greeting` first, and sent `kept` then. `gap`: what it asked for, and what it has missed.
     pub(crate) fn begin_with(&self, greeting: &str, kept: &[Arc<Shared>], gap: Option<(u64, Gap)>) {
         let mut state = self.lock();
-        state.gap = gap;
+        state.gap = gap.map(Box::new);
         state.waiting.chunks().push(greeting.as_bytes());
         state.waiting.flag_new(false, false);
         kept.iter().for_each(|message| state.waiting.push_uncounted(message));
@@ -43,6 +43,6 @@ impl Outbox {
 
     /// What the client asked for and what it has missed, if that was not asked before.
     pub(crate) fn take_gap(&self) -> Option<(u64, Gap)> {
-        self.lock().gap.take()
+        self.lock().gap.take().map(|gap| *gap)
     }
 }

@@ -145,3 +145,11 @@ fn a_plain_message_goes_past_the_window() {
     };
     assert_eq!(events, [text(false), text(true), text(true)]);
 }
+
+/// Every connection has one: what few need is boxed. The allocator has rooms of 512 and of 640 bytes.
+#[test]
+fn a_protocol_is_small() {
+    // What a server counts of a connection are four words.
+    let size = size_of::<WebSocket<[usize; 4]>>();
+    assert!(size <= 512, "{size}");
+}
