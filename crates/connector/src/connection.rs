@@ -148,6 +148,7 @@ impl Connection {
         beacon: &Beacon,
         alive: Alive,
     ) -> Box<Self> {
+        let inlet = inlet.heard_by(duplex.traffic.as_ref());
         let owes_opened = inlet.tells();
         duplex.protocol.woken_by(Wakes(Arc::downgrade(&outbox)));
         let gate = inlet.gate();

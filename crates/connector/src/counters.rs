@@ -20,8 +20,6 @@ pub(crate) struct SourceCounters {
     pub(crate) out: AtomicU64,
     /// Events on `err`.
     pub(crate) err: AtomicU64,
-    /// Those of them that tell of the end of a connection.
-    pub(crate) ends: AtomicU64,
 }
 
 /// What the source half of a connector has given so far, for a connector that wants to know that of itself.

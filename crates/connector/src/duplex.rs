@@ -36,7 +36,7 @@ pub struct Duplex {
     pub limits: Limits,
     /// What may wait for this connection, if that is not what its connector says: one of [`Built::queues`](crate::Built).
     pub send_queue: Option<Box<SendQueue>>,
-    /// Hears what is sent, if somebody wants to know.
+    /// Hears what passes, if somebody wants to know.
     pub traffic: Option<Arc<dyn Traffic>>,
     /// Looks at what is to be sent, if anybody does and it is not who does so for all connections
     /// ([`Built::outgoing`](crate::Built)).
@@ -45,13 +45,16 @@ pub struct Duplex {
     pub joining: Option<Box<Joining>>,
 }
 
-/// Hears what a connection sends.
+/// Hears what passes a connection.
 pub trait Traffic: Send + Sync {
     /// These were taken to be written: the payload bytes of each message, and whether it is binary.
     fn taken(&self, messages: &mut dyn Iterator<Item = (usize, bool)>);
 
     /// One was not what it has to be.
     fn violated(&self) {}
+
+    /// Of what came, so much could not be decoded.
+    fn undecoded(&self, count: u64);
 }
 
 /// What identifies a connection among those of its connector.

@@ -6,18 +6,14 @@ mod shared;
 
 use crate::{
     Gate, Handed, Intake,
-    duplex::Interceptor,
+    duplex::{Interceptor, Traffic},
     issuing::Issuing,
     source::{Brought, Content},
 };
 use making::{Begun, Making};
 use ports::{Batches, Ports};
 pub(crate) use shared::SourceShared;
-use std::{
-    collections::BTreeMap,
-    iter, mem,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{collections::BTreeMap, iter, mem, sync::Arc};
 use tokio::task::yield_now;
 use tremor_codec::{Decoder, Resolver};
 use tremor_event::{Listener, OriginUri};
@@ -40,8 +36,16 @@ pub(crate) struct Inlet {
     last: (usize, usize),
     /// The pull of which the last push left something in the intake.
     begun: Option<Box<Begun>>,
+    /// There if this stream has any of it: most have not.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
     /// Takes messages before the flow sees them.
-    past: Option<Box<Past>>,
+    past: Option<Past>,
+    /// Hears of what could not be decoded.
+    traffic: Option<Arc<dyn Traffic>>,
 }
 
 /// Who takes messages, and whether there are some that nothing was done about.
@@ -115,32 +119,48 @@ impl Inlet {
             ports: Ports::new(shared.links().open(exit), shared.links().open("err")),
             last: (1, 1),
             begun: None,
-            past: None,
+            rare: None,
         }
     }
 
     /// The same, where somebody takes messages before the flow sees them.
     #[must_use]
-    pub(crate) fn past(self, interceptor: Option<Box<dyn Interceptor>>) -> Self {
-        let past = interceptor.map(|interceptor| Box::new(Past { interceptor, has_taken: false }));
-        Self { past, ..self }
+    pub(crate) fn past(mut self, interceptor: Option<Box<dyn Interceptor>>) -> Self {
+        if let Some(interceptor) = interceptor {
+            self.rare.get_or_insert_default().past = Some(Past { interceptor, has_taken: false });
+        }
+        self
+    }
+
+    /// The same, where `traffic` hears of what could not be decoded.
+    #[must_use]
+    pub(crate) fn heard_by(mut self, traffic: Option<&Arc<dyn Traffic>>) -> Self {
+        if let Some(traffic) = traffic {
+            self.rare.get_or_insert_default().traffic = Some(traffic.clone());
+        }
+        self
+    }
+
+    fn interceptor(&mut self) -> Option<&mut Past> {
+        self.rare.as_mut()?.past.as_mut()
     }
 
     /// Whether anybody takes messages before the flow sees them.
     pub(crate) fn is_intercepted(&self) -> bool {
-        self.past.is_some()
+        self.rare.as_ref().is_some_and(|rare| rare.past.is_some())
     }
 
     /// Whether messages were taken that nothing was done about.
     pub(crate) fn has_taken(&self) -> bool {
-        self.past.as_ref().is_some_and(|past| past.has_taken)
+        let past = self.rare.as_ref().and_then(|rare| rare.past.as_ref());
+        past.is_some_and(|past| past.has_taken)
     }
 
     /// Does what they ask for, and tells of it.
     pub(crate) async fn conclude(&mut self) {
-        let Some(past) = &mut self.past else { return };
+        let Some(past) = self.interceptor() else { return };
         past.has_taken = false;
-        while let Some(past) = &mut self.past
+        while let Some(past) = self.interceptor()
             && let Some(record) = past.interceptor.conclude().await
         {
             self.tell(record).await;
@@ -209,9 +229,9 @@ impl Inlet {
             let rest = iter::once(left).chain(items).collect();
             intake.items = rest;
         }
-        let Making { mut made, pull, .. } = making;
-        if let Some(past) = &mut self.past {
-            past.take_from(&mut made);
+        let Making { mut made, pull, undecoded, .. } = making;
+        if let Some(rare) = &mut self.rare {
+            rare.look_at(&mut made, undecoded);
         }
         if is_unfinished {
             self.begun = Some(Box::new(Begun(Some(pull))));
@@ -235,7 +255,7 @@ impl Inlet {
     /// Ends all streams in good order: what the preprocessors hold is sent on. Streams that end in the midst of a pull
     /// are cut off, and what is left of it fails.
     pub(crate) async fn end(&mut self) {
-        let Self { shared, own, others, listener, ports, begun, past, .. } = self;
+        let Self { shared, own, others, listener, ports, begun, rare, .. } = self;
         if begun.take().is_some() {
             return;
         }
@@ -257,7 +277,8 @@ impl Inlet {
                 }
                 if !is_whole || !making.has_room() {
                     let mut made = making.take_made();
-                    past.iter_mut().for_each(|past| past.take_from(&mut made));
+                    let undecoded = mem::take(&mut making.undecoded);
+                    rare.iter_mut().for_each(|rare| rare.look_at(&mut made, undecoded));
                     shared.tell_unread(&made.err);
                     ports.send(shared, made).await;
                     yield_now().await;
@@ -268,7 +289,7 @@ impl Inlet {
             }
         }
         let mut made = making.take_made();
-        past.iter_mut().for_each(|past| past.take_from(&mut made));
+        rare.iter_mut().for_each(|rare| rare.look_at(&mut made, making.undecoded));
         shared.tell_unread(&made.err);
         ports.send(shared, made).await;
     }
@@ -300,7 +321,6 @@ impl Inlet {
         if clean {
             return;
         }
-        self.shared.counters.ends.fetch_add(1, Relaxed);
         let mut making = Making::new(&self.shared, None);
         let more = [("pull_id", Value::Null), ("closed", closed)];
         making.failed(&mut self.own.position, &Brought::default(), cause, more);
@@ -317,6 +337,18 @@ impl Inlet {
     pub(crate) fn rest(&mut self) {
         for stream in self.others.values_mut().chain([&mut self.own]) {
             stream.decoder.iter_mut().for_each(Decoder::rest);
+        }
+    }
+}
+
+impl Rare {
+    /// Looks at what was made before it is sent; so much more could not be decoded.
+    fn look_at(&mut self, made: &mut Batches, undecoded: u64) {
+        if let Some(past) = &mut self.past {
+            past.take_from(made);
+        }
+        if let Some(traffic) = self.traffic.as_ref().filter(|_| undecoded > 0) {
+            traffic.undecoded(undecoded);
         }
     }
 }

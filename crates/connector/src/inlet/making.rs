@@ -3,7 +3,6 @@
 use super::{ERROR_BYTES, MOST_BYTES, MOST_EVENTS, Position, Stream, ports::Batches, shared::SourceShared};
 use crate::{
     clock::now_ns,
-    counters::SourceCounters,
     issuing::Issuing,
     source::{Brought, Content, Item, Made, Refusal},
     weight::weight,
@@ -40,9 +39,10 @@ impl Drop for Begun {
 pub(super) struct Making<'a> {
     pub(super) source: u64,
     alias: &'a str,
-    counters: &'a SourceCounters,
     pub(super) pull: Pull,
     pub(super) made: Batches,
+    /// What could not be decoded.
+    pub(super) undecoded: u64,
 }
 
 impl<'a> Making<'a> {
@@ -54,13 +54,7 @@ impl<'a> Making<'a> {
             now_ns: now_ns(),
             issuing: None,
         });
-        Self {
-            source: shared.id,
-            alias: &shared.alias,
-            counters: &shared.counters,
-            pull,
-            made: Batches::default(),
-        }
+        Self { source: shared.id, alias: &shared.alias, pull, made: Batches::default(), undecoded: 0 }
     }
 
     /// The events so far.
@@ -149,8 +143,6 @@ impl<'a> Making<'a> {
             Content::Refused(refusal) => {
                 let Refusal { cause, more: [one, other] } = *refusal;
                 let weight = weight(&one.1) + weight(&other.1);
-                // It is an error, but none of decoding.
-                self.counters.ends.fetch_add(1, Relaxed);
                 let pull = Value::from(self.pull.number);
                 self.failed(position, brought, &cause, [("pull_id", pull), one, other]);
                 self.made.err.bytes += weight;
@@ -192,6 +184,7 @@ impl<'a> Making<'a> {
                 self.made.out.events.push(event);
             }
             Err(error) => {
+                self.undecoded += 1;
                 let pull = Value::from(self.pull.number);
                 self.failed(stream, brought, &error.to_string(), [("pull_id", pull)]);
             }

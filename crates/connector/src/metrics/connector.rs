@@ -10,19 +10,10 @@ use std::sync::{
 use tremor_event::{EventBatch, Signal};
 use tremor_value::{Record, Value};
 
-/// What all connectors count, for a kind that tells of it in its own way.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Totals {
-    /// What became of what the sink half got.
-    pub sink: SinkTotals,
-    /// What was read and nobody could decode.
-    pub undecoded: u64,
-}
-
 /// What a kind publishes besides the events by port, at each interval. Only there where that is wanted.
 pub trait Measures: Send + Sync {
-    /// Adds it, as of `now_ns` (nanoseconds since 1970 UTC).
-    fn measure(&self, totals: &Totals, now_ns: u64, out: &mut Vec<Metric>);
+    /// Adds it, as of `now_ns` (nanoseconds since 1970 UTC). `sink`: what became of what the sink half got.
+    fn measure(&self, sink: &SinkTotals, now_ns: u64, out: &mut Vec<Metric>);
 }
 
 /// What a connector counts.
@@ -63,12 +54,8 @@ impl Measured for Counted {
 
     fn always(&self, now_ns: u64, out: &mut Vec<Metric>) {
         if let Some(own) = &self.own {
-            let totals = self.sink.as_ref().map(|(_, counters)| counters.totals()).unwrap_or_default();
-            let undecoded = self.source.as_ref().map_or(0, |source| {
-                let ends = source.counters.ends.load(Relaxed);
-                source.counters.err.load(Relaxed).saturating_sub(ends)
-            });
-            own.measure(&Totals { sink: totals, undecoded }, now_ns, out);
+            let sink = self.sink.as_ref().map(|(_, counters)| counters.totals()).unwrap_or_default();
+            own.measure(&sink, now_ns, out);
         }
     }
 }

@@ -21,9 +21,9 @@ use std::{
     time::Duration,
 };
 use tremor_connector::{
-    Environment, WhenFull,
+    Environment, SinkTotals, WhenFull,
     duplex::{Stream, Traffic},
-    metrics::{Measures, Metric, Totals},
+    metrics::{Measures, Metric},
 };
 use tremor_value::{Record, Str, Value};
 
@@ -210,7 +210,7 @@ impl Watch {
 }
 
 impl Measures for Watch {
-    fn measure(&self, totals: &Totals, now_ns: u64, out: &mut Vec<Metric>) {
+    fn measure(&self, sink: &SinkTotals, now_ns: u64, out: &mut Vec<Metric>) {
         let nowhere = |tls| Key { port: "-".into(), route: None, tls };
         let mut writer = Writer { watch: self, now_ns, out };
         for (key, series) in &*lock(&self.series) {
@@ -232,17 +232,16 @@ impl Measures for Watch {
             }
         }
         let all = nowhere(false);
-        writer.value(&QUEUE_DEPTH, (&all, "out"), &[], totals.sink.waiting.into());
-        let left_out = totals.sink.dropped - totals.sink.passed_over;
+        writer.value(&QUEUE_DEPTH, (&all, "out"), &[], sink.waiting.into());
+        let left_out = sink.dropped - sink.passed_over;
         if self.policy == CLOSE {
-            writer.value(&QUEUE_DROPPED, (&all, "out"), &[CLOSE], (left_out + totals.sink.discarded).into());
+            writer.value(&QUEUE_DROPPED, (&all, "out"), &[CLOSE], (left_out + sink.discarded).into());
         } else {
             writer.value(&QUEUE_DROPPED, (&all, "out"), &[self.policy], left_out.into());
-            if totals.sink.discarded > 0 {
-                writer.value(&QUEUE_DROPPED, (&all, "out"), &[CLOSE], totals.sink.discarded.into());
+            if sink.discarded > 0 {
+                writer.value(&QUEUE_DROPPED, (&all, "out"), &[CLOSE], sink.discarded.into());
             }
         }
-        writer.value(&ERRORS, (&all, "in"), &["codec"], totals.undecoded.into());
     }
 }
 

@@ -168,6 +168,10 @@ impl Sent for Link {
     fn violated(&self) {
         self.series.violations.fetch_add(1, Relaxed);
     }
+
+    fn undecoded(&self, count: u64) {
+        *lock(&self.series.errors).entry("codec").or_default() += count;
+    }
 }
 
 impl Drop for Link {

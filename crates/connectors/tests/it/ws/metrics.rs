@@ -1,7 +1,10 @@
 //! What WebSocket connectors publish of themselves.
 
-use super::peers::{Port, accept, client_definition, head, server_definition, text, upgrade};
-use crate::harness::{Linked, Seen, Subject, json, within};
+use super::{
+    peers::{Port, accept, client_definition, head, server_definition, text, upgrade},
+    tls::files,
+};
+use crate::harness::{Linked, Seen, Subject, definition, json, within};
 use async_tungstenite::tungstenite::Message;
 use futures_util::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
@@ -14,13 +17,18 @@ fn measured(definition: Definition) -> Definition {
 }
 
 /// What was published last: value, or count of a histogram, by name and tags but those that all have in common.
-async fn last(mut metrics: MetricsReader) -> BTreeMap<String, String> {
+async fn last(metrics: MetricsReader) -> BTreeMap<String, String> {
+    last_but(&["connector", "flow", "tls"], metrics).await
+}
+
+/// The same, with all tags but these.
+async fn last_but(hidden: &[&str], mut metrics: MetricsReader) -> BTreeMap<String, String> {
     let mut seen = BTreeMap::new();
     while let Some(Some(published)) = metrics.next().now_or_never() {
         for metric in &*published {
             let member = |name: &str| metric.value.get(name).unwrap();
             let tags = member("tags").as_record().unwrap();
-            let tags = tags.iter().filter(|(name, _)| !["connector", "flow", "tls"].contains(&name.as_str()));
+            let tags = tags.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
             let tags: Vec<_> = tags.map(|(_, value)| value.as_str().unwrap()).collect();
             let fields = member("fields");
             let value = fields.get("value").or_else(|| fields.get("count")).unwrap();
@@ -90,7 +98,7 @@ async fn a_server_tells_of_connections_refusals_messages_and_ends() {
             ("ws.bytes left|0|in|payload", "12"),
             ("ws.message.size left|0|in", "4"),
             ("ws.errors left|0|in|protocol", "1"),
-            ("ws.errors -|-|in|codec", "1"),
+            ("ws.errors left|0|in|codec", "1"),
             ("ws.queue.depth -|-|out", "0"),
             ("ws.ping.timeouts left|0|out", "0"),
         ],
@@ -138,6 +146,113 @@ async fn a_client_tells_of_its_attempts_to_connect_again() {
     while !matches!(subject.next().await, Seen::Event("out", _)) {}
     let seen = stopped(subject).await;
     expect(&seen, &[("ws.reconnects -|-|out|ok", "1"), ("ws.connections.opened out|-|out", "2")]);
+}
+
+#[tokio::test]
+async fn what_is_encrypted_counts_apart() {
+    let files = files();
+    let (plain, encrypted) = (Port::reserve(), Port::reserve());
+    let pair = format!(r#""tls": {{"cert": "{}", "key": "{}"}}"#, files.cert.display(), files.key.display());
+    let places = format!(r#""listen": ["ws://{}", "{}"]"#, plain.address(), encrypted.address());
+    let guards = r#""guards": {"g": {"type": "bearer", "options": {"tokens": {"good": {}}}}},
+        "credentials": {"query": {"t": "{credentials}"}}, "routes": [{"guarded": {"g": []}, "exit": "left"}]"#;
+    let config = format!("{{{places}, {pair}, {guards}}}");
+    let server = measured(definition("ws_server", &config, r#""json""#, ""));
+    let mut server = Subject::started_with(&server, Linked::With(&["left"])).await;
+    let url = |scheme: &str, port: &Port, token: &str| {
+        format!(r#""url": "{scheme}://{}/?t={token}""#, port.address())
+    };
+    let trusts =
+        |domain: &str| format!(r#", "tls": {{"cafile": "{}", "domain": "{domain}"}}"#, files.cert.display());
+    let client = |url: String, tls: &str| {
+        measured(definition("ws_client", &format!("{{{url}{tls}}}"), r#""json""#, ""))
+    };
+    // Not for that name; not with that token.
+    for (token, domain) in [("good", "elsewhere"), ("bad", "localhost")] {
+        let client =
+            Subject::new(&client(url("wss", &encrypted, token), &trusts(domain)), Linked::Fully).unwrap();
+        within(client.handle.start()).await.unwrap_err();
+        let Subject { metrics, handle, .. } = client;
+        within(handle.stop()).await;
+        let seen = last_but(&["connector", "flow"], metrics).await;
+        let failed = seen.get("ws.tls.failed -|-|true|out|handshake").map(String::as_str);
+        assert_eq!(failed, (domain == "elsewhere").then_some("1"), "{seen:#?}");
+    }
+    let told = ["connector", "flow"];
+    for (url, tls) in
+        [(url("wss", &encrypted, "good"), trusts("localhost")), (url("ws", &plain, "good"), String::new())]
+    {
+        let mut client = Subject::started(&client(url, &tls)).await;
+        client.give("1").await;
+        let Seen::Event(_, event) = server.next().await else { panic!("no event") };
+        server.deliver(0, event).await;
+        assert_eq!(client.next_value().await, "1");
+        let Subject { metrics, handle, .. } = client;
+        within(handle.stop()).await;
+        let (seen, tls) = (last_but(&told, metrics).await, !tls.is_empty());
+        let of = |name: &str, rest: &str| format!("{name}|{tls}|{rest}");
+        expect(
+            &seen,
+            &[
+                (&of("ws.connections.opened out|-", "out"), "1"),
+                (&of("ws.messages out|-", "out|text"), "1"),
+                (&of("ws.messages out|-", "in|text"), "1"),
+                (&of("ws.handshake.duration -|-", "out"), "1"),
+                (&of("ws.handshake.pending -|-", "out"), "0"),
+            ],
+        );
+        assert!(!seen.contains_key(&format!("ws.connections.opened out|-|{}|out", !tls)), "{seen:#?}");
+    }
+    let Subject { metrics, handle, .. } = server;
+    within(handle.stop()).await;
+    let seen = last_but(&told, metrics).await;
+    for tls in [false, true] {
+        let of = |name: &str, rest: &str| format!("{name}|{tls}|{rest}");
+        expect(
+            &seen,
+            &[
+                (&of("ws.connections.opened left|0", "in"), "1"),
+                (&of("ws.messages left|0", "in|text"), "1"),
+                (&of("ws.messages left|0", "out|text"), "1"),
+                (&of("ws.bytes left|0", "in|payload"), "1"),
+                (&of("ws.handshake.duration -|-", "in"), "1"),
+                (&of("ws.handshake.pending -|-", "in"), "0"),
+            ],
+        );
+    }
+    // All that was refused came over TLS.
+    expect(
+        &seen,
+        &[
+            ("ws.tls.failed -|-|true|in|handshake", "1"),
+            ("ws.guard.failed -|-|true|in|g|unknown", "1"),
+            ("ws.handshake.rejected -|-|true|in|401|unknown", "1"),
+        ],
+    );
+    assert!(!seen.keys().any(|name| name.starts_with("ws.handshake.rejected -|-|false")), "{seen:#?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_decoded_counts_where_it_came() {
+    let port = Port::reserve();
+    let config = r#", "routes": [{"when": [{"path": "/a"}], "exit": "left"}, {"when": [{"path": "/b"}], "exit": "right"}]"#;
+    let server = measured(server_definition(&port, config));
+    let mut subject = Subject::started_with(&server, Linked::With(&["left", "right"])).await;
+    let (mut left, mut right) = (port.client_at("/a").await, port.client_at("/b").await);
+    for (client, messages) in [(&mut left, ["1", "x", "y"]), (&mut right, ["x", "1", "2"])] {
+        for message in messages {
+            within(client.send(text(message))).await.unwrap();
+        }
+    }
+    for _ in 0..6 {
+        next_data(&mut subject).await;
+    }
+    // That a connection was broken off is no error of decoding.
+    within(left.get_mut().get_mut().shutdown()).await.unwrap();
+    next_data(&mut subject).await;
+    let seen = stopped(subject).await;
+    expect(&seen, &[("ws.errors left|0|in|codec", "2"), ("ws.errors right|1|in|codec", "1")]);
+    assert_eq!(seen.keys().filter(|name| name.ends_with("|codec")).count(), 2, "{seen:#?}");
 }
 
 #[tokio::test]
