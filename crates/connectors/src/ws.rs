@@ -17,7 +17,7 @@ pub(crate) mod server;
 
 pub use metrics::{COMMON_TAGS, ROWS, Row};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tremor_connector::config::{ConfigError, Reader};
+use tremor_connector::config::{ConfigError, Entry, OneOrMany, Reader};
 use tremor_value::{Record, Value};
 use tremor_ws::Extension;
 
@@ -98,13 +98,12 @@ fn extensions_list(agreed: Option<&Extension>) -> Option<Value> {
 /// Headers of a configuration: a list repeats its header.
 fn header_list(reader: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let mut headers = Vec::new();
-    for (name, value) in reader.members().iter() {
-        for value in value.as_array().unwrap_or(std::slice::from_ref(value)) {
-            let Some(text) = value.as_str() else {
-                let got = value.type_name();
-                return Err(reader.invalid(name, format!("expected string or list of strings but got {got}")));
-            };
-            headers.push((name.to_string(), text.to_owned()));
+    for (name, entry) in reader.entries() {
+        for value in entry.read::<OneOrMany<Entry<'_>>>()?.0 {
+            // It may be a secret.
+            let got = value.value().type_name();
+            let wrong = || value.invalid(format!("expected string or list of strings but got {got}"));
+            headers.push((name.to_string(), value.value().as_str().ok_or_else(wrong)?.to_owned()));
         }
     }
     Ok(headers)

@@ -23,6 +23,7 @@ mod opening;
 mod options;
 mod outgoing;
 mod pace;
+mod paths;
 mod peers;
 mod per_origin;
 mod replay;

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use std::path::PathBuf;
 use tokio::io::AsyncReadExt;
 use tremor_connector::{
-    config::{ConfigError, Entry, Reader, Secret},
+    config::{ConfigError, Entry, OneOrMany, Reader, Secret},
     url::Userinfo,
 };
 use tremor_value::Value;
@@ -289,16 +289,12 @@ const SECRETS: [&str; 12] = [
 /// Names and values of `query`: texts, numbers and booleans, or lists of these.
 pub(super) fn query(reader: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let mut pairs = Vec::new();
-    for (name, value) in reader.members().iter() {
-        for value in value.as_array().unwrap_or(std::slice::from_ref(value)) {
-            let text = match value {
+    for (name, entry) in reader.entries() {
+        for value in entry.read::<OneOrMany<Entry<'_>>>()?.0 {
+            let text = match value.value() {
                 Value::String(text) => text.to_string(),
-                Value::Bool(_) | Value::I64(_) | Value::U64(_) | Value::F64(_) => value.to_string(),
-                _ => {
-                    let got = value.type_name();
-                    let problem = format!("expected string, number, bool or a list of these but got {got}");
-                    return Err(reader.invalid(name, problem));
-                }
+                value @ (Value::Bool(_) | Value::I64(_) | Value::U64(_) | Value::F64(_)) => value.to_string(),
+                _ => return Err(value.mismatch("string, number, bool or a list of these")),
             };
             pairs.push((name.to_string(), text));
         }

@@ -3,7 +3,7 @@
 use super::{Question, jwt, keys::Keys};
 use crate::ws::options::Settings;
 use std::path::PathBuf;
-use tremor_connector::config::{ConfigError, Entry, Reader};
+use tremor_connector::config::{ConfigError, Entry, Key, Reader};
 use tremor_value::{Record, Value};
 use tremor_ws::guard::{
     Certificates, Entry as Known, Holder, Kind, Match, ProxyIdentity, Stored, Tokens, User, Users, Wanted,
@@ -93,6 +93,13 @@ fn user(mut config: Reader<'_>) -> Result<User, ConfigError> {
     Ok(User { password, roles })
 }
 
+fn holder(entry: &Entry<'_>) -> Result<Holder, ConfigError> {
+    let mut config: Reader<'_> = entry.read()?;
+    let (identity, roles) = (config.optional("identity")?, config.or("roles", Vec::new())?);
+    config.finish()?;
+    Ok(Holder { identity, roles })
+}
+
 fn tokens(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError> {
     let realm = realm(&mut options)?;
     options.hide("tokens");
@@ -102,13 +109,15 @@ fn tokens(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError
     let mut tokens = Tokens::default();
     for (number, (token, entry)) in listed.entries().enumerate() {
         // The keys of this record are secrets themselves: errors count instead of quoting them.
-        let wrong = |problem: String| options.invalid("tokens", format!("number {}: {problem}", number + 1));
-        let mut config: Reader<'_> = entry.read().map_err(|error| wrong(error.problem.to_string()))?;
-        let identity = config.optional("identity").map_err(|error| wrong(error.problem.to_string()))?;
-        let roles = config.or("roles", Vec::new()).map_err(|error| wrong(error.problem.to_string()))?;
-        let keys = config.finish();
-        keys.map_err(|error| wrong(error.problem.to_string()))?;
-        tokens.add(token, Holder { identity, roles }).map_err(|error| wrong(error.to_string()))?;
+        let at = entry.path().len() - 1;
+        let uncover = |mut error: ConfigError| {
+            if let Some(key) = error.path.get_mut(at) {
+                *key = Key::Index(number);
+            }
+            error
+        };
+        let holder = holder(&entry).map_err(uncover)?;
+        tokens.add(token, holder).map_err(|error| uncover(entry.invalid(error.to_string())))?;
     }
     if tokens.is_empty() {
         return Err(options.invalid("tokens", "there are none, so nobody could connect"));

@@ -538,8 +538,8 @@ async fn mistakes_are_found_when_a_flow_is_loaded() {
         ),
         (
             r#""guards": {"a": {"type": "apikey", "options": {"tokens": {"hunter2": {"rolls": []}}}}}"#.into(),
-            "config.guards.a.options.tokens",
-            "number 1: unknown key",
+            "config.guards.a.options.tokens[0].rolls",
+            "did you mean `roles`",
         ),
         (r#""guards": {"a": {"type": "identity", "options": {"header": "x"}}}"#.into(), "config.trusted_proxies", "missing"),
         (r#""guards": {"a": {"type": "tls", "options": {"subjects": {"*": []}}}}"#.into(), "config.tls", "missing"),

@@ -225,8 +225,8 @@ async fn what_is_encrypted_counts_apart() {
         &seen,
         &[
             ("ws.tls.failed -|-|true|in|handshake", "1"),
-            ("ws.guard.failed -|-|true|in|g|unknown", "1"),
-            ("ws.handshake.rejected -|-|true|in|401|unknown", "1"),
+            ("ws.guard.failed -|-|true|in|g|unknown_token", "1"),
+            ("ws.handshake.rejected -|-|true|in|401|unknown_token", "1"),
         ],
     );
     assert!(!seen.keys().any(|name| name.starts_with("ws.handshake.rejected -|-|false")), "{seen:#?}");

@@ -1,6 +1,6 @@
 //! What is accepted and hardly meant is told when a server is made.
 
-use super::peers::{Port, server_definition};
+use super::peers::{Port, client_definition, server_definition};
 use crate::harness::{Linked, Subject, definition};
 use std::{
     fmt::{Debug, Write},
@@ -203,5 +203,47 @@ async fn what_is_said_to_a_codec_that_listens_to_nothing_is_told() {
         let told = told_of(&definition("ws_server", r#"{"url": "127.0.0.1:1"}"#, codec, ""));
         assert_eq!(told.lines().count(), usize::from(!expected.is_empty()), "{codec}: {told}");
         assert!(told.contains(expected), "{codec}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn schemas_that_say_nothing_and_registries_that_anybody_can_speak_for_are_told() {
+    const NOTHING: &str = "`schema` has neither `in` nor `out`";
+    const OPEN: &str = "schemas of catalog `reg` come without TLS";
+    const SECRET: &str = "and read the credentials";
+    let reg = |url: &str, more: &str| {
+        format!(r#"{{"catalogs": {{"reg": {{"type": "schema-registry", "url": "{url}"{more}}}}}}}"#)
+    };
+    let credentials = r#", "credentials": {"headers": {"authorization": "Bearer x"}}"#;
+    for (schema, expected) in [
+        ("{}".to_owned(), &[NOTHING][..]),
+        (r#"{"in": {"model": "boolean"}}"#.to_owned(), &[]),
+        (r#"{"out": {"model": "boolean"}}"#.to_owned(), &[]),
+        (reg("http://a.example", ""), &[OPEN]),
+        (reg("http://a.example", credentials), &[OPEN, SECRET]),
+        (reg("https://a.example", credentials), &[]),
+        // Whoever could be in between there is here already.
+        (reg("http://127.0.0.1:1", credentials), &[]),
+        (reg("http://localhost:1", ""), &[]),
+    ] {
+        let all = format!(r#", "schema": {schema}"#);
+        let there = format!(r#", "options": {{"schema": {schema}}}"#);
+        let of_route = format!(r#", "routes": [{{"exit": "b", "options": {{"schema": {schema}}}}}]"#);
+        for more in [all, there, of_route] {
+            let port = Port::reserve();
+            for definition in [server_definition(&port, &more), client_definition(&port, &more, "null")] {
+                let told = told_of(&definition);
+                for words in [NOTHING, OPEN, SECRET] {
+                    let times = usize::from(expected.contains(&words));
+                    assert_eq!(told.matches(words).count(), times, "{} {more}\n{told}", definition.kind);
+                }
+                assert_eq!(
+                    told.lines().count(),
+                    usize::from(!expected.is_empty()),
+                    "{} {more}\n{told}",
+                    definition.kind
+                );
+            }
+        }
     }
 }
