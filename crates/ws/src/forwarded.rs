@@ -73,14 +73,15 @@ impl Trust {
     ///
     /// # Errors
     /// Both are there and say different things, of which one may be a lie. What only one of them says of scheme and host
-    /// does not count. Or a proxy that is believed says something twice, or names a client by what is no address.
+    /// does not count. Or what a proxy that is believed says is not well formed, says something twice, or names a client by what
+    /// is no address.
     pub fn forwarded(&self, peer: Option<IpAddr>, headers: &Headers) -> Result<Forwarded, Reject> {
         match self {
             Self::Nobody => return Ok(Forwarded::default()),
             trust if peer.is_some_and(|peer| !trust.is_proxy(peer)) => return Ok(Forwarded::default()),
             Self::Networks(_) | Self::Hops(_) => {}
         }
-        let standard = headers.get("forwarded").map(|_| self.walk(&elements(headers).unwrap_or_default()));
+        let standard = headers.get("forwarded").map(|_| self.walk(&elements(headers)));
         let standard = standard.transpose()?;
         let has_x = X_HEADERS.iter().any(|name| headers.get(name).is_some());
         let x = has_x.then(|| self.walk_x(headers)).transpose()?;
@@ -169,10 +170,12 @@ struct Hop {
     fault: Option<&'static str>,
 }
 
-/// The elements of all `Forwarded` headers; `None` if one does not parse.
-fn elements(headers: &Headers) -> Option<Vec<Hop>> {
+/// The elements of all `Forwarded` headers. A quoted string without an end takes those behind it along, also what the proxies
+/// have written that are believed.
+fn elements(headers: &Headers) -> Vec<Hop> {
     let all = headers.all("forwarded").flat_map(|value| split_outside_quotes(value, b','));
-    all.filter(|element| !element.is_empty()).map(element).collect()
+    let torn = || Hop { fault: Some("an element of `Forwarded` is not well formed"), ..Hop::default() };
+    all.filter(|found| !found.is_empty()).map(|found| element(found).unwrap_or_else(torn)).collect()
 }
 
 fn element(element: &[u8]) -> Option<Hop> {
@@ -290,7 +293,6 @@ mod tests {
         assert_eq!(said(&trust, lines), "1.2.3.4 5 true edge");
         assert_eq!(said(&trust, "Forwarded: for=\"[2001:db8::1]\"\r\n"), "2001:db8::1 - -");
         assert_eq!(said(&trust, "Forwarded: for=_hidden;proto=https\r\n"), "- true -");
-        assert_eq!(said(&trust, "Forwarded: for=\"1.2.3.4;proto=https\r\n"), "- - -");
     }
 
     #[test]
@@ -311,12 +313,18 @@ mod tests {
     fn what_believed_proxies_write_has_to_be_well_formed() {
         let trust = networks(&["10.0.0.0/8"]);
         let twice = "400 an element of `Forwarded` says something twice";
+        let torn = "400 an element of `Forwarded` is not well formed";
         let no_address = "400 a proxy names a client by what is no address";
         for (lines, expected) in [
             ("Forwarded: for=1.1.1.1;for=2.2.2.2", twice),
             ("Forwarded: for=1.1.1.1;proto=http;Proto=https", twice),
             ("Forwarded: for=6.6.6.6;for=7.7.7.7, for=1.2.3.4", "1.2.3.4 - -"),
             ("Forwarded: for=1.2.3.4;by=a, for=10.0.0.7;by=b", "1.2.3.4 - -"),
+            ("Forwarded: for=\"1.2.3.4;proto=https", torn),
+            ("Forwarded: for=\"torn, for=1.2.3.4", torn),
+            ("Forwarded: for", torn),
+            ("Forwarded: for=\"torn\r\nForwarded: for=1.2.3.4", "1.2.3.4 - -"),
+            ("Forwarded: for=\"_\\\"\", for=1.2.3.4", "1.2.3.4 - -"),
             ("Forwarded: for=junk", no_address),
             ("X-Forwarded-For: junk, 10.0.0.1", no_address),
             ("X-Forwarded-For: junk, 1.2.3.4", "1.2.3.4 - -"),
@@ -344,7 +352,7 @@ mod tests {
         assert_eq!(both("X-Forwarded-Proto: https\r\n", "proto=https"), "- true -");
         let differ = |what| format!("400 `Forwarded` and the `X-Forwarded` headers differ in the {what}");
         // Each could be what the client wrote, also the one that names a proxy or nobody.
-        for other in ["for=6.6.6.6", "for=10.0.0.9", "for=unknown", "proto=https", "for=\"torn"] {
+        for other in ["for=6.6.6.6", "for=10.0.0.9", "for=unknown", "proto=https"] {
             assert_eq!(both(x, other), differ("client"), "{other}");
         }
         assert_eq!(both("X-Forwarded-Proto: http\r\n", "for=6.6.6.6"), differ("client"));

@@ -35,7 +35,7 @@ impl Headers {
     }
 
     /// Of fields that came one by one.
-    pub(super) fn from_fields<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
+    pub(crate) fn from_fields<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
         let (mut raw, mut ranges) = (Vec::new(), Vec::new());
         let mut add = |part: &[u8]| {
             let start = raw.len();
@@ -200,10 +200,12 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 ///
 /// Quotes after a backslash need no care: a value with one in it is no token and refused in any case.
 pub(crate) fn split_outside_quotes(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     value
         .split(move |byte| {
-            quoted ^= *byte == b'"';
+            let is_plain = !std::mem::replace(&mut escaped, false);
+            quoted ^= *byte == b'"' && is_plain;
+            escaped = quoted && *byte == b'\\' && is_plain;
             *byte == separator && !quoted
         })
         .map(trim)

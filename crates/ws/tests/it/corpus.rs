@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use std::{fs, path::Path};
 use tremor_ws::testing::{
-    answer_agrees, extensions_agree, frames_agree, inflating_agrees, messages_agree, request_agrees,
-    utf8_agrees,
+    answer_agrees, connect_agrees, extensions_agree, forwarded_agrees, frames_agree, inflating_agrees,
+    messages_agree, proxy_header_agrees, request_agrees, utf8_agrees,
 };
 
 /// The files in `fuzz/seeds/<target>`.
@@ -54,6 +54,33 @@ fn replay(target: &str, property: fn(&[u8])) {
 #[test]
 fn requests_of_the_corpus() {
     replay("request", request_agrees);
+}
+
+#[test]
+fn headers_of_the_proxy_protocol_of_the_corpus() {
+    replay("proxy_header", proxy_header_agrees);
+    for mut data in corpus("proxy_header") {
+        for choice in 0..3 {
+            data[0] = choice;
+            proxy_header_agrees(&data);
+        }
+    }
+}
+
+#[test]
+fn words_of_proxies_of_the_corpus() {
+    replay("forwarded", forwarded_agrees);
+    for mut data in corpus("forwarded") {
+        for choice in 0..64 {
+            data[0] = choice;
+            forwarded_agrees(&data);
+        }
+    }
+}
+
+#[test]
+fn requests_by_http2_of_the_corpus() {
+    replay("connect", connect_agrees);
 }
 
 #[test]

@@ -1,0 +1,6 @@
+//! Requests for WebSockets by HTTP/2 ask for the same as by HTTP/1.1.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| tremor_ws::testing::connect_agrees(data));
