@@ -38,7 +38,8 @@ pub fn connect_agrees(data: &[u8]) {
         Ok(request) => request,
         Err(reject) => return assert!((400..=599).contains(&reject.status), "{}", reject.status),
     };
-    assert_eq!((start.method, start.protocol, start.is_complete), ("CONNECT", Some("websocket"), false));
+    assert!(start.method == "CONNECT" && !start.is_complete);
+    assert!(start.protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket")));
     assert!(request.path.starts_with('/') && request.key.is_empty());
     let others = |name: &str| fields.iter().any(|(own, _)| *own == name);
     assert!(!["connection", "upgrade", "transfer-encoding", "keep-alive"].into_iter().any(others));
