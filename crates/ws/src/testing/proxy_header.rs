@@ -184,11 +184,11 @@ fn plain_details(header: &[u8], from: usize) -> Option<ProxyDetails> {
             0x20 => {
                 let mut tls = ProxyTls::default();
                 for (kind, from, to) in fields(value, 5)? {
-                    let text = text(value.get(from..to)?)?;
+                    let value = value.get(from..to)?;
                     match kind {
-                        0x21 => tls.version = Some(text),
-                        0x22 => tls.common_name = Some(text),
-                        0x23 => tls.cipher = Some(text),
+                        0x21 => tls.version = Some(text(value)?),
+                        0x22 => tls.common_name = Some(text(value)?),
+                        0x23 => tls.cipher = Some(text(value)?),
                         _ => {}
                     }
                 }
