@@ -23,7 +23,8 @@ pub struct Turn {
 impl Dials {
     /// Waits until nobody else is connecting to `host` and `port`; in the order of the calls. Cancel safe.
     ///
-    /// Two names of the same host count as two hosts.
+    /// Two names of the same host count as two hosts. With TLS or without is the same: the steps that only one may be in
+    /// (RFC 6455, section 4.1) begin with the connection, and are told apart by host and port alone.
     pub async fn turn(&self, host: &str, port: u16) -> Turn {
         Turn { _guard: self.server(host, port).lock_owned().await }
     }

@@ -60,6 +60,11 @@ impl DrainBoard {
         self.wait_until_none(|pair| pair.sink == sink).await;
     }
 
+    /// The same, but for what its own other half, `source`, gives.
+    pub async fn fed(&self, sink: u64, source: u64) {
+        self.wait_until_none(|pair| pair.sink == sink && pair.source != source).await;
+    }
+
     /// Whether `sink` has everything that any source ever sent to it.
     #[must_use]
     pub fn is_sink_drained(&self, sink: u64) -> bool {

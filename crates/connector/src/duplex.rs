@@ -143,6 +143,13 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// One side of a pair of connections goes away, and it says so to whoever is behind, be it client or server.
+    pub(crate) fn of_pair() -> Self {
+        Self::Said { code: 1001, reason: "".into() }
+    }
+}
+
 /// How the byte stream under a connection came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {

@@ -147,6 +147,7 @@ impl Listening {
         };
         let ended = connection.run().await;
         registered.is_broken = false;
+        connection.abandon();
         let Registered { stream, address, .. } = &registered;
         debug!(
             target: TARGET,
@@ -184,7 +185,8 @@ impl Listening {
             biased;
             duplex = &mut handshake => (duplex, Some(alive)),
             () = self.beacon.stopped() => return None,
-            // Where an event wants a connection, it waits for it, and so does the drain for the event.
+            // Where an event wants a connection, it waits for it, and so does the drain for the event, but not for ever.
+            () = self.streams.draining().begun(), if self.streams.is_per_origin() => return None,
             () = gate.ended(), if !self.streams.is_per_origin() => self.see_off(handshake, alive).await?,
         };
         let (mut duplex, alive) = match duplex {

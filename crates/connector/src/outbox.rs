@@ -62,6 +62,8 @@ pub(crate) const CUT: u8 = 4;
 pub(crate) const NEW_META: u8 = 8;
 /// Most of the room is taken.
 pub(crate) const PRESSURE: u8 = 16;
+/// The connection is to end once as many messages have come as went.
+pub(crate) const ANSWERED: u8 = 32;
 
 /// Encoded messages on their way to one connection, in order.
 ///
@@ -121,6 +123,12 @@ struct State {
     pressure: Option<Box<(usize, usize)>>,
     /// How the connection has ended, unless everything stops.
     farewell: Option<Box<Farewell>>,
+    /// Why there is no connection, if there never was one.
+    cause: Option<Box<str>>,
+    /// Elements that were taken to be written, and failed with the connection.
+    lost: u64,
+    /// How many messages fewer than went had come at the end of a connection that waited for them.
+    unanswered: u64,
 }
 
 /// How a connection has ended.
@@ -187,6 +195,9 @@ impl Outbox {
             is_pressed: false,
             pressure: None,
             farewell: None,
+            cause: None,
+            lost: 0,
+            unanswered: 0,
         };
         Self {
             state: Mutex::new(state),
@@ -490,7 +501,8 @@ impl Outbox {
         self.filled.ring();
     }
 
-    /// Ends the outbox: what waits fails, and so does everything later. Gives how many elements that were.
+    /// Ends the outbox: what waits fails, and so does everything later. Gives how many elements that were, with those that
+    /// were taken and have [failed](Self::lost) with the connection.
     pub(crate) fn close(&self) -> u64 {
         let mut state = self.lock();
         state.phase = Phase::Closed;
@@ -499,9 +511,10 @@ impl Outbox {
             kept.take_all(&mut waiting);
         }
         drop(state);
+        let under_way = mem::take(&mut self.lock().lost);
         let lost = self.fail(&mut last, 0) + self.fail(&mut waiting, 0);
         self.room.notify_waiters();
-        lost
+        under_way + lost
     }
 
     /// Ends the connection behind this outbox: its peer reads too slowly. Gives how many elements failed.
@@ -530,9 +543,9 @@ impl Outbox {
         self.has_no_room(&self.lock())
     }
 
-    /// Messages that are really here: waiting, or taken and not written yet.
-    pub(crate) fn held(&self) -> usize {
-        self.lock().held().0
+    /// Messages that are really here: waiting, or taken and not written yet. And the bytes of their payloads.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        self.lock().held()
     }
 
     pub(crate) fn counters(&self) -> &SinkCounters {

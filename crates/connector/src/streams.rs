@@ -250,6 +250,9 @@ impl Streams {
         if let Some(outbox) = self.opened(address.conn) {
             // All of them have the same peer, so nobody is found by that.
             self.write().insert(stream, address.conn, outbox.clone(), meta.clone());
+            if self.draining.has_begun() {
+                outbox.end(Ending::of_pair());
+            }
             return outbox;
         }
         let leads_back = self.leads_to(meta, address.conn).then(|| meta.clone());
@@ -289,9 +292,12 @@ impl Streams {
         let broken = is_broken.then(|| Farewell { code: ABNORMAL, reason: "".into() });
         let farewell = outbox.as_ref().and_then(|outbox| outbox.farewell()).or(broken);
         if let Some(outbox) = outbox {
-            self.shared.failed_already(outbox.close(), "the connection has ended");
+            self.shared.log_failure(outbox.close(), "the connection has ended");
+            self.draining.unanswered(outbox.unanswered());
         }
-        self.part(address.conn, farewell.as_ref());
+        // Behind a drain those in front end by themselves, when they have got what came.
+        let is_passed_on = !(self.is_per_origin() && self.draining.has_begun());
+        self.part(address.conn, farewell.as_ref().filter(|_| is_passed_on));
         self.tell_partners(stream, farewell.as_ref());
         self.gone.notify_waiters();
     }
@@ -373,7 +379,8 @@ impl Streams {
                         return Some(target);
                     }
                     Put::Closed => {
-                        left.lose_run(items, &self.shared.explained("no socket"));
+                        let cause = target.cause().map(String::from);
+                        left.lose_run(items, &cause.unwrap_or_else(|| self.shared.explained("no socket")));
                     }
                 }
             }
@@ -534,6 +541,6 @@ impl Deliver for Streams {
     }
 
     fn held(&self) -> Option<usize> {
-        Some(self.read().by_stream.values().map(|outbox| outbox.held()).sum())
+        Some(self.read().by_stream.values().map(|outbox| outbox.held().0).sum())
     }
 }

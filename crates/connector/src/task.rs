@@ -289,7 +289,15 @@ impl Task {
         let source_done = self.parts.source_done.take();
         let needs_mark = !std::mem::replace(&mut self.parts.marked, true);
         let (board, sink) = (self.board.clone(), self.sink.as_ref().map(SinkHalf::shared_arc));
+        let pairs = match &self.sink {
+            Some(SinkHalf::Connections { streams, .. }) if streams.is_per_origin() => Some(streams.clone()),
+            _ => None,
+        };
         self.parts.draining = Some(Box::pin(async move {
+            // Servers behind answer what they are sent, so its source half is done later than those in front.
+            if let (Some(streams), Some(source), Some(sink)) = (&pairs, &source, &sink) {
+                streams.hear_answers(board.fed(sink.id, source.id)).await;
+            }
             if let Some(source) = source {
                 source.gate.end();
                 if let Some(mut source_done) = source_done {

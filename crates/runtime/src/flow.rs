@@ -260,6 +260,21 @@ impl Flow {
         info!(target: TARGET, "[Flow::{}] Drained", self.alias);
     }
 
+    /// The connectors that have not drained, and what they still have to write.
+    pub(crate) fn undrained(&self) -> impl Iterator<Item = String> {
+        let late = self
+            .started()
+            .filter(|connector| !matches!(connector.handle.status().state, State::Drained | State::Stopped));
+        late.map(|connector| {
+            let alias = connector.handle.alias();
+            match connector.handle.taken().waiting {
+                0 => alias.to_owned(),
+                1 => format!("{alias} (1 event to write)"),
+                waiting => format!("{alias} ({waiting} events to write)"),
+            }
+        })
+    }
+
     /// Behind the drains of all flows, one of which may be the peer: lets the connections go that others have opened.
     pub(crate) async fn let_go(&self, latest: Instant) {
         join_all(self.started().map(|connector| connector.handle.let_go(latest))).await;

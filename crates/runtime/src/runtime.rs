@@ -6,19 +6,23 @@ use crate::{
 };
 use futures_util::future::join_all;
 use std::{
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use thiserror::Error;
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use tracing::warn;
 use tremor_connector::State;
 
 /// How long draining may take, and how long stopping may (`spec/runtime.md` 13.1).
 const PHASE_LIMIT: Duration = Duration::from_secs(5);
+/// From the beginning of a drain: then connections are let go even if something still waits to be written to one of them, so that
+/// the ends of those that are cut off can still be told.
+const WRITING_LIMIT: Duration = Duration::from_millis(3500);
 /// From the beginning of a drain: until then peers may say goodbye.
 const GOODBYE_LIMIT: Duration = Duration::from_millis(4300);
 
@@ -86,13 +90,19 @@ impl Runtime {
     /// If they do not stop in time.
     pub async fn shut_down(&self, graceful: bool) -> Result<(), StopTimeout> {
         let flows = self.lock().clone();
-        let latest = Instant::now() + GOODBYE_LIMIT;
+        let begun = Instant::now();
         let drained = async {
-            join_all(flows.iter().map(|flow| flow.drain())).await;
-            join_all(flows.iter().map(|flow| flow.let_go(latest))).await;
+            let mut drains = pin!(join_all(flows.iter().map(|flow| flow.drain())));
+            let in_time = timeout_at(begun + WRITING_LIMIT, &mut drains).await.is_ok();
+            join_all(flows.iter().map(|flow| flow.let_go(begun + GOODBYE_LIMIT))).await;
+            if !in_time {
+                drains.await;
+            }
         };
         if graceful && timeout(PHASE_LIMIT, drained).await.is_err() {
-            warn!(target: "tremor_runtime", "Not all flows drained within 5 seconds.");
+            let late: Vec<_> = flows.iter().flat_map(|flow| flow.undrained()).collect();
+            let late = late.join(", ");
+            warn!(target: "tremor_runtime", "Not all flows drained within 5 seconds. Not through: {late}");
         }
         let stopped = timeout(PHASE_LIMIT, join_all(flows.iter().map(|flow| flow.stop()))).await;
         stopped.map(|_| ()).map_err(|_| StopTimeout)

@@ -5,7 +5,7 @@ use crate::{
     Intake,
     duplex::{Cut, Ending, Flow},
     inlet::Inlet,
-    outbox::Farewell,
+    outbox::{CUT, Farewell},
 };
 use std::{
     future::poll_fn,
@@ -126,6 +126,11 @@ impl Connection {
         Ended::clean("the peer closed the connection")
     }
 
+    /// It has ended: what is not written fails, unless another connection may write it.
+    pub(crate) fn abandon(&mut self) {
+        self.pump.abandon();
+    }
+
     /// Whether the byte stream of a connection that has ended is still to be waited for.
     pub(crate) fn lingers(&self) -> bool {
         self.lingers.is_some()
@@ -170,6 +175,9 @@ impl Connection {
     /// What is told of the end (`spec/websocket.md` 11), and whether it was a clean one.
     fn closed(&mut self, cut: Cut) -> (Value, bool) {
         let closed = self.pump.closed(cut);
+        if let Some(messages) = self.unanswered() {
+            self.pump.outbox().note_unanswered(messages);
+        }
         self.pump.outbox().said(Farewell { code: closed.code, reason: closed.reason.as_str().into() });
         let direction = |(messages, bytes): (u64, u64)| -> Value {
             Record::from_iter([("messages", Value::from(messages)), ("bytes", Value::from(bytes))]).into()
@@ -244,7 +252,9 @@ impl Connection {
                 Late::NotNow => {
                     poll_fn(|cx| {
                         self.listen(cx);
-                        if self.is_ready() || self.signals.is_stopped() {
+                        while self.pump.outbox().bell().poll_rang(cx).is_ready() {}
+                        let is_cut = self.pump.outbox().news() & CUT != 0;
+                        if self.is_ready() || self.signals.is_stopped() || is_cut {
                             Poll::Ready(())
                         } else {
                             Poll::Pending
@@ -260,7 +270,9 @@ impl Connection {
     /// Reads what comes behind our goodbye.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Late> {
         self.listen(cx);
-        if self.signals.is_stopped() {
+        // Whatever else rings, nothing is sent any more.
+        while self.pump.outbox().bell().poll_rang(cx).is_ready() {}
+        if self.signals.is_stopped() || self.pump.outbox().news() & CUT != 0 {
             return Poll::Ready(Late::End);
         }
         if !self.is_ready() {
@@ -285,10 +297,9 @@ impl Connection {
     async fn say_goodbye(&mut self) {
         let limits = self.pump.limits();
         let limit = limits.close;
-        if matches!(
-            timeout(limit, self.pump.finish_with_goodbye(Ending::GoingAway, &mut self.stream)).await,
-            Ok(true)
-        ) {
+        // A client that holds one connection is through with it, as a browser is: 1000. One of many is half of a pair.
+        let ending = if self.may_tell_late { Ending::of_pair() } else { Ending::GoingAway };
+        if matches!(timeout(limit, self.pump.finish_with_goodbye(ending, &mut self.stream)).await, Ok(true)) {
             let answered = timeout(limit, self.await_goodbye()).await;
             if matches!(answered, Ok(Some(Flow::Closed { we_drop: false }))) {
                 let discard = poll_fn(|cx| self.buffer.poll_discard(cx, &mut self.stream));

@@ -3,7 +3,7 @@
 use super::{Connection, wait_while_writing};
 use crate::{
     duplex::Ending,
-    outbox::{ENDING, NEW_META, PRESSURE},
+    outbox::{ANSWERED, ENDING, NEW_META, PRESSURE},
     replay::Gap,
 };
 use std::mem;
@@ -17,7 +17,13 @@ impl Connection {
 
     /// How the connection is to end, if it is time for that: all that was to be sent before is written.
     pub(super) fn ending(&self) -> Option<Ending> {
-        self.pump.ending()
+        self.pump.ending(|sent| self.discards || self.received.0 >= sent)
+    }
+
+    /// How many messages fewer than went have come on a connection that was to end when that is none; `None` if it was not.
+    pub(super) fn unanswered(&self) -> Option<u64> {
+        let waits = self.pump.outbox().news() & ANSWERED != 0 && !self.discards;
+        waits.then(|| self.pump.sent().0.saturating_sub(self.received.0))
     }
 
     /// Whoever sends has decided how the connection ends.

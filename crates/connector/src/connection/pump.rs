@@ -9,7 +9,7 @@ use super::{Ended, Unwritten, framed::Framed};
 use crate::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Limits, MAX_FRAMES_KIND, Protocol, ProtocolError, Stream, Traffic},
-    outbox::{CUT, ENDING, GIVEN_UP, Messages, Outbox},
+    outbox::{ANSWERED, CUT, ENDING, GIVEN_UP, Messages, Outbox},
     quota::Quota,
     task::TARGET,
 };
@@ -241,11 +241,30 @@ impl Pump {
         (news & CUT != 0).then(|| Ended::broken(Cut::Timeout, "the connection did not end in time"))
     }
 
-    /// How the connection is to end, if it is time for that: all that was to be sent before is written.
-    pub(super) fn ending(&self) -> Option<Ending> {
-        let is_asked = self.outbox.news() & ENDING != 0;
-        let is_written = is_asked && self.framed.is_empty() && self.settled == self.ends.len();
-        is_written.then(|| self.outbox.ending()).flatten()
+    /// How the connection is to end, if it is time for that: all that was to be sent before is written, and, where answers
+    /// are waited for, they have come (`is_answered` is told how many messages were sent).
+    pub(super) fn ending(&self, is_answered: impl FnOnce(u64) -> bool) -> Option<Ending> {
+        let news = self.outbox.news() & (ENDING | ANSWERED);
+        if news == 0 || !self.framed.is_empty() || self.settled != self.ends.len() {
+            return None;
+        }
+        if news & ENDING == 0 {
+            if !self.outbox.is_empty() || !is_answered(self.sent.0) {
+                return None;
+            }
+            self.outbox.end(Ending::of_pair());
+        }
+        self.outbox.ending()
+    }
+
+    /// The connection has ended: what is not written never will be, unless by another one.
+    pub(super) fn abandon(&mut self) {
+        if self.rare.unwritten == Unwritten::Fail {
+            self.framed.clear();
+            self.ends.clear();
+            let lost = self.outbox.fail(&mut self.messages, mem::take(&mut self.settled));
+            self.outbox.lost(lost);
+        }
     }
 
     /// What comes from now on has this metadata.

@@ -1,6 +1,6 @@
 //! What a connection is told by way of its outbox, besides messages.
 
-use super::{CUT, ENDING, Farewell, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
+use super::{ANSWERED, CUT, ENDING, Farewell, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
 use crate::duplex::Ending;
 use std::{mem, sync::atomic::Ordering};
 use tremor_value::Value;
@@ -28,6 +28,28 @@ impl Outbox {
         is_open
     }
 
+    /// Ends the connection behind what waits, and once as many messages have come as went.
+    pub(crate) fn end_when_answered(&self) {
+        self.tell(ANSWERED);
+    }
+
+    /// So many messages fewer than went had come when a connection ended that waited for them.
+    pub(crate) fn note_unanswered(&self, messages: u64) {
+        self.lock().unanswered = messages;
+    }
+
+    /// How many those are.
+    pub(crate) fn unanswered(&self) -> u64 {
+        self.lock().unanswered
+    }
+
+    /// So many elements that were taken to be written have failed with the connection.
+    pub(crate) fn lost(&self, elements: u64) {
+        if elements > 0 {
+            self.lock().lost += elements;
+        }
+    }
+
     /// How the connection is to end, if it is and everything in front of that was taken to be written.
     pub(crate) fn ending(&self) -> Option<Ending> {
         let mut state = self.lock();
@@ -47,6 +69,16 @@ impl Outbox {
     /// How the connection has ended, if it knew.
     pub(crate) fn farewell(&self) -> Option<Farewell> {
         self.lock().farewell.as_deref().cloned()
+    }
+
+    /// There is no connection and never was one, for this reason.
+    pub(crate) fn note_cause(&self, cause: &str) {
+        self.lock().cause = Some(cause.into());
+    }
+
+    /// Why there never was a connection, if that is so.
+    pub(crate) fn cause(&self) -> Option<Box<str>> {
+        self.lock().cause.clone()
     }
 
     /// Ends the connection without a word: it took too long to end with one.

@@ -94,7 +94,7 @@ async fn what_is_shared_keeps_its_place_and_takes_room_like_all_else() {
     let (shared, _) = put_shared(&outbox, 3);
     put(&outbox, 1..2);
     put_shared(&outbox, 2);
-    assert_eq!(outbox.held(), 4);
+    assert_eq!(outbox.held().0, 4);
     assert_eq!(outbox.lock().waiting.bytes(), 7);
     let mut taken = Messages::default();
     outbox.take(&mut taken);

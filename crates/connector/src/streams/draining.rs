@@ -1,10 +1,10 @@
 //! How a connector that accepts connections lets them go (`spec/websocket.md` 11).
 
 use super::Streams;
-use crate::duplex::Ending;
+use crate::{duplex::Ending, task::TARGET};
 use std::{
     pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 use tokio::{
@@ -14,6 +14,10 @@ use tokio::{
 
 /// How long a drain waits for connections that were cut.
 const CUT_LIMIT: Duration = Duration::from_millis(500);
+/// From the beginning of a drain: how long servers behind have for their answers to what they were sent.
+const ANSWERS_LIMIT: Duration = Duration::from_secs(2);
+/// And so much longer for their goodbyes.
+const GOODBYES_LIMIT: Duration = Duration::from_secs(1);
 
 /// Time limits of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,8 @@ impl Default for DrainTimes {
 pub(crate) struct Draining {
     has_begun: AtomicBool,
     begun: Notify,
+    /// Connections that ended before as many messages had come as went, and how many those were fewer.
+    unanswered: (AtomicU64, AtomicU64),
 }
 
 impl Draining {
@@ -49,6 +55,14 @@ impl Draining {
         begun.as_mut().enable();
         if !self.has_begun() {
             begun.await;
+        }
+    }
+
+    /// On a connection that has ended so many messages fewer had come than went.
+    pub(super) fn unanswered(&self, messages: u64) {
+        if messages > 0 {
+            self.unanswered.0.fetch_add(1, Ordering::Relaxed);
+            self.unanswered.1.fetch_add(messages, Ordering::Relaxed);
         }
     }
 
@@ -102,7 +116,61 @@ impl Streams {
         if timeout_at(deadline, self.emptied()).await.is_ok() {
             return;
         }
-        self.read().all().iter().for_each(|outbox| outbox.cut());
+        self.cut().await;
+    }
+
+    /// Connections that are there for the origins of events end when these give nothing more, but not before the servers
+    /// behind have answered, as far as that can be known: `all_came` is when everything that goes to them is here. Then each
+    /// is waited for until as many messages have come as went, and told 1001; what comes in front of its own goodbye is still
+    /// handed on. Those that are not in time are cut off.
+    pub(crate) async fn hear_answers(&self, all_came: impl Future<Output = ()>) {
+        let latest = Instant::now() + ANSWERS_LIMIT;
+        let all_written = async {
+            all_came.await;
+            self.shared.counters.all_settled().await;
+        };
+        let _in_time_or_not = timeout_at(latest, all_written).await;
+        self.draining.begin();
+        self.read().all().iter().for_each(|outbox| outbox.end_when_answered());
+        if timeout_at(latest, self.emptied()).await.is_err() {
+            for outbox in self.read().all() {
+                outbox.end(Ending::of_pair());
+            }
+            if timeout_at(latest + GOODBYES_LIMIT, self.emptied()).await.is_err() {
+                self.cut().await;
+            }
+        }
+        let (connections, messages) = &self.draining.unanswered;
+        let (connections, messages) = (connections.load(Ordering::Relaxed), messages.load(Ordering::Relaxed));
+        if connections > 0 {
+            let (s, alias) = (if connections == 1 { "" } else { "s" }, &self.shared.alias);
+            tracing::warn!(
+                target: TARGET,
+                "[Connector::{alias}] the drain ended {connections} connection{s} on which fewer messages had come than went, \
+                 {messages} in all: answers to them are lost, if there were to be any"
+            );
+        }
+    }
+
+    /// Ends connections that did not end in time; tells what they were still to be sent.
+    async fn cut(&self) {
+        let (mut connections, mut messages, mut bytes) = (0, 0, 0);
+        for outbox in self.read().all() {
+            let held = outbox.held();
+            if held.0 > 0 {
+                (connections, messages, bytes) = (connections + 1, messages + held.0, bytes + held.1);
+            }
+            outbox.cut();
+        }
+        if connections > 0 {
+            let s = |count| if count == 1 { "" } else { "s" };
+            tracing::warn!(
+                target: TARGET,
+                "[Connector::{}] the drain cut off {connections} connection{} whose peers do not read fast enough: {messages} \
+                 message{} of {bytes} bytes in all were not sent, or not to the end",
+                self.shared.alias, s(connections), s(messages)
+            );
+        }
         let _gone_or_not = timeout_at(Instant::now() + CUT_LIMIT, self.emptied()).await;
     }
 

@@ -58,6 +58,7 @@ pub struct Opening {
     pub partner: Option<(&'static str, u64)>,
     pairs: Weak<Streams>,
     is_made: bool,
+    cause: Option<Box<str>>,
 }
 
 impl Opening {
@@ -65,12 +66,19 @@ impl Opening {
     pub fn made(mut self) {
         self.is_made = true;
     }
+
+    /// There is none and will be none, for a reason that those hear whose events waited for it.
+    pub fn failed(mut self, cause: &str) {
+        self.cause = Some(cause.into());
+    }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(streams) = self.pairs.upgrade().filter(|_| !self.is_made) {
-            streams.not_opened(self.conn);
+            let cause = self.cause.as_deref().unwrap_or("the flow ended before their connection was open");
+            let for_whom = self.partner.map(|(kind, conn)| format!(", for connection {conn} of `{kind}`"));
+            streams.not_opened(self.conn, &format!("{cause}{}", for_whom.unwrap_or_default()));
         }
     }
 }
@@ -239,6 +247,7 @@ impl Streams {
             partner: partner.as_ref().map(|partner| (partner.streams.kind, partner.conn)),
             pairs: self.own.clone(),
             is_made: false,
+            cause: None,
         };
         // From here on it fails wherever it is dropped.
         if partner.is_some_and(|Partner { streams, stream, .. }| !streams.join(stream, self.own.clone())) {
@@ -254,13 +263,16 @@ impl Streams {
     }
 
     /// Connection `conn` was not opened: what waits for it fails, and its partner ends.
-    fn not_opened(&self, conn: u64) {
+    fn not_opened(&self, conn: u64, cause: &str) {
         let Some(pairs) = &self.pairs else { return };
         let outbox = pairs.known().opening.remove(&conn);
+        let lost = outbox.map_or(0, |outbox| {
+            // Those that come until the partner is gone fail for the same reason.
+            outbox.note_cause(cause);
+            outbox.close()
+        });
         self.part(conn, Some(&Farewell { code: NO_SERVER.0, reason: NO_SERVER.1.into() }));
-        if let Some(outbox) = outbox {
-            self.shared.failed_already(outbox.close(), "no connection was opened for them");
-        }
+        self.shared.failed_already(lost, cause);
     }
 
     /// Connection `conn` has ended: so does its partner, unless all of them do (`farewell` is `None`).

@@ -38,6 +38,27 @@ pub(crate) async fn at_once<T>(work: impl Future<Output = T>) -> T {
     result
 }
 
+/// Time that moves only when the test moves it, however long that waits for sockets.
+pub(crate) struct Clock {
+    /// As long as somebody works on a thread of its own, paused time does not move by itself.
+    _holds: std::sync::mpsc::Sender<()>,
+}
+
+impl Clock {
+    /// Stops the time of the runtime, which has one thread.
+    pub(crate) fn stop() -> Self {
+        tokio::time::pause();
+        let (holds, held) = std::sync::mpsc::channel();
+        // A test that hangs gets its time back, and so its end.
+        tokio::task::spawn_blocking(move || held.recv_timeout(PATIENCE).is_err());
+        Self { _holds: holds }
+    }
+
+    pub(crate) async fn advance(&self, ms: u64) {
+        tokio::time::advance(Duration::from_millis(ms)).await;
+    }
+}
+
 pub(crate) fn json(text: &str) -> Value {
     Value::from_json_str(text).unwrap()
 }

@@ -26,6 +26,7 @@ mod pace;
 mod paths;
 mod peers;
 mod per_origin;
+mod per_origin_drain;
 mod replay;
 mod replies;
 mod routes;

@@ -93,6 +93,8 @@ struct UnderWay {
     input: BytesMut,
     /// By HTTP/2.
     refused: Option<Box<Refusal>>,
+    /// TLS is under way, and nothing has been asked yet.
+    is_in_tls: bool,
 }
 
 impl UnderWay {
@@ -103,6 +105,10 @@ impl UnderWay {
         }
         match self.handshake.map(|mut handshake| handshake.cut_short(&self.input)) {
             Some(refused @ ClientError::Status(_)) => refused.into(),
+            _ if self.is_in_tls => {
+                let ms = limit.as_millis();
+                Failure::Other(format!("no TLS handshake within {ms} ms (does the server speak TLS?)"))
+            }
             _ => Failure::Other(format!("no handshake within {} ms", limit.as_millis())),
         }
     }
@@ -361,7 +367,12 @@ impl Client {
         let is_verified = tls.as_ref().is_some_and(|tls| !tls.is_insecure());
         let secured = match tls {
             None => Secured::plain(line, http2),
-            Some(tls) => self.encrypt(line, place, (&tls, http2)).await?,
+            Some(tls) => {
+                under_way.is_in_tls = true;
+                let secured = self.encrypt(line, place, (&tls, http2)).await?;
+                under_way.is_in_tls = false;
+                secured
+            }
         };
         let Secured { stream, certificate, is_http2 } = secured;
         let sent = Sent::of(&request);

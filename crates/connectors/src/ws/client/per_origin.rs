@@ -114,7 +114,11 @@ impl Listener for Waiting {
                     opening.made();
                     Ok(duplex)
                 }
-                Err(cause) => Err(client.not_opened(&opening, cause)),
+                Err(cause) => {
+                    let refused = client.not_opened(&opening, &cause);
+                    opening.failed(&cause);
+                    Err(refused)
+                }
             }
         }))
     }
@@ -126,6 +130,8 @@ impl Client {
     async fn open_in_time(&self, opening: &Opening, progress: &Progress) -> Result<Duplex, String> {
         let wanted = self.wanted.changed_by(&opening.said)?;
         let way = self.ways.of(&wanted).ok_or_else(|| no_way(&wanted))?;
+        let told =
+            |cause: &dyn std::fmt::Display| format!("`{}` was not opened: {cause}", wanted.place.shown());
         let server = self.dialer.queue(&wanted.place, wanted.place.is_same_origin(&self.home));
         let limit = match self.open_handshake {
             Some(handshake) => self.dialer.limit().saturating_add(handshake),
@@ -139,22 +145,24 @@ impl Client {
                 if opened.is_ok() {
                     progress.made(server);
                 }
-                return opened.map_err(|error| error.to_string());
+                return opened.map_err(|error| told(&error));
             }
             match progress.last(&server).filter(|last| *last > since) {
                 Some(last) => since = last,
-                None => return Err(format!("no connection within {} ms", limit.as_millis())),
+                None => {
+                    let (ms, server) = (limit.as_millis(), wanted.place.server());
+                    return Err(told(&format!(
+                        "no connection within {ms} ms, with the wait for its turn: handshakes with {server} are made one by one"
+                    )));
+                }
             }
         }
     }
 
     /// What the flow is told of a connection that came to nothing.
-    fn not_opened(&self, opening: &Opening, cause: String) -> Refused {
-        let record = [
-            ("kind", Value::from("rejected")),
-            ("conn", opening.conn.into()),
-            ("reason", cause.as_str().into()),
-        ];
+    fn not_opened(&self, opening: &Opening, cause: &str) -> Refused {
+        let record =
+            [("kind", Value::from("rejected")), ("conn", opening.conn.into()), ("reason", cause.into())];
         let mut meta = Record::from_iter([(super::SPEC.name, conn(opening.conn))]);
         if let Some((kind, of_partner)) = partner(opening) {
             meta.insert(kind, of_partner);
@@ -164,7 +172,7 @@ impl Client {
             meta: meta.into(),
             origin: Arc::new(OriginUri::new("tremor-ws-client", "localhost".to_owned())),
         };
-        Refused { cause, told: vec![told] }
+        Refused { cause: cause.to_owned(), told: vec![told] }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use tremor_connector::{
     socket::Target,
-    url::{Rules, Url},
+    url::{Rules, Url, UrlError},
 };
 use tremor_ws::host_header;
 
@@ -73,11 +73,29 @@ impl Place {
         }
     }
 
+    /// For messages: the address without the query, in which there may be secrets.
+    pub(super) fn shown(&self) -> String {
+        let scheme = if self.secure { "wss" } else { "ws" };
+        let path = self.target.split('?').next().unwrap_or_default();
+        format!("{scheme}://{}{path}", self.host_header())
+    }
+
     /// The same server, another resource.
-    pub(super) fn beside(&self, target: &str) -> Option<Self> {
-        let text = format!("ws://{}{target}", host_header(&self.host, self.port, self.secure));
-        let target = Url::parse(&text, &LOCATION).ok()?.path_and_query().to_owned();
-        Some(Self { target, ..self.clone() })
+    fn beside(&self, target: &str) -> Result<Self, UrlError> {
+        let text = format!("ws://{}{target}", self.host_header());
+        let target = Url::parse(&text, &LOCATION)?.path_and_query().to_owned();
+        Ok(Self { target, ..self.clone() })
+    }
+
+    /// The same server, and the resource that somebody names by its path, maybe with a query.
+    ///
+    /// # Errors
+    /// It cannot be asked for; in words.
+    pub(super) fn at(&self, path: &str) -> Result<Self, String> {
+        if let Some(problem) = path_problem(path) {
+            return Err(problem.to_owned());
+        }
+        self.beside(path).map_err(|error| format!("cannot be asked for: {error}"))
     }
 
     /// Where a redirect with this `Location` leads. Source: RFC 3986, section 5.2; `spec/websocket.md` 8.
@@ -97,7 +115,7 @@ impl Place {
         let place = if let Some(rest) = location.strip_prefix("//") {
             Self::absolute(&format!("{scheme}://{rest}"))
         } else if location.starts_with('/') {
-            self.beside(&without_dots(location))
+            self.beside(&without_dots(location)).ok()
         } else if location.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme)) {
             Self::absolute(location)
         } else {
@@ -107,7 +125,7 @@ impl Place {
             } else {
                 path.rfind('/').and_then(|slash| path.get(..=slash)).unwrap_or("/")
             };
-            self.beside(&without_dots(&format!("{base}{location}")))
+            self.beside(&without_dots(&format!("{base}{location}"))).ok()
         };
         let place = place.ok_or(Astray::NoPlace)?;
         if self.secure && !place.secure { Err(Astray::Unencrypted) } else { Ok(place) }
@@ -117,6 +135,16 @@ impl Place {
         let url = Url::parse(text, &LOCATION).ok()?;
         Some(Self::of(&url, matches!(url.scheme(), "wss" | "https")))
     }
+}
+
+/// What is wrong with a path, where that can be seen by itself.
+pub(super) fn path_problem(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') {
+        return Some("does not begin with `/`");
+    }
+    // RFC 6455, section 3.
+    path.contains('#')
+        .then_some("has a fragment, which addresses of WebSockets cannot have; write `%23` for the sign `#`")
 }
 
 /// `target` without the segments `.` and `..` of its path.

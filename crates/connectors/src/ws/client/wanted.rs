@@ -1,7 +1,10 @@
 //! What an attempt is for: from the configuration, and from the event that opens the connection
 //! (`spec/websocket.md` 8, 20).
 
-use super::{endpoint::Endpoint, place::Place};
+use super::{
+    endpoint::Endpoint,
+    place::{Place, path_problem},
+};
 use crate::ws::{
     header_list,
     options::{Settings, address, unix_endpoint},
@@ -81,8 +84,8 @@ impl Defaults {
                 "is no subprotocol: visible characters of ASCII without separators, such as `v1.example`";
             return Err(reader.invalid("protocol", problem));
         }
-        if defaults.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
-            return Err(reader.invalid("path", "does not begin with `/`"));
+        if let Some(problem) = defaults.path.as_deref().and_then(path_problem) {
+            return Err(reader.invalid("path", problem));
         }
         if defaults.path.as_ref().is_some_and(|path| path.contains(' ')) {
             settings.warn(&format!("{}.path: {}", reader.path_text(), A_SPACE));
@@ -229,9 +232,7 @@ impl Wanted {
                 place.port = if secure { 443 } else { 80 };
             }
             if let Some(entry) = path {
-                let path: &str = entry.read()?;
-                let beside = place.beside(path).filter(|_| path.starts_with('/'));
-                place = beside.ok_or_else(|| entry.invalid("is no path: it begins with `/`"))?;
+                place = place.at(entry.read()?).map_err(|problem| entry.invalid(problem))?;
             }
             let protocols = protocols.map_or_else(|| self.protocols.clone(), |protocols| protocols.0);
             Ok(Self { place, protocols, headers })
@@ -428,5 +429,25 @@ mod tests {
         ] {
             assert!(changed(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_asked_for_is_told_why() {
+        let long = format!("/{}", "x".repeat(9000));
+        for (path, expected) in [
+            ("", "does not begin with `/`"),
+            ("a", "does not begin with `/`"),
+            ("/a#b", "has a fragment"),
+            ("/a\u{85}", "the URL has a control character in it"),
+            (&long, "the URL is longer than 8192 bytes"),
+        ] {
+            let open = Record::from_iter([("path", Value::from(path))]).into();
+            let refused = wanted().changed_by(&open).unwrap_err();
+            assert!(refused.contains("path") && refused.contains(expected), "{refused}");
+        }
+        let open = Value::from_json_str(r#"{"path": "/\u00e9?a=%23#"}"#).unwrap();
+        assert!(wanted().changed_by(&open).is_err());
+        let open = Value::from_json_str(r#"{"path": "/\u00e9?a=%23"}"#).unwrap();
+        assert_eq!(wanted().changed_by(&open).unwrap().place.shown(), "ws://feed.example/%C3%A9");
     }
 }

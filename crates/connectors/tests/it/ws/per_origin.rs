@@ -5,14 +5,15 @@ use super::{
     peers::{
         Port, Ws, accept, client_definition, close_code, head, next_text, server_definition, text, upgrade,
     },
+    warnings::Told,
 };
-use crate::harness::{at_once, environment, json, within};
+use crate::harness::{Clock, environment, json, within};
 use async_trait::async_trait;
 use async_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,9 +29,9 @@ use tremor_event::{EventBatch, Signal};
 use tremor_value::Value;
 
 /// `ws_server` and `ws_client`, each with what the other one gives.
-struct Proxy {
-    _front: Handle,
-    back: Handle,
+pub(super) struct Proxy {
+    pub(super) front: Handle,
+    pub(super) back: Handle,
     /// What they tell, `front` or `back` with each; a member `meta` is added.
     told: UnboundedReceiver<(&'static str, Value)>,
     port: Port,
@@ -105,7 +106,7 @@ fn named(alias: &str) -> Environment {
 }
 
 impl Proxy {
-    async fn started(server: &Port, more: &str) -> Self {
+    pub(super) async fn started(server: &Port, more: &str) -> Self {
         Self::with(server, more, "", false).await
     }
 
@@ -136,11 +137,11 @@ impl Proxy {
         let (front, back) = (front.spawn(), back.spawn());
         within(back.start()).await.unwrap();
         within(front.start()).await.unwrap();
-        Self { _front: front, back, told, port }
+        Self { front, back, told, port }
     }
 
     /// What `of` tells next of this kind.
-    async fn told(&mut self, of: &str, kind: &str) -> Value {
+    pub(super) async fn told(&mut self, of: &str, kind: &str) -> Value {
         loop {
             let (name, told) = within(self.told.recv()).await.unwrap();
             if name == of && told.get("kind") == Some(&Value::from(kind)) {
@@ -151,7 +152,7 @@ impl Proxy {
 }
 
 /// A new client with its connection to the server.
-async fn pair(proxy: &Proxy, listener: &TcpListener) -> (Ws, Ws) {
+pub(super) async fn pair(proxy: &Proxy, listener: &TcpListener) -> (Ws, Ws) {
     let mut client = proxy.port.client().await;
     within(client.send(text("first"))).await.unwrap();
     let mut server = accept(listener).await;
@@ -164,7 +165,7 @@ fn close(code: u16, reason: &str) -> Message {
 }
 
 /// Code and reason of the Close that comes next.
-async fn goodbye(ws: &mut Ws) -> (u16, String) {
+pub(super) async fn goodbye(ws: &mut Ws) -> (u16, String) {
     loop {
         match within(ws.next()).await {
             Some(Ok(Message::Close(Some(frame)))) => return (frame.code.into(), frame.reason.to_string()),
@@ -285,7 +286,8 @@ async fn a_server_that_cannot_be_reached_ends_the_client_and_fails_its_events() 
     for _ in 0..3 {
         assert_eq!(rest(plain_client(&proxy).await).await, BAD_GATEWAY);
         let told = proxy.told("back", "rejected").await;
-        assert!(told.get("reason").and_then(Value::as_str).unwrap().contains(&server.address()), "{told}");
+        let expected = format!("`ws://{}/` was not opened: cannot connect to", server.address());
+        assert!(told.get("reason").and_then(Value::as_str).unwrap().starts_with(&expected), "{told}");
         let of = |kind| told.get("meta").and_then(|meta| meta.get(kind)).and_then(|own| own.get("conn"));
         assert_eq!(of("ws_client"), told.get("conn"));
         assert!(of("ws_server").and_then(Value::as_u64).is_some(), "for whom it was: {told}");
@@ -355,20 +357,12 @@ async fn what_comes_while_the_connection_is_opened_waits_in_order_and_within_bou
 }
 
 /// A client of which every byte is seen: some libraries do not know 1014.
-async fn plain_client(proxy: &Proxy) -> TcpStream {
+pub(super) async fn plain_client(proxy: &Proxy) -> TcpStream {
     let mut tcp = proxy.port.tcp().await;
     within(tcp.write_all(upgrade(&proxy.port.address(), "").as_bytes())).await.unwrap();
     head(&mut tcp).await;
     within(tcp.write_all(b"\x81\x85\0\0\0\0first")).await.unwrap();
     tcp
-}
-
-async fn plain_clients(proxy: &Proxy, count: usize) -> Vec<TcpStream> {
-    let mut clients = Vec::new();
-    for _ in 0..count {
-        clients.push(plain_client(proxy).await);
-    }
-    clients
 }
 
 /// What it gets, up to the end.
@@ -400,6 +394,59 @@ async fn a_client_that_says_nothing_has_a_connection_where_its_opening_is_passed
     assert_eq!(next_text(&mut upstream).await, "thanks", "over the same connection");
 }
 
+/// An event of a stream that is no connection.
+fn event_of(stream: u64, meta: Value) -> tremor_event::Event {
+    tremor_event::Event {
+        id: tremor_event::EventId::new(1_000_003, stream, 0, 0),
+        payload: json("1").into(),
+        meta: meta.into(),
+        ingest_ns: 42,
+        origin: None,
+        is_batch: false,
+        receipt: None,
+    }
+}
+
+#[tokio::test]
+async fn events_hear_why_their_connection_was_not_opened() {
+    let (log, _until_the_end) = Told::listen();
+    let (silent, gone) = (Port::reserve(), Port::reserve());
+    let listener = silent.listen();
+    let definition =
+        client_definition(&silent, r#", "per_origin": true, "open_handshake_timeout": 100"#, "null");
+    let mut back = made(&definition, &named("back"), &tremor_connectors::registry(false)).unwrap();
+    let up = back.link_input().unwrap();
+    let back = back.spawn();
+    within(back.start()).await.unwrap();
+    let said = [
+        r#"{"scheme": "wss", "path": "/x?token=secret"}"#.to_owned(),
+        format!(r#"{{"authority": "{}"}}"#, gone.address()),
+    ];
+    for (stream, open) in (1..).zip(&said) {
+        let meta = json(&format!(r#"{{"ws_client": {{"open": {open}}}}}"#));
+        up.deliver(0, event_of(stream, meta).into()).await;
+    }
+    // It hears of TLS and says nothing.
+    let _held = within(listener.accept()).await.unwrap();
+    within(async {
+        while back.taken().failed < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let log = log.text();
+    for expected in [
+        format!(
+            "1 event failed: `wss://{0}/x` was not opened: cannot connect to {0}: no TLS handshake within 100 ms",
+            silent.address()
+        ),
+        format!("1 event failed: `ws://{0}/` was not opened: cannot connect to {0}: ", gone.address()),
+    ] {
+        assert!(log.contains(&expected), "{expected}: {log}");
+    }
+    assert!(!log.contains("secret"), "{log}");
+}
+
 #[tokio::test]
 async fn the_first_event_says_how_its_connection_is_opened() {
     let server = Port::reserve();
@@ -416,16 +463,7 @@ async fn the_first_event_says_how_its_connection_is_opened() {
     for (stream, meta) in
         [(7, meta), (8, json(r#"{"ws_client": {"open": {"headers": {"a": "b\r\nc: d"}}}}"#))]
     {
-        let event = tremor_event::Event {
-            id: tremor_event::EventId::new(1_000_003, stream, 0, 0),
-            payload: json("1").into(),
-            meta: meta.into(),
-            ingest_ns: 42,
-            origin: None,
-            is_batch: false,
-            receipt: None,
-        };
-        up.deliver(0, event.into()).await;
+        up.deliver(0, event_of(stream, meta).into()).await;
     }
     let mut tcp = within(listener.accept()).await.unwrap().0;
     let request = head(&mut tcp).await;
@@ -457,9 +495,10 @@ fn what_says_nothing_with_it_or_without_it_is_refused() {
     }
 }
 
-/// One after the other shakes hands with a server (RFC 6455, section 4.1): all of them together take longer than one may.
-#[tokio::test(start_paused = true)]
-async fn those_who_wait_behind_others_that_succeed_are_not_late() {
+/// One after the other shakes hands with a server (RFC 6455, section 4.1), in the order in which they came: all of them
+/// together take much longer than one may.
+#[tokio::test]
+async fn a_hundred_that_wait_behind_others_that_succeed_are_not_late() {
     let server = Port::reserve();
     let listener = server.listen();
     let limits = format!(
@@ -467,31 +506,58 @@ async fn those_who_wait_behind_others_that_succeed_are_not_late() {
         server.number
     );
     let mut proxy = Proxy::started(&server, &limits).await;
-    let (count, pause) = (21, Duration::from_millis(100));
+    let (count, each_ms) = (100, 100);
+    let mut clients = Vec::new();
+    for number in 0..count {
+        clients.push(plain_client(&proxy).await);
+        comes_to(&proxy, number + 1).await;
+    }
+    let clock = Clock::stop();
     let begun = Instant::now();
-    let clients = at_once(plain_clients(&proxy, count)).await;
     let mut upstreams = Vec::new();
-    for _ in 0..count {
-        // No more than one comes before it is answered.
-        let (mut tcp, _) = at_once(listener.accept()).await.unwrap();
-        tokio::time::sleep(pause).await;
-        at_once(welcome_on(&mut tcp, "")).await;
-        upstreams.push(raw(tcp).await);
+    for number in 1..=count {
+        let (mut tcp, _) = within(listener.accept()).await.unwrap();
+        assert!(listener.accept().now_or_never().is_none(), "none comes before the one in front is answered");
+        clock.advance(each_ms).await;
+        welcome_on(&mut tcp, "").await;
+        let mut upstream = raw(tcp).await;
+        assert_eq!(next_text(&mut upstream).await, "first");
+        assert_eq!(begun.elapsed(), Duration::from_millis(each_ms * number), "nobody waits longer than that");
+        upstreams.push(upstream);
     }
-    assert!(begun.elapsed() > Duration::from_millis(2000), "longer than one may take");
-    for upstream in &mut upstreams {
-        assert_eq!(at_once(next_text(upstream)).await, "first");
-    }
+    // In order: the last client is the partner of the last one that was opened.
+    within(upstreams.last_mut().unwrap().send(text("the last"))).await.unwrap();
+    let mut last = [0; 10];
+    within(clients.last_mut().unwrap().read_exact(&mut last)).await.unwrap();
+    assert_eq!(&last, b"\x81\x08the last");
     // Where nobody succeeds, most do not get their turn in time.
-    let late = at_once(plain_clients(&proxy, 8)).await;
+    let mut late = Vec::new();
+    for number in 1..=8 {
+        late.push(plain_client(&proxy).await);
+        comes_to(&proxy, count + number).await;
+    }
+    for _ in 0..30 {
+        clock.advance(100).await;
+    }
     let mut reasons = Vec::new();
     for _ in &late {
         let told = proxy.told("back", "rejected").await;
         reasons.push(told.get("reason").unwrap().to_string());
     }
-    assert!(reasons.iter().any(|reason| reason.contains("no connection within 2000 ms")), "{reasons:?}");
+    let of_those_who_waited = "no connection within 2000 ms, with the wait for its turn";
+    assert!(reasons.iter().any(|reason| reason.contains(of_those_who_waited)), "{reasons:?}");
+    tokio::time::resume();
     for client in late {
         assert_eq!(rest(client).await, BAD_GATEWAY);
     }
-    drop(clients);
+}
+
+/// So many events have come to the half behind.
+async fn comes_to(proxy: &Proxy, count: u64) {
+    within(async {
+        while proxy.back.taken().received < count {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

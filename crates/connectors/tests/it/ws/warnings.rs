@@ -10,13 +10,26 @@ use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
-    subscriber::with_default,
+    subscriber::{DefaultGuard, set_default, with_default},
 };
 use tremor_connector::Definition;
 
 /// Keeps what is logged.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<String>>);
+pub(super) struct Told(Arc<Mutex<String>>);
+
+impl Told {
+    /// What this thread logs from now on, until the guard is dropped.
+    pub(super) fn listen() -> (Self, DefaultGuard) {
+        let told = Self::default();
+        (told.clone(), set_default(told))
+    }
+
+    /// All of it so far.
+    pub(super) fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl Visit for Told {
     fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
@@ -54,8 +67,7 @@ fn told(more: &str) -> String {
 fn told_of(definition: &Definition) -> String {
     let told = Told::default();
     with_default(told.clone(), || Subject::new(definition, Linked::Fully).map(drop)).unwrap();
-    let told = told.0.lock().unwrap();
-    told.clone()
+    told.text()
 }
 
 const ALL: &str = r#"{"exit": "a"}"#;
