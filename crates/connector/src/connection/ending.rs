@@ -297,7 +297,8 @@ impl Connection {
     async fn say_goodbye(&mut self) {
         let limits = self.pump.limits();
         let limit = limits.close;
-        // A client that holds one connection is through with it, as a browser is: 1000. One of many is half of a pair.
+        // A client with one connection ends it as a flow that stops does, with 1000 (`spec/websocket.md` 11). One of many is half
+        // of a pair, and whoever is behind has to know that it will be back: 1001.
         let ending = if self.may_tell_late { Ending::of_pair() } else { Ending::GoingAway };
         if matches!(timeout(limit, self.pump.finish_with_goodbye(ending, &mut self.stream)).await, Ok(true)) {
             let answered = timeout(limit, self.await_goodbye()).await;

@@ -318,7 +318,7 @@ fn what_waits_goes_out_in_front_of_the_end_whatever_the_policy_and_nothing_behin
             world.take();
             world.write(usize::MAX);
         }
-        assert_eq!((world.seen, world.outbox.held()), (vec![1, 2, 3], 0), "{when_full:?}");
+        assert_eq!((world.seen, world.outbox.held()), (vec![1, 2, 3], (0, 0)), "{when_full:?}");
     }
 }
 

@@ -145,7 +145,7 @@ async fn what_a_batch_took_is_given_back_before_the_connection_waits() {
     let (near, _far) = tokio::io::duplex(1 << 20);
     let mut stream: Box<dyn Stream> = Box::new(near);
     assert!(poll_fn(|cx| pump.poll(cx, &mut stream)).await.is_none());
-    assert_eq!((pump.sent(), pump.outbox().held()), ((64, 6400), 0));
+    assert_eq!((pump.sent(), pump.outbox().held()), ((64, 6400), (0, 0)));
     assert!(pump.framed.bytes().capacity() >= 6400 && pump.ends.capacity() >= 64);
     pump.trim();
     assert!(pump.framed.bytes().capacity() <= KEPT_BYTES && pump.ends.capacity() <= KEPT_MESSAGES);

@@ -5,8 +5,18 @@ use super::{
     peers::{Port, client, server},
     tls::{files, secure_server},
 };
-use crate::harness::{Linked, Subject, definition, json, within};
-use tokio::io::AsyncWriteExt;
+use crate::harness::{Linked, Subject, definition, environment, json, within};
+use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::{
+    io::AsyncWriteExt,
+    sync::{
+        Semaphore,
+        mpsc::{UnboundedSender, unbounded_channel},
+    },
+};
+use tremor_connector::{Dials, DrainBoard, Handed, Instance, OpenRoute, Route};
+use tremor_event::{Breaker, EventBatch, Signal};
 use tremor_value::Value;
 
 const ONCE: &str = r#""none""#;
@@ -123,4 +133,80 @@ async fn both_sides_tell_the_same_of_one_connection() {
         assert_eq!(outside.get(name), inside.get(name), "{name}");
         assert!(outside.get(name).is_some(), "{name}");
     }
+}
+
+/// Takes a batch when it may, and tells of it then.
+#[derive(Clone)]
+struct Slow {
+    asked: UnboundedSender<()>,
+    may: Arc<Semaphore>,
+    took: UnboundedSender<Value>,
+}
+
+impl OpenRoute for Slow {
+    fn open(&self) -> Box<dyn Route> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl Route for Slow {
+    fn send(&mut self, batch: EventBatch) -> Handed<'_> {
+        self.asked.send(()).unwrap();
+        Handed::later(async move {
+            self.may.acquire().await.unwrap().forget();
+            for event in &batch.events {
+                // The test may have seen enough.
+                self.took.send(event.payload.value().clone()).ok();
+            }
+        })
+    }
+
+    async fn signal(&mut self, _: Signal) {}
+}
+
+/// Whoever takes messages slowly is told of the end behind them, and of the next connection behind that.
+#[tokio::test]
+async fn an_end_overtakes_nothing_that_came_before_it() {
+    const BEHIND: u64 = 1_000_001;
+    let port = Port::reserve();
+    let listener = port.listen();
+    let mut wanted = super::peers::client_definition(&port, "", r#"{"retry": {"interval_ms": 1}}"#);
+    wanted.codec = Some("json".into());
+    let (registry, codecs) = (tremor_connectors::registry(false), tremor_codec::Registry::standard());
+    let (board, environment) = (Arc::new(DrainBoard::default()), environment(Dials::default()).0);
+    let mut instance = Instance::create(&wanted, &environment, &registry, &codecs, &board).unwrap();
+    let (asked, mut is_asked) = unbounded_channel();
+    let (took, mut taken) = unbounded_channel();
+    let slow = Slow { asked, may: Arc::new(Semaphore::new(0)), took };
+    instance.link_output("out", Arc::new(slow.clone()));
+    instance.link_output("control", Arc::new(Slow { may: Arc::new(Semaphore::new(9)), ..slow.clone() }));
+    let gate = instance.source().unwrap().1;
+    gate.add(BEHIND);
+    let client = instance.spawn();
+    let started = tokio::spawn({
+        let client = client.clone();
+        async move { client.start().await }
+    });
+    let (mut tcp, _) = welcome(&listener, "").await;
+    within(started).await.unwrap().unwrap();
+    within(tcp.write_all(b"\x81\x011\x81\x012\x88\x02\x03\xe8")).await.unwrap();
+    drop(tcp);
+    gate.open(BEHIND);
+    let mut kinds = Vec::new();
+    let shown =
+        |value: Value| value.get("kind").and_then(Value::as_str).map_or(value.to_string(), str::to_owned);
+    // `opened`, and the messages, which wait.
+    for _ in 0..2 {
+        within(is_asked.recv()).await.unwrap();
+    }
+    kinds.push(shown(within(taken.recv()).await.unwrap()));
+    assert!(taken.try_recv().is_err() && is_asked.try_recv().is_err(), "the end waits behind them");
+    slow.may.add_permits(9);
+    let _again = welcome(&listener, "").await;
+    while kinds.len() < 5 {
+        kinds.push(shown(within(taken.recv()).await.unwrap()));
+    }
+    assert_eq!(kinds, ["opened", "1", "2", "closed", "opened"]);
+    within(client.stop()).await;
 }

@@ -75,7 +75,7 @@ async fn a_server_is_heard_until_its_goodbye_and_what_it_owes_is_told() {
     let ends = drain(&proxy).await;
     clock.advance(1900).await;
     assert_eq!(proxy.back.status().state, State::Draining);
-    clock.advance(100).await;
+    clock.advance(101).await;
     let mut going = [0; 8];
     within(upstream.read_exact(&mut going)).await.unwrap();
     let [0x88, 0x82, key @ .., first, second] = going else { panic!("no goodbye: {going:x?}") };
@@ -101,8 +101,8 @@ async fn a_server_that_says_nothing_is_cut_off() {
     let (mut client, upstream) = pair(&proxy, &listener).await;
     let clock = Clock::stop();
     let ends = drain(&proxy).await;
-    clock.advance(2000).await;
-    clock.advance(1000).await;
+    clock.advance(2001).await;
+    clock.advance(1001).await;
     assert_eq!(goodbye(&mut client).await, (1001, String::new()));
     drop(client);
     let told = proxy.told("back", "closed").await;
