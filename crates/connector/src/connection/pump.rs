@@ -260,10 +260,10 @@ impl Pump {
     /// The connection has ended: what is not written never will be, unless by another one.
     pub(super) fn abandon(&mut self) {
         if self.rare.unwritten == Unwritten::Fail {
-            self.framed.clear();
-            self.ends.clear();
-            let lost = self.outbox.fail(&mut self.messages, mem::take(&mut self.settled));
+            let lost = self.outbox.fail(&mut self.messages, self.settled);
             self.outbox.lost(lost);
+            self.framed.clear();
+            self.forget_messages();
         }
     }
 
