@@ -15,7 +15,7 @@ use crate::{
     duplex::{Cut, Duplex, Ending, Flow, ProtocolError, Stream, Wakes},
     inlet::Inlet,
     outbox::Outbox,
-    tls::explain,
+    tls::{explain, is_of_tls},
 };
 use buffer::Buffer;
 use ending::Owes;
@@ -25,7 +25,7 @@ use signals::Signals;
 use std::{
     convert::Infallible,
     future::poll_fn,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     mem,
     pin::Pin,
     sync::Arc,
@@ -61,6 +61,13 @@ impl Ended {
 
     fn broken(cut: Cut, cause: impl ToString) -> Self {
         Self { cause: cause.to_string(), clean: false, cut }
+    }
+
+    /// Reading failed.
+    #[cold]
+    fn unreadable(error: &io::Error) -> Self {
+        let cut = if is_of_tls(error) { Cut::Tls } else { Cut::Peer };
+        Self::broken(cut, explain(error))
     }
 }
 
@@ -127,7 +134,7 @@ pub(crate) struct Connection {
 
 /// What made the connection's loop turn.
 enum Turn {
-    Read(std::io::Result<usize>),
+    Read(io::Result<usize>),
     /// There is input that was read before.
     Again,
     Broken(Ended),
@@ -199,7 +206,7 @@ impl Connection {
                 Turn::Read(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                     Some(Ended::broken(Cut::Peer, NO_GOODBYE))
                 }
-                Turn::Read(Err(error)) => Some(Ended::broken(Cut::Peer, explain(&error))),
+                Turn::Read(Err(error)) => Some(Ended::unreadable(&error)),
                 Turn::Broken(ended) => {
                     if self.has_input && ended.cut == Cut::Peer {
                         Box::pin(self.take_rest()).await;

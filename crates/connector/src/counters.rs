@@ -1,6 +1,6 @@
 //! What parts of a connector count.
 
-use crate::inlet::SourceShared;
+use crate::{inlet::SourceShared, outbox::WhenFull};
 use std::{
     pin::pin,
     sync::{
@@ -48,6 +48,7 @@ pub struct SinkCounters {
     failed: AtomicU64,
     dropped: AtomicU64,
     passed_over: AtomicU64,
+    left_out: [AtomicU64; 3],
     discarded: AtomicU64,
     /// Somebody waits until nothing waits to be written.
     is_watched: AtomicBool,
@@ -68,6 +69,8 @@ pub struct SinkTotals {
     pub dropped: u64,
     /// The latter: these of the dropped ones no queue left out.
     pub passed_over: u64,
+    /// The others, by the policy of the queue that left them out: `DropNewest`, `DropOldest`, `Conflate`.
+    pub left_out: [u64; 3],
     /// Elements, failed or dropped, that were for a connection that was given up because its peer is too slow.
     pub discarded: u64,
     /// Elements that still wait.
@@ -87,8 +90,21 @@ impl SinkCounters {
         self.settle(&self.failed, elements);
     }
 
-    pub(crate) fn dropped(&self, elements: u64) {
+    fn dropped(&self, elements: u64) {
         self.settle(&self.dropped, elements);
+    }
+
+    /// A full queue has left out so many elements, as its policy says.
+    pub(crate) fn left_out(&self, elements: u64, policy: WhenFull) {
+        let [newest, oldest, conflated] = &self.left_out;
+        let counter = match policy {
+            WhenFull::DropNewest => newest,
+            WhenFull::DropOldest => oldest,
+            WhenFull::Conflate => conflated,
+            WhenFull::Wait | WhenFull::WaitAtMost(_) | WhenFull::Close => return,
+        };
+        counter.fetch_add(elements, SeqCst);
+        self.dropped(elements);
     }
 
     /// The same where no queue has left them out: their connection takes nothing any more.
@@ -136,7 +152,8 @@ impl SinkCounters {
         // Counted before they are dropped, so they are looked at behind that.
         let passed_over = self.passed_over.load(SeqCst).min(dropped);
         let discarded = self.discarded.load(SeqCst);
-        SinkTotals { received, written, failed, dropped, passed_over, discarded, waiting }
+        let left_out = self.left_out.each_ref().map(|elements| elements.load(SeqCst));
+        SinkTotals { received, written, failed, dropped, passed_over, left_out, discarded, waiting }
     }
 }
 
@@ -155,11 +172,18 @@ mod tests {
         assert!(settled.as_mut().now_or_never().is_none());
         counters.failed(1);
         assert!(settled.as_mut().now_or_never().is_none());
-        counters.dropped(1);
+        counters.left_out(1, WhenFull::DropOldest);
         settled.await;
         assert_eq!(
             counters.totals(),
-            SinkTotals { received: 4, written: 2, failed: 1, dropped: 1, ..SinkTotals::default() }
+            SinkTotals {
+                received: 4,
+                written: 2,
+                failed: 1,
+                dropped: 1,
+                left_out: [0, 1, 0],
+                ..SinkTotals::default()
+            }
         );
     }
 }

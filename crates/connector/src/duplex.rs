@@ -155,6 +155,8 @@ impl Ending {
 pub enum Cut {
     /// The peer ended it, or reading or writing failed.
     Peer,
+    /// What came is not what TLS allows there.
+    Tls,
     /// We ended it.
     Local,
     /// We ended it because something took too long.
@@ -172,6 +174,8 @@ pub struct Closed {
     pub clean: bool,
     /// `peer`, `local`, `timeout` or `error`.
     pub by: &'static str,
+    /// Messages that came and were not handed on, and their bytes.
+    pub left_out: (u64, u64),
 }
 
 /// Whether a connection goes on.

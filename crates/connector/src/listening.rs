@@ -148,10 +148,11 @@ impl Listening {
         let ended = connection.run().await;
         registered.is_broken = false;
         connection.abandon();
-        let Registered { stream, address, .. } = &registered;
+        let Registered { address, .. } = &registered;
         debug!(
             target: TARGET,
-            "[Connector::{}] connection {stream} with {}:{} ended: {}", self.alias, address.host, address.port, ended.cause
+            "[Connector::{}] connection {} with {}:{} ended: {}",
+            self.alias, address.conn, address.host, address.port, ended.cause
         );
         // It has ended for all who knew of it; only its socket is still there, and its place among the connections taken.
         drop(registered);

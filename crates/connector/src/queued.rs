@@ -180,7 +180,8 @@ impl SinkTask {
             self.shared.close();
             self.active = Active::None;
             let connection = self.connection;
-            let _connector_has_ended = self.lost.send(Report::Lost { connection, cause: lost, clean: false });
+            let _connector_has_ended =
+                self.lost.send(Report::Lost { connection, cause: lost, clean: false, is_busy: false });
         }
     }
 

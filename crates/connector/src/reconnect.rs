@@ -187,10 +187,18 @@ impl Backoff {
     ///
     /// `random` gives numbers from 0 to 1, evenly spread.
     pub fn first_wait(&mut self, up: Duration, random: &mut dyn FnMut() -> f64) -> Decision {
-        self.failures = 0;
         if self.stable_after.is_none_or(|stable_after| up >= stable_after) {
             self.wait_ms = None;
         }
+        self.next_wait(random)
+    }
+
+    /// A connection was lost to a peer that has no room for now: what to wait before the first attempt. However long the
+    /// connection had been up, waits go on growing.
+    ///
+    /// `random` gives numbers from 0 to 1, evenly spread.
+    pub fn next_wait(&mut self, random: &mut dyn FnMut() -> f64) -> Decision {
+        self.failures = 0;
         match self.policy.clone() {
             Policy::None => Decision::Retry(WAIT_WITHOUT_POLICY),
             Policy::Retry(retry) => Decision::Retry(self.take_wait(&retry, random)),

@@ -182,15 +182,20 @@ impl Intake {
         self.controls = 0;
     }
 
-    /// How many items there are for the ports that data leaves by, and how many bytes those of bytes hold.
+    /// How many items there are for the ports that data leaves by, and how many bytes those of bytes hold; of messages, how
+    /// many they had when they came.
     pub(crate) fn size(&self) -> (u64, u64) {
-        let bytes = self.items.iter().map(|item| match &item.content {
-            Content::Bytes(data) => data.len() as u64,
-            Content::Value(_)
-            | Content::Control(_)
-            | Content::Refused(_)
-            | Content::End
-            | Content::Rest { .. } => 0,
+        let bytes = self.items.iter().map(|item| match (&item.brought.about, &item.content) {
+            (Some(about), _) => about.size,
+            (None, Content::Bytes(data)) => data.len() as u64,
+            (
+                None,
+                Content::Value(_)
+                | Content::Control(_)
+                | Content::Refused(_)
+                | Content::End
+                | Content::Rest { .. },
+            ) => 0,
         });
         (self.items.len().saturating_sub(self.controls) as u64, bytes.sum())
     }

@@ -64,8 +64,8 @@ impl Control {
 pub(crate) enum Report {
     /// The source will never give anything again.
     SourceFinished,
-    /// The connection is gone.
-    Lost { connection: u64, cause: String, clean: bool },
+    /// The connection is gone; `is_busy`: the peer has said that it has no room for now.
+    Lost { connection: u64, cause: String, clean: bool, is_busy: bool },
     /// The sink's task met an internal error.
     Panicked,
 }

@@ -135,8 +135,8 @@ impl Task {
                 }
                 Turn::Retry => self.begin_attempt(),
                 Turn::Report(Report::SourceFinished) => self.source_finished(),
-                Turn::Report(Report::Lost { connection, cause, clean }) => {
-                    self.lost(connection, &cause, clean);
+                Turn::Report(Report::Lost { connection, cause, clean, is_busy }) => {
+                    self.lost(connection, &cause, (clean, is_busy));
                 }
                 Turn::Report(Report::Panicked) => {
                     let cause = format!("{} failed: an internal error ended one of its parts", self.alias);
@@ -222,7 +222,7 @@ impl Task {
         }
     }
 
-    fn lost(&mut self, connection: u64, cause: &str, clean: bool) {
+    fn lost(&mut self, connection: u64, cause: &str, (clean, is_busy): (bool, bool)) {
         if connection != self.parts.connection || !self.status.borrow().connected {
             return;
         }
@@ -240,7 +240,13 @@ impl Task {
             return self.no_more_attempts();
         }
         let up = self.parts.since.take().map_or(Duration::ZERO, |since| since.elapsed());
-        match self.backoff.first_wait(up, &mut random) {
+        // Who has no room now is not asked sooner for having had some.
+        let decision = if is_busy {
+            self.backoff.next_wait(&mut random)
+        } else {
+            self.backoff.first_wait(up, &mut random)
+        };
+        match decision {
             Decision::Retry(wait) => self.try_again(&cause, "connecting", wait),
             Decision::GiveUp { attempts } => self.give_up(attempts, &ConnectError::Failed(cause)),
         }

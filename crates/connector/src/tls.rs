@@ -24,6 +24,7 @@ mod written;
 
 pub use client::{ClientTls, ClientTlsSetting};
 pub use explain::explain;
+pub(crate) use explain::is_of_tls;
 pub use peer::{AlternativeName, PeerCertificate};
 pub use server::ServerTls;
 pub use stream::{Encrypted, ReadAhead};

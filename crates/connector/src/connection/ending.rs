@@ -10,6 +10,7 @@ use crate::{
 use std::{
     future::poll_fn,
     mem,
+    ops::RangeInclusive,
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,6 +27,9 @@ const SLOW_GOODBYE: Duration = Duration::from_secs(5);
 /// What may have been under way when a peer hears of our goodbye. One that sends more may do so as long as the time for
 /// goodbyes is not over.
 const MOST_LATE: usize = 16 << 20;
+
+/// A restart, too much to do, a gateway without its server: whoever hears that is to come back later.
+const BUSY: RangeInclusive<u16> = 1012..=1014;
 
 /// What comes behind our goodbye.
 enum Late {
@@ -131,6 +135,11 @@ impl Connection {
         self.pump.abandon();
     }
 
+    /// Whether a connection that has ended did so since the peer has no room for now.
+    pub(crate) fn is_peer_busy(&self) -> bool {
+        self.pump.outbox().farewell().is_some_and(|farewell| BUSY.contains(&farewell.code))
+    }
+
     /// Whether the byte stream of a connection that has ended is still to be waited for.
     pub(crate) fn lingers(&self) -> bool {
         self.lingers.is_some()
@@ -191,7 +200,7 @@ impl Connection {
             ("clean", Value::from(closed.clean)),
             ("by", Value::from(closed.by)),
             ("duration_ns", Value::from(duration)),
-            ("in", direction(self.received)),
+            ("in", direction((self.received.0 + closed.left_out.0, self.received.1 + closed.left_out.1))),
             ("out", direction(self.pump.sent())),
         ]);
         (record.into(), closed.clean)

@@ -135,7 +135,9 @@ impl<'a> Putting<'a> {
         let Self { taken, queued, dropped, outcome, answers, silent, .. } = self;
         answers.tell();
         outbox.counters.written(silent);
-        outbox.counters.dropped(dropped);
+        if dropped > 0 {
+            outbox.counters.left_out(dropped, outbox.limits.when_full);
+        }
         if queued {
             outbox.filled.ring();
         }

@@ -252,6 +252,16 @@ fn only_a_stable_websocket_connection_puts_the_wait_back() {
 }
 
 #[test]
+fn waits_for_a_peer_without_room_grow_however_long_it_had_some() {
+    let mut backoff = Backoff::websocket_client(plain(100, 2.0, None), Duration::ZERO);
+    for expected in [100, 200, 400] {
+        assert_eq!(ms(backoff.next_wait(&mut never)), expected);
+        backoff.connected();
+    }
+    assert_eq!(ms(backoff.first_wait(SHORT, &mut never)), 100);
+}
+
+#[test]
 fn a_peer_may_ask_for_patience_within_bounds() {
     let wait = Decision::Retry(Duration::from_secs(2));
     assert_eq!(wait.at_least(Duration::from_secs(1)), wait);

@@ -64,7 +64,9 @@ impl Task {
             let report = match half::run(source, inlet, beacon, &alias).await {
                 SourceEnd::Finished => Some(Report::SourceFinished),
                 SourceEnd::Told => None,
-                SourceEnd::Lost { cause, clean } => Some(Report::Lost { connection, cause, clean }),
+                SourceEnd::Lost { cause, clean } => {
+                    Some(Report::Lost { connection, cause, clean, is_busy: false })
+                }
             };
             drop(alive);
             if let Some(report) = report {
@@ -102,8 +104,9 @@ impl Task {
             if at_work.lingers() {
                 Box::pin(at_work.linger()).await;
             }
+            let is_busy = at_work.is_peer_busy();
             drop(at_work);
-            let _connector_has_ended = report_to.send(Report::Lost { connection, cause, clean });
+            let _connector_has_ended = report_to.send(Report::Lost { connection, cause, clean, is_busy });
         });
     }
 

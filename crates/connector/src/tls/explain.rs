@@ -12,6 +12,11 @@ pub fn explain(error: &io::Error) -> String {
     explain_to(error, Side::Client)
 }
 
+/// Whether it is TLS that failed, and not the byte stream below it.
+pub(crate) fn is_of_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>())
+}
+
 /// Who is told, for the names of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {

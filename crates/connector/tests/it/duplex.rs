@@ -81,7 +81,7 @@ impl Protocol for Lines {
 
     fn closed(&mut self, cut: Cut) -> Closed {
         let by = if cut == Cut::Peer { "peer" } else { "local" };
-        Closed { code: 1006, reason: String::new(), clean: false, by }
+        Closed { code: 1006, reason: String::new(), clean: false, by, left_out: (0, 0) }
     }
 }
 

@@ -141,11 +141,11 @@ impl Protocol for Timed {
 
     fn closed(&mut self, cut: Cut) -> Closed {
         let by = match cut {
-            Cut::Peer => "peer",
+            Cut::Peer | Cut::Tls => "peer",
             Cut::Local => "local",
             Cut::Timeout => "timeout",
         };
-        Closed { code: 1006, reason: String::new(), clean: self.said, by }
+        Closed { code: 1006, reason: String::new(), clean: self.said, by, left_out: (0, 0) }
     }
 }
 
@@ -331,7 +331,7 @@ impl Protocol for Deaf {
     }
 
     fn closed(&mut self, _: Cut) -> Closed {
-        Closed { code: 1006, reason: String::new(), clean: false, by: "local" }
+        Closed { code: 1006, reason: String::new(), clean: false, by: "local", left_out: (0, 0) }
     }
 }
 

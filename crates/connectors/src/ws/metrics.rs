@@ -75,7 +75,7 @@ rows! {
     ERRORS = "ws.errors", "counter", ["kind"],
         "`protocol`, `utf8`, `size` and `deflate` end a connection; `codec` is what could not be decoded, `contract` what is not as its schema says.";
     QUEUE_DEPTH = "ws.queue.depth", "gauge", [], "Elements that wait to be sent, over all connections.";
-    QUEUE_DROPPED = "ws.queue.dropped", "counter", ["policy"], "Elements that full queues left out; `mixed` where routes have queues of their own. What was for a peer that was given up as too slow counts under `close`, whose way `block` goes in the end.";
+    QUEUE_DROPPED = "ws.queue.dropped", "counter", ["policy"], "Elements that full queues left out, over all connections. What was for a peer that was given up as too slow counts under `close`, whose way `block` goes in the end.";
     PING_RTT = "ws.ping.rtt", "histogram", [], "Microseconds from a keepalive ping to its pong.";
     PING_TIMEOUTS = "ws.ping.timeouts", "counter", [], "Pings that were not answered in time, which ended the connection.";
     RECONNECTS = "ws.reconnects", "counter", ["outcome"], "Attempts to connect behind the first: `ok` or `failed`.";
@@ -84,7 +84,6 @@ rows! {
 }
 
 /// The policy that gives a slow peer up.
-const CLOSE: &str = "close";
 
 /// Different sets of tags that one counter keeps. What decides about them is known beforehand, so more is a mistake.
 const MAX_LABELS: usize = 1024;
@@ -111,7 +110,7 @@ pub(super) struct Watch {
     alias: Str,
     /// Who opens connections.
     opens: &'static str,
-    policy: &'static str,
+    policy: Option<&'static str>,
     series: Mutex<BTreeMap<Key, Arc<Series>>>,
     /// By TLS, `false` first.
     pending: [AtomicU64; 2],
@@ -144,7 +143,7 @@ impl Watch {
             Arc::new(Self {
                 alias: environment.alias.as_str().into(),
                 opens: if is_server { "in" } else { "out" },
-                policy: when_full.map_or("mixed", policy),
+                policy: when_full.map(policy),
                 series: Mutex::default(),
                 pending: Default::default(),
                 durations: Default::default(),
@@ -233,13 +232,17 @@ impl Measures for Watch {
         }
         let all = nowhere(false);
         writer.value(&QUEUE_DEPTH, (&all, "out"), &[], sink.waiting.into());
-        let left_out = sink.dropped - sink.passed_over;
-        if self.policy == CLOSE {
-            writer.value(&QUEUE_DROPPED, (&all, "out"), &[CLOSE], (left_out + sink.discarded).into());
-        } else {
-            writer.value(&QUEUE_DROPPED, (&all, "out"), &[self.policy], left_out.into());
-            if sink.discarded > 0 {
-                writer.value(&QUEUE_DROPPED, (&all, "out"), &[CLOSE], sink.discarded.into());
+        let [newest, oldest, conflated] = sink.left_out;
+        let by_policy = [
+            ("block", 0),
+            ("close", sink.discarded),
+            ("drop_newest", newest),
+            ("drop_oldest", oldest),
+            ("conflate", conflated),
+        ];
+        for (policy, count) in by_policy {
+            if count > 0 || self.policy == Some(policy) {
+                writer.value(&QUEUE_DROPPED, (&all, "out"), &[policy], count.into());
             }
         }
     }
@@ -315,7 +318,7 @@ impl Writer<'_> {
 fn policy(when_full: WhenFull) -> &'static str {
     match when_full {
         WhenFull::Wait | WhenFull::WaitAtMost(_) => "block",
-        WhenFull::Close => CLOSE,
+        WhenFull::Close => "close",
         WhenFull::DropNewest => "drop_newest",
         WhenFull::DropOldest => "drop_oldest",
         WhenFull::Conflate => "conflate",

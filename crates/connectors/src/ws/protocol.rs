@@ -36,6 +36,11 @@ const MOST_PINGS: usize = 64;
 /// Items that room is kept for between the reads of a connection at work.
 const KEPT_ITEMS: usize = 4;
 
+/// A connection that ended without a goodbye.
+const ABNORMAL: u16 = 1006;
+/// One whose TLS failed.
+const TLS_FAILED: u16 = 1015;
+
 /// What came of a message that has a schema.
 enum Checked {
     Done,
@@ -198,9 +203,10 @@ impl<Slot> WebSocket<Slot> {
                 intake.message(instead.unwrap_or_else(|| payload.clone()), meta, about);
             }
             Look::Refused(refusal) => intake.refused(refusal, binary.then(|| metadata.binary()), about),
-            Look::Dropped => {}
+            Look::Dropped => schema.leave_out(payload),
             Look::Waits => return Checked::Waits,
             Look::Close { code, reason } => {
+                schema.leave_out(payload);
                 self.leave = Some(Box::new(self.closing.failed_with(code, reason.clone())));
                 return Checked::Broken(reason);
             }
@@ -512,18 +518,23 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
     fn closed(&mut self, cut: Cut) -> Closed {
         let fresh = Closing::new(self.role, &Options::default(), CloseTimeouts::default());
         let outcome = std::mem::replace(&mut self.closing, fresh).ended(match cut {
-            Cut::Peer => End::Peer,
+            Cut::Peer | Cut::Tls => End::Peer,
             Cut::Local => End::Local,
             Cut::Timeout => End::Timeout,
         });
         let (clean, by) = (outcome.clean, outcome.by.as_str());
+        let left_out = self.schema.as_ref().map_or((0, 0), |schema| schema.left_out());
         let closed = match self.said.take() {
             // The peer did not answer, which says nothing of why we have ended it.
             Some(said) if !clean && cut == Cut::Local => {
                 let (code, reason) = *said;
-                Closed { code, reason: reason.into(), clean, by }
+                Closed { code, reason: reason.into(), clean, by, left_out }
             }
-            _ => Closed { code: outcome.code, reason: outcome.reason, clean, by },
+            // Behind a goodbye it says nothing more.
+            _ if cut == Cut::Tls && outcome.code == ABNORMAL => {
+                Closed { code: TLS_FAILED, reason: outcome.reason, clean, by: "error", left_out }
+            }
+            _ => Closed { code: outcome.code, reason: outcome.reason, clean, by, left_out },
         };
         if let Some(link) = &self.link {
             link.ended(closed.code, closed.by);

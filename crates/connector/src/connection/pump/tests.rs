@@ -47,7 +47,7 @@ impl Protocol for Numbered {
     }
 
     fn closed(&mut self, _: Cut) -> Closed {
-        Closed { code: 1000, reason: String::new(), clean: true, by: "local" }
+        Closed { code: 1000, reason: String::new(), clean: true, by: "local", left_out: (0, 0) }
     }
 }
 
@@ -123,7 +123,7 @@ impl Protocol for Raw {
     }
 
     fn closed(&mut self, _: Cut) -> Closed {
-        Closed { code: 1000, reason: String::new(), clean: true, by: "local" }
+        Closed { code: 1000, reason: String::new(), clean: true, by: "local", left_out: (0, 0) }
     }
 }
 
@@ -198,7 +198,7 @@ impl Protocol for Slow {
     }
 
     fn closed(&mut self, _: Cut) -> Closed {
-        Closed { code: 1000, reason: String::new(), clean: true, by: "local" }
+        Closed { code: 1000, reason: String::new(), clean: true, by: "local", left_out: (0, 0) }
     }
 }
 

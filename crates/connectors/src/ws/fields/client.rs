@@ -182,7 +182,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "stable_after",
         kind: "integer (ms)",
         default: "10000",
-        text: "A connection that lasts this long resets the growth of the reconnect wait.",
+        text: "A connection that lasts this long resets the growth of the reconnect wait, unless the server ends it with 1012, 1013 or 1014, which say that it has no room for now.",
     },
     Field {
         name: "send_queue",

@@ -35,6 +35,8 @@ pub(in crate::ws) struct Incoming {
     /// Metadata of messages of a schema: its id, whether they are binary, the metadata.
     known_meta: Option<(u64, bool, Value)>,
     link: Option<Arc<Link>>,
+    /// Messages that are not handed on, and their bytes.
+    left_out: (u64, u64),
     /// How the peer broke the protocol behind what waits.
     pub(in crate::ws) broke: Option<tremor_ws::ProtocolError>,
 }
@@ -77,6 +79,7 @@ impl Incoming {
             held: VecDeque::new(),
             known_meta: None,
             link: None,
+            left_out: (0, 0),
             broke: None,
         }
     }
@@ -249,6 +252,17 @@ impl Incoming {
                 more: [("contract", contract("in", schema, violations)), ("event", event)],
             }),
         }
+    }
+
+    /// A message is not handed on.
+    pub(in crate::ws) fn leave_out(&mut self, payload: &Bytes) {
+        self.left_out.0 += 1;
+        self.left_out.1 += payload.len() as u64;
+    }
+
+    /// Messages that were not handed on, and their bytes.
+    pub(in crate::ws) fn left_out(&self) -> (u64, u64) {
+        self.left_out
     }
 
     /// Keeps what has to wait.

@@ -156,13 +156,15 @@ impl Schemas {
                 self.catalogs.insert(name.to_string(), Arc::new(catalog));
             }
         }
-        if ["in", "out", "catalogs"].iter().all(|key| reader.members().get(key).is_none_or(Value::is_null)) {
-            settings
-                .warn("`schema` has neither `in` nor `out`, so it says nothing of any message; leave it out");
-        }
+        let is_silent =
+            ["in", "out", "catalogs"].iter().all(|key| reader.members().get(key).is_none_or(Value::is_null));
         let into = reader.record("in")?.map(|reader| self.plan(reader, true)).transpose()?;
         let out = reader.record("out")?.map(|reader| self.plan(reader, false)).transpose()?;
         reader.finish()?;
+        if is_silent {
+            settings
+                .warn("`schema` has neither `in` nor `out`, so it says nothing of any message; leave it out");
+        }
         Ok(Plans { kind: self.kind, into: into.map(Arc::new), out: out.map(Arc::new) })
     }
 

@@ -42,8 +42,15 @@ impl Caps {
     pub(super) fn read(settings: &mut Settings<'_>, knows_identities: bool) -> Result<Self, ConfigError> {
         let of_address = settings.or("max_connections_per_ip", 0)?;
         let of_identity = of_identity(settings, knows_identities)?;
-        let rate = NonZeroU64::new(settings.or("accept_rate", 0)?);
         let most = settings.or("max_connections", 65_536)?;
+        for (key, of_one) in
+            [("max_connections_per_ip", of_address), ("max_connections_per_identity", of_identity)]
+        {
+            if (1..of_one).contains(&most) {
+                settings.warn(&format!("`{key}` has no effect: `max_connections` is less, {most}"));
+            }
+        }
+        let rate = NonZeroU64::new(settings.or("accept_rate", 0)?);
         Ok(Self {
             connections: cap(most),
             carriers: cap(most),

@@ -122,15 +122,19 @@ impl Endpoints {
         if entries.is_empty() {
             return Err(listen.invalid("an empty list listens nowhere"));
         }
-        for entry in entries {
+        for (number, entry) in entries.iter().enumerate() {
+            let is_same = |other: &&Entry<'_>| other.value() == entry.value() && !is_any_port(other.value());
+            if let Some(other) = entries.iter().take(number).find(is_same) {
+                return Err(entry.invalid(format!("is the same place as `{}`", other.path_text())));
+            }
             if entry.value().as_str().is_none() {
                 let endpoint: Reader<'_> =
                     entry.read().map_err(|_| entry.mismatch("a string or a record"))?;
                 self.endpoint(endpoint, common)?;
                 continue;
             }
-            let url = server_url(&entry)?;
-            self.address((&url, &entry), common, settings);
+            let url = server_url(entry)?;
+            self.address((&url, entry), common, settings);
         }
         Ok(())
     }
@@ -216,6 +220,14 @@ impl Endpoints {
             }
         };
         Ok(Endpoint { place: Place::Tcp { host, ports, version, backlog, options }, tls })
+    }
+}
+
+/// Whether a place to listen is at whatever port is free, so that two of them are two places.
+fn is_any_port(place: &Value) -> bool {
+    match place.as_str() {
+        Some(url) => url.trim_end_matches('/').ends_with(":0"),
+        None => place.get("portrange").is_some() || place.get("port").and_then(Value::as_u64) == Some(0),
     }
 }
 

@@ -32,6 +32,10 @@ impl Proxies {
                 Err(settings.config.invalid("proxy_protocol_from", problem))
             }
             (None, None) => Ok(None),
+            (Some(_), Some(from)) if from.is_empty() => {
+                let problem = "an empty list lets nobody send the header, without which nobody can connect";
+                Err(settings.config.invalid("proxy_protocol_from", problem))
+            }
             (Some(only), from) => {
                 if from.is_none() {
                     settings.warn(

@@ -166,7 +166,12 @@ fn origins(settings: &mut Settings<'_>) -> Result<OriginRules, ConfigError> {
         return Err(settings.config.invalid("allowed_origins", problem));
     }
     if admits_none {
-        settings.warn("`allowed_origins` is an empty list: no page can connect, only who sends no `Origin`");
+        let but = if rules.allow_null {
+            "but those whose `Origin` is `null`"
+        } else {
+            "only who sends no `Origin`"
+        };
+        settings.warn(&format!("`allowed_origins` is an empty list: no page can connect, {but}"));
     }
     if !rules.admit_all() && allow_null.is_none() {
         settings.warn(

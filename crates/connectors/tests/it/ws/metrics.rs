@@ -297,6 +297,42 @@ async fn opening_messages_count_as_what_they_are() {
 }
 
 #[tokio::test]
+async fn what_queues_leave_out_is_told_by_their_policies() {
+    let port = Port::reserve();
+    let route = |path: &str, policy: &str| {
+        format!(
+            r#"{{"when": [{{"path": "{path}"}}], "exit": "left",
+                "options": {{"send_queue": {{"messages": 2, "bytes": 16777216, "policy": "{policy}"}}}}}}"#
+        )
+    };
+    let routes =
+        format!(r#", "routes": [{}, {}]"#, route("/new", "drop_newest"), route("/old", "drop_oldest"));
+    let definition = measured(server_definition(&port, &routes));
+    let mut subject = Subject::started_with(&definition, Linked::With(&["left"])).await;
+    let mut peers = [port.client_at("/new").await, port.client_at("/old").await];
+    for ws in &mut peers {
+        within(ws.send(text(1))).await.unwrap();
+        next_data(&mut subject).await;
+    }
+    let filler = "x".repeat(1 << 20);
+    // More than the system takes of it: the peers read nothing.
+    for _ in 0..40 {
+        subject.give_to(1, filler.as_str().into()).await;
+    }
+    let [newest, oldest, conflated] = subject.handle.taken().left_out;
+    assert!(newest > 0 && oldest > 0 && conflated == 0);
+    let seen = stopped(subject).await;
+    let told: Vec<_> = seen.iter().filter(|(name, _)| name.starts_with("ws.queue.dropped")).collect();
+    assert_eq!(
+        told,
+        [
+            (&"ws.queue.dropped -|-|out|drop_newest".to_owned(), &newest.to_string()),
+            (&"ws.queue.dropped -|-|out|drop_oldest".to_owned(), &oldest.to_string()),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn what_a_peer_loses_that_is_given_up_is_left_out_by_close_whatever_the_policy() {
     for (policy, own) in [("block", Some("0")), ("close", None)] {
         let port = Port::reserve();

@@ -186,6 +186,21 @@ async fn what_no_connection_could_be_made_with() {
         r#"{"endpoint": {"path": "/a"}}"#,
         &["endpoint.type: missing (one of `tcp`, `unix`)"],
     );
+    for (listen, is_right) in [
+        (r#"["127.0.0.1:5", "127.0.0.1:5"]"#, false),
+        (r#"[{"type": "unix", "path": "/a"}, {"type": "unix", "path": "/a"}]"#, false),
+        (r#"["127.0.0.1:5", "127.0.0.2:5"]"#, true),
+        (r#"["127.0.0.1:0", "127.0.0.1:0"]"#, true),
+        (r#"[{"type": "tcp", "port": 0}, {"type": "tcp", "port": 0}]"#, true),
+    ] {
+        let expected: &[_] =
+            if is_right { &[] } else { &["listen[1]: is the same place as `config.listen[0]`"] };
+        assert_told("ws_server", &format!(r#"{{"listen": {listen}}}"#), expected);
+    }
+    of_server(
+        r#", "proxy_protocol": "v2", "proxy_protocol_from": []"#,
+        &["proxy_protocol_from: an empty list lets nobody send the header"],
+    );
     of_server(
         r#", "public_url": "edge.example:81""#,
         &["public_url: has no scheme, which says whether clients"],

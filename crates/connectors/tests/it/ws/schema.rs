@@ -125,6 +125,47 @@ async fn what_is_wrong_is_dropped_or_ends_the_connection_if_that_is_said() {
 }
 
 #[tokio::test]
+async fn the_end_counts_messages_as_they_came_whatever_became_of_them() {
+    let avro = format!(
+        r#", "schema": {{"catalogs": {{"here": {{"type": "inline", "subjects": {{"r": {{"schema": {RECORD}}}}}}}}},
+            "in": {{"model": "avro", "view": "json", "catalog": "here", "subject": "r"}}}}"#
+    );
+    let reading = |on_invalid: &str| {
+        inline(&format!(
+            r#""in": {{"model": "json", "catalog": "here", "subject": "reading", "on_invalid": "{on_invalid}"}}"#
+        ))
+    };
+    for (more, messages) in [
+        (avro, [binary(b"\x02"), binary(b"\x54")]),
+        (reading("err"), [text(r#"{"celsius": 1}"#), text("{}")]),
+        (reading("drop"), [text(r#"{"celsius": 1}"#), text("{}")]),
+        (reading("close"), [text(r#"{"celsius": 1}"#), text("{}")]),
+    ] {
+        let (mut subject, port) = server(&more).await;
+        let mut ws = port.client().await;
+        let bytes: usize = messages.iter().map(Message::len).sum();
+        for message in messages {
+            send(&mut ws, message).await;
+        }
+        subject.next_event().await;
+        drop(ws);
+        let closed = loop {
+            match subject.next().await {
+                Seen::Event("err", event) => {
+                    if let Some(closed) = event.payload.value().get("closed") {
+                        break closed.clone();
+                    }
+                }
+                Seen::Event(..) => {}
+                other @ Seen::Drained(_) => panic!("{other:?}"),
+            }
+        };
+        let came = json(&format!(r#"{{"messages": 2, "bytes": {bytes}}}"#));
+        assert_eq!(closed.get("in"), Some(&came), "{more}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_sent_is_looked_at() {
     let write = |more: &str| {
         inline(&format!(

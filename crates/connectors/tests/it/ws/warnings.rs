@@ -25,7 +25,7 @@ impl Told {
         (told.clone(), set_default(told))
     }
 
-    /// All of it so far.
+    /// All of it so far, line by line.
     pub(super) fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
@@ -70,6 +70,8 @@ fn told_of(definition: &Definition) -> String {
     told.text()
 }
 
+const BEARER: &str = r#"{"type": "bearer", "options": {"tokens": {"x": {"identity": "y"}}}}"#;
+const ANY_PAGE: &str = "with `allowed_origins` of `*` any page can open a connection";
 const ALL: &str = r#"{"exit": "a"}"#;
 const ONE: &str = r#"{"exit": "b", "when": {"path": "/b"}}"#;
 
@@ -93,13 +95,30 @@ async fn what_has_no_effect_is_told() {
         ),
         (r#", "cookie": {"same_site": "None"}"#.into(), "the cookie is `Secure`, so browsers drop it"),
         (r#", "cookie": {"secure": true}"#.into(), "the cookie is `Secure`, so browsers drop it"),
+        (r#", "idle_timeout": 99"#.into(), "`idle_timeout` is 99 ms, which is very short"),
+        (r#", "options": {"write_timeout": 1}"#.into(), "`write_timeout` is 1 ms, which is very short"),
+        (r#", "mask_server_frames": true"#.into(), "`mask_server_frames` is true, which breaks"),
+        (r#", "guards": {"g": {"type": "cookie"}}, "cookie": {"bind_identity": true}"#.into(), ANY_PAGE),
+        (
+            format!(
+                r#", "guards": {{"g": {BEARER}}}, "credentials": {{"cookies": {{"sid": "{{credentials}}"}}}}, "routes": [{{"exit": "a", "guarded": {{"g": []}}}}]"#
+            ),
+            ANY_PAGE,
+        ),
         (
             r#", "compression": {"deflate": {"request_max_window_bits": 8}}"#.into(),
             "`request_max_window_bits` is 8",
         ),
         (r#", "routes": []"#.into(), "`routes` is an empty list"),
+        (
+            r#", "max_connections": 4, "max_connections_per_ip": 5"#.into(),
+            "`max_connections_per_ip` has no effect: `max_connections` is less, 4",
+        ),
         (r#", "routes": [{"exit": "a", "guarded": {}}]"#.into(), "config.routes[0].guarded: names no guard"),
-        (r#", "allowed_origins": []"#.into(), "`allowed_origins` is an empty list: no page can connect"),
+        (
+            r#", "allowed_origins": []"#.into(),
+            "`allowed_origins` is an empty list: no page can connect, but those whose `Origin` is `null`",
+        ),
         (
             r#", "max_message_size": 100, "compression": {"deflate": {"max_inflated_size": 200}}"#.into(),
             "`max_inflated_size` has no effect: `max_message_size` is less, 100",
@@ -147,6 +166,10 @@ async fn what_has_an_effect_is_not() {
         r#", "auto_ping_interval": 10000, "auto_ping_size": 20"#.into(),
         r#", "cookie": {"same_site": "None"}, "public_url": "wss://a.example""#.into(),
         r#", "cookie": {}"#.into(),
+        r#", "idle_timeout": 100"#.into(),
+        format!(
+            r#", "guards": {{"g": {BEARER}}}, "credentials": {{"cookies": {{"sid": "{{credentials}}"}}}}, "routes": [{{"exit": "a", "guarded": {{"g": []}}}}], "allowed_origins": ["https://a.example"], "allow_null_origin": false"#
+        ),
         r#", "compression": {"deflate": {"request_max_window_bits": 9}}"#.into(),
         r#", "max_message_size": 20, "max_frame_size": 20"#.into(),
         r#", "max_message_size": 0, "max_frame_size": 20"#.into(),
