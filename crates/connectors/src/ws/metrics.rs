@@ -83,8 +83,6 @@ rows! {
         "Payload bytes per byte on the wire, of connections that have agreed on compression.";
 }
 
-/// The policy that gives a slow peer up.
-
 /// Different sets of tags that one counter keeps. What decides about them is known beforehand, so more is a mistake.
 const MAX_LABELS: usize = 1024;
 
