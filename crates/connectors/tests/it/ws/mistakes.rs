@@ -77,7 +77,7 @@ async fn what_is_said_twice_in_different_ways() {
             r#""url": "ws://h", "defaults": {"scheme": "wss"}"#,
             format!("defaults.scheme: {url} another scheme"),
         ),
-        (r#""url": "ws://h", "defaults": {"path": "/b#c"}"#, "defaults.path: has no fragment".to_owned()),
+        (r#""url": "ws://h", "defaults": {"path": "/b#c"}"#, "defaults.path: has a fragment".to_owned()),
     ] {
         assert_told("ws_client", &format!("{{{url_and_more}}}"), &[&expected]);
     }
