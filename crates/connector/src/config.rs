@@ -27,8 +27,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use error::nearest;
-pub use error::{ConfigError, Key, Problem};
+pub use error::{ConfigError, Key, Problem, nearest};
 pub use read::{FromConfig, OneOrMany, Secret};
 
 use std::{

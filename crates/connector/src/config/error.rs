@@ -151,8 +151,8 @@ pub(super) fn ticked<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The name that a user who wrote `wrong` most likely meant.
-pub(crate) fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+/// The name that a user who wrote `wrong` most likely meant, if any of `names` is near enough.
+pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let normal = |name: &str| name.to_lowercase().replace('-', "_");
     // Longer texts are no typing errors of a key, and comparing them costs time.
     if wrong.chars().count() > MAX_QUOTED_CHARS {

@@ -175,7 +175,7 @@ const GUIDES: &[(&str, &str)] = &[
     (
         "ws_server",
         "[from nothing to an endpoint](../guides/websocket.md), [metadata](../guides/websocket-metadata.md), \
-         [what a flow can do with connections](../guides/websocket-control.md)",
+         [what a flow can do with connections](../guides/websocket-control.md), [who may connect](../guides/websocket-guards.md)",
     ),
 ];
 

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 use tokio::{io::AsyncWriteExt, time::timeout};
 use tremor_connector::{
-    config::{ConfigError, Entry, OneOrMany, Reader},
+    config::{ConfigError, Entry, OneOrMany, Reader, nearest},
     duplex::{Protocol, Stream, Traffic},
 };
 use tremor_value::Value;
@@ -51,7 +51,11 @@ impl Greeting {
         let messages = settings.optional::<OneOrMany<Entry<'_>>>("open_message")?;
         let messages = messages.map_or_else(Vec::new, |messages| messages.0);
         let messages = messages.iter().map(opening).collect::<Result<_, _>>()?;
-        let expected = settings.entry("expect")?.map(|entry| expected(&entry)).transpose()?;
+        let expect = settings.entry("expect")?;
+        let expected = expect.as_ref().map(expected).transpose()?;
+        if let Some(doubt) = expect.as_ref().and_then(doubt) {
+            settings.warn(&doubt);
+        }
         let limit = settings.entry("expect_timeout")?;
         if let (Some(limit), None) = (&limit, &expected) {
             return Err(limit.invalid("has no effect without `expect`"));
@@ -135,6 +139,16 @@ fn expected(entry: &Entry<'_>) -> Result<Expected, ConfigError> {
         )),
         text => Ok(Expected::Contains(text.to_owned())),
     }
+}
+
+/// What is hardly meant, in words: a text under a name that is nearly `contains`. The reply may have such a member all the same.
+fn doubt(entry: &Entry<'_>) -> Option<String> {
+    let record = entry.value().as_record().filter(|record| record.get("contains").is_none())?;
+    let is_near = |name: &str| nearest(name, std::iter::once("contains")).is_some();
+    let (name, _) = record.iter().find(|(name, value)| value.as_str().is_some() && is_near(name))?;
+    Some(format!(
+        "`expect` waits for JSON with a member `{name}`; did you mean `contains`, for any message that has the text in it?"
+    ))
 }
 
 impl Expected {

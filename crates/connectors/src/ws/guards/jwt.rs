@@ -1,7 +1,7 @@
 //! Options of a `jwt` guard (`spec/websocket.md` 7.4).
 
 use super::{
-    keys::{Keys, is_url},
+    keys::{Keys, Location, is_url},
     kinds::{Made, realm},
     to_json,
 };
@@ -123,13 +123,13 @@ fn keys(
         return Keys::url(&url, refresh_ms, tls, settings).map_err(|error| options.invalid("issuer", error));
     };
     match entry.value() {
-        Value::String(text) if is_url(text) => {
-            Keys::url(text, refresh_ms, tls, settings).map_err(|error| entry.invalid(error))
+        Value::String(text) => match Location::of(text) {
+            Ok(Location::Url) => Keys::url(text, refresh_ms, tls, settings),
+            Ok(Location::Path) => Keys::file(entry.read()?, settings),
+            Ok(Location::FileUrl(path)) => Keys::file(path, settings),
+            Err(problem) => Err(problem),
         }
-        Value::String(_) => {
-            let path: std::path::PathBuf = entry.read()?;
-            Keys::file(path, settings).map_err(|error| entry.invalid(error))
-        }
+        .map_err(|error| entry.invalid(error)),
         Value::Array(items) => {
             let list: Option<Vec<_>> = items.iter().map(to_json).collect();
             let list = list.ok_or_else(|| entry.invalid("has bytes in it, which no JWK has"))?;

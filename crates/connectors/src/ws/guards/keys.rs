@@ -51,10 +51,57 @@ enum From {
 /// What tells whether a file has changed: its time and length.
 type FileState = (SystemTime, u64);
 
-/// Whether `text` is meant as a URL, and not as the path of a file.
+/// Whether `text` is a URL that can be asked.
 pub(super) fn is_url(text: &str) -> bool {
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-    scheme.is_some_and(|scheme| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+    matches!(Location::of(text), Ok(Location::Url))
+}
+
+/// What a text that says where keys are is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Location {
+    /// A URL that can be asked.
+    Url,
+    /// The path of a file.
+    Path,
+    /// The URL of a file, which has this path.
+    FileUrl(PathBuf),
+}
+
+impl Location {
+    /// # Errors
+    /// In words, if it is a URL that leads to nothing that could be read.
+    pub(super) fn of(text: &str) -> Result<Self, String> {
+        // Something else in front of `://`, such as `./a`, begins a path.
+        let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+            return Ok(Self::Path);
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" | "https" => Ok(Self::Url),
+            "file" => path_of(rest).map(Self::FileUrl),
+            _ => Err(format!(
+                "`{scheme}` is no way to keys: write a URL with `https`, `http` or `file`, or a path"
+            )),
+        }
+    }
+}
+
+/// A scheme as RFC 3986 (section 3.1) has it.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// The path in what stands behind `file://` (RFC 8089).
+fn path_of(rest: &str) -> Result<PathBuf, String> {
+    let problem = "a `file` URL is `file:///` and the path behind its first `/`";
+    let (host, path) = rest.split_once('/').ok_or(problem)?;
+    if !(host.is_empty() || host.eq_ignore_ascii_case("localhost")) {
+        return Err(format!("{problem}: files of other hosts cannot be read"));
+    }
+    if path.is_empty() || path.contains(['%', '?', '#']) {
+        return Err(format!("{problem}, without `%`, `?` and `#`; write a path if it has any"));
+    }
+    Ok(Path::new("/").join(path))
 }
 
 impl Keys {
@@ -245,4 +292,36 @@ fn parse(text: &[u8], origin: Origin, mut tell: impl FnMut(String)) -> Result<Ar
         tell(unused.to_string());
     }
     Ok(Arc::new(keys))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_known_url_is_refused_or_a_path() {
+        for path in
+            ["keys.json", "/a/keys.json", "./foo://a", "a b://c", "1a://b", "://a", "https:/a", "C:\\keys"]
+        {
+            assert_eq!(Location::of(path), Ok(Location::Path), "{path}");
+        }
+        for url in ["https://a/keys", "HTTP://a"] {
+            assert_eq!(Location::of(url), Ok(Location::Url), "{url}");
+        }
+        for file in ["file:///a/b.json", "FILE://localhost/a/b.json"] {
+            assert_eq!(Location::of(file), Ok(Location::FileUrl("/a/b.json".into())), "{file}");
+        }
+        for (bad, problem) in [
+            ("foo://bar", "`foo` is no way to keys"),
+            ("s3+x://bucket/keys", "`s3+x` is no way to keys"),
+            ("file://keys.json", "`file:///` and the path"),
+            ("file://elsewhere/keys.json", "files of other hosts"),
+            ("file:///", "write a path"),
+            ("file:///a%20b", "write a path"),
+            ("file:///a?b", "write a path"),
+        ] {
+            let error = Location::of(bad).unwrap_err();
+            assert!(error.contains(problem), "{bad}: {error}");
+        }
+    }
 }

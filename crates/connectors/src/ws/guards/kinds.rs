@@ -54,6 +54,7 @@ fn basic(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError>
     let realm = realm(&mut options)?;
     options.hide("users");
     let file: Option<PathBuf> = options.optional("file")?;
+    let written = if file.is_some() { "file" } else { "users" };
     let users = match (options.record("users")?, file) {
         (Some(_), Some(_)) => return Err(options.invalid("file", "stands beside `users`; write one of them")),
         (None, None) => return Err(options.missing("users", r#"a record of users, or `file`"#)),
@@ -72,7 +73,7 @@ fn basic(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError>
         }
     };
     if users.is_empty() {
-        return Err(options.invalid("users", "there are none, so nobody could connect"));
+        return Err(options.invalid(written, "there are no users, so nobody could connect"));
     }
     options.finish()?;
     Ok(Made { kind: Kind::Basic(users), wanted: Some(Wanted::Login), realm, keys: None, question: None })
@@ -120,7 +121,7 @@ fn tokens(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError
         tokens.add(token, holder).map_err(|error| uncover(entry.invalid(error.to_string())))?;
     }
     if tokens.is_empty() {
-        return Err(options.invalid("tokens", "there are none, so nobody could connect"));
+        return Err(options.invalid("tokens", "there are no tokens, so nobody could connect"));
     }
     options.finish()?;
     Ok(Made { kind: Kind::Tokens(tokens), wanted: Some(Wanted::Token), realm, keys: None, question: None })
@@ -144,7 +145,15 @@ fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made
         return Err(settings.config.missing("tls", "a record, since a guard `tls` looks at certificates"));
     }
     if !all_tls(config).any(asks_for_certificates) {
-        let problem = "needs `client_ca`, since a guard `tls` looks at certificates of clients, which nobody is asked for";
+        let is_off = |tls: &Value| tls.get("mutual").and_then(Value::as_str) == Some("none");
+        let problem = match all_tls(config).any(is_off) {
+            true => {
+                "has `mutual` of `none`, so nobody is asked for the certificates that a guard `tls` looks at"
+            }
+            false => {
+                "needs `client_ca`, since a guard `tls` looks at certificates of clients, which nobody is asked for"
+            }
+        };
         return Err(settings.config.invalid("tls", problem));
     }
     let mut certificates = Certificates::default();

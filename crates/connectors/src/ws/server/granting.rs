@@ -17,7 +17,7 @@ use super::{
 };
 use crate::ws::{
     Metadata,
-    guards::{AsksFlow, Brought, Visit, guard_certificate},
+    guards::{AsksFlow, Brought, Stay, Visit, guard_certificate},
     metrics::{counted, traffic},
     protocol::WebSocket,
     schema::{Missing, Opened},
@@ -131,13 +131,12 @@ impl Shared {
         (slot, since): (Slot, Instant),
     ) -> Duplex {
         let Agreed { way, address, sessions, deflate, opened, joining, .. } = agreed;
-        let Way { exit, wire, queue, schemas, demands, shown, .. } = way;
+        let Way { exit, wire, queue, schemas, shown, .. } = way;
         let sessions: Vec<_> = sessions.iter().collect();
         let meta = agreed.metadata.text();
-        let stay = self.guards.stay(address.conn, demands, &sessions);
         let protocol = WebSocket::new(Role::Server, wire, agreed.metadata, slot)
             .deflate(deflate.as_ref())
-            .until(&wire.pace, stay)
+            .until(&wire.pace, agreed.stay)
             .past(self.guards.renewals(address.conn, &sessions))
             .looking(schemas.as_ref().and_then(|plans| plans.incoming(&opened)))
             .acknowledging(joining.clone())
@@ -196,6 +195,9 @@ struct Agreed<'s> {
     forgotten: Arc<AtomicBool>,
     /// In the order of what its route demands.
     sessions: Vec<Session>,
+    /// Its part in them, which is there before the client hears that it is let in: fresh credentials that come elsewhere
+    /// right behind the 101 are for a connection that is open.
+    stay: Option<Stay>,
     address: Address,
     metadata: Metadata,
     opened: Opened,
@@ -311,6 +313,7 @@ impl<'s> Candidate<'s, '_> {
             deflate,
             headers,
             known,
+            stay: shared.guards.stay(address.conn, &way.demands, &sessions),
             sessions: sessions.into_iter().cloned().collect(),
             address,
             metadata,

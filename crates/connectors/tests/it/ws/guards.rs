@@ -314,14 +314,21 @@ async fn identities_are_believed_from_named_proxies_only() {
 
 /// Serves what `body` holds to everybody, and counts.
 async fn key_server(body: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
+    let (url, count) = key_server_at("/keys.json", body).await;
+    (url + "/keys.json", count)
+}
+
+/// The same for those who ask for `path`; gives the URL in front of that.
+async fn key_server_at(path: &str, body: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/keys.json", listener.local_addr().unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let start = format!("GET {path} HTTP/1.1\r\n");
     let count = Arc::new(AtomicUsize::new(0));
     let asked = count.clone();
     tokio::spawn(async move {
         while let Ok((mut tcp, _)) = listener.accept().await {
             let request = head(&mut tcp).await;
-            assert!(request.starts_with("GET /keys.json HTTP/1.1\r\n"), "{request}");
+            assert!(request.starts_with(&start), "{request}");
             asked.fetch_add(1, Ordering::Relaxed);
             let answer = body.lock().unwrap().clone();
             tcp.write_all(answer.as_bytes()).await.unwrap();

@@ -1,5 +1,6 @@
 //! Encrypted connections with a self-signed certificate, as a user makes one.
 
+use super::control::member;
 use super::guards;
 use super::peers::{PATIENT, Port, Ws, echo, mixed_sizes_come_back, next_text, of_server, text};
 use crate::harness::{Linked, Seen, Subject, definition, json, within};
@@ -7,7 +8,12 @@ use async_tungstenite::tokio::{accept_async, client_async};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_rustls::client::TlsStream;
@@ -222,7 +228,15 @@ impl Authority {
 
     /// Writes `<file>.crt` and `<file>.key`, for `name`; gives the members `cert` and `key`.
     pub(super) fn issue(&self, file: &str, name: &str) -> String {
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        self.issue_until(file, name, None)
+    }
+
+    /// The same, valid up to that second since 1970.
+    fn issue_until(&self, file: &str, name: &str, end_s: Option<u64>) -> String {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if let Some(end_s) = end_s {
+            params.not_after = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(end_s);
+        }
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
         fs::write(self.path(&format!("{file}.crt")), cert.pem()).unwrap();
@@ -328,6 +342,36 @@ async fn a_guard_knows_clients_by_their_certificates() {
         [format!(r#""certificate-sha1": "{}""#, authority.sha1("alice")), r#""host": "alice.example""#.into()]
     {
         knows_alice(&authority, &alice, &entry).await;
+    }
+}
+
+#[tokio::test]
+async fn whom_a_certificate_lets_in_stays_as_long_as_it_is_valid() {
+    let authority = Authority::new();
+    let own = authority.issue("own", "localhost");
+    for on_expiry in ["notify", "close"] {
+        let end_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 4;
+        let alice = authority.issue_until("alice", "alice.example", Some(end_s));
+        let port = Port::reserve();
+        let config = format!(
+            r#", "tls": {{{own}, "client_ca": "{}"}}, "routes": [{{"guarded": {{"certs": []}}, "exit": "staff"}}],
+            "guards": {{"certs": {{"type": "tls", "options": {{"certificates": [{{"host": "alice.example"}}]}}}}}},
+            "on_expiry": "{on_expiry}""#,
+            authority.path("ca.crt")
+        );
+        let config = format!(r#"{{"url": "wss://{}"{config}}}"#, port.address());
+        let definition = definition("ws_server", &config, r#""json""#, "");
+        let mut subject = Subject::started_with(&definition, Linked::With(&["staff", "control"])).await;
+        let client = authority.client(&port, &format!(r#"{alice}, "domain": "localhost""#));
+        within(client.handle.start()).await.unwrap();
+        assert_eq!(member(&subject.next_told().await, "kind"), "opened".into());
+        let told = subject.next_told().await;
+        let expected = match on_expiry {
+            "notify" => ("expired", "expires_at", Value::from(end_s * 1000)),
+            _ => ("closed", "reason", "token expired".into()),
+        };
+        assert_eq!(member(&told, "kind"), expected.0.into());
+        assert_eq!(member(&told, expected.1), expected.2);
     }
 }
 

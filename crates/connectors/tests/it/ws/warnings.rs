@@ -242,6 +242,23 @@ async fn what_is_said_to_a_codec_that_listens_to_nothing_is_told() {
 }
 
 #[tokio::test]
+async fn a_reply_that_is_described_by_nearly_the_right_word_is_told() {
+    for (expect, is_told) in [
+        (r#"{"contians": "welcome"}"#, true),
+        (r#"{"Contains": "welcome"}"#, true),
+        (r#"{"contain": "welcome", "id": 1}"#, true),
+        (r#"{"contains": "welcome"}"#, false),
+        (r#"{"contain": 1}"#, false),
+        (r#"{"content": "welcome"}"#, false),
+        (r#"{"message": {"contain": "welcome"}}"#, false),
+    ] {
+        let told = told_of(&client_definition(&Port::reserve(), &format!(r#", "expect": {expect}"#), "null"));
+        assert_eq!(told.contains("did you mean `contains`"), is_told, "{expect}: {told}");
+        assert_eq!(told.lines().count(), usize::from(is_told), "{expect}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn schemas_that_say_nothing_and_registries_that_anybody_can_speak_for_are_told() {
     const NOTHING: &str = "`schema` has neither `in` nor `out`";
     const OPEN: &str = "schemas of catalog `reg` come without TLS";

@@ -342,6 +342,29 @@ async fn a_flow_that_is_asked_by_a_guard_may_say_nothing_and_is_asked_once() {
     assert_eq!(answered(&mut tcp).await.0, 101);
 }
 
+/// What a guard has said of a request counts for all of its routes, however long others take in between.
+#[tokio::test]
+async fn a_token_that_is_good_a_moment_later_is_good_for_the_next_request() {
+    let port = Port::reserve();
+    let config = format!(
+        r#", "guards": {{{}, "gate": {{"type": "flow", "options": {{"port": "door", "timeout": 60000}}}}}},
+        "open_handshake_timeout": 60000, "routes": [
+            {{"when": [{{"path": "/door"}}], "guarded": {{"staff": []}}, "exit": "staff"}},
+            {{"when": [{{"path": "/door"}}], "guarded": {{"gate": []}}, "exit": "other"}},
+            {{"guarded": {{"staff": []}}, "exit": "staff"}}]"#,
+        jwt_guard("")
+    );
+    let linked = Linked::With(&["staff", "other", "door"]);
+    let mut subject = Subject::started_with(&server_definition(&port, &config), linked).await;
+    let token = bearer(&token("one", &format!(r#"{{"nbf":{:.3}}}"#, sessions::in_seconds(2.0))));
+    let (mut tcp, asked) = petition(&mut subject, &port, "/door", &token).await;
+    assert_eq!(member(&asked, "guard"), "gate".into());
+    within(async { while ask(&port, "/", &token).await.0 == 401 {} }).await;
+    say(&mut subject, &asked, r#", "accept": false"#).await;
+    let (status, answer) = answered(&mut tcp).await;
+    assert!(status == 401 || status == 403, "{answer}");
+}
+
 #[tokio::test]
 async fn mistakes_of_such_guards_are_found_when_a_flow_is_loaded() {
     let flow = |options: &str| format!(r#""guards": {{"a": {{"type": "flow", "options": {options}}}}}"#);

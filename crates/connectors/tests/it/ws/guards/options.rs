@@ -1,6 +1,7 @@
 //! What the options of guards do, through the whole server.
 
 use super::{
+    super::tls::Authority,
     sessions::{ends_in, frame, in_seconds, next_told, renewal, telling_server},
     *,
 };
@@ -137,4 +138,116 @@ async fn fresh_credentials_that_nobody_can_check_are_told_so() {
     let late = format!("X-Late: {}\r\n", token("one", r#"{"sub":"ann"}"#));
     let answer = port.ask(&renewal(&late)).await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_guard_looks_at_its_own_places_and_not_at_those_of_others() {
+    let own = jwt_guard("").replacen('{', r#"{"credentials": {"headers": {"x-own": "{credentials}"}}, "#, 1);
+    let guards =
+        format!(r#"{own}, "machines": {{"type": "apikey", "options": {{"tokens": {{"key-7": {{}}}}}}}}"#);
+    let common = r#", "credentials": {"headers": {"x-common": "{credentials}"}}"#;
+    let routes =
+        r#"{"staff": []}, "when": [{"path": "/own"}], "exit": "staff"}, {"guarded": {"machines": []}"#;
+    let (_subject, port) = server(&guards, routes, common).await;
+    let token = token("one", "{}");
+    for (path, more, status) in [
+        ("/own", format!("X-Own: {token}\r\n"), 101),
+        ("/own", format!("X-Common: {token}\r\n"), 401),
+        ("/own", bearer(&token), 401),
+        ("/", "X-Common: key-7\r\n".to_owned(), 101),
+        ("/", "X-Own: key-7\r\n".to_owned(), 401),
+        ("/", bearer("key-7"), 401),
+    ] {
+        assert_eq!(ask(&port, path, &more).await.0, status, "{path} {more}");
+    }
+}
+
+/// Tokens have to name it as the configuration does, letter by letter.
+#[tokio::test]
+async fn the_keys_of_an_issuer_are_found_whether_its_name_ends_in_a_slash_or_not() {
+    for path in ["", "/realms/plant"] {
+        let keys = answer("200 OK", &format!(r#"{{"keys":[{}]}}"#, jwk("one")));
+        let place = format!("{path}/.well-known/jwks.json");
+        let (url, _) = key_server_at(&place, Arc::new(Mutex::new(keys))).await;
+        let names = [format!("{url}{path}"), format!("{url}{path}/")];
+        for issuer in &names {
+            let guard = format!(r#""staff": {{"type": "jwt", "options": {{"issuer": "{issuer}"}}}}"#);
+            let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
+            for name in &names {
+                let token = token("one", &format!(r#"{{"iss":"{name}"}}"#));
+                let expected = if name == issuer { 101 } else { 401 };
+                assert_eq!(status(&port, &bearer(&token)).await, expected, "{name} for {issuer}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_of_a_file_may_be_named_by_its_url() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk("one"))).unwrap();
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "file://{}"}}}}"#, keys.display());
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
+    assert_eq!(status(&port, &bearer(&token("one", "{}"))).await, 101);
+}
+
+#[tokio::test]
+async fn guards_that_could_let_nobody_in_are_refused_when_a_flow_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("users");
+    std::fs::write(&empty, "# NAME:HASH:ROLES\n\n").unwrap();
+    let empty = empty.display();
+    let guard = |kind: &str, options: &str| {
+        format!(r#""guards": {{"a": {{"type": "{kind}", "options": {{{options}}}}}}}"#)
+    };
+    let authority = Authority::new();
+    let own = authority.issue("own", "localhost");
+    let ca = authority.path("ca.crt");
+    let certificates = guard("tls", r#""subjects": {"*": []}"#);
+    let jwk = jwk("one");
+    let mut wrong = Vec::new();
+    for (more, place, problem) in [
+        (guard("basic", r#""users": {}"#), "guards.a.options.users", "there are no users"),
+        (guard("basic", &format!(r#""file": "{empty}""#)), "guards.a.options.file", "there are no users"),
+        (
+            guard("basic", &format!(r#""users": {{"b": {{"password": "c"}}}}, "file": "{empty}""#)),
+            "guards.a.options.file",
+            "write one of them",
+        ),
+        (guard("basic", ""), "guards.a.options.users", "or `file`"),
+        (guard("bearer", r#""tokens": {}"#), "guards.a.options.tokens", "there are no tokens"),
+        (guard("apikey", r#""tokens": {}"#), "guards.a.options.tokens", "there are no tokens"),
+        (
+            guard("bearer", r#""tokens": {"b": {}}, "realm": "a\u0007""#),
+            "guards.a.options.realm",
+            "no control characters",
+        ),
+        (
+            guard("basic", r#""users": {"b": {"password": "c"}}, "realm": "a\r\nX-B: c""#),
+            "guards.a.options.realm",
+            "no control characters",
+        ),
+        (
+            guard("jwt", &format!(r#""keys": [{jwk}], "realm": "\u0000""#)),
+            "guards.a.options.realm",
+            "no control characters",
+        ),
+        (format!(r#"{certificates}, "tls": {{{own}}}"#), "tls", "needs `client_ca`"),
+        (
+            format!(r#"{certificates}, "tls": {{{own}, "client_ca": "{ca}", "mutual": "none"}}"#),
+            "tls",
+            "`mutual` of `none`",
+        ),
+        (guard("jwt", r#""keys": "foo://bar""#), "guards.a.options.keys", "`foo` is no way to keys"),
+        (guard("jwt", r#""keys": "file://bar""#), "guards.a.options.keys", "`file:///` and the path"),
+    ] {
+        let definition = server_definition(&Port::reserve(), &format!(", {more}"));
+        let said =
+            Subject::new(&definition, Linked::Fully).map_or_else(|error| error.to_string(), |_| "yes".into());
+        if !(said.contains(&format!("config.{place}: ")) && said.contains(problem)) {
+            wrong.push((more, said));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -30,16 +30,24 @@ async fn connections_end_with_their_sessions() {
 
 #[tokio::test]
 async fn sessions_may_be_let_run_out() {
-    let (_subject, port) = server(&jwt_guard(""), r#"{"staff": []}"#, r#", "on_expiry": "ignore""#).await;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-    let (_, _, mut tcp) =
-        ask(&port, "/", &bearer(&token("one", &format!(r#"{{"exp":{:.3}}}"#, now + 1.0)))).await;
-    // Until the same token is refused, its time has come.
-    while status(&port, &bearer(&token("one", &format!(r#"{{"exp":{:.3}}}"#, now + 1.0)))).await == 101 {}
-    tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
-    let mut pong = [0; 2];
-    within(tcp.read_exact(&mut pong)).await.unwrap();
-    assert_eq!(&pong, b"\x8a\x00");
+    let (mut subject, port) = telling_server(r#", "challenge": 1"#, r#", "on_expiry": "ignore""#).await;
+    let (_, _, mut ann) = ask(&port, "/", &bearer(&ends_in(2.0, "ann"))).await;
+    // His challenge comes when her session is over.
+    let (_, _, mut ben) = ask(&port, "/", &bearer(&ends_in(3.5, "ben"))).await;
+    for who in ["ann", "ben"] {
+        let told = next_told(&mut subject).await;
+        assert_eq!(
+            (member(&told, "kind"), of_server(&told).get("identity")),
+            ("reauth_due".into(), Some(&who.into()))
+        );
+    }
+    for tcp in [&mut ann, &mut ben] {
+        tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+        let mut pong = [0; 2];
+        within(tcp.read_exact(&mut pong)).await.unwrap();
+        assert_eq!(&pong, b"\x8a\x00");
+    }
+    assert!(subject.is_silent(), "of an end that is ignored nothing is told");
 }
 
 /// Seconds since 1970, from now on.
@@ -233,6 +241,74 @@ async fn a_message_with_a_fresh_token_extends_the_session_and_is_not_passed_on()
     let mut pong = [0; 2];
     within(ann.read_exact(&mut pong)).await.unwrap();
     assert_eq!(&pong, b"\x8a\x00");
+}
+
+/// What never ends is extended all the same: a client that renews on a timer is not told that it has no session.
+#[tokio::test]
+async fn a_session_without_an_end_takes_fresh_credentials_and_stays_without_one() {
+    let (mut subject, port) = telling_server("", r#", "renew": {"message": "token"}"#).await;
+    let endless = |who: &str| token("one", &format!(r#"{{"sub":"{who}"}}"#));
+    let (_, _, mut ann) = ask(&port, "/", &bearer(&endless("ann"))).await;
+    for (fresh, kind, reason) in [
+        (endless("ann"), "reauthenticated", Value::Null),
+        (ends_in(60.0, "ann"), "reauthenticated", Value::Null),
+        (endless("ben"), "reauth_refused", "other_identity".into()),
+    ] {
+        ann.write_all(&frame(&format!(r#"{{"token":"{fresh}"}}"#))).await.unwrap();
+        let told = next_told(&mut subject).await;
+        assert_eq!((member(&told, "kind"), member(&told, "reason")), (kind.into(), reason));
+        assert_eq!(member(&told, "expires_at"), Value::Null);
+    }
+    assert!(port.ask(&renewal(&bearer(&ends_in(60.0, "ann")))).await.starts_with("HTTP/1.1 204 "));
+}
+
+/// Whoever has read the first byte of a 101 is let in, and may say so elsewhere.
+#[tokio::test]
+async fn fresh_credentials_that_come_while_the_101_is_written_extend_its_session() {
+    // More than the buffers of both sides take, so that the server is still writing.
+    let long = "x".repeat(8 << 20);
+    let more = format!(r#", "response_headers": {{"X-Long": "{long}"}}, "open_handshake_timeout": 60000"#);
+    let (mut subject, port) = telling_server("", &more).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut tcp = socket.connect(port.address().parse().unwrap()).await.unwrap();
+    let request = upgrade("gate.example", &bearer(&ends_in(20.0, "ann")));
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut start = [0; 12];
+    within(tcp.read_exact(&mut start)).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 101");
+    let answer = port.ask(&renewal(&bearer(&ends_in(60.0, "ann")))).await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+
+    let (mut buffer, mut end) = (vec![0; 1 << 16], Vec::new());
+    while !end.ends_with(b"\r\n\r\n") {
+        let count = within(tcp.read(&mut buffer)).await.unwrap();
+        assert_ne!(count, 0);
+        end.extend_from_slice(&buffer[..count]);
+        end.drain(..end.len().saturating_sub(4));
+    }
+    for kind in ["opened", "reauthenticated"] {
+        let told = subject.next_told().await;
+        assert_eq!(
+            (member(&told, "kind"), of_server(&told).get("identity")),
+            (kind.into(), Some(&"ann".into()))
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_stays_of_one_who_went_away_while_the_101_was_written() {
+    let long = "x".repeat(8 << 20);
+    let more = format!(r#", "response_headers": {{"X-Long": "{long}"}}, "open_handshake_timeout": 60000"#);
+    let (_subject, port) = telling_server("", &more).await;
+    let mut tcp = port.tcp().await;
+    let request = upgrade("gate.example", &bearer(&ends_in(20.0, "ann")));
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    within(tcp.read_exact(&mut [0; 12])).await.unwrap();
+    let fresh = renewal(&bearer(&ends_in(60.0, "ann")));
+    assert!(port.ask(&fresh).await.starts_with("HTTP/1.1 204 "));
+    drop(tcp);
+    within(async { while !port.ask(&fresh).await.starts_with("HTTP/1.1 401 ") {} }).await;
 }
 
 /// A guard that does not say who the client is knows whom it is about all the same.
