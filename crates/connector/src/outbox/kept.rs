@@ -39,8 +39,9 @@ impl Kept {
         self.elements.is_empty()
     }
 
-    /// Adds the messages of one element behind the others. For those there is no room for besides `held`, which is
-    /// elsewhere, others go, or the new one. Gives how many elements were dropped; their receipts go to `answers`.
+    /// Adds the messages of one element behind the others. Where there is no room for them besides `held`, which is
+    /// elsewhere, others go; where `held` alone takes it all, only the new ones wait. Gives how many elements were dropped;
+    /// their receipts go to `answers`.
     pub(super) fn add(
         &mut self,
         new: Messages,
@@ -51,19 +52,15 @@ impl Kept {
         let (messages, bytes) = (new.len(), new.bytes());
         let fits = |kept: &Self| {
             let (all, all_bytes) = (kept.messages + held.0, kept.bytes + held.1);
-            all == 0 || all + messages <= limits.messages && all_bytes.saturating_add(bytes) <= limits.bytes
+            kept.is_empty()
+                || all + messages <= limits.messages && all_bytes.saturating_add(bytes) <= limits.bytes
         };
         let mut dropped = 0;
         if !fits(self) && limits.when_full == WhenFull::Conflate && key.is_some() {
             dropped += self.drop_those(|element| element.key.as_ref() == key, answers);
         }
         while !fits(self) {
-            let Some(oldest) = self.elements.pop_front() else {
-                // All the room is taken by what is being written.
-                let lost = new.elements_from(0);
-                answers.lost(new);
-                return dropped + lost;
-            };
+            let Some(oldest) = self.elements.pop_front() else { break };
             dropped += self.forget(oldest, answers);
         }
         self.messages += messages;

@@ -24,7 +24,7 @@ connect /connector/NAME to /pipeline/PIPELINE;
 
 Anything else in `with`, and any key of `config` that the kind does not know, is an error when the flow is loaded.";
 
-const COMMON: [[&str; 4]; 5] = [
+const COMMON: [[&str; 4]; 6] = [
     ["config", "record", "none", "What the tables below list for each kind."],
     [
         "codec",
@@ -49,6 +49,12 @@ const COMMON: [[&str; 4]; 5] = [
         "record",
         "{\"none\": null}",
         "What to do when a connection cannot be made or breaks; see below. Of connectors that listen: when the address cannot be had.",
+    ],
+    [
+        "metrics_interval_s",
+        "integer",
+        "none",
+        "Seconds from one publication of its [metrics](metrics.md) to the next, 1 at least; without it the connector counts nothing for them.",
     ],
 ];
 
