@@ -259,9 +259,11 @@ fn what_is_being_written_is_not_dropped_and_takes_room() {
 
 #[test]
 fn the_newest_waits_even_if_what_is_being_written_takes_all_the_room() {
-    for (when_full, seen) in
-        [(WhenFull::DropNewest, vec![1]), (WhenFull::DropOldest, vec![1, 4]), (WhenFull::Conflate, vec![1, 4])]
-    {
+    for (when_full, seen) in [
+        (WhenFull::DropNewest, vec![1]),
+        (WhenFull::DropOldest, vec![1, 4]),
+        (WhenFull::Conflate, vec![1, 4]),
+    ] {
         for (messages, bytes, first) in [(1, 1000, 0), (10, 50, 100)] {
             let mut world = World::new(SendQueue { messages, bytes, when_full });
             world.put(&[first], Some(1), false);
