@@ -27,6 +27,11 @@ pub trait Codec: Send {
         out: &mut Vec<u8>,
     ) -> Result<(), CodecError>;
 
+    /// `true` if what [`Codec::encode`] appends for `content` is what that [holds](Content::held), if it holds anything.
+    fn passes(&self, _content: Content<'_>) -> bool {
+        false
+    }
+
     /// `true` if what [`Codec::encode`] appends depends on its arguments and on nothing else: then the encoded form of
     /// an event may be sent on many connections, though each of them has a codec of its own.
     fn is_stateless(&self) -> bool {

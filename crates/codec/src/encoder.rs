@@ -1,6 +1,6 @@
 //! The way out.
 
-use tremor_value::{Content, MetaRef};
+use tremor_value::{Bytes, Content, MetaRef};
 
 use crate::{Chunks, Codec, EncodeError, Postprocessor, ProcessError};
 
@@ -65,6 +65,17 @@ impl Encoder {
         }
         self.clear_between_stages();
         encoded
+    }
+
+    /// The only chunk that comes of `content`, if that is in memory as it is and has `least` bytes: it can be shared instead of
+    /// encoded.
+    #[must_use]
+    #[inline]
+    pub fn held<'a>(&self, content: impl Into<Content<'a>>, least: usize) -> Option<&'a Bytes> {
+        let content = content.into();
+        let bytes = content.held().filter(|bytes| bytes.len() >= least)?;
+        let is_bare = self.suffix.as_ref().is_some_and(|suffix| suffix.is_empty());
+        (is_bare && self.codec.passes(content)).then_some(bytes)
     }
 
     /// Appends what the postprocessors still hold to `out`, at the end of the stream (`spec/codecs.md` B.2).

@@ -71,6 +71,41 @@ fn stateless_parts_give_the_same_whatever_came_before() {
     assert!(!holding.is_stateless() && !Encoder::new(Box::new(Picky), vec![]).is_stateless());
 }
 
+/// What is shared instead of encoded is what encoding gives.
+#[test]
+fn what_is_held_is_what_is_encoded() {
+    let document = |text: &'static str| tremor_value::json::Parser::new().document(text.into()).unwrap();
+    let mut changed = document(r#"{"a":1}"#);
+    changed.insert("a", 2_u64);
+    let payloads = [
+        (document("[1,{}]"), vec!["json", "string", "binary"]),
+        (document(" {\"a\":\"\"}\n"), vec!["json", "string", "binary"]),
+        (document("[1, 2]"), vec![]),
+        (changed, vec![]),
+        (document("\"text\""), vec![]),
+        (Value::from("text").into(), vec![]),
+        (Value::from(Bytes::from_static(b"\xff\n")).into(), vec!["binary"]),
+        (value("[1]").into(), vec![]),
+    ];
+    for codec in Registry::standard().codecs() {
+        for (payload, by) in &payloads {
+            let mut encoder = encoder(codec.name, &[]);
+            let held = encoder.held(payload, 2).map(|held| held.to_vec());
+            assert_eq!(held.is_some(), by.contains(&codec.name), "{} {payload:?}", codec.name);
+            let mut out = Chunks::new();
+            encoder.encode(payload, INGEST_NS, (&Value::record()).into(), &mut out).unwrap();
+            assert!(held.is_none_or(|held| out.iter().eq([&held[..]])), "{} {payload:?}", codec.name);
+        }
+    }
+    let (payload, _) = &payloads[0];
+    assert!(
+        encoder("json", &[]).held(payload, 6).is_some() && encoder("json", &[]).held(payload, 7).is_none()
+    );
+    assert!(encoder("json-sorted", &[]).held(payload, 1).is_none());
+    assert!(encoder("json", &["separate"]).held(payload, 1).is_none());
+    assert!(encoder("json", &["base64"]).held(payload, 1).is_none());
+}
+
 #[test]
 fn lines_of_json_become_events() {
     let mut decoder = decoder("json", &["separate"]);

@@ -1,6 +1,6 @@
 //! What is encoded: a payload or a value.
 
-use crate::{Payload, Value, json};
+use crate::{Bytes, Payload, Value, json};
 
 /// What an encoder is given: the payload of an event, which need not be built, or a value that is part of one.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,24 @@ impl<'a> Content<'a> {
         match self {
             Self::Payload(payload) => payload.write_json(out),
             Self::Value(value) => json::write(value, out),
+        }
+    }
+
+    /// Bytes that are in memory as they are: those of a bytes value, or what [`Content::write_json`] appends for a document
+    /// that nobody changed. They can be shared instead of copied.
+    #[must_use]
+    #[inline]
+    pub fn held(self) -> Option<&'a Bytes> {
+        let value = match self {
+            Self::Payload(payload) => match payload.json_text() {
+                Some(text) => return Some(text),
+                None => payload.as_value()?,
+            },
+            Self::Value(value) => value,
+        };
+        match value {
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
         }
     }
 

@@ -340,6 +340,12 @@ impl Document {
         self.written.last_mut().map(|(_, value)| value)
     }
 
+    /// The text, if that is the JSON form of the tree.
+    #[inline]
+    pub(crate) fn unchanged(&self) -> Option<&Bytes> {
+        (self.is_canonical && !self.is_changed).then_some(&self.text)
+    }
+
     /// Appends the JSON form of the tree, without building it.
     pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
         match (self.is_changed, self.is_canonical) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::document::Document;
-use crate::{Step, Str, Value, json, teardown};
+use crate::{Bytes, Step, Str, Value, json, teardown};
 
 /// The payload of an event.
 ///
@@ -178,6 +178,17 @@ impl Payload {
         match &self.form {
             Form::Tree(value) => json::write(value, out),
             Form::Document(document) => document.write_json(out),
+        }
+    }
+
+    /// What [`Payload::write_json`] appends, if that is in memory as it is: the text of a document that nobody changed and that
+    /// was written as this crate writes it.
+    #[must_use]
+    #[inline]
+    pub fn json_text(&self) -> Option<&Bytes> {
+        match &self.form {
+            Form::Tree(_) => None,
+            Form::Document(document) => document.unchanged(),
         }
     }
 

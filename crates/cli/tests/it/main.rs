@@ -9,6 +9,7 @@ mod integration;
 mod kills;
 mod live;
 mod measuring;
+mod memory;
 mod oneshot;
 mod open_files;
 mod outages;

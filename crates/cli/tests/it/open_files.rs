@@ -15,7 +15,8 @@ const CONNECTIONS: usize = 100;
 /// Runs the binary with its arguments under a soft limit of 64 open files.
 const LIMITED: &str = r#"ulimit -Sn 64 && exec "$0" "$@""#;
 
-fn echo(url: &str) -> String {
+/// A flow that answers what it hears.
+pub(crate) fn echo(url: &str) -> String {
     format!(
         "define flow main\nflow\n  use tremor::pipelines;\n  define connector echo from ws_server\n  with\n    \
          codec = \"json\", config = {{\"url\": \"{url}\"}}\n  end;\n  create connector echo;\n  \
@@ -25,7 +26,7 @@ fn echo(url: &str) -> String {
 }
 
 /// Opens a WebSocket.
-fn open(url: &str) -> TcpStream {
+pub(crate) fn open(url: &str) -> TcpStream {
     let mut stream = TcpStream::connect(url).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let key = "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==";

@@ -42,6 +42,10 @@ impl Codec for Binary {
         Ok(())
     }
 
+    fn passes(&self, _content: Content<'_>) -> bool {
+        true
+    }
+
     fn is_stateless(&self) -> bool {
         true
     }

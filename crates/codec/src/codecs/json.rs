@@ -36,25 +36,23 @@ pub(super) const SPEC: Spec<dyn Codec> = Spec {
     ],
     build: |given| {
         let default = if given.name == "json-sorted" { "sorted" } else { "unsorted" };
-        let write: Write = match given.config.string("mode").unwrap_or(default) {
-            "unsorted" => |content, out| content.write_json(out),
-            "sorted" => |content, out| content.write_sorted_json(out),
+        let is_sorted = match given.config.string("mode").unwrap_or(default) {
+            "unsorted" => false,
+            "sorted" => true,
             mode => {
                 return Err(format!(
                     "Unknown json codec mode: {mode}, can only be one of `sorted` or `unsorted`"
                 ));
             }
         };
-        Ok(make_codec(move || Json { parser: None, write }))
+        Ok(make_codec(move || Json { parser: None, is_sorted }))
     },
 };
-
-type Write = fn(Content<'_>, &mut Vec<u8>);
 
 struct Json {
     /// Made for the first document, and given back when nothing comes: who only writes has none, nor has who waits.
     parser: Option<Box<json::Parser>>,
-    write: Write,
+    is_sorted: bool,
 }
 
 impl Codec for Json {
@@ -68,8 +66,15 @@ impl Codec for Json {
         _meta: MetaRef<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
-        (self.write)(content, out);
+        match self.is_sorted {
+            false => content.write_json(out),
+            true => content.write_sorted_json(out),
+        }
         Ok(())
+    }
+
+    fn passes(&self, content: Content<'_>) -> bool {
+        !self.is_sorted && content.as_value().is_none()
     }
 
     fn rest(&mut self) {
@@ -89,7 +94,7 @@ mod tests {
     #[test]
     fn one_that_waits_is_two_words() {
         assert!(size_of::<Json>() <= 2 * size_of::<usize>());
-        let mut json = Json { parser: Some(Box::default()), write: |content, out| content.write_json(out) };
+        let mut json = Json { parser: Some(Box::default()), is_sorted: false };
         json.rest();
         assert!(json.parser.is_none());
     }

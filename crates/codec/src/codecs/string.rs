@@ -47,6 +47,10 @@ impl Codec for Utf8 {
         Ok(())
     }
 
+    fn passes(&self, content: Content<'_>) -> bool {
+        content.as_value().is_none()
+    }
+
     fn is_stateless(&self) -> bool {
         true
     }

@@ -6,7 +6,7 @@
 //! schemas in which it can grow like that.
 
 use regex::Regex;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 
 /// Ways through a schema that need no further thought; parts that it may have.
@@ -205,6 +205,15 @@ impl<'s> Reading<'s> {
                 _ => {}
             }
         }
+        self.look_again(&mut part, members)?;
+        if let Some(place) = self.parts.get_mut(number) {
+            *place = part;
+        }
+        Ok(number)
+    }
+
+    /// Finds out how often that is looked at again what `part`, of these members, looks at.
+    fn look_again(&self, part: &mut Part, members: &Map<String, Json>) -> Result<(), String> {
         let within = part.same.iter().chain(part.inner.iter().map(|(_, inner)| inner));
         part.again =
             within.filter_map(|inner| self.parts.get(*inner)).map(|inner| inner.again).max().unwrap_or(0);
@@ -217,10 +226,7 @@ impl<'s> Reading<'s> {
             // What looks at the same is asked by them once more.
             part.same.extend_from_within(..);
         }
-        if let Some(place) = self.parts.get_mut(number) {
-            *place = part;
-        }
-        Ok(number)
+        Ok(())
     }
 
     /// All that a reference may mean: rather one too many than one too few.

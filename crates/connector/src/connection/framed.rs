@@ -73,7 +73,7 @@ impl Framed {
                 let framed =
                     self.bytes.get(self.written.saturating_sub(passed).min(loose.before)..loose.before);
                 let payload = messages.iter().nth(loose.message).and_then(|message| match loose.frame {
-                    Some(kind) => message.shared.and_then(|shared| shared.framed(kind)),
+                    Some(kind) => message.shared().and_then(|shared| shared.framed(kind)),
                     None => Some(message.payload),
                 });
                 let rest = payload.and_then(|payload| payload.get(self.written.saturating_sub(start)..));

@@ -409,7 +409,7 @@ impl Pump {
     fn frame_messages(&mut self) {
         let shares_frames = self.protocol.shares_frames().filter(|kind| *kind <= MAX_FRAMES_KIND);
         for (number, message) in self.messages.iter().enumerate() {
-            let error = match message.shared.zip(shares_frames).filter(|_| !message.is_plain) {
+            let error = match message.shared().zip(shares_frames).filter(|_| !message.is_plain) {
                 _ if message.is_ping => self
                     .protocol
                     .ping(message.payload, self.framed.bytes())

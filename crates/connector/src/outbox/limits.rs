@@ -44,7 +44,17 @@ impl Default for SendQueue {
     }
 }
 
+/// What is shorter is copied, however little may wait.
+const LEAST_SHARED_BYTES: usize = 1024 * 1024;
+
 impl SendQueue {
+    /// From that size on, a message that is the payload of its event, byte by byte, shares its memory. Such a message fills the
+    /// queue, so there is one of them: a payload may be a part of what is many times as long, and keeps all of that.
+    #[inline]
+    pub(super) fn shared_bytes(&self) -> usize {
+        self.bytes.max(LEAST_SHARED_BYTES)
+    }
+
     /// Whether `messages` with `bytes` are more than four fifths of what there is room for.
     pub(super) fn is_pressed_by(&self, messages: usize, bytes: usize) -> bool {
         let is_beyond = |held: usize, most: usize| held.saturating_mul(5) > most.saturating_mul(4);

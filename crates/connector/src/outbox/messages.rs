@@ -2,6 +2,7 @@
 
 use super::Shared;
 use crate::clock::nanos;
+use bytes::Bytes;
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 use tremor_codec::Chunks;
 use tremor_event::{Outcome, Receipt, settle_all};
@@ -12,22 +13,40 @@ const KEEP_BYTES: usize = 64 * 1024;
 /// Encoded messages in order.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
-    /// Empty for those that are shared.
+    /// Empty for those that are elsewhere.
     chunks: Chunks,
     flags: Vec<Flags>,
-    /// The shared ones, in order.
-    shared: Vec<Arc<Shared>>,
+    /// Those that are elsewhere, in order.
+    elsewhere: Vec<Elsewhere>,
     /// Bytes of payload in those.
-    shared_bytes: usize,
+    elsewhere_bytes: usize,
     /// Of elements that somebody waits for, in order; empty, and without memory, if nobody does.
     receipts: VecDeque<Attached>,
+}
+
+/// Where a message is that is not among the others.
+#[derive(Clone, Debug)]
+pub(crate) enum Elsewhere {
+    /// Other connections are sent the same.
+    Shared(Arc<Shared>),
+    /// In the payload of its event. Boxed: most that are elsewhere are shared.
+    InPayload(Box<Bytes>),
+}
+
+impl Elsewhere {
+    fn payload(&self) -> &[u8] {
+        match self {
+            Self::Shared(shared) => shared.payload(),
+            Self::InPayload(bytes) => bytes,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Flags {
     binary: bool,
     is_last: bool,
-    is_shared: bool,
+    is_elsewhere: bool,
     is_plain: bool,
     is_ping: bool,
 }
@@ -35,7 +54,7 @@ struct Flags {
 impl Flags {
     /// Of a message that is only here.
     fn new(binary: bool, is_last: bool) -> Self {
-        Self { binary, is_last, is_shared: false, is_plain: false, is_ping: false }
+        Self { binary, is_last, is_elsewhere: false, is_plain: false, is_ping: false }
     }
 }
 
@@ -59,18 +78,28 @@ pub(crate) struct Message<'a> {
     pub(crate) is_plain: bool,
     /// It is no message but a ping with this payload.
     pub(crate) is_ping: bool,
-    /// Other connections are sent the same.
-    pub(crate) shared: Option<&'a Arc<Shared>>,
+    elsewhere: Option<&'a Elsewhere>,
+}
+
+impl<'a> Message<'a> {
+    /// What other connections are sent, too, if it is that.
+    #[inline]
+    pub(crate) fn shared(&self) -> Option<&'a Arc<Shared>> {
+        match self.elsewhere? {
+            Elsewhere::Shared(shared) => Some(shared),
+            Elsewhere::InPayload(_) => None,
+        }
+    }
 }
 
 impl Messages {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Message<'_>> {
-        let (flags, mut shared) = (self.flags.iter(), self.shared.iter());
+        let (flags, mut elsewhere) = (self.flags.iter(), self.elsewhere.iter());
         self.chunks.iter().zip(flags).map(move |(chunk, flags)| {
-            let shared = if flags.is_shared { shared.next() } else { None };
-            let payload = shared.map_or(chunk, |shared| shared.payload());
+            let elsewhere = if flags.is_elsewhere { elsewhere.next() } else { None };
+            let payload = elsewhere.map_or(chunk, Elsewhere::payload);
             let Flags { binary, is_last, is_plain, is_ping, .. } = *flags;
-            Message { payload, binary, is_last, is_plain, is_ping, shared }
+            Message { payload, binary, is_last, is_plain, is_ping, elsewhere }
         })
     }
 
@@ -83,8 +112,8 @@ impl Messages {
         self.chunks.clear();
         self.chunks.trim(KEEP_BYTES);
         self.flags.clear();
-        self.shared.clear();
-        self.shared_bytes = 0;
+        self.elsewhere.clear();
+        self.elsewhere_bytes = 0;
         self.fail_from(0);
     }
 
@@ -106,7 +135,7 @@ impl Messages {
 
     /// Bytes of payload.
     pub(crate) fn bytes(&self) -> usize {
-        self.chunks.as_bytes().len() + self.shared_bytes
+        self.chunks.as_bytes().len() + self.elsewhere_bytes
     }
 
     /// Where chunks are encoded to; [`Messages::flag_new`] makes messages of them.
@@ -137,14 +166,21 @@ impl Messages {
             }
             return new;
         }
-        self.push_one_shared(shared, Flags { is_shared: true, ..Flags::new(shared.is_binary(), true) });
+        self.push_elsewhere(Elsewhere::Shared(shared.clone()), Flags::new(shared.is_binary(), true));
         1
+    }
+
+    /// Appends a message that is a payload as it is, and ends an element.
+    #[cold]
+    pub(super) fn push_payload(&mut self, payload: &Bytes, binary: bool) {
+        self.push_elsewhere(Elsewhere::InPayload(Box::new(payload.clone())), Flags::new(binary, true));
     }
 
     /// Appends a message that was kept and is of no element.
     pub(super) fn push_uncounted(&mut self, shared: &Arc<Shared>) {
         let (binary, is_plain) = (shared.is_binary(), shared.is_plain());
-        self.push_one_shared(shared, Flags { is_shared: true, is_plain, ..Flags::new(binary, false) });
+        let flags = Flags { is_plain, ..Flags::new(binary, false) };
+        self.push_elsewhere(Elsewhere::Shared(shared.clone()), flags);
     }
 
     /// Appends a ping, which ends an element if `counts`.
@@ -158,7 +194,7 @@ impl Messages {
         self.flags.iter_mut().skip(from).for_each(|flags| flags.is_plain = true);
     }
 
-    /// Those of the messages from number `from` on are binary that are not UTF-8. None of them are shared.
+    /// Those of the messages from number `from` on are binary that are not UTF-8. None of them are elsewhere.
     pub(super) fn mark_binary(&mut self, from: usize) {
         for (chunk, flags) in self.chunks.iter().zip(&mut self.flags).skip(from) {
             flags.binary = std::str::from_utf8(chunk).is_err();
@@ -172,11 +208,11 @@ impl Messages {
         }
     }
 
-    fn push_one_shared(&mut self, shared: &Arc<Shared>, flags: Flags) {
+    fn push_elsewhere(&mut self, elsewhere: Elsewhere, flags: Flags) {
         self.chunks.end_chunk();
-        self.flags.push(flags);
-        self.shared_bytes += shared.payload().len();
-        self.shared.push(shared.clone());
+        self.flags.push(Flags { is_elsewhere: true, ..flags });
+        self.elsewhere_bytes += elsewhere.payload().len();
+        self.elsewhere.push(elsewhere);
     }
 
     /// `receipt` is settled when the message that is now the last one has been written.
@@ -190,9 +226,9 @@ impl Messages {
         let before = self.flags.len();
         for message in other.iter().skip(from) {
             let Message { binary, is_last, is_plain, is_ping, .. } = message;
-            let flags = Flags { binary, is_last, is_shared: message.shared.is_some(), is_plain, is_ping };
-            match message.shared {
-                Some(shared) => self.push_one_shared(shared, flags),
+            let flags = Flags { is_plain, is_ping, ..Flags::new(binary, is_last) };
+            match message.elsewhere {
+                Some(elsewhere) => self.push_elsewhere(elsewhere.clone(), flags),
                 None => {
                     self.chunks.push(message.payload);
                     self.flags.push(flags);

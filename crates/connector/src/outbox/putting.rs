@@ -90,15 +90,25 @@ impl<'a> Putting<'a> {
                         Err(error) => return (Err(error.to_string()), 0),
                     }
                 }
-                let mut encoded = encoder.encode(item.element.content, item.ingest_ns, meta, into.chunks());
-                if outbox.finish_events && item.ends_event {
-                    encoded = encoded.and(encoder.finish(into.chunks()));
+                if let Some(payload) = encoder.held(item.element.content, outbox.limits.shared_bytes()) {
+                    let is_binary = match outbox.frame_type.takes_a_look(self.binary) {
+                        true => std::str::from_utf8(payload).is_err(),
+                        false => outbox.frame_type.is_binary(self.binary),
+                    };
+                    into.push_payload(payload, is_binary);
+                    (Ok(()), 1)
+                } else {
+                    let mut encoded =
+                        encoder.encode(item.element.content, item.ingest_ns, meta, into.chunks());
+                    if outbox.finish_events && item.ends_event {
+                        encoded = encoded.and(encoder.finish(into.chunks()));
+                    }
+                    let new = into.flag_new(outbox.frame_type.is_binary(self.binary), encoded.is_ok());
+                    if outbox.frame_type.takes_a_look(self.binary) {
+                        into.mark_binary(before);
+                    }
+                    (encoded.map_err(|error| error.to_string()), new)
                 }
-                let new = into.flag_new(outbox.frame_type.is_binary(self.binary), encoded.is_ok());
-                if outbox.frame_type.takes_a_look(self.binary) {
-                    into.mark_binary(before);
-                }
-                (encoded.map_err(|error| error.to_string()), new)
             }
         };
         let new = match asked.filter(|_| encoded.is_ok()) {

@@ -1,7 +1,9 @@
 use super::*;
+use bytes::Bytes;
 use futures_util::FutureExt;
 use tremor_codec::{Definition, NameAndConfig, Registry};
 use tremor_event::{Listener, Outcome, Settlement};
+use tremor_value::{Payload, json};
 
 fn outbox(limits: SendQueue) -> Outbox {
     let definition = Definition::of_codec(NameAndConfig::from_value(&"json".into()).unwrap());
@@ -108,6 +110,104 @@ async fn what_is_shared_keeps_its_place_and_takes_room_like_all_else() {
         assert_eq!(texts(&taken), ["sss", "1", "ss", "2"][3 - kept..]);
     }
     assert_eq!((taken.elements_from(0), Arc::strong_count(&shared)), (2, 1), "and it is let go");
+}
+
+const MIB: usize = 1 << 20;
+
+/// The text of an array of a little more than so many bytes.
+fn array(bytes: usize) -> Bytes {
+    format!("[{}1]", "1,".repeat(bytes / 2)).into()
+}
+
+/// Puts the payload that `text` stands for, once `change` was done to it.
+fn put_document(outbox: &Outbox, text: &Bytes, change: impl FnOnce(&mut Payload)) -> Put {
+    let mut payload = json::Parser::new().document(text.clone()).unwrap();
+    change(&mut payload);
+    let (meta, id) = (Value::record(), EventId::default());
+    let element = Element { content: (&payload).into(), meta: (&meta).into() };
+    let items = [Item { element, id: &id, ingest_ns: 0, ends_event: true, receipt: None }; 2];
+    outbox.put(&items, &[], false, &mut |refused| panic!("{refused}")).outcome
+}
+
+/// The first message that waits, and whether it is where `text` is.
+fn only(outbox: &Outbox, text: &Bytes) -> (Vec<u8>, bool) {
+    let mut taken = Messages::default();
+    outbox.take(&mut taken);
+    let message = taken.iter().next().unwrap();
+    assert!(message.is_last && message.shared().is_none());
+    (message.payload.to_vec(), text.as_ptr_range().contains(&message.payload.as_ptr()))
+}
+
+#[test]
+fn a_payload_that_fills_the_queue_is_not_copied() {
+    let text = array(MIB);
+    for limits in [
+        SendQueue::default(),
+        SendQueue { bytes: 1, ..SendQueue::default() },
+        SendQueue { when_full: WhenFull::DropOldest, ..SendQueue::default() },
+    ] {
+        let outbox = outbox(limits);
+        let put = put_document(&outbox, &text, |_| ());
+        assert_eq!(put, if limits.when_full == WhenFull::Wait { Put::Full } else { Put::All });
+        assert_eq!(outbox.held(), (1, text.len()));
+        let (mut taken, place) = (Messages::default(), text.as_ptr());
+        outbox.take(&mut taken);
+        outbox.put_back(&mut taken, 0);
+        taken.clear();
+        outbox.take(&mut taken);
+        let message = taken.iter().next().unwrap();
+        assert_eq!((message.payload.as_ptr(), message.payload.len()), (place, text.len()));
+        assert!(!text.is_unique());
+        drop((taken, outbox));
+        assert!(text.is_unique(), "and it is let go");
+    }
+}
+
+#[test]
+fn a_payload_is_copied_that_leaves_room_or_is_not_sent_as_it_came() {
+    let text = array(MIB);
+    let small = array(MIB - 100);
+    assert_eq!(
+        only_of(SendQueue { bytes: 1, ..SendQueue::default() }, &small, |_| ()),
+        (small.to_vec(), false)
+    );
+    let limits = SendQueue { bytes: 2 * MIB, ..SendQueue::default() };
+    assert_eq!(only_of(limits, &text, |_| ()), (text.to_vec(), false), "another one may wait behind it");
+    let spaced = Bytes::from([b" ", &text[..]].concat());
+    assert_eq!(only_of(SendQueue::default(), &spaced, |_| ()), (text.to_vec(), true), "it is a part of that");
+    let spaced = Bytes::from([b"[ ", &text[1..]].concat());
+    assert_eq!(only_of(SendQueue::default(), &spaced, |_| ()), (text.to_vec(), false));
+    let record = Bytes::from([b"{\"a\":", &text[..], b"}"].concat());
+    assert_eq!(only_of(SendQueue::default(), &record, |_| ()), (record.to_vec(), true));
+    let (changed, is_there) =
+        only_of(SendQueue::default(), &record, |payload| assert!(payload.insert("b", 1_u64)));
+    assert!(!is_there && changed.ends_with(b",\"b\":1}"));
+}
+
+/// As [`only`], of a new outbox.
+fn only_of(limits: SendQueue, text: &Bytes, change: impl FnOnce(&mut Payload)) -> (Vec<u8>, bool) {
+    let outbox = outbox(limits);
+    put_document(&outbox, text, change);
+    only(&outbox, text)
+}
+
+#[test]
+fn a_payload_that_is_not_copied_is_looked_at_where_that_says_whether_it_is_binary() {
+    let definition = Definition::of_codec(NameAndConfig::from_value(&"binary".into()).unwrap());
+    let encoder = Registry::standard().resolver(&definition).unwrap().encoder();
+    let outbox = Outbox::new(encoder, SendQueue { messages: 3, ..SendQueue::default() }, Arc::default());
+    let outbox = outbox.of_type(FrameType::Auto);
+    for (byte, is_binary) in [(b'x', false), (0xff, true)] {
+        let bytes = Bytes::from(vec![byte; MIB]);
+        let (value, meta, id) = (Value::from(bytes.clone()), Value::record(), EventId::default());
+        let items = items(std::slice::from_ref(&value), &meta, &id);
+        outbox.put(&items, &[], false, &mut |refused| panic!("{refused}"));
+        let mut taken = Messages::default();
+        outbox.take(&mut taken);
+        let message = taken.iter().next().unwrap();
+        assert_eq!((message.payload.as_ptr(), message.binary), (bytes.as_ptr(), is_binary));
+        outbox.wrote(1, MIB);
+    }
 }
 
 #[tokio::test]

@@ -51,6 +51,20 @@ fn what_nobody_touches_is_never_built() {
 }
 
 #[test]
+fn the_text_can_be_had_that_nobody_has_to_write() {
+    let held = |payload: &Payload| payload.json_text().map(|text| text.to_vec());
+    let text = r#"{"a":[1,"x"],"b":null}"#;
+    let mut payload = document(&format!(" {text}\n"));
+    assert_eq!(held(&payload), Some(text.into()));
+    assert!(payload.value().as_record().is_some() && held(&payload).is_some(), "building it changes nothing");
+    assert!(payload.insert("a", 1_i64) && held(&payload).is_none());
+    for other in [r#"{"a": 1}"#, "[1.50]", r#"["\u0041"]"#] {
+        assert_eq!(held(&document(other)), None, "{other}");
+    }
+    assert_eq!(held(&Value::from("x").into()), None);
+}
+
+#[test]
 fn one_member_is_read_without_the_others() {
     let payload = document(r#"{"keep" : true, "a":{"b" : [0] , "c":{"d":"x\ny"}},"n":-1.5}"#);
     assert_eq!(payload.get("keep").as_deref(), Some(&Value::from(true)));

@@ -80,6 +80,15 @@ impl RawClient {
         Ok(())
     }
 
+    /// Sends one frame.
+    ///
+    /// # Errors
+    /// As for [`RawClient::send`].
+    pub(super) fn send_bytes(&mut self, opcode: u8, is_last: bool, payload: &[u8]) -> io::Result<()> {
+        self.send_header(opcode, is_last, payload.len() as u64)?;
+        self.stream.write_all(payload)
+    }
+
     /// Sends one text frame of `line` so many times.
     ///
     /// # Errors

@@ -168,6 +168,30 @@ async fn a_large_payload_is_not_copied_and_leaves_whole_through_a_narrow_stream(
     assert_eq!(pump.sent(), (4, received.len() as u64));
 }
 
+#[tokio::test]
+async fn a_payload_that_is_not_copied_is_written_from_where_it_is_and_let_go() {
+    let text = bytes::Bytes::from(format!("[{}1]", "1,".repeat(1 << 19)));
+    let payload = tremor_value::json::Parser::new().document(text.clone()).unwrap();
+    let mut pump = pump_with(&[]);
+    let (meta, id) = (Value::record(), EventId::default());
+    let element = tremor_event::Element { content: (&payload).into(), meta: (&meta).into() };
+    let item = crate::outbox::Item { element, id: &id, ingest_ns: 0, ends_event: true, receipt: None };
+    pump.outbox.put(&[item], &[], false, &mut |refused| panic!("{refused}"));
+    drop(payload);
+    let (near, mut far) = tokio::io::duplex(1000);
+    let mut stream: Box<dyn Stream> = Box::new(near);
+    let mut received = vec![0; text.len()];
+    let write = poll_fn(|cx| {
+        let polled = pump.poll(cx, &mut stream);
+        assert!(pump.framed.bytes().capacity() < LOOSE_BYTES);
+        polled
+    });
+    let (broken, read) = tokio::join!(write, far.read_exact(&mut received));
+    assert!(broken.is_none() && read.is_ok() && received == text);
+    assert!(text.is_unique() && pump.outbox.held() == (0, 0));
+    assert_eq!(pump.sent(), (1, received.len() as u64));
+}
+
 /// Takes so long for a message that others have a hundred turns in the meantime, if they are let.
 struct Slow {
     turns: Arc<AtomicU64>,
