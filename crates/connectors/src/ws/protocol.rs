@@ -14,12 +14,14 @@ use super::{
 use bytes::{Bytes, BytesMut};
 use std::{
     collections::VecDeque,
+    iter,
     num::NonZeroU64,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Acquire},
     },
     time::{Duration, Instant},
+    vec::Drain,
 };
 use tremor_connector::{
     Intake, Joining, acknowledged,
@@ -27,7 +29,8 @@ use tremor_connector::{
 };
 use tremor_value::{AboutMessage, Record, Under, Value};
 use tremor_ws::{
-    CloseAnswer, CloseCode, CloseTimeouts, Closing, Decoder, Deflate, Encoder, End, Incoming, Options, Role,
+    CloseAnswer, CloseCode, CloseTimeouts, Closing, Decoder, Deflate, EncodeError, Encoder, End, Incoming,
+    Options, Role,
 };
 
 /// Pings of a flow that may wait for their answers; those before are not told of.
@@ -41,13 +44,15 @@ const ABNORMAL: u16 = 1006;
 /// One whose TLS failed.
 const TLS_FAILED: u16 = 1015;
 
-/// What came of a message that has a schema.
-enum Checked {
-    Done,
-    /// It waits for its schema, and all behind it with it.
-    Waits,
+/// What came of the frames of one read, but for events.
+struct Round {
+    flow: Flow,
+    /// Pings and pongs among them.
+    controls: u32,
+    /// A ping that could not be answered.
+    unanswered: Option<EncodeError>,
     /// The connection ends, for this reason.
-    Broken(String),
+    broken: Option<String>,
 }
 
 /// How long ago the deadline of a connection was that ought not to be there.
@@ -188,30 +193,106 @@ impl<Slot> WebSocket<Slot> {
         Self { link, ..self }
     }
 
-    /// Takes a message that has a schema, as that says.
+    /// Decodes what is in `input`. What had to wait for its schema comes first.
+    fn decode(
+        &mut self,
+        input: &mut BytesMut,
+        incoming: &mut Vec<Incoming>,
+    ) -> Result<(), tremor_ws::ProtocolError> {
+        let broke = self.schema.as_ref().and_then(|schema| schema.broke);
+        let decoded = match &mut self.pace {
+            _ if broke.is_some() => broke.map_or(Ok(()), Err),
+            Some(pace) if self.keeps_time => {
+                pace.decode(&mut self.decoder, input, incoming, self.closing.is_open())
+            }
+            _ => self.decoder.decode_some(input, incoming, usize::MAX),
+        };
+        if self.link.is_some() && broke.is_none() {
+            self.count(incoming, &decoded);
+        }
+        if let Some(schema) = self.schema.as_mut().filter(|schema| schema.holds()) {
+            let mut held: Vec<_> = schema.take_held().into();
+            held.append(incoming);
+            *incoming = held;
+        }
+        decoded
+    }
+
+    /// One more message, for the flow.
+    fn about(&mut self, payload: &[u8], frames: u32, compressed: bool) -> AboutMessage {
+        self.messages += 1;
+        AboutMessage { under: self.under, seq: self.messages, size: payload.len() as u64, frames, compressed }
+    }
+
+    /// Takes a message that has a schema, as that says. What is `behind` it waits with it.
+    ///
+    /// # Errors
+    /// The connection ends, for this reason.
     fn take_checked(
         &mut self,
-        (payload, binary): (&Bytes, bool),
+        (payload, binary): (Bytes, bool),
         about: AboutMessage,
-        intake: &mut Intake,
-    ) -> Checked {
+        (behind, intake): (&mut Drain<'_, Incoming>, &mut Intake),
+    ) -> Result<(), String> {
         let Self { schema, metadata, .. } = self;
-        let Some(schema) = schema else { return Checked::Done };
-        match schema.look(payload, &metadata.text, binary) {
+        let Some(schema) = schema else { return Ok(()) };
+        match schema.look(&payload, &metadata.text, binary) {
             Look::Taken(instead, meta) => {
                 let meta = meta.or_else(|| binary.then(|| metadata.binary()));
-                intake.message(instead.unwrap_or_else(|| payload.clone()), meta, about);
+                intake.message(instead.unwrap_or(payload), meta, about);
             }
             Look::Refused(refusal) => intake.refused(refusal, binary.then(|| metadata.binary()), about),
-            Look::Dropped => schema.leave_out(payload),
-            Look::Waits => return Checked::Waits,
+            Look::Dropped => schema.leave_out(&payload),
+            Look::Waits => {
+                self.messages -= 1;
+                let AboutMessage { frames, compressed, .. } = about;
+                let item = Incoming::Message { payload, binary, frames, compressed };
+                schema.hold(iter::once(item).chain(behind));
+            }
             Look::Close { code, reason } => {
-                schema.leave_out(payload);
+                schema.leave_out(&payload);
                 self.leave = Some(Box::new(self.closing.failed_with(code, reason.clone())));
-                return Checked::Broken(reason);
+                return Err(reason);
             }
         }
-        Checked::Done
+        Ok(())
+    }
+
+    /// What becomes of the connection behind a read.
+    fn conclude(
+        &mut self,
+        round: Round,
+        mut decoded: Result<(), tremor_ws::ProtocolError>,
+    ) -> Result<Flow, ProtocolError> {
+        let Round { flow, controls, unanswered, broken } = round;
+        if let Some(reason) = broken {
+            return Err(ProtocolError(reason));
+        }
+        if let Err(error) = decoded
+            && let Some(schema) = self.schema.as_mut().filter(|schema| schema.holds())
+        {
+            // What came before that was good.
+            schema.broke = Some(error);
+            return Ok(flow);
+        }
+        if controls > 0 && flow == Flow::Open && self.closing.is_open() {
+            let counted = self.count_controls(controls);
+            if let (Some(link), Err(error)) = (&self.link, &counted) {
+                link.broke(error);
+            }
+            decoded = counted.and(decoded);
+        }
+        if let Some(error) = unanswered {
+            return Err(ProtocolError(error.to_string()));
+        }
+        match decoded {
+            Ok(()) if flow == Flow::Open && self.decoder.has_more() => Ok(Flow::More),
+            Ok(()) => Ok(flow),
+            Err(error) => {
+                self.leave = Some(Box::new(self.closing.failed(&error)));
+                Err(ProtocolError(error.to_string()))
+            }
+        }
     }
 
     /// Counts what was read.
@@ -286,26 +367,8 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         let mut incoming = std::mem::take(&mut self.incoming);
         // Looked at once: most connections have no schemas.
         let (checks, hears) = (self.schema.is_some(), self.joining.is_some());
-        let broke = if checks { self.schema.as_ref().and_then(|schema| schema.broke) } else { None };
-        let mut decoded = match &mut self.pace {
-            _ if broke.is_some() => broke.map_or(Ok(()), Err),
-            Some(pace) if self.keeps_time => {
-                pace.decode(&mut self.decoder, input, &mut incoming, self.closing.is_open())
-            }
-            _ => self.decoder.decode_some(input, &mut incoming, usize::MAX),
-        };
-        if self.link.is_some() && broke.is_none() {
-            self.count(&incoming, &decoded);
-        }
-        if checks && let Some(schema) = self.schema.as_mut().filter(|schema| schema.holds()) {
-            // What had to wait comes first.
-            let mut held: Vec<_> = schema.take_held().into();
-            held.append(&mut incoming);
-            incoming = held;
-        }
-        let mut broken = None;
-        let mut flow = Flow::Open;
-        let (mut pinged, mut controls) = (None, 0_u32);
+        let decoded = self.decode(input, &mut incoming);
+        let mut round = Round { flow: Flow::Open, controls: 0, unanswered: None, broken: None };
         let mut items = incoming.drain(..);
         while let Some(item) = items.next() {
             match item {
@@ -313,83 +376,38 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
                     if hears && self.takes_acknowledgement(&payload, binary) {
                         continue;
                     }
-                    self.messages += 1;
-                    let about = AboutMessage {
-                        under: self.under,
-                        seq: self.messages,
-                        size: payload.len() as u64,
-                        frames,
-                        compressed,
-                    };
+                    let about = self.about(&payload, frames, compressed);
                     if !checks {
                         intake.message(payload, binary.then(|| self.metadata.binary()), about);
-                        continue;
-                    }
-                    match self.take_checked((&payload, binary), about, intake) {
-                        Checked::Done => {}
-                        Checked::Waits => {
-                            self.messages -= 1;
-                            let item = Incoming::Message { payload, binary, frames, compressed };
-                            if let Some(schema) = &mut self.schema {
-                                schema.hold(std::iter::once(item).chain(items.by_ref()));
-                            }
-                        }
-                        Checked::Broken(reason) => {
-                            broken = Some(reason);
-                            break;
-                        }
+                    } else if let Err(reason) =
+                        self.take_checked((payload, binary), about, (&mut items, intake))
+                    {
+                        round.broken = Some(reason);
+                        break;
                     }
                 }
                 // One answer would do for several that wait, but there are peers that count.
                 Incoming::Ping(payload) => {
-                    controls = controls.saturating_add(1);
+                    round.controls = round.controls.saturating_add(1);
                     if self.closing.is_open() {
-                        pinged = self.encoder.pong(&payload, reply).err().or(pinged);
+                        round.unanswered = self.encoder.pong(&payload, reply).err().or(round.unanswered);
                     }
                 }
                 Incoming::Pong(payload) => {
-                    controls = controls.saturating_add(1);
+                    round.controls = round.controls.saturating_add(1);
                     if self.asked.is_some() {
                         self.answered(&payload, intake);
                     }
                 }
                 Incoming::Close { code, reason } => {
                     self.leave = Some(Box::new(self.closing.received(code, &reason)));
-                    flow = Flow::Closed { we_drop: self.role == Role::Server };
+                    round.flow = Flow::Closed { we_drop: self.role == Role::Server };
                 }
             }
         }
         drop(items);
         self.incoming = incoming;
-        if let Some(reason) = broken {
-            return Err(ProtocolError(reason));
-        }
-        if checks
-            && let Err(error) = decoded
-            && let Some(schema) = self.schema.as_mut().filter(|schema| schema.holds())
-        {
-            // What came before that was good.
-            schema.broke = Some(error);
-            return Ok(flow);
-        }
-        if controls > 0 && flow == Flow::Open && self.closing.is_open() {
-            let counted = self.count_controls(controls);
-            if let (Some(link), Err(error)) = (&self.link, &counted) {
-                link.broke(error);
-            }
-            decoded = counted.and(decoded);
-        }
-        if let Some(error) = pinged {
-            return Err(ProtocolError(error.to_string()));
-        }
-        match decoded {
-            Ok(()) if flow == Flow::Open && self.decoder.has_more() => Ok(Flow::More),
-            Ok(()) => Ok(flow),
-            Err(error) => {
-                self.leave = Some(Box::new(self.closing.failed(&error)));
-                Err(ProtocolError(error.to_string()))
-            }
-        }
+        self.conclude(round, decoded)
     }
 
     fn write(&mut self, chunk: &[u8], binary: bool, out: &mut Vec<u8>) -> Result<(), Unsendable> {
