@@ -506,13 +506,14 @@ async fn a_hundred_that_wait_behind_others_that_succeed_are_not_late() {
         server.number
     );
     let mut proxy = Proxy::started(&server, &limits).await;
+    // From here on: the first of them waits for its answer while the others come.
+    let clock = Clock::stop();
     let (count, each_ms) = (100, 100);
     let mut clients = Vec::new();
     for number in 0..count {
         clients.push(plain_client(&proxy).await);
         comes_to(&proxy, number + 1).await;
     }
-    let clock = Clock::stop();
     let begun = Instant::now();
     let mut upstreams = Vec::new();
     for number in 1..=count {
