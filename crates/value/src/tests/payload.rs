@@ -54,6 +54,8 @@ fn what_nobody_touches_is_never_built() {
 fn the_text_can_be_had_that_nobody_has_to_write() {
     let held = |payload: &Payload| payload.json_text().map(|text| text.to_vec());
     let text = r#"{"a":[1,"x"],"b":null}"#;
+    let mut payload = document(text);
+    assert!(payload.remove("b") && !payload.is_built() && held(&payload).is_none());
     let mut payload = document(&format!(" {text}\n"));
     assert_eq!(held(&payload), Some(text.into()));
     assert!(payload.value().as_record().is_some() && held(&payload).is_some(), "building it changes nothing");
