@@ -29,6 +29,12 @@ impl Announcer {
         intake.value(told.record, None);
         inlet.push(&mut intake).await;
     }
+
+    /// Whether `port` leads anywhere.
+    #[must_use]
+    pub fn leads_on(&self, port: &str) -> bool {
+        self.source.links().is_linked(port)
+    }
 }
 
 impl fmt::Debug for Announcer {

@@ -63,6 +63,11 @@ impl Ended {
         Self { cause: cause.to_string(), clean: false, cut }
     }
 
+    /// It was to end, and that took too long.
+    fn too_late() -> Self {
+        Self::broken(Cut::Timeout, "the connection did not end in time")
+    }
+
     /// Reading failed.
     #[cold]
     fn unreadable(error: &io::Error) -> Self {
@@ -100,6 +105,8 @@ pub(crate) struct Connection {
     since: Instant,
     /// Messages and payload bytes that were read.
     received: (u64, u64),
+    /// For so many looks, a second apart, the peer had got messages and never sent any.
+    unheard: u8,
     /// Bytes came right behind the handshake.
     has_input: bool,
     /// What may still be read in this turn.
@@ -173,6 +180,7 @@ impl Connection {
             conn: duplex.address.conn,
             since: Instant::now(),
             received: (0, 0),
+            unheard: 0,
             turn_bytes: TURN_BYTES,
             task: None,
             busy: true,
@@ -356,6 +364,7 @@ impl Connection {
     /// Nothing was read for a while; if nothing was written either, spare memory is given back.
     fn rest(&mut self) {
         self.rest_at = None;
+        self.note_silence();
         if !mem::take(&mut self.busy) {
             self.buffer.rest();
             self.intake = Intake::default();

@@ -1,6 +1,6 @@
 //! One connection that is read from and written to: bytes in and out around a sans-IO protocol.
 
-use crate::{Intake, Joining, SendQueue, outbox::Outbox};
+use crate::{Intake, Joining, SendQueue, WhenFull, outbox::Outbox};
 use futures_util::future::BoxFuture;
 use std::{
     fmt,
@@ -55,6 +55,23 @@ pub trait Traffic: Send + Sync {
 
     /// Of what came, so much could not be decoded.
     fn undecoded(&self, count: u64);
+
+    /// Who hears what becomes of what waits for the connection. It may outlive that.
+    fn queue(&self) -> Option<Arc<dyn QueueTraffic>> {
+        None
+    }
+}
+
+/// Hears of what waits for connections that are looked at together.
+pub trait QueueTraffic: fmt::Debug + Send + Sync {
+    /// A full queue has left out so many elements, as its policy says.
+    fn left_out(&self, elements: u64, policy: WhenFull);
+
+    /// So many elements are lost because their peer was given up.
+    fn discarded(&self, elements: u64);
+
+    /// So many messages wait for one of the connections right now, what is being written included.
+    fn waits(&self, messages: u64);
 }
 
 /// What identifies a connection among those of its connector.

@@ -20,7 +20,7 @@ use std::{
     mem,
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -183,7 +183,12 @@ impl Instance {
             let events = Arc::new(AtomicU64::new(0));
             let sink_counters = sink.as_ref().map(|sink| (events.clone(), sink.shared.counters.clone()));
             let own = built.measures.take();
-            let counted = Counted { alias: alias.clone(), source: source.clone(), sink: sink_counters, own };
+            let streams = match sink.as_ref().map(|sink| &sink.half) {
+                Some(SinkHalf::Connections { streams, .. }) => Arc::downgrade(streams),
+                _ => Weak::new(),
+            };
+            let (alias, source) = (alias.clone(), source.clone());
+            let counted = Counted { alias, source, sink: sink_counters, streams, own };
             let meter = Arc::new(Meter::new(environment.metrics.clone(), interval, counted));
             if let Some(sink) = &mut sink {
                 sink.deliver = count_input(sink.deliver.clone(), events, meter.clone());

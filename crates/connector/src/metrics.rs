@@ -4,8 +4,8 @@ mod connector;
 mod interval;
 mod meter;
 
-pub use connector::Measures;
 pub(crate) use connector::{Counted, count_input, count_output};
+pub use connector::{Measures, SinkNow};
 pub use interval::{BadInterval, metrics_interval};
 pub use meter::{CountedRoute, Measured, Meter};
 

@@ -4,6 +4,7 @@ mod asked;
 mod checked;
 mod commands;
 mod frame_type;
+mod heard;
 mod kept;
 mod limits;
 mod messages;
@@ -15,7 +16,7 @@ mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::duplex::{Ending, Outgoing, Traffic};
+use crate::duplex::{Ending, Outgoing, QueueTraffic};
 use crate::replay::{Gap, Joining};
 use crate::{bell::Bell, counters::SinkCounters};
 pub(crate) use asked::{Asked, Extra};
@@ -64,6 +65,8 @@ pub(crate) const NEW_META: u8 = 8;
 pub(crate) const PRESSURE: u8 = 16;
 /// The connection is to end once as many messages have come as went.
 pub(crate) const ANSWERED: u8 = 32;
+/// There is no connection yet, or not any more: nobody reads too slowly.
+const AWAY: u8 = 64;
 
 /// Encoded messages on their way to one connection, in order.
 ///
@@ -129,6 +132,8 @@ struct State {
     lost: u64,
     /// How many messages fewer than went had come at the end of a connection that waited for them.
     unanswered: u64,
+    /// Hears what becomes of what waits, if somebody wants to know.
+    heard_by: Option<Arc<dyn QueueTraffic>>,
 }
 
 /// How a connection has ended.
@@ -198,6 +203,7 @@ impl Outbox {
             cause: None,
             lost: 0,
             unanswered: 0,
+            heard_by: None,
         };
         Self {
             state: Mutex::new(state),
@@ -222,7 +228,13 @@ impl Outbox {
     /// postprocessors are finished behind every event.
     pub(crate) fn of_one_at_a_time(self) -> Self {
         let finish_events = self.lock().encoder.is_streaming();
-        Self { finish_events, comes_back: true, ..self }
+        Self { finish_events, comes_back: true, ..self }.for_later()
+    }
+
+    /// The same for a connection that is still to be made.
+    pub(crate) fn for_later(self) -> Self {
+        self.goes_away();
+        self
     }
 
     /// The same for connection `conn`, whose events have this metadata, if that leads back here.
@@ -243,11 +255,6 @@ impl Outbox {
     /// The same with somebody who looks at messages before they wait.
     pub(crate) fn looked_at_by(self, outgoing: Option<Arc<dyn Outgoing>>) -> Self {
         Self { outgoing, ..self }
-    }
-
-    /// There is a connection, and this hears what it sends.
-    pub(crate) fn heard_by(&self, traffic: &Arc<dyn Traffic>) {
-        self.outgoing.iter().for_each(|outgoing| outgoing.heard_by(traffic));
     }
 
     /// Somebody wants to hear of pressure from now on.
@@ -480,7 +487,10 @@ impl Outbox {
                 state.waiting = *last;
             }
         }
+        drop(state);
         self.news.store(if stays { ENDING } else { 0 }, Ordering::Release);
+        // Those who wait for room begin anew: it is another peer that has to make some.
+        self.room.notify_waiters();
     }
 
     /// Appends what the postprocessors still hold: the stream ends in good order.

@@ -315,7 +315,9 @@ impl Streams {
     /// The one connection there was has gone.
     pub(crate) fn no_single(&self) {
         if self.is_single() {
-            self.write().no_single();
+            let mut table = self.write();
+            table.no_single();
+            table.by_stream.values().for_each(|outbox| outbox.goes_away());
         }
     }
 
@@ -324,6 +326,12 @@ impl Streams {
         let outboxes: Vec<_> = self.read().by_stream.values().cloned().collect();
         let lost = outboxes.iter().map(|outbox| outbox.close()).sum();
         self.shared.failed_already(lost, cause);
+    }
+
+    /// Tells those who hear of queues how much waits in each; gives how many messages wait of which nobody hears.
+    pub(crate) fn tell_depths(&self) -> usize {
+        let of_table: usize = self.read().by_stream.values().map(|outbox| outbox.tell_depth()).sum();
+        of_table + self.pairs.as_ref().map_or(0, Pairs::waiting)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Table> {
@@ -407,11 +415,11 @@ impl Streams {
             let mut room = pin!(full.room());
             room.as_mut().enable();
             let is_full = self.put(items, left).is_some_and(|still| Arc::ptr_eq(&still, &full));
-            if is_full && !wait(full.when_full(), room).await {
+            if is_full && !wait(&full, room).await {
                 let waited = full.give_up();
                 self.shared.failed_already(waited, SLOW_CONSUMER);
                 let lost = waited + left.lose_run(items, SLOW_CONSUMER);
-                self.shared.counters.discarded(lost);
+                full.discarded(lost);
             }
         }
     }
@@ -439,13 +447,16 @@ impl Streams {
 const SLOW_CONSUMER: &str = "slow consumer: the peer does not read what it is sent";
 
 /// Waits for room; `false` if the connection is to be given up instead.
-async fn wait(when_full: WhenFull, room: impl Future<Output = ()>) -> bool {
-    match when_full {
+async fn wait(full: &Outbox, room: impl Future<Output = ()>) -> bool {
+    match full.when_full() {
         WhenFull::Wait => {
             room.await;
             true
         }
-        WhenFull::WaitAtMost(patience) => tokio::time::timeout(patience, room).await.is_ok(),
+        // Where there is no connection it is no peer that takes too long.
+        WhenFull::WaitAtMost(patience) => {
+            tokio::time::timeout(patience, room).await.is_ok() || !full.is_there()
+        }
         WhenFull::Close => false,
         // These never wait.
         WhenFull::DropNewest | WhenFull::DropOldest | WhenFull::Conflate => {

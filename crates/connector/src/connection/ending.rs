@@ -223,8 +223,10 @@ impl Connection {
         };
         let limit = self.pump.limits().close;
         let Self { pump, stream, signals, .. } = self;
+        let cut = pump.cut();
         let expects_answer = tokio::select! {
             said = timeout(limit, pump.finish_with_goodbye(ending, stream)) => matches!(said, Ok(true)),
+            () = cut => return Ended::too_late(),
             () = signals.stopped() => return self.stop().await,
         };
         if expects_answer {

@@ -9,6 +9,9 @@ use crate::{
 use std::mem;
 use tremor_value::{Record, Value};
 
+/// A peer that has sent nothing for so many looks is not one that answers: it has had a second at least.
+const MUTE_AFTER: u8 = 2;
+
 impl Connection {
     /// Whether there is something to look at.
     pub(super) fn has_news(&self) -> bool {
@@ -17,12 +20,26 @@ impl Connection {
 
     /// How the connection is to end, if it is time for that: all that was to be sent before is written.
     pub(super) fn ending(&self) -> Option<Ending> {
-        self.pump.ending(|sent| self.discards || self.received.0 >= sent)
+        self.pump.ending(|sent| self.discards || self.received.0 >= sent || self.never_answers())
+    }
+
+    /// Some time has passed, and something has moved: looks whether the peer has said anything so far. What it does once it is
+    /// waited for is another matter.
+    pub(super) fn note_silence(&mut self) {
+        let is_asked = self.pump.outbox().news() & ANSWERED != 0;
+        if self.received.0 == 0 && self.pump.sent().0 > 0 && !is_asked {
+            self.unheard = self.unheard.saturating_add(1);
+        }
+    }
+
+    /// Whether the peer only takes messages, as far as that can be known.
+    fn never_answers(&self) -> bool {
+        self.received.0 == 0 && self.unheard >= MUTE_AFTER
     }
 
     /// How many messages fewer than went have come on a connection that was to end when that is none; `None` if it was not.
     pub(super) fn unanswered(&self) -> Option<u64> {
-        let waits = self.pump.outbox().news() & ANSWERED != 0 && !self.discards;
+        let waits = self.pump.outbox().news() & ANSWERED != 0 && !self.discards && !self.never_answers();
         waits.then(|| self.pump.sent().0.saturating_sub(self.received.0))
     }
 

@@ -16,6 +16,7 @@ use crate::{
 use bytes::BytesMut;
 use frames::{frame, share};
 use std::{
+    future::poll_fn,
     mem,
     pin::Pin,
     sync::Arc,
@@ -143,6 +144,19 @@ impl Pump {
         &self.outbox
     }
 
+    /// Waits until the connection has to end without a word, while messages are written to their end.
+    pub(super) fn cut(&self) -> impl Future<Output = ()> + use<> {
+        let outbox = self.outbox.clone();
+        poll_fn(move |cx| {
+            loop {
+                if outbox.news() & CUT != 0 {
+                    return Poll::Ready(());
+                }
+                ready!(outbox.bell().poll_rang(cx));
+            }
+        })
+    }
+
     /// Messages and payload bytes that were written so far.
     pub(super) fn sent(&self) -> (u64, u64) {
         self.sent
@@ -238,7 +252,7 @@ impl Pump {
         if news & GIVEN_UP != 0 {
             return Some(Ended::broken(Cut::Local, "the peer does not read what it is sent"));
         }
-        (news & CUT != 0).then(|| Ended::broken(Cut::Timeout, "the connection did not end in time"))
+        (news & CUT != 0).then(Ended::too_late)
     }
 
     /// How the connection is to end, if it is time for that: all that was to be sent before is written, and, where answers
@@ -437,7 +451,7 @@ impl Pump {
         self.framed.truncate(end.max(self.framed.written()));
         self.ends.truncate(kept);
         let lost = self.outbox.fail(&mut self.messages, kept);
-        self.outbox.counters().discarded(lost);
+        self.outbox.discarded(lost);
     }
 }
 

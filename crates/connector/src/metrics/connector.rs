@@ -1,10 +1,13 @@
 //! What every connector publishes: `connector_events`.
 
 use super::{Measured, Meter, Metric, meter::CountedRoute};
-use crate::{Deliver, Handed, OpenRoute, Route, SinkTotals, counters::SinkCounters, inlet::SourceShared};
+use crate::{
+    Deliver, Handed, OpenRoute, Route, SinkTotals, counters::SinkCounters, inlet::SourceShared,
+    streams::Streams,
+};
 use async_trait::async_trait;
 use std::sync::{
-    Arc,
+    Arc, Weak,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 use tremor_event::{EventBatch, Signal};
@@ -12,8 +15,24 @@ use tremor_value::{Record, Value};
 
 /// What a kind publishes besides the events by port, at each interval. Only there where that is wanted.
 pub trait Measures: Send + Sync {
-    /// Adds it, as of `now_ns` (nanoseconds since 1970 UTC). `sink`: what became of what the sink half got.
-    fn measure(&self, sink: &SinkTotals, now_ns: u64, out: &mut Vec<Metric>);
+    /// Adds it, as of `now_ns` (nanoseconds since 1970 UTC).
+    fn measure(&self, sink: &SinkNow, now_ns: u64, out: &mut Vec<Metric>);
+}
+
+/// The sink half of a connector, for one measurement.
+pub struct SinkNow {
+    /// What became of what it got.
+    pub totals: SinkTotals,
+    streams: Option<Arc<Streams>>,
+}
+
+impl SinkNow {
+    /// Has each queue tell its [`QueueTraffic`](crate::duplex::QueueTraffic) how much waits there; gives how many messages wait
+    /// in queues that have none.
+    #[must_use]
+    pub fn tell_depths(&self) -> usize {
+        self.streams.as_ref().map_or(0, |streams| streams.tell_depths())
+    }
 }
 
 /// What a connector counts.
@@ -23,6 +42,8 @@ pub(crate) struct Counted {
     pub(crate) source: Option<Arc<SourceShared>>,
     /// Events that came in by any port, and what became of their elements.
     pub(crate) sink: Option<(Arc<AtomicU64>, Arc<SinkCounters>)>,
+    /// The connections that it writes to.
+    pub(crate) streams: Weak<Streams>,
     /// What the kind publishes besides.
     pub(crate) own: Option<Arc<dyn Measures>>,
 }
@@ -54,8 +75,8 @@ impl Measured for Counted {
 
     fn always(&self, now_ns: u64, out: &mut Vec<Metric>) {
         if let Some(own) = &self.own {
-            let sink = self.sink.as_ref().map(|(_, counters)| counters.totals()).unwrap_or_default();
-            own.measure(&sink, now_ns, out);
+            let totals = self.sink.as_ref().map(|(_, counters)| counters.totals()).unwrap_or_default();
+            own.measure(&SinkNow { totals, streams: self.streams.upgrade() }, now_ns, out);
         }
     }
 }

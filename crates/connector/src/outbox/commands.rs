@@ -1,6 +1,6 @@
 //! What a connection is told by way of its outbox, besides messages.
 
-use super::{ANSWERED, CUT, ENDING, Farewell, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
+use super::{ANSWERED, AWAY, CUT, ENDING, Farewell, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
 use crate::duplex::Ending;
 use std::{mem, sync::atomic::Ordering};
 use tremor_value::Value;
@@ -142,6 +142,22 @@ impl Outbox {
     /// Has the connection's task look around.
     pub(crate) fn wake(&self) {
         self.filled.ring();
+    }
+
+    /// There is no connection that could make room.
+    pub(crate) fn goes_away(&self) {
+        self.news.fetch_or(AWAY, Ordering::Release);
+    }
+
+    /// The connection is there.
+    pub(crate) fn has_come(&self) {
+        self.forget_news(AWAY);
+        self.room.notify_waiters();
+    }
+
+    /// Whether there is a connection that could make room.
+    pub(crate) fn is_there(&self) -> bool {
+        self.news() & AWAY == 0
     }
 
     /// What the connection has to look at: any of the constants of this module.

@@ -146,7 +146,7 @@ impl<'a> Putting<'a> {
         answers.tell();
         outbox.counters.written(silent);
         if dropped > 0 {
-            outbox.counters.left_out(dropped, outbox.limits.when_full);
+            outbox.left_out(dropped);
         }
         if queued {
             outbox.filled.ring();

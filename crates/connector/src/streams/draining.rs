@@ -121,8 +121,8 @@ impl Streams {
 
     /// Connections that are there for the origins of events end when these give nothing more, but not before the servers
     /// behind have answered, as far as that can be known: `all_came` is when everything that goes to them is here. Then each
-    /// is waited for until as many messages have come as went, and told 1001; what comes in front of its own goodbye is still
-    /// handed on. Those that are not in time are cut off.
+    /// is waited for until as many messages have come as went, unless it never sent any for a while, and told 1001; what comes
+    /// in front of its own goodbye is still handed on. Those that are not in time are cut off.
     pub(crate) async fn hear_answers(&self, all_came: impl Future<Output = ()>) {
         let latest = Instant::now() + ANSWERS_LIMIT;
         let all_written = async {

@@ -168,6 +168,7 @@ pub(super) fn ping(value: &Value) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn json(text: &str) -> Value {
         Value::from_json_str(text).unwrap()
@@ -214,6 +215,52 @@ mod tests {
             let value = json(written);
             let error = Instructions::read("ws_server", None, &value).err().unwrap_or_default();
             assert!(error.starts_with(told), "{written}: {error}");
+        }
+    }
+
+    /// What is read here, and what elsewhere: by whom an element is for, as what it is sent, what it is like.
+    const HERE: [(&str, &str); 8] = [
+        ("to", "1"),
+        ("where", "{}"),
+        ("except", "1"),
+        ("open", "{}"),
+        ("close", "{}"),
+        ("ping", "true"),
+        ("compress", "false"),
+        ("key", "1"),
+    ];
+    const ELSEWHERE: [&str; 4] = ["conn", "peer", "binary", "schema"];
+
+    #[test]
+    fn the_guide_has_every_member_that_is_read_and_no_other() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/websocket-control.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let (_, table) = page.split_once("\n## Where an event goes\n").unwrap();
+        let (table, _) = table.split_once("\n## ").unwrap();
+        let named = |line: &'static str| line.trim().strip_prefix('"')?.split_once('"').map(|(name, _)| name);
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let documented: BTreeSet<&str> = rows.map(|(name, _)| name).collect();
+        let known: BTreeSet<&str> = HERE.iter().map(|(name, _)| *name).chain(ELSEWHERE).collect();
+        assert_eq!(documented, known);
+        // The arms of what reads them.
+        let (_, arms) = include_str!("instructions.rs").split_once("match name.as_str() {\n").unwrap();
+        let arms: BTreeSet<&str> =
+            arms.lines().take_while(|line| line.trim() != "_ => {}").filter_map(named).collect();
+        let here: BTreeSet<&str> = HERE.iter().map(|(name, _)| *name).filter(|name| *name != "key").collect();
+        assert_eq!(arms, here);
+        for (name, value) in HERE {
+            let of_kind = Value::from_json_str(&format!(r#"{{"{name}": {value}}}"#)).unwrap();
+            let read = Instructions::read("ws_server", Some("key"), &of_kind).unwrap();
+            let does = !read.names_nobody() || read.open.is_some() || read.asked.is_some();
+            assert!(does, "`{name}` says nothing");
+        }
+        for name in ELSEWHERE {
+            let of_kind = Value::from_json_str(&format!(r#"{{"{name}": 1}}"#)).unwrap();
+            let read = Instructions::read("ws_server", None, &of_kind).unwrap();
+            assert!(
+                read.names_nobody() && read.open.is_none() && read.asked.is_none(),
+                "`{name}` says something"
+            );
         }
     }
 }

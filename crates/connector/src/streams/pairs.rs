@@ -152,6 +152,11 @@ impl Pairs {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Messages that wait for connections that are being opened.
+    pub(super) fn waiting(&self) -> usize {
+        self.known().opening.values().map(|outbox| outbox.held().0).sum()
+    }
+
     /// The connection that metadata names as that which the event comes from, among those of all connectors but `own`.
     ///
     /// # Errors
@@ -235,7 +240,7 @@ impl Streams {
                 return Err("there are as many connections as there may be (`max_connections`)");
             }
             let outbox = self.new_outbox(self.limits).looked_at_by(outgoing);
-            let outbox = Arc::new(outbox.of_connection(conn, None));
+            let outbox = Arc::new(outbox.of_connection(conn, None).for_later());
             known.by_origin.insert(origin, Pair { conn, outbox: outbox.clone() });
             known.by_conn.insert(conn, origin);
             known.opening.insert(conn, outbox.clone());
@@ -259,7 +264,9 @@ impl Streams {
 
     /// What waits for connection `conn`, which is open now; with the origin that it is for.
     pub(super) fn opened(&self, conn: u64) -> Option<Arc<Outbox>> {
-        self.pairs.as_ref()?.known().opening.remove(&conn)
+        let outbox = self.pairs.as_ref()?.known().opening.remove(&conn)?;
+        outbox.has_come();
+        Some(outbox)
     }
 
     /// Connection `conn` was not opened: what waits for it fails, and its partner ends.

@@ -20,7 +20,7 @@ use super::{
     foreign::refuse_at_client,
     header_list,
     metrics::Watch,
-    options::{Settings, Wire, open_handshake},
+    options::{KEY, Settings, Wire, open_handshake},
     pace::HeartbeatOptions,
     schema::Schemas,
 };
@@ -67,8 +67,8 @@ pub(crate) const SPEC: Spec = Spec {
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     let mut settings = Settings::new(config, environment, refuse_at_client)?;
     let per_origin = per_origin::read(&mut settings, environment)?;
-    let (send_queue, queue_key) = settings.client_send_queue()?;
-    let watch = Watch::new(environment, false, Some(send_queue.when_full));
+    let (send_queue, queue_key) = settings.send_queue_of_all()?;
+    let watch = Watch::new(environment, false, send_queue.when_full);
     let mut exits = Vec::new();
     let about = (environment, watch.clone(), per_origin.is_some());
     let client = Arc::new(Client::read(&mut settings, about, &mut exits)?);
@@ -79,7 +79,7 @@ fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigE
     let common = Built {
         backoff: BackoffUse::WebSocketClient { stable_after },
         send_queue,
-        queue_key,
+        queue_key: queue_key.unwrap_or_else(|| KEY.to_owned()),
         frame_type,
         exits,
         gives_out: client.ways.give_out(),

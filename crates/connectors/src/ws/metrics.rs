@@ -3,6 +3,7 @@
 //! Connections with the same port, route and TLS share their counters ([`series::Series`]). Counters are atomics; histograms are
 //! behind a lock that is taken once for all messages of a read or a write.
 
+mod queue;
 mod series;
 mod spread;
 mod wire;
@@ -10,6 +11,7 @@ mod wire;
 pub(super) use series::Link;
 use wire::CountedStream;
 
+use queue::Left;
 use series::{DIRECTIONS, Key, Series};
 use spread::Spread;
 use std::{
@@ -21,9 +23,9 @@ use std::{
     time::Duration,
 };
 use tremor_connector::{
-    Environment, SinkTotals, WhenFull,
+    Environment, SendQueue, WhenFull,
     duplex::{Stream, Traffic},
-    metrics::{Measures, Metric},
+    metrics::{Measures, Metric, SinkNow},
 };
 use tremor_value::{Record, Str, Value};
 
@@ -74,8 +76,8 @@ rows! {
     SIZE = "ws.message.size", "histogram", [], "Payload bytes of a message, uncompressed.";
     ERRORS = "ws.errors", "counter", ["kind"],
         "`protocol`, `utf8`, `size` and `deflate` end a connection; `codec` is what could not be decoded, `contract` what is not as its schema says.";
-    QUEUE_DEPTH = "ws.queue.depth", "gauge", [], "Elements that wait to be sent, over all connections.";
-    QUEUE_DROPPED = "ws.queue.dropped", "counter", ["policy"], "Elements that full queues left out, over all connections. What was for a peer that was given up as too slow counts under `close`, whose way `block` goes in the end.";
+    QUEUE_DEPTH = "ws.queue.depth", "gauge", [], "Messages that wait to be sent, what is being written included. Those for connections that never were there have no port.";
+    QUEUE_DROPPED = "ws.queue.dropped", "counter", ["policy"], "Elements that full queues left out. What was for a peer that was given up as too slow counts under `close`, whose way `block` goes in the end.";
     PING_RTT = "ws.ping.rtt", "histogram", [], "Microseconds from a keepalive ping to its pong.";
     PING_TIMEOUTS = "ws.ping.timeouts", "counter", [], "Pings that were not answered in time, which ended the connection.";
     RECONNECTS = "ws.reconnects", "counter", ["outcome"], "Attempts to connect behind the first: `ok` or `failed`.";
@@ -108,7 +110,10 @@ pub(super) struct Watch {
     alias: Str,
     /// Who opens connections.
     opens: &'static str,
-    policy: Option<&'static str>,
+    /// Of queues that are not of a route.
+    when_full: WhenFull,
+    /// Some messages waited for connections that never were there.
+    had_unheard: AtomicBool,
     series: Mutex<BTreeMap<Key, Arc<Series>>>,
     /// By TLS, `false` first.
     pending: [AtomicU64; 2],
@@ -131,17 +136,14 @@ impl Drop for Pending<'_> {
 }
 
 impl Watch {
-    /// For a server, or a client; `None` if nobody wants to know. `when_full`: of all its queues, if they are alike.
-    pub(super) fn new(
-        environment: &Environment,
-        is_server: bool,
-        when_full: Option<WhenFull>,
-    ) -> Option<Arc<Self>> {
+    /// For a server, or a client; `None` if nobody wants to know. `when_full`: of its queues, but for those of routes.
+    pub(super) fn new(environment: &Environment, is_server: bool, when_full: WhenFull) -> Option<Arc<Self>> {
         environment.is_measured.then(|| {
             Arc::new(Self {
                 alias: environment.alias.as_str().into(),
                 opens: if is_server { "in" } else { "out" },
-                policy: when_full.map(policy),
+                when_full,
+                had_unheard: AtomicBool::new(false),
                 series: Mutex::default(),
                 pending: Default::default(),
                 durations: Default::default(),
@@ -163,15 +165,17 @@ impl Watch {
     }
 
     /// A connection opens, by `port` and the route that metadata `shown` tells of, after a handshake that took so long.
+    /// `queue`: what may wait for it, if the route says so.
     pub(super) fn opens(
         &self,
-        (port, shown): (Option<&str>, Option<&Value>),
+        (port, shown, queue): (Option<&str>, Option<&Value>, Option<&SendQueue>),
         (tls, deflates): (bool, bool),
         took: Duration,
     ) -> Arc<Link> {
         let index = shown.and_then(|shown| shown.get("index")).and_then(Value::as_u64);
         let key = Key { port: port.unwrap_or("out").into(), route: index, tls };
-        let series = lock(&self.series).entry(key).or_default().clone();
+        let policy = policy(queue.map_or(self.when_full, |queue| queue.when_full));
+        let series = lock(&self.series).entry(key).or_insert_with(|| Arc::new(Series::new(policy))).clone();
         let [plain, encrypted] = &self.durations;
         lock(if tls { encrypted } else { plain }).add(micros(took));
         Link::new(series, deflates)
@@ -207,12 +211,18 @@ impl Watch {
 }
 
 impl Measures for Watch {
-    fn measure(&self, sink: &SinkTotals, now_ns: u64, out: &mut Vec<Metric>) {
+    fn measure(&self, sink: &SinkNow, now_ns: u64, out: &mut Vec<Metric>) {
         let nowhere = |tls| Key { port: "-".into(), route: None, tls };
         let mut writer = Writer { watch: self, now_ns, out };
-        for (key, series) in &*lock(&self.series) {
+        let all = lock(&self.series);
+        all.values().for_each(|series| series.queue.forget_depth());
+        let unheard = sink.tell_depths();
+        let mut left_out = Left::of(&sink.totals);
+        for (key, series) in &*all {
             writer.series(key, series);
+            left_out.take_away(&series.queue.left());
         }
+        drop(all);
         for (tls, (pending, spread)) in
             [false, true].into_iter().zip(self.pending.iter().zip(&self.durations))
         {
@@ -228,21 +238,12 @@ impl Measures for Watch {
                 writer.value(row, (&nowhere(*tls), self.opens), &tags, (*count).into());
             }
         }
-        let all = nowhere(false);
-        writer.value(&QUEUE_DEPTH, (&all, "out"), &[], sink.waiting.into());
-        let [newest, oldest, conflated] = sink.left_out;
-        let by_policy = [
-            ("block", 0),
-            ("close", sink.discarded),
-            ("drop_newest", newest),
-            ("drop_oldest", oldest),
-            ("conflate", conflated),
-        ];
-        for (policy, count) in by_policy {
-            if count > 0 || self.policy == Some(policy) {
-                writer.value(&QUEUE_DROPPED, (&all, "out"), &[policy], count.into());
-            }
+        // What waits for connections that are not there yet, and what that has cost.
+        if unheard > 0 || self.had_unheard.load(Relaxed) {
+            self.had_unheard.store(true, Relaxed);
+            writer.value(&QUEUE_DEPTH, (&nowhere(false), "out"), &[], (unheard as u64).into());
         }
+        writer.left_out(&nowhere(false), &left_out, None);
     }
 }
 
@@ -282,8 +283,19 @@ impl Writer<'_> {
         if violations > 0 {
             self.value(&ERRORS, (key, "out"), &["contract"], violations.into());
         }
+        self.value(&QUEUE_DEPTH, (key, "out"), &[], series.queue.depth().into());
+        self.left_out(key, &series.queue.left(), Some(series.policy));
         self.spread(&PING_RTT, (key, "out"), &lock(&series.round_trips));
         self.value(&PING_TIMEOUTS, (key, "out"), &[], series.ping_timeouts.load(Relaxed).into());
+    }
+
+    /// What queues have left out; always of `policy`, which is theirs, though that may be nothing.
+    fn left_out(&mut self, key: &Key, left: &Left, policy: Option<&str>) {
+        for (name, count) in left.by_policy() {
+            if count > 0 || policy == Some(name) {
+                self.value(&QUEUE_DROPPED, (key, "out"), &[name], count.into());
+            }
+        }
     }
 
     /// `own`: the values of the row's own tags.

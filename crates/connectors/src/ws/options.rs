@@ -162,19 +162,12 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// `send_queue` of a server, where a peer that does not read is given up sooner or later; with the name of the key, if
-    /// it is said.
-    pub(super) fn server_send_queue(&mut self) -> Result<(SendQueue, Option<String>), ConfigError> {
+    /// `send_queue` for all connections, where a peer that does not read is given up sooner or later; with the name of the
+    /// key, if it is said.
+    pub(super) fn send_queue_of_all(&mut self) -> Result<(SendQueue, Option<String>), ConfigError> {
         let when_full = WhenFull::WaitAtMost(Duration::from_millis(BLOCK_TIMEOUT_MS));
         let queue = self.send_queue(&SendQueue { when_full, ..SendQueue::default() })?;
         Ok((queue.queue, queue.key))
-    }
-
-    /// `send_queue` of a client, where what is sent waits, also for a connection that has to be made again; with the name
-    /// of the key.
-    pub(super) fn client_send_queue(&mut self) -> Result<(SendQueue, String), ConfigError> {
-        let queue = self.send_queue(&SendQueue::default())?;
-        Ok((queue.queue, queue.key.unwrap_or_else(|| KEY.to_owned())))
     }
 
     /// `send_queue`, and what `defaults` say where it says nothing.

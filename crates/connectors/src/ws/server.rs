@@ -46,7 +46,10 @@ use settings::{Admits, Answers, Demands, handshake_options};
 use std::{
     future::poll_fn,
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -168,6 +171,8 @@ struct Shared {
     caps: Caps,
     /// There if somebody wants to know.
     watch: Option<Arc<Watch>>,
+    /// Somebody hears of handshakes that were refused.
+    is_told: AtomicBool,
     /// No more connections are taken.
     is_draining: watch::Sender<bool>,
     environment: Environment,
@@ -210,7 +215,6 @@ impl Shared {
         let cookies = Cookies::read(settings)?;
         let knows_identities = !guards.is_empty() || doorman.is_some() || cookies.is_some();
         routing.tell_likenesses(knows_identities);
-        let policy = queues.of_routes.is_empty().then_some(queues.of_all.when_full);
         let shared = Self {
             open_handshake,
             answers,
@@ -226,7 +230,8 @@ impl Shared {
             cookies,
             trust: settings::trust(settings)?,
             caps: Caps::read(settings, knows_identities)?,
-            watch: Watch::new(environment, true, policy),
+            watch: Watch::new(environment, true, queues.of_all.when_full),
+            is_told: AtomicBool::new(false),
             is_draining: watch::Sender::new(false),
             environment: environment.clone(),
         };
@@ -345,6 +350,7 @@ impl Listener for Accepting {
     }
 
     fn begin(&mut self, announcer: Announcer) {
+        self.shared.is_told.store(announcer.leads_on("control"), Relaxed);
         if let Some(doorman) = &self.shared.doorman {
             doorman.begin(announcer);
         }

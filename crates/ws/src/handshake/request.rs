@@ -7,6 +7,7 @@ use super::reject::Reject;
 use super::server::HandshakeOptions;
 use crate::escape::climbs;
 use crate::forwarded::Forwarded;
+use std::mem;
 
 /// A complete request head that was parsed but not yet checked for an upgrade.
 ///
@@ -75,16 +76,17 @@ impl Head {
     ///
     /// # Errors
     /// The answer for the first row that fails.
-    pub fn upgrade(self, options: &HandshakeOptions) -> Result<Request, Reject> {
+    pub fn upgrade(mut self, options: &HandshakeOptions) -> Result<Request, Reject> {
         self.upgrade_behind(options, &Forwarded::default())
     }
 
-    /// The same behind a proxy that is believed: `forwarded` is what it says.
+    /// The same behind a proxy that is believed: `forwarded` is what it says. The headers are moved into the request, if
+    /// there is one.
     ///
     /// # Errors
     /// As for [`upgrade`](Self::upgrade).
     pub fn upgrade_behind(
-        self,
+        &mut self,
         options: &HandshakeOptions,
         forwarded: &Forwarded,
     ) -> Result<Request, Reject> {
@@ -108,6 +110,20 @@ impl Head {
         }
         let (authority, path, query) = check_target(&self.target, host, secure)?;
         Ok(Target { authority: asked.unwrap_or(authority), secure, path, query })
+    }
+
+    /// What it asks for as it was sent, whatever is wrong with that: the path, and the query unless that has more parameters
+    /// than anybody needs.
+    pub fn sent(&self) -> (&str, Option<&str>) {
+        let (target, query) = match self.target.split_once('?') {
+            Some((target, query)) => (target, Some(query)),
+            None => (self.target.as_str(), None),
+        };
+        let path = match target.split_once("://") {
+            Some((_, rest)) if !target.starts_with('/') => rest.find('/').and_then(|at| rest.get(at..)),
+            _ => Some(target),
+        };
+        (path.unwrap_or("/"), query.filter(|query| !has_too_many_parameters(query)))
     }
 
     /// Whether it asks for the page at `path`, of whichever host: those who look after a server know only its address.
@@ -180,7 +196,7 @@ impl Head {
         has_no_length(&self.headers) && (ends || says_so)
     }
 
-    fn check(self, options: &HandshakeOptions, forwarded: &Forwarded) -> Result<Request, Reject> {
+    fn check(&mut self, options: &HandshakeOptions, forwarded: &Forwarded) -> Result<Request, Reject> {
         let secure = forwarded.secure.unwrap_or(options.secure);
         let headers = &self.headers;
         self.check_opening(options)?;
@@ -205,7 +221,7 @@ impl Head {
         let extensions = extensions(headers).ok_or_else(|| {
             Reject::bad_request("extensions", "the Sec-WebSocket-Extensions header does not parse")
         })?;
-        let headers = self.headers;
+        let headers = mem::take(&mut self.headers);
         Ok(Request { path, query, authority, secure, origin, protocols, extensions, key, version, headers })
     }
 }

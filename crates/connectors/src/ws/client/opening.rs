@@ -473,10 +473,9 @@ impl Client {
         let told_of = (&self.wire, deflate.as_ref());
         let greeted = self.greeting.exchange(&mut stream, &mut input, &mut protocol, told_of).await;
         let greeted = greeted.map_err(told)?;
-        let link = self
-            .watch
-            .as_ref()
-            .map(|watch| watch.opens((way.exit.as_deref(), None), (place.secure, deflate.is_some()), took));
+        let link = self.watch.as_ref().map(|watch| {
+            watch.opens((way.exit.as_deref(), None, None), (place.secure, deflate.is_some()), took)
+        });
         if let Some(link) = &link {
             self.greeting.count(greeted, link);
         }

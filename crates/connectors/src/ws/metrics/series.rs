@@ -1,6 +1,6 @@
 //! Counters that connections share.
 
-use super::{Spread, lock};
+use super::{Spread, lock, queue::Queue};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -9,7 +9,7 @@ use std::{
     },
     time::Duration,
 };
-use tremor_connector::duplex::Traffic as Sent;
+use tremor_connector::duplex::{QueueTraffic, Traffic as Sent};
 use tremor_value::Str;
 use tremor_ws::{Incoming, ProtocolError};
 
@@ -40,6 +40,16 @@ pub(in crate::ws) struct Series {
     pub(super) violations: AtomicU64,
     pub(super) round_trips: Mutex<Spread>,
     pub(super) ping_timeouts: AtomicU64,
+    pub(super) queue: Arc<Queue>,
+    /// Of their queues.
+    pub(super) policy: &'static str,
+}
+
+impl Series {
+    /// Nothing was counted; the queues of the connections have this policy.
+    pub(super) fn new(policy: &'static str) -> Self {
+        Self { policy, ..Self::default() }
+    }
 }
 
 /// What passes in one direction.
@@ -171,6 +181,11 @@ impl Sent for Link {
 
     fn undecoded(&self, count: u64) {
         *lock(&self.series.errors).entry("codec").or_default() += count;
+    }
+
+    fn queue(&self) -> Option<Arc<dyn QueueTraffic>> {
+        let queue: Arc<dyn QueueTraffic> = self.series.queue.clone();
+        Some(queue)
     }
 }
 

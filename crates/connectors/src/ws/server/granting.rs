@@ -7,7 +7,7 @@ use super::{
     begun,
     cookies::{self, Asking, Known},
     doorman::{self, Granted},
-    metadata::{Reached, metadata},
+    metadata::{Asked, Reached, metadata},
     opening::{Admitted, within},
     peer::Peer,
     petition::Petition,
@@ -25,7 +25,10 @@ use crate::ws::{
 use bytes::BytesMut;
 use std::{
     borrow::Cow,
-    sync::{Arc, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use tokio::time::Instant;
 use tremor_connector::{
@@ -34,6 +37,7 @@ use tremor_connector::{
     more_before,
     tls::PeerCertificate,
 };
+use tremor_value::Record;
 use tremor_ws::guard::{Carrier, Session};
 use tremor_ws::{
     Accept, Deflate, Extension, ExtraHeaders, Forwarded, Head, Page, ProxyDetails, Reject, Request, Role,
@@ -76,12 +80,12 @@ impl Shared {
         peer: &mut Peer,
         deadline: Option<Instant>,
     ) -> Result<Duplex, NotOpened> {
-        let agreed = match self.decide(door, &mut admitted, peer, deadline).await {
+        let (request, agreed) = match self.decide(door, &mut admitted, peer, deadline).await {
             Ok(agreed) => agreed,
-            Err(denied) => return Err(self.deny(admitted.asker, denied).await),
+            Err((denied, asked)) => return Err(self.deny(admitted.asker, denied).await.about(asked)),
         };
         let Admitted { asker, slot, since, .. } = admitted;
-        let line = asker.grant(&agreed.request, &agreed.accept(), deadline).await?;
+        let line = asker.grant(&request, &agreed.accept(), deadline).await?;
         Ok(self.join(door, agreed, line, (slot, since)))
     }
 
@@ -95,31 +99,46 @@ impl Shared {
         }
     }
 
-    /// All but the 101.
+    /// All but the 101; or why not, with what is told of the request.
     async fn decide<'s>(
         &'s self,
         door: &Door,
         admitted: &mut Admitted,
         peer: &mut Peer,
         deadline: Option<Instant>,
-    ) -> Result<Agreed<'s>, Denied> {
+    ) -> Result<(Request, Agreed<'s>), (Denied, Record)> {
         let Admitted { asker, slot, certificate, proxy, .. } = admitted;
-        let head = asker.head(&door.handshake, deadline, self.draining()).await?;
-        let forwarded = self.trust.forwarded(peer.ip(), &head.headers)?;
+        let head = asker.head(&door.handshake, deadline, self.draining()).await;
+        let mut head = head.map_err(|failure| (Denied::from(failure), Record::default()))?;
         let from_trusted_proxy = self.trust.is_named(peer.ip());
+        let forwarded = self.trust.forwarded(peer.ip(), &head.headers);
+        let forwarded = forwarded.map_err(|reject| self.denied(reject, || Asked::head(&head)))?;
         if let Some(client) = forwarded.client {
             *peer = peer.behind(client);
         }
         if let (None, Some(address)) = (&slot.1, peer.ip()) {
-            slot.1 = self.caps.place(address).map_err(|Full| Denied::NoRoom)?;
+            let place = self.caps.place(address);
+            slot.1 = place.map_err(|Full| self.denied(Denied::NoRoom, || Asked::head(&head)))?;
         }
         let certificate = certificate.as_ref();
         let shown = certificate.filter(|_| self.guards.look_at_certificates()).map(guard_certificate);
         let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy, address: peer.ip() };
         let method = asker.method();
         let candidate = Candidate { shared: self, door, peer, certificate, proxy, brought, method, deadline };
-        let (request, offered) = candidate.upgrade(head, &forwarded).await?;
-        candidate.agree(request, &offered, slot).await
+        let upgraded = candidate.upgrade(&mut head, &forwarded).await;
+        let (request, offered) = upgraded.map_err(|denied| self.denied(denied, || Asked::head(&head)))?;
+        match candidate.agree(&request, &offered, slot).await {
+            Ok(agreed) => Ok((request, agreed)),
+            Err(denied) => Err(self.denied(denied, || Asked::request(&request))),
+        }
+    }
+
+    /// Somebody who gets no connection, with what is told of the request, if anybody hears of it.
+    fn denied<'r>(&self, denied: impl Into<Denied>, asked: impl FnOnce() -> Asked<'r>) -> (Denied, Record) {
+        let denied = denied.into();
+        let is_told = matches!(denied, Denied::Refused(_) | Denied::NoRoom) && self.is_told.load(Relaxed);
+        let shown = is_told.then(|| asked().shown(&self.exposed, self.guards.secrets()));
+        (denied, shown.unwrap_or_default())
     }
 
     /// Makes the connection of what was agreed.
@@ -143,7 +162,7 @@ impl Shared {
             .unless(agreed.known.map(|_| agreed.forgotten));
         let outgoing = schemas.as_ref().and_then(|plans| plans.outgoing(&opened));
         let link = self.watch.as_ref().map(|watch| {
-            let way = (exit.as_deref(), shown.as_ref());
+            let way = (exit.as_deref(), shown.as_ref(), queue.as_deref());
             watch.opens(way, (door.tls.is_some(), deflate.is_some()), since.elapsed())
         });
         let origin = door.origin((address.host.clone(), address.port));
@@ -183,7 +202,6 @@ impl Shared {
 
 /// What was agreed with somebody who gets a connection.
 struct Agreed<'s> {
-    request: Request,
     way: &'s Way,
     protocol: Option<String>,
     extension: Option<Extension>,
@@ -234,16 +252,23 @@ pub(super) struct Candidate<'s, 'h> {
 impl<'s> Candidate<'s, '_> {
     /// Answers what is not about a WebSocket, and checks what is; gives the request, and its offers of subprotocols as they
     /// were sent: those of the request are without the ones that only carry credentials.
-    async fn upgrade(&self, head: Head, forwarded: &Forwarded) -> Result<(Request, Vec<String>), Denied> {
+    async fn upgrade(
+        &self,
+        head: &mut Head,
+        forwarded: &Forwarded,
+    ) -> Result<(Request, Vec<String>), Denied> {
         let Self { shared, door, .. } = *self;
-        if let Some(page) = self.renewal(&head, forwarded).await {
+        if let Some(page) = self.renewal(head, forwarded).await {
             return Err(Denied::Shown(page?));
         }
-        if let Some(page) = shared.page(door, &head, forwarded) {
+        if let Some(page) = shared.page(door, head, forwarded) {
             return Err(Denied::Shown(page));
         }
         let mut request = head.upgrade_behind(&door.handshake, forwarded)?;
-        let real = shared.guards.secrets().real_protocols(&request.protocols)?;
+        let real = shared.guards.secrets().real_protocols(&request.protocols).inspect_err(|_| {
+            // What is told of it is looked up there.
+            head.headers = std::mem::take(&mut request.headers);
+        })?;
         let offered = std::mem::replace(&mut request.protocols, real);
         Ok((request, offered))
     }
@@ -251,7 +276,7 @@ impl<'s> Candidate<'s, '_> {
     /// Finds out by which way the connection goes and who it is, and whether guards, flow and limits allow it.
     async fn agree(
         &self,
-        request: Request,
+        request: &Request,
         offered: &[String],
         slot: &mut Slot,
     ) -> Result<Agreed<'s>, Denied> {
@@ -261,10 +286,10 @@ impl<'s> Candidate<'s, '_> {
         let bound = shared.guards.counting(bound);
         let carrier =
             Carrier { headers: &request.headers, query: request.query.as_deref(), protocols: offered };
-        let petition = self.petition(&request);
+        let petition = self.petition(request);
         let asks_flow = petition.as_ref().map(|petition| -> &dyn AsksFlow { petition });
         let mut visit = shared.guards.visit(carrier, self.brought).bound_by(&bound).asking(asks_flow);
-        let chosen = self.choose(&request, &mut visit).await?;
+        let chosen = self.choose(request, &mut visit).await?;
         let Chosen { way, protocol, .. } = chosen;
         let last_received = match &way.replay {
             None => None,
@@ -273,7 +298,7 @@ impl<'s> Candidate<'s, '_> {
         let opened = self.schemas(&chosen).await?;
         let sessions = visit.sessions(&way.demands);
         let proven = shared.guards.proven(&way.demands, &sessions);
-        let known = self.recognize(&request, (&sessions, &proven, &forgotten), slot)?;
+        let known = self.recognize(request, (&sessions, &proven, &forgotten), slot)?;
         let (extension, deflate) =
             way.wire.deflate.and_then(|wanted| wanted.answer(&request.extensions)).unzip();
         let mut address = self.peer.address(&shared.environment);
@@ -288,7 +313,7 @@ impl<'s> Candidate<'s, '_> {
             ..self.reached(address.conn)
         };
         let told = (&shared.exposed, shared.guards.secrets());
-        let mut metadata = metadata(&request, Some(&chosen), &reached, told);
+        let mut metadata = metadata(request, Some(&chosen), &reached, told);
         let mut headers = Cow::Borrowed(&shared.answers.headers);
         for more in visit.headers(&way.demands) {
             headers = Cow::Owned(headers.and(more));
@@ -320,7 +345,6 @@ impl<'s> Candidate<'s, '_> {
             opened,
             joining,
             forgotten,
-            request,
         })
     }
 

@@ -10,7 +10,7 @@ use crate::ws::{
 use tremor_connector::tls::PeerCertificate;
 use tremor_value::{Record, Value};
 use tremor_ws::guard::{Places, Session};
-use tremor_ws::{Extension, ProxyDetails, Request, query_pairs};
+use tremor_ws::{Extension, Head, Headers, ProxyDetails, Request, query_pairs};
 
 /// How a peer reached us.
 #[derive(Clone, Copy)]
@@ -88,4 +88,40 @@ pub(super) fn metadata(
         shown.insert("route", route.clone());
     }
     Metadata::new(SPEC.name, shown)
+}
+
+/// A request that is refused: as much of it as was read, as it was sent.
+pub(super) struct Asked<'a> {
+    path: &'a str,
+    query: Option<&'a str>,
+    headers: &'a Headers,
+}
+
+impl<'a> Asked<'a> {
+    /// Of which nothing else is known.
+    pub(super) fn head(head: &'a Head) -> Self {
+        let (path, query) = head.sent();
+        Self { path, query, headers: &head.headers }
+    }
+
+    /// That asks for a WebSocket as it should.
+    pub(super) fn request(request: &'a Request) -> Self {
+        Self { path: &request.path, query: request.query.as_deref(), headers: &request.headers }
+    }
+
+    /// What is told of it, under the names that metadata of connections have.
+    pub(super) fn shown(&self, exposed: &Exposed, secrets: &Places) -> Record {
+        let mut shown = Record::from_iter([("path", Value::from(self.path))]);
+        if let Some(query) = self.query {
+            shown.insert("query", listed(query_pairs(&secrets.strike_query(query)).into_iter()));
+        }
+        if let Some(origin) = self.headers.get("origin") {
+            shown.insert("origin", String::from_utf8_lossy(origin).into_owned());
+        }
+        let headers = exposed.record(self.headers, secrets);
+        if !headers.is_empty() {
+            shown.insert("headers", headers);
+        }
+        shown
+    }
 }

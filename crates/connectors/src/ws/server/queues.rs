@@ -16,7 +16,7 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
-        let (of_all, said_key) = settings.server_send_queue()?;
+        let (of_all, said_key) = settings.send_queue_of_all()?;
         let mut queues = Self { of_all, of_routes: Vec::new(), said_key, key: None };
         if of_all.when_full == WhenFull::Conflate {
             queues.key = Some(queues.usual_key().to_owned());

@@ -20,6 +20,7 @@ impl Shared {
                 ("status", Value::from(u64::from(reject.status))),
                 ("reason", Value::from(reject.label)),
             ])],
+            asked: Record::default(),
         }
     }
 
@@ -52,9 +53,12 @@ impl Shared {
                 watch.rejected(door.tls.is_some(), status, reason);
             }
         }
+        let asked = not_opened.asked;
         let told = not_opened.told.into_iter().map(|record| {
-            let of_request =
-                Record::from_iter([("tls", Value::from(door.tls.is_some())), ("peer", peer.record().into())]);
+            let reached =
+                [("tls".into(), Value::from(door.tls.is_some())), ("peer".into(), peer.record().into())];
+            let asked = asked.iter().map(|(name, value)| (name.clone(), value.clone()));
+            let of_request: Record = reached.into_iter().chain(asked).collect();
             let origin = Arc::new(door.origin(peer.host_and_port()));
             let meta = Record::from_iter([(SPEC.name, Value::from(of_request))]).into();
             Told { record: record.into(), meta, origin }
@@ -74,17 +78,24 @@ pub(super) struct NotOpened {
     cause: String,
     /// What port `control` is told.
     told: Vec<Record>,
+    /// What the metadata of that tell of the request.
+    asked: Record,
 }
 
 impl NotOpened {
     /// Nothing went wrong, and there is nothing to tell.
     pub(super) fn nothing() -> Self {
-        Self { cause: String::new(), told: Vec::new() }
+        String::new().into()
+    }
+
+    /// The same of somebody of whose request this is told.
+    pub(super) fn about(self, asked: Record) -> Self {
+        Self { asked, ..self }
     }
 }
 
 impl<T: Into<String>> From<T> for NotOpened {
     fn from(cause: T) -> Self {
-        Self { cause: cause.into(), told: Vec::new() }
+        Self { cause: cause.into(), told: Vec::new(), asked: Record::default() }
     }
 }

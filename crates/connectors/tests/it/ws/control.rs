@@ -88,6 +88,56 @@ async fn a_refused_handshake_is_told_of_with_status_and_reason() {
 }
 
 #[tokio::test]
+async fn a_refused_handshake_is_told_of_with_what_was_read_of_it() {
+    let guard = r#", "guards": {"g": {"type": "bearer", "options": {"tokens": {"good": {}}}}},
+        "credentials": {"query": {"t": "{credentials}"}, "headers": {"x-key": "{credentials}"}},
+        "routes": [{"when": [{"path": "/a"}], "guarded": {"g": []}, "exit": "out"}]"#;
+    let (mut subject, port) = server(guard).await;
+    let many = format!("/a?{}", "p=1&".repeat(129));
+    for (request, status, expected) in [
+        // No WebSocket is asked for.
+        (
+            "GET /x%20y?a=1&t=hidden&a=2 HTTP/1.1\r\nHost: here\r\nUser-Agent: me\r\nX-Key: hidden\r\n\r\n"
+                .to_owned(),
+            426,
+            r#"{"path": "/x%20y", "query": {"a": ["1", "2"], "t": "***"}, "headers": {"user-agent": "me", "x-key": "***"}}"#,
+        ),
+        (
+            "GET http://here/z?q=1 HTTP/1.1\r\nHost: here\r\n\r\n".to_owned(),
+            426,
+            r#"{"path": "/z", "query": {"q": "1"}}"#,
+        ),
+        // It is, and the origin is of another kind.
+        (
+            upgrade("here", "Origin: https://there.example\r\nCookie: c=hidden\r\n")
+                .replace("GET / ", "GET /b "),
+            404,
+            r#"{"path": "/b", "origin": "https://there.example"}"#,
+        ),
+        (
+            upgrade("here", "X-A: 1\r\n").replace("GET / ", "GET /a?t=hidden&u=1 "),
+            401,
+            r#"{"path": "/a", "query": {"t": "***", "u": "1"}, "headers": {"x-a": "1"}}"#,
+        ),
+        // The version is not spoken here.
+        (upgrade("here", "").replace(": 13", ": 14").replace("GET / ", "GET /a "), 426, r#"{"path": "/a"}"#),
+        // Whose metadata would be large.
+        (upgrade("here", "").replace("GET / ", &format!("GET {many} ")), 414, r#"{"path": "/a"}"#),
+        // Nothing could be read.
+        ("GET / HTTP/1.1\r\nHost here\r\n\r\n".to_owned(), 400, "{}"),
+    ] {
+        let answer = port.ask(&request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+        let rejected = subject.next_told().await;
+        assert_eq!(member(&rejected, "status"), status.into());
+        let mut told = of_server(&rejected);
+        let record = told.as_record_mut().unwrap();
+        assert!(record.remove("peer").is_some() && record.remove("tls").is_some());
+        assert_eq!(told, json(expected), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_told_before_those_behind_are_ready_and_nothing_comes_in_front_of_it() {
     let port = Port::reserve();
     let mut subject = Subject::new(&server_definition(&port, ""), Linked::WithControl).unwrap();

@@ -2,18 +2,23 @@
 
 use super::{
     client_opening::start,
-    peers::{Port, accept, client, close_code, of_server, server, text},
+    peers::{
+        Port, accept, client, client_definition, close_code, head, next_text, of_server, server, text,
+        upgrade,
+    },
     tls::{files, secure_server},
     warnings::Told,
 };
-use crate::harness::{Seen, Subject, definition, within};
+use crate::harness::{Clock, Linked, Seen, Subject, definition, within};
 use async_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
+use futures_util::FutureExt;
 use std::time::Duration;
 use tokio::{
-    io::{AsyncWriteExt, copy_bidirectional},
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::TcpStream,
     sync::oneshot,
     time::Instant,
 };
@@ -103,4 +108,139 @@ async fn a_server_without_room_is_given_more_time_each_time() {
     let _third = accept(&listener).await;
     assert!(ended.unwrap().elapsed() >= Duration::from_millis(500), "20 ms, then 25 times that");
     within(started).await.unwrap().unwrap();
+}
+
+/// Drains `subject` as a flow does that has much time; gives what ends when all of its peers are gone.
+async fn drain(subject: &Subject) -> tokio::task::JoinHandle<()> {
+    subject.front_is_done().await;
+    let handle = subject.handle.clone();
+    within(handle.drain()).await;
+    let latest = Instant::now() + Duration::from_secs(60);
+    tokio::spawn(async move { handle.let_go(latest).await })
+}
+
+async fn opened(port: &Port) -> TcpStream {
+    let mut tcp = port.tcp().await;
+    tcp.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+    assert!(head(&mut tcp).await.starts_with("HTTP/1.1 101 "));
+    tcp
+}
+
+/// Peers have no time of their own for their part of the end.
+const HURRY: &str = r#", "drain_timeout": 50, "close_handshake_timeout": 0"#;
+
+#[tokio::test]
+async fn a_drain_waits_no_longer_for_peers_than_it_may() {
+    let clock = Clock::stop();
+    let (mut subject, port) = server(HURRY).await;
+    let mut tcp = opened(&port).await;
+    let drain = drain(&subject).await;
+    // It never answers the goodbye.
+    let mut said = [0; 4];
+    within(tcp.read_exact(&mut said)).await.unwrap();
+    assert_eq!(said, [0x88, 2, 0x03, 0xe9]);
+    clock.advance(49).await;
+    assert!(!drain.is_finished());
+    clock.advance(2).await;
+    assert_eq!(within(tcp.read(&mut said)).await.unwrap(), 0);
+    within(drain).await.unwrap();
+    let closed = closed(&mut subject).await;
+    assert_eq!(closed.get("code").unwrap().to_string(), "1001", "{closed}");
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_a_peer_that_reads_nothing_either() {
+    let clock = Clock::stop();
+    let (mut subject, port) = server(HURRY).await;
+    let mut tcp = opened(&port).await;
+    tcp.write_all(b"\x81\x81\0\0\0\x001").await.unwrap();
+    let asks = subject.next_event().await;
+    // More than the system takes of it.
+    let filler = Value::from("x".repeat(32 << 20));
+    subject.deliver(0, tremor_event::Event { payload: filler.into(), ..asks }).await;
+    subject.front_is_done().await;
+    let handle = subject.handle.clone();
+    let latest = Instant::now() + Duration::from_secs(60);
+    let drain = tokio::spawn(async move { handle.let_go(latest).await });
+    tokio::task::yield_now().await;
+    clock.advance(51).await;
+    let closed = closed(&mut subject).await;
+    assert_eq!(closed.get("clean").unwrap().to_string(), "false", "{closed}");
+    within(drain).await.unwrap();
+    drop(tcp);
+}
+
+/// A client of which `messages` of its queue may wait, otherwise as it is by default, and its server.
+async fn short_queue(messages: usize) -> (Subject, Port, tokio::net::TcpListener) {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let soon = r#"{"retry": {"interval_ms": 1, "growth_rate": 1, "randomized": false}}"#;
+    let queue = format!(r#", "send_queue": {{"messages": {messages}}}"#);
+    let subject = Subject::new(&client_definition(&port, &queue, soon), Linked::Fully).unwrap();
+    subject.open();
+    (subject, port, listener)
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_read_is_given_up_after_five_seconds() {
+    let clock = Clock::stop();
+    let (mut subject, _port, listener) = short_queue(2).await;
+    let started = start(&subject);
+    let mut slow = accept(&listener).await;
+    within(started).await.unwrap().unwrap();
+    let event = subject.event(Value::from("x".repeat(1 << 20)));
+    let into = subject.way_in();
+    let gives = tokio::spawn(async move {
+        loop {
+            into.deliver(0, event.clone().into()).await;
+        }
+    });
+    let (mut last, mut since) = (0, Instant::now());
+    while subject.handle.taken().failed == 0 {
+        let received = subject.handle.taken().received;
+        if received != last {
+            (last, since) = (received, Instant::now());
+        }
+        clock.advance(100).await;
+    }
+    let waited = since.elapsed();
+    assert!(waited >= Duration::from_millis(4900) && waited < Duration::from_millis(5500), "{waited:?}");
+    gives.abort();
+    assert_eq!(close_code(&mut slow).await, 1008);
+}
+
+#[tokio::test]
+async fn while_there_is_no_server_nobody_reads_too_slowly() {
+    let (mut subject, port, listener) = short_queue(2).await;
+    let started = start(&subject);
+    let first = accept(&listener).await;
+    within(started).await.unwrap().unwrap();
+    drop((first, listener));
+    let mut status = subject.handle.watch();
+    within(status.wait_for(|status| !status.connected)).await.unwrap();
+    let clock = Clock::stop();
+    let events: Vec<_> = (1..5).map(|number| subject.event(Value::from(number))).collect();
+    let into = subject.way_in();
+    let gives = tokio::spawn(async move {
+        for event in events {
+            into.deliver(0, event.into()).await;
+        }
+    });
+    for _ in 0..300 {
+        clock.advance(100).await;
+    }
+    assert!(!gives.is_finished() && subject.handle.taken().failed == 0);
+    let listener = port.listen();
+    let tcp = loop {
+        // The next attempt.
+        clock.advance(10).await;
+        if let Some(accepted) = listener.accept().now_or_never() {
+            break accepted.unwrap().0;
+        }
+    };
+    let mut second = within(async_tungstenite::tokio::accept_async(tcp)).await.unwrap();
+    for number in 1..5 {
+        assert_eq!(next_text(&mut second).await, number.to_string());
+    }
+    within(gives).await.unwrap();
 }

@@ -9,7 +9,12 @@ use async_tungstenite::tungstenite::Message;
 use futures_util::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
 use tokio::io::AsyncWriteExt;
-use tremor_connector::{Definition, metrics::MetricsReader};
+use tremor_connector::{
+    Definition,
+    metrics::{Metric, MetricsReader},
+};
+use tremor_event::Event;
+use tremor_value::Value;
 
 /// The same connector, measured. What it publishes at the end is looked at, so the interval is of no importance.
 fn measured(definition: Definition) -> Definition {
@@ -99,7 +104,8 @@ async fn a_server_tells_of_connections_refusals_messages_and_ends() {
             ("ws.message.size left|0|in", "4"),
             ("ws.errors left|0|in|protocol", "1"),
             ("ws.errors left|0|in|codec", "1"),
-            ("ws.queue.depth -|-|out", "0"),
+            ("ws.queue.depth left|0|out", "0"),
+            ("ws.queue.dropped left|0|out|block", "0"),
             ("ws.ping.timeouts left|0|out", "0"),
         ],
     );
@@ -326,8 +332,8 @@ async fn what_queues_leave_out_is_told_by_their_policies() {
     assert_eq!(
         told,
         [
-            (&"ws.queue.dropped -|-|out|drop_newest".to_owned(), &newest.to_string()),
-            (&"ws.queue.dropped -|-|out|drop_oldest".to_owned(), &oldest.to_string()),
+            (&"ws.queue.dropped left|0|out|drop_newest".to_owned(), &newest.to_string()),
+            (&"ws.queue.dropped left|1|out|drop_oldest".to_owned(), &oldest.to_string()),
         ]
     );
 }
@@ -353,9 +359,53 @@ async fn what_a_peer_loses_that_is_given_up_is_left_out_by_close_whatever_the_po
         assert!(taken.discarded >= 1 && taken.discarded <= 40, "{policy}: {taken:?}");
         assert!(taken.passed_over >= 1 && taken.passed_over == taken.dropped, "{policy}: {taken:?}");
         let seen = stopped(subject).await;
-        let discarded: u64 = seen["ws.queue.dropped -|-|out|close"].parse().unwrap();
+        let discarded: u64 = seen["ws.queue.dropped out|-|out|close"].parse().unwrap();
         assert!(discarded >= taken.discarded, "{policy}: {seen:?}");
-        let left_out = seen.get("ws.queue.dropped -|-|out|block").map(String::as_str);
+        let left_out = seen.get("ws.queue.dropped out|-|out|block").map(String::as_str);
         assert_eq!(left_out, own, "{policy}");
     }
+}
+
+#[tokio::test]
+async fn what_waits_is_told_where_it_waits() {
+    let port = Port::reserve();
+    let config = r#", "send_queue": {"messages": 100, "bytes": 67108864},
+        "routes": [{"when": [{"path": "/a"}], "exit": "left"}, {"when": [{"path": "/b"}], "exit": "right"}]"#;
+    let often = Some(json("1"));
+    let definition = Definition { metrics_interval_s: often, ..server_definition(&port, config) };
+    let mut subject = Subject::started_with(&definition, Linked::With(&["left", "right"])).await;
+    let mut asked = None;
+    let mut peers = Vec::new();
+    for path in ["/a", "/b"] {
+        let mut ws = port.client_at(path).await;
+        within(ws.send(text(1))).await.unwrap();
+        let Seen::Event(_, event) = subject.next().await else { panic!("no event") };
+        asked = Some(event);
+        peers.push(ws);
+    }
+    // More than the system takes of it: the last one reads nothing.
+    let event = Event { payload: Value::from("x".repeat(1 << 20)).into(), ..asked.unwrap() };
+    for _ in 0..40 {
+        subject.deliver(0, event.clone()).await;
+    }
+    within(async {
+        loop {
+            let published = subject.metrics.next().await.unwrap();
+            let of = |port: &str| {
+                let is_it = |metric: &&Metric| {
+                    let tags = metric.value.get("tags").unwrap();
+                    metric.value.get("measurement") == Some(&"ws.queue.depth".into())
+                        && tags.get("port") == Some(&port.into())
+                };
+                let depth = published.iter().find(is_it)?;
+                depth.value.get("fields")?.get("value")?.as_u64()
+            };
+            let waiting = subject.handle.taken().waiting;
+            if of("right") == Some(waiting) && waiting > 1 {
+                assert_eq!((of("left"), of("-")), (Some(0), None));
+                return;
+            }
+        }
+    })
+    .await;
 }

@@ -30,6 +30,8 @@ async fn drain(proxy: &Proxy) -> JoinHandle<()> {
 
 #[tokio::test]
 async fn answers_that_are_outstanding_are_waited_for() {
+    // However slow the machine is, they have not been outstanding for long.
+    let _clock = Clock::stop();
     let server = Port::reserve();
     let listener = server.listen();
     let proxy = Proxy::started(&server, "").await;
@@ -62,6 +64,7 @@ async fn answers_that_are_outstanding_are_waited_for() {
 #[tokio::test]
 async fn a_server_is_heard_until_its_goodbye_and_what_it_owes_is_told() {
     let (log, _until_the_end) = Told::listen();
+    let clock = Clock::stop();
     let server = Port::reserve();
     let listener = server.listen();
     let proxy = Proxy::started(&server, "").await;
@@ -71,7 +74,6 @@ async fn a_server_is_heard_until_its_goodbye_and_what_it_owes_is_told() {
     welcome_on(&mut upstream, "").await;
     let mut questions = [0; 11 + 12];
     within(upstream.read_exact(&mut questions)).await.unwrap();
-    let clock = Clock::stop();
     let ends = drain(&proxy).await;
     clock.advance(1900).await;
     assert_eq!(proxy.back.status().state, State::Draining);
@@ -97,9 +99,9 @@ async fn a_server_that_says_nothing_is_cut_off() {
     let server = Port::reserve();
     let listener = server.listen();
     let never = r#", "close_handshake_timeout": 600000"#;
+    let clock = Clock::stop();
     let mut proxy = Proxy::started(&server, never).await;
     let (mut client, upstream) = pair(&proxy, &listener).await;
-    let clock = Clock::stop();
     let ends = drain(&proxy).await;
     clock.advance(2001).await;
     clock.advance(1001).await;
@@ -109,4 +111,41 @@ async fn a_server_that_says_nothing_is_cut_off() {
     assert_eq!(told.get("clean"), Some(&false.into()), "{told}");
     within(ends).await.unwrap();
     drop(upstream);
+}
+
+/// A server that only takes messages would be waited for in vain.
+#[tokio::test]
+async fn a_server_that_never_answers_is_not_waited_for() {
+    let (log, _until_the_end) = Told::listen();
+    let clock = Clock::stop();
+    let server = Port::reserve();
+    let listener = server.listen();
+    let proxy = Proxy::started(&server, "").await;
+    let (mut silent, mut upstream) = pair(&proxy, &listener).await;
+    let (mut talking, mut answering) = pair(&proxy, &listener).await;
+    within(answering.send(text("answer"))).await.unwrap();
+    assert_eq!(next_text(&mut talking).await, "answer");
+    for _ in 0..3 {
+        clock.advance(1001).await;
+        within(silent.send(text("more"))).await.unwrap();
+        assert_eq!(next_text(&mut upstream).await, "more");
+    }
+    // The other one has answered before, and owes one more.
+    within(talking.send(text("more"))).await.unwrap();
+    assert_eq!(next_text(&mut answering).await, "more");
+    let ends = drain(&proxy).await;
+    // No time passes.
+    assert_eq!(goodbye(&mut upstream).await, (1001, String::new()));
+    drop(upstream);
+    assert_eq!(proxy.back.status().state, State::Draining);
+    within(answering.send(text("another"))).await.unwrap();
+    assert_eq!(next_text(&mut talking).await, "another");
+    assert_eq!(goodbye(&mut answering).await, (1001, String::new()));
+    drop(answering);
+    for client in [&mut silent, &mut talking] {
+        assert_eq!(goodbye(client).await, (1001, String::new()));
+    }
+    drop((silent, talking));
+    within(ends).await.unwrap();
+    assert!(!log.text().contains("fewer messages"), "{}", log.text());
 }
