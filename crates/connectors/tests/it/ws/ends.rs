@@ -198,9 +198,9 @@ async fn a_server_that_does_not_read_is_given_up_after_five_seconds() {
     let _slow = accept(&listener).await;
     within(started).await.unwrap().unwrap();
     let event = subject.event(Value::from("x".repeat(1 << 20)));
-    let into = subject.way_in();
+    let (into, handle) = (subject.way_in(), subject.handle.clone());
     let gives = tokio::spawn(async move {
-        loop {
+        while handle.taken().failed == 0 {
             into.deliver(0, event.clone().into()).await;
         }
     });
@@ -214,7 +214,7 @@ async fn a_server_that_does_not_read_is_given_up_after_five_seconds() {
     }
     let waited = since.elapsed();
     assert!(waited >= Duration::from_millis(4900) && waited < Duration::from_millis(5500), "{waited:?}");
-    gives.abort();
+    within(gives).await.unwrap();
     // The time for the goodbye.
     clock.advance(1001).await;
     let closed = closed(&mut subject).await;
