@@ -2,6 +2,7 @@
 
 use super::{
     super::tls::Authority,
+    keys::{answer, key_server, key_server_at},
     sessions::{ends_in, frame, in_seconds, next_told, renewal, telling_server},
     *,
 };

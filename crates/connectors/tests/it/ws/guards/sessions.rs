@@ -1,6 +1,9 @@
 //! Sessions of those who were let in: how they end, and how they are extended.
 
-use super::*;
+use super::{
+    keys::{answer, key_server},
+    *,
+};
 
 /// A connection ends with its token, unless another one of the same person brings a later one; a message asks for that.
 #[tokio::test]
