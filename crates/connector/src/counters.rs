@@ -48,11 +48,35 @@ pub struct SinkCounters {
     failed: AtomicU64,
     dropped: AtomicU64,
     passed_over: AtomicU64,
-    left_out: [AtomicU64; 3],
+    left_out: LeftOut,
     discarded: AtomicU64,
     /// Somebody waits until nothing waits to be written.
     is_watched: AtomicBool,
     settled: Notify,
+}
+
+/// Elements that full queues have left out, by the policy that did so.
+#[derive(Debug, Default)]
+pub struct LeftOut([AtomicU64; 3]);
+
+impl LeftOut {
+    /// So many more; `false`: this policy leaves nothing out.
+    pub fn add(&self, elements: u64, policy: WhenFull) -> bool {
+        let [newest, oldest, conflated] = &self.0;
+        let counter = match policy {
+            WhenFull::DropNewest => newest,
+            WhenFull::DropOldest => oldest,
+            WhenFull::Conflate => conflated,
+            WhenFull::Wait | WhenFull::WaitAtMost(_) | WhenFull::Close => return false,
+        };
+        counter.fetch_add(elements, SeqCst);
+        true
+    }
+
+    /// In the order `DropNewest`, `DropOldest`, `Conflate`.
+    pub fn read(&self) -> [u64; 3] {
+        self.0.each_ref().map(|elements| elements.load(SeqCst))
+    }
 }
 
 /// A reading of [`SinkCounters`].
@@ -96,15 +120,9 @@ impl SinkCounters {
 
     /// A full queue has left out so many elements, as its policy says.
     pub(crate) fn left_out(&self, elements: u64, policy: WhenFull) {
-        let [newest, oldest, conflated] = &self.left_out;
-        let counter = match policy {
-            WhenFull::DropNewest => newest,
-            WhenFull::DropOldest => oldest,
-            WhenFull::Conflate => conflated,
-            WhenFull::Wait | WhenFull::WaitAtMost(_) | WhenFull::Close => return,
-        };
-        counter.fetch_add(elements, SeqCst);
-        self.dropped(elements);
+        if self.left_out.add(elements, policy) {
+            self.dropped(elements);
+        }
     }
 
     /// The same where no queue has left them out: their connection takes nothing any more.
@@ -152,7 +170,7 @@ impl SinkCounters {
         // Counted before they are dropped, so they are looked at behind that.
         let passed_over = self.passed_over.load(SeqCst).min(dropped);
         let discarded = self.discarded.load(SeqCst);
-        let left_out = self.left_out.each_ref().map(|elements| elements.load(SeqCst));
+        let left_out = self.left_out.read();
         SinkTotals { received, written, failed, dropped, passed_over, left_out, discarded, waiting }
     }
 }

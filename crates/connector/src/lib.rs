@@ -58,7 +58,7 @@ mod weight;
 
 pub use announcer::Announcer;
 pub use connect::{ConnectError, Connected, Connector, Handshake, Listener, Refused, Told};
-pub use counters::{Given, SinkTotals};
+pub use counters::{Given, LeftOut, SinkTotals};
 pub use deliver::{Deliver, SinkShared};
 pub use dials::{Dials, Turn};
 pub use drain::DrainBoard;

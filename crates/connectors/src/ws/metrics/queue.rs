@@ -1,14 +1,13 @@
 //! What waits for connections that are counted together, and what their queues have left out.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tremor_connector::{SinkTotals, WhenFull, duplex::QueueTraffic};
+use tremor_connector::{LeftOut, SinkTotals, WhenFull, duplex::QueueTraffic};
 
 /// What is counted of the queues of connections.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     depth: AtomicU64,
-    /// `drop_newest`, `drop_oldest`, `conflate`.
-    left_out: [AtomicU64; 3],
+    left_out: LeftOut,
     discarded: AtomicU64,
 }
 
@@ -29,21 +28,13 @@ impl Queue {
     }
 
     pub(super) fn left(&self) -> Left {
-        let left_out = self.left_out.each_ref().map(|elements| elements.load(Relaxed));
-        Left { left_out, discarded: self.discarded.load(Relaxed) }
+        Left { left_out: self.left_out.read(), discarded: self.discarded.load(Relaxed) }
     }
 }
 
 impl QueueTraffic for Queue {
     fn left_out(&self, elements: u64, policy: WhenFull) {
-        let [newest, oldest, conflated] = &self.left_out;
-        let counter = match policy {
-            WhenFull::DropNewest => newest,
-            WhenFull::DropOldest => oldest,
-            WhenFull::Conflate => conflated,
-            WhenFull::Wait | WhenFull::WaitAtMost(_) | WhenFull::Close => return,
-        };
-        counter.fetch_add(elements, Relaxed);
+        self.left_out.add(elements, policy);
     }
 
     fn discarded(&self, elements: u64) {

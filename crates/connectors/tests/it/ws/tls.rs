@@ -16,7 +16,7 @@ use std::{
 };
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, client::TlsStream};
 use tremor_event::{Event, EventId};
 use tremor_value::Value;
 
@@ -27,6 +27,22 @@ pub(super) struct Files {
     _folder: TempDir,
     pub(super) cert: PathBuf,
     pub(super) key: PathBuf,
+}
+
+impl Files {
+    /// Takes TLS as an independent server.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        let chain = vec![CertificateDer::from_pem_file(&self.cert).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
 }
 
 /// A certificate that is marked as a CA, as `openssl req -x509` makes it.
@@ -139,16 +155,7 @@ async fn an_independent_server_takes_our_client() {
     let files = files();
     let port = Port::reserve();
     let listener = port.listen();
-    let chain = vec![CertificateDer::from_pem_file(&files.cert).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let acceptor = files.acceptor();
     let url = format!(
         r#"{{"url": "wss://{}", "tls": {{"cafile": "{}", "domain": "localhost"}}}}"#,
         port.address(),
@@ -303,16 +310,7 @@ async fn the_certificate_of_a_client_is_in_the_metadata() {
 #[tokio::test]
 async fn keys_come_from_servers_that_are_trusted_as_configured() {
     let files = files();
-    let chain: Vec<_> = CertificateDer::pem_file_iter(&files.cert).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let acceptor = files.acceptor();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/keys.json", listener.local_addr().unwrap());
     tokio::spawn(async move {

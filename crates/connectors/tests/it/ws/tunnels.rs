@@ -3,34 +3,14 @@
 use super::{
     client_opening::{line, start},
     peers::{Port, head},
-    tls::{Files, files},
+    tls::files,
     warnings::Told,
 };
 use crate::harness::{Linked, Subject, definition, json, within};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use std::sync::Arc;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
-
-/// Takes TLS as a server with this certificate.
-async fn encrypted<S>(files: &Files, stream: S) -> TlsStream<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let chain = vec![CertificateDer::from_pem_file(&files.cert).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    within(TlsAcceptor::from(Arc::new(config)).accept(stream)).await.unwrap()
-}
 
 /// Reads the head of a request or answer.
 async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
@@ -82,7 +62,7 @@ async fn tls_runs_inside_of_a_tunnel_and_names_the_server_and_what_is_not_verifi
         let asked = head(&mut tcp).await;
         assert!(asked.starts_with("CONNECT feed.invalid:443 HTTP/1.1\r\n"), "{asked}");
         tcp.write_all(b"HTTP/1.1 200 Here\r\n\r\n").await.unwrap();
-        let mut tunnel = encrypted(&files, tcp).await;
+        let mut tunnel = within(files.acceptor().accept(tcp)).await.unwrap();
         let named = tunnel.get_ref().1.server_name().map(str::to_owned);
         let expected = if alarms == 0 { "localhost" } else { "feed.invalid" };
         assert_eq!(named.as_deref(), Some(expected));

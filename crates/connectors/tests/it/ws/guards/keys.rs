@@ -8,7 +8,14 @@ pub(super) async fn key_server(body: Arc<Mutex<String>>) -> (String, Arc<AtomicU
     (url + "/keys.json", count)
 }
 
-/// The same for those who ask for `path`; gives the URL in front of that.
+/// Takes connections, and says nothing.
+pub(super) async fn silent_key_server() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys.json", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+/// The same as [`key_server`] for those who ask for `path`; gives the URL in front of that.
 pub(super) async fn key_server_at(path: &str, body: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -89,9 +96,7 @@ async fn an_empty_set_is_an_answer_and_withdraws_all_keys() {
 
 #[tokio::test]
 async fn keys_that_do_not_come_in_time_are_no_fault_of_the_client() {
-    // Takes connections, and says nothing.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/keys.json", listener.local_addr().unwrap());
+    let (_listener, url) = silent_key_server().await;
     let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
     let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "open_handshake_timeout": 2000"#).await;
     let (status, answer, _) = ask(&port, "/", &bearer(&token("one", "{}"))).await;

@@ -1,7 +1,7 @@
 //! Sessions of those who were let in: how they end, and how they are extended.
 
 use super::{
-    keys::{answer, key_server},
+    keys::{answer, key_server, silent_key_server},
     *,
 };
 
@@ -463,9 +463,7 @@ async fn pages_of_allowed_origins_may_renew_and_others_may_not() {
 /// Also what is answered because nobody can decide in time.
 #[tokio::test]
 async fn a_page_can_read_that_its_renewal_came_to_nothing_in_time() {
-    // Takes connections, and says nothing.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/keys.json", listener.local_addr().unwrap());
+    let (_listener, url) = silent_key_server().await;
     let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
     let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "open_handshake_timeout": 100"#).await;
     let answer =
