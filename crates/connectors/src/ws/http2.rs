@@ -52,7 +52,17 @@ pub(super) fn explain(error: &h2::Error) -> String {
         (None, Some(h2::Reason::CANCEL)) if error.is_reset() => "the peer gave the stream up".to_owned(),
         (None, Some(reason)) if error.is_reset() => format!("the stream was reset: {}", reason.description()),
         (None, Some(reason)) => format!("the HTTP/2 connection ended: {}", reason.description()),
-        (None, None) => error.to_string(),
+        (None, None) => {
+            let text = error.to_string();
+            match text.strip_prefix("user error: ") {
+                // What we had to say came too late.
+                Some("unexpected frame type" | "inactive stream") => {
+                    "the peer gave the stream up before it was answered".to_owned()
+                }
+                Some(text) => format!("HTTP/2 does not allow it: {text}"),
+                None => text,
+            }
+        }
     }
 }
 

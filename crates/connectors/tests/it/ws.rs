@@ -30,6 +30,7 @@ mod per_origin;
 mod per_origin_drain;
 mod replay;
 mod replies;
+mod room;
 mod routes;
 mod schema;
 mod tls;

@@ -270,7 +270,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "health",
         kind: "string",
         default: "none",
-        text: "A path that is answered with 200 while connections are taken, with 503 while the flow drains.",
+        text: "A path that is answered with 200, also when there is no room for connections, and with 503 while the flow drains or there are `max_pending_handshakes`. It is no matter of `routes` and `guards`.",
     },
     Field {
         name: "enable_webstatus",
@@ -282,7 +282,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "reject",
         kind: "string",
         default: "answer",
-        text: "Whether one that comes when there is no room gets an `answer` (503) or is cut off: `drop`.",
+        text: "Whether one that comes when there is no room gets an `answer` (503) or is cut off: `drop`. With `health`, that is not before it has said what it asks for. One for whose TLS handshake there is no room (`max_pending_handshakes`) is cut off in any case. Both are told on `control` and counted, as `rejected` with the `status` 0.",
     },
     Field {
         name: "response_headers",

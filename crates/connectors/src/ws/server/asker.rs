@@ -3,6 +3,7 @@
 use super::{begun, http2::Exchange, opening::within, refusing::RETRY_AFTER_S};
 use crate::ws::read_more;
 use bytes::BytesMut;
+use futures_util::future::OptionFuture;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -45,22 +46,24 @@ impl Asker {
         }
     }
 
-    /// What is asked for. Who is in the middle of that when no more connections are taken hears so.
+    /// What is asked for. Who is in the middle of that when no more connections are taken hears so; without `draining`
+    /// that is no matter.
     pub(super) async fn head(
         &mut self,
         options: &Arc<HandshakeOptions>,
         deadline: Option<Instant>,
-        draining: watch::Receiver<bool>,
+        draining: Option<watch::Receiver<bool>>,
     ) -> Result<Head, Failure> {
         let (stream, input) = match self {
             Self::Http1 { stream, input } => (stream, input),
             Self::Http2(exchange) => return exchange.head(options).map_err(Failure::Refused),
         };
         let mut handshake = ServerHandshake::new(options.clone());
+        let drains = OptionFuture::from(draining.map(begun));
         let head = tokio::select! {
             biased;
             head = within(deadline, read_head(&mut handshake, stream, input)) => head,
-            () = begun(draining.clone()) => {
+            Some(()) = drains => {
                 if handshake.has_begun() {
                     return Err(Failure::Refused(Reject::unavailable(RETRY_AFTER_S)));
                 }
@@ -69,7 +72,6 @@ impl Asker {
             }
         };
         match head {
-            Some(Ok(_)) if *draining.borrow() => Err(Failure::Refused(Reject::unavailable(RETRY_AFTER_S))),
             Some(head) => head,
             None if handshake.has_begun() => Err(Failure::Refused(Reject::timeout())),
             None => Err(Failure::Gone("no request in time".to_owned())),

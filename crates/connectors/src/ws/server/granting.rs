@@ -108,8 +108,14 @@ impl Shared {
         deadline: Option<Instant>,
     ) -> Result<(Request, Agreed<'s>), (Denied, Record)> {
         let Admitted { asker, slot, certificate, proxy, .. } = admitted;
-        let head = asker.head(&door.handshake, deadline, self.draining()).await;
+        let head = asker.head(&door.handshake, deadline, Some(self.draining())).await;
         let mut head = head.map_err(|failure| (Denied::from(failure), Record::default()))?;
+        if let Some(page) = self.health(&head) {
+            return Err((Denied::Shown(page), Record::default()));
+        }
+        if self.is_draining() {
+            return Err(self.denied(Reject::unavailable(RETRY_AFTER_S), || Asked::head(&head)));
+        }
         let from_trusted_proxy = self.trust.is_named(peer.ip());
         let forwarded = self.trust.forwarded(peer.ip(), &head.headers);
         let forwarded = forwarded.map_err(|reject| self.denied(reject, || Asked::head(&head)))?;

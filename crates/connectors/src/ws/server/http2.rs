@@ -131,7 +131,7 @@ impl Shared {
             Err(_full) => {
                 connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 let _closed = timeout(LINGER, poll_fn(|cx| connection.poll_closed(cx))).await;
-                return "there are as many HTTP/2 connections as there may be".into();
+                return NotOpened::cut_off("there are as many HTTP/2 connections as there may be");
             }
         };
         let facts = Facts { peer: peer.clone(), certificate, proxy };

@@ -67,7 +67,7 @@ impl Shared {
             // Whoever expects TLS would not understand an answer, and a handshake is what there is no room for.
             return Err(match door.tls {
                 None => self.no_room(Asker::new(stream)).await,
-                Some(_) => "too many handshakes are under way".into(),
+                Some(_) => NotOpened::cut_off("too many handshakes are under way"),
             });
         };
         let _under_way = self.watch.as_ref().map(|watch| watch.begins(door.tls.is_some()));
@@ -78,7 +78,7 @@ impl Shared {
         }
         let Entered { stream, input, certificate, proxy, place, has_room, .. } = entered;
         let asker = Asker::Http1 { stream, input };
-        let (asker, slot) = self.admit(asker, place, has_room).await?;
+        let (asker, slot) = self.admit(door, asker, (place, has_room), deadline).await?;
         self.answer(door, Admitted { asker, slot, certificate, proxy, since }, peer, deadline).await
     }
 
@@ -98,7 +98,7 @@ impl Shared {
         let _under_way = self.watch.as_ref().map(|watch| watch.begins(door.tls.is_some()));
         let place = self.place(peer);
         let has_room = place.is_ok() && has_room.unwrap_or_else(|| self.caps.is_in_time());
-        let (asker, slot) = self.admit(asker, place, has_room).await?;
+        let (asker, slot) = self.admit(door, asker, (place, has_room), deadline).await?;
         let (certificate, proxy) = (facts.certificate.clone(), facts.proxy.clone());
         self.answer(door, Admitted { asker, slot, certificate, proxy, since }, peer, deadline).await
     }
@@ -112,15 +112,35 @@ impl Shared {
     }
 
     /// Row 1: whether there is room.
-    async fn admit(&self, asker: Asker, place: OfClient, has_room: bool) -> Result<(Asker, Slot), NotOpened> {
-        let place = match place {
-            Ok(place) if has_room && !self.is_draining() => place,
-            _ => return Err(self.no_room(asker).await),
+    async fn admit(
+        &self,
+        door: &Door,
+        asker: Asker,
+        (place, has_room): (OfClient, bool),
+        deadline: Option<Instant>,
+    ) -> Result<(Asker, Slot), NotOpened> {
+        let slot = match place {
+            Ok(place) if has_room && !self.is_draining() => {
+                self.caps.connections.clone().try_acquire_owned().ok().map(|slot| (slot, place, None))
+            }
+            _ => None,
         };
-        match self.caps.connections.clone().try_acquire_owned() {
-            Ok(slot) => Ok((asker, (slot, place, None))),
-            Err(_) => Err(self.no_room(asker).await),
+        match slot {
+            Some(slot) => Ok((asker, slot)),
+            None => Err(self.turn_away(door, asker, deadline).await),
         }
+    }
+
+    /// There is no room. How we are is told all the same to one who asks for just that: who looks after a server must not
+    /// take one that is full for one that is ill. Until it is clear what is asked for, this is a handshake as any other.
+    async fn turn_away(&self, door: &Door, mut asker: Asker, deadline: Option<Instant>) -> NotOpened {
+        if self.pages.tell_health()
+            && let Ok(head) = asker.head(&door.handshake, deadline, None).await
+            && let Some(page) = self.health(&head)
+        {
+            return self.show(asker, &page).await;
+        }
+        self.no_room(asker).await
     }
 
     /// Row 2: up to where the peer may ask for something.
@@ -145,7 +165,7 @@ impl Shared {
         }
         let place = self.place(peer);
         let has_room = place.is_ok() && self.caps.is_in_time();
-        if !has_room && self.answers.drops {
+        if !has_room && self.answers.drops && !self.pages.tell_health() {
             return Err(self.no_room(Asker::new(stream)).await);
         }
         let mut input = BytesMut::new();

@@ -1,6 +1,6 @@
 //! What is said to those who do not want a WebSocket (`spec/websocket.md` 18.1).
 
-use super::{Door, Shared};
+use super::{Door, Shared, refusing::RETRY_AFTER_S};
 use crate::ws::options::Settings;
 use tremor_connector::config::ConfigError;
 use tremor_ws::{Asked, Forwarded, Head, Page};
@@ -22,23 +22,17 @@ impl Pages {
         }
         Ok(Self { health, status: settings.or("enable_webstatus", false)? })
     }
+
+    /// Whether anybody may ask how we are.
+    pub(super) fn tell_health(&self) -> bool {
+        self.health.is_some()
+    }
 }
 
 impl Shared {
-    /// The page that `head` asks for, if it is one of ours and no WebSocket is wanted.
+    /// The status page, if `head` asks for one and no WebSocket is wanted.
     pub(super) fn page(&self, door: &Door, head: &Head, forwarded: &Forwarded) -> Option<Page> {
-        let Pages { health, status } = &self.pages;
-        let for_head_request = head.method == "HEAD";
-        if head.wants_websocket()
-            || !(for_head_request || head.method == "GET")
-            || !(health.is_some() || *status)
-        {
-            return None;
-        }
-        if health.as_ref().is_some_and(|path| head.asks_for(path)) {
-            return Some(Page { for_head_request, ..Page::text(200, "serving") });
-        }
-        if !*status {
+        if !self.pages.status || !wants_page(head) {
             return None;
         }
         let target = head.target(&door.handshake, forwarded).ok()?;
@@ -57,7 +51,26 @@ impl Shared {
                  <body><h1>WebSocket</h1><p>{} speaks WebSocket here.</p></body></html>\n",
                 self.answers.reject.server.as_deref().unwrap_or("This address")
             ),
-            for_head_request,
+            for_head_request: head.method == "HEAD",
         })
     }
+
+    /// How we are, if that is what `head` asks for. Being full is no illness.
+    pub(super) fn health(&self, head: &Head) -> Option<Page> {
+        let path = self.pages.health.as_ref()?;
+        if !wants_page(head) || !head.asks_for(path) {
+            return None;
+        }
+        let page = if self.is_draining() {
+            let later = vec![("Retry-After".into(), RETRY_AFTER_S.to_string())];
+            Page { headers: later, ..Page::text(503, "draining") }
+        } else {
+            Page::text(200, "serving")
+        };
+        Some(Page { for_head_request: head.method == "HEAD", ..page })
+    }
+}
+
+fn wants_page(head: &Head) -> bool {
+    !head.wants_websocket() && (head.method == "GET" || head.method == "HEAD")
 }

@@ -8,6 +8,10 @@ use tremor_ws::{Page, Reject};
 
 /// What a peer that comes when there is no room is told to wait.
 pub(super) const RETRY_AFTER_S: u64 = 5;
+/// The status of an answer that was not given.
+const NO_ANSWER: u16 = 0;
+/// Why: the same word as where it is answered ([`Reject::unavailable`]).
+const UNAVAILABLE: &str = "unavailable";
 
 impl Shared {
     /// Answers a request that is not granted, and gives the peer a moment to read it.
@@ -15,11 +19,7 @@ impl Shared {
         asker.say(&reject.answer(&self.answers.reject)).await;
         NotOpened {
             cause: format!("answered {}: {}", reject.status, reject.reason),
-            told: vec![Record::from_iter([
-                ("kind", Value::from("rejected")),
-                ("status", Value::from(u64::from(reject.status))),
-                ("reason", Value::from(reject.label)),
-            ])],
+            told: vec![rejected(reject.status, reject.label)],
             asked: Record::default(),
         }
     }
@@ -27,7 +27,7 @@ impl Shared {
     /// Turns a peer away that comes when there is no room.
     pub(super) async fn no_room(&self, asker: Asker) -> NotOpened {
         if self.answers.drops {
-            return "there is no room".into();
+            return NotOpened::cut_off("there is no room");
         }
         self.refuse(asker, &Reject::unavailable(RETRY_AFTER_S)).await
     }
@@ -38,9 +38,8 @@ impl Shared {
         NotOpened::nothing()
     }
 
-    /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered
-    /// or has renewed sessions
-    /// (`spec/websocket.md` 15).
+    /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered, was cut off since
+    /// there is no room, or has renewed sessions (`spec/websocket.md` 15).
     pub(super) fn refused(&self, door: &Door, not_opened: NotOpened, peer: &Peer) -> Refused {
         if let Some(watch) = &self.watch {
             let rejected = not_opened
@@ -72,6 +71,14 @@ impl Shared {
     }
 }
 
+fn rejected(status: u16, reason: &'static str) -> Record {
+    Record::from_iter([
+        ("kind", Value::from("rejected")),
+        ("status", Value::from(u64::from(status))),
+        ("reason", Value::from(reason)),
+    ])
+}
+
 /// Why an accepted socket did not become a connection.
 pub(super) struct NotOpened {
     /// For the log; empty if nothing went wrong.
@@ -86,6 +93,11 @@ impl NotOpened {
     /// Nothing went wrong, and there is nothing to tell.
     pub(super) fn nothing() -> Self {
         String::new().into()
+    }
+
+    /// There is no room, and that is not answered.
+    pub(super) fn cut_off(cause: &str) -> Self {
+        Self { told: vec![rejected(NO_ANSWER, UNAVAILABLE)], ..cause.into() }
     }
 
     /// The same of somebody of whose request this is told.

@@ -17,7 +17,7 @@ use tremor_event::Event;
 use tremor_value::Value;
 
 /// The same connector, measured. What it publishes at the end is looked at, so the interval is of no importance.
-fn measured(definition: Definition) -> Definition {
+pub(super) fn measured(definition: Definition) -> Definition {
     Definition { metrics_interval_s: Some(json("3600")), ..definition }
 }
 

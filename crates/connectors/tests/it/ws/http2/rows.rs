@@ -81,6 +81,17 @@ async fn pages_are_shown_and_other_requests_are_told_what_is_spoken() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_full_is_well() {
+    let more = r#", "http2": true, "health": "/healthz", "max_connections": 1"#;
+    let (_subject, port) = server(more).await;
+    let mut peer = Peer::connect(&port).await;
+    let _open = peer.open("/").await;
+    assert_eq!(peer.ask("/").await.status, 503);
+    let health = Request::builder().uri("http://here/healthz").body(()).unwrap();
+    assert_eq!(peer.answer(health, true).await.status, 200);
+}
+
+#[tokio::test]
 async fn guards_are_asked_and_cookies_are_given() {
     let more = r#", "http2": true, "cookie": {}, "guards": {"tokens": {"type": "bearer", "options":
         {"tokens": {"secret-token": {"identity": "ann"}}}}},
