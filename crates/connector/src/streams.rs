@@ -8,6 +8,7 @@ mod filter;
 mod instructions;
 mod kept;
 mod left;
+mod members;
 mod opening;
 mod pairs;
 mod table;

@@ -99,7 +99,11 @@ fn extensions_list(agreed: Option<&Extension>) -> Option<Value> {
 fn header_list(reader: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let mut headers = Vec::new();
     for (name, entry) in reader.entries() {
-        for value in entry.read::<OneOrMany<Entry<'_>>>()?.0 {
+        let values = entry.read::<OneOrMany<Entry<'_>>>()?.0;
+        if values.is_empty() {
+            return Err(entry.invalid("an empty list says nothing; leave it out"));
+        }
+        for value in values {
             // It may be a secret.
             let got = value.value().type_name();
             let wrong = || value.invalid(format!("expected string or list of strings but got {got}"));

@@ -57,7 +57,19 @@ pub(crate) fn non_ascii(text: &str) -> Cow<'_, str> {
 }
 
 /// `text` with all escapes decoded, and `+` as a space if `is_form`. What is not UTF-8 then is replaced.
-pub(crate) fn decoded(text: &str, is_form: bool) -> String {
+fn decoded(text: &str, is_form: bool) -> String {
+    match String::from_utf8(bytes(text, is_form)) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    }
+}
+
+/// `text` with all escapes decoded; `None` if that is no text: no UTF-8, or with control characters in it.
+pub(crate) fn text(text: &str) -> Option<String> {
+    String::from_utf8(bytes(text, false)).ok().filter(|text| !text.chars().any(char::is_control))
+}
+
+fn bytes(text: &str, is_form: bool) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, behind)) = rest.split_first() {
@@ -73,10 +85,7 @@ pub(crate) fn decoded(text: &str, is_form: bool) -> String {
         };
         rest = step.unwrap_or_default();
     }
-    match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    }
+    bytes
 }
 
 /// The byte that the escape at the front of `text` stands for.
@@ -121,6 +130,23 @@ mod tests {
         let pairs = query_pairs("a=1&b&&c=x=y&%61=+2&=");
         let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
         assert_eq!(pairs, ["a:1", "b:", "c:x=y", "a: 2", ":"]);
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_taken_for_one() {
+        for (escaped, expected) in [
+            ("n%C3%ADm", Some("n\u{ed}m")),
+            ("a+b%20%2F", Some("a+b /")),
+            ("%EF%BF%BD", Some("\u{fffd}")),
+            ("%ff", None),
+            ("a%C3", None),
+            ("%00", None),
+            ("a%0d%0aX", None),
+            ("%7F", None),
+            ("%C2%85", None),
+        ] {
+            assert_eq!(text(escaped).as_deref(), expected, "{escaped}");
+        }
     }
 
     #[test]

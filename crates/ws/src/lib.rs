@@ -58,10 +58,10 @@ pub use handshake::{
 };
 pub use keepalive::{Due, Heard, Keepalive, KeepaliveOptions};
 pub use mask::mask;
-pub use network::{Network, NetworkError, is_in};
+pub use network::{Network, NetworkError, cover, is_in};
 pub use options::{Accepted, Limits, Options, Role};
 pub use origin::{OriginError, OriginPattern, OriginRules};
-pub use pattern::{AuthorityPattern, PathPattern, Pattern, PatternError};
+pub use pattern::{AuthorityPattern, NoText, PathPattern, Pattern, PatternError};
 pub use proxy_protocol::{
     ProxyDetails, ProxyError, ProxyHeader, ProxyStep, ProxyTls, ProxyVersion, proxy_header,
     write_proxy_header,

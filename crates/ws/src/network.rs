@@ -64,11 +64,54 @@ impl Network {
         }
     }
 
+    /// All addresses of IPv4, and all of IPv6.
+    pub const ALL: [Self; 2] = [
+        Self { first: IpAddr::V4(Ipv4Addr::UNSPECIFIED), bits: 0 },
+        Self { first: IpAddr::V6(Ipv6Addr::UNSPECIFIED), bits: 0 },
+    ];
+
+    /// Whether all addresses of `other` are in it.
+    fn holds(self, other: Self) -> bool {
+        self.bits <= other.bits && self.contains(other.first)
+    }
+
+    /// The lower and the upper half of it, if it has more than one address.
+    fn halves(self) -> Option<[Self; 2]> {
+        let bits = self.bits + 1;
+        let upper: IpAddr = match self.first {
+            IpAddr::V4(ip) => {
+                Ipv4Addr::from_bits(ip.to_bits() | 1_u32.checked_shl(32_u32.checked_sub(bits.into())?)?)
+                    .into()
+            }
+            IpAddr::V6(ip) => {
+                Ipv6Addr::from_bits(ip.to_bits() | 1_u128.checked_shl(128_u32.checked_sub(bits.into())?)?)
+                    .into()
+            }
+        };
+        Some([self.first, upper].map(|first| Self { first, bits }))
+    }
+
     /// Whether `address` is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.first.is_ipv4() && masked(address, self.bits) == self.first
     }
+}
+
+/// Whether all addresses of `one` are in any of `networks`.
+pub fn cover(networks: &[Network], one: Network) -> bool {
+    let mut left = vec![one];
+    while let Some(part) = left.pop() {
+        if networks.iter().any(|network| network.holds(part)) {
+            continue;
+        }
+        // What no smaller network is in is not covered by several of them either.
+        match part.halves().filter(|_| networks.iter().any(|network| part.holds(*network))) {
+            Some(halves) => left.extend(halves),
+            None => return false,
+        }
+    }
+    true
 }
 
 /// `address` without all but its first `bits` bits.
@@ -120,6 +163,28 @@ mod tests {
                 "{range}"
             );
         }
+    }
+
+    #[test]
+    fn what_several_ranges_cover_together_is_known() {
+        for (ranges, one, expected) in [
+            ("0.0.0.0/0", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "0.0.0.0/0", false),
+            ("10.0.0.0/9 10.128.0.0/9", "10.0.0.0/8", true),
+            ("10.0.0.0/9 10.128.0.0/10", "10.0.0.0/8", false),
+            ("::/0", "10.0.0.0/8", false),
+            ("::/0", "fd00::/8", true),
+            ("::/1 8000::/1", "::/0", true),
+            ("10.0.0.1", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.0/31", false),
+            ("10.0.0.0 10.0.0.1", "10.0.0.0/31", true),
+            ("", "10.0.0.1", false),
+        ] {
+            let ranges: Vec<_> =
+                ranges.split_whitespace().map(|range| Network::parse(range).unwrap()).collect();
+            assert_eq!(cover(&ranges, Network::parse(one).unwrap()), expected, "{ranges:?} {one}");
+        }
+        assert_eq!(Network::ALL, ["0.0.0.0/0", "::/0"].map(|range| Network::parse(range).unwrap()));
     }
 
     #[test]

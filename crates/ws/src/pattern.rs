@@ -13,6 +13,15 @@ pub enum PatternError {
     /// A path that begins with something else never matches.
     #[error("a path begins with `/`, or with `*`")]
     NoSlash,
+    /// Behind it begins what stays in the client.
+    #[error("no request has a `#` in its path; write `%23` for the sign itself")]
+    Fragment,
+    /// Requests with such an escape are refused.
+    #[error("`%` begins an escape of two hexadecimal digits; write `%25` for the sign itself")]
+    Escape,
+    /// No line of a request has them.
+    #[error("no request has spaces and control characters in its path; write `%20` for a space")]
+    Blank,
     /// Requests with such segments are refused.
     #[error("no request has a segment `..` in its path")]
     ParentSegment,
@@ -42,6 +51,14 @@ pub enum PatternError {
     Host {
         /// What was written.
         host: String,
+    },
+    /// A whole URL where a host is meant.
+    #[error(
+        "is a host, maybe with a port: write `{rest}` (the scheme stands in `scheme`, the path in `path`)"
+    )]
+    NoAuthority {
+        /// The part that is one.
+        rest: String,
     },
     /// A scheme that no request has.
     #[error("no request has the scheme `{scheme}`: there are `http` (or `ws`) and `https` (or `wss`)")]
@@ -81,6 +98,11 @@ impl Pattern {
     /// Whether all of `value` matches.
     pub fn matches(&self, value: &str) -> bool {
         captures(&self.0, value).is_some()
+    }
+
+    /// Whether everything that matches `other` matches this one, too; `false` if that is not sure.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        covers(&self.0, &other.0)
     }
 }
 
@@ -122,7 +144,7 @@ fn captures<'v>(parts: &[Part], value: &'v str) -> Option<Vec<&'v str>> {
                 continue;
             }
             Some(Part::Segment) => {
-                let end = rest.find(['/', '?']).unwrap_or(rest.len());
+                let end = rest.find(['/', '?', ANY]).unwrap_or(rest.len());
                 if end > 0 {
                     found.extend(rest.get(..end));
                     at += end;
@@ -139,6 +161,26 @@ fn captures<'v>(parts: &[Part], value: &'v str) -> Option<Vec<&'v str>> {
         found.truncate(kept);
         (part, at) = (behind, tried + step);
     }
+}
+
+/// Stands for a `*` of a pattern that is compared with another one; no value has it.
+const ANY: char = '\u{1}';
+/// The same for a parameter.
+const SEGMENT: char = '\u{2}';
+
+/// Whether everything that matches `narrow` matches `wide`, too. It may be that this is so and not seen.
+///
+/// What stands for a part of `narrow` only fits a part of `wide` that takes whatever there may be.
+fn covers(wide: &[Part], narrow: &[Part]) -> bool {
+    let mut sample = String::new();
+    for part in narrow {
+        match part {
+            Part::Text(text) => sample.push_str(text),
+            Part::Any => sample.push(ANY),
+            Part::Segment => sample.push(SEGMENT),
+        }
+    }
+    captures(wide, &sample).is_some()
 }
 
 /// A pattern for a request path, with parameters: `/orders/{site}`.
@@ -186,6 +228,7 @@ impl PathPattern {
             names.push(name);
             rest = behind;
         }
+        can_be_sent(&text)?;
         push_text(rest, &mut parts);
         Ok(Self { parts, names, has_query: text.contains('?') })
     }
@@ -193,6 +236,39 @@ impl PathPattern {
     /// The names of its parameters.
     pub(crate) fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Whether every request that matches `other` matches this one, too; `false` if that is not sure. `None` is every path.
+    pub(crate) fn covers(&self, other: Option<&Self>) -> bool {
+        let Some(other) = other else {
+            return !self.has_query && covers(&self.parts, &[Part::Text("/".to_owned()), Part::Any]);
+        };
+        if self.has_query || other.has_query && !other.is_path_before_query() {
+            return self.parts == other.parts && self.has_query == other.has_query;
+        }
+        covers(&self.parts, &other.path_parts())
+    }
+
+    /// Whether the first `?` of what matches is the one that is written: none can be in what a `*` in front of it takes.
+    fn is_path_before_query(&self) -> bool {
+        let behind_any = self.parts.iter().skip_while(|part| **part != Part::Any);
+        !behind_any.skip(1).any(|part| matches!(part, Part::Text(text) if text.contains('?')))
+    }
+
+    /// Its parts without those of the query.
+    fn path_parts(&self) -> Vec<Part> {
+        let mut path = Vec::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) if text.contains('?') => {
+                    let before = text.split('?').next().unwrap_or_default();
+                    path.push(Part::Text(before.to_owned()));
+                    break;
+                }
+                part => path.push(part.clone()),
+            }
+        }
+        path
     }
 
     /// Whether a request for `path` can match, and whether every one does, whatever its query. Escapes as in
@@ -207,15 +283,40 @@ impl PathPattern {
 
     /// Whether a request with this path and query matches, and what its parameters are then, decoded. Escapes of
     /// unreserved characters in `path` have to be decoded already.
-    pub(crate) fn matches(&self, path: &str, query: Option<&str>) -> Option<Vec<(String, String)>> {
+    pub(crate) fn matches(&self, path: &str, query: Option<&str>) -> Option<Result<Params, NoText>> {
         let value = match query.filter(|_| self.has_query) {
             Some(query) => Cow::Owned(format!("{path}?{query}")),
             None => Cow::Borrowed(path),
         };
         let found = captures(&self.parts, &value)?;
-        let decoded = found.into_iter().map(|segment| escape::decoded(segment, false));
-        Some(self.names.iter().cloned().zip(decoded).collect())
+        let pairs = self.names.iter().zip(found);
+        Some(pairs.map(|(name, segment)| Ok((name.clone(), escape::text(segment).ok_or(NoText)?))).collect())
     }
+}
+
+/// Names and values of parameters, decoded.
+pub(crate) type Params = Vec<(String, String)>;
+
+/// A parameter of a path is no text: no UTF-8, or with control characters in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoText;
+
+/// Whether a request can have what is written as the pattern of a path, and of a query.
+fn can_be_sent(text: &str) -> Result<(), PatternError> {
+    if text.contains('#') {
+        return Err(PatternError::Fragment);
+    }
+    if text.chars().any(|letter| letter == ' ' || letter.is_control()) {
+        return Err(PatternError::Blank);
+    }
+    // A `*` may stand for digits of an escape.
+    let is_escape = |rest: &str| match rest.as_bytes() {
+        [b'*', ..] => true,
+        [first, b'*', ..] => first.is_ascii_hexdigit(),
+        [first, second, ..] => first.is_ascii_hexdigit() && second.is_ascii_hexdigit(),
+        _ => false,
+    };
+    if text.split('%').skip(1).all(is_escape) { Ok(()) } else { Err(PatternError::Escape) }
 }
 
 /// Which requests for a path match.
@@ -241,9 +342,19 @@ impl AuthorityPattern {
     /// # Errors
     /// When the port can be none, or the name has no such form.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if let Some((_, rest)) = text.split_once("://") {
+            let rest = rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
+            return Err(PatternError::NoAuthority { rest });
+        }
         let (host, port) = split_port(text);
         let port = port.map(|port| port_pattern(port).map(|()| Pattern::new(port))).transpose()?;
         Ok(Self { host: Pattern::new(&wire_host(host)?), port })
+    }
+
+    /// Whether every authority that is meant by `other` is meant by this one, too; `false` if that is not sure.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let covers_port = |own: &Pattern| other.port.as_ref().is_some_and(|port| own.covers(port));
+        self.host.covers(&other.host) && self.port.as_ref().is_none_or(covers_port)
     }
 
     /// Whether a request for `authority` is meant; `secure` decides the default port.
@@ -334,7 +445,7 @@ mod tests {
     }
 
     fn params(pattern: &str, path: &str, query: Option<&str>) -> Option<String> {
-        let found = PathPattern::parse(pattern).unwrap().matches(&escape::unreserved(path), query)?;
+        let found = PathPattern::parse(pattern).unwrap().matches(&escape::unreserved(path), query)?.unwrap();
         let found: Vec<String> = found.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         Some(found.join(" "))
     }
@@ -393,10 +504,100 @@ mod tests {
             ("/{a}*", part("a")),
             ("/a/../b", PatternError::ParentSegment),
             ("/%2e%2E", PatternError::ParentSegment),
+            ("/a#b", PatternError::Fragment),
+            ("/a?b#c", PatternError::Fragment),
+            ("/a b", PatternError::Blank),
+            ("/a\tb", PatternError::Blank),
+            ("/%zz", PatternError::Escape),
+            ("/a%", PatternError::Escape),
+            ("/a%2", PatternError::Escape),
+            ("/a?b=%2x", PatternError::Escape),
             ("/{a}/{a}", PatternError::Repeated { name: "a".to_owned() }),
         ] {
             assert_eq!(PathPattern::parse(pattern), Err(problem), "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_star_may_stand_for_a_part_of_an_escape() {
+        for pattern in ["/a%*", "/a%2*", "/%2F*", "/a%2f%C3%AD"] {
+            assert!(PathPattern::parse(pattern).is_ok(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_is_no_text_is_told() {
+        let pattern = PathPattern::parse("/{a}/{b}").unwrap();
+        for path in ["/%FF/x", "/x/%00", "/x/%0D%0A", "/%C3/x"] {
+            assert_eq!(pattern.matches(path, None), Some(Err(NoText)), "{path}");
+        }
+        let all = PathPattern::parse("/*").unwrap();
+        assert_eq!(all.matches("/%FF", None), Some(Ok(Vec::new())), "nobody decodes it");
+    }
+
+    #[test]
+    fn what_a_path_covers_is_known() {
+        for (wide, narrow, expected) in [
+            ("/a", "/a", true),
+            ("/a", "/b", false),
+            ("/%61", "/a", true),
+            ("/*", "/a", true),
+            ("*", "/a", true),
+            ("/*", "*", false),
+            ("*", "*", true),
+            ("/a/*", "/a/b/*", true),
+            ("/a/*", "/a*", false),
+            ("/a*", "/a/*", true),
+            ("/a/*", "/a/{x}", true),
+            ("/a/{x}", "/a/{y}", true),
+            ("/a/{x}", "/a/b", true),
+            ("/a/{x}", "/a/*", false),
+            ("/a/{x}", "/a/b*", false),
+            ("/a/{x}", "/a/b/c", false),
+            ("/a/b", "/a/{x}", false),
+            ("/{x}/*", "/a*/b", false),
+            ("/*b", "/a*b", true),
+            ("/*b", "/a*", false),
+            ("/a?x=1", "/a?x=1", true),
+            ("/a?x=*", "/a?x=1", false),
+            ("/a?x=1", "/a", false),
+            ("/a", "/a?x=1", true),
+            ("/a", "/b?x=1", false),
+            ("/{x}", "/a?x=1", true),
+            ("/a*b", "/a*b?x=1", false),
+            ("/a*", "/ab*?x=1", false),
+            ("/a*", "/ab?x=*", true),
+        ] {
+            let (wide_one, narrow_one) =
+                (PathPattern::parse(wide).unwrap(), PathPattern::parse(narrow).unwrap());
+            assert_eq!(wide_one.covers(Some(&narrow_one)), expected, "{wide} {narrow}");
+        }
+        for (wide, expected) in [("/*", true), ("*", true), ("/a*", false), ("/{x}", false), ("/*?*", false)]
+        {
+            assert_eq!(PathPattern::parse(wide).unwrap().covers(None), expected, "{wide}");
+        }
+    }
+
+    #[test]
+    fn what_an_authority_covers_is_known() {
+        for (wide, narrow, expected) in [
+            ("a", "A:80", true),
+            ("a:80", "a", false),
+            ("a:*", "a:80", true),
+            ("*.a", "b.a", true),
+            ("*.a", "*.b.a", true),
+            ("*.a", "a", false),
+            ("*", "b", true),
+        ] {
+            let [wide_one, narrow_one] = [wide, narrow].map(|text| AuthorityPattern::parse(text).unwrap());
+            assert_eq!(wide_one.covers(&narrow_one), expected, "{wide} {narrow}");
+        }
+    }
+
+    #[test]
+    fn an_authority_is_told_from_a_url() {
+        let refused = AuthorityPattern::parse("https://a.example:1/x").unwrap_err();
+        assert_eq!(refused, PatternError::NoAuthority { rest: "a.example:1".to_owned() });
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::escape;
 use crate::handshake::{Authority, Headers};
-use crate::pattern::{AuthorityPattern, PathPattern, Pattern, PatternError, Takes};
+use crate::pattern::{AuthorityPattern, NoText, Params, PathPattern, Pattern, PatternError, Takes};
 use std::borrow::Cow;
 
 /// What routes look at.
@@ -113,8 +113,34 @@ impl Condition {
         if asks_for_more { of_path.min(Takes::Maybe) } else { of_path }
     }
 
+    /// Whether every request that matches `other` matches this one, too; `false` if that is not sure.
+    fn covers(&self, other: &Self) -> bool {
+        let may_be = |condition: &Self, names: &[&str]| {
+            condition.scheme.as_ref().is_none_or(|own| names.iter().any(|name| own.matches(name)))
+        };
+        let covers_scheme = SCHEMES.iter().all(|names| !may_be(other, names) || may_be(self, names));
+        let covers_named =
+            |own: &[(String, Pattern)], theirs: &[(String, Pattern)], is_same: fn(&str, &str) -> bool| {
+                own.iter().all(|(name, wide)| {
+                    theirs.iter().any(|(other, narrow)| is_same(name, other) && wide.covers(narrow))
+                })
+            };
+        covers_scheme
+            && self
+                .protocol
+                .as_ref()
+                .is_none_or(|own| other.protocol.as_ref().is_some_and(|one| own.covers(one)))
+            && self
+                .authority
+                .as_ref()
+                .is_none_or(|own| other.authority.as_ref().is_some_and(|one| own.covers(one)))
+            && self.path.as_ref().is_none_or(|own| own.covers(other.path.as_ref()))
+            && covers_named(&self.query, &other.query, |one, other| one == other)
+            && covers_named(&self.headers, &other.headers, |one, other| one.eq_ignore_ascii_case(other))
+    }
+
     /// The parameters of the path, if all but the subprotocol matches.
-    fn matches(&self, asked: &Asked<'_>) -> Option<Vec<(String, String)>> {
+    fn matches(&self, asked: &Asked<'_>) -> Option<Result<Params, NoText>> {
         let scheme = SCHEMES.get(usize::from(asked.secure)).into_iter().flatten();
         let fits = self.scheme.as_ref().is_none_or(|own| scheme.clone().any(|scheme| own.matches(scheme)))
             && self.authority.as_ref().is_none_or(|own| own.matches(asked.authority, asked.secure))
@@ -134,7 +160,7 @@ impl Condition {
             }
         }
         match &self.path {
-            None => Some(Vec::new()),
+            None => Some(Ok(Vec::new())),
             Some(path) => path.matches(&asked.path, asked.query),
         }
     }
@@ -204,8 +230,8 @@ pub struct Candidate<'o> {
     pub route: usize,
     /// The subprotocol to speak, one of those offered.
     pub protocol: Option<&'o str>,
-    /// Parameters of the path, decoded.
-    pub params: Vec<(String, String)>,
+    /// Parameters of the path, decoded; or one of them is no text.
+    pub params: Result<Vec<(String, String)>, NoText>,
 }
 
 impl Route {
@@ -216,8 +242,21 @@ impl Route {
 
     /// Whether it matches whatever is asked for.
     pub fn matches_all(&self) -> bool {
-        let is_empty = |condition: &Condition| *condition == Condition::default();
-        !self.protocols.required && (self.when.is_empty() || self.when.iter().any(is_empty))
+        self.covers(&Self::default())
+    }
+
+    /// Whether it matches every request that `other` matches; `false` if that is not sure.
+    pub fn covers(&self, other: &Self) -> bool {
+        let every = [Condition::default()];
+        let conditions = |route: &'_ Self| -> Vec<Condition> {
+            if route.when.is_empty() { every.to_vec() } else { route.when.clone() }
+        };
+        let own = conditions(self);
+        conditions(other).iter().all(|narrow| {
+            // One that names no subprotocol matches whatever is offered, unless one is required.
+            let may_count = |wide: &&Condition| wide.protocol.is_some() || !self.protocols.required;
+            own.iter().filter(may_count).any(|wide| wide.covers(narrow))
+        })
     }
 
     /// Whether it may match a request for `path`.

@@ -1,6 +1,6 @@
 //! What input port `control` takes (`spec/websocket.md` 15): each event is a record with a `kind`.
 
-use super::{Streams, filter::Filter, instructions};
+use super::{Streams, filter::Filter, instructions, members};
 use crate::{
     config::nearest,
     duplex::Ending,
@@ -13,6 +13,8 @@ use tremor_value::{Record, Value};
 pub struct Command {
     /// What stands in `kind`.
     pub kind: &'static str,
+    /// What it can have besides.
+    pub members: &'static [&'static str],
     /// Does it.
     ///
     /// # Errors
@@ -39,9 +41,13 @@ impl Connections<'_> {
 type Own = fn(&Streams, &Record) -> Result<(), String>;
 
 /// What every connector with connections does.
-const OWN: &[(&str, Own)] = &[("close", close), ("ping", ping), ("tag", tag)];
+const OWN: &[(&str, &[&[&str]], Own)] = &[
+    ("close", &[&members::OF_CONNECTIONS, &members::OF_CLOSE], close),
+    ("ping", &[&members::OF_CONNECTIONS, &["data"]], ping),
+    ("tag", &[&members::OF_CONNECTIONS, &["tags"]], tag),
+];
 /// What one that accepts connections does, too.
-const OF_LISTENERS: &[(&str, Own)] = &[("drain", drain)];
+const OF_LISTENERS: &[(&str, &[&[&str]], Own)] = &[("drain", &[], drain)];
 
 /// What a connector with connections tells of one that is new: those who have one for each of them open it.
 const OPENED: &str = "opened";
@@ -65,14 +71,16 @@ impl Streams {
         }
         let takes_connections = !self.is_single() && !self.is_per_origin();
         let own = || OWN.iter().chain(if takes_connections { OF_LISTENERS } else { &[] });
-        if let Some((_, handle)) = own().find(|(name, _)| *name == kind) {
+        if let Some((name, known, handle)) = own().find(|(name, ..)| *name == kind) {
+            members::check(&format!("a command `{name}`"), record, known)?;
             return handle(self, record);
         }
         if let Some(command) = self.commands.iter().find(|command| command.kind == kind) {
+            members::check(&format!("a command `{kind}`"), record, &[command.members])?;
             return (command.handle)(record, &Connections(self));
         }
         let of_pairs = self.pairs.iter().map(|_| OPENED);
-        let known = own().map(|(name, _)| *name).chain(self.commands.iter().map(|command| command.kind));
+        let known = own().map(|(name, ..)| *name).chain(self.commands.iter().map(|command| command.kind));
         let known: Vec<&str> = known.chain(of_pairs).collect();
         let hint = nearest(kind, known.iter().copied()).map_or_else(
             || format!("known are `{}`", known.join("`, `")),
@@ -181,7 +189,7 @@ mod tests {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/websocket-control.md");
         let page = std::fs::read_to_string(page).unwrap();
         let (_, commands) = page.split_once("\n## Commands to port `control`\n").unwrap();
-        let names = OWN.iter().chain(OF_LISTENERS).map(|(name, _)| *name).chain([OPENED]);
+        let names = OWN.iter().chain(OF_LISTENERS).map(|(name, ..)| *name).chain([OPENED]);
         for name in names {
             assert!(commands.contains(&format!("\n| `{name}` |")), "there is no command `{name}`");
         }

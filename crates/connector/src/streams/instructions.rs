@@ -1,6 +1,6 @@
 //! What the metadata of an element says of its way (`spec/websocket.md` 15).
 
-use super::{filter::Filter, table::named};
+use super::{filter::Filter, members, table::named};
 use crate::{duplex::Ending, outbox::Asked};
 use std::sync::Arc;
 use tremor_value::{Record, Value};
@@ -63,7 +63,10 @@ impl<'a> Instructions<'a> {
                     Some(compress) => asked.is_plain = !compress,
                     None => return Err(format!("`compress` has to be a bool but is {}", value.type_name())),
                 },
-                _ => {}
+                "conn" if value.as_u64().is_none() => return Err(no_number(value)),
+                "ping" | "conn" => {}
+                _ if key == Some(name.as_str()) => {}
+                _ => members::pass(kind, name)?,
             }
             if key == Some(name.as_str()) {
                 asked.key = Some(value.clone());
@@ -101,6 +104,12 @@ fn not_id(value: &Value, as_good: impl Fn(&Value) -> bool) -> Option<String> {
     })
 }
 
+#[cold]
+fn no_number(conn: &Value) -> String {
+    let got = not_id(conn, |_| false).unwrap_or_else(|| conn.type_name().to_owned());
+    format!("`conn` is the number of a connection, not {got}; several are named by `to`")
+}
+
 fn except(value: &Value) -> Result<Except, String> {
     let several = value.as_array().unwrap_or(std::slice::from_ref(value));
     let is_self = |item: &Value| item.as_str() == Some("self");
@@ -113,7 +122,10 @@ fn except(value: &Value) -> Result<Except, String> {
 /// `{"code", "reason"}` of a close.
 fn of_close(value: &Value) -> Result<Ending, String> {
     match value.as_record() {
-        Some(members) => ending(members),
+        Some(said) => {
+            members::check("`close`", said, &[&members::OF_CLOSE])?;
+            ending(said)
+        }
         None => Err(format!("`close` has to be a record but is {}", value.type_name())),
     }
 }
@@ -211,6 +223,19 @@ mod tests {
             (r#"{"to": [7, 1.5]}"#, "`to` takes ids of connections, not float"),
             (r#"{"to": {"conn": 7}}"#, "`to` takes ids of connections, not record"),
             (r#"{"where": []}"#, "`where` has to be a record but is"),
+            (
+                r#"{"to": 7, "wher": {}}"#,
+                "`$ws_server` of an event that is sent has no `wher`; did you mean `where`?",
+            ),
+            (
+                r#"{"bogus": 1}"#,
+                "`$ws_server` of an event that is sent has no `bogus`; it can have `to`, `where`, ",
+            ),
+            (r#"{"key_of_queue": 1}"#, "`$ws_server` of an event that is sent has no `key_of_queue`"),
+            (r#"{"close": {"reson": "x"}}"#, "`close` has no `reson`; did you mean `reason`?"),
+            (r#"{"conn": "7"}"#, "`conn` is the number of a connection, not `7`"),
+            (r#"{"conn": -1}"#, "`conn` is the number of a connection, not -1"),
+            (r#"{"conn": [7]}"#, "`conn` is the number of a connection, not array"),
         ] {
             let value = json(written);
             let error = Instructions::read("ws_server", None, &value).err().unwrap_or_default();
@@ -232,6 +257,24 @@ mod tests {
     const ELSEWHERE: [&str; 4] = ["conn", "peer", "binary", "schema"];
 
     #[test]
+    fn what_messages_bring_is_handed_back_as_it_is() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/websocket-metadata.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('|'));
+        let names = rows.flat_map(|(names, _)| names.split(',').map(|name| name.trim_matches([' ', '`'])));
+        let names: BTreeSet<&str> = names.collect();
+        assert!(names.len() > 20 && names.contains("roles"), "{names:?}");
+        for name in names.into_iter().filter(|name| *name != "conn") {
+            let meta = json(&format!(r#"{{"{name}": {{}}, "conn": 7, "sched": null}}"#));
+            let read = Instructions::read("ws_server", None, &meta).map(|read| read.names_nobody());
+            assert_eq!(read, Ok(true), "{name}");
+        }
+        // A member that `key` of a queue names is none of these.
+        let meta = json(r#"{"symbol": "x"}"#);
+        assert!(Instructions::read("ws_server", Some("symbol"), &meta).is_ok());
+    }
+
+    #[test]
     fn the_guide_has_every_member_that_is_read_and_no_other() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/websocket-control.md");
         let page = std::fs::read_to_string(page).unwrap();
@@ -245,7 +288,7 @@ mod tests {
         // The arms of what reads them.
         let (_, arms) = include_str!("instructions.rs").split_once("match name.as_str() {\n").unwrap();
         let arms: BTreeSet<&str> =
-            arms.lines().take_while(|line| line.trim() != "_ => {}").filter_map(named).collect();
+            arms.lines().take_while(|line| !line.trim().starts_with("\"conn\"")).filter_map(named).collect();
         let here: BTreeSet<&str> = HERE.iter().map(|(name, _)| *name).filter(|name| *name != "key").collect();
         assert_eq!(arms, here);
         for (name, value) in HERE {

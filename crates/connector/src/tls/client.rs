@@ -187,6 +187,16 @@ impl ClientTls {
             (Some(_), None) => return Err(tls.missing("key", "path of the PEM private key of `cert`")),
             (None, Some(_)) => return Err(tls.missing("cert", "path of the PEM certificate of `key`")),
         };
+        if options.insecure && cafile.is_some() {
+            return Err(
+                tls.invalid("insecure", "lets everybody pass, whatever `cafile` says; write one of them")
+            );
+        }
+        if add_system_roots && cafile.is_none() {
+            let problem =
+                "has no meaning without `cafile`: the roots of the system are all that is trusted then";
+            return Err(tls.invalid("add_system_roots", problem));
+        }
         tls.finish()?;
         let trust = match cafile {
             None => Trust::System,

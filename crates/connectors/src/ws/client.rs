@@ -46,7 +46,7 @@ use tremor_connector::{
     tls::ClientTls,
     url::Url,
 };
-use tremor_ws::{ClientHandshake, ExtraHeaders, ProxyVersion, RequestError, is_token};
+use tremor_ws::{Authority, ClientHandshake, ExtraHeaders, ProxyVersion, RequestError, is_token};
 use wanted::{Home, Wanted, Way, Ways, home, no_way};
 
 /// The table line.
@@ -176,7 +176,7 @@ fn headers(
 fn origin(settings: &mut Settings<'_>) -> Result<Option<String>, ConfigError> {
     let Some(entry) = settings.entry("origin")? else { return Ok(None) };
     let origin: String = entry.read()?;
-    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+    let is_host = |host: &str| !host.ends_with(':') && Authority::parse(host).is_some();
     let fits = origin == "null"
         || origin
             .split_once("://")

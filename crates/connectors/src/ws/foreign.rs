@@ -1,10 +1,10 @@
 //! Names that other systems have for what stands elsewhere here, or is not there (`spec/websocket.md` 19, 20). Whoever brings
 //! a configuration along is told what to write instead.
 
-use super::fields;
+use super::{fields, options::Settings};
 use tremor_connector::{
     Field,
-    config::{ConfigError, Reader},
+    config::{ConfigError, Key, Problem, Reader},
 };
 
 /// A name, and what to do about it.
@@ -107,6 +107,30 @@ pub(super) fn refuse_in_options(options: &Reader<'_>) -> Result<(), ConfigError>
     options.refuse(ALONE)
 }
 
+/// Ends the reading of `options` of a route: what nobody has asked for there may be right elsewhere.
+///
+/// # Errors
+/// As of [`Settings::finish`].
+pub(super) fn finish_in_route(options: Settings<'_>, of_kind: &[Field]) -> Result<(), ConfigError> {
+    options.config.refuse(OF_ROUTES)?;
+    options.config.refuse(BOTH)?;
+    options.finish().map_err(|error| match (&error.problem, error.path.last()) {
+        (Problem::UnknownKey { .. }, Some(Key::Field(key)))
+            if of_kind.iter().any(|field| field.name == key.as_str()) =>
+        {
+            let stands_alone = ALONE.iter().any(|(name, _)| *name == key.as_str());
+            let place = if stands_alone { IN_CONFIG } else { OF_ALL };
+            ConfigError { problem: Problem::Invalid(place.to_owned()), ..error }
+        }
+        _ => error,
+    })
+}
+
+/// Names that are right beside `options` of a route.
+const OF_ROUTES: &[Name] = &[("exit", BESIDE_OPTIONS), ("conceal", BESIDE_OPTIONS)];
+
+const BESIDE_OPTIONS: &str = "stands in the route itself, beside `options`";
+const OF_ALL: &str = "is of all connections: it stands in `config`, or in its `options`";
 const IN_CONFIG: &str = "stands in `config` alone";
 const BESIDE: &str = "stands beside `config`, in the definition of the connector";
 

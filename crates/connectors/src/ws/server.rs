@@ -128,7 +128,7 @@ fn reload_tls(tls: Vec<ServerTls>, alias: &str) -> Command {
         });
         Ok(())
     };
-    Command { kind: "reload_tls", handle: Box::new(move |_record, _connections| reload()) }
+    Command { kind: "reload_tls", members: &[], handle: Box::new(move |_record, _connections| reload()) }
 }
 
 struct Server {

@@ -114,7 +114,7 @@ fn parameters_come_from_the_condition_that_matched() {
     let routes = routes(&[&["path=/x/{a} protocol=p", "path=/x/{b}", "path=/{c}/y"]]);
     let params = |protocols: &[&str]| {
         let request = request("h", "/x/y", protocols, "");
-        routes.candidates(&asked(&request)).next().unwrap().params
+        routes.candidates(&asked(&request)).next().unwrap().params.unwrap()
     };
     assert_eq!(params(&["p"]), [("a".to_owned(), "y".to_owned())]);
     assert_eq!(params(&["q"]), [("b".to_owned(), "y".to_owned())]);
@@ -253,4 +253,59 @@ fn which_subprotocols_a_route_may_speak_is_known() {
     let mut listed = all.0[2].clone();
     listed.protocols = Protocols { list: vec!["x".to_owned()], required: true, ..Protocols::default() };
     assert_eq!(names.map(|name| listed.may_speak(name)), [false, false, true]);
+}
+
+/// A route with these conditions; none always matches.
+fn written(conditions: &[&str]) -> Route {
+    routes(&[conditions]).0.remove(0)
+}
+
+#[test]
+fn a_route_covers_what_its_conditions_leave_to_no_other() {
+    let cases: [(&[&str], &[&str], bool); 27] = [
+        (&[], &["path=/a"], true),
+        (&[], &[], true),
+        (&["path=/a"], &[], false),
+        (&["path=/*"], &[], true),
+        (&["path=/*"], &["scheme=https"], true),
+        (&["path=/a"], &["path=/a"], true),
+        (&["path=/a"], &["path=/a protocol=v1"], true),
+        (&["path=/a protocol=v1"], &["path=/a"], false),
+        (&["path=/a protocol=v*"], &["path=/a protocol=v1"], true),
+        (&["path=/a protocol=v1"], &["path=/a protocol=v2"], false),
+        (&["path=/a headers.x-a=1"], &["path=/a"], false),
+        (&["path=/a headers.X-A=*"], &["path=/a headers.x-a=1"], true),
+        (&["path=/a headers.x-a=1"], &["path=/a headers.x-a=2"], false),
+        (&["path=/a query.k=1"], &["path=/a"], false),
+        (&["path=/a query.k=*"], &["path=/a query.k=1 query.l=2"], true),
+        (&["path=/a query.k=1"], &["path=/a query.K=1"], false),
+        (&["path=/a scheme=https"], &["path=/a"], false),
+        (&["path=/a scheme=https"], &["path=/a scheme=wss"], true),
+        (&["path=/a scheme=*"], &["path=/a"], true),
+        (&["path=/a scheme=http"], &["path=/a scheme=*"], false),
+        (&["path=/a authority=*.b"], &["path=/a authority=a.b"], true),
+        (&["path=/a authority=a.b"], &["path=/a"], false),
+        (&["path=/a", "path=/b"], &["path=/b", "path=/a"], true),
+        (&["path=/a"], &["path=/a", "path=/b"], false),
+        (&["path=/a headers.x-a=1", "path=/*"], &["path=/b"], true),
+        (&["path=/{x}"], &["path=/a?k=1"], true),
+        (&["path=/a/*"], &["path=/a"], false),
+    ];
+    for (wide, narrow, expected) in cases {
+        assert_eq!(written(wide).covers(&written(narrow)), expected, "{wide:?} {narrow:?}");
+    }
+    let demanding = |conditions| Route {
+        protocols: Protocols { required: true, list: vec!["v1".to_owned()], ..Protocols::default() },
+        ..written(conditions)
+    };
+    assert!(!demanding(&["path=/a"]).covers(&written(&["path=/a"])), "others may come without a subprotocol");
+    assert!(demanding(&["path=/a protocol=v*"]).covers(&written(&["path=/a protocol=v1"])));
+}
+
+#[test]
+fn a_parameter_that_is_no_text_leaves_the_route_a_candidate() {
+    let routes = Routes(vec![written(&["path=/{site}"]), written(&["path=/*"])]);
+    let request = path("/%ff");
+    let all: Vec<_> = routes.candidates(&asked(&request)).map(|one| one.params).collect();
+    assert_eq!(all, [Err(NoText), Ok(Vec::new())]);
 }

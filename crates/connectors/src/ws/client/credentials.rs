@@ -290,7 +290,11 @@ const SECRETS: [&str; 12] = [
 pub(super) fn query(reader: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let mut pairs = Vec::new();
     for (name, entry) in reader.entries() {
-        for value in entry.read::<OneOrMany<Entry<'_>>>()?.0 {
+        let values = entry.read::<OneOrMany<Entry<'_>>>()?.0;
+        if values.is_empty() {
+            return Err(entry.invalid("an empty list says nothing; leave it out"));
+        }
+        for value in values {
             let text = match value.value() {
                 Value::String(text) => text.to_string(),
                 value @ (Value::Bool(_) | Value::I64(_) | Value::U64(_) | Value::F64(_)) => value.to_string(),

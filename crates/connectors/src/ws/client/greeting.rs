@@ -48,8 +48,15 @@ enum Expected {
 
 impl Greeting {
     pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
-        let messages = settings.optional::<OneOrMany<Entry<'_>>>("open_message")?;
-        let messages = messages.map_or_else(Vec::new, |messages| messages.0);
+        let messages = match settings.entry("open_message")? {
+            Some(entry) => match entry.read::<OneOrMany<Entry<'_>>>()?.0 {
+                none if none.is_empty() => {
+                    return Err(entry.invalid("an empty list sends nothing; leave it out"));
+                }
+                messages => messages,
+            },
+            None => Vec::new(),
+        };
         let messages = messages.iter().map(opening).collect::<Result<_, _>>()?;
         let expect = settings.entry("expect")?;
         let expected = expect.as_ref().map(expected).transpose()?;

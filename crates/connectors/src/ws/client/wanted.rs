@@ -6,6 +6,8 @@ use super::{
     place::{Place, path_problem},
 };
 use crate::ws::{
+    fields,
+    foreign::finish_in_route,
     header_list,
     options::{Settings, address, unix_endpoint},
     schema::{Incoming, Outgoing, Plans, Schemas},
@@ -312,7 +314,7 @@ impl Ways {
                 Some(options) => {
                     let mut options = Settings::alone(options, environment);
                     let plans = schemas.of_route(Some(&mut options), &patterns)?;
-                    options.finish()?;
+                    finish_in_route(options, fields::CLIENT)?;
                     plans
                 }
             };
@@ -354,6 +356,7 @@ impl Ways {
         let asked = Asked::new((wanted.place.secure, &authority), (path, query), &headers, &wanted.protocols);
         let taken = self.routes.candidates(&asked).next();
         if let Some(Candidate { route, params, .. }) = taken {
+            let params = params.ok()?;
             let (exit, schemas) = self.ends.get(route)?.clone();
             let index = Value::from(u64::try_from(route).unwrap_or(u64::MAX));
             let shown = Record::from_iter([("index", index), ("exit", Value::from(exit.as_ref()))]);

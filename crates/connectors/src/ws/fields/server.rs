@@ -14,7 +14,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "endpoint",
         kind: "record",
         default: "none",
-        text: "Instead of `url`: where to listen, part by part. `type` is `tcp`, with `port` (0: any free one) or `portrange` (the first and the last port, of which the first free one is taken), `interface` (all), `version` of IP (4; or 6), `backlog`, `shared` (others may listen there too: `SO_REUSEPORT`), `user_timeout` (ms that what was sent may stay unacknowledged; 0: as the system has it), `tls`; or `unix`, with `path` of the socket, `backlog`, `mode` (permissions of the file in octal, such as \"0660\"), `abstract` (`path` is a name and no file).",
+        text: "Instead of `url`: where to listen, part by part. `type` is `tcp`, with `port` (0: any free one) or `portrange` (the first and the last port, of which the first free one is taken), `interface` (an address of this machine; all), `version` of IP (4; or 6), `backlog`, `shared` (others may listen there too: `SO_REUSEPORT`), `user_timeout` (ms that what was sent may stay unacknowledged; 0: as the system has it), `tls`; or `unix`, with `path` of the socket, `backlog`, `mode` (permissions of the file in octal, such as \"0660\"), `abstract` (`path` is a name and no file).",
     },
     Field {
         name: "listen",
@@ -76,7 +76,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "allowed_hosts",
         kind: "list of strings",
         default: "all",
-        text: "Values of `Host` that are served: `host` or `host:port`.",
+        text: "Values of `Host` that are served: `host` or `host:port`, which is `external_port` where both are said.",
     },
     Field {
         name: "external_port",
@@ -228,7 +228,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "trust_xff",
         kind: "integer",
         default: "0",
-        text: "Instead of `trusted_proxies`: so many proxies are in front, whatever their addresses.",
+        text: "Instead of `trusted_proxies`: so many proxies are in front, whatever their addresses. More than there are let clients say who they are.",
     },
     Field {
         name: "proxy_protocol",
@@ -252,7 +252,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "deny_from",
         kind: "list of strings",
         default: "[]",
-        text: "Addresses and ranges that may not connect.",
+        text: "Addresses and ranges that may not connect; not all there are.",
     },
     Field {
         name: "expose_headers",

@@ -1,7 +1,10 @@
 //! `credentials`: where they are (`spec/websocket.md` 7.1).
 
 use tremor_connector::config::{ConfigError, Entry, OneOrMany, Reader};
-use tremor_ws::guard::{Places, Template};
+use tremor_ws::{
+    guard::{Places, Template},
+    is_token,
+};
 
 /// Reads `headers`, `query`, `cookies` and `protocols`.
 pub(super) fn read(mut config: Reader<'_>) -> Result<Places, ConfigError> {
@@ -33,6 +36,14 @@ fn named(config: &mut Reader<'_>, key: &'static str) -> Result<Vec<(String, Temp
     for (name, entry) in reader.entries() {
         if name.is_empty() {
             return Err(entry.invalid("a place needs a name"));
+        }
+        if key == "headers" && !is_token(name.as_bytes()) {
+            return Err(reader.invalid(name, "is no name of a header: no request can have it"));
+        }
+        if key == "cookies"
+            && name.contains(|letter: char| "=;,".contains(letter) || !letter.is_ascii_graphic())
+        {
+            return Err(reader.invalid(name, "is no name of a cookie: no request can have it"));
         }
         for template in entry.read::<OneOrMany<Entry<'_>>>()?.0 {
             let parsed = Template::parse(template.read()?);

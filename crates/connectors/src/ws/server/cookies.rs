@@ -96,6 +96,15 @@ impl Cookies {
         let mut secure: Option<bool> = config.optional("secure")?;
         let mut attributes = String::new();
         if let Some(domain) = attribute(&mut config, "domain")? {
+            // A dot in front was needed once, and means nothing any more (RFC 6265, section 5.2.3).
+            let name = domain.strip_prefix('.').unwrap_or(domain);
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            if name.split('.').any(|label| label.is_empty() || !label.bytes().all(fits)) {
+                return Err(config.invalid(
+                    "domain",
+                    "is no domain, such as `plant.example`: browsers would drop the cookie",
+                ));
+            }
             attributes.push_str(&format!("; Domain={domain}"));
         }
         let path = attribute(&mut config, "path")?.unwrap_or("/");
@@ -315,7 +324,7 @@ impl Cookies {
             }
             if was_known || closed > 0 { Ok(()) } else { Err("there is no such cookie".to_owned()) }
         };
-        Command { kind: "forget_cookie", handle: Box::new(forget) }
+        Command { kind: "forget_cookie", members: &["cookie"], handle: Box::new(forget) }
     }
 }
 

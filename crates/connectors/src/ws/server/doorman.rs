@@ -133,7 +133,7 @@ impl Doorman {
             let asked = all.remove(&conn).ok_or("it has just ended")?;
             asked.answer.send(answer).map_err(|_| format!("the handshake {conn} does not wait any more"))
         };
-        Command { kind: "authorize", handle: Box::new(handle) }
+        Command { kind: "authorize", members: &ANSWER, handle: Box::new(handle) }
     }
 
     /// Asks about a handshake of which `metadata` tells, for `guard` or for all.
@@ -216,6 +216,34 @@ impl Drop for Place<'_> {
         self.waiting.all().remove(&self.conn);
     }
 }
+
+/// What an answer can have, and what the question has: it may be handed back with more in it.
+const ANSWER: [&str; 24] = [
+    "conn",
+    "accept",
+    "guard",
+    "identity",
+    "roles",
+    "attributes",
+    "headers",
+    "status",
+    "body",
+    "method",
+    "tls",
+    "peer",
+    "path",
+    "authority",
+    "scheme",
+    "query",
+    "params",
+    "origin",
+    "protocol",
+    "extensions",
+    "tls_peer",
+    "proxy",
+    "cookie",
+    "route",
+];
 
 /// Reads what the flow says.
 ///

@@ -245,21 +245,26 @@ fn server_url(entry: &Entry<'_>) -> Result<Url, ConfigError> {
     Ok(url)
 }
 
-/// A name or an address of this machine.
+/// An address of this machine.
 fn interface(entry: &Entry<'_>, version: IpVersion) -> Result<String, ConfigError> {
     let name: &str = entry.read()?;
-    if name.is_empty() || name.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
-        return Err(entry.invalid("is the name or the address of an interface, such as `127.0.0.1`"));
-    }
-    let fits = name.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4() == (version == IpVersion::V4));
-    if fits || !name.contains(':') && name.parse::<IpAddr>().is_err() {
+    let (like, other) = match version {
+        IpVersion::V4 => ("127.0.0.1", 6),
+        IpVersion::V6 => ("::1", 4),
+    };
+    // This name alone means the same everywhere.
+    if name.eq_ignore_ascii_case("localhost") {
         return Ok(name.to_owned());
     }
-    let other = if version == IpVersion::V4 { 6 } else { 4 };
-    Err(entry.invalid(match name.parse::<IpAddr>() {
-        Ok(_) => format!("`{name}` is of the other version of IP; that is `version` {other}"),
-        Err(_) => format!("`{name}` is no name and no address; the port stands in `port`"),
-    }))
+    // As addresses of IPv6 stand in URLs.
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    match bare.parse::<IpAddr>() {
+        Ok(address) if address.is_ipv4() == (version == IpVersion::V4) => Ok(bare.to_owned()),
+        Ok(_) => Err(entry.invalid(format!("`{name}` is of the other version of IP; that is `version` {other}"))),
+        Err(_) => Err(entry.invalid(format!(
+            "is no address of this machine: write one, such as `{like}`; a host name can stand in `url`, the port in `port`"
+        ))),
+    }
 }
 
 /// `port`, or `portrange`.

@@ -6,6 +6,8 @@ use super::{
     settings::{protocols, wire},
 };
 use crate::ws::{
+    fields,
+    foreign::finish_in_route,
     guards::{Guards, Visit},
     options::{Settings, Wire},
     schema::{Plans, Schemas},
@@ -18,7 +20,7 @@ use tremor_connector::{
 use tremor_value::{Record, Value};
 use tremor_ws::guard::Demand;
 use tremor_ws::{
-    Asked, Condition, NoProtocol, PatternError, Protocols, Reject, Request, Route, Routes, is_token,
+    Asked, Condition, NoProtocol, NoText, PatternError, Protocols, Reject, Request, Route, Routes, is_token,
 };
 
 /// Said of a list of routes in which there are none.
@@ -102,9 +104,15 @@ impl Routing {
         let mut refused = None;
         for candidate in self.routes.candidates(&asked) {
             let Some(way) = self.ways.get(candidate.route) else { continue };
+            // Whoever may not know of the route does not learn of it by this either.
+            let params = match candidate.params {
+                Err(NoText) if !way.conceals => return Err(no_text()),
+                params => params,
+            };
             match admission.admits(candidate.route, &way.demands).await {
                 Ok(()) => {
-                    return Ok(Chosen { way, protocol: candidate.protocol, params: candidate.params });
+                    let params = params.map_err(|NoText| no_text())?;
+                    return Ok(Chosen { way, protocol: candidate.protocol, params });
                 }
                 // The answer speaks for the first route that matched.
                 Err(_) if way.conceals => refused.get_or_insert_with(|| self.no_match.clone()),
@@ -219,7 +227,7 @@ impl<'a> Reading<'_, 'a> {
             return Err(self.settings.config.invalid("no_match", problem));
         }
         self.tell_of_guards(&ways, fallback.is_some() && falls_through);
-        self.tell_of_order(&routes, &ways, fallback.is_some());
+        self.tell_of_order(&routes, &ways, (falls_through, fallback.is_some()));
         if protocols.prefers_own && protocols.list.is_empty() && routes.iter().all(speaks_nothing) {
             self.settings.warn("`subprotocol_preference` has no effect without `subprotocols`");
         }
@@ -248,10 +256,20 @@ impl<'a> Reading<'_, 'a> {
         }
     }
 
-    /// Behind a route that takes all nothing is reached.
-    fn tell_of_order(&self, routes: &[Route], ways: &[Way], has_exit: bool) {
-        let takes_all = |(route, way): (&Route, &Way)| route.matches_all() && way.demands.is_empty();
-        let Some(first) = routes.iter().zip(ways).position(takes_all) else { return };
+    /// Behind a route that takes all nothing is reached, and behind another one nothing that it takes, too.
+    fn tell_of_order(&self, routes: &[Route], ways: &[Way], (falls_through, has_exit): (bool, bool)) {
+        let is_final = |way: &Way| way.demands.is_empty() || !falls_through;
+        let takes_all = |(route, way): (&Route, &Way)| route.matches_all() && is_final(way);
+        let first = routes.iter().zip(ways).position(takes_all);
+        for (number, route) in routes.iter().enumerate().take(first.map_or(routes.len(), |first| first + 1)) {
+            let mut earlier = routes.iter().zip(ways).take(number);
+            if let Some(wider) = earlier.position(|(wider, way)| is_final(way) && wider.covers(route)) {
+                self.settings.warn(&format!(
+                    "`routes[{number}]` is never reached: `routes[{wider}]` takes all that it would take"
+                ));
+            }
+        }
+        let Some(first) = first else { return };
         let unreached = match routes.len() > first + 1 {
             true => "the routes behind it are",
             false if has_exit => "`exit` is",
@@ -309,7 +327,7 @@ impl<'a> Reading<'_, 'a> {
             let bounds = queue.as_deref().unwrap_or(&self.queues.of_all);
             replay = self.replays.of_route(&mut options, &shown, (schemas.as_ref(), bounds))?;
             route.protocols = super::settings::protocols(&mut options, protocols)?;
-            options.finish()?;
+            finish_in_route(options, fields::SERVER)?;
         }
         let demands = match config.record("guarded")? {
             Some(guarded) => self.guards.demands(&guarded)?,
@@ -370,16 +388,20 @@ pub(in crate::ws) fn paths(route: &Record) -> Vec<&str> {
     paths.collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
-/// The port that `entry` names, which is among `exits` then unless it is `out`; of names that differ in case only, the
-/// first one stands for all.
+/// The port that `entry` names, which is among `exits` then unless it is `out`. Names that differ in case only are of one
+/// port, so metadata could not say both: they are refused.
 pub(in crate::ws) fn exit(entry: &Entry<'_>, exits: &mut Vec<Exit>) -> Result<Arc<str>, ConfigError> {
     let name = port_name(entry)?;
-    let is = |other: &str| name.eq_ignore_ascii_case(other);
-    if is("out") {
-        return Ok("out".into());
-    }
-    if let Some(known) = exits.iter().find(|exit| is(&exit.name)) {
-        return Ok(known.name.as_str().into());
+    let known = exits.iter().map(|exit| exit.name.as_str()).chain(["out"]);
+    let known = known.into_iter().find(|known| name.eq_ignore_ascii_case(known));
+    match known {
+        Some(known) if known == name => return Ok(known.into()),
+        Some(known) => {
+            let problem =
+                format!("differs from `{known}` in case only, which is the same port; write it like that");
+            return Err(entry.invalid(problem));
+        }
+        None => {}
     }
     exits.push(Exit { name: name.to_owned(), at: entry.path().to_vec(), unlinked: None });
     Ok(name.into())
@@ -439,6 +461,11 @@ fn named(config: &mut Reader<'_>, key: &'static str) -> Result<Vec<(String, Stri
         None => Err(reader.invalid(name, format!("expected string but got {}", value.type_name()))),
     };
     reader.members().iter().map(pair).collect()
+}
+
+/// The answer where a parameter of the path is no text. It is a matter of the target, as other escapes that mean nothing.
+fn no_text() -> Reject {
+    Reject::new(400, "target", "the request target has a part that is no text")
 }
 
 fn no_protocol(none: NoProtocol) -> Reject {

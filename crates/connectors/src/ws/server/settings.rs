@@ -13,7 +13,7 @@ use tremor_connector::{
 use tremor_value::{Record, Value};
 use tremor_ws::{
     Authority, ExtraHeaders, HandshakeOptions, Network, OriginPattern, OriginRules, Protocols, RejectOptions,
-    Trust, is_in, is_token,
+    Trust, cover, is_in, is_token,
 };
 
 /// What the protocol of a server is told; `defaults` where `settings` say nothing.
@@ -31,6 +31,7 @@ pub(super) fn wire(settings: &mut Settings<'_>, defaults: &Wire) -> Result<Wire,
 pub(super) fn handshake_options(settings: &mut Settings<'_>) -> Result<Demands, ConfigError> {
     let defaults = HandshakeOptions::default();
     let public = PublicUrl::read(settings)?;
+    let external_port = external_port(settings, public.as_ref())?;
     let options = HandshakeOptions {
         max_target_bytes: settings.in_range(
             "max_target_size",
@@ -43,8 +44,8 @@ pub(super) fn handshake_options(settings: &mut Settings<'_>) -> Result<Demands, 
             128..=MAX_HEAD_BYTES,
         )?,
         max_headers: settings.in_range("max_headers", defaults.max_headers, 5..=10_000)?,
-        allowed_hosts: allowed_hosts(settings, public.as_ref())?,
-        external_port: external_port(settings, public.as_ref())?,
+        allowed_hosts: allowed_hosts(settings, public.as_ref(), external_port)?,
+        external_port,
         secure: false,
         origins: origins(settings)?,
         enable_rfc6455: settings.or("enable_rfc6455", defaults.enable_rfc6455)?,
@@ -97,6 +98,15 @@ impl PublicUrl {
         if url.userinfo().is_some() {
             return Err(entry.invalid("name and password have no meaning in the address of a server"));
         }
+        if url.port() == Some(0) {
+            return Err(entry.invalid("has port 0, which nobody can connect to"));
+        }
+        if url.has_path() {
+            settings.warn(&format!(
+                "the path of `public_url` is ignored: it is `{}` that requests are compared with",
+                url.authority(0)
+            ));
+        }
         let secure = matches!(url.scheme(), "wss" | "https");
         let host = tremor_ws::host_header(&url.host().to_string(), if secure { 443 } else { 80 }, secure);
         let host =
@@ -108,6 +118,7 @@ impl PublicUrl {
 fn allowed_hosts(
     settings: &mut Settings<'_>,
     public: Option<&PublicUrl>,
+    external_port: Option<u16>,
 ) -> Result<Vec<Authority>, ConfigError> {
     let Some(entry) = settings.entry("allowed_hosts")? else {
         return Ok(public.map(|public| public.host.clone()).into_iter().collect());
@@ -123,7 +134,19 @@ fn allowed_hosts(
                 "hosts are named one by one: `*` has no meaning here (it has in `routes[].when.authority`)";
             return Err(host.invalid(problem));
         }
-        Authority::parse(text).ok_or_else(|| host.invalid(format!("`{text}` is no `host` or `host:port`")))
+        let parsed = Authority::parse(text)
+            .ok_or_else(|| host.invalid(format!("`{text}` is no `host` or `host:port`")))?;
+        match (parsed.port(), external_port) {
+            (Some(0), _) => Err(host.invalid("has port 0, which no request names")),
+            (Some(port), Some(external)) if port != external => {
+                let whose = if public.is_some() { "that of `public_url`" } else { "`external_port`" };
+                Err(host.invalid(format!(
+                    "has port {port}, but requests are for {external} ({whose}): none could match; write `{}` alone",
+                    parsed.host()
+                )))
+            }
+            _ => Ok(parsed),
+        }
     };
     hosts.iter().map(parse).collect()
 }
@@ -206,6 +229,11 @@ fn browsers_bring_credentials(config: &Record) -> bool {
 pub(super) fn trust(settings: &mut Settings<'_>) -> Result<Trust, ConfigError> {
     let networks = networks(&mut settings.config, "trusted_proxies")?;
     let hops: Option<usize> = settings.config.optional("trust_xff")?;
+    if let Some(hops) = hops.filter(|hops| *hops > MANY_PROXIES) {
+        settings.warn(&format!(
+            "`trust_xff` is {hops}: with fewer proxies than that in front, clients can write what they like into the list that              is believed; say how many there are"
+        ));
+    }
     match (networks, hops.filter(|hops| *hops > 0)) {
         (Some(_), Some(_)) => Err(settings
             .config
@@ -215,6 +243,9 @@ pub(super) fn trust(settings: &mut Settings<'_>) -> Result<Trust, ConfigError> {
         (_, None) => Ok(Trust::Nobody),
     }
 }
+
+/// More proxies one behind the other than anybody has.
+const MANY_PROXIES: usize = 10;
 
 /// Addresses and ranges of them.
 pub(super) fn networks(
@@ -240,13 +271,30 @@ impl Admits {
             let problem = "an empty list admits nobody; leave it out to admit every address";
             return Err(settings.config.invalid("allow_from", problem));
         }
-        Ok(Self { allowed, denied: networks(&mut settings.config, "deny_from")?.unwrap_or_default() })
+        let denied = networks(&mut settings.config, "deny_from")?.unwrap_or_default();
+        // Who comes by a unix socket has no address.
+        let some = allowed.as_deref().unwrap_or(&Network::ALL);
+        if !has_unix(settings.config.members()) && some.iter().all(|network| cover(&denied, *network)) {
+            let problem = match allowed {
+                Some(_) => "has all of `allow_from` in it: nobody could connect",
+                None => "has every address in it: nobody could connect",
+            };
+            return Err(settings.config.invalid("deny_from", problem));
+        }
+        Ok(Self { allowed, denied })
     }
 
     /// Whether a peer may connect from `address`: it is on the one list, if there is one, and not on the other.
     pub(super) fn lets(&self, address: IpAddr) -> bool {
         !is_in(&self.denied, address) && self.allowed.as_ref().is_none_or(|allowed| is_in(allowed, address))
     }
+}
+
+/// Whether a unix socket is listened on.
+fn has_unix(config: &Record) -> bool {
+    let is_unix = |place: &Value| place.get("type").and_then(Value::as_str) == Some("unix");
+    let listed = config.get("listen").and_then(Value::as_array).into_iter().flatten();
+    listed.chain(config.get("endpoint")).any(is_unix)
 }
 
 /// What requests are answered with.

@@ -91,7 +91,8 @@ async fn a_refused_handshake_is_told_of_with_status_and_reason() {
 async fn a_refused_handshake_is_told_of_with_what_was_read_of_it() {
     let guard = r#", "guards": {"g": {"type": "bearer", "options": {"tokens": {"good": {}}}}},
         "credentials": {"query": {"t": "{credentials}"}, "headers": {"x-key": "{credentials}"}},
-        "routes": [{"when": [{"path": "/a"}], "guarded": {"g": []}, "exit": "out"}]"#;
+        "routes": [{"when": [{"path": "/a"}], "guarded": {"g": []}, "exit": "out"},
+            {"when": [{"path": "/site/{name}"}], "exit": "out"}]"#;
     let (mut subject, port) = server(guard).await;
     let many = format!("/a?{}", "p=1&".repeat(129));
     for (request, status, expected) in [
@@ -123,6 +124,9 @@ async fn a_refused_handshake_is_told_of_with_what_was_read_of_it() {
         (upgrade("here", "").replace(": 13", ": 14").replace("GET / ", "GET /a "), 426, r#"{"path": "/a"}"#),
         // Whose metadata would be large.
         (upgrade("here", "").replace("GET / ", &format!("GET {many} ")), 414, r#"{"path": "/a"}"#),
+        // A parameter is no text.
+        (upgrade("here", "").replace("GET / ", "GET /site/%ff "), 400, r#"{"path": "/site/%ff"}"#),
+        (upgrade("here", "").replace("GET / ", "GET /site/%0d%0a "), 400, r#"{"path": "/site/%0d%0a"}"#),
         // Nothing could be read.
         ("GET / HTTP/1.1\r\nHost here\r\n\r\n".to_owned(), 400, "{}"),
     ] {

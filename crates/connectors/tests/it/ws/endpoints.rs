@@ -189,7 +189,7 @@ fn what_cannot_be_is_refused_with_its_place() {
         ),
         (
             r#"{"endpoint": {"type": "tcp", "port": 1, "interface": "a:1"}}"#.to_owned(),
-            "config.endpoint.interface: `a:1` is no name",
+            "config.endpoint.interface: is no address of this machine: write one, such as `127.0.0.1`",
         ),
         (
             r#"{"endpoint": {"type": "tcp", "port": 1, "backlog": 0}}"#.to_owned(),

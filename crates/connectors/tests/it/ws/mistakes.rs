@@ -213,6 +213,123 @@ async fn what_no_connection_could_be_made_with() {
 }
 
 #[tokio::test]
+async fn what_no_request_could_meet() {
+    let basic = r#", "guards": {"g": {"type": "basic", "options": {"users": {"a": {"password": "b"}}}}}"#;
+    of_server(
+        &format!(r#"{basic}, "credentials": {{"headers": {{"a b": "Basic {{username}}:{{password}}"}}}}"#),
+        &[r#"credentials.headers."a b": is no name of a header: no request can have it"#],
+    );
+    let bearer = r#", "guards": {"g": {"type": "bearer", "options": {"tokens": {"x": {}}}}}"#;
+    of_server(
+        &format!(r#"{bearer}, "credentials": {{"cookies": {{"a=b": "{{credentials}}"}}}}"#),
+        &[r#"credentials.cookies."a=b": is no name of a cookie"#],
+    );
+    of_server(
+        r#", "deny_from": ["0.0.0.0/0", "::/0"]"#,
+        &["deny_from: has every address in it: nobody could"],
+    );
+    of_server(
+        r#", "allow_from": ["10.0.0.0/8"], "deny_from": ["10.0.0.0/9", "10.128.0.0/9"]"#,
+        &["deny_from: has all of `allow_from` in it: nobody could connect"],
+    );
+    of_server(
+        r#", "external_port": 8443, "allowed_hosts": ["a", "b:443"]"#,
+        &[
+            "allowed_hosts[1]: has port 443, but requests are for 8443 (`external_port`): none could match; write `b`",
+        ],
+    );
+    of_server(
+        r#", "public_url": "wss://a:8443", "allowed_hosts": ["a:443"]"#,
+        &["allowed_hosts[0]: has port 443, but requests are for 8443 (that of `public_url`)"],
+    );
+    of_server(r#", "allowed_hosts": ["a:0"]"#, &["allowed_hosts[0]: has port 0"]);
+    of_server(r#", "public_url": "wss://h:0""#, &["public_url: has port 0, which nobody can connect to"]);
+    for domain in [".", "..", "a..b", "a.", "a b", "a/b"] {
+        of_server(&format!(r#", "cookie": {{"domain": "{domain}"}}"#), &["cookie.domain: "]);
+    }
+    for fits in [
+        r#", "deny_from": ["0.0.0.0/0"]"#,
+        r#", "allow_from": ["10.0.0.0/8"], "deny_from": ["10.0.0.0/9"]"#,
+        r#", "external_port": 8443, "allowed_hosts": ["a", "b:8443"]"#,
+        r#", "public_url": "wss://a", "allowed_hosts": ["a:443"]"#,
+        r#", "cookie": {"domain": ".plant.example"}"#,
+    ] {
+        of_server(fits, &[]);
+    }
+    assert_told(
+        "ws_server",
+        r#"{"listen": ["127.0.0.1:1", {"type": "unix", "path": "/x"}], "deny_from": ["0.0.0.0/0", "::/0"]}"#,
+        &[],
+    );
+    for interface in ["lo", "eth99", "", "a b", "127.0.0.1:80", "gate.example"] {
+        assert_told(
+            "ws_server",
+            &format!(r#"{{"endpoint": {{"type": "tcp", "port": 5, "interface": "{interface}"}}}}"#),
+            &["endpoint.interface: is no address of this machine: write one, such as `127.0.0.1`"],
+        );
+    }
+    for endpoint in [r#""interface": "localhost""#, r#""interface": "[::1]", "version": 6"#] {
+        assert_told(
+            "ws_server",
+            &format!(r#"{{"endpoint": {{"type": "tcp", "port": 5, {endpoint}}}}}"#),
+            &[],
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_says_nothing_or_cannot_be_sent() {
+    for origin in ["https://h:99999", "https://h:", "https://h/x", "https://", "h", "https://a b"] {
+        of_client(&format!(r#", "origin": "{origin}""#), &["origin: is no origin"]);
+    }
+    for origin in ["https://h:99", "null", "https://[::1]", "app+x://h"] {
+        of_client(&format!(r#", "origin": "{origin}""#), &[]);
+    }
+    of_client(r#", "query": {"a": []}"#, &["query.a: an empty list says nothing"]);
+    of_client(r#", "headers": {"X-A": []}"#, &["headers.X-A: an empty list says nothing"]);
+    of_client(r#", "open_message": []"#, &["open_message: an empty list sends nothing"]);
+    of_client(
+        r#", "options": {"open_message": []}"#,
+        &["options.open_message: an empty list sends nothing; leave it out"],
+    );
+    of_client(
+        r#", "tls": {"add_system_roots": true}"#,
+        &["tls.add_system_roots: has no meaning without `cafile`"],
+    );
+    let cert = files().cert.display().to_string();
+    of_client(
+        &format!(r#", "tls": {{"insecure": true, "cafile": "{cert}"}}"#),
+        &["tls.insecure: lets everybody pass, whatever `cafile` says"],
+    );
+}
+
+#[tokio::test]
+async fn options_of_a_route_that_stand_elsewhere_are_told_where() {
+    let of_all = "is of all connections: it stands in `config`, or in its `options`";
+    for (key, value, expected) in [
+        ("tls", "{}", "stands in `config` alone"),
+        ("guards", "{}", "stands in `config` alone"),
+        ("cookie", "{}", "stands in `config` alone"),
+        ("max_connections", "5", of_all),
+        ("health", r#""/h""#, of_all),
+        ("allowed_origins", "[]", of_all),
+        ("drain_timeout", "5", of_all),
+        ("exit", r#""b""#, "stands in the route itself, beside `options`"),
+        ("guarded", "{}", "stands in `routes[]`, beside `when`"),
+        ("codec", r#""json""#, "stands beside `config`"),
+        ("max_mesage_size", "5", "unknown key; did you mean `max_message_size`?"),
+        ("foo", "5", "unknown key"),
+    ] {
+        let routes = format!(r#", "routes": [{{"exit": "a", "options": {{"{key}": {value}}}}}]"#);
+        of_server(&routes, &[&format!("routes[0].options.{key}: {expected}")]);
+    }
+    for (key, expected) in [("max_message_size", of_all), ("tls", "stands in `config` alone")] {
+        let routes = format!(r#", "routes": [{{"exit": "a", "options": {{"{key}": {{}}}}}}]"#);
+        of_client(&routes, &[&format!("routes[0].options.{key}: {expected}")]);
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_schema_and_where_is_told() {
     for (model, schema, expected) in [
         ("json", r#"{"type": "objekt"}"#, "(at `/type`)"),

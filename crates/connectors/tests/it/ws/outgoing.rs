@@ -1,7 +1,7 @@
 //! What events ask of connections: whom they are for, and what else is to be done.
 
 use super::control::{conn, member, server};
-use super::peers::{Port, Ws, accept, client_definition, close_code, next_text, text};
+use super::peers::{Port, Ws, accept, client_definition, close_code, next_text, of_server, text};
 use crate::harness::{Linked, Seen, Subject, json, within};
 use async_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 use futures_util::StreamExt;
@@ -212,6 +212,10 @@ async fn codes_that_may_not_be_sent_and_other_nonsense_fail_and_do_nothing_else(
         r#"{"to": [1, {"conn": 1}]}"#,
         r#"{"binary": "yes"}"#,
         r#"{"where": 1}"#,
+        r#"{"wher": {"path": "/nobody"}}"#,
+        r#"{"conn": "x"}"#,
+        r#"{"bogus": 1}"#,
+        r#"{"close": {"code": 4000, "reson": "x"}}"#,
     ] {
         hall.give(IN, 0, 7.into(), instructions).await;
         assert_eq!(hall.outcomes(1).await, "f", "{instructions}");
@@ -231,11 +235,33 @@ async fn codes_that_may_not_be_sent_and_other_nonsense_fail_and_do_nothing_else(
         // There is no TLS here.
         r#"{"kind": "reload_tls"}"#,
         r#"{"kind": "tag", "where": {}, "tags": []}"#,
+        r#"{"kind": "close", "where": {}, "cod": 4000}"#,
+        r#"{"kind": "ping", "where": {}, "dat": "x"}"#,
+        r#"{"kind": "tag", "where": {}, "tags": {}, "tag": {}}"#,
+        r#"{"kind": "drain", "spread": 5}"#,
+        r#"{"kind": "reload_tls", "file": "x"}"#,
     ] {
         hall.command(command).await;
         assert_eq!(hall.outcomes(1).await, "f", "{command}");
     }
     assert_eq!(hall.heard().await, [Vec::<String>::new()], "the connection goes on");
+}
+
+/// A command may be made of what was told on that port, and metadata are those of a message that came.
+#[tokio::test]
+async fn what_came_from_the_connector_may_stay_where_it_is() {
+    let (mut hall, port) = (Hall::new("", &["/a", "/b"]).await, BROADCAST);
+    let of_message = of_server(&hall.sent[0]).to_string();
+    let with = |more: &str| format!("{}, {more}}}", of_message.strip_suffix('}').unwrap());
+    hall.give(port, 0, 7.into(), &with(r#""except": "self""#)).await;
+    hall.give(IN, 0, 8.into(), &with(r#""sched": null"#)).await;
+    assert_eq!(hall.outcomes(2).await, "dd");
+    assert_eq!(hall.heard().await, [["8"], ["7"]]);
+    let pressure =
+        format!(r#"{{"kind": "close", "conn": {}, "messages": 5, "bytes": 7, "code": 4000}}"#, hall.conn(1));
+    hall.command(&pressure).await;
+    assert_eq!(hall.outcomes(1).await, "d");
+    assert_eq!(close_code(&mut hall.clients[1].1).await, 4000);
 }
 
 #[tokio::test]

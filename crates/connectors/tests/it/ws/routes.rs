@@ -53,7 +53,7 @@ fn shown(event: &Event) -> String {
 const TABLE: &str = r#", "routes": [
     {"when": [{"path": "/orders/{site}", "protocol": "v2"}], "exit": "orders"},
     {"when": [{"path": "/orders/*"}, {"authority": "other.example"}], "exit": "Watch"},
-    {"when": [{"headers": {"x-kind": "small"}}], "exit": "watch", "options": {"max_message_size": 3}}],
+    {"when": [{"headers": {"x-kind": "small"}}], "exit": "Watch", "options": {"max_message_size": 3}}],
     "exit": "out""#;
 
 #[tokio::test]

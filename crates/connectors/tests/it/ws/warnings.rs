@@ -111,6 +111,33 @@ async fn what_has_no_effect_is_told() {
         ),
         (r#", "routes": []"#.into(), "`routes` is an empty list"),
         (
+            format!(r#", "routes": [{ONE}, {ONE}]"#),
+            "`routes[1]` is never reached: `routes[0]` takes all that it would take",
+        ),
+        (
+            r#", "routes": [{"exit": "a", "when": {"path": "/*"}}, {"exit": "b", "when": {"path": "/b"}}]"#
+                .into(),
+            "`routes[0]` takes all who come: the routes behind it are",
+        ),
+        (
+            r#", "routes": [{"exit": "a", "when": {"path": "/a/*"}}, {"exit": "b", "when": {"path": "/b"}},
+                {"exit": "c", "when": {"path": "/a/{x}", "protocol": "v1"}}]"#
+                .into(),
+            "`routes[2]` is never reached: `routes[0]` takes",
+        ),
+        (
+            format!(
+                r#", "guards": {{"g": {BEARER}}}, "guard_fallthrough": false,
+                    "routes": [{{"exit": "a", "when": {{"path": "/b"}}, "guarded": {{"g": []}}}}, {ONE}]"#
+            ),
+            "`routes[1]` is never reached: `routes[0]` takes",
+        ),
+        (r#", "trust_xff": 1000"#.into(), "`trust_xff` is 1000: with fewer proxies than that in front"),
+        (
+            r#", "public_url": "http://h/path""#.into(),
+            "the path of `public_url` is ignored: it is `h` that requests are compared with",
+        ),
+        (
             r#", "max_connections": 4, "max_connections_per_ip": 5"#.into(),
             "`max_connections_per_ip` has no effect: `max_connections` is less, 4",
         ),
@@ -161,6 +188,15 @@ async fn what_has_no_effect_is_told() {
 async fn what_has_an_effect_is_not() {
     for more in &[
         format!(r#", "routes": [{ONE}, {ALL}]"#),
+        r#", "routes": [{"exit": "a", "when": {"path": "/b", "protocol": "v1"}},
+            {"exit": "b", "when": {"path": "/b", "headers": {"x-a": "1"}}},
+            {"exit": "c", "when": {"path": "/b", "query": {"k": "1"}}}, {"exit": "d", "when": {"path": "/b"}},
+            {"exit": "e", "when": {"path": "/c/{x}"}}, {"exit": "f", "when": {"path": "/c/*"}}]"#
+            .into(),
+        format!(
+            r#", "guards": {{"g": {BEARER}}}, "routes": [{{"exit": "a", "when": {{"path": "/b"}}, "guarded": {{"g": []}}}}, {ONE}]"#
+        ),
+        r#", "trust_xff": 2, "public_url": "http://h/""#.into(),
         format!(r#", "routes": [{ONE}], "no_match": {{"body": "x"}}"#),
         r#", "subprotocols": ["a"], "subprotocol_preference": "server""#.into(),
         r#", "auto_ping_interval": 10000, "auto_ping_size": 20"#.into(),

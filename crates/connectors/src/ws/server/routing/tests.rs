@@ -134,6 +134,25 @@ async fn parameters_and_the_route_are_known() {
     assert!(exits.is_empty() && chosen.way.exit.is_none() && chosen.way.shown.is_none());
 }
 
+/// What is no text would be told of in metadata, and get into subjects and paths.
+#[tokio::test]
+async fn a_parameter_that_is_no_text_is_refused_and_nobody_learns_of_hidden_routes_by_that() {
+    let (mut routing, _) = read(&format!("{TABLE}, \"exit\": \"rest\"}}")).unwrap();
+    for path in ["/orders/%ff", "/orders/%00", "/orders/%0d%0aX"] {
+        let refused = routing.decide(&request(path, ""), &mut Refused(&[])).await.err().unwrap();
+        assert_eq!((refused.status, refused.label), (400, "target"), "{path}");
+    }
+    assert_eq!(decided(&routing, &request("/other/%ff", ""), &[]).await, "rest:-", "nobody decodes it");
+    for way in &mut routing.ways {
+        way.conceals = true;
+    }
+    let asks = request("/orders/%ff", "orders.v2");
+    assert_eq!(decided(&routing, &asks, &[(0, 403), (1, 401)]).await, "rest:-");
+    assert_eq!(decided(&routing, &asks, &[(1, 401)]).await, "400", "who may know of it is told");
+    routing.fallback = None;
+    assert_eq!(decided(&routing, &asks, &[(0, 403), (1, 401)]).await, "404");
+}
+
 #[tokio::test]
 async fn what_cannot_be_acceptable_is_listed() {
     let (routing, _) = read(&format!("{TABLE}}}")).unwrap();
@@ -144,11 +163,11 @@ async fn what_cannot_be_acceptable_is_listed() {
 #[test]
 fn routes_have_settings_of_their_own() {
     let (routing, exits) = read(
-        r#"{"routes": [{"exit": "A", "options": {"max_message_size": 7, "accept": "text"}}, {"exit": "a"}, {"exit": "out"}],
+        r#"{"routes": [{"exit": "A", "options": {"max_message_size": 7, "accept": "text"}}, {"exit": "A"}, {"exit": "out"}],
             "exit": "A"}"#,
     )
     .unwrap();
-    assert_eq!(exits, ["A"], "names differ in case only");
+    assert_eq!(exits, ["A"], "several lead to one port");
     let ways: Vec<_> = routing.ways.iter().map(|way| way.exit.as_deref().unwrap()).collect();
     assert_eq!(ways, ["A", "A", "out"]);
     let most: Vec<_> = routing.ways.iter().map(|way| way.wire.limits.max_message_bytes).collect();
@@ -167,6 +186,27 @@ fn routes_that_cannot_work_are_refused_with_their_place() {
         (r#"{"exit": "err"}"#, "config.exit: `err` can not be an exit"),
         (r#"{"exit": "a b"}"#, "config.exit: `a b` is no name of a port"),
         (r#"{"exit": ""}"#, "config.exit: `` is no name"),
+        (
+            r#"{"routes": [{"exit": "A"}, {"exit": "a"}]}"#,
+            "config.routes[1].exit: differs from `A` in case only, which is the same port; write it like that",
+        ),
+        (r#"{"exit": "OUT"}"#, "config.exit: differs from `out` in case only"),
+        (
+            r#"{"routes": [{"exit": "a", "when": {"path": "/a#b"}}]}"#,
+            "config.routes[0].when.path: no request has a `#`",
+        ),
+        (
+            r#"{"routes": [{"exit": "a", "when": {"path": "/%zz"}}]}"#,
+            "config.routes[0].when.path: `%` begins an escape",
+        ),
+        (
+            r#"{"routes": [{"exit": "a", "when": {"path": "/a b"}}]}"#,
+            "config.routes[0].when.path: no request has spaces",
+        ),
+        (
+            r#"{"routes": [{"exit": "a", "when": {"authority": "http://x/y"}}]}"#,
+            "config.routes[0].when.authority: is a host, maybe with a port: write `x` (the scheme",
+        ),
         (r#"{"exit": "1a"}"#, "config.exit: `1a` is no name"),
         (
             r#"{"routes": [{"exit": "a", "wen": []}]}"#,
@@ -187,7 +227,7 @@ fn routes_that_cannot_work_are_refused_with_their_place() {
         ),
         (
             r#"{"routes": [{"exit": "a", "options": {"open_handshake_timeout": 1}}]}"#,
-            "config.routes[0].options.open_handshake_timeout: unknown key",
+            "config.routes[0].options.open_handshake_timeout: is of all connections",
         ),
         (r#"{"no_match": {}}"#, "config.no_match: has no meaning without `routes`"),
         (r#"{"routes": [], "no_match": {}}"#, "config.no_match: has no meaning without `routes`"),

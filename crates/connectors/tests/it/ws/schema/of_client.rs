@@ -99,7 +99,8 @@ async fn events_that_open_a_connection_have_the_schema_of_its_route() {
 async fn options_of_routes_are_read_strictly() {
     let port = Port::reserve();
     for (options, path, words) in [
-        (r#"{"compression": true}"#, "routes[0].options.compression", "unknown key"),
+        (r#"{"compression": true}"#, "routes[0].options.compression", "is of all connections"),
+        (r#"{"compresion": true}"#, "routes[0].options.compresion", "unknown key"),
         (r#"{"schema": {"in": {"model": "xml"}}}"#, "routes[0].options.schema.in.model", "avro"),
         (r#"{"schema": {"inn": {}}}"#, "routes[0].options.schema.inn", "`in`"),
         (
