@@ -38,6 +38,8 @@ pub(super) fn build(
     let mut unsure: Vec<ConfigError> = Vec::new();
     let mut last = None;
     let (mut stood_in, mut guessed, mut renamed) = (Vec::new(), Vec::new(), Vec::<Vec<Key>>::new());
+    // Records of a `type` that was guessed, so what the records in them have or lack may be right for another one.
+    let mut unsorted: Vec<Vec<Key>> = Vec::new();
     for _ in 0..MAX_MISTAKES {
         let build = || Reader::new(&config, "config").and_then(|reader| (spec.build)(reader, environment));
         let built = match last {
@@ -56,7 +58,18 @@ pub(super) fn build(
                 && found.iter().all(|earlier| matches!(earlier.problem, Problem::UnknownKey { .. }));
         // What stands under another name than it was written with has a path that nobody would find.
         let is_below = |path: &Vec<Key>| error.path.get(1..).is_some_and(|below| below.starts_with(path));
-        let is_guess = is_missing_by(&error, &guessed) || renamed.iter().any(is_below);
+        let is_deep_in = |record: &Vec<Key>| is_below(record) && error.path.len() > record.len() + 2;
+        let is_of_guessed_kind =
+            matches!(error.problem, Problem::Missing { .. } | Problem::UnknownKey { .. })
+                && unsorted.iter().any(is_deep_in);
+        let is_guess = is_missing_by(&error, &guessed) || is_of_guessed_kind || renamed.iter().any(is_below);
+        if let [_, record @ .., Key::Field(key)] = error.path.as_slice()
+            && !record.is_empty()
+            && error.word.is_some()
+            && key == "type"
+        {
+            unsorted.push(record.to_vec());
+        }
         let is_consequence =
             found.iter().chain(&unsure).any(|earlier| is_consequence(&error, earlier, &config));
         let is_new = last.as_ref() != Some(&error);
@@ -65,11 +78,8 @@ pub(super) fn build(
             && (meant.is_some() || repair(&mut config, &error, spec.fields, (&mut stood_in, &mut guessed)));
         renamed.extend(meant);
         last = Some(error.clone());
-        if is_guess || !is_sure {
-            unsure.push(error);
-        } else if !is_consequence {
-            found.push(error);
-        }
+        let of = if is_guess || !is_sure || is_consequence { &mut unsure } else { &mut found };
+        of.push(error);
         if !goes_on {
             break;
         }
@@ -116,6 +126,12 @@ fn is_consequence(later: &ConfigError, earlier: &ConfigError, config: &Value) ->
         _ => false,
     };
     // A record of which a part could not be repaired was taken out as a whole.
+    // What is missing in a record is what somebody wanted to write whose key nobody knows. Of the configuration as a whole
+    // that is not said: it has many keys.
+    let is_written_otherwise = later.path.len() > 2
+        && matches!(later.problem, Problem::Missing { .. })
+        && matches!(earlier.problem, Problem::UnknownKey { nearest: None, .. })
+        && above(&later.path) == above(&earlier.path);
     let is_around = earlier.path.starts_with(&later.path);
     let is_around = is_around
         && match &later.problem {
@@ -124,7 +140,12 @@ fn is_consequence(later: &ConfigError, earlier: &ConfigError, config: &Value) ->
             Problem::Invalid(_) => is_empty_record(config, later.path.get(1..).unwrap_or_default()),
             _ => false,
         };
-    is_suggested || later.path == earlier.path || is_around
+    is_suggested || is_written_otherwise || later.path == earlier.path || is_around
+}
+
+/// The record with what `path` leads to.
+fn above(path: &[Key]) -> &[Key] {
+    path.split_last().map_or(&[], |(_, above)| above)
 }
 
 fn is_empty_record(config: &Value, path: &[Key]) -> bool {

@@ -300,12 +300,15 @@ fn read_guard(
             let options = Reader::new(&none, "options")?;
             // What is missing is missing in `options`, which is missing itself.
             let is_here = |error: &ConfigError| matches!(error.path.first(), Some(Key::Field(name)) if name == "options");
-            read(options, settings).map_err(|error| match is_here(&error) {
-                true => {
-                    ConfigError { path: config.path().iter().cloned().chain(error.path).collect(), ..error }
+            match read(options, settings) {
+                Ok(made) => made,
+                Err(error) if is_here(&error) => {
+                    config.know("gives_identity");
+                    let path = config.path().iter().cloned().chain(error.path).collect();
+                    return Err(kinds::instead_of(ConfigError { path, ..error }, config));
                 }
-                false => error,
-            })?
+                Err(error) => return Err(error),
+            }
         }
     };
     let places = match (&own, common, made.wanted) {

@@ -15,7 +15,7 @@ use tremor_ws::{Accepted, DeflateOptions, Limits, Options};
 pub(super) struct Settings<'a> {
     pub(super) config: Reader<'a>,
     options: Option<Reader<'a>>,
-    alias: &'a str,
+    pub(super) alias: &'a str,
 }
 
 impl<'a> Settings<'a> {

@@ -269,7 +269,9 @@ impl Connector for Server {
         if let Some(cookies) = shared.cookies.clone() {
             let opened = tokio::task::spawn_blocking(move || cookies.open()).await;
             let opened = opened.map_err(|_| ConnectError::Failed("an internal error".to_owned()))?;
-            opened.map_err(ConnectError::Failed)?;
+            if let Some(told) = opened.map_err(ConnectError::Failed)? {
+                tracing::warn!(target: "tremor_runtime", "[Connector::{alias}] {told}");
+            }
         }
         self.shared.schemas.start().await.map_err(ConnectError::Failed)?;
         let mut ways = Vec::with_capacity(self.endpoints.len());

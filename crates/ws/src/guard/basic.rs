@@ -43,9 +43,15 @@ pub enum UserProblem {
     /// No colon.
     #[error("is not `NAME:HASH` or `NAME:HASH:ROLES`")]
     Shape,
-    /// The name is empty or has characters that a login cannot hold.
-    #[error("the name is empty or has control characters")]
-    Name,
+    /// The name is empty.
+    #[error("the name is empty")]
+    NoName,
+    /// A login ends the name at its first colon.
+    #[error("the name has a colon, which ends the name in what a client sends (`name:password`)")]
+    Colon,
+    /// The name has characters that a login cannot hold.
+    #[error("the name has control characters, which no login can hold")]
+    Control,
     /// The name was there already.
     #[error("the name comes a second time")]
     Twice,
@@ -60,8 +66,11 @@ impl Users {
     /// # Errors
     /// If the name is no name or there already.
     pub fn add(&mut self, name: &str, user: User) -> Result<(), UserProblem> {
-        if name.is_empty() || name.contains(|c: char| c.is_control() || c == ':') {
-            return Err(UserProblem::Name);
+        match name {
+            "" => return Err(UserProblem::NoName),
+            name if name.contains(':') => return Err(UserProblem::Colon),
+            name if name.contains(char::is_control) => return Err(UserProblem::Control),
+            _ => {}
         }
         if user.password.is_slow() && self.decoy.is_none() {
             self.decoy = Some(user.password.clone());

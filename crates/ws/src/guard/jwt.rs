@@ -51,8 +51,8 @@ impl Default for JwtOptions {
     }
 }
 
-/// Why a token is refused. The texts are for the peer: they hold nothing of the token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a token is refused, in the order of the checks. The texts are for the peer: they hold nothing of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum TokenError {
     /// Longer than `max_token_size`.
     #[error("the token is too long")]
@@ -99,6 +99,11 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// Whether one of the guard's keys has signed the token all the same.
+    pub fn is_signed(self) -> bool {
+        self > Self::Signature
+    }
+
     /// A short word for metrics.
     pub fn label(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Until when one guard lets connections stay, and by which key.
+/// Until when one guard lets connections of one identity stay. By which keys is a matter of each [`Stake`].
 ///
 /// Both times only ever move to later ones. So a connection need not be told of a renewal: it looks here when its time
 /// has come, and waits on if there is more of it now.
@@ -13,8 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 struct Term {
     expires_at_ms: AtomicU64,
     challenge_at_ms: AtomicU64,
-    /// The keys that vouched for the later of the two ends.
-    keys: Mutex<Vec<Vouching>>,
 }
 
 /// In place of a time that never comes.
@@ -25,7 +23,6 @@ impl Term {
         Self {
             expires_at_ms: AtomicU64::new(session.expires_at_ms.unwrap_or(NEVER)),
             challenge_at_ms: AtomicU64::new(session.challenge_at_ms.unwrap_or(NEVER)),
-            keys: Mutex::new(session.keys.clone()),
         }
     }
 
@@ -35,7 +32,6 @@ impl Term {
         if self.expires_at_ms.fetch_max(expires, Ordering::Relaxed) >= expires {
             return false;
         }
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&session.keys);
         self.challenge_at_ms.fetch_max(session.challenge_at_ms.unwrap_or(NEVER), Ordering::Relaxed);
         true
     }
@@ -47,20 +43,58 @@ impl Term {
 pub struct Stake {
     guard: Arc<str>,
     identity: Option<String>,
+    gives_identity: bool,
     term: Arc<Term>,
     /// The end that the connection knows of.
     known_end_ms: AtomicU64,
+    proof: Mutex<Proof>,
+}
+
+/// What a connection itself goes by. Others of the same identity prolong its [`Term`], and prove nothing about it: one that
+/// came by a stolen key is not better for what the rightful ones bring.
+#[derive(Debug)]
+struct Proof {
+    /// When it ends.
+    end_ms: u64,
+    /// The keys that vouch for it.
+    keys: Vec<Vouching>,
+}
+
+impl Proof {
+    fn of(session: &Session) -> Self {
+        Self { end_ms: session.expires_at_ms.unwrap_or(NEVER), keys: session.keys.clone() }
+    }
 }
 
 impl Stake {
+    fn new(session: &Session, term: Arc<Term>) -> Arc<Self> {
+        Arc::new(Self {
+            guard: session.guard.clone(),
+            identity: session.identity.clone(),
+            gives_identity: session.gives_identity,
+            known_end_ms: AtomicU64::new(term.expires_at_ms.load(Ordering::Relaxed)),
+            term,
+            proof: Mutex::new(Proof::of(session)),
+        })
+    }
+
+    /// The connection goes by `session` from now on, unless that ends earlier than what it goes by.
+    fn go_by(&self, session: &Session) {
+        let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = Proof::of(session);
+        if newer.end_ms >= proof.end_ms {
+            *proof = newer;
+        }
+    }
+
     /// The guard.
     pub fn guard(&self) -> &str {
         &self.guard
     }
 
-    /// Whom it is about.
-    pub fn identity(&self) -> Option<&str> {
-        self.identity.as_deref()
+    /// Who the client is, if it says that.
+    pub fn name(&self) -> Option<&str> {
+        self.identity.as_deref().filter(|_| self.gives_identity)
     }
 
     /// From when on the connection may not stay, in milliseconds since 1970.
@@ -73,9 +107,10 @@ impl Stake {
         Some(self.term.challenge_at_ms.load(Ordering::Relaxed)).filter(|time| *time != NEVER)
     }
 
-    /// Whether `is_it` is true of one of the keys that vouch for the session as of now.
+    /// Whether `is_it` is true of one of the keys that vouch for this connection as of now: those of the credentials that
+    /// have opened it, or that have [renewed](Sessions::renew) it since.
     pub fn any_key(&self, is_it: impl FnMut(&Vouching) -> bool) -> bool {
-        self.term.keys.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is_it)
+        self.proof.lock().unwrap_or_else(PoisonError::into_inner).keys.iter().any(is_it)
     }
 
     /// Whether somebody else has extended it, and the connection does not know yet.
@@ -172,16 +207,15 @@ impl Sessions {
             true => self.join(conn, session, roles),
             false => (Arc::new(Term::new(session)), Vec::new()),
         };
-        let known_end_ms = AtomicU64::new(term.expires_at_ms.load(Ordering::Relaxed));
-        let (guard, identity) = (session.guard.clone(), session.identity.clone());
-        let stake = Arc::new(Stake { guard, identity, term, known_end_ms });
+        let stake = Stake::new(session, term);
         let holding = Holding { roles: roles.to_vec(), stake: stake.clone(), shares };
         self.of_connection.entry(conn).or_default().push(holding);
         (stake, extended)
     }
 
     /// Fresh credentials have come on connection `conn` itself, which knows of that, and stand for `session`. Extends its
-    /// session, and those that it shares it with; gives the other connections that were extended.
+    /// session, and those that it shares it with; gives the other connections that were extended. Their keys vouch for this
+    /// connection alone.
     ///
     /// # Errors
     /// If they are not for the session that it has.
@@ -197,12 +231,13 @@ impl Sessions {
         }
         let stake = stake.clone();
         let mut extended = match shares {
-            true => self.renew_shared(session).extended,
+            true => self.extend(session).extended,
             false => {
                 stake.term.extend(session);
                 Vec::new()
             }
         };
+        stake.go_by(session);
         stake.take_extended();
         extended.retain(|other| *other != conn);
         Ok(extended)
@@ -215,9 +250,24 @@ impl Sessions {
         held.iter().find(|holding| *holding.stake.guard == *guard)?.stake.expires_at_ms()
     }
 
-    /// Fresh credentials have come from elsewhere (an HTTP request). Extends the sessions that connections of that
-    /// identity share, if they end earlier and the credentials hold the roles that their routes ask for.
-    pub fn renew_shared(&mut self, session: &Session) -> Renewed {
+    /// Fresh credentials have come for all connections of an identity (by an HTTP request). Extends the sessions that they
+    /// share, if they end earlier and the credentials hold the roles that their routes ask for. Their keys vouch for those
+    /// connections from now on, but for the ones that go by a key that `is_lost`: it is too late for them.
+    pub fn renew_shared(&mut self, session: &Session, is_lost: impl Fn(&Vouching) -> bool) -> Renewed {
+        let renewed = self.extend(session);
+        let groups = session.identity.clone().and_then(|who| self.sharing.get(&(session.guard.clone(), who)));
+        for group in groups.into_iter().flatten().filter(|group| session.holds(&group.roles)) {
+            let held = group.connections.iter().filter_map(|conn| self.of_connection.get(conn)).flatten();
+            let of_group = held.filter(|holding| Arc::ptr_eq(&holding.stake.term, &group.term));
+            for Holding { stake, .. } in of_group.filter(|holding| !holding.stake.any_key(&is_lost)) {
+                stake.go_by(session);
+            }
+        }
+        renewed
+    }
+
+    /// Extends the sessions that connections of that identity share, as far as times go.
+    fn extend(&self, session: &Session) -> Renewed {
         let mut renewed = Renewed::default();
         let Some(identity) = session.identity.clone() else { return renewed };
         let groups = self.sharing.get(&(session.guard.clone(), identity));
@@ -253,7 +303,7 @@ impl Sessions {
 
     /// The term of the group with these roles, as one of its connections; and those who were extended by that.
     fn join(&mut self, conn: u64, session: &Session, roles: &[String]) -> (Arc<Term>, Vec<u64>) {
-        let extended = self.renew_shared(session).extended;
+        let extended = self.extend(session).extended;
         let identity = session.identity.clone().unwrap_or_default();
         let groups = self.sharing.entry((session.guard.clone(), identity)).or_default();
         if let Some(group) = groups.iter_mut().find(|group| group.roles == roles) {
@@ -311,17 +361,66 @@ mod tests {
         assert_eq!(term.expires_at_ms(), Some(10_000));
         assert_eq!(sessions.renew(1, &session("ann", &["a"], 20)), Ok(Vec::new()));
         assert_eq!(term.expires_at_ms(), Some(20_000));
-        let of_key = |kid: &str, end| {
-            let keys = vec![Vouching { guard: "staff".into(), kid: kid.to_owned() }];
-            Session { keys, ..session("ann", &["a"], end) }
-        };
-        for (key, end) in [("new", 21), ("old", 15)] {
-            assert_eq!(sessions.renew(1, &of_key(key, end)), Ok(Vec::new()));
-            assert!(term.any_key(|key| key.kid == "new") && !term.any_key(|key| key.kid == "old"));
-        }
         let forever = Session { expires_at_ms: None, challenge_at_ms: None, ..session("ann", &["a"], 1) };
         assert_eq!(sessions.renew(1, &forever), Ok(Vec::new()));
         assert_eq!((term.expires_at_ms(), term.challenge_at_ms()), (None, None));
+    }
+
+    /// A session that the key `kid` vouches for.
+    fn of_key(kid: &str, expires_s: u64) -> Session {
+        let keys = vec![Vouching { guard: "staff".into(), kid: kid.to_owned() }];
+        Session { keys, ..session("ann", &["a"], expires_s) }
+    }
+
+    /// The keys that vouch for a connection.
+    fn keys(stake: &Stake) -> Vec<String> {
+        let mut found = Vec::new();
+        stake.any_key(|key| {
+            found.push(key.kid.clone());
+            false
+        });
+        found
+    }
+
+    #[test]
+    fn a_connection_goes_by_the_keys_of_what_it_has_brought_itself() {
+        let mut sessions = Sessions::default();
+        let mut open = |conn, kid: &str, end| sessions.open(conn, &of_key(kid, end), &role("a"), true).0;
+        let (first, second, third) = (open(1, "old", 10), open(2, "new", 20), open(3, "old", 20));
+        assert_eq!((keys(&first), keys(&second), keys(&third)), (role("old"), role("new"), role("old")));
+        assert_eq!(first.expires_at_ms(), Some(20_000), "which others prolong all the same");
+        // A message renews its own connection, and prolongs the others.
+        assert_eq!(sessions.renew(3, &of_key("fresh", 30)).map(|others| others.len()), Ok(2));
+        assert_eq!((keys(&first), keys(&second), keys(&third)), (role("old"), role("new"), role("fresh")));
+        // What ends earlier than that by which it stays changes nothing, but others have no say in what that is.
+        for (kid, end, goes_by) in [("short", 9, "old"), ("as long", 10, "as long"), ("longer", 15, "longer")]
+        {
+            assert_eq!(sessions.renew(1, &of_key(kid, end)), Ok(Vec::new()));
+            assert_eq!((keys(&first), first.expires_at_ms()), (role(goes_by), Some(30_000)));
+        }
+        let (apart, _) = sessions.open(4, &of_key("old", 10), &role("a"), false);
+        assert_eq!(sessions.renew(4, &of_key("new", 20)), Ok(Vec::new()));
+        assert_eq!((keys(&apart), keys(&first)), (role("new"), role("longer")));
+    }
+
+    #[test]
+    fn a_request_vouches_for_all_connections_that_it_renews() {
+        let mut sessions = Sessions::default();
+        let open = |sessions: &mut Sessions, conn, kid: &str, roles: &[String], shares| {
+            sessions.open(conn, &of_key(kid, 10), roles, shares).0
+        };
+        let renewed = open(&mut sessions, 1, "old", &role("a"), true);
+        let lost = open(&mut sessions, 2, "lost", &role("a"), true);
+        let apart = open(&mut sessions, 3, "old", &role("a"), false);
+        let lacking = open(&mut sessions, 4, "old", &role("b"), true);
+        let is_lost = |key: &Vouching| key.kid == "lost";
+        assert_eq!(sessions.renew_shared(&of_key("new", 20), is_lost).connections, 2);
+        assert_eq!((keys(&renewed), keys(&lost)), (role("new"), role("lost")));
+        assert_eq!((keys(&apart), keys(&lacking)), (role("old"), role("old")));
+        // One that ends later is there already; it renews what stays by less.
+        let late = sessions.open(5, &of_key("old", 30), &role("a"), true).0;
+        assert!(sessions.renew_shared(&of_key("newer", 25), is_lost).extended.is_empty());
+        assert_eq!((keys(&renewed), keys(&late)), (role("newer"), role("old")));
     }
 
     #[test]
@@ -332,16 +431,16 @@ mod tests {
         sessions.open(2, &session("ann", &["a"], 10), &role("a"), true);
         sessions.open(3, &session("ann", &["a"], 10), &role("a"), true);
         let (kept_apart, _) = sessions.open(4, &session("ann", &["a"], 10), &role("a"), false);
-        let mut renewed = sessions.renew_shared(&session("ann", &["a"], 20));
+        let mut renewed = sessions.renew_shared(&session("ann", &["a"], 20), |_| false);
         renewed.extended.sort_unstable();
         assert_eq!(renewed, Renewed { connections: 2, extended: vec![2, 3], lacking: 0 });
-        let again = sessions.renew_shared(&session("ann", &["a"], 20));
+        let again = sessions.renew_shared(&session("ann", &["a"], 20), |_| false);
         assert_eq!(again, Renewed { connections: 2, ..Renewed::default() }, "nothing ends later than before");
         let lacking = Renewed { lacking: 2, ..Renewed::default() };
-        assert_eq!(sessions.renew_shared(&session("ann", &["b"], 30)), lacking);
-        assert_eq!(sessions.renew_shared(&session("bob", &["a"], 20)), Renewed::default());
+        assert_eq!(sessions.renew_shared(&session("ann", &["b"], 30), |_| false), lacking);
+        assert_eq!(sessions.renew_shared(&session("bob", &["a"], 20), |_| false), Renewed::default());
         assert_eq!(
-            sessions.renew_shared(&Session { identity: None, ..session("", &[], 20) }),
+            sessions.renew_shared(&Session { identity: None, ..session("", &[], 20) }, |_| false),
             Renewed::default()
         );
         assert_eq!(nameless.expires_at_ms(), Some(10_000));
@@ -361,7 +460,7 @@ mod tests {
             sessions.leave(conn);
         }
         assert!(sessions.sharing.is_empty() && sessions.of_connection.is_empty());
-        assert_eq!(sessions.renew_shared(&session("ann", &["a"], 20)), Renewed::default());
+        assert_eq!(sessions.renew_shared(&session("ann", &["a"], 20), |_| false), Renewed::default());
     }
 
     #[test]
@@ -379,7 +478,7 @@ mod tests {
         others.sort_unstable();
         assert_eq!(others, [2, 3]);
         assert!(!first.is_extended() && second.take_extended() && third.take_extended());
-        assert_eq!((first.guard(), first.identity()), ("staff", Some("ann")));
+        assert_eq!((first.guard(), first.name()), ("staff", Some("ann")));
         sessions.leave(2);
         assert_eq!(sessions.renew(1, &session("ann", &["a"], 40)), Ok(vec![3]));
         let (apart, _) = sessions.open(4, &session("bob", &[], 10), &[], false);

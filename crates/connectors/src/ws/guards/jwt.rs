@@ -2,7 +2,7 @@
 
 use super::{
     keys::{Keys, Location, is_url},
-    kinds::{Made, realm},
+    kinds::{Made, instead_of, realm},
     to_json,
 };
 use crate::ws::options::Settings;
@@ -10,14 +10,14 @@ use std::sync::Arc;
 use tremor_connector::config::{ConfigError, Entry, OneOrMany, Reader};
 use tremor_connector::tls::{ClientTlsSetting, TlsKeys};
 use tremor_value::Value;
-use tremor_ws::guard::{Algorithm, JwtOptions, KeySet, Kind, Wanted};
+use tremor_ws::guard::{Algorithm, Json, JwtOptions, KeySet, Kind, Wanted};
 
 pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
     let defaults = JwtOptions::default();
     let seconds = |value: u64| value.saturating_mul(1000);
     let realm = realm(&mut options)?;
     let read = JwtOptions {
-        issuer: options.optional("issuer")?,
+        issuer: issuer(&mut options)?,
         audience: audience(&mut options)?,
         roles: claim(&mut options, "roles")?.unwrap_or(defaults.roles),
         identity: claim(&mut options, "identity")?.unwrap_or(defaults.identity),
@@ -28,8 +28,22 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
         require_exp: options.or("require_exp", defaults.require_exp)?,
         max_token_bytes: options.or_in("max_token_size", defaults.max_token_bytes, 1..=1 << 20)?,
     };
+    if read.leeway_ms > seconds(LONG_LEEWAY_S) {
+        let (options, leeway) = (options.path_text(), read.leeway_ms / 1000);
+        settings.warn(&format!(
+            "{options}.leeway: is {leeway} s, and tokens are good for so long behind their end; clocks differ by some seconds"
+        ));
+    }
+    if read.challenge_ms == Some(0) && read.leeway_ms == 0 && closes_at_the_end(settings) {
+        let problem = "is 0: the connection is closed then, so nobody could bring a fresh token; write how many seconds \
+                       before";
+        return Err(options.invalid("challenge", problem));
+    }
     let refresh_ms = seconds(options.or_in("refresh", 3600, 30..=31_536_000)?);
-    let keys = keys(&mut options, &read, refresh_ms, settings)?;
+    let keys = match keys(&mut options, &read, refresh_ms, settings) {
+        Ok(keys) => keys,
+        Err(error) => return Err(instead_of(error, options)),
+    };
     if let (Some(set), Some(allowed)) = (keys.current(), &read.algorithms) {
         let is_of_use = |key: &tremor_ws::guard::Key| allowed.iter().any(|algorithm| key.fits(*algorithm));
         if !set.keys().iter().any(is_of_use) {
@@ -38,6 +52,24 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
     }
     options.finish()?;
     Ok(Made { kind: Kind::Jwt(read), wanted: Some(Wanted::Token), realm, keys: Some(keys), question: None })
+}
+
+/// More than this is hardly meant.
+const LONG_LEEWAY_S: u64 = 3600;
+
+/// Whether a connection goes with its session.
+fn closes_at_the_end(settings: &Settings<'_>) -> bool {
+    let said = settings.config.members().get("on_expiry").filter(|said| !said.is_null());
+    said.is_none_or(|said| said.as_str() == Some("close"))
+}
+
+fn issuer(options: &mut Reader<'_>) -> Result<Option<String>, ConfigError> {
+    let issuer: Option<String> = options.optional("issuer")?;
+    if issuer.as_ref().is_some_and(String::is_empty) {
+        return Err(options
+            .invalid("issuer", "is empty, and no issuer is; leave it out to admit tokens of any issuer"));
+    }
+    Ok(issuer)
 }
 
 fn attributes(options: &mut Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
@@ -63,12 +95,22 @@ fn claim_path(entry: &Entry<'_>) -> Result<String, ConfigError> {
 }
 
 fn audience(options: &mut Reader<'_>) -> Result<Vec<String>, ConfigError> {
-    let audience = options.optional::<OneOrMany<String>>("audience")?.map(|audience| audience.0);
-    if audience.as_ref().is_some_and(Vec::is_empty) {
+    let Some(written) = options.optional::<OneOrMany<Entry<'_>>>("audience")? else { return Ok(Vec::new()) };
+    if written.0.is_empty() {
         let problem = "an empty list admits nobody; leave it out to admit tokens for any audience";
         return Err(options.invalid("audience", problem));
     }
-    Ok(audience.unwrap_or_default())
+    let mut audience = Vec::with_capacity(written.0.len());
+    for entry in written.0 {
+        let name: String = entry.read()?;
+        if name.is_empty() {
+            return Err(entry.invalid(
+                "is empty, and no token is for that; leave it out to admit tokens for any audience",
+            ));
+        }
+        audience.push(name);
+    }
+    Ok(audience)
 }
 
 fn algorithms(options: &mut Reader<'_>) -> Result<Option<Vec<Algorithm>>, ConfigError> {
@@ -133,9 +175,21 @@ fn keys(
         Value::Array(items) => {
             let list: Option<Vec<_>> = items.iter().map(to_json).collect();
             let list = list.ok_or_else(|| entry.invalid("has bytes in it, which no JWK has"))?;
+            for (index, _) in list.iter().enumerate().filter(|(_, key)| is_named_by_nothing(key)) {
+                let keys = entry.path_text();
+                settings.warn(&format!(
+                    "{keys}[{index}].kid: is empty; tokens have to name the key, so give it a name"
+                ));
+            }
             let set = KeySet::from_list(&list).map_err(|error| entry.invalid(error.to_string()))?;
             Ok(Keys::fixed(Arc::new(set)))
         }
         _ => Err(entry.mismatch("list of JWKs, or path or URL of a JWK set")),
     }
+}
+
+/// Whether a key has a name, and that is empty.
+fn is_named_by_nothing(key: &Json) -> bool {
+    let kid = key.as_object().and_then(|key| key.get("kid"));
+    kid.and_then(Json::as_str).is_some_and(str::is_empty)
 }

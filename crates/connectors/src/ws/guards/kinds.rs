@@ -3,11 +3,12 @@
 use super::{Question, jwt, keys::Keys};
 use crate::ws::options::Settings;
 use std::path::PathBuf;
-use tremor_connector::config::{ConfigError, Entry, Key, Reader};
+use tremor_connector::config::{ConfigError, Entry, Key, Problem, Reader};
 use tremor_value::{Record, Value};
 use tremor_ws::guard::{
     Certificates, Entry as Known, Holder, Kind, Match, ProxyIdentity, Stored, Tokens, User, Users, Wanted,
 };
+use tremor_ws::is_token;
 
 /// Makes a guard of its `options`.
 pub(super) type Read = for<'s, 'a> fn(Reader<'a>, &'s Settings<'_>) -> Result<Made, ConfigError>;
@@ -41,6 +42,15 @@ impl Made {
     }
 }
 
+/// What is told where `error` was found in `config`, all keys of which have been asked for: if something is missing, what
+/// stands in its place says more.
+pub(super) fn instead_of(error: ConfigError, config: Reader<'_>) -> ConfigError {
+    match error.problem {
+        Problem::Missing { .. } => config.finish().err().unwrap_or(error),
+        _ => error,
+    }
+}
+
 /// `realm`, which stands in quotes in a header.
 pub(super) fn realm(options: &mut Reader<'_>) -> Result<Option<String>, ConfigError> {
     let realm: Option<String> = options.optional("realm")?;
@@ -50,41 +60,54 @@ pub(super) fn realm(options: &mut Reader<'_>) -> Result<Option<String>, ConfigEr
     Ok(realm)
 }
 
-fn basic(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError> {
+fn basic(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
     let realm = realm(&mut options)?;
     options.hide("users");
     let file: Option<PathBuf> = options.optional("file")?;
-    let written = if file.is_some() { "file" } else { "users" };
+    let nobody = "there are no users, so nobody could connect";
     let users = match (options.record("users")?, file) {
         (Some(_), Some(_)) => return Err(options.invalid("file", "stands beside `users`; write one of them")),
-        (None, None) => return Err(options.missing("users", r#"a record of users, or `file`"#)),
+        (None, None) => {
+            let missing = options.missing("users", r#"a record of users, or `file`"#);
+            return Err(instead_of(missing, options));
+        }
         (Some(listed), None) => {
             let mut users = Users::default();
             for (name, entry) in listed.entries() {
-                let user = user(entry.read()?)?;
+                let user = user(entry.read()?, settings)?;
                 users.add(name, user).map_err(|error| entry.invalid(error.to_string()))?;
+            }
+            if users.is_empty() {
+                return Err(options.invalid("users", nobody));
             }
             users
         }
         (None, Some(path)) => {
             let failed = |error: String| options.invalid("file", format!("`{}`: {error}", path.display()));
             let content = std::fs::read(&path).map_err(|error| failed(error.to_string()))?;
-            Users::from_file(&content).map_err(|error| failed(error.to_string()))?
+            let users = Users::from_file(&content).map_err(|error| failed(error.to_string()))?;
+            if users.is_empty() {
+                return Err(failed(nobody.to_owned()));
+            }
+            users
         }
     };
-    if users.is_empty() {
-        return Err(options.invalid(written, "there are no users, so nobody could connect"));
-    }
     options.finish()?;
     Ok(Made { kind: Kind::Basic(users), wanted: Some(Wanted::Login), realm, keys: None, question: None })
 }
 
-fn user(mut config: Reader<'_>) -> Result<User, ConfigError> {
+fn user(mut config: Reader<'_>, settings: &Settings<'_>) -> Result<User, ConfigError> {
     config.hide("password");
     config.hide("hash");
     let password: Option<&str> = config.optional("password")?;
     let password = match (password, config.entry("hash")) {
-        (Some(password), None) => Stored::plain(password),
+        (Some(password), None) => {
+            if password.is_empty() {
+                let user = config.path_text();
+                settings.warn(&format!("{user}.password: is empty, so whoever knows the name is let in"));
+            }
+            Stored::plain(password)
+        }
         (None, Some(hash)) => Stored::hash(hash.read()?).map_err(|error| hash.invalid(error.to_string()))?,
         (None, None) => return Err(config.missing("password", "a string, or `hash`")),
         (Some(_), Some(hash)) => return Err(hash.invalid("stands beside `password`; write one of them")),
@@ -105,7 +128,8 @@ fn tokens(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError
     let realm = realm(&mut options)?;
     options.hide("tokens");
     let Some(listed) = options.record("tokens")? else {
-        return Err(options.missing("tokens", "a record from tokens to `identity` and `roles`"));
+        let missing = options.missing("tokens", "a record from tokens to `identity` and `roles`");
+        return Err(instead_of(missing, options));
     };
     let mut tokens = Tokens::default();
     for (number, (token, entry)) in listed.entries().enumerate() {
@@ -133,11 +157,35 @@ fn identity(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, Co
             .config
             .missing("trusted_proxies", "the proxies that a guard `identity` believes"));
     }
-    let header = options.required("header")?;
-    let proxy = ProxyIdentity { header, roles_header: options.optional("roles_header")? };
+    let roles_header = options.optional("roles_header")?;
+    let header = match options.required("header") {
+        Ok(header) => header,
+        Err(error) => return Err(instead_of(error, options)),
+    };
+    let proxy = ProxyIdentity { header, roles_header };
+    for (key, header) in [("header", Some(&proxy.header)), ("roles_header", proxy.roles_header.as_ref())] {
+        let Some(header) = header else { continue };
+        if !is_token(header.as_bytes()) {
+            return Err(
+                options.invalid(key, format!("{header:?} is no name of a header, so no request has it"))
+            );
+        }
+        if OF_ALL.iter().any(|name| header.eq_ignore_ascii_case(name)) {
+            let problem = format!(
+                "`{header}` is in every request, whoever it comes from; name the one that the proxy adds"
+            );
+            return Err(options.invalid(key, problem));
+        }
+    }
+    if proxy.roles_header.as_ref().is_some_and(|roles| roles.eq_ignore_ascii_case(&proxy.header)) {
+        return Err(options.invalid("roles_header", "is `header`: a name would be taken for roles"));
+    }
     options.finish()?;
     Ok(Made::without_credentials(Kind::Identity(proxy)))
 }
+
+/// Headers that opening handshakes have, and that say nothing of who somebody is.
+const OF_ALL: [&str; 5] = ["host", "connection", "upgrade", "sec-websocket-key", "sec-websocket-version"];
 
 fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
     let config = settings.config.members();
@@ -166,13 +214,12 @@ fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made
             certificates.add(Known { subject, identity: None, roles: roles.read()? });
         }
     }
-    let missing = options.missing("subjects", "a record from subjects to roles, or `certificates`");
-    // What is there in their place says more.
-    options.finish()?;
-    match certificates.is_empty() {
-        true => Err(missing),
-        false => Ok(Made::without_credentials(Kind::Certificates(certificates))),
+    if certificates.is_empty() {
+        let missing = options.missing("subjects", "a record from subjects to roles, or `certificates`");
+        return Err(instead_of(missing, options));
     }
+    options.finish()?;
+    Ok(Made::without_credentials(Kind::Certificates(certificates)))
 }
 
 fn cookie(options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {
@@ -194,7 +241,13 @@ fn cookie(options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigEr
 }
 
 fn flow(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError> {
-    let question = Some(Question::read(&mut options)?);
+    let question = match Question::read(&mut options) {
+        Ok(question) => Some(question),
+        Err(error) => {
+            options.know("timeout");
+            return Err(instead_of(error, options));
+        }
+    };
     options.finish()?;
     Ok(Made { question, ..Made::without_credentials(Kind::Flow) })
 }
@@ -246,8 +299,7 @@ fn certificate(mut config: Reader<'_>) -> Result<Known, ConfigError> {
         let missing = config.missing("fingerprint", "a string, or `subject`, `host`, `email` or `uri`");
         config.know("identity");
         config.know("roles");
-        // What is there in its place says more.
-        return Err(config.finish().err().unwrap_or(missing));
+        return Err(instead_of(missing, config));
     };
     let known =
         Known { subject, identity: config.optional("identity")?, roles: config.or("roles", Vec::new())? };

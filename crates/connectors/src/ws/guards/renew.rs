@@ -8,7 +8,7 @@ use tremor_connector::{
     duplex::Interceptor,
 };
 use tremor_value::{Record, Value};
-use tremor_ws::guard::{Credential, Kind, RenewalError, Secret, Session, Verdict};
+use tremor_ws::guard::{Credential, Kind, Refusal, RenewalError, Secret, Session, TokenError, Verdict};
 
 /// `renew`: where in a message a token may be, from the outside in.
 pub(super) struct Place(Vec<String>);
@@ -99,7 +99,7 @@ impl Interceptor for Renewals {
                     Ok(session) => {
                         // That of the credentials, unless they end before those that were there.
                         let end = self.guards.terms.sessions().expires_at_ms(self.conn, &session.guard);
-                        reauthenticated((&session.guard, session.identity.as_deref(), end))
+                        reauthenticated((&session.guard, session.name(), end))
                     }
                     Err(why) => refused(why),
                 }
@@ -112,12 +112,12 @@ impl Interceptor for Renewals {
 
 impl Renewals {
     /// # Errors
-    /// A word for why the session stays as it is.
+    /// A word for why the session stays as it is: of several guards that of the one where the token came nearest to renewing it.
     async fn renew(&self, token: Secret) -> Result<Session, &'static str> {
-        let mut why = RenewalError::NoSession.label();
+        let mut nearest = Reason::Unknown(None);
         for number in &self.asked {
             let credential = Credential::Token(token.clone());
-            match self.guards.check(*number, &credential).await {
+            let reason = match self.guards.check(*number, &credential).await {
                 Verdict::Accepted(session) => {
                     let renewed = self.guards.terms.sessions().renew(self.conn, &session);
                     match renewed {
@@ -125,14 +125,46 @@ impl Renewals {
                             self.guards.terms.wake(&others);
                             return Ok(session);
                         }
-                        Err(error) => why = error.label(),
+                        Err(RenewalError::NoSession) => continue,
+                        Err(RenewalError::OtherIdentity) => Reason::OtherIdentity,
+                        Err(RenewalError::MissingRole) => Reason::MissingRole,
                     }
                 }
-                Verdict::Refused(refusal) => why = refusal.label(),
-                Verdict::Undecided => why = "guard_unavailable",
-                Verdict::Absent => {}
-            }
+                Verdict::Refused(Refusal::Token(error)) if error.is_signed() => Reason::Signed(error),
+                Verdict::Refused(Refusal::Token(error)) => Reason::Unknown(Some(error)),
+                Verdict::Undecided => Reason::Undecided,
+                // What no guard that goes by tokens says of one.
+                Verdict::Refused(_) | Verdict::Absent => continue,
+            };
+            nearest = nearest.max(reason);
         }
-        Err(why)
+        Err(nearest.label())
+    }
+}
+
+/// Why one guard does not take a token for its session; the later ones say more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    /// None of its keys has signed it; or there is no session.
+    Unknown(Option<TokenError>),
+    /// There are no keys to say.
+    Undecided,
+    /// It is the issuer's, and no good.
+    Signed(TokenError),
+    /// It is good, for somebody else.
+    OtherIdentity,
+    /// It is good, and not for this route.
+    MissingRole,
+}
+
+impl Reason {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Unknown(None) => RenewalError::NoSession.label(),
+            Self::Unknown(Some(error)) | Self::Signed(error) => error.label(),
+            Self::Undecided => "guard_unavailable",
+            Self::OtherIdentity => RenewalError::OtherIdentity.label(),
+            Self::MissingRole => RenewalError::MissingRole.label(),
+        }
     }
 }

@@ -213,7 +213,7 @@ impl Stay {
     ) -> Option<Ending> {
         let mut is_extended = false;
         for stake in self.held.iter().filter(|stake| stake.take_extended()) {
-            let mut told = reauthenticated((stake.guard(), stake.identity(), stake.expires_at_ms()));
+            let mut told = reauthenticated((stake.guard(), stake.name(), stake.expires_at_ms()));
             told.insert("conn", self.conn);
             intake.control(told.into());
             is_extended = true;

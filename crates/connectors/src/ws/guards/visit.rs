@@ -13,7 +13,7 @@ use tremor_ws::{
     ExtraHeaders, Reject,
     guard::{
         Carrier, Certificate, Credential, Demand, Denial, Guard, KeySet, Kind, Presented, Refusal,
-        RenewalError, Session, Step, Verdict, decide, not_renewed,
+        RenewalError, Session, Step, Verdict, Vouching, decide, not_renewed,
     },
 };
 
@@ -162,7 +162,8 @@ impl<'r> Visit<'r> {
                 Verdict::Accepted(session) => {
                     known_to.push(number);
                     let terms = &self.guards.terms;
-                    let renewed = terms.sessions().renew_shared(session);
+                    let is_lost = |key: &Vouching| terms.revalidates() && self.guards.has_lost(key);
+                    let renewed = terms.sessions().renew_shared(session, is_lost);
                     terms.wake(&renewed.extended);
                     connections += renewed.connections;
                     lacking += renewed.lacking;

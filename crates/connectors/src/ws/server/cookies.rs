@@ -30,6 +30,8 @@ use tremor_ws::{
 
 /// `cookie` is there.
 pub(super) struct Cookies {
+    /// Of the connector.
+    alias: String,
     name: String,
     /// Characters of an id.
     length: usize,
@@ -135,33 +137,36 @@ impl Cookies {
             None => None,
         };
         config.finish()?;
-        let (jar, log) = (Mutex::default(), Mutex::default());
-        Ok(Some(Arc::new(Self { name, length, max_age, secure, binds, attributes, file, jar, log })))
+        let (jar, log, alias) = (Mutex::default(), Mutex::default(), settings.alias.to_owned());
+        Ok(Some(Arc::new(Self { alias, name, length, max_age, secure, binds, attributes, file, jar, log })))
     }
 
     fn jar(&self) -> MutexGuard<'_, Jar> {
         self.jar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what the file holds, if there is one. Blocks for a moment; again has no effect.
+    /// Takes over what the file holds, if there is one; gives what is to be told of that. Blocks for a moment; again has no
+    /// effect.
     ///
     /// # Errors
     /// The file cannot be used.
-    pub(super) fn open(&self) -> Result<(), String> {
-        let Some(File { path, purge_on_startup }) = &self.file else { return Ok(()) };
+    pub(super) fn open(&self) -> Result<Option<String>, String> {
+        let Some(File { path, purge_on_startup }) = &self.file else { return Ok(None) };
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         if log.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         let fail = |error: io::Error| format!("cannot use {} for cookies: {error}", path.display());
         let mut opened = Log::open(path).map_err(fail)?;
-        let mut found = Vec::new();
+        let (mut found, mut told) = (Vec::new(), None);
         if !*purge_on_startup {
             let torn;
             (found, torn) = opened.read().map_err(fail)?;
             if torn > 0 {
                 let (s, path) = (if torn == 1 { "" } else { "s" }, path.display());
-                tracing::warn!(target: "tremor_runtime", "{torn} line{s} of {path} cannot be understood: the cookies of them are forgotten");
+                told = Some(format!(
+                    "{torn} line{s} of {path} cannot be understood: the cookies of them are forgotten"
+                ));
             }
         }
         let entries = {
@@ -171,7 +176,7 @@ impl Cookies {
         };
         opened.rewrite(&entries).map_err(fail)?;
         *log = Some(opened);
-        Ok(())
+        Ok(told)
     }
 
     /// Somebody asks with these headers: whom the cookie among them stands for.
@@ -302,7 +307,8 @@ impl Cookies {
             written = log.rewrite(&entries);
         }
         if let Err(error) = written {
-            tracing::error!(target: "tremor_runtime", "cookies may be forgotten: {}: {error}", log.path().display());
+            let (alias, path) = (&self.alias, log.path().display());
+            tracing::error!(target: "tremor_runtime", "[Connector::{alias}] cookies may be forgotten: {path}: {error}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Browsers are known again by a cookie.
 
 use super::peers::{Port, head, of_server, server_definition, upgrade};
+use super::warnings::Told;
 use crate::harness::{Linked, Seen, Subject, json, within};
 use std::{fs, time::Duration};
 use tokio::{
@@ -255,6 +256,19 @@ async fn a_file_knows_them_after_a_restart_and_stays_short() {
         assert_eq!(open(&port, &with(&own)).await.1.is_none(), is_known, "{purge}");
         within(subject.handle.stop()).await;
     }
+}
+
+#[tokio::test]
+async fn a_line_that_is_torn_is_told_of_by_the_connector_that_has_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cookies");
+    fs::write(&path, "{\"id\":\"ab").unwrap();
+    let (told, _listening) = Told::listen();
+    let more = format!(r#", "cookie": {{"store": {{"type": "file", "filename": "{}"}}}}"#, path.display());
+    let (_subject, _port) = server(&more).await;
+    let told = told.text();
+    let line = told.lines().find(|line| line.contains("cannot be understood"));
+    assert!(line.is_some_and(|line| line.starts_with("[Connector::")), "{told}");
 }
 
 #[tokio::test]

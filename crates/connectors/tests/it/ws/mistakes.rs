@@ -108,6 +108,41 @@ async fn a_reply_is_described_in_one_way() {
     of_client(r#", "expect": {"contains": ""}"#, &["expect.contains: is empty"]);
 }
 
+/// What a guard of an unknown type needs nobody knows, nor what an unknown key was to say; other mistakes are told.
+#[tokio::test]
+async fn what_is_missing_since_another_key_or_word_is_wrong_is_not_told() {
+    let guard = |guard: &str| format!(r#", "guards": {{"g": {guard}}}"#);
+    let kind = "guards.g.type: expected one of `jwt`, `basic`,";
+    of_server(&guard(r#"{"type": "x"}"#), &[kind]);
+    of_server(&guard(r#"{"type": "x", "options": {"tokens": {"a": {}}}}"#), &[kind]);
+    of_server(&guard(r#"{"options": {}}"#), &["guards.g.type: missing"]);
+    of_server(&format!(r#"{}, "bogus": 1"#, guard(r#"{"type": "x"}"#)), &[kind, "bogus: unknown key"]);
+    of_server(
+        r#", "guards": {"g": {"type": "x"}, "h": {"type": "basic"}}"#,
+        &[kind, "guards.h.options.users: missing"],
+    );
+    of_server(
+        &guard(r#"{"type": "basic", "options": {"people": {}}}"#),
+        &["guards.g.options.people: unknown key"],
+    );
+    for kind in ["jwt", "apikey", "flow"] {
+        let options = format!(r#"{{"type": "{kind}", "options": {{"zzz": 1}}}}"#);
+        of_server(&guard(&options), &["guards.g.options.zzz: unknown key"]);
+    }
+    of_server(
+        &format!(r#"{}, "trusted_proxies": "::1""#, guard(r#"{"type": "identity", "options": {"zzz": 1}}"#)),
+        &["guards.g.options.zzz: unknown key"],
+    );
+    of_server(&guard(r#"{"type": "flow", "options": {"timeout": 5}}"#), &["guards.g.options.port: missing"]);
+    let files = files();
+    let (cert, key) = (files.cert.display(), files.key.display());
+    let known = guard(r#"{"type": "tls", "options": {"certificates": [{"certificat": "x"}]}}"#);
+    of_server(
+        &format!(r#"{known}, "tls": {{"cert": "{cert}", "key": "{key}", "client_ca": "{cert}"}}"#),
+        &["guards.g.options.certificates[0].certificat: unknown key"],
+    );
+}
+
 #[tokio::test]
 async fn every_mistake_is_told_once_and_none_hides_another() {
     of_client(r#", "auth": {"foo": 1}"#, &["auth.foo: unknown key"]);

@@ -75,6 +75,24 @@ const ANY_PAGE: &str = "with `allowed_origins` of `*` any page can open a connec
 const ALL: &str = r#"{"exit": "a"}"#;
 const ONE: &str = r#"{"exit": "b", "when": {"path": "/b"}}"#;
 
+/// A guard that goes by tokens, with `more` options.
+fn jwt(more: &str) -> String {
+    let keys = super::guards::jwk("k");
+    format!(r#", "guards": {{"g": {{"type": "jwt", "options": {{"keys": [{keys}]{more}}}}}}}"#)
+}
+
+#[tokio::test]
+async fn what_is_meant_is_not_warned_of() {
+    for more in [
+        jwt(r#", "leeway": 3600"#),
+        jwt(r#", "leeway": 1, "challenge": 0"#),
+        format!(r#"{}, "on_expiry": "notify""#, jwt(r#", "challenge": 0"#)),
+    ] {
+        let told = told(&more);
+        assert!(!told.contains("leeway") && !told.contains("challenge"), "{more}: {told}");
+    }
+}
+
 #[tokio::test]
 async fn what_has_no_effect_is_told() {
     for (more, expected) in [
@@ -150,6 +168,12 @@ async fn what_has_no_effect_is_told() {
             r#", "max_message_size": 100, "compression": {"deflate": {"max_inflated_size": 200}}"#.into(),
             "`max_inflated_size` has no effect: `max_message_size` is less, 100",
         ),
+        (
+            r#", "guards": {"g": {"type": "basic", "options": {"users": {"a": {"password": ""}}}}}"#.into(),
+            "config.guards.g.options.users.a.password: is empty, so whoever",
+        ),
+        (jwt(r#", "leeway": 3601"#), "config.guards.g.options.leeway: is 3601 s, and tokens"),
+        (jwt("").replace(r#""kid":"k""#, r#""kid":"""#), "config.guards.g.options.keys[0].kid: is empty"),
         (r#", "guards": {}"#.into(), "`guards` has none in it, so nobody is asked who they are"),
         (
             r#", "max_message_size": 10, "max_frame_size": 20"#.into(),

@@ -99,7 +99,8 @@ fn files_of_users() {
     for (file, line, problem) in [
         ("\nann".to_owned(), 2, UserProblem::Shape),
         ("ann:secret".to_owned(), 1, UserProblem::Hash(HashError::Kind)),
-        (format!(":{SHA256}"), 1, UserProblem::Name),
+        (format!(":{SHA256}"), 1, UserProblem::NoName),
+        (format!("a\tb:{SHA256}"), 1, UserProblem::Control),
         (format!("ann:{SHA256}\nann:{SHA256}"), 2, UserProblem::Twice),
     ] {
         assert_eq!(Users::from_file(file.as_bytes()).err(), Some(UsersError { line, problem }), "{file}");

@@ -107,6 +107,61 @@ async fn of_several_sessions_the_first_that_ends_counts() {
     }
 }
 
+/// Of two guards that go by tokens the one where a token comes nearest to renewing something says why it does not; and one
+/// that says nothing of who somebody is does not say it then, either.
+#[tokio::test]
+async fn of_several_guards_the_one_that_knows_a_token_best_says_why_it_renews_nothing() {
+    let person = format!(r#""options": {{"keys": [{}], "audience": "us"}}"#, jwk("one"));
+    let machine = format!(r#""options": {{"keys": [{}]}}, "gives_identity": false"#, jwk("two"));
+    let credentials =
+        |name: &str| format!(r#""credentials": {{"headers": {{"x-{name}": "{{credentials}}"}}}}"#);
+    let (one, two) = (credentials("one"), credentials("two"));
+    let guards = [
+        format!(r#""a": {{"type": "jwt", {one}, {person}}}, "b": {{"type": "jwt", {two}, {machine}}}"#),
+        format!(r#""b": {{"type": "jwt", {two}, {machine}}}, "a": {{"type": "jwt", {one}, {person}}}"#),
+    ];
+    let of = |kid: &str, claims: &str| token(kid, &format!(r#"{{"exp":{:.3},{claims}}}"#, in_seconds(600.0)));
+    for guards in guards {
+        let port = Port::reserve();
+        let config = format!(
+            r#", "guards": {{{guards}}}, "routes": [{{"guarded": {{"a": ["r"], "b": []}}, "exit": "staff"}}], "renew": {{"message": "token"}}"#
+        );
+        let linked = Linked::With(&["staff", "control"]);
+        let mut subject = Subject::started_with(&server_definition(&port, &config), linked).await;
+        let person =
+            |who: &str, roles: &str| of("one", &format!(r#""sub":"{who}","scope":"{roles}","aud":"us""#));
+        let machine = of("two", r#""sub":"press-7""#);
+        let shown = format!("X-One: {}\r\nX-Two: {machine}\r\n", person("ann", "r"));
+        let (status, answer, mut tcp) = ask(&port, "/", &shown).await;
+        assert_eq!(status, 101, "{answer}");
+        for (token, expected) in [
+            (person("bob", "r"), "other_identity"),
+            (person("ann", "s"), "missing_role"),
+            (of("one", r#""sub":"ann","aud":"them""#), "audience"),
+            (token("one", r#"{"exp":1}"#), "expired"),
+            (of("two", r#""sub":"press-8""#), "other_identity"),
+            (of("three", r#""sub":"ann""#), "unknown_key"),
+            ("x".to_owned(), "malformed"),
+        ] {
+            tcp.write_all(&frame(&format!(r#"{{"token":"{token}"}}"#))).await.unwrap();
+            let told = next_told(&mut subject).await;
+            assert_eq!(
+                (member(&told, "kind"), member(&told, "reason")),
+                ("reauth_refused".into(), expected.into())
+            );
+        }
+        for (token, guard, identity) in
+            [(machine, "b", Value::Null), (person("ann", "r"), "a", Value::from("ann"))]
+        {
+            tcp.write_all(&frame(&format!(r#"{{"token":"{token}"}}"#))).await.unwrap();
+            let told = next_told(&mut subject).await;
+            assert_eq!(member(&told, "guard"), guard.into());
+            assert_eq!(member(&told, "identity"), identity, "{guard}");
+            assert_eq!(of_server(&told).get("identity"), Some(&"ann".into()));
+        }
+    }
+}
+
 #[tokio::test]
 async fn sessions_that_are_not_shared_are_extended_by_their_own_connection_alone() {
     let more = r#", "share_session": false, "renew": {"message": "token"}"#;
@@ -210,7 +265,71 @@ async fn guards_that_could_let_nobody_in_are_refused_when_a_flow_is_loaded() {
     let mut wrong = Vec::new();
     for (more, place, problem) in [
         (guard("basic", r#""users": {}"#), "guards.a.options.users", "there are no users"),
-        (guard("basic", &format!(r#""file": "{empty}""#)), "guards.a.options.file", "there are no users"),
+        (
+            guard("basic", &format!(r#""file": "{empty}""#)),
+            "guards.a.options.file",
+            &*format!("`{empty}`: there are no users"),
+        ),
+        (
+            guard("basic", r#""users": {"b:c": {"password": "d"}}"#),
+            r#"guards.a.options.users."b:c""#,
+            "has a colon",
+        ),
+        (
+            guard("jwt", &format!(r#""keys": [{jwk}], "audience": """#)),
+            "guards.a.options.audience",
+            "is empty",
+        ),
+        (
+            guard("jwt", &format!(r#""keys": [{jwk}], "audience": ["b", ""]"#)),
+            "guards.a.options.audience[1]",
+            "is empty",
+        ),
+        (guard("jwt", &format!(r#""keys": [{jwk}], "issuer": """#)), "guards.a.options.issuer", "is empty"),
+        (
+            guard("jwt", &format!(r#""keys": [{jwk}], "challenge": 0"#)),
+            "guards.a.options.challenge",
+            "seconds before",
+        ),
+        (
+            format!(
+                r#"{}, "on_expiry": "close""#,
+                guard("jwt", &format!(r#""keys": [{jwk}], "challenge": 0"#))
+            ),
+            "guards.a.options.challenge",
+            "seconds before",
+        ),
+        (
+            format!(r#"{}, "trusted_proxies": "::1""#, guard("identity", r#""header": "Host""#)),
+            "guards.a.options.header",
+            "is in every request",
+        ),
+        (
+            format!(r#"{}, "trusted_proxies": "::1""#, guard("identity", r#""header": "a b""#)),
+            "guards.a.options.header",
+            "is no name of a header",
+        ),
+        (
+            format!(
+                r#"{}, "trusted_proxies": "::1""#,
+                guard("identity", r#""header": "x-a", "roles_header": "x b""#)
+            ),
+            "guards.a.options.roles_header",
+            "is no name of a header",
+        ),
+        (
+            format!(
+                r#"{}, "trusted_proxies": "::1""#,
+                guard("identity", r#""header": "x-a", "roles_header": "X-A""#)
+            ),
+            "guards.a.options.roles_header",
+            "is `header`",
+        ),
+        (
+            r#""guards": {"a": {"type": "jwt", "option": {}}}"#.into(),
+            "guards.a.option",
+            "did you mean `options`",
+        ),
         (
             guard("basic", &format!(r#""users": {{"b": {{"password": "c"}}}}, "file": "{empty}""#)),
             "guards.a.options.file",

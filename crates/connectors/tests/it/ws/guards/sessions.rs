@@ -394,6 +394,85 @@ async fn a_changed_file_of_keys_is_read_and_withdraws_sessions_where_that_is_wan
     }
 }
 
+/// Whether a connection is open still; else it has ended since its key was withdrawn.
+async fn is_open(tcp: &mut TcpStream) -> bool {
+    let mut seen = [0; 2];
+    at_once(async {
+        tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+        tcp.read_exact(&mut seen).await.unwrap();
+    })
+    .await;
+    if &seen == b"\x8a\0" {
+        return true;
+    }
+    let mut close = [0; 15];
+    at_once(tcp.read_exact(&mut close)).await.unwrap();
+    assert_eq!((&seen, &close), (b"\x88\x0f", b"\x03\xf0key withdrawn"));
+    false
+}
+
+/// Connections of one identity share how long they may stay, and not what vouches for them: whoever came by a key that is
+/// withdrawn goes, and nobody else.
+#[tokio::test(start_paused = true)]
+async fn each_connection_goes_with_the_key_of_what_it_has_brought_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    let set = |kids: [&str; 2]| {
+        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, kids.map(jwk).join(","))).unwrap()
+    };
+    let of =
+        |kid: &str, seconds: f64| token(kid, &format!(r#"{{"sub":"ann","exp":{:.3}}}"#, in_seconds(seconds)));
+    let more = r#", "revalidate": true, "renew": {"message": "token"}"#;
+    for (is_posted, expected) in [(false, [false, true, true, false]), (true, [true, true, true, true])] {
+        set(["one", "two"]);
+        let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
+        let (mut subject, port) = server(&guard, r#"{"staff": []}"#, more).await;
+        let mut open_ones = Vec::new();
+        for (kid, seconds) in [("one", 600.0), ("two", 700.0), ("one", 650.0), ("one", 800.0)] {
+            let (status, _, tcp) = ask(&port, "/", &bearer(&of(kid, seconds))).await;
+            assert_eq!(status, 101);
+            open_ones.push(tcp);
+        }
+        open_ones[2].write_all(&frame(&format!(r#"{{"token":"{}"}}"#, of("two", 660.0)))).await.unwrap();
+        // What comes behind it has waited for it.
+        at_once(metadata(&mut subject, &mut open_ones[2])).await;
+        if is_posted {
+            let answer = at_once(port.ask(&renewal(&bearer(&of("two", 900.0))))).await;
+            assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+        }
+        set(["two", "three"]);
+        while status(&port, &bearer(&of("three", 60.0))).await == 401 {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+        let mut seen = Vec::new();
+        for tcp in &mut open_ones {
+            seen.push(is_open(tcp).await);
+        }
+        assert_eq!(seen, expected, "by a request: {is_posted}");
+    }
+}
+
+/// A request renews no connection whose key is gone already: it will be closed in a moment.
+#[tokio::test(start_paused = true)]
+async fn a_request_is_too_late_for_whoever_goes_by_a_withdrawn_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    let set = |kid: &str| std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk(kid))).unwrap();
+    let of = |kid: &str| bearer(&token(kid, &format!(r#"{{"sub":"ann","exp":{:.3}}}"#, in_seconds(600.0))));
+    set("one");
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "revalidate": true"#).await;
+    let (_, _, mut tcp) = ask(&port, "/", &of("one")).await;
+    set("two");
+    // Its request has the keys read again.
+    while !at_once(port.ask(&renewal(&of("two")))).await.starts_with("HTTP/1.1 204 ") {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    assert!(!is_open(&mut tcp).await);
+}
+
 /// The header lines of an answer, in small letters.
 fn lines(answer: &str) -> Vec<String> {
     answer.lines().skip(1).filter(|line| !line.is_empty()).map(str::to_ascii_lowercase).collect()
