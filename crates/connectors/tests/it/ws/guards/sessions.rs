@@ -418,7 +418,7 @@ async fn each_connection_goes_with_the_key_of_what_it_has_brought_itself() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys.json");
     let set = |kids: [&str; 2]| {
-        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, kids.map(jwk).join(","))).unwrap()
+        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, kids.map(jwk).join(","))).unwrap();
     };
     let of =
         |kid: &str, seconds: f64| token(kid, &format!(r#"{{"sub":"ann","exp":{:.3}}}"#, in_seconds(seconds)));
