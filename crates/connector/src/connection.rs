@@ -238,8 +238,7 @@ impl Connection {
                     return Box::pin(self.depart(ending)).await;
                 }
                 Turn::StopReading => {
-                    Box::pin(self.end_source(None)).await;
-                    self.drains = true;
+                    Box::pin(self.stop_reading()).await;
                     None
                 }
                 Turn::Stop => return Box::pin(self.stop()).await,

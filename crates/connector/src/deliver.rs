@@ -180,15 +180,17 @@ impl SinkShared {
     }
 
     /// Logs messages that full queues left out, unless there were many such lines just now.
-    pub(crate) fn log_dropped(&self, messages: u64) {
+    /// `whose` gives the name of the connection, if that is known.
+    pub(crate) fn log_dropped(&self, messages: u64, whose: impl FnOnce() -> Option<String>) {
         if messages == 0 {
             return;
         }
         if let Some(left_out) = self.drops().may_log(messages, Instant::now()) {
             let (s, more) = (if messages == 1 { "" } else { "s" }, more_before(left_out));
+            let whose = whose().unwrap_or_else(|| "a connection".to_owned());
             tracing::warn!(
                 target: TARGET,
-                "[Sink::{}] {messages} message{s} dropped: the queue of a connection is full{more}", self.alias
+                "[Sink::{}] {messages} message{s} dropped: the queue of {whose} is full{more}", self.alias
             );
         }
     }

@@ -1,6 +1,6 @@
 //! One connection that is read from and written to: bytes in and out around a sans-IO protocol.
 
-use crate::{Intake, Joining, SendQueue, WhenFull, outbox::Outbox};
+use crate::{Intake, Joining, SendQueue, WhenFull, outbox::Outbox, socket::Target};
 use futures_util::future::BoxFuture;
 use std::{
     fmt,
@@ -83,6 +83,14 @@ pub struct Address {
     pub host: String,
     /// Port of the peer.
     pub port: u16,
+}
+
+impl fmt::Display for Address {
+    /// As lines of the log name the connection.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { conn, host, port } = self;
+        write!(f, "connection {conn} with {}", Target { host: host.clone(), port: *port })
+    }
 }
 
 /// Time limits of a connection.

@@ -306,7 +306,7 @@ impl Instance {
         self.meter.iter().for_each(|meter| meter.begin());
         let totals = self.sink.as_ref().map(|sink| sink.shared.clone());
         let streams = self.sink.as_ref().and_then(|sink| match &sink.half {
-            SinkHalf::Connections { streams, .. } => streams.clone().if_listening(),
+            SinkHalf::Connections { streams, .. } => streams.clone().if_let_go_later(),
             SinkHalf::Queued { .. } => None,
         });
         let half = self.sink.map(|sink| {
@@ -428,7 +428,7 @@ pub struct Handle {
     source: Option<Arc<SourceShared>>,
     sink: Option<Arc<SinkShared>>,
     meter: Option<Arc<Meter>>,
-    /// The connections that others have opened.
+    /// The connections, unless there is one for each origin of events.
     streams: Option<Arc<Streams>>,
 }
 
@@ -495,7 +495,8 @@ impl Handle {
     }
 
     /// Behind the drains of all whose events may still come: lets the connections go that others have opened, as the
-    /// configuration says, and until `latest`. What their ends tell still goes its way. Ends when there are none.
+    /// configuration says, and until `latest`. What their ends tell still goes its way. Ends when there are none. The one
+    /// connection of others is cut off then if its peer takes nothing of what waits for it.
     pub async fn let_go(&self, latest: tokio::time::Instant) {
         if let Some(streams) = &self.streams {
             streams.drain(latest).await;

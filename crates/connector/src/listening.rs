@@ -149,11 +149,7 @@ impl Listening {
         registered.is_broken = false;
         connection.abandon();
         let Registered { address, .. } = &registered;
-        debug!(
-            target: TARGET,
-            "[Connector::{}] connection {} with {}:{} ended: {}",
-            self.alias, address.conn, address.host, address.port, ended.cause
-        );
+        debug!(target: TARGET, "[Connector::{}] {address} ended: {}", self.alias, ended.cause);
         // It has ended for all who knew of it; only its socket is still there, and its place among the connections taken.
         drop(registered);
         if connection.lingers() {

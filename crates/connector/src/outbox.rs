@@ -126,7 +126,7 @@ struct State {
     pressure: Option<Box<(usize, usize)>>,
     /// How the connection has ended, unless everything stops.
     farewell: Option<Box<Farewell>>,
-    /// Why there is no connection, if there never was one.
+    /// Why nothing is written any more.
     cause: Option<Box<str>>,
     /// Elements that were taken to be written, and failed with the connection.
     lost: u64,
@@ -448,13 +448,12 @@ impl Outbox {
     }
 
     /// Puts the messages from number `from` on back in front, for the next connection. In a closed outbox they
-    /// fail.
-    pub(crate) fn put_back(&self, unwritten: &mut Messages, from: usize) {
+    /// fail; gives how many elements did.
+    pub(crate) fn put_back(&self, unwritten: &mut Messages, from: usize) -> u64 {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Closed) {
             drop(state);
-            self.fail(unwritten, from);
-            return;
+            return self.fail(unwritten, from);
         }
         state.under_way = (0, 0);
         let front = state.front();
@@ -463,6 +462,7 @@ impl Outbox {
         front.append_from(&mut newer, 0);
         drop(state);
         self.filled.ring();
+        0
     }
 
     /// The messages from number `from` on will never be written: takes them out of `unwritten`. Gives how many
@@ -556,6 +556,13 @@ impl Outbox {
     /// Messages that are really here: waiting, or taken and not written yet. And the bytes of their payloads.
     pub(crate) fn held(&self) -> (usize, usize) {
         self.lock().held()
+    }
+
+    /// The same with what was kept for the client and takes no room of others.
+    pub(crate) fn unsent(&self) -> (usize, usize) {
+        let state = self.lock();
+        let (held, backlog) = (state.held(), state.backlog);
+        (held.0 + backlog.0, held.1 + backlog.1)
     }
 
     pub(crate) fn counters(&self) -> &SinkCounters {

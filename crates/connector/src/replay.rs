@@ -55,6 +55,8 @@ pub struct Joining {
     pub replay: Arc<Replay>,
     /// Who it is, if that is known.
     pub person: Option<Person>,
+    /// Its identity, in the words of metadata.
+    pub name: Option<Arc<str>>,
     /// The id of the last message that the client says it has had.
     pub last_received: Option<u64>,
 }
@@ -89,7 +91,7 @@ impl Joining {
     /// The client has had all up to that message.
     pub fn acknowledge(&self, id: u64) {
         if let Some(person) = &self.person {
-            self.replay.lock().acknowledge(person, id);
+            self.replay.lock().acknowledge((person, self.name.as_ref()), id);
         }
     }
 }

@@ -214,9 +214,9 @@ impl Streams {
         self.read().all().iter().for_each(|outbox| outbox.tell_pressure());
     }
 
-    /// Itself, if its connections are opened by others.
-    pub(crate) fn if_listening(self: Arc<Self>) -> Option<Arc<Self>> {
-        (!self.is_single() && !self.is_per_origin()).then_some(self)
+    /// Itself, unless a drain of its connector lets its connections go.
+    pub(crate) fn if_let_go_later(self: Arc<Self>) -> Option<Arc<Self>> {
+        (!self.is_per_origin()).then_some(self)
     }
 
     /// Whether its connections are opened for the origins of events.
@@ -293,7 +293,10 @@ impl Streams {
         let broken = is_broken.then(|| Farewell { code: ABNORMAL, reason: "".into() });
         let farewell = outbox.as_ref().and_then(|outbox| outbox.farewell()).or(broken);
         if let Some(outbox) = outbox {
-            self.shared.log_failure(outbox.close(), "the connection has ended");
+            let cause = format!("{address} has ended");
+            self.shared.log_failure(outbox.close(), &cause);
+            // For what is on its way here.
+            outbox.note_cause(cause);
             self.draining.unanswered(outbox.unanswered());
         }
         // Behind a drain those in front end by themselves, when they have got what came.
@@ -378,9 +381,7 @@ impl Streams {
                 let Taken { taken, dropped, outcome } =
                     target.put(of_run, extras, is_broadcast, &mut |cause| self.shared.fail(1, &cause));
                 left.took(taken);
-                if dropped > 0 {
-                    self.shared.log_dropped(dropped);
-                }
+                self.shared.log_dropped(dropped, || self.called(&target));
                 match outcome {
                     Put::All => left.at += 1,
                     Put::Full => {
@@ -388,8 +389,7 @@ impl Streams {
                         return Some(target);
                     }
                     Put::Closed => {
-                        let cause = target.cause().map(String::from);
-                        left.lose_run(items, &cause.unwrap_or_else(|| self.shared.explained("no socket")));
+                        left.lose_run(items, || self.why_shut(&target));
                     }
                 }
             }
@@ -417,11 +417,33 @@ impl Streams {
             room.as_mut().enable();
             let is_full = self.put(items, left).is_some_and(|still| Arc::ptr_eq(&still, &full));
             if is_full && !wait(&full, room).await {
+                let who = self.called(&full).unwrap_or_else(|| "the peer".to_owned());
+                let cause = format!("slow consumer: {who} does not read what it is sent");
+                if !self.is_single() {
+                    full.note_cause(cause.clone());
+                }
                 let waited = full.give_up();
-                self.shared.failed_already(waited, SLOW_CONSUMER);
-                let lost = waited + left.lose_run(items, SLOW_CONSUMER);
+                self.shared.log_failure(waited, &cause);
+                let lost = waited + left.lose_run(items, || cause);
                 full.discarded(lost);
             }
+        }
+    }
+
+    /// A connection, as lines of the log name it, if there is one.
+    fn called(&self, outbox: &Arc<Outbox>) -> Option<String> {
+        self.read().called(outbox, self.kind)
+    }
+
+    /// Why nothing is written by way of that outbox any more.
+    fn why_shut(&self, outbox: &Arc<Outbox>) -> String {
+        if let Some(cause) = outbox.cause() {
+            return cause.into();
+        }
+        let cause = self.shared.explained("no socket");
+        match self.called(outbox).filter(|_| !self.is_single()) {
+            Some(called) => format!("{cause}: {called} is about to end"),
+            None => cause,
         }
     }
 
@@ -444,8 +466,6 @@ impl Streams {
         batch.settle(Outcome::Discarded);
     }
 }
-
-const SLOW_CONSUMER: &str = "slow consumer: the peer does not read what it is sent";
 
 /// Waits for room; `false` if the connection is to be given up instead.
 async fn wait(full: &Outbox, room: impl Future<Output = ()>) -> bool {
@@ -533,7 +553,7 @@ impl Deliver for Streams {
                     settle(batch, port);
                     return Handed::done();
                 }
-                self.shared.log_dropped(dropped);
+                self.shared.log_dropped(dropped, || self.called(&target));
                 left.only_for(target, taken..items.len());
             }
             let is_full = self.put(&items, &mut left).is_some();

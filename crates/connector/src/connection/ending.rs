@@ -2,7 +2,7 @@
 
 use super::{Alive, Connection, Ended, TURN_BYTES, news::told_of};
 use crate::{
-    Intake,
+    Intake, Readiness,
     duplex::{Cut, Ending, Flow},
     inlet::Inlet,
     outbox::{CUT, Farewell},
@@ -37,6 +37,8 @@ enum Late {
     Input(usize),
     /// Nobody takes what is read.
     NotNow,
+    /// And nobody ever will.
+    NotEver,
     /// Nothing that could be waited for.
     End,
 }
@@ -60,9 +62,11 @@ impl Owes {
         if alive.is_some() {
             inlet.end().await;
         }
-        // Behind a drain the end is told, too: what is linked to port `control` is there until the flow stops.
+        // Behind a drain the end is told, too: what is linked to these ports is there until the flow stops. Where nothing is,
+        // the log need not say so of each connection that ends then.
         if let Some((record, clean)) = closed {
-            inlet.closed(&cause, record, clean || alive.is_none()).await;
+            let is_heard = alive.is_some() || inlet.tells_errors();
+            inlet.closed(&cause, record, clean || !is_heard).await;
         }
     }
 }
@@ -160,6 +164,17 @@ impl Connection {
             _ended_or_not = timeout(limit, poll_fn(|cx| buffer.poll_discard(cx, stream))) => {}
             () = signals.stopped() => {}
         }
+    }
+
+    /// Whether the flow drains, and this connection does not know yet.
+    fn is_to_stop_reading(&self) -> bool {
+        !self.drains && self.signals.readiness() == Some(Readiness::Ended)
+    }
+
+    /// Nobody takes what is read from now on.
+    pub(super) async fn stop_reading(&mut self) {
+        self.end_source(None).await;
+        self.drains = true;
     }
 
     /// The source half is done: flushes it and says so.
@@ -265,7 +280,8 @@ impl Connection {
                         self.listen(cx);
                         while self.pump.outbox().bell().poll_rang(cx).is_ready() {}
                         let is_cut = self.pump.outbox().news() & CUT != 0;
-                        if self.is_ready() || self.signals.is_stopped() || is_cut {
+                        if self.is_ready() || self.is_to_stop_reading() || self.signals.is_stopped() || is_cut
+                        {
                             Poll::Ready(())
                         } else {
                             Poll::Pending
@@ -273,6 +289,7 @@ impl Connection {
                     })
                     .await;
                 }
+                Late::NotEver => self.stop_reading().await,
                 Late::End => return,
             }
         }
@@ -285,6 +302,9 @@ impl Connection {
         while self.pump.outbox().bell().poll_rang(cx).is_ready() {}
         if self.signals.is_stopped() || self.pump.outbox().news() & CUT != 0 {
             return Poll::Ready(Late::End);
+        }
+        if self.is_to_stop_reading() {
+            return Poll::Ready(Late::NotEver);
         }
         if !self.is_ready() {
             return Poll::Ready(Late::NotNow);

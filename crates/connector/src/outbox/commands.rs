@@ -71,12 +71,12 @@ impl Outbox {
         self.lock().farewell.as_deref().cloned()
     }
 
-    /// There is no connection and never was one, for this reason.
-    pub(crate) fn note_cause(&self, cause: &str) {
-        self.lock().cause = Some(cause.into());
+    /// Nothing is written any more, for this reason, if there is no other one.
+    pub(crate) fn note_cause(&self, cause: String) {
+        self.lock().cause.get_or_insert_with(|| cause.into());
     }
 
-    /// Why there never was a connection, if that is so.
+    /// Why nothing is written any more, if that is so.
     pub(crate) fn cause(&self) -> Option<Box<str>> {
         self.lock().cause.clone()
     }

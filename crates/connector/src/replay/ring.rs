@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tremor_value::Value;
@@ -133,6 +134,8 @@ pub(crate) struct Ring<M> {
     private_bytes: usize,
     private: Private,
     people: HashMap<Person, Known, RandomState>,
+    /// Who goes by which name, in the words of metadata; `None`: several do.
+    names: HashMap<Arc<str>, Option<Person>, RandomState>,
     /// Those who went away, in that order, each with the stamp it had then.
     away: VecDeque<(Person, u64)>,
     stamps: u64,
@@ -153,6 +156,7 @@ impl<M: Clone> Ring<M> {
             private_bytes: 0,
             private: Private::new(first),
             people: HashMap::default(),
+            names: HashMap::default(),
             away: VecDeque::new(),
             stamps: 0,
             absent: VecDeque::new(),
@@ -286,11 +290,12 @@ impl<M: Clone> Ring<M> {
             return self.lost.add(audience, id);
         }
         for owner in owners {
-            let is_acknowledged = match owner {
-                Owner::Person(person) => self.people.get(person).is_some_and(|known| known.acked >= id),
-                Owner::Named(_) => false,
+            let person = match owner {
+                Owner::Person(person) => Some(person),
+                Owner::Named(name) => self.names.get(name).and_then(Option::as_ref),
             };
-            if !is_acknowledged {
+            let known = person.and_then(|person| self.people.get(person));
+            if known.is_none_or(|known| known.acked < id) {
                 self.private.lose(owner, id);
             }
         }
@@ -347,8 +352,10 @@ impl<M: Clone> Ring<M> {
         Resumed { after, last, gap, is_resumed: true, messages }
     }
 
-    /// A connection of `person` is open. One that `is_resumed` takes the place of those that have gone.
-    pub(crate) fn join(&mut self, conn: u64, person: &Person, is_resumed: bool) {
+    /// A connection of `person`, whose identity is `name`, is open. One that `is_resumed` takes the place of those that have
+    /// gone.
+    pub(crate) fn join(&mut self, conn: u64, (person, name): (&Person, Option<&Arc<str>>), is_resumed: bool) {
+        name.into_iter().for_each(|name| self.learn_name(name, person));
         if !is_resumed {
             return;
         }
@@ -356,6 +363,24 @@ impl<M: Clone> Ring<M> {
         self.people.entry(person.clone()).or_default().resumed.insert(conn, last);
         for absent in self.absent.iter_mut().filter(|absent| absent.person == *person) {
             absent.successor = Some(conn);
+        }
+    }
+
+    fn learn_name(&mut self, name: &Arc<str>, person: &Person) {
+        if let Some(known) = self.names.get_mut(name) {
+            if known.as_ref() != Some(person) {
+                *known = None;
+            }
+            return;
+        }
+        if self.names.len() >= 2 * MOST_PEOPLE {
+            let people = &self.people;
+            let is_known =
+                |person: &Option<Person>| person.as_ref().is_none_or(|person| people.contains_key(person));
+            self.names.retain(|_, person| is_known(person));
+        }
+        if self.names.len() < 2 * MOST_PEOPLE {
+            self.names.insert(name.clone(), Some(person.clone()));
         }
     }
 
@@ -411,8 +436,8 @@ impl<M: Clone> Ring<M> {
         }
     }
 
-    /// `person` has had all up to `id`: what is for nobody else who has not goes.
-    pub(crate) fn acknowledge(&mut self, person: &Person, id: u64) {
+    /// `person`, whose identity is `name`, has had all up to `id`: what is for nobody else who has not goes.
+    pub(crate) fn acknowledge(&mut self, (person, name): (&Person, Option<&Arc<str>>), id: u64) {
         if id > self.last || id <= self.first {
             return;
         }
@@ -426,9 +451,13 @@ impl<M: Clone> Ring<M> {
             self.away.push_back((person.clone(), self.stamps));
             self.forget_people();
         }
-        let owner = Owner::Person(person.clone());
-        while self.private.oldest(&owner).is_some_and(|oldest| oldest <= id) {
-            self.drop_oldest_of(&owner);
+        // Of the same name may be somebody else, whom another guard has let in.
+        let is_alone = |name: &&Arc<str>| self.names.get(*name).and_then(Option::as_ref) == Some(person);
+        let named = name.filter(is_alone).cloned().map(Owner::Named);
+        for owner in [Some(Owner::Person(person.clone())), named].iter().flatten() {
+            while self.private.oldest(owner).is_some_and(|oldest| oldest <= id) {
+                self.drop_oldest_of(owner);
+            }
         }
     }
 

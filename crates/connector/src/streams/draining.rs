@@ -14,6 +14,10 @@ use tokio::{
 
 /// How long a drain waits for connections that were cut.
 const CUT_LIMIT: Duration = Duration::from_millis(500);
+/// A connection on which nothing is written for so long at the end of a drain is cut off.
+const STALLED: Duration = Duration::from_millis(500);
+/// Connections that a line of the log names, at most.
+const MOST_NAMED: usize = 5;
 /// From the beginning of a drain: how long servers behind have for their answers to what they were sent.
 const ANSWERS_LIMIT: Duration = Duration::from_secs(2);
 /// And so much longer for their goodbyes.
@@ -96,6 +100,9 @@ impl Streams {
     /// Ends all connections, one after the other, behind what they have to send, and waits until they are gone: those that
     /// are not in time are cut off. All of it is over at `latest`.
     pub(crate) async fn drain(&self, latest: Instant) {
+        if self.is_single() {
+            return self.end_writing(latest).await;
+        }
         self.draining.begin();
         self.let_go(self.drain_times, Some(latest)).await;
     }
@@ -117,6 +124,20 @@ impl Streams {
             return;
         }
         self.cut().await;
+    }
+
+    /// Waits until all is written on the one connection, which is cut off if its peer takes nothing any more: what it does not
+    /// get has failed then in time to be told.
+    async fn end_writing(&self, latest: Instant) {
+        let counters = &self.shared.counters;
+        let look = latest.checked_sub(STALLED).unwrap_or(latest);
+        if timeout_at(look, counters.all_settled()).await.is_ok() {
+            return;
+        }
+        let before = counters.totals().written;
+        if timeout_at(latest, counters.all_settled()).await.is_err() && counters.totals().written == before {
+            self.cut().await;
+        }
     }
 
     /// Connections that are there for the origins of events end when these give nothing more, but not before the servers
@@ -155,23 +176,35 @@ impl Streams {
     /// Ends connections that did not end in time; tells what they were still to be sent.
     async fn cut(&self) {
         let (mut connections, mut messages, mut bytes) = (0, 0, 0);
-        for outbox in self.read().all() {
-            let held = outbox.held();
-            if held.0 > 0 {
-                (connections, messages, bytes) = (connections + 1, messages + held.0, bytes + held.1);
+        let mut called = Vec::new();
+        let outboxes = self.read().all();
+        // Where there is no connection it is no peer that takes too long.
+        for outbox in outboxes.iter().filter(|outbox| outbox.is_there()) {
+            let unsent = outbox.unsent();
+            if unsent.0 > 0 {
+                (connections, messages, bytes) = (connections + 1, messages + unsent.0, bytes + unsent.1);
+                if called.len() < MOST_NAMED {
+                    called.extend(self.called(outbox));
+                }
             }
             outbox.cut();
         }
         if connections > 0 {
             let s = |count| if count == 1 { "" } else { "s" };
+            let others = connections - called.len();
+            called.extend((others > 0).then(|| format!("and {others} more")));
             tracing::warn!(
                 target: TARGET,
                 "[Connector::{}] the drain cut off {connections} connection{} whose peers do not read fast enough: {messages} \
-                 message{} of {bytes} bytes in all were not sent, or not to the end",
-                self.shared.alias, s(connections), s(messages)
+                 message{} of {bytes} bytes in all were not sent, or not to the end: {}",
+                self.shared.alias, s(connections), s(messages), called.join(", ")
             );
         }
-        let _gone_or_not = timeout_at(Instant::now() + CUT_LIMIT, self.emptied()).await;
+        let limit = Instant::now() + CUT_LIMIT;
+        let _gone_or_not = match self.is_single() {
+            true => timeout_at(limit, self.shared.counters.all_settled()).await,
+            false => timeout_at(limit, self.emptied()).await,
+        };
     }
 
     /// Waits until there is no connection.

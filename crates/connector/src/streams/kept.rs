@@ -96,7 +96,7 @@ impl Streams {
         let name = meta.get(self.kind).and_then(|of_connection| of_connection.get("identity")?.as_str());
         let resumed = ring.resume(joining.last_received, (person, name), &admits, Instant::now());
         if let Some(person) = person {
-            ring.join(outbox.conn(), person, resumed.is_resumed);
+            ring.join(outbox.conn(), (person, joining.name.as_ref()), resumed.is_resumed);
         }
         let gap = resumed.gap.map(|gap| match gap {
             Gap::Lost { from, .. } => (joining.last_received.unwrap_or(from.saturating_sub(1)), gap),

@@ -155,9 +155,9 @@ impl<'a> Left<'a> {
 
     /// The connection of the run at hand takes nothing any more: what is left of it fails, unless it was for everybody.
     /// Gives how many elements that are.
-    pub(super) fn lose_run(&mut self, items: &[Item<'_>], cause: &str) -> u64 {
+    pub(super) fn lose_run(&mut self, items: &[Item<'_>], cause: impl FnOnce() -> String) -> u64 {
         if self.port != Port::Broadcast {
-            return self.fail_run(items, cause);
+            return self.fail_run(items, &cause());
         }
         let left = self.pass_run(items).len() as u64;
         self.shared.counters.passed_over(left);

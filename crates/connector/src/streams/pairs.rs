@@ -275,11 +275,11 @@ impl Streams {
         let outbox = pairs.known().opening.remove(&conn);
         let lost = outbox.map_or(0, |outbox| {
             // Those that come until the partner is gone fail for the same reason.
-            outbox.note_cause(cause);
+            outbox.note_cause(cause.to_owned());
             outbox.close()
         });
         self.part(conn, Some(&Farewell { code: NO_SERVER.0, reason: NO_SERVER.1.into() }));
-        self.shared.failed_already(lost, cause);
+        self.shared.log_failure(lost, cause);
     }
 
     /// Connection `conn` has ended: so does its partner, unless all of them do (`farewell` is `None`).

@@ -112,6 +112,25 @@ impl Table {
         self.by_stream.get(&stream).map(|outbox| outbox.conn())
     }
 
+    /// The connection behind `outbox`, as lines of the log name it; `None` if there is none. `kind` is the metadata key.
+    pub(super) fn called(&self, outbox: &Arc<Outbox>, kind: &str) -> Option<String> {
+        let is_it = |(_, entry): &(&u64, &Entry)| Arc::ptr_eq(&entry.outbox, outbox);
+        let (conn, entry) = match outbox.conn() {
+            // That of one connection at a time.
+            0 => self.by_conn.iter().find(is_it)?,
+            conn => self.by_conn.get_key_value(&conn)?,
+        };
+        let peer = entry.meta.get(kind).and_then(|of_kind| of_kind.get("peer"));
+        let host = peer.and_then(|peer| peer.get("host")?.as_str());
+        let port = peer.and_then(|peer| u16::try_from(peer.get("port")?.as_u64()?).ok());
+        Some(match host {
+            Some(host) => {
+                Address { conn: *conn, host: host.to_owned(), port: port.unwrap_or_default() }.to_string()
+            }
+            None => format!("connection {conn}"),
+        })
+    }
+
     /// The metadata of what comes from connection `conn`.
     pub(super) fn meta_of(&self, conn: u64) -> Option<&Value> {
         self.by_conn.get(&conn).map(|entry| &entry.meta)

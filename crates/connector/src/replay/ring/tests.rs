@@ -140,15 +140,15 @@ fn who_acknowledges_goes_on_behind_that_and_makes_room() {
     put(&mut ring, everybody(), now);
     let ada = person("ada");
     for nonsense in [0, 7, 1000, 1005, u64::MAX] {
-        ring.acknowledge(&ada, nonsense);
+        ring.acknowledge((&ada, None), nonsense);
         assert_eq!(ring.size().0, 4, "{nonsense}");
         assert!(!resumed(&mut ring, None, Some("ada"), now).is_resumed, "{nonsense}");
     }
-    ring.acknowledge(&ada, 1002);
+    ring.acknowledge((&ada, None), 1002);
     assert_eq!(ring.size().0, 3, "bob may still want the second");
     let found = resumed(&mut ring, None, Some("ada"), now);
     assert_eq!((found.after, found.gap, found.messages), (1002, None, vec![1003, 1004]));
-    ring.acknowledge(&ada, 1001);
+    ring.acknowledge((&ada, None), 1001);
     assert_eq!(resumed(&mut ring, None, Some("ada"), now).after, 1002, "it is not taken back");
     assert_eq!(resumed(&mut ring, Some(1000), Some("ada"), now).gap, None, "it has had what is gone");
     assert!(!resumed(&mut ring, None, Some("bob"), now).is_resumed);
@@ -160,7 +160,7 @@ fn what_was_acknowledged_leaves_nothing_behind() {
     put(&mut ring, everybody(), now);
     for _ in 0..10_000 {
         let id = put(&mut ring, only(&["ada"]), now);
-        ring.acknowledge(&person("ada"), id);
+        ring.acknowledge((&person("ada"), None), id);
         assert!(ring.size().0 == 1 && ring.size().2 <= 68, "{:?}", ring.size());
     }
 }
@@ -170,13 +170,13 @@ fn a_connection_takes_the_place_of_one_that_has_gone() {
     let (mut ring, now) = (ring(Keep::default()), Instant::now());
     let ada = person("ada");
     let successor = |ring: &Ring<u64>| ring.gone().map(|gone| gone.successor).collect::<Vec<_>>();
-    ring.join(1, &ada, false);
-    ring.join(2, &ada, false);
+    ring.join(1, (&ada, None), false);
+    ring.join(2, (&ada, None), false);
     assert_eq!(ring.leave((1, 1), &ada, Value::default(), now), None);
     assert_eq!(successor(&ring), [None], "the other one was there before and is another window");
-    ring.join(3, &ada, true);
+    ring.join(3, (&ada, None), true);
     assert_eq!(successor(&ring), [Some(3)]);
-    ring.join(4, &person("bob"), true);
+    ring.join(4, (&person("bob"), None), true);
     assert_eq!(successor(&ring), [Some(3)]);
     // One that is dead, though nobody has noticed yet, is still sent what is for it.
     let conns = SmallVec::from_iter([2]);
@@ -191,12 +191,12 @@ fn memory_of_clients_is_bounded() {
     let (mut ring, now) = (ring(Keep::default()), Instant::now());
     let id = put(&mut ring, everybody(), now);
     let loyal = person("loyal");
-    ring.acknowledge(&loyal, id);
-    ring.join(1, &loyal, true);
+    ring.acknowledge((&loyal, None), id);
+    ring.join(1, (&loyal, None), true);
     for number in 0..40_000_u64 {
         let one = person(&number.to_string());
-        ring.acknowledge(&one, id);
-        ring.join(number + 2, &one, true);
+        ring.acknowledge((&one, None), id);
+        ring.join(number + 2, (&one, None), true);
         ring.leave((number + 2, number), &one, Value::default(), now);
     }
     assert!(ring.people.len() <= MOST_PEOPLE + 1, "{}", ring.people.len());
@@ -270,13 +270,13 @@ fn a_message_of_several_is_kept_until_none_of_them_has_it() {
         (found.gap, found.messages),
         (Some(Gap::Lost { from: 1001, to: 1002 }), vec![1001, 1003, 1004])
     );
-    ring.acknowledge(&person("bob"), 1001);
+    ring.acknowledge((&person("bob"), None), 1001);
     assert_eq!(ring.size().0, 2);
     assert_eq!(resumed(&mut ring, Some(1000), Some("bob"), now).gap, None, "he has had it");
     let found = resumed(&mut ring, Some(1000), Some("ada"), now);
     assert_eq!((found.gap, found.messages.len()), (Some(Gap::Lost { from: 1001, to: 1002 }), 2));
     // What has been acknowledged is not missed.
-    ring.acknowledge(&person("ada"), 1002);
+    ring.acknowledge((&person("ada"), None), 1002);
     assert_eq!(resumed(&mut ring, Some(1000), Some("ada"), now).gap, None);
 }
 
@@ -292,6 +292,52 @@ fn what_is_for_an_identity_takes_no_room_of_others_and_is_missed_by_nobody_else(
     assert_eq!(told(Some("ada")), (Some(Gap::Lost { from: 1001, to: 1004 }), vec![1001, 1005, 1006]));
     assert_eq!(told(Some("bob")), (None, vec![1001]));
     assert_eq!(told(None), (None, vec![1001]));
+}
+
+#[test]
+fn who_acknowledges_makes_room_of_what_was_for_its_identity_unless_others_have_that_too() {
+    let (mut ring, now) = (ring(Keep { messages: 3, ..Keep::default() }), Instant::now());
+    let (ada, name) = (person("guard:ada"), person("ada"));
+    let to_ada = || like("ada", Some("ada"));
+    (0..3).for_each(|_| _ = put(&mut ring, to_ada(), now));
+    let like_ada = |ring: &mut Ring<u64>, person: &Person| {
+        let found = ring.resume(
+            Some(1000),
+            (Some(person), Some("ada")),
+            &|wanted| wanted.as_str() == Some("ada"),
+            now,
+        );
+        (found.gap, found.messages)
+    };
+    ring.acknowledge((&ada, Some(&name)), 1001);
+    assert_eq!(ring.size().0, 3, "nobody has come by that name");
+    ring.join(1, (&ada, Some(&name)), false);
+    ring.acknowledge((&ada, Some(&name)), 1002);
+    assert_eq!(ring.size().0, 1);
+    assert_eq!(like_ada(&mut ring, &ada), (None, vec![1003]), "she has had the others");
+    // Of what is for two, the other one still has it.
+    put(&mut ring, only(&["guard:ada", "bob"]), now);
+    ring.acknowledge((&ada, Some(&name)), 1004);
+    assert_eq!((ring.size().0, resumed(&mut ring, Some(1000), Some("bob"), now).messages), (1, vec![1004]));
+    put(&mut ring, to_ada(), now);
+    let other = person("other:ada");
+    ring.join(2, (&other, Some(&name)), false);
+    ring.acknowledge((&ada, Some(&name)), 1005);
+    assert_eq!(like_ada(&mut ring, &other), (None, vec![1005]));
+    // What other messages push out has been acknowledged by one of them only.
+    (0..3).for_each(|_| _ = put(&mut ring, to_ada(), now));
+    let lost = Some(Gap::Lost { from: 1001, to: 1006 });
+    assert_eq!(like_ada(&mut ring, &other), (lost, vec![1007, 1008]));
+}
+
+#[test]
+fn names_are_bounded() {
+    let mut ring = ring(Keep::default());
+    for number in 0..100_000_u64 {
+        let one = person(&number.to_string());
+        ring.join(number, (&one, Some(&one)), false);
+        assert!(ring.names.len() <= 2 * MOST_PEOPLE);
+    }
 }
 
 #[test]
@@ -404,7 +450,7 @@ proptest! {
                 Step::Acknowledge(who, id) => {
                     let id = FIRST.saturating_add_signed(id.into());
                     let acked = &mut acked[usize::from(who)];
-                    ring.acknowledge(&person(NAMES[usize::from(who)]), id);
+                    ring.acknowledge((&person(NAMES[usize::from(who)]), None), id);
                     if id < ring.next_id() {
                         *acked = id.max(*acked);
                     }

@@ -180,5 +180,6 @@ pub(super) fn joining(
 ) -> Box<Joining> {
     // With the length nobody can be taken for somebody else.
     let person = who.map(|(by, identity)| Person::from(format!("{}:{by}{identity}", by.len())));
-    Box::new(Joining { replay: replay.clone(), person, last_received })
+    let name = who.map(|(_, identity)| identity.into());
+    Box::new(Joining { replay: replay.clone(), person, name, last_received })
 }
