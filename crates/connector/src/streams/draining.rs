@@ -1,10 +1,13 @@
 //! How a connector that accepts connections lets them go (`spec/websocket.md` 11).
 
 use super::Streams;
-use crate::{duplex::Ending, task::TARGET};
+use crate::{duplex::Ending, outbox::Outbox, task::TARGET};
 use std::{
     pin::pin,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -175,36 +178,44 @@ impl Streams {
 
     /// Ends connections that did not end in time; tells what they were still to be sent.
     async fn cut(&self) {
-        let (mut connections, mut messages, mut bytes) = (0, 0, 0);
-        let mut called = Vec::new();
-        let outboxes = self.read().all();
+        let mut outboxes = self.read().all();
         // Where there is no connection it is no peer that takes too long.
-        for outbox in outboxes.iter().filter(|outbox| outbox.is_there()) {
-            let unsent = outbox.unsent();
-            if unsent.0 > 0 {
-                (connections, messages, bytes) = (connections + 1, messages + unsent.0, bytes + unsent.1);
-                if called.len() < MOST_NAMED {
-                    called.extend(self.called(outbox));
-                }
-            }
-            outbox.cut();
-        }
-        if connections > 0 {
-            let s = |count| if count == 1 { "" } else { "s" };
-            let others = connections - called.len();
-            called.extend((others > 0).then(|| format!("and {others} more")));
-            tracing::warn!(
-                target: TARGET,
-                "[Connector::{}] the drain cut off {connections} connection{} whose peers do not read fast enough: {messages} \
-                 message{} of {bytes} bytes in all were not sent, or not to the end: {}",
-                self.shared.alias, s(connections), s(messages), called.join(", ")
-            );
-        }
+        outboxes.retain(|outbox| outbox.is_there());
+        self.tell_of_rest(&outboxes);
+        outboxes.iter().for_each(|outbox| outbox.cut());
         let limit = Instant::now() + CUT_LIMIT;
         let _gone_or_not = match self.is_single() {
             true => timeout_at(limit, self.shared.counters.all_settled()).await,
             false => timeout_at(limit, self.emptied()).await,
         };
+    }
+
+    /// Says what these connections were still to be sent.
+    fn tell_of_rest(&self, outboxes: &[Arc<Outbox>]) {
+        let (mut connections, mut messages, mut bytes) = (0, 0, 0);
+        let mut named = Vec::new();
+        for outbox in outboxes {
+            let unsent = outbox.unsent();
+            if unsent.0 > 0 {
+                (connections, messages, bytes) = (connections + 1, messages + unsent.0, bytes + unsent.1);
+                if named.len() < MOST_NAMED {
+                    named.extend(self.called(outbox));
+                }
+            }
+        }
+        if connections == 0 {
+            return;
+        }
+        let others = connections - named.len();
+        let others = (others > 0).then(|| format!("and {others} more"));
+        let named: Vec<String> = named.into_iter().chain(others).collect();
+        let s = |count| if count == 1 { "" } else { "s" };
+        tracing::warn!(
+            target: TARGET,
+            "[Connector::{}] the drain cut off {connections} connection{} whose peers do not read fast enough: {messages} \
+             message{} of {bytes} bytes in all were not sent, or not to the end: {}",
+            self.shared.alias, s(connections), s(messages), named.join(", ")
+        );
     }
 
     /// Waits until there is no connection.

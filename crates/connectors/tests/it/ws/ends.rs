@@ -4,13 +4,13 @@ use super::{
     client_opening::start,
     control::member,
     peers::{
-        Port, accept, client, client_definition, close_code, head, next_text, of_server, server, text,
-        upgrade,
+        Port, accept, client, client_definition, close_code, head, next_text, of_server, server,
+        server_definition, text, upgrade,
     },
     tls::{files, secure_server},
     warnings::Told,
 };
-use crate::harness::{Clock, Linked, Seen, Subject, definition, within};
+use crate::harness::{Clock, Linked, Seen, Subject, definition, json, within};
 use async_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
@@ -149,12 +149,55 @@ async fn a_drain_waits_no_longer_for_peers_than_it_may() {
         match subject.next().await {
             Seen::Event("control", told) if member(&told, "kind") == "closed".into() => {
                 assert_eq!((member(&told, "code"), member(&told, "clean")), (1001.into(), false.into()));
+                let closed = closed(&mut subject).await;
+                assert_eq!(closed, *told.payload.value());
                 break;
             }
             Seen::Event("control", _) | Seen::Drained(_) => {}
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn what_nobody_reads_of_the_ends_behind_a_drain_is_not_logged() {
+    let (told, _listening) = Told::listen();
+    let clock = Clock::stop();
+    let port = Port::reserve();
+    let definition = server_definition(&port, HURRY);
+    let subject = Subject::started_with(&definition, Linked::InputOnly).await;
+    let mut tcp = opened(&port).await;
+    let drain = drain(&subject).await;
+    within(tcp.read_exact(&mut [0; 4])).await.unwrap();
+    clock.advance(51).await;
+    within(drain).await.unwrap();
+    assert!(told.text().contains(" ended: "), "{}", told.text());
+    assert!(!told.text().contains("which nothing reads"), "{}", told.text());
+}
+
+#[tokio::test]
+async fn a_connection_that_is_ending_already_keeps_its_time_when_the_flow_drains() {
+    let clock = Clock::stop();
+    let (mut subject, port) = super::control::server(r#", "close_handshake_timeout": 300"#).await;
+    let mut tcp = opened(&port).await;
+    subject.next_told().await;
+    subject.give_to(2, json(r#"{"kind": "close", "where": {}, "code": 4000}"#)).await;
+    let mut said = [0; 4];
+    within(tcp.read_exact(&mut said)).await.unwrap();
+    assert_eq!(said, [0x88, 2, 0x0f, 0xa0]);
+    clock.advance(100).await;
+    let drain = drain(&subject).await;
+    clock.advance(199).await;
+    tokio::task::yield_now().await;
+    assert!(!drain.is_finished());
+    clock.advance(2).await;
+    assert_eq!(within(tcp.read(&mut said)).await.unwrap(), 0);
+    within(drain).await.unwrap();
+    for _ in 0..3 {
+        assert!(matches!(subject.next().await, Seen::Drained(_)));
+    }
+    assert_eq!(member(&subject.next_told().await, "code"), 4000.into());
+    assert_eq!(closed(&mut subject).await.get("code").unwrap().to_string(), "4000");
 }
 
 #[tokio::test]
@@ -192,6 +235,7 @@ async fn short_queue(messages: usize) -> (Subject, Port, tokio::net::TcpListener
 
 #[tokio::test]
 async fn a_server_that_does_not_read_is_given_up_after_five_seconds() {
+    let (told, _listening) = Told::listen();
     let clock = Clock::stop();
     let (mut subject, _port, listener) = short_queue(2).await;
     let started = start(&subject);
@@ -219,6 +263,142 @@ async fn a_server_that_does_not_read_is_given_up_after_five_seconds() {
     clock.advance(1001).await;
     let closed = closed(&mut subject).await;
     assert_eq!(closed.get("code").unwrap().to_string(), "1008", "{closed}");
+    // What was not written to its end, too.
+    within(async {
+        while told_as_failed(&told) < subject.handle.taken().failed {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let line = format!("slow consumer: connection {} with 127.0.0.1:", closed.get("conn").unwrap());
+    assert!(told.text().contains(&line), "{}", told.text());
+    assert!(told.text().contains("1 event failed: the connection ended before all of it was written"));
+}
+
+/// Events that lines of the log say have failed.
+fn told_as_failed(told: &Told) -> u64 {
+    let text = told.text();
+    let counts = text.lines().filter_map(|line| {
+        let (_, of_sink) = line.split_once("[Sink::")?.1.split_once("] ")?;
+        let (count, rest) = of_sink.split_once(" event")?;
+        rest.trim_start_matches('s').starts_with(" failed: ").then(|| count.parse::<u64>().unwrap())
+    });
+    counts.sum()
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_read_is_cut_off_at_the_end_of_a_drain_and_told() {
+    let (told, _listening) = Told::listen();
+    let port = Port::reserve();
+    let listener = port.listen();
+    let mut subject = client(&port, r#", "send_queue": {"bytes": 100000000}"#, r#""none""#);
+    subject.open();
+    let started = start(&subject);
+    let _slow = accept(&listener).await;
+    within(started).await.unwrap().unwrap();
+    for _ in 0..4 {
+        subject.give_to(0, "x".repeat(8 << 20).into()).await;
+    }
+    let clock = Clock::stop();
+    subject.front_is_done().await;
+    let (one, other) = (subject.handle.clone(), subject.handle.clone());
+    let latest = Instant::now() + Duration::from_secs(3);
+    let drain = tokio::spawn(async move { one.drain().await });
+    let let_go = tokio::spawn(async move { other.let_go(latest).await });
+    tokio::task::yield_now().await;
+    clock.advance(2_499).await;
+    tokio::task::yield_now().await;
+    clock.advance(499).await;
+    assert!(!let_go.is_finished());
+    clock.advance(3).await;
+    within(drain).await.unwrap();
+    within(let_go).await.unwrap();
+    let taken = subject.handle.taken();
+    assert!(taken.failed > 0 && taken.failed + taken.written == 4, "{taken:?}");
+    assert_eq!(told_as_failed(&told), taken.failed, "{}", told.text());
+    let line = format!(
+        "the drain cut off 1 connection whose peers do not read fast enough: {0} message{1} of {2} bytes in all were not sent, \
+         or not to the end: connection ",
+        taken.failed,
+        if taken.failed == 1 { "" } else { "s" },
+        taken.failed * ((8 << 20) + 2)
+    );
+    assert!(told.text().contains(&line), "{line}: {}", told.text());
+    assert!(told.text().contains(&format!(" with {}", port.address())), "{}", told.text());
+}
+
+#[tokio::test]
+async fn a_server_that_reads_to_the_end_of_a_drain_is_not_cut_off() {
+    let (told, _listening) = Told::listen();
+    let port = Port::reserve();
+    let listener = port.listen();
+    let mut subject = client(&port, r#", "send_queue": {"bytes": 100000000}"#, r#""none""#);
+    subject.open();
+    let started = start(&subject);
+    let mut slow = accept(&listener).await;
+    within(started).await.unwrap().unwrap();
+    for _ in 0..4 {
+        subject.give_to(0, "x".repeat(8 << 20).into()).await;
+    }
+    let clock = Clock::stop();
+    subject.front_is_done().await;
+    let handle = subject.handle.clone();
+    let latest = Instant::now() + Duration::from_secs(3);
+    let let_go = tokio::spawn(async move { handle.let_go(latest).await });
+    tokio::task::yield_now().await;
+    let before = subject.handle.taken().written;
+    clock.advance(2_600).await;
+    tokio::task::yield_now().await;
+    next_text(&mut slow).await;
+    subject.written(before + 1).await;
+    clock.advance(500).await;
+    within(let_go).await.unwrap();
+    for _ in 0..3 {
+        next_text(&mut slow).await;
+    }
+    subject.written(4).await;
+    assert!(!told.text().contains("cut off"), "{}", told.text());
+}
+
+/// A client that reads nothing, and its number.
+async fn slow_client(subject: &mut Subject, port: &Port) -> (TcpStream, Value) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut tcp = within(socket.connect(port.address().parse().unwrap())).await.unwrap();
+    tcp.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+    assert!(head(&mut tcp).await.starts_with("HTTP/1.1 101 "));
+    (tcp, member(&subject.next_told().await, "conn"))
+}
+
+#[tokio::test]
+async fn lines_of_the_log_say_whose_messages_are_lost() {
+    const BROADCAST: usize = 1;
+    let filler = || Value::from("x".repeat(16 << 20));
+    for (queue, expected) in [
+        (r#"{"messages": 1, "policy": "drop_newest"}"#, "1 message dropped: the queue of CONN is full"),
+        (
+            r#"{"messages": 1, "policy": "close"}"#,
+            "1 event failed: slow consumer: CONN does not read what it is sent",
+        ),
+        (r#"{"messages": 9, "bytes": 100000000}"#, "events failed: CONN has ended"),
+    ] {
+        let (told, _listening) = Told::listen();
+        let (mut subject, port) = super::control::server(&format!(r#", "send_queue": {queue}"#)).await;
+        let (tcp, conn) = slow_client(&mut subject, &port).await;
+        let address = tcp.local_addr().unwrap();
+        subject.give_to(BROADCAST, filler()).await;
+        let mut event = subject.event(filler());
+        event.meta = json(&format!(r#"{{"ws_server": {{"conn": {conn}}}}}"#)).into();
+        subject.deliver(0, event).await;
+        drop(tcp);
+        let line = expected.replace("CONN", &format!("connection {conn} with {address}"));
+        within(async {
+            while !told.text().contains(&line) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

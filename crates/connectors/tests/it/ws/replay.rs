@@ -1,11 +1,15 @@
 //! `replay`: messages that are kept for clients that come back.
 
-use super::control::member;
-use super::peers::{Port, Ws, close_code, next_text, of_server, server_definition, text};
+use super::{
+    control::member,
+    peers::{Port, Ws, close_code, head, next_text, of_server, server_definition, text, upgrade},
+    warnings::Told,
+};
 use crate::harness::{Linked, Seen, Subject, json, within};
 use async_tungstenite::tungstenite::Message;
 use futures_util::StreamExt;
 use std::sync::{Arc, Mutex};
+use tokio::io::AsyncWriteExt;
 use tremor_event::{Event, EventId, Listener, Outcome, Receipt, Settlement};
 use tremor_value::{Record, Value};
 
@@ -278,6 +282,60 @@ async fn who_acknowledges_goes_on_behind_that_without_saying_where() {
     // What was acknowledged is not there any more, and what was not is.
     let (mut again, _) = come(&port, "/staff?token=a&last_received=0").await;
     expect(&mut again, &[r#""three""#]).await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_makes_room_of_what_was_sent_by_identity() {
+    let (mut subject, port) = server(&guarded(r#"{"messages": 4}"#)).await;
+    let (mut ada, _) = come(&port, "/staff?token=a").await;
+    let (bob, start) = come(&port, "/staff?token=b").await;
+    ada.send(text(1)).await.unwrap();
+    let asked = event(&mut subject).await;
+    let to = |name: &str, number: u64| {
+        for_those(&asked, &format!(r#"{{"where": {{"identity": "{name}"}}}}"#), number)
+    };
+    let numbers = ["1", "2", "3", "4"];
+    for number in 1..=4 {
+        subject.deliver(0, to("ada", number)).await;
+    }
+    let last = expect(&mut ada, &numbers).await;
+    ada.send(text(format!(r#"{{"ack":{last}}}"#))).await.unwrap();
+    ada.send(text(2)).await.unwrap();
+    event(&mut subject).await;
+    drop(bob);
+    told(&mut subject, "closed").await;
+    for number in 1..=4 {
+        subject.deliver(0, to("bob", number)).await;
+    }
+    let (mut bob, greeting) = come(&port, &format!("/staff?token=b&last_received={}", start.last)).await;
+    assert_eq!(greeting.gap, None);
+    expect(&mut bob, &numbers).await;
+}
+
+#[tokio::test]
+async fn a_replay_that_a_drain_cuts_off_is_told_in_the_log() {
+    let (log, _listening) = Told::listen();
+    let hurry = r#", "replay": {"bytes": 100000000}, "drain_timeout": 50"#;
+    let (mut subject, port) = server(hurry).await;
+    for _ in 0..4 {
+        subject.give_to(BROADCAST, "x".repeat(8 << 20).into()).await;
+    }
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = within(socket.connect(port.address().parse().unwrap())).await.unwrap();
+    let request = upgrade("here", "").replace("GET / ", "GET /?last_received=0 ");
+    slow.write_all(request.as_bytes()).await.unwrap();
+    head(&mut slow).await;
+    let opened = told(&mut subject, "opened").await;
+    let conn = opened.payload.value().get("conn").unwrap();
+    subject.front_is_done().await;
+    within(subject.handle.let_go(tokio::time::Instant::now() + std::time::Duration::from_secs(60))).await;
+    let log = log.text();
+    let line = log.lines().find(|line| line.contains("the drain cut off 1 connection")).expect(&log);
+    let messages = line.split(": ").nth(1).unwrap().split(' ').next().unwrap();
+    assert!((1..=4).contains(&messages.parse::<u64>().unwrap()), "{line}");
+    let who = format!("connection {conn} with {}", slow.local_addr().unwrap());
+    assert!(line.ends_with(&who), "{line}");
 }
 
 #[tokio::test]
