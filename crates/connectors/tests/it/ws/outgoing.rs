@@ -393,19 +393,22 @@ async fn a_flow_that_drains_lets_its_peers_go_and_tells_of_it() {
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     hall.clients.clear();
     within(drain).await.unwrap();
-    let (mut closed, mut marks) = (0, 0);
+    let (mut closed, mut marks, mut unclean) = (0, 0, 0);
     while let Some(seen) = hall.subject.poll() {
         match seen {
             Seen::Event("control", event) if member(&event, "kind") == "rejected".into() => {}
             Seen::Event("control", event) => {
                 assert_eq!((member(&event, "kind"), member(&event, "code")), ("closed".into(), 1001.into()));
                 closed += 1;
+                unclean += usize::from(member(&event, "clean") == false.into());
             }
+            // Clients that have answered, but nobody knows of that.
+            Seen::Event("err", event) if !member(&event, "closed").is_null() => unclean -= 1,
             Seen::Drained(_) => marks += 1,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((closed, marks), (2, 3));
+    assert_eq!((closed, marks, unclean), (2, 3, 0));
     within(hall.subject.handle.stop()).await;
 }
 

@@ -183,7 +183,7 @@ async fn nonsense_in_the_place_of_an_id_does_no_harm() {
     }
     for nonsense in ["-1", "x", "1.5", "1&last_received=2", "%00", "0x10", "", "&a=b"] {
         let request = format!("GET /?last_received={nonsense} HTTP/1.1\r\n");
-        let request = super::peers::upgrade("here", "").replacen("GET / HTTP/1.1\r\n", &request, 1);
+        let request = upgrade("here", "").replacen("GET / HTTP/1.1\r\n", &request, 1);
         let answer = port.ask(&request).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{nonsense}: {answer}");
         let rejected = told(&mut subject, "rejected").await;
@@ -199,7 +199,7 @@ async fn nonsense_in_the_place_of_an_id_does_no_harm() {
     let (mut ws, greeting) = come(&port, "/?last_received=17").await;
     assert_eq!(greeting.gap, Some((18, greeting.after)));
     expect(&mut ws, &["2", "3", "4"]).await;
-    let request = super::peers::upgrade("here", "").replacen("GET / ", "GET /?last_received ", 1);
+    let request = upgrade("here", "").replacen("GET / ", "GET /?last_received ", 1);
     assert!(port.ask(&request).await.starts_with("HTTP/1.1 400 "));
 }
 
