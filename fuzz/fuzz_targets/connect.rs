@@ -1,4 +1,4 @@
-//! Requests for WebSockets by HTTP/2 ask for the same as by HTTP/1.1.
+//! Requests for WebSockets by HTTP/2 ask for the same as by HTTP/1.1, and our client understands how they are answered.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

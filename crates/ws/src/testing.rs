@@ -12,7 +12,7 @@ mod inflate;
 mod messages;
 mod proxy_header;
 
-pub use connect::connect_agrees;
+pub use connect::{connect_agrees, connect_answer_agrees};
 pub use deflate::inflating_agrees;
 pub use extensions::extensions_agree;
 pub use forwarded::forwarded_agrees;

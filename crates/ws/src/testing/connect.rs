@@ -1,11 +1,16 @@
-//! Requests for WebSockets by HTTP/2.
+//! Requests for WebSockets by HTTP/2, and answers to them.
 
-use crate::{HandshakeOptions, Head, Http2Start, Request, ServerHandshake};
+use super::handshakes::ACCEPT;
+use crate::{
+    Accept, ClientConnect, ClientError, ClientHandshake, ClientRequest, Extension, HandshakeOptions, Head,
+    Http2Start, Request, Response, ServerHandshake, accept_http2,
+};
 use bytes::BytesMut;
 use std::sync::Arc;
 
 /// Lines are method, `:protocol`, `:scheme`, `:authority` and `:path` of a request by HTTP/2 (where the letter is `-`, it is
-/// not there), the others are fields: what is accepted is a request for a WebSocket, and asks for the same as by HTTP/1.1.
+/// not there), the others are fields: what is accepted is a request for a WebSocket, asks for the same as by HTTP/1.1, and is
+/// answered so that our client understands it.
 ///
 /// # Panics
 /// If not.
@@ -65,6 +70,109 @@ pub fn connect_agrees(data: &[u8]) {
             values.iter().any(is_there) || *name == "host" || value.is_empty(),
             "`{name}` is lost: {values:?}"
         );
+    }
+    is_answered(&request);
+}
+
+/// Whoever has sent these offers understands what is agreed to.
+fn is_answered(request: &Request) {
+    let extensions: Vec<_> = request.extensions.iter().filter(|one| one.name == DEFLATE).take(1).collect();
+    let extensions: Vec<_> =
+        extensions.iter().map(|one| Extension { name: one.name.clone(), params: Vec::new() }).collect();
+    let protocol = request.protocols.last().map(String::as_str);
+    let agreed = Accept { protocol, extensions: &extensions, ..Accept::default() };
+    let fields = match accept_http2(request, &agreed) {
+        Ok(fields) => fields,
+        Err(error) => panic!("a request cannot be answered: {error}"),
+    };
+    let client = client(request.protocols.clone());
+    let bytes = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    match client.answered(200, bytes, b"") {
+        Ok(response) => {
+            assert_eq!((response.protocol.as_deref(), &response.extensions), (protocol, &extensions));
+        }
+        Err(error) => panic!("an answer of ours is not understood: {error}"),
+    }
+}
+
+const DEFLATE: &str = "permessage-deflate";
+
+fn asked(protocols: Vec<String>) -> ClientRequest {
+    ClientRequest {
+        host: "a".to_owned(),
+        target: "/".to_owned(),
+        protocols,
+        extensions: vec![Extension { name: DEFLATE.to_owned(), params: Vec::new() }],
+        ..ClientRequest::default()
+    }
+}
+
+fn client(protocols: Vec<String>) -> ClientConnect {
+    let Ok(client) = ClientConnect::new(asked(protocols)) else { panic!("a plain request fails") };
+    client
+}
+
+/// The first line is the status of an answer by HTTP/2, further ones are its fields, and what is behind an empty one is its
+/// body: what is agreed to are offers of ours, and it is the same as by HTTP/1.1; all else is refused in words.
+///
+/// # Panics
+/// If not.
+pub fn connect_answer_agrees(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
+    let mut lines = head.split('\n');
+    let status = lines.next().and_then(|line| line.parse().ok());
+    let Some(status) = status.filter(|status| (100..=599).contains(status)) else { return };
+    let fields: Vec<_> = lines.map(|line| line.split_once(':').unwrap_or((line, ""))).collect();
+    let offers = vec!["one".to_owned(), "two".to_owned()];
+    let bytes = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+    match client(offers.clone()).answered(status, bytes, body.as_bytes()) {
+        Ok(response) => {
+            assert_eq!(status, 200);
+            assert!(response.protocol.iter().all(|name| offers.contains(name)));
+            assert!(response.extensions.iter().all(|one| one.name == DEFLATE));
+            if let Some(same) = answer_over_http1(&fields, offers) {
+                assert_eq!(
+                    (&same.protocol, &same.extensions),
+                    (&response.protocol, &response.extensions),
+                    "by HTTP/1.1"
+                );
+            }
+        }
+        Err(error) => {
+            let words = error.to_string();
+            assert!(!words.is_empty() && !words.contains(char::is_control), "{words:?}");
+            let ClientError::Status(refusal) = error else { return assert_eq!(status, 200, "{words}") };
+            assert!(refusal.status == status && status != 200, "{status} is told as {}", refusal.status);
+            assert!(refusal.body.len() <= 256);
+            assert!(refusal.headers.iter().count() == fields.len(), "others see other headers");
+        }
+    }
+}
+
+/// The same by HTTP/1.1, if that can be written.
+fn answer_over_http1(fields: &[(&str, &str)], offers: Vec<String>) -> Option<Response> {
+    let is_plain = |(name, value): &(&str, &str)| {
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+        !name.is_empty() && name.bytes().all(is_name) && !value.contains(char::is_control)
+    };
+    if fields.len() > 16 || !fields.iter().all(is_plain) {
+        return None;
+    }
+    let own = ["upgrade", "connection", "sec-websocket-accept"];
+    let fields = fields.iter().filter(|(name, _)| !own.contains(name));
+    let fields: String = fields.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let accept = String::from_utf8_lossy(ACCEPT);
+    let written = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{fields}\r\n"
+    );
+    let Ok(mut handshake) = ClientHandshake::with_nonce(asked(offers), [0; 16]) else {
+        panic!("a plain request fails")
+    };
+    match handshake.advance(&mut BytesMut::from(written.as_bytes())) {
+        Ok(Some(same)) => Some(same),
+        other => panic!("by HTTP/1.1: {other:?}\n{written}"),
     }
 }
 

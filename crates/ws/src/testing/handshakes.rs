@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use std::sync::Arc;
 
 /// The accept value for a key of zeros.
-const ACCEPT: &[u8] = b"ICX+Yqv66kxgM0FcWaLWlFLwTAI=";
+pub(super) const ACCEPT: &[u8] = b"ICX+Yqv66kxgM0FcWaLWlFLwTAI=";
 
 /// Takes `data` for what a client sends first: it is answered the same in pieces of any size, a refusal is an answer that
 /// another parser reads, and a request that was accepted is one for that parser too, with one `Host`, one key and no body,

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use std::{fs, path::Path};
 use tremor_ws::testing::{
-    answer_agrees, connect_agrees, extensions_agree, forwarded_agrees, frames_agree, inflating_agrees,
-    messages_agree, proxy_header_agrees, request_agrees, utf8_agrees,
+    answer_agrees, connect_agrees, connect_answer_agrees, extensions_agree, forwarded_agrees, frames_agree,
+    inflating_agrees, messages_agree, proxy_header_agrees, request_agrees, utf8_agrees,
 };
 
 /// The files in `fuzz/seeds/<target>`.
@@ -81,6 +81,11 @@ fn words_of_proxies_of_the_corpus() {
 #[test]
 fn requests_by_http2_of_the_corpus() {
     replay("connect", connect_agrees);
+}
+
+#[test]
+fn answers_by_http2_of_the_corpus() {
+    replay("connect_answer", connect_answer_agrees);
 }
 
 #[test]
