@@ -97,7 +97,8 @@ impl NotOpened {
 
     /// There is no room, and that is not answered.
     pub(super) fn cut_off(cause: &str) -> Self {
-        Self { told: vec![rejected(NO_ANSWER, UNAVAILABLE)], ..cause.into() }
+        let told = vec![rejected(NO_ANSWER, UNAVAILABLE)];
+        Self { told, ..format!("cut off without an answer: {cause}").into() }
     }
 
     /// The same of somebody of whose request this is told.
