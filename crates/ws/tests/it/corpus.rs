@@ -138,4 +138,21 @@ proptest! {
     ]), 0..16)) {
         extensions_agree(pieces.concat().as_bytes());
     }
+
+    #[test]
+    fn answers_by_http2_of_any_pieces(pieces in prop::collection::vec(prop::sample::select(vec![
+        "\nsec-websocket-protocol:", "\nsec-websocket-extensions:", "\nset-cookie:", "\nretry-after:", "\ncontent-length:", "\n",
+        "\n\n", "one", "two", "permessage-deflate", "; ", ", ", "=", "\"", "x", " ", "\t", "5", "é", "\u{1}",
+    ]), 0..16), status in prop::sample::select(vec!["200", "200", "200", "101", "204", "302", "503"])) {
+        connect_answer_agrees(format!("{status}{}", pieces.concat()).as_bytes());
+    }
+
+    #[test]
+    fn requests_by_http2_of_any_pieces(pieces in prop::collection::vec(prop::sample::select(vec![
+        "\nsec-websocket-protocol:", "\nsec-websocket-extensions:", "\norigin:", "\nhost:", "\ncookie:", "\nx-a:", "\n", "one",
+        "two", "a.example", "permessage-deflate", "client_max_window_bits", "; ", ", ", "=", "\"", "x", " ", "\t", "5", "é", "\u{1}",
+    ]), 0..16), path in prop::sample::select(vec!["/", "/a?b=%41", "*", "/%"])) {
+        let front = format!("CONNECT\nwebsocket\nhttps\na.example\n{path}\nsec-websocket-version:13");
+        connect_agrees(format!("{front}{}", pieces.concat()).as_bytes());
+    }
 }
