@@ -52,6 +52,13 @@ impl<'a> Instructions<'a> {
         let Some(members) = of_kind.as_record() else { return Ok(read) };
         let mut asked = Asked::default();
         for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
+            let is_key = key == Some(name.as_str());
+            if is_key {
+                asked.key = Some(value.clone());
+            }
+            if members::is_of_messages(name) {
+                continue;
+            }
             match name.as_str() {
                 "to" => read.to = Some(ids("to", value)?),
                 "where" => read.filter = Some(Filter::new(kind, value)?),
@@ -65,11 +72,8 @@ impl<'a> Instructions<'a> {
                 },
                 "conn" if value.as_u64().is_none() => return Err(no_number(value)),
                 "ping" | "conn" => {}
-                _ if key == Some(name.as_str()) => {}
+                _ if is_key => {}
                 _ => members::pass(kind, name)?,
-            }
-            if key == Some(name.as_str()) {
-                asked.key = Some(value.clone());
             }
         }
         read.asked = (asked != Asked::default()).then(|| Arc::new(asked));
@@ -223,15 +227,8 @@ mod tests {
             (r#"{"to": [7, 1.5]}"#, "`to` takes ids of connections, not float"),
             (r#"{"to": {"conn": 7}}"#, "`to` takes ids of connections, not record"),
             (r#"{"where": []}"#, "`where` has to be a record but is"),
-            (
-                r#"{"to": 7, "wher": {}}"#,
-                "`$ws_server` of an event that is sent has no `wher`; did you mean `where`?",
-            ),
-            (
-                r#"{"bogus": 1}"#,
-                "`$ws_server` of an event that is sent has no `bogus`; it can have `to`, `where`, ",
-            ),
-            (r#"{"key_of_queue": 1}"#, "`$ws_server` of an event that is sent has no `key_of_queue`"),
+            (r#"{"to": 7, "wher": {}}"#, "`$ws_server.wher` says nothing; did you mean `where`?"),
+            (r#"{"Close": {}}"#, "`$ws_server.Close` says nothing; did you mean `close`?"),
             (r#"{"close": {"reson": "x"}}"#, "`close` has no `reson`; did you mean `reason`?"),
             (r#"{"conn": "7"}"#, "`conn` is the number of a connection, not `7`"),
             (r#"{"conn": -1}"#, "`conn` is the number of a connection, not -1"),
@@ -265,13 +262,15 @@ mod tests {
         let names: BTreeSet<&str> = names.collect();
         assert!(names.len() > 20 && names.contains("roles"), "{names:?}");
         for name in names.into_iter().filter(|name| *name != "conn") {
+            assert!(members::is_of_messages(name) || ELSEWHERE.contains(&name), "{name}");
             let meta = json(&format!(r#"{{"{name}": {{}}, "conn": 7, "sched": null}}"#));
             let read = Instructions::read("ws_server", None, &meta).map(|read| read.names_nobody());
             assert_eq!(read, Ok(true), "{name}");
         }
-        // A member that `key` of a queue names is none of these.
-        let meta = json(r#"{"symbol": "x"}"#);
-        assert!(Instructions::read("ws_server", Some("symbol"), &meta).is_ok());
+        // A member that `key` of a queue names, here or elsewhere.
+        for (key, meta) in [(Some("closed"), r#"{"closed": "x"}"#), (None, r#"{"symbol": "x", "k": 1}"#)] {
+            assert!(Instructions::read("ws_server", key, &json(meta)).is_ok(), "{meta}");
+        }
     }
 
     #[test]

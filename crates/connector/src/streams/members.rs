@@ -39,45 +39,57 @@ const OF_EVENTS: [&str; 22] = [
     "method",
 ];
 
-/// Whether metadata of a message that came may have it: they are handed back as they are.
-fn is_of_messages(name: &str) -> bool {
-    matches!(
-        name,
-        "tls"
-            | "protocol"
-            | "extensions"
-            | "path"
-            | "authority"
-            | "scheme"
-            | "query"
-            | "params"
-            | "origin"
-            | "headers"
-            | "route"
-            | "tls_peer"
-            | "identity"
-            | "roles"
-            | "attributes"
-            | "guard"
-            | "cookie"
-            | "proxy"
-            | "tags"
-            | "seq"
-            | "size"
-            | "frames"
-            | "compressed"
-    )
+/// Whether metadata of a message that came may have it, and the connector does nothing about it: most members are of that sort.
+#[inline]
+pub(super) fn is_of_messages(name: &str) -> bool {
+    match name.len() {
+        3 => matches!(name, "tls" | "seq"),
+        4 => matches!(name, "path" | "tags" | "size"),
+        5 => matches!(name, "query" | "route" | "roles" | "guard" | "proxy"),
+        6 => matches!(name, "scheme" | "params" | "origin" | "cookie" | "frames"),
+        7 => name == "headers",
+        8 => matches!(name, "protocol" | "identity" | "tls_peer"),
+        9 => name == "authority",
+        10 => matches!(name, "extensions" | "attributes" | "compressed"),
+        _ => false,
+    }
 }
 
-/// Whether metadata may have it without that [`Instructions`](super::instructions::Instructions) do anything about it.
+/// Whether metadata may have a member that does nothing here. There are some of the flow: the queue of another connector may
+/// go by them. One that is nearly what says something is a typing error.
 ///
 /// # Errors
-/// Nobody knows it.
+/// It is one.
 pub(super) fn pass(kind: &str, name: &str) -> Result<(), String> {
-    if is_of_messages(name) || matches!(name, "peer" | "binary" | "schema" | "key") {
-        return Ok(());
+    match OF_ELEMENTS.iter().find(|known| is_nearly(name, known)) {
+        Some(near) if *near != name => Err(format!("`${kind}.{name}` says nothing; did you mean `{near}`?")),
+        _ => Ok(()),
     }
-    Err(unknown(&format!("`${kind}` of an event that is sent"), name, &OF_ELEMENTS))
+}
+
+/// Names shorter than this have too many neighbours that mean something else.
+const SHORT: usize = 4;
+
+/// Whether `name` is `known` but for one letter that is wrong, missing, too much, or changed places with the next, or but for
+/// the case of letters.
+fn is_nearly(name: &str, known: &str) -> bool {
+    if name.len().abs_diff(known.len()) > 1 {
+        return false;
+    }
+    let (name, known) = (name.as_bytes(), known.as_bytes());
+    let is_same = |(one, other): &(&u8, &u8)| one.eq_ignore_ascii_case(other);
+    let front = name.iter().zip(known).take_while(is_same).count();
+    let most = name.len().min(known.len()) - front;
+    let back = name.iter().rev().zip(known.iter().rev()).take(most).take_while(is_same).count();
+    let differs = |text: &'_ [u8]| text.len() - front - back;
+    let letter = |text: &[u8], at: usize| text.get(front + at).map(u8::to_ascii_lowercase);
+    match (differs(name), differs(known)) {
+        (0, 0) => true,
+        _ if known.len() < SHORT => false,
+        (1, 0 | 1) | (0, 1) => true,
+        (2, 2) => letter(name, 0) == letter(known, 1) && letter(name, 1) == letter(known, 0),
+        _ => false,
+    }
 }
 
 /// Refuses what `what` has besides `known`, unless events of port `control` have it. Null is nothing.
@@ -105,3 +117,55 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> String {
 
 /// Characters of a name that are shown.
 const MOST_SHOWN: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_typing_error_is_seen() {
+        for (name, known, expected) in [
+            ("wher", "where", true),
+            ("whree", "where", true),
+            ("wheere", "where", true),
+            ("here", "where", true),
+            ("whera", "where", true),
+            ("Where", "where", true),
+            ("TO", "to", true),
+            ("too", "to", false),
+            ("ts", "to", false),
+            ("keys", "key", false),
+            ("were", "except", false),
+            ("opened", "open", false),
+            ("compressed", "compress", false),
+            ("erehw", "where", false),
+            ("", "open", false),
+            ("d\u{ed}a", "ping", false),
+        ] {
+            assert_eq!(is_nearly(name, known), expected, "{name} {known}");
+        }
+        for (name, passes) in [("where", true), ("wher", false), ("mine", true), ("k", true)] {
+            assert_eq!(pass("ws_server", name).is_ok(), passes, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_member_is_refused_with_what_may_be_meant() {
+        let members = |text: &str| match Value::from_json_str(text).unwrap() {
+            Value::Record(record) => Record::clone(&record),
+            _ => panic!("no record"),
+        };
+        for (written, expected) in [
+            (r#"{"cod": 1}"#, "it has no `cod`; did you mean `code`?"),
+            (r#"{"code": 1, "spread": 1}"#, "it has no `spread`; it can have `code`, `reason`"),
+        ] {
+            assert_eq!(check("it", &members(written), &[&OF_CLOSE]), Err(expected.to_owned()));
+        }
+        assert_eq!(
+            check("it", &members(r#"{"x": 1}"#), &[]),
+            Err("it has no `x`: it has nothing but its kind".to_owned())
+        );
+        let fits = r#"{"kind": "pressure", "conn": 1, "messages": 1, "bytes": 1, "code": 1, "cod": null}"#;
+        assert_eq!(check("it", &members(fits), &[&OF_CLOSE]), Ok(()));
+    }
+}

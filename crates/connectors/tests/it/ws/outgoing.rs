@@ -214,7 +214,6 @@ async fn codes_that_may_not_be_sent_and_other_nonsense_fail_and_do_nothing_else(
         r#"{"where": 1}"#,
         r#"{"wher": {"path": "/nobody"}}"#,
         r#"{"conn": "x"}"#,
-        r#"{"bogus": 1}"#,
         r#"{"close": {"code": 4000, "reson": "x"}}"#,
     ] {
         hall.give(IN, 0, 7.into(), instructions).await;
@@ -254,7 +253,7 @@ async fn what_came_from_the_connector_may_stay_where_it_is() {
     let of_message = of_server(&hall.sent[0]).to_string();
     let with = |more: &str| format!("{}, {more}}}", of_message.strip_suffix('}').unwrap());
     hall.give(port, 0, 7.into(), &with(r#""except": "self""#)).await;
-    hall.give(IN, 0, 8.into(), &with(r#""sched": null"#)).await;
+    hall.give(IN, 0, 8.into(), &with(r#""mine": 7"#)).await;
     assert_eq!(hall.outcomes(2).await, "dd");
     assert_eq!(hall.heard().await, [["8"], ["7"]]);
     let pressure =
