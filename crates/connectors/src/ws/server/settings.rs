@@ -231,7 +231,7 @@ pub(super) fn trust(settings: &mut Settings<'_>) -> Result<Trust, ConfigError> {
     let hops: Option<usize> = settings.config.optional("trust_xff")?;
     if let Some(hops) = hops.filter(|hops| *hops > MANY_PROXIES) {
         settings.warn(&format!(
-            "`trust_xff` is {hops}: with fewer proxies than that in front, clients can write what they like into the list that              is believed; say how many there are"
+            "`trust_xff` is {hops}: with fewer proxies than that in front, clients can write what they like into the list that is believed; say how many there are"
         ));
     }
     match (networks, hops.filter(|hops| *hops > 0)) {
