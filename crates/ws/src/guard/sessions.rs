@@ -358,6 +358,8 @@ mod tests {
         assert_eq!(sessions.renew(2, &session("ann", &["a"], 20)), Err(RenewalError::NoSession));
         assert_eq!(sessions.renew(1, &session("bob", &["a"], 20)), Err(RenewalError::OtherIdentity));
         assert_eq!(sessions.renew(1, &session("ann", &["b"], 20)), Err(RenewalError::MissingRole));
+        let nobody = Session { identity: None, ..session("", &["a"], 20) };
+        assert_eq!(sessions.renew(1, &nobody), Err(RenewalError::OtherIdentity));
         assert_eq!(term.expires_at_ms(), Some(10_000));
         assert_eq!(sessions.renew(1, &session("ann", &["a"], 20)), Ok(Vec::new()));
         assert_eq!(term.expires_at_ms(), Some(20_000));
@@ -413,10 +415,13 @@ mod tests {
         let lost = open(&mut sessions, 2, "lost", &role("a"), true);
         let apart = open(&mut sessions, 3, "old", &role("a"), false);
         let lacking = open(&mut sessions, 4, "old", &role("b"), true);
+        let other = Session { guard: "guests".into(), ..of_key("other", 10) };
+        let (of_other_guard, _) = sessions.open(1, &other, &[], true);
         let is_lost = |key: &Vouching| key.kid == "lost";
         assert_eq!(sessions.renew_shared(&of_key("new", 20), is_lost).connections, 2);
         assert_eq!((keys(&renewed), keys(&lost)), (role("new"), role("lost")));
         assert_eq!((keys(&apart), keys(&lacking)), (role("old"), role("old")));
+        assert_eq!(keys(&of_other_guard), role("other"), "on the same connection");
         // One that ends later is there already; it renews what stays by less.
         let late = sessions.open(5, &of_key("old", 30), &role("a"), true).0;
         assert!(sessions.renew_shared(&of_key("newer", 25), is_lost).extended.is_empty());
@@ -428,6 +433,8 @@ mod tests {
         let mut sessions = Sessions::default();
         let nobody = Session { identity: None, ..session("", &[], 10) };
         let (nameless, _) = sessions.open(1, &nobody, &[], true);
+        let nobody_either = Session { identity: None, ..session("", &[], 20) };
+        assert_eq!(sessions.open(5, &nobody_either, &[], true).1, [0; 0], "they are not the same");
         sessions.open(2, &session("ann", &["a"], 10), &role("a"), true);
         sessions.open(3, &session("ann", &["a"], 10), &role("a"), true);
         let (kept_apart, _) = sessions.open(4, &session("ann", &["a"], 10), &role("a"), false);

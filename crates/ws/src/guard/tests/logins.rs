@@ -96,6 +96,8 @@ fn files_of_users() {
     assert_eq!(bob.roles, ["operator", "viewer", "admin"]);
     assert!(matches!(verdict(&guard, &login("ann", PASSWORD), None), Verdict::Accepted(_)));
     assert!(Users::from_file(b"# nobody\n").unwrap().is_empty());
+    // A file ends the name at the first colon, as a login does; a configuration could have one in it.
+    assert_eq!(users().add("a:b", user(Stored::plain("x"))), Err(UserProblem::Colon));
     for (file, line, problem) in [
         ("\nann".to_owned(), 2, UserProblem::Shape),
         ("ann:secret".to_owned(), 1, UserProblem::Hash(HashError::Kind)),
@@ -114,6 +116,7 @@ fn listed_tokens() {
     let holder = |name: &str| Holder { identity: Some(name.into()), roles: vec![name.into()] };
     tokens.add("key-of-ann", holder("ann")).unwrap();
     tokens.add(SHA256, holder("bob")).unwrap();
+    tokens.add("key-of-ann", holder("who comes behind her")).unwrap();
     assert_eq!(tokens.add(BCRYPT, holder("x")), Err(HashError::Slow));
     assert_eq!(tokens.add("$sha256$x", holder("x")), Err(HashError::Malformed));
     assert_eq!(tokens.add("", holder("x")), Err(HashError::Malformed));
@@ -159,7 +162,7 @@ fn identities_of_proxies_count_only_from_trusted_ones() {
 fn certificates_are_found_by_fingerprint_subject_and_names() {
     let certificate = Certificate {
         subject: "CN=press-7,O=Plant".into(),
-        hosts: vec!["press-7.plant.example".into()],
+        hosts: vec!["press-7.Plant.example".into()],
         emails: vec!["press@evil.plant.example".into()],
         uris: vec!["spiffe://plant/press/7".into()],
         sha256: Some([7; 32]),
@@ -195,7 +198,7 @@ fn certificates_are_found_by_fingerprint_subject_and_names() {
     assert_eq!(identity(Match::Subject("CN=press-*".into()), None), subject, "a star reaches to the end");
     assert_eq!(identity(Match::Subject("O=Plant".into()), None), None);
     let name = identity(Match::Host("*.PLANT.example".into()), None);
-    assert_eq!(name.as_deref(), Some("press-7.plant.example"));
+    assert_eq!(name.as_deref(), Some("press-7.Plant.example"));
     assert_eq!(identity(Match::Host("spiffe*".into()), None), None);
     assert_eq!(identity(Match::Host("*evil.plant.example".into()), None), None);
     assert_eq!(identity(Match::Email("*@press".into()), None), None);
@@ -203,6 +206,11 @@ fn certificates_are_found_by_fingerprint_subject_and_names() {
     assert_eq!(email.as_deref(), Some("press@evil.plant.example"));
     let uri = identity(Match::Uri("spiffe://plant/*".into()), None);
     assert_eq!(uri.as_deref(), Some("spiffe://plant/press/7"));
+    // One without a subject names nobody.
+    let mut certificates = Certificates::default();
+    certificates.add(Entry { subject: Match::Sha1([9; 20]), identity: None, roles: Vec::new() });
+    let unnamed = Certificate { subject: String::new(), ..certificate.clone() };
+    assert_eq!(certificates.find(&"plant".into(), &unnamed).unwrap().identity, None);
     for bad in ["", "07", "zz", &"0".repeat(63)] {
         assert_eq!(Match::fingerprint(bad), None, "{bad}");
     }

@@ -347,6 +347,45 @@ fn issuer_and_audience_have_to_be_ours() {
 }
 
 #[test]
+fn a_session_knows_the_key_that_vouches_for_it() {
+    let session = check(&hs256(HS256, "{}")).unwrap();
+    assert_eq!(session.keys, [Vouching { guard: "staff".into(), kid: "oct".into() }]);
+}
+
+/// What is wrong with a token whose key is known says more than that its key is not known.
+#[test]
+fn errors_tell_whether_a_key_has_signed() {
+    let wrong = |header: &str, claims: &str| {
+        let options =
+            JwtOptions { issuer: Some("us".into()), audience: vec!["us".into()], ..JwtOptions::default() };
+        check_with(&options, &hs256(header, claims), NOW_MS).unwrap_err()
+    };
+    let unknown = wrong(r#"{"alg":"HS256","kid":"x"}"#, "{}");
+    let forged = hs256_with(&[7; 32], HS256, "{}");
+    let unsigned = [TokenError::TooLong, TokenError::Malformed, unknown, check(&forged).unwrap_err()];
+    assert_eq!(unsigned[2..], [TokenError::UnknownKey, TokenError::Signature]);
+    assert!(unsigned.is_sorted() && unsigned.iter().all(|error| !error.is_signed()));
+    let signed = [
+        wrong(HS256, r#"{"nbf":99999999999}"#),
+        wrong(HS256, r#"{"exp":1}"#),
+        wrong(HS256, "{}"),
+        wrong(HS256, r#"{"iss":"us"}"#),
+        wrong(HS256, r#"{"iss":"us","aud":"us","sub":1}"#),
+    ];
+    assert_eq!(
+        signed,
+        [
+            TokenError::NotYet,
+            TokenError::Expired,
+            TokenError::Issuer,
+            TokenError::Audience,
+            TokenError::Claim
+        ]
+    );
+    assert!(signed.is_sorted() && signed.iter().all(|error| error.is_signed()));
+}
+
+#[test]
 fn identity_and_roles_come_from_claims() {
     let file = file();
     let roles = |path: &str, claims: &str| {
