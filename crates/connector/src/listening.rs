@@ -142,7 +142,8 @@ impl Listening {
 
     async fn serve(self: Arc<Self>, handshake: Handshake, alive: Alive) {
         // Boxed, so that nobody pays for the handshake as long as the connection lives.
-        let Some((mut connection, mut registered)) = Box::pin(self.open(handshake, alive)).await else {
+        // A task that is ended drops the connection first: what that loses is told when it is taken off the table.
+        let Some((mut registered, mut connection)) = Box::pin(self.open(handshake, alive)).await else {
             return;
         };
         let ended = connection.run().await;
@@ -176,7 +177,7 @@ impl Listening {
     }
 
     /// Does the handshake and puts the connection on the table.
-    async fn open(&self, mut handshake: Handshake, alive: Alive) -> Option<(Box<Connection>, Registered)> {
+    async fn open(&self, mut handshake: Handshake, alive: Alive) -> Option<(Registered, Box<Connection>)> {
         let gate = self.source.gate.clone();
         let (duplex, alive) = tokio::select! {
             biased;
@@ -207,7 +208,7 @@ impl Listening {
         let inlet = Inlet::with_exit(&self.source, stream, duplex.origin.clone(), duplex.meta.clone(), exit);
         let inlet = inlet.past(duplex.protocol.interceptor());
         let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);
-        Some((connection, registered))
+        Some((registered, connection))
     }
 
     /// Lets a handshake end by which nobody comes in any more, unless it is cut. For a moment the flow waits for it.

@@ -466,12 +466,18 @@ fn aside<T>(work: impl FnOnce() -> T) -> T {
 
 impl Drop for Pump {
     fn drop(&mut self) {
-        let lost = match self.rare.unwritten {
-            Unwritten::Keep => self.outbox.put_back(&mut self.messages, self.settled),
-            Unwritten::Fail => self.outbox.fail(&mut self.messages, self.settled),
-        };
-        if lost > 0 {
-            self.log_failed(lost, "the connection ended before all of it was written");
+        match self.rare.unwritten {
+            Unwritten::Keep => {
+                let lost = self.outbox.put_back(&mut self.messages, self.settled);
+                if lost > 0 {
+                    self.log_failed(lost, "the connection ended before all of it was written");
+                }
+            }
+            // Whoever closes the outbox says so.
+            Unwritten::Fail => {
+                let lost = self.outbox.fail(&mut self.messages, self.settled);
+                self.outbox.lost(lost);
+            }
         }
         let left_out = self.rare.failures.take_left_out();
         if left_out > 0 {
