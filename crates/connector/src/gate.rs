@@ -207,5 +207,9 @@ mod tests {
         gate.open(1);
         assert_eq!(gate.ready().await, Readiness::Ended);
         gate.ended().await;
+        // A file that is being read when the flow drains goes on to its end.
+        assert!(gate.watch().is_open());
+        gate.close(1);
+        assert!(!gate.watch().is_open());
     }
 }

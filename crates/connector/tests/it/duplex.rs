@@ -510,6 +510,20 @@ async fn a_drain_waits_until_what_waits_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_slowly_and_all_the_time_is_not_given_up() {
+    let (attempts, mut peers) = pipes(1, 16);
+    let subject = Subject::single(FOR_EVER, attempts);
+    within(subject.handle.start()).await.unwrap();
+    subject.give(100..120).await;
+    for expected in 100..120 {
+        // All of them take ten times as long as a write may.
+        sleep(Duration::from_secs(15)).await;
+        assert_eq!(line(&mut peers[0]).await, expected.to_string());
+    }
+    assert_eq!(subject.handle.taken().written, 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_connection_while_draining_ends_the_drain() {
     let (attempts, peers) = pipes(1, 16);
     let subject = Subject::single(FOR_EVER, attempts);

@@ -187,6 +187,17 @@ fn a_connection_takes_the_place_of_one_that_has_gone() {
 }
 
 #[test]
+fn a_connection_is_not_replaced_by_one_that_was_there_before_it() {
+    let (mut ring, now) = (ring(Keep::default()), Instant::now());
+    let ada = person("ada");
+    ring.join(1, (&ada, None), true);
+    ring.join(2, (&ada, None), false);
+    ring.keep((1001, 10), only(&["ada"]), SmallVec::from_iter([2]), now);
+    assert_eq!(ring.leave((2, 2), &ada, Value::default(), now), None);
+    assert_eq!(ring.gone().map(|gone| gone.successor).collect::<Vec<_>>(), [None]);
+}
+
+#[test]
 fn memory_of_clients_is_bounded() {
     let (mut ring, now) = (ring(Keep::default()), Instant::now());
     let id = put(&mut ring, everybody(), now);

@@ -313,6 +313,25 @@ async fn an_acknowledgement_makes_room_of_what_was_sent_by_identity() {
 }
 
 #[tokio::test]
+async fn what_is_for_one_that_has_gone_is_not_for_one_in_its_place_that_is_excepted() {
+    let (mut subject, port) = server(&guarded("true")).await;
+    let (mut ada, start) = come(&port, "/staff?token=a").await;
+    ada.send(text(1)).await.unwrap();
+    let asked = event(&mut subject).await;
+    drop(ada);
+    told(&mut subject, "closed").await;
+    let (mut again, _) = come(&port, &format!("/staff?token=a&last_received={}", start.last)).await;
+    again.send(text(2)).await.unwrap();
+    let new = event(&mut subject).await;
+    let conn = |event: &Event| of_server(event).get("conn").unwrap().clone();
+    let (old, new) = (conn(&asked), conn(&new));
+    let to_old = |more: &str, payload: u64| for_those(&asked, &format!(r#"{{"to": {old}{more}}}"#), payload);
+    subject.deliver(0, to_old(&format!(r#", "except": {new}"#), 3)).await;
+    subject.deliver(0, to_old("", 4)).await;
+    expect(&mut again, &["4"]).await;
+}
+
+#[tokio::test]
 async fn a_replay_that_a_drain_cuts_off_is_told_in_the_log() {
     let (log, _listening) = Told::listen();
     let hurry = r#", "replay": {"bytes": 100000000}, "drain_timeout": 50"#;
