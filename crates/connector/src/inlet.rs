@@ -304,11 +304,6 @@ impl Inlet {
         self.shared.tells()
     }
 
-    /// Whether anything reads port `err`.
-    pub(crate) fn tells_errors(&self) -> bool {
-        self.shared.links().is_linked("err")
-    }
-
     /// Gives `record` on port `control`, with the metadata of this stream.
     pub(crate) fn tell(&mut self, record: Value) -> Handed<'_> {
         let mut making = Making::new(&self.shared, None);

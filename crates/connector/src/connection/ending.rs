@@ -62,11 +62,9 @@ impl Owes {
         if alive.is_some() {
             inlet.end().await;
         }
-        // Behind a drain the end is told, too: what is linked to these ports is there until the flow stops. Where nothing is,
-        // the log need not say so of each connection that ends then.
+        // Behind a drain the end is told, too: what is linked to these ports is there until the flow stops.
         if let Some((record, clean)) = closed {
-            let is_heard = alive.is_some() || inlet.tells_errors();
-            inlet.closed(&cause, record, clean || !is_heard).await;
+            inlet.closed(&cause, record, clean).await;
         }
     }
 }

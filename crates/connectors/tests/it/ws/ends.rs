@@ -160,22 +160,6 @@ async fn a_drain_waits_no_longer_for_peers_than_it_may() {
 }
 
 #[tokio::test]
-async fn what_nobody_reads_of_the_ends_behind_a_drain_is_not_logged() {
-    let (told, _listening) = Told::listen();
-    let clock = Clock::stop();
-    let port = Port::reserve();
-    let definition = server_definition(&port, HURRY);
-    let subject = Subject::started_with(&definition, Linked::InputOnly).await;
-    let mut tcp = opened(&port).await;
-    let drain = drain(&subject).await;
-    within(tcp.read_exact(&mut [0; 4])).await.unwrap();
-    clock.advance(51).await;
-    within(drain).await.unwrap();
-    assert!(told.text().contains(" ended: "), "{}", told.text());
-    assert!(!told.text().contains("which nothing reads"), "{}", told.text());
-}
-
-#[tokio::test]
 async fn a_connection_that_is_ending_already_keeps_its_time_when_the_flow_drains() {
     let clock = Clock::stop();
     let (mut subject, port) = super::control::server(r#", "close_handshake_timeout": 300"#).await;
