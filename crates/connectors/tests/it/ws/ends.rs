@@ -4,8 +4,8 @@ use super::{
     client_opening::start,
     control::member,
     peers::{
-        Port, accept, client, client_definition, close_code, head, next_text, of_server, server,
-        server_definition, text, upgrade,
+        Port, accept, client, client_definition, close_code, head, next_text, of_server, server, text,
+        upgrade,
     },
     tls::{files, secure_server},
     warnings::Told,
