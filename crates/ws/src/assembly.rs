@@ -1,69 +1,73 @@
 //! A message that comes in parts.
 
-/// Up to that much of a message, room is made for double of it at most.
-const LARGE_BYTES: usize = 1024 * 1024;
-/// How many times that much there is room for beyond. Memory that nothing was written to is an address and nothing else.
-const ROOMY: usize = 64;
+use crate::{
+    error::ProtocolError,
+    large::{LARGE_BYTES, Large, LargeMessages},
+};
+use bytes::Bytes;
+use std::sync::Arc;
 
 /// The bytes of a message so far, in one place.
-///
-/// What is large is moved once at most, when it has [`LARGE_BYTES`]: then it gets room for all that it may become, as far as
-/// that is not beyond [`ROOMY`] times of what it is. The system gives memory page by page, for what is there; and a message
-/// that is whole need not be put together, which would take as much again.
 #[derive(Debug, Default)]
 pub(crate) struct Assembly {
+    /// All of it, unless it is large.
     bytes: Vec<u8>,
+    /// All of it, if it is; there is no room in `bytes` then. Boxed: few messages are.
+    large: Option<Box<Large>>,
+    /// What large ones of all connections may take.
+    shared: Option<Arc<LargeMessages>>,
 }
 
 impl Assembly {
+    /// Messages that take their share of that while they are large.
+    pub(crate) fn sharing(shared: Option<Arc<LargeMessages>>) -> Self {
+        Self { shared, ..Self::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.large.as_ref().map_or(self.bytes.len(), |large| large.len())
     }
 
     /// Appends `bytes`. Where room has to be made for them it is made for `ahead` bytes, if that is more, but for no more than
     /// `most`, which is all that may come.
+    ///
+    /// # Errors
+    /// [`ProtocolError::NoRoom`] if large messages of all connections would take more than they may.
     #[inline]
-    pub(crate) fn push(&mut self, bytes: &[u8], ahead: usize, most: usize) {
+    pub(crate) fn push(&mut self, bytes: &[u8], ahead: usize, most: usize) -> Result<(), ProtocolError> {
         if bytes.len() > self.bytes.capacity() - self.bytes.len() {
-            self.make_room(bytes.len(), ahead, most);
+            return self.push_beyond(bytes, ahead, most);
         }
         self.bytes.extend_from_slice(bytes);
+        Ok(())
     }
 
-    fn make_room(&mut self, len: usize, ahead: usize, most: usize) {
-        if self.bytes.len() >= LARGE_BYTES {
-            let roomy = self.bytes.len().saturating_mul(ROOMY).min(most);
-            if self.bytes.try_reserve_exact(roomy.max(len)).is_ok() {
-                return;
-            }
-            // There are systems and limits where addresses are not for nothing.
+    /// Appends what `bytes` has no room for.
+    fn push_beyond(&mut self, bytes: &[u8], ahead: usize, most: usize) -> Result<(), ProtocolError> {
+        let len = self.len();
+        if len < LARGE_BYTES {
+            let ahead = ahead.min(most).min(LARGE_BYTES - len);
+            self.bytes.reserve_exact(ahead.max(bytes.len()));
+            self.bytes.extend_from_slice(bytes);
+            return Ok(());
         }
-        self.bytes.reserve_exact(len.max(ahead.min(most)));
+        let begun = || Box::new(Large::new(std::mem::take(&mut self.bytes), self.shared.as_ref()));
+        self.large.get_or_insert_with(begun).push(bytes, most)
     }
 
     /// All of it; nothing is left, nor any memory.
     #[inline]
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        let mut whole = std::mem::take(&mut self.bytes);
-        if whole.capacity() - whole.len() > LARGE_BYTES {
-            fit(&mut whole);
+    pub(crate) fn take(&mut self) -> Bytes {
+        match self.large.take() {
+            None => Bytes::from(std::mem::take(&mut self.bytes)),
+            Some(large) => Bytes::from_owner(*large),
         }
-        whole
     }
 
     /// Bytes that there is room for, filled or not.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        self.bytes.capacity()
-    }
-}
-
-/// Moves what takes less than half of its room to where it takes all of it: the rest may be memory that others have used just
-/// now, and would be kept as long as the message is.
-#[cold]
-fn fit(whole: &mut Vec<u8>) {
-    if whole.capacity() - whole.len() > whole.len() {
-        whole.shrink_to_fit();
+        self.large.as_ref().map_or(self.bytes.capacity(), |large| large.capacity())
     }
 }
 
@@ -73,12 +77,12 @@ mod tests {
 
     /// As much as is there again.
     fn push(assembly: &mut Assembly, bytes: &[u8], most: usize) {
-        assembly.push(bytes, assembly.len(), most);
+        assembly.push(bytes, assembly.len(), most).unwrap();
     }
 
     #[test]
     fn what_comes_in_parts_comes_out_whole_however_it_was_cut() {
-        let message: Vec<u8> = (0..=250).cycle().take(LARGE_BYTES * 5 / 2).collect();
+        let message: Vec<u8> = (0..=250).cycle().take(LARGE_BYTES * 21 / 2).collect();
         for (cut, most) in [(1000, usize::MAX), (8192, message.len()), (LARGE_BYTES, 0), (LARGE_BYTES * 2, 0)]
         {
             let mut assembly = Assembly::default();
@@ -93,46 +97,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_large_is_moved_once_and_what_is_small_has_little_room() {
-        const MOST: usize = 16 * LARGE_BYTES;
-        let (mut assembly, mut moves) = (Assembly::default(), 0);
-        for _ in 0..MOST / 8192 {
-            let (len, capacity) = (assembly.len(), assembly.capacity());
-            push(&mut assembly, &[7; 8192], MOST - len);
-            if len < LARGE_BYTES {
-                assert!(assembly.capacity() <= (2 * len).max(8192));
-            } else {
-                moves += usize::from(assembly.capacity() != capacity);
+    fn what_is_large_has_room_for_all_of_it_and_what_is_small_has_little() {
+        for mib in [4, 16] {
+            let most = mib * LARGE_BYTES;
+            let (mut assembly, mut moves) = (Assembly::default(), 0);
+            while assembly.len() < most {
+                let (len, capacity) = (assembly.len(), assembly.capacity());
+                push(&mut assembly, &[7; 8192], most - len);
+                if len < LARGE_BYTES {
+                    assert!(assembly.capacity() <= (2 * len).max(8192));
+                } else {
+                    moves += usize::from(assembly.capacity() != capacity);
+                }
             }
+            assert_eq!((moves, assembly.capacity(), assembly.len()), (1, most, most));
         }
-        assert_eq!((moves, assembly.capacity(), assembly.len()), (1, MOST, MOST));
-        let place = assembly.bytes.as_ptr();
-        let whole = assembly.take();
-        assert_eq!((whole.as_ptr(), whole.len()), (place, MOST), "it is not copied");
-    }
-
-    #[test]
-    fn what_may_become_very_much_has_no_more_room_than_many_times_what_it_is() {
-        let mut assembly = Assembly::default();
-        push(&mut assembly, &[7; LARGE_BYTES], usize::MAX);
-        assert_eq!(assembly.capacity(), LARGE_BYTES);
-        push(&mut assembly, &[7; 10], usize::MAX);
-        assert_eq!(assembly.capacity(), (ROOMY + 1) * LARGE_BYTES);
-        let whole = assembly.take();
-        assert!(
-            whole.len() == LARGE_BYTES + 10 && whole.capacity() < 2 * LARGE_BYTES,
-            "{}",
-            whole.capacity()
-        );
     }
 
     #[test]
     fn room_is_made_for_what_is_ahead_and_no_more() {
         let mut assembly = Assembly::default();
-        assembly.push(b"ten bytes!", 100, 1000);
+        assembly.push(b"ten bytes!", 100, 1000).unwrap();
         assert_eq!(assembly.capacity(), 100);
         let mut assembly = Assembly::default();
-        assembly.push(b"ten bytes!", 100, 50);
+        assembly.push(b"ten bytes!", 100, 50).unwrap();
         assert_eq!(assembly.capacity(), 50);
     }
 }

@@ -5,10 +5,12 @@ use crate::closing::is_wire_code;
 use crate::deflate::{Deflate, Inflater};
 use crate::error::ProtocolError;
 use crate::header::{Header, MAX_CONTROL_BYTES};
+use crate::large::LargeMessages;
 use crate::mask::mask;
 use crate::options::{Accepted, Limits, Options, Role};
 use crate::utf8::Utf8;
 use bytes::{Buf, Bytes, BytesMut};
+use std::sync::Arc;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 /// What is reserved for an unfinished frame before more than that has arrived.
@@ -77,7 +79,8 @@ struct Frame {
 /// Cuts the bytes of one connection into messages.
 ///
 /// Feed it every read in order. It keeps at most one unfinished message, bounded by [`Limits`], and takes no memory for
-/// bytes that a header only announces: of a message of more than 1 MiB, addresses are reserved for what may come.
+/// bytes that a header only announces: of a message of more than 1 MiB, addresses are reserved for what may come. A message that
+/// is larger than 8 MiB, or might become that, is in memory of its own, which goes back to the system as soon as nobody has it.
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
@@ -129,6 +132,12 @@ impl Decoder {
         let inflater = Inflater::new(deflate);
         self.inflating =
             Some(Box::new(Inflating { inflater, max_bytes, budget: INFLATED_AT_ONCE, is_spent: false }));
+        self
+    }
+
+    /// The same, where large messages of several connections share what they may take.
+    pub fn sharing(mut self, shared: Option<Arc<LargeMessages>>) -> Self {
+        self.assembly = Assembly::sharing(shared);
         self
     }
 
@@ -400,7 +409,7 @@ impl Decoder {
                     return Err(ProtocolError::TextNotUtf8);
                 }
                 let (ahead, most) = self.ahead(&frame);
-                self.assembly.push(part, ahead, most);
+                self.assembly.push(part, ahead, most)?;
             }
         }
         input.advance(taken);
@@ -415,7 +424,7 @@ impl Decoder {
             if text && !self.utf8.finish() {
                 return Err(ProtocolError::TextNotUtf8);
             }
-            let payload = Bytes::from(self.assembly.take());
+            let payload = self.assembly.take();
             if let Some(Message { binary, compressed, frames }) = self.message.take() {
                 events.push(Incoming::Message { payload, binary, frames, compressed });
             }
@@ -445,8 +454,7 @@ fn inflate(
         if fitting.is_some_and(|fitting| fitting.len() < inflated.len()) {
             return Err(ProtocolError::InflatedTooLarge { max: *max });
         }
-        assembly.push(inflated, len, *max - len);
-        Ok(())
+        assembly.push(inflated, len, *max - len)
     };
     let read = inflater.push(part, budget, &mut sink)?;
     *is_spent = read < part.len() || inflater.holds_more();

@@ -80,6 +80,12 @@ pub enum ProtocolError {
         /// The limit in bytes.
         max: usize,
     },
+    /// A large message, while those that are there take all that they may: [`LargeMessages`](crate::LargeMessages).
+    #[error("large messages would take more than {max} bytes together")]
+    NoRoom {
+        /// The limit in bytes.
+        max: usize,
+    },
     /// A compressed message that does not inflate.
     #[error("a compressed message is not valid deflate data")]
     InflateFailed,
@@ -155,6 +161,7 @@ impl ProtocolError {
             Self::FrameTooLarge { .. } | Self::MessageTooLarge { .. } | Self::InflatedTooLarge { .. } => {
                 CloseCode::Size
             }
+            Self::NoRoom { .. } => CloseCode::Again,
             Self::TooManyFragments { .. }
             | Self::ControlRate { .. }
             | Self::MessageRate { .. }
@@ -168,7 +175,7 @@ impl ProtocolError {
         match self.close_code() {
             _ if *self == Self::InflateFailed => ErrorKind::Deflate,
             CloseCode::Invalid => ErrorKind::Utf8,
-            CloseCode::Size | CloseCode::Policy => ErrorKind::Size,
+            CloseCode::Size | CloseCode::Policy | CloseCode::Again => ErrorKind::Size,
             _ => ErrorKind::Protocol,
         }
     }

@@ -28,6 +28,7 @@ pub mod guard;
 mod handshake;
 mod header;
 mod keepalive;
+mod large;
 mod mask;
 mod network;
 mod options;
@@ -36,6 +37,7 @@ mod pattern;
 mod proxy_protocol;
 mod random;
 mod rate;
+mod region;
 mod route;
 pub mod testing;
 mod utf8;
@@ -57,6 +59,7 @@ pub use handshake::{
     accept_http2, accept_key, host_header, is_token,
 };
 pub use keepalive::{Due, Heard, Keepalive, KeepaliveOptions};
+pub use large::LargeMessages;
 pub use mask::mask;
 pub use network::{Network, NetworkError, cover, is_in};
 pub use options::{Accepted, Limits, Options, Role};

@@ -30,7 +30,7 @@ use tremor_connector::{
 use tremor_value::{AboutMessage, Record, Under, Value};
 use tremor_ws::{
     CloseAnswer, CloseCode, CloseTimeouts, Closing, Decoder, Deflate, EncodeError, Encoder, End, Incoming,
-    Options, Role,
+    LargeMessages, Options, Role,
 };
 
 /// Pings of a flow that may wait for their answers; those before are not told of.
@@ -326,6 +326,11 @@ impl<Slot> WebSocket<Slot> {
             frames,
             ..self
         }
+    }
+
+    /// The same, where large messages of several connections share what they may take.
+    pub(super) fn sharing(self, large: Option<Arc<LargeMessages>>) -> Self {
+        Self { decoder: self.decoder.sharing(large), ..self }
     }
 
     /// Tells of a pong with this payload on port `control` if the flow has asked for it. The pings in front of that are

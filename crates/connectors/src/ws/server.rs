@@ -215,6 +215,7 @@ impl Shared {
         let cookies = Cookies::read(settings)?;
         let knows_identities = !guards.is_empty() || doorman.is_some() || cookies.is_some();
         routing.tell_likenesses(knows_identities);
+        let max_message = routing.max_message();
         let shared = Self {
             open_handshake,
             answers,
@@ -229,7 +230,7 @@ impl Shared {
             proxies: Proxies::read(settings)?,
             cookies,
             trust: settings::trust(settings)?,
-            caps: Caps::read(settings, knows_identities)?,
+            caps: Caps::read(settings, knows_identities, max_message)?,
             watch: Watch::new(environment, true, queues.of_all.when_full),
             is_told: AtomicBool::new(false),
             is_draining: watch::Sender::new(false),

@@ -10,7 +10,7 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tremor_connector::config::ConfigError;
-use tremor_ws::Bucket;
+use tremor_ws::{Bucket, LargeMessages};
 
 /// What is admitted at once.
 pub(super) struct Caps {
@@ -25,7 +25,12 @@ pub(super) struct Caps {
     carriers: Arc<Semaphore>,
     /// Those of one address.
     carriers_of: Option<Arc<Counted<IpAddr>>>,
+    /// What large messages of all connections take.
+    pub(super) large: Option<Arc<LargeMessages>>,
 }
+
+/// What large messages may take together unless a single one may be larger.
+const LARGE_BYTES: usize = 1 << 30;
 
 /// The place of a connection of HTTP/2 among all of them, and among those of its address.
 pub(super) type Carried = (OwnedSemaphorePermit, Option<Place<IpAddr>>);
@@ -37,9 +42,29 @@ pub(super) type Person = (Arc<str>, String);
 /// its identity.
 pub(super) type Slot = (OwnedSemaphorePermit, Option<Box<Place<IpAddr>>>, Option<Box<Place<Person>>>);
 
+/// What large messages of all connections may take, if that has a bound: room for a message there is unless somebody says
+/// otherwise.
+fn large(
+    settings: &mut Settings<'_>,
+    max_message: Option<usize>,
+) -> Result<Option<Arc<LargeMessages>>, ConfigError> {
+    let default = max_message.map_or(0, |max| max.max(LARGE_BYTES));
+    let most = settings.or("max_large_messages_size", default)?;
+    if let Some(max) = max_message.filter(|max| (1..*max).contains(&most)) {
+        settings.warn(&format!(
+            "`max_large_messages_size` is {most}: it has no room for a message that is as long as `max_message_size` allows, {max}"
+        ));
+    }
+    Ok((most > 0).then(|| Arc::new(LargeMessages::new(most))))
+}
+
 impl Caps {
-    /// `knows_identities`: somebody says who clients are.
-    pub(super) fn read(settings: &mut Settings<'_>, knows_identities: bool) -> Result<Self, ConfigError> {
+    /// `knows_identities`: somebody says who clients are. No message has more than `max_message` bytes, unless that is `None`.
+    pub(super) fn read(
+        settings: &mut Settings<'_>,
+        knows_identities: bool,
+        max_message: Option<usize>,
+    ) -> Result<Self, ConfigError> {
         let of_address = settings.or("max_connections_per_ip", 0)?;
         let of_identity = of_identity(settings, knows_identities)?;
         let most = settings.or("max_connections", 65_536)?;
@@ -59,6 +84,7 @@ impl Caps {
             addresses: Counted::at_most(of_address),
             people: Counted::at_most(of_identity),
             rate: rate.map(|rate| Mutex::new(Bucket::new(rate, now()))),
+            large: large(settings, max_message)?,
         })
     }
 

@@ -161,6 +161,7 @@ impl Shared {
         let meta = agreed.metadata.text();
         let protocol = WebSocket::new(Role::Server, wire, agreed.metadata, slot)
             .deflate(deflate.as_ref())
+            .sharing(self.caps.large.clone())
             .until(&wire.pace, agreed.stay)
             .past(self.guards.renewals(address.conn, &sessions))
             .looking(schemas.as_ref().and_then(|plans| plans.incoming(&opened)))

@@ -152,6 +152,13 @@ impl Routing {
         }
     }
 
+    /// The most bytes that a message of any connection may have; `None` if there is one where it may have any number.
+    pub(super) fn max_message(&self) -> Option<usize> {
+        let all = self.ways.iter().chain(&self.fallback);
+        all.map(|way| way.wire.limits.max_message_bytes)
+            .try_fold(0, |most, max| (max > 0).then(|| most.max(max)))
+    }
+
     /// Whether the events of any connection leave by `out`.
     pub(super) fn gives_out(&self) -> bool {
         self.ways.iter().chain(&self.fallback).any(|way| way.exit.as_deref().is_none_or(|exit| exit == "out"))

@@ -261,6 +261,49 @@ async fn what_cannot_be_decoded_counts_where_it_came() {
     assert_eq!(seen.keys().filter(|name| name.ends_with("|codec")).count(), 2, "{seen:#?}");
 }
 
+/// A frame with a mask that changes nothing; `len` may be more than `payload`.
+fn frame(opcode: u8, len: usize, payload: &[u8]) -> Vec<u8> {
+    [&[opcode, 0xff], &(len as u64).to_be_bytes()[..], &[0; 4], payload].concat()
+}
+
+#[tokio::test]
+async fn large_messages_of_all_connections_take_what_they_may_and_those_beyond_are_refused() {
+    const MIB: usize = 1 << 20;
+    let port = Port::reserve();
+    let definition = measured(server_definition(&port, r#", "max_large_messages_size": 8388608"#));
+    let mut subject = Subject::started_with(&definition, Linked::With(&["out", "control"])).await;
+    // Two messages of 3 MiB are begun, which leaves 2 to the third one.
+    let (mut begun, message) = (Vec::new(), format!("\"{}", "x".repeat(3 * MIB - 1)));
+    for _ in 0..2 {
+        let mut ws = port.client().await;
+        let tcp = ws.get_mut().get_mut();
+        within(tcp.write_all(&frame(0x01, message.len(), message.as_bytes()))).await.unwrap();
+        // What is answered behind that has been read behind it.
+        within(tcp.write_all(b"\x89\x80\0\0\0\0")).await.unwrap();
+        assert!(matches!(within(ws.next()).await, Some(Ok(Message::Pong(_)))));
+        begun.push(ws);
+    }
+    let mut refused = port.client().await;
+    let (mut reading, mut writing) = tokio::io::split(refused.get_mut().get_mut());
+    let sent = async { drop(writing.write_all(&frame(0x01, message.len(), message.as_bytes())).await) };
+    let mut answer = Vec::new();
+    let ((), read) = within(async { tokio::join!(sent, reading.read_to_end(&mut answer)) }).await;
+    // A peer that is busy sending may see the end and not what came before it.
+    let _ended_or_reset = read;
+    let told = b"large messages would take more than 8388608 bytes together";
+    assert!(answer.is_empty() || answer.starts_with(&[0x88, 60, 0x03, 0xf5]) && answer.ends_with(told), "{answer:?}");
+    // What is small has its way meanwhile, and those who came first have theirs.
+    let mut small = port.client().await;
+    within(small.send(text("7"))).await.unwrap();
+    assert_eq!(subject.next_value().await, "7");
+    for mut ws in begun {
+        within(ws.get_mut().get_mut().write_all(&frame(0x80, 1, b"\""))).await.unwrap();
+        subject.next_value().await;
+    }
+    let seen = stopped(subject).await;
+    expect(&seen, &[("ws.errors out|0|in|size", "1"), ("ws.connections.closed out|0|in|1013|error", "1")]);
+}
+
 #[tokio::test]
 async fn nothing_is_published_where_nobody_asked() {
     let port = Port::reserve();

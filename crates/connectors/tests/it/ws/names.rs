@@ -93,6 +93,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("max_frame_size", "1048576", ""),
     ("max_header_size", "1000", ""),
     ("max_headers", "10", ""),
+    ("max_large_messages_size", "100000000", ""),
     ("max_lifetime", "1000", ""),
     ("max_message_size", "1048576", ""),
     ("max_pending_handshakes", "5", ""),

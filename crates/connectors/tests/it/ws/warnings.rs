@@ -159,6 +159,11 @@ async fn what_has_no_effect_is_told() {
             r#", "max_connections": 4, "max_connections_per_ip": 5"#.into(),
             "`max_connections_per_ip` has no effect: `max_connections` is less, 4",
         ),
+        (
+            r#", "max_large_messages_size": 50, "max_message_size": 30, "routes": [{"exit": "a", "options": {"max_message_size": 60}}]"#
+                .into(),
+            "`max_large_messages_size` is 50: it has no room for a message that is as long as `max_message_size` allows, 60",
+        ),
         (r#", "routes": [{"exit": "a", "guarded": {}}]"#.into(), "config.routes[0].guarded: names no guard"),
         (
             r#", "allowed_origins": []"#.into(),
