@@ -141,7 +141,9 @@ impl Large {
         let len = self.len();
         let room = len.saturating_mul(ROOMY).min(most).max(more);
         let all = len.saturating_add(room);
-        if all > REGION_BYTES && let Some(mut region) = self.region(all) {
+        if all > REGION_BYTES
+            && let Some(mut region) = self.region(all)
+        {
             region.push(self.as_ref());
             self.place = Place::Region(region);
             return;
