@@ -325,7 +325,7 @@ pub(super) const FIELDS: &[Field] = &[
     Field {
         name: "max_large_messages_size",
         kind: "integer (bytes)",
-        default: "1 GiB",
+        default: "1073741824",
         text: "What messages of more than 1 MiB may take together, of all connections: each counts from 1 MiB on, in steps of that, inflated, until it was dealt with (and, where it is sent on as it came, written). Beyond, who sends one is closed with 1013. The default is `max_message_size` if that is more, and no bound where that is 0; 0: no bound.",
     },
     Field {
