@@ -60,7 +60,7 @@ impl Assembly {
     pub(crate) fn take(&mut self) -> Bytes {
         match self.large.take() {
             None => Bytes::from(std::mem::take(&mut self.bytes)),
-            Some(large) => Bytes::from_owner(*large),
+            Some(large) => large.whole(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Large messages.
 
 use crate::{error::ProtocolError, region::Region};
+use bytes::Bytes;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
@@ -89,6 +90,14 @@ impl Large {
     pub(crate) fn new(bytes: Vec<u8>, of: Option<&Arc<LargeMessages>>) -> Self {
         let share = of.map(|of| Share { of: of.clone(), bytes: 0 });
         Self { place: Place::Heap(bytes), share }
+    }
+
+    /// The message is whole.
+    pub(crate) fn whole(mut self) -> Bytes {
+        if let Place::Region(region) = &mut self.place {
+            region.ends();
+        }
+        Bytes::from_owner(self)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -194,7 +203,7 @@ mod tests {
             large.push(&[7; 8192], MOST - large.len()).unwrap();
         }
         assert_eq!((large.capacity(), large.len()), (MOST, MOST));
-        let whole = bytes::Bytes::from_owner(large);
+        let whole = large.whole();
         assert_eq!((whole.as_ptr(), whole.len()), (place, MOST));
         assert!(whole.iter().all(|byte| *byte == 7));
     }
@@ -232,7 +241,7 @@ mod tests {
         one.push(&[7; LARGE_BYTES - 1], usize::MAX).unwrap();
         let refused = one.push(b"x", usize::MAX);
         assert_eq!(refused, Err(ProtocolError::NoRoom { max: 4 * LARGE_BYTES }));
-        let whole = bytes::Bytes::from_owner(other);
+        let whole = other.whole();
         let part = whole.slice(..1);
         drop(whole);
         assert_eq!(all.held(), 4 * LARGE_BYTES, "somebody has it");

@@ -4,11 +4,14 @@ use memmap2::{MmapMut, MmapOptions};
 use std::{
     sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// How long a region that nobody has any more is kept at least, and half of how long it is kept at most.
+/// How long a region is kept that nobody has any more.
 const KEPT: Duration = Duration::from_millis(50);
+
+/// One that had a whole message is not, if it has more memory than this: what was made of the message needs as much.
+const MOST_KEPT_BYTES: usize = 8 << 20;
 
 /// How many are.
 const MOST_SPARE: usize = 8;
@@ -19,14 +22,15 @@ const MOST_SPARE: usize = 8;
 /// it goes back when nobody has the message any more. An allocator would keep it for long, and would give parts of it to
 /// what is small, so that the next large message does not fit there.
 ///
-/// Who has large messages has many: the next one gets the same memory, if it comes soon. To take 64 MiB from the system, page by
-/// page, takes a third of the time in which as much is inflated, and to give it back takes milliseconds, during which others have to wait
-/// for their turn; so what was not taken again is given back by a thread that has nothing else to do.
+/// Messages that are given up come in numbers: the next one gets the same memory, if it comes soon. To take 64 MiB from the system,
+/// page by page, takes a third of the time in which as much is inflated, and to give it back takes milliseconds, during which others would
+/// have to wait for their turn; so what is not taken again is given back by a thread that has nothing else to do.
 #[derive(Debug)]
 pub(crate) struct Region {
     /// `None` only while it is dropped.
     memory: Option<Memory>,
     len: usize,
+    is_whole: bool,
 }
 
 #[derive(Debug)]
@@ -40,14 +44,23 @@ impl Region {
     /// One that may have been another's. `None` if the system has no such range, as where addresses are limited by `ulimit -v`
     /// or `vm.overcommit_memory=2`.
     pub(crate) fn with_capacity(capacity: usize) -> Option<Self> {
-        let spare = SPARES.take(capacity).map(|memory| Self { memory: Some(memory), len: 0 });
+        let spare = SPARES.take(capacity).map(Self::of);
         spare.or_else(|| Self::fresh(capacity))
     }
 
     /// One of which there is no memory yet. `None` as above.
     pub(crate) fn fresh(capacity: usize) -> Option<Self> {
         let map = MmapOptions::new().len(capacity).no_reserve_swap().map_anon().ok()?;
-        Some(Self { memory: Some(Memory { map, written: 0 }), len: 0 })
+        Some(Self::of(Memory { map, written: 0 }))
+    }
+
+    fn of(memory: Memory) -> Self {
+        Self { memory: Some(memory), len: 0, is_whole: false }
+    }
+
+    /// The message in it is whole.
+    pub(crate) fn ends(&mut self) {
+        self.is_whole = true;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -85,7 +98,8 @@ impl AsRef<[u8]> for Region {
 impl Drop for Region {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
-            SPARES.put(memory);
+            let is_kept = !self.is_whole || memory.written <= MOST_KEPT_BYTES;
+            SPARES.put(memory, Instant::now() + if is_kept { KEPT } else { Duration::ZERO });
         }
     }
 }
@@ -108,7 +122,7 @@ struct Spares {
 
 struct Spare {
     memory: Memory,
-    is_old: bool,
+    until: Instant,
 }
 
 impl Spares {
@@ -122,10 +136,10 @@ impl Spares {
         Some(all.remove(found).memory)
     }
 
-    fn put(&self, memory: Memory) {
+    fn put(&self, memory: Memory, until: Instant) {
         let mut all = self.all();
         if self.is_served && all.len() < MOST_SPARE {
-            all.push(Spare { memory, is_old: false });
+            all.push(Spare { memory, until });
             drop(all);
             self.come.notify_one();
         } else {
@@ -134,22 +148,30 @@ impl Spares {
         }
     }
 
-    /// Those that were there the last time, too.
-    fn outdated(&self) -> Vec<Spare> {
-        let mut all = self.all();
-        let outdated = all.extract_if(.., |spare| spare.is_old).collect();
-        all.iter_mut().for_each(|spare| spare.is_old = true);
-        outdated
-    }
-
     /// Gives back what nobody takes.
     fn serve(&self) {
+        let mut all = self.all();
         loop {
-            drop(self.come.wait_while(self.all(), |all| all.is_empty()));
-            thread::sleep(KEPT);
-            drop(self.outdated());
+            let now = Instant::now();
+            let (outdated, next) = outdated(&mut all, now);
+            if !outdated.is_empty() {
+                drop(all);
+                drop(outdated);
+                all = self.all();
+            } else if let Some(next) = next {
+                let waited = self.come.wait_timeout(all, next.saturating_duration_since(now));
+                all = waited.unwrap_or_else(PoisonError::into_inner).0;
+            } else {
+                all = self.come.wait(all).unwrap_or_else(PoisonError::into_inner);
+            }
         }
     }
+}
+
+/// Those that have been kept long enough; and when there is another one that has.
+fn outdated(all: &mut Vec<Spare>, now: Instant) -> (Vec<Spare>, Option<Instant>) {
+    let outdated = all.extract_if(.., |spare| spare.until <= now).collect();
+    (outdated, all.iter().map(|spare| spare.until).min())
 }
 
 #[cfg(test)]
@@ -163,22 +185,24 @@ mod tests {
     #[test]
     fn what_nobody_has_is_the_next_ones_if_it_is_large_enough_and_he_comes_soon() {
         let spares = Spares { is_served: true, ..Spares::default() };
+        let (now, later) = (Instant::now(), Instant::now() + KEPT);
         for number in 0..MOST_SPARE + 1 {
-            spares.put(memory(4096 * (1 + number % 2), number));
+            spares.put(memory(4096 * (1 + number % 2), number), later);
         }
         let taken = |capacity| spares.take(capacity).map(|memory| memory.written);
         assert_eq!([taken(4097), taken(1), taken(8193)], [Some(7), Some(6), None]);
-        assert_eq!(spares.outdated().len(), 0);
-        spares.put(memory(4096, 9));
-        assert_eq!(spares.outdated().len(), MOST_SPARE - 2);
-        assert_eq!(taken(1), Some(9));
-        assert_eq!((taken(1), spares.outdated().len()), (None, 0));
+        spares.put(memory(4096, 9), now);
+        let (gone, next) = outdated(&mut spares.all(), now);
+        assert_eq!((gone.len(), gone[0].memory.written, next), (1, 9, Some(later)));
+        assert_eq!(taken(1), Some(5));
+        let (gone, next) = outdated(&mut spares.all(), later);
+        assert_eq!((gone.len(), next, taken(1)), (MOST_SPARE - 3, None, None));
     }
 
     #[test]
     fn without_a_thread_nothing_is_kept() {
         let spares = Spares::default();
-        spares.put(memory(4096, 1));
+        spares.put(memory(4096, 1), Instant::now() + KEPT);
         assert!(spares.take(1).is_none());
     }
 
@@ -187,7 +211,7 @@ mod tests {
         let mut region = Region::fresh(10).unwrap();
         assert!(region.push(b"secret") && !region.push(b"12345"));
         let memory = region.memory.take();
-        let mut region = Region { memory, len: 0 };
+        let mut region = Region::of(memory.unwrap());
         assert_eq!((region.as_ref(), region.written(), region.capacity()), (&b""[..], 6, 10));
         assert!(region.push(b"new"));
         assert_eq!((region.as_ref(), region.written()), (&b"new"[..], 6));
