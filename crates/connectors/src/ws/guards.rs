@@ -200,12 +200,13 @@ impl Guards {
         self.guards.iter().any(|guard| guard.kind.has_ends())
     }
 
-    /// Whether the keys of a guard are known, and this one is none of them. Keys that cannot be had at the moment are not lost.
+    /// Whether the keys of a guard are known, and this one is none of them, be there another of its name. Keys that cannot be
+    /// had at the moment are not lost.
     fn has_lost(&self, vouching: &Vouching) -> bool {
         let mut guards = self.guards.iter().zip(&self.keys);
         let keys = guards.find(|(guard, _)| guard.name == vouching.guard).and_then(|(_, keys)| keys.as_ref());
         let keys = keys.and_then(Keys::current);
-        keys.is_some_and(|keys| keys.keys().iter().all(|key| key.kid() != Some(&vouching.kid)))
+        keys.is_some_and(|keys| !keys.keys().iter().any(|key| key.is(&vouching.key)))
     }
 
     /// Those of the sessions that a cookie stands for which still count: with `revalidate` not those whose key was withdrawn.

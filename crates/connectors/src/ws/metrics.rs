@@ -69,7 +69,7 @@ rows! {
     PENDING = "ws.handshake.pending", "gauge", [], "Handshakes under way.";
     DURATION = "ws.handshake.duration", "histogram", [], "Microseconds from an accepted or begun connection to the end of its handshake.";
     TLS_FAILED = "ws.tls.failed", "counter", ["reason"], "Handshakes of TLS that failed: `handshake`, or `timeout`.";
-    GUARD_FAILED = "ws.guard.failed", "counter", ["guard", "reason"], "Credentials that a guard found to be no good.";
+    GUARD_FAILED = "ws.guard.failed", "counter", ["guard", "reason"], "Credentials that a guard found to be no good, in handshakes, and in requests and messages that are to extend a session.";
     MESSAGES = "ws.messages", "counter", ["type"], "Messages that came, and messages that were taken to be sent, but for heartbeats and their replies; `text` or `binary`.";
     BYTES = "ws.bytes", "counter", ["layer"],
         "Bytes behind the handshake: `payload` of messages, and `wire`, with frames and control frames, without TLS.";

@@ -6,10 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// A key that verifies signatures, made from a JWK. Source: RFC 7517, section 4; RFC 7518, section 6.
 ///
 /// `Debug` shows no key material.
+#[derive(PartialEq, Eq)]
 pub struct Key {
     kid: Option<String>,
     algorithm: Option<Algorithm>,
@@ -17,6 +19,7 @@ pub struct Key {
 }
 
 /// What a key is made of; `signature` works with it.
+#[derive(PartialEq, Eq)]
 pub(super) enum Material {
     /// Modulus and exponent, big-endian without leading zeros.
     Rsa {
@@ -122,6 +125,11 @@ impl Key {
         self.algorithm.is_none_or(|own| own == algorithm) && self.material.goes_with(algorithm)
     }
 
+    /// Whether it is the same key under the same name, whatever else a set says of it.
+    pub fn is(&self, other: &Self) -> bool {
+        self.kid == other.kid && self.material == other.material
+    }
+
     pub(super) fn material(&self) -> &Material {
         &self.material
     }
@@ -134,6 +142,18 @@ impl Key {
 
     fn is_symmetric(&self) -> bool {
         matches!(self.material, Material::Hmac(_))
+    }
+}
+
+#[cfg(test)]
+impl Key {
+    /// One of that name for HMAC, made of that byte.
+    pub(super) fn of_tests(kid: &str, byte: u8) -> Arc<Self> {
+        Arc::new(Self {
+            kid: Some(kid.to_owned()),
+            algorithm: None,
+            material: Material::Hmac(vec![byte; 32]),
+        })
     }
 }
 
@@ -268,7 +288,7 @@ pub enum Origin {
 /// The keys of one issuer.
 #[derive(Debug, Default)]
 pub struct KeySet {
-    keys: Vec<Key>,
+    keys: Vec<Arc<Key>>,
     unused: Vec<Unused>,
 }
 
@@ -352,7 +372,7 @@ impl KeySet {
         for (index, jwk) in list.iter().enumerate() {
             match Key::from_jwk(jwk) {
                 Ok(key) if key.kid.is_some() => {
-                    set.keys.push(key);
+                    set.keys.push(Arc::new(key));
                     places.push(index);
                 }
                 Ok(_) => set.unused.push(Unused { index, kid: None, why: KeyError::Member("kid") }),
@@ -367,16 +387,17 @@ impl KeySet {
         }
         let has_public = set.keys.iter().any(|key| !key.is_symmetric());
         if origin == Origin::Url && has_public {
-            let (symmetric, public) = std::mem::take(&mut set.keys).into_iter().partition(Key::is_symmetric);
+            let all = std::mem::take(&mut set.keys).into_iter();
+            let (symmetric, public) = all.partition(|key| key.is_symmetric());
             set.keys = public;
-            let mixed = |key: Key| {
+            let mixed = |key: Arc<Key>| {
                 let is_it = |jwk: &Json| {
                     jwk.as_object().and_then(|jwk| jwk.get("kid")).and_then(Json::as_str) == key.kid()
                 };
                 let index = list.iter().position(is_it).unwrap_or_default();
-                Unused { index, kid: key.kid, why: KeyError::Mixed }
+                Unused { index, kid: key.kid.clone(), why: KeyError::Mixed }
             };
-            let symmetric: Vec<Key> = symmetric;
+            let symmetric: Vec<Arc<Key>> = symmetric;
             set.unused.extend(symmetric.into_iter().map(mixed));
         }
         Ok(set)
@@ -402,7 +423,7 @@ impl KeySet {
     }
 
     /// The keys.
-    pub fn keys(&self) -> &[Key] {
+    pub fn keys(&self) -> &[Arc<Key>] {
         &self.keys
     }
 }

@@ -165,16 +165,12 @@ impl JwtOptions {
             expires_at_ms: expires.map(|expires| expires.saturating_add(self.leeway_ms)),
             challenge_at_ms: expires
                 .and_then(|expires| self.challenge_ms.map(|before| expires.saturating_sub(before))),
-            keys: key
-                .kid()
-                .map(|kid| Vouching { guard: guard.clone(), kid: kid.to_owned() })
-                .into_iter()
-                .collect(),
+            keys: vec![Vouching { guard: guard.clone(), key: key.clone() }],
         })
     }
 
     /// The checks from the algorithm to the signature; gives the key that has signed.
-    fn verify<'k>(&self, token: &Token<'_>, keys: &'k KeySet) -> Result<&'k Key, TokenError> {
+    fn verify<'k>(&self, token: &Token<'_>, keys: &'k KeySet) -> Result<&'k Arc<Key>, TokenError> {
         let algorithm = token.algorithm().ok_or(TokenError::Algorithm)?;
         if self.algorithms.as_ref().is_some_and(|allowed| !allowed.contains(&algorithm)) {
             return Err(TokenError::Algorithm);

@@ -1,6 +1,7 @@
 //! What a guard has found out about somebody.
 
 use super::json::Json;
+use super::jwk::Key;
 use std::sync::Arc;
 
 /// Somebody whom a guard has accepted.
@@ -29,8 +30,8 @@ pub struct Session {
 pub struct Vouching {
     /// The guard whose key it is.
     pub guard: Arc<str>,
-    /// Its name.
-    pub kid: String,
+    /// The key itself: another one of the same name is not what has vouched.
+    pub key: Arc<Key>,
 }
 
 impl Session {
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_cookie_stands_for_all_that_still_counts_until_the_first_of_it_ends() {
-        let key = |guard: &str| Vouching { guard: guard.into(), kid: "k".to_owned() };
+        let key = |guard: &str| Vouching { guard: guard.into(), key: Key::of_tests("k", b'1') };
         let session = |guard: &str, who: &str, roles: &[&str], expires_at_ms| {
             let who = Some(who.to_owned()).filter(|who| !who.is_empty());
             let roles = roles.iter().map(|role| (*role).to_owned()).collect();

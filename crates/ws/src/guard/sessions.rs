@@ -3,17 +3,43 @@
 use super::session::{Session, Vouching};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Until when one guard lets connections of one identity stay. By which keys is a matter of each [`Stake`].
 ///
-/// Both times only ever move to later ones. So a connection need not be told of a renewal: it looks here when its time
-/// has come, and waits on if there is more of it now.
+/// Both times move to later ones, so a connection need not be told of a renewal: it looks here when its time has come, and
+/// waits on if there is more of it now. They move back only where a key is [forgotten](Self::forget).
 #[derive(Debug)]
 struct Term {
+    /// The last times of `grants`.
     expires_at_ms: AtomicU64,
     challenge_at_ms: AtomicU64,
+    /// What has prolonged it: of all that the same keys vouch for that which ends last.
+    grants: Mutex<Vec<Grant>>,
 }
+
+/// What credentials are good for.
+#[derive(Debug)]
+struct Grant {
+    end_ms: u64,
+    challenge_ms: u64,
+    /// The keys that vouch for it.
+    keys: Vec<Vouching>,
+}
+
+impl Grant {
+    fn of(session: &Session) -> Self {
+        Self {
+            end_ms: session.expires_at_ms.unwrap_or(NEVER),
+            challenge_ms: session.challenge_at_ms.unwrap_or(NEVER),
+            keys: session.keys.clone(),
+        }
+    }
+}
+
+/// Of how many keys a term remembers what they have prolonged. Beyond that it forgets what ends first, as if that had never
+/// come; each connection knows of its own all the same.
+const MOST_GRANTS: usize = 8;
 
 /// In place of a time that never comes.
 const NEVER: u64 = u64::MAX;
@@ -23,17 +49,45 @@ impl Term {
         Self {
             expires_at_ms: AtomicU64::new(session.expires_at_ms.unwrap_or(NEVER)),
             challenge_at_ms: AtomicU64::new(session.challenge_at_ms.unwrap_or(NEVER)),
+            grants: Mutex::new(vec![Grant::of(session)]),
         }
     }
 
-    /// Takes over the times of `session` if it ends later.
+    /// Takes over the times of `session` if it ends later, and remembers it in case that what ends later still is forgotten.
     fn extend(&self, session: &Session) -> bool {
-        let expires = session.expires_at_ms.unwrap_or(NEVER);
-        if self.expires_at_ms.fetch_max(expires, Ordering::Relaxed) >= expires {
-            return false;
+        let newer = Grant::of(session);
+        let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        match grants.iter_mut().find(|grant| grant.keys == newer.keys) {
+            Some(grant) if grant.end_ms >= newer.end_ms => {}
+            Some(grant) => *grant = newer,
+            None => grants.push(newer),
         }
-        self.challenge_at_ms.fetch_max(session.challenge_at_ms.unwrap_or(NEVER), Ordering::Relaxed);
-        true
+        if grants.len() > MOST_GRANTS
+            && let Some((first, _)) = grants.iter().enumerate().min_by_key(|(_, grant)| grant.end_ms)
+        {
+            grants.swap_remove(first);
+        }
+        let before = self.expires_at_ms.load(Ordering::Relaxed);
+        self.go_by(&grants) > before
+    }
+
+    /// What keys have prolonged that are lost counts no more.
+    fn forget(&self, is_lost: impl Fn(&Vouching) -> bool) {
+        let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = grants.len();
+        grants.retain(|grant| !grant.keys.iter().any(&is_lost));
+        if grants.len() < all {
+            self.go_by(&grants);
+        }
+    }
+
+    /// Takes over the last times; gives when it ends now.
+    fn go_by(&self, grants: &[Grant]) -> u64 {
+        let last = |time: fn(&Grant) -> u64| grants.iter().map(time).max().unwrap_or(0);
+        let expires = last(|grant| grant.end_ms);
+        self.expires_at_ms.store(expires, Ordering::Relaxed);
+        self.challenge_at_ms.store(last(|grant| grant.challenge_ms), Ordering::Relaxed);
+        expires
     }
 }
 
@@ -47,23 +101,9 @@ pub struct Stake {
     term: Arc<Term>,
     /// The end that the connection knows of.
     known_end_ms: AtomicU64,
-    proof: Mutex<Proof>,
-}
-
-/// What a connection itself goes by. Others of the same identity prolong its [`Term`], and prove nothing about it: one that
-/// came by a stolen key is not better for what the rightful ones bring.
-#[derive(Debug)]
-struct Proof {
-    /// When it ends.
-    end_ms: u64,
-    /// The keys that vouch for it.
-    keys: Vec<Vouching>,
-}
-
-impl Proof {
-    fn of(session: &Session) -> Self {
-        Self { end_ms: session.expires_at_ms.unwrap_or(NEVER), keys: session.keys.clone() }
-    }
+    /// What the connection itself goes by. Others of the same identity prolong its [`Term`], and prove nothing about it: one
+    /// that came by a stolen key is not better for what the rightful ones bring.
+    proof: Mutex<Grant>,
 }
 
 impl Stake {
@@ -74,17 +114,21 @@ impl Stake {
             gives_identity: session.gives_identity,
             known_end_ms: AtomicU64::new(term.expires_at_ms.load(Ordering::Relaxed)),
             term,
-            proof: Mutex::new(Proof::of(session)),
+            proof: Mutex::new(Grant::of(session)),
         })
     }
 
     /// The connection goes by `session` from now on, unless that ends earlier than what it goes by.
     fn go_by(&self, session: &Session) {
-        let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
-        let newer = Proof::of(session);
+        let mut proof = self.proof();
+        let newer = Grant::of(session);
         if newer.end_ms >= proof.end_ms {
             *proof = newer;
         }
+    }
+
+    fn proof(&self) -> MutexGuard<'_, Grant> {
+        self.proof.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The guard.
@@ -99,18 +143,27 @@ impl Stake {
 
     /// From when on the connection may not stay, in milliseconds since 1970.
     pub fn expires_at_ms(&self) -> Option<u64> {
-        Some(self.term.expires_at_ms.load(Ordering::Relaxed)).filter(|time| *time != NEVER)
+        let end_ms = self.term.expires_at_ms.load(Ordering::Relaxed).max(self.proof().end_ms);
+        Some(end_ms).filter(|time| *time != NEVER)
     }
 
     /// When to ask for fresh credentials. Whoever has asked remembers the time it was for: a later one is another.
     pub fn challenge_at_ms(&self) -> Option<u64> {
-        Some(self.term.challenge_at_ms.load(Ordering::Relaxed)).filter(|time| *time != NEVER)
+        let challenge_ms = self.term.challenge_at_ms.load(Ordering::Relaxed).max(self.proof().challenge_ms);
+        Some(challenge_ms).filter(|time| *time != NEVER)
     }
 
     /// Whether `is_it` is true of one of the keys that vouch for this connection as of now: those of the credentials that
     /// have opened it, or that have [renewed](Sessions::renew) it since.
     pub fn any_key(&self, is_it: impl FnMut(&Vouching) -> bool) -> bool {
-        self.proof.lock().unwrap_or_else(PoisonError::into_inner).keys.iter().any(is_it)
+        self.proof().keys.iter().any(is_it)
+    }
+
+    /// What others have prolonged by credentials of keys that are lost counts no more: the session ends when what this
+    /// connection has brought itself does, or what has come by other keys.
+    pub fn forget(&self, is_lost: impl Fn(&Vouching) -> bool) {
+        self.term.forget(is_lost);
+        self.known_end_ms.fetch_min(self.term.expires_at_ms.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Whether somebody else has extended it, and the connection does not know yet.
@@ -320,6 +373,7 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::Key;
 
     fn session(identity: &str, roles: &[&str], expires_s: u64) -> Session {
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
@@ -370,7 +424,7 @@ mod tests {
 
     /// A session that the key `kid` vouches for.
     fn of_key(kid: &str, expires_s: u64) -> Session {
-        let keys = vec![Vouching { guard: "staff".into(), kid: kid.to_owned() }];
+        let keys = vec![Vouching { guard: "staff".into(), key: Key::of_tests(kid, b'1') }];
         Session { keys, ..session("ann", &["a"], expires_s) }
     }
 
@@ -378,7 +432,7 @@ mod tests {
     fn keys(stake: &Stake) -> Vec<String> {
         let mut found = Vec::new();
         stake.any_key(|key| {
-            found.push(key.kid.clone());
+            found.extend(key.key.kid().map(str::to_owned));
             false
         });
         found
@@ -406,6 +460,54 @@ mod tests {
     }
 
     #[test]
+    fn what_a_lost_key_has_prolonged_counts_no_more() {
+        let mut sessions = Sessions::default();
+        let mut open =
+            |conn, kid: &str, end, shares| sessions.open(conn, &of_key(kid, end), &role("a"), shares).0;
+        let (own, apart) = (open(1, "own", 10, true), open(2, "own", 10, false));
+        let (other, stolen) = (open(3, "other", 15, true), open(4, "stolen", 600, true));
+        open(5, "stolen", 20, true);
+        let all = [&own, &apart, &other, &stolen];
+        let times = || all.map(|stake| (stake.expires_at_ms().unwrap(), stake.challenge_at_ms().unwrap()));
+        let is = |end: u64| (end, end - 10);
+        assert_eq!(times(), [is(600_000), is(10_000), is(600_000), is(600_000)]);
+        assert!(own.take_extended());
+        let lost = |lost: &'static [&str]| {
+            let is_lost = |key: &Vouching| key.key.kid().is_some_and(|kid| lost.contains(&kid));
+            all.iter().for_each(|stake| stake.forget(is_lost));
+        };
+        lost(&["another"]);
+        assert_eq!(times()[0], is(600_000));
+        lost(&["stolen"]);
+        assert_eq!(
+            times(),
+            [is(15_000), is(10_000), is(15_000), is(600_000)],
+            "the last one ends by its key"
+        );
+        lost(&["stolen", "other"]);
+        assert_eq!(times()[0], is(10_000), "its own");
+        // It is told of what prolongs it again, though it has known of a later end.
+        assert!(!own.is_extended());
+        sessions.renew(3, &of_key("own", 30)).unwrap();
+        assert!(own.take_extended() && own.expires_at_ms() == Some(30_000));
+    }
+
+    #[test]
+    fn a_term_remembers_few_keys_and_a_connection_its_own_in_any_case() {
+        let mut sessions = Sessions::default();
+        let (first, _) = sessions.open(0, &of_key("0", 10), &role("a"), true);
+        for (conn, end) in (1..100).zip(11..) {
+            sessions.open(conn, &of_key(&conn.to_string(), end), &role("a"), true);
+            sessions.open(conn, &of_key(&conn.to_string(), end - 1), &role("a"), true);
+        }
+        assert_eq!(first.term.grants.lock().unwrap().len(), MOST_GRANTS);
+        first.forget(|key| key.key.kid() == Some("99"));
+        assert_eq!(first.expires_at_ms(), Some(108_000));
+        first.forget(|key| key.key.kid() != Some("0"));
+        assert_eq!((first.expires_at_ms(), first.challenge_at_ms()), (Some(10_000), Some(9_990)));
+    }
+
+    #[test]
     fn a_request_vouches_for_all_connections_that_it_renews() {
         let mut sessions = Sessions::default();
         let open = |sessions: &mut Sessions, conn, kid: &str, roles: &[String], shares| {
@@ -417,7 +519,7 @@ mod tests {
         let lacking = open(&mut sessions, 4, "old", &role("b"), true);
         let other = Session { guard: "guests".into(), ..of_key("other", 10) };
         let (of_other_guard, _) = sessions.open(1, &other, &[], true);
-        let is_lost = |key: &Vouching| key.kid == "lost";
+        let is_lost = |key: &Vouching| key.key.kid() == Some("lost");
         assert_eq!(sessions.renew_shared(&of_key("new", 20), is_lost).connections, 2);
         assert_eq!((keys(&renewed), keys(&lost)), (role("new"), role("lost")));
         assert_eq!((keys(&apart), keys(&lacking)), (role("old"), role("old")));

@@ -174,7 +174,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "revalidate",
         kind: "bool",
         default: "false",
-        text: "Whether a connection ends when the keys of its `jwt` guard no longer have the one that vouched for it; it is looked for every 5 s. That is the key of its own token: of the one that has opened it, or has renewed it since by a message or a `POST`; that another connection of the same identity has extended its session changes nothing about it. With it, a cookie that stands for such a session stands for nobody, and connections that it has opened end, too.",
+        text: "Whether a connection ends when the keys of its `jwt` guard no longer have the one that vouched for it; connections look for it every 5 s, a file of keys is looked at every 5 s, a URL by `refresh`. Another key of the same name is another key. It is the key of a connection's own token: of the one that has opened it, or has renewed it since by a message or a `POST`; that another connection of the same identity has extended its session changes nothing about it, and counts no more when the key of that one is gone. With it, a cookie that stands for such a session stands for nobody, and connections that it has opened end, too.",
     },
     Field {
         name: "share_session",

@@ -45,7 +45,8 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
         Err(error) => return Err(instead_of(error, options)),
     };
     if let (Some(set), Some(allowed)) = (keys.current(), &read.algorithms) {
-        let is_of_use = |key: &tremor_ws::guard::Key| allowed.iter().any(|algorithm| key.fits(*algorithm));
+        let is_of_use =
+            |key: &Arc<tremor_ws::guard::Key>| allowed.iter().any(|algorithm| key.fits(*algorithm));
         if !set.keys().iter().any(is_of_use) {
             return Err(options.invalid("algorithms", "no key goes with any of them"));
         }

@@ -1,6 +1,7 @@
 //! Fresh credentials in messages of an open connection (`spec/websocket.md` 7.5).
 
 use super::{Guards, visit::reauthenticated};
+use crate::ws::metrics::Watch;
 use futures_util::future::BoxFuture;
 use std::{collections::VecDeque, sync::Arc};
 use tremor_connector::{
@@ -43,7 +44,11 @@ struct Renewals {
     tokens: VecDeque<Secret>,
     /// More came at once than are checked.
     are_too_many: bool,
+    failures: Option<Failures>,
 }
+
+/// Where credentials that are no good are counted, and whether the connection has TLS.
+pub(in crate::ws) type Failures = (Arc<Watch>, bool);
 
 /// Tokens of one connection that are checked at once, the last ones: each takes time, and one renews a session as well as many.
 const MOST_TOKENS: usize = 16;
@@ -54,6 +59,7 @@ impl Guards {
         self: &Arc<Self>,
         conn: u64,
         sessions: &[&Session],
+        failures: Option<Failures>,
     ) -> Option<Box<dyn Interceptor>> {
         self.terms.renew.as_ref()?;
         let is_asked = |guard: &tremor_ws::guard::Guard| {
@@ -68,6 +74,7 @@ impl Guards {
                 asked,
                 tokens: VecDeque::new(),
                 are_too_many: false,
+                failures,
             })
         })
     }
@@ -117,7 +124,11 @@ impl Renewals {
         let mut nearest = Reason::Unknown(None);
         for number in &self.asked {
             let credential = Credential::Token(token.clone());
-            let reason = match self.guards.check(*number, &credential).await {
+            let verdict = self.guards.check(*number, &credential).await;
+            if let (Verdict::Refused(refusal), Some((watch, tls))) = (&verdict, &self.failures) {
+                watch.guard_failed(*tls, self.guards.name(*number).unwrap_or_default(), refusal.label());
+            }
+            let reason = match verdict {
                 Verdict::Accepted(session) => {
                     let renewed = self.guards.terms.sessions().renew(self.conn, &session);
                     match renewed {

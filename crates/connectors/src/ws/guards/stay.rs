@@ -149,6 +149,11 @@ impl Look {
     fn misses_one(&self, held: &[Arc<Stake>]) -> bool {
         held.iter().any(|stake| stake.any_key(|vouching| self.guards.has_lost(vouching)))
     }
+
+    /// Takes back what others have prolonged by keys that are lost.
+    fn take_back(&self, held: &[Arc<Stake>]) {
+        held.iter().for_each(|stake| stake.forget(|vouching| self.guards.has_lost(vouching)));
+    }
 }
 
 impl Guards {
@@ -231,6 +236,7 @@ impl Stay {
             {
                 return Some(Ending::Said { code: *code, reason: "key withdrawn".into() });
             }
+            look.take_back(&self.held);
         }
         let now_ms = now_ms();
         if let Some(end) = self.end_ms().filter(|end| *end <= now_ms) {
@@ -282,7 +288,8 @@ impl Stay {
         due.filter(|at| self.asked_at_ms.is_none_or(|asked| *at > asked)).min()
     }
 
-    /// When there is something to do next, as far as is known at `now_ms`: renewals only make it later.
+    /// When there is something to do next, as far as is known at `now_ms`: renewals only make it later, and what makes it earlier
+    /// is looked for.
     fn next_after(&self, now_ms: u64) -> Option<Instant> {
         let next_ms = self.end_ms().into_iter().chain(self.challenge_at_ms()).min();
         let next = next_ms.and_then(|next_ms| {

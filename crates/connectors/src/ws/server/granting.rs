@@ -159,11 +159,12 @@ impl Shared {
         let Way { exit, wire, queue, schemas, shown, .. } = way;
         let sessions: Vec<_> = sessions.iter().collect();
         let meta = agreed.metadata.text();
+        let failures = self.watch.clone().map(|watch| (watch, door.tls.is_some()));
         let protocol = WebSocket::new(Role::Server, wire, agreed.metadata, slot)
             .deflate(deflate.as_ref())
             .sharing(self.caps.large.clone())
             .until(&wire.pace, agreed.stay)
-            .past(self.guards.renewals(address.conn, &sessions))
+            .past(self.guards.renewals(address.conn, &sessions, failures))
             .looking(schemas.as_ref().and_then(|plans| plans.incoming(&opened)))
             .acknowledging(joining.clone())
             .unless(agreed.known.map(|_| agreed.forgotten));
@@ -361,13 +362,18 @@ impl<'s> Candidate<'s, '_> {
         request: &'r Request,
         visit: &mut Visit<'_>,
     ) -> Result<Chosen<'s, 'r>, Reject> {
-        let Self { shared, door, .. } = *self;
+        let shared = self.shared;
         let decided = self.in_time(|| shared.guards.undecided(), shared.routing.decide(request, visit)).await;
-        if let Some(watch) = &shared.watch {
-            let failures = visit.failures();
-            failures.for_each(|(guard, reason)| watch.guard_failed(door.tls.is_some(), guard, reason));
-        }
+        self.count_failures(visit);
         decided?
+    }
+
+    /// Counts what guards have found to be no good, where that is counted.
+    pub(super) fn count_failures(&self, visit: &Visit<'_>) {
+        if let Some(watch) = &self.shared.watch {
+            let tls = self.door.tls.is_some();
+            visit.failures().for_each(|(guard, reason)| watch.guard_failed(tls, guard, reason));
+        }
     }
 
     /// The schemas of its messages.

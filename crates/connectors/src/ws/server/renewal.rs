@@ -30,6 +30,7 @@ impl Candidate<'_, '_> {
         let carrier = Carrier { headers: &head.headers, query: target.query.as_deref(), protocols: &[] };
         let mut visit = shared.guards.visit(carrier, brought);
         let renewed = self.in_time(|| shared.guards.undecided(), visit.renew_shared()).await;
+        self.count_failures(&visit);
         Some(match renewed.flatten() {
             Ok(()) => Ok(page),
             Err(mut reject) => {

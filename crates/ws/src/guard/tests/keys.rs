@@ -110,7 +110,7 @@ fn sets_leave_out_what_they_cannot_use() {
     // A URL that gives public keys gives no secrets.
     let both = [oct(32, ""), good];
     let from_url = set(&both, Origin::Url).unwrap();
-    assert_eq!(from_url.keys().iter().map(Key::kid).collect::<Vec<_>>(), [Some("r")]);
+    assert_eq!(from_url.keys().iter().map(|key| key.kid()).collect::<Vec<_>>(), [Some("r")]);
     assert_eq!(from_url.unused()[0].why, KeyError::Mixed);
     assert_eq!(from_url.unused()[0].index, 0);
     assert_eq!(set(&both, Origin::Own).unwrap().keys().len(), 2);

@@ -349,7 +349,11 @@ fn issuer_and_audience_have_to_be_ours() {
 #[test]
 fn a_session_knows_the_key_that_vouches_for_it() {
     let session = check(&hs256(HS256, "{}")).unwrap();
-    assert_eq!(session.keys, [Vouching { guard: "staff".into(), kid: "oct".into() }]);
+    let [vouching] = session.keys.as_slice() else { panic!("{:?}", session.keys) };
+    assert_eq!((&*vouching.guard, vouching.key.kid()), ("staff", Some("oct")));
+    let one = Key::of_tests("oct", b'1');
+    assert!(one.is(&Key::of_tests("oct", b'1')) && !one.is(&vouching.key));
+    assert!(!one.is(&Key::of_tests("oct", b'2')) && !one.is(&Key::of_tests("tco", b'1')));
 }
 
 /// What is wrong with a token whose key is known says more than that its key is not known.

@@ -120,8 +120,8 @@ async fn one_who_is_two_people_is_refused_and_the_guard_that_knows_the_other_one
 async fn messages_with_tokens_are_taken_only_where_a_token_has_opened_the_connection() {
     let guards = Arc::new(guards());
     let session = |guard: &str| Session::unlimited(guard.into(), Some("ann".to_owned()), Vec::new());
-    assert!(guards.renewals(1, &[&session("people")]).is_none());
-    assert!(guards.renewals(1, &[&session("people"), &session("staff")]).is_some());
+    assert!(guards.renewals(1, &[&session("people")], None).is_none());
+    assert!(guards.renewals(1, &[&session("people"), &session("staff")], None).is_some());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Sessions of those who were let in: how they end, and how they are extended.
 
 use super::{
+    super::metrics::{expect, measured, stopped},
     keys::{answer, key_server, silent_key_server},
     *,
 };
@@ -394,6 +395,62 @@ async fn a_changed_file_of_keys_is_read_and_withdraws_sessions_where_that_is_wan
     }
 }
 
+/// A set with a key of that name that is not that of `SECRET`, and with another one that is.
+fn replaced(kid: &str) -> String {
+    let other = URL_SAFE_NO_PAD.encode(b"fedcba9876543210fedcba9876543210");
+    format!(r#"{{"keys":[{{"kty":"oct","kid":"{kid}","k":"{other}"}},{}]}}"#, jwk("second"))
+}
+
+/// A key is withdrawn, too, by another one that has its name from then on.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_replaced_under_its_name_is_withdrawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk("one"))).unwrap();
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "revalidate": true"#).await;
+    let (granted, _, mut tcp) = ask(&port, "/", &bearer(&token("one", "{}"))).await;
+    assert_eq!(granted, 101);
+    std::fs::write(&keys, replaced("one")).unwrap();
+    while status(&port, &bearer(&token("second", "{}"))).await == 401 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    assert!(!is_open(&mut tcp).await);
+}
+
+/// What has come by a stolen key prolongs nothing any more once that is withdrawn.
+#[tokio::test(start_paused = true)]
+async fn a_connection_stays_no_longer_by_what_a_withdrawn_key_has_prolonged() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    let set = |kids: [&str; 2]| {
+        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, kids.map(jwk).join(","))).unwrap();
+    };
+    let of =
+        |kid: &str, who: &str, end: f64| bearer(&token(kid, &format!(r#"{{"sub":"{who}","exp":{end:.3}}}"#)));
+    set(["own", "stolen"]);
+    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
+    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "revalidate": true"#).await;
+    let end = in_seconds(3.0);
+    let (granted, _, mut own) = ask(&port, "/", &of("own", "ann", end)).await;
+    let (also, _, _stolen) = ask(&port, "/", &of("stolen", "ann", in_seconds(600.0))).await;
+    assert_eq!((granted, also), (101, 101));
+    // Sessions end by the date, which goes on while the clock of the test stands still.
+    while in_seconds(0.0) < end {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(is_open(&mut own).await, "as long as the other one");
+    set(["own", "new"]);
+    while status(&port, &of("new", "bob", in_seconds(60.0))).await == 401 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    let mut close = [0; 17];
+    at_once(own.read_exact(&mut close)).await.unwrap();
+    assert_eq!(&close, b"\x88\x0f\x03\xf0token expired");
+}
+
 /// Whether a connection is open still; else it has ended since its key was withdrawn.
 async fn is_open(tcp: &mut TcpStream) -> bool {
     let mut seen = [0; 2];
@@ -471,6 +528,33 @@ async fn a_request_is_too_late_for_whoever_goes_by_a_withdrawn_key() {
     }
     tokio::time::sleep(std::time::Duration::from_secs(20)).await;
     assert!(!is_open(&mut tcp).await);
+}
+
+/// Bad tokens count whichever way they come.
+#[tokio::test]
+async fn what_is_no_good_counts_in_requests_and_messages_too() {
+    let port = Port::reserve();
+    let config = format!(
+        r#", "guards": {{{}}}, "routes": [{{"guarded": {{"staff": []}}, "exit": "staff"}}], "renew": {{"message": "token"}}"#,
+        jwt_guard("")
+    );
+    let definition = measured(server_definition(&port, &config));
+    let mut subject = Subject::started_with(&definition, Linked::With(&["staff"])).await;
+    let (_, _, mut tcp) = ask(&port, "/", &bearer(&ends_in(600.0, "ann"))).await;
+    for bad in ["x".to_owned(), ends_in(-60.0, "ann")] {
+        let answer = port.ask(&renewal(&bearer(&bad))).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        tcp.write_all(&frame(&format!(r#"{{"token":"{bad}"}}"#))).await.unwrap();
+    }
+    tcp.write_all(&frame(&format!(r#"{{"token":"{}"}}"#, token("nobody", "{}")))).await.unwrap();
+    // What is good, or of others, is not counted; what comes behind it has waited for it.
+    tcp.write_all(&frame(&format!(r#"{{"token":"{}"}}"#, ends_in(60.0, "bob")))).await.unwrap();
+    within(metadata(&mut subject, &mut tcp)).await;
+    let seen = stopped(subject).await;
+    let failed = |reason: &str| format!("ws.guard.failed -|-|in|staff|{reason}");
+    let reasons = ["malformed", "expired", "unknown_key"].map(failed);
+    expect(&seen, &[(&reasons[0], "2"), (&reasons[1], "2"), (&reasons[2], "1")]);
+    assert_eq!(seen.keys().filter(|name| name.starts_with("ws.guard.failed")).count(), 3, "{seen:#?}");
 }
 
 /// The header lines of an answer, in small letters.
