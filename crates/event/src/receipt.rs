@@ -77,7 +77,6 @@ struct Pulls {
 }
 
 /// One pull: how many branches are open in the lower half, what is known of them in the upper half.
-#[derive(Default)]
 struct Slot {
     state: AtomicU64,
     /// The slowest delivery so far.
@@ -90,36 +89,54 @@ const DELIVERED: u64 = 1 << 33;
 const WITHHELD: u64 = 1 << 34;
 
 impl Slot {
+    /// With one branch.
+    fn open() -> Self {
+        Self { state: AtomicU64::new(1), took_ns: AtomicU64::new(0) }
+    }
+
     fn add(&self) {
         self.state.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// One branch less, of which nothing is known, unless it is the only one.
+    fn leave(&self) -> bool {
+        let less = |state: u64| (state & OPEN > 1).then(|| state - 1);
+        self.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less).is_ok()
+    }
+
     /// One branch less; gives what is to be told of the pull, if that is known now and was not before.
     fn settle(&self, outcome: Outcome) -> Option<Outcome> {
-        let news = match outcome {
-            Outcome::Delivered { took_ns } => {
-                self.took_ns.fetch_max(took_ns, Ordering::Relaxed);
-                DELIVERED
-            }
-            Outcome::Discarded => 0,
-            Outcome::Failed => FAILED,
-            Outcome::Withheld => WITHHELD,
+        let (news, took_ns) = match outcome {
+            Outcome::Delivered { took_ns } => (DELIVERED, took_ns),
+            Outcome::Discarded => (0, 0),
+            Outcome::Failed => (FAILED, 0),
+            Outcome::Withheld => (WITHHELD, 0),
         };
-        let known = if news == 0 { 0 } else { self.state.fetch_or(news, Ordering::AcqRel) };
-        let before = self.state.fetch_sub(1, Ordering::AcqRel);
+        // Who has the only branch is alone: the others have ended, and there will be no more, since they are made from branches.
+        let known = self.state.load(Ordering::Acquire);
+        let (known, is_last) =
+            if known & OPEN == 1 { (known, true) } else { self.settle_beside_others(news, took_ns) };
         if news == FAILED && known & FAILED == 0 {
             return Some(Outcome::Failed);
         }
-        if before & OPEN != 1 || before & FAILED != 0 {
+        if !is_last || known & FAILED != 0 {
             return None;
         }
-        Some(match before {
+        Some(match known | news {
             state if state & WITHHELD != 0 => Outcome::Withheld,
             state if state & DELIVERED != 0 => {
-                Outcome::Delivered { took_ns: self.took_ns.load(Ordering::Relaxed) }
+                Outcome::Delivered { took_ns: self.took_ns.load(Ordering::Relaxed).max(took_ns) }
             }
             _ => Outcome::Discarded,
         })
+    }
+
+    /// What was known before, and whether the branch was the last one after all.
+    fn settle_beside_others(&self, news: u64, took_ns: u64) -> (u64, bool) {
+        self.took_ns.fetch_max(took_ns, Ordering::Relaxed);
+        let less = |state: u64| Some((state | news) - 1);
+        let (Ok(known) | Err(known)) = self.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less);
+        (known, known & OPEN == 1)
     }
 }
 
@@ -134,8 +151,7 @@ impl Issuer {
     /// For `count` pulls of `stream`, beginning with `first`.
     #[must_use]
     pub fn new(listener: Arc<dyn Listener>, stream: u64, first: u64, count: usize) -> Self {
-        let slots: Box<[Slot]> = (0..count).map(|_| Slot::default()).collect();
-        slots.iter().for_each(Slot::add);
+        let slots = (0..count).map(|_| Slot::open()).collect();
         Self { pulls: Arc::new(Pulls { listener, stream, first, slots }) }
     }
 
@@ -149,7 +165,11 @@ impl Issuer {
 
 impl Drop for Issuer {
     fn drop(&mut self) {
-        let own = (0..self.pulls.slots.len()).filter_map(|index| {
+        let own = self.pulls.slots.iter().enumerate().filter_map(|(index, slot)| {
+            // Most pulls led to events, which have it in their hands from now on.
+            if slot.leave() {
+                return None;
+            }
             let slot = u32::try_from(index).ok()?;
             Some(Receipt { pulls: self.pulls.clone(), slot, settled: false })
         });
@@ -168,9 +188,7 @@ impl Receipt {
     /// A receipt of which `listener` alone hears, as pull 0 of stream 0.
     #[must_use]
     pub fn to(listener: Arc<dyn Listener>) -> Self {
-        let slot = Slot::default();
-        slot.add();
-        let pulls = Pulls { listener, stream: 0, first: 0, slots: Box::new([slot]) };
+        let pulls = Pulls { listener, stream: 0, first: 0, slots: Box::new([Slot::open()]) };
         Self { pulls: Arc::new(pulls), slot: 0, settled: false }
     }
 
