@@ -40,8 +40,8 @@ impl Kept {
     }
 
     /// Adds the messages of one element behind the others. Where there is no room for them besides `held`, which is
-    /// elsewhere, others go; where `held` alone takes it all, only the new ones wait. Gives how many elements were dropped;
-    /// their receipts go to `answers`.
+    /// elsewhere, others go; but however large it is, what waits has half of the bytes for itself. Gives how many elements were
+    /// dropped; their receipts go to `answers`.
     pub(super) fn add(
         &mut self,
         new: Messages,
@@ -50,8 +50,10 @@ impl Kept {
         answers: &mut Answers,
     ) -> u64 {
         let (messages, bytes) = (new.len(), new.bytes());
+        // What is being written does not get smaller by what is dropped.
+        let held_bytes = held.1.min(limits.bytes / 2);
         let fits = |kept: &Self| {
-            let (all, all_bytes) = (kept.messages + held.0, kept.bytes + held.1);
+            let (all, all_bytes) = (kept.messages + held.0, kept.bytes + held_bytes);
             kept.is_empty()
                 || all + messages <= limits.messages && all_bytes.saturating_add(bytes) <= limits.bytes
         };

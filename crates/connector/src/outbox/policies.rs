@@ -146,10 +146,17 @@ impl World {
 
     /// What always holds.
     fn check(&self, limits: &SendQueue) {
-        let (messages, bytes) = self.outbox.lock().held();
+        let state = self.outbox.lock();
+        let (messages, mut bytes) = state.held();
         // One element passes alone, whatever it is, and a ping is a message. Where what waits is dropped, the newest element
-        // waits even if what is being written takes all the room.
-        let alone = if limits.when_full.drops_waiting() { 4 } else { 2 };
+        // waits even if what is being written takes all the room, and has half of the bytes in any case.
+        let mut alone = 2;
+        if limits.when_full.drops_waiting() {
+            alone = 4;
+            let held = state.waiting.bytes() + state.under_way.1;
+            bytes -= held.saturating_sub(limits.bytes / 2);
+        }
+        drop(state);
         assert!(messages <= limits.messages.max(2) + alone - 2, "{messages} messages");
         // The last one may reach beyond.
         assert!(messages <= alone || bytes <= limits.bytes + 28, "{messages} messages with {bytes} bytes");
@@ -257,27 +264,42 @@ fn what_is_being_written_is_not_dropped_and_takes_room() {
     assert_eq!(world.seen, [1, 4, 5]);
 }
 
+/// What is written of four messages of which the first one, of so many letters, is being written when the others come.
+fn written_behind(first: usize, limits: SendQueue) -> Vec<u64> {
+    let mut world = World::new(limits);
+    world.put(&[first], Some(1), false);
+    world.take();
+    for key in [2, 3, 2] {
+        world.put(&[0], Some(key), false);
+    }
+    while !world.outbox.is_empty() || world.written < world.taken.len() {
+        world.write(usize::MAX);
+        world.take();
+    }
+    world.seen
+}
+
 #[test]
 fn the_newest_waits_even_if_what_is_being_written_takes_all_the_room() {
-    for (when_full, seen) in [
+    for (when_full, written) in [
         (WhenFull::DropNewest, vec![1]),
         (WhenFull::DropOldest, vec![1, 4]),
         (WhenFull::Conflate, vec![1, 4]),
     ] {
-        for (messages, bytes, first) in [(1, 1000, 0), (10, 50, 100)] {
-            let mut world = World::new(SendQueue { messages, bytes, when_full });
-            world.put(&[first], Some(1), false);
-            world.take();
-            for key in [2, 2, 3] {
-                world.put(&[0], Some(key), false);
-            }
-            assert_eq!(world.outbox.lock().held().0, seen.len(), "{when_full:?}");
-            while !world.outbox.is_empty() || world.written < world.taken.len() {
-                world.write(usize::MAX);
-                world.take();
-            }
-            assert_eq!(world.seen, seen, "{when_full:?}");
-        }
+        let limits = SendQueue { messages: 1, bytes: 1000, when_full };
+        assert_eq!(written_behind(0, limits), written, "{when_full:?}");
+    }
+}
+
+#[test]
+fn half_of_the_bytes_are_for_what_waits_where_that_may_be_dropped() {
+    for (when_full, written) in [
+        (WhenFull::DropNewest, vec![1]),
+        (WhenFull::DropOldest, vec![1, 3, 4]),
+        (WhenFull::Conflate, vec![1, 3, 4]),
+    ] {
+        let limits = SendQueue { messages: 10, bytes: 16, when_full };
+        assert_eq!(written_behind(100, limits), written, "{when_full:?}");
     }
 }
 
