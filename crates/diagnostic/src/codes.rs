@@ -145,6 +145,7 @@ codes! {
     DUPLICATE_INSTANCE = "W-9", "An instance is created twice; the later one wins.";
     UNLINKED = "W-10", "A part of a flow is linked to nothing.";
     NEVER_MATCHES = "W-11", "An extractor that no text ever matches.";
+    REPEATED_KEY = "W-12", "A key stands twice; the later one wins.";
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ use crate::{
     scope::Scope,
     session::Session,
 };
-use std::sync::Arc;
-use tremor_diagnostic::{Code, Diagnostic, Span, codes};
+use std::{collections::HashSet, sync::Arc};
+use tremor_diagnostic::{Code, Diagnostic, Span, WarningClass, codes};
 use tremor_syntax::ast;
 use tremor_value::{Meta, Payload, Value};
 
@@ -227,4 +227,18 @@ pub(crate) fn evaluate(expr: &Expr, args: &Value) -> Result<Value, RuntimeError>
         context: &context,
     };
     eval::eval(expr, &env).map(eval::Operand::into_value)
+}
+
+/// Warns of keys that stand there before; the later one counts.
+pub(crate) fn warn_of_repeated_keys<'k>(
+    keys: impl IntoIterator<Item = (&'k str, Span)>,
+    session: &mut Session<'_>,
+) {
+    let mut seen = HashSet::new();
+    for (key, span) in keys {
+        if !seen.insert(key) {
+            let message = format!("The key `{key}` stands twice; this one counts");
+            session.report(Diagnostic::warning(WarningClass::Behaviour, codes::REPEATED_KEY, span, message));
+        }
+    }
 }

@@ -96,6 +96,8 @@ pub(super) struct WebSocket<Slot> {
     schema: Option<Box<schema::Incoming>>,
     /// Hears what the peer acknowledges, if something is kept for it.
     joining: Option<Box<Joining>>,
+    /// Nobody may say anything here any more: the session has ended.
+    is_over: bool,
     /// Until the connection is open: what would end it at once. Later only there if it does.
     revoked: Option<Arc<AtomicBool>>,
     /// There if somebody wants to know what passes.
@@ -133,6 +135,7 @@ impl<Slot> WebSocket<Slot> {
             interceptor: None,
             schema: None,
             joining: None,
+            is_over: false,
             revoked: None,
             link: None,
             _slot: slot,
@@ -214,6 +217,9 @@ impl<Slot> WebSocket<Slot> {
             let mut held: Vec<_> = schema.take_held().into();
             held.append(incoming);
             *incoming = held;
+        }
+        if self.is_over {
+            incoming.retain(|item| !matches!(item, Incoming::Message { .. }));
         }
         decoded
     }
@@ -499,6 +505,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         }
         let pace = pace?;
         let ending = pace.on_time(now, encoder, (intake, out));
+        self.is_over |= matches!(ending, Some(Ending::Said { .. }));
         if let Some(link) = self.link.as_ref().filter(|_| pace.lacks_pong()) {
             link.ping_timed_out();
         }
@@ -529,7 +536,10 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             (Ending::SlowConsumer, _) => (1008, "slow consumer".into()),
             (Ending::GoingAway, Role::Server) => (1001, "".into()),
             (Ending::GoingAway, Role::Client) => (1000, "".into()),
-            (Ending::Said { code, reason }, _) => (code, reason),
+            (Ending::Said { code, reason }, _) => {
+                self.is_over |= code == u16::from(CloseCode::Policy);
+                (code, reason)
+            }
             (Ending::Silent { .. }, _) => return false,
         };
         let Some(answer) = self.closing.start(code, &reason) else { return false };

@@ -2,7 +2,7 @@
 
 use super::{ConnectorDefinition, Deployment, Endpoint, Flow, FlowDefinition, Link, Settings};
 use crate::{
-    lower::define,
+    lower::{define, warn_of_repeated_keys},
     query::{
         self, Create, Named, PipelineDefinition, Unknown, config, given_arguments, lower_arguments, target,
     },
@@ -105,8 +105,10 @@ pub(crate) fn define_connector(item: &ast::DefineConnector, session: &mut Sessio
     let before = session.diagnostics.len();
     let arguments = lower_arguments(item.args.as_ref(), item.name.span, session, scope);
     let names = arguments.names();
+    let entries = || item.with.iter().flat_map(|with| &with.entries);
+    warn_of_repeated_keys(entries().map(|entry| (entry.key.text.as_str(), entry.key.span)), session);
     let mut settings = Vec::new();
-    for entry in item.with.iter().flat_map(|with| &with.entries) {
+    for entry in entries() {
         let key = &entry.key;
         if !Settings::KEYS.contains(&key.text.as_str()) {
             let message = format!("A connector has no setting `{}`", key.text);

@@ -1,6 +1,6 @@
 //! Expressions.
 
-use super::{Lower, Place, broken};
+use super::{Lower, Place, broken, warn_of_repeated_keys};
 use crate::{
     ir::{Bytes, BytesKind, BytesPart, Chain, Expr, Key, Piece, Step, Unary},
     ops,
@@ -67,9 +67,14 @@ impl Lower<'_, '_> {
         if constant { self.fold(expr, span) } else { expr }
     }
 
-    fn record(&mut self, entries: &[ast::RecordEntry], span: Span) -> Expr {
+    fn record(&mut self, asts: &[ast::RecordEntry], span: Span) -> Expr {
         let entries: Box<[(Key, Expr)]> =
-            entries.iter().map(|entry| (self.key(&entry.key), self.expr(&entry.value))).collect();
+            asts.iter().map(|entry| (self.key(&entry.key), self.expr(&entry.value))).collect();
+        let keys = entries.iter().zip(asts).filter_map(|((key, _), entry)| match key {
+            Key::Const(text) => Some((&**text, entry.key.span)),
+            Key::Pieces(_) => None,
+        });
+        warn_of_repeated_keys(keys, self.session);
         let constant =
             |(key, value): &(Key, Expr)| matches!(key, Key::Const(_)) && value.as_const().is_some();
         let constant = entries.iter().all(constant);

@@ -2,7 +2,7 @@
 
 use crate::{
     Expression,
-    lower::{Locals, Lower, Place, declared_hint},
+    lower::{Locals, Lower, Place, declared_hint, warn_of_repeated_keys},
     scope::Scope,
     session::Session,
 };
@@ -139,6 +139,10 @@ pub(crate) fn given_arguments(
     scope: &Scope,
 ) -> Vec<GivenArgument> {
     let Some(with) = with else { return Vec::new() };
+    warn_of_repeated_keys(
+        with.entries.iter().map(|entry| (entry.key.text.as_str(), entry.key.span)),
+        session,
+    );
     let mut given = Vec::new();
     for entry in &with.entries {
         if let Some(declared) = declared

@@ -181,6 +181,21 @@ fn unused_definitions_and_repeated_instances_are_worth_a_warning() {
 }
 
 #[test]
+fn a_key_that_stands_twice_is_worth_a_warning() {
+    let source = flow(
+        r#"define connector a from x args x = 1 with codec = "json", config = {"k": {"in": 1, "in": 2}, "k": args.x, "l": 1}, codec = "string" end;
+         create connector a with x = 1, x = 2 end;"#,
+    );
+    let deployment = deployment(&source);
+    let told: Vec<_> = deployment.warnings.iter().map(|told| (told.code.id, told.message.as_str())).collect();
+    let twice = |key: &str| format!("The key `{key}` stands twice; this one counts");
+    let expected = ["in", "k", "codec", "x"].map(twice);
+    assert_eq!(told, expected.each_ref().map(|message| ("W-12", message.as_str())));
+    let config = &deployment.program.flows[0].connectors[0].settings.config;
+    assert_eq!(config.as_ref().unwrap().value.to_string(), r#"{"k":2,"l":1}"#);
+}
+
+#[test]
 fn library_flows_can_be_started_by_name() {
     let deployment = deployment(
         "define flow main args a = 1 flow define connector c from x args b with config = args.b end; create connector c with b = args.a end; end;",

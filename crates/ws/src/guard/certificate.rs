@@ -47,7 +47,7 @@ pub enum Match {
     Sha256([u8; 32]),
     /// This very one, by its SHA-1.
     Sha1([u8; 20]),
-    /// Those with such a subject.
+    /// Those with such a subject, part by part: a `*` alone stands for any number of parts, others for characters of one.
     Subject(String),
     /// Those with the name of such a host, in any case.
     Host(String),
@@ -73,7 +73,7 @@ impl Match {
         match self {
             Self::Sha256(digest) => (Some(*digest) == certificate.sha256).then_some(subject),
             Self::Sha1(digest) => (Some(*digest) == certificate.sha1).then_some(subject),
-            Self::Subject(pattern) => wildcard::matches(pattern, subject).then_some(subject),
+            Self::Subject(pattern) => is_like(pattern, subject).then_some(subject),
             Self::Host(pattern) => {
                 let pattern = pattern.to_ascii_lowercase();
                 let fits = |name: &&String| wildcard::matches(&pattern, &name.to_ascii_lowercase());
@@ -83,6 +83,43 @@ impl Match {
             Self::Uri(pattern) => first(pattern, &certificate.uris),
         }
     }
+}
+
+/// Whether a subject is like `pattern`, part by part: a name that somebody chose must not pass for several.
+fn is_like(pattern: &str, subject: &str) -> bool {
+    let (pattern, subject) = (parts(pattern), parts(subject));
+    let mut runs = pattern.split(|part| part.trim_start_matches([',', '+']) == "*");
+    let first = runs.next().unwrap_or_default();
+    let Some((beginning, mut rest)) = subject.split_at_checked(first.len()) else { return false };
+    if !all_fit(first, beginning) {
+        return false;
+    }
+    let Some(last) = runs.next_back() else { return rest.is_empty() };
+    for run in runs.filter(|run| !run.is_empty()) {
+        let Some(found) = rest.windows(run.len()).position(|parts| all_fit(run, parts)) else { return false };
+        rest = rest.get(found + run.len()..).unwrap_or_default();
+    }
+    let end = rest.len().checked_sub(last.len()).and_then(|begin| rest.get(begin..));
+    end.is_some_and(|end| all_fit(last, end))
+}
+
+fn all_fit(patterns: &[&str], parts: &[&str]) -> bool {
+    patterns.iter().zip(parts).all(|(pattern, part)| wildcard::matches(pattern, part))
+}
+
+/// The parts of a subject, each with the `,` or `+` in front of it. Of those that are a part's own there is a `\` in front (RFC 4514, 2.4).
+fn parts(subject: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut begin, mut is_escaped) = (0, false);
+    for (at, letter) in subject.char_indices() {
+        if matches!(letter, ',' | '+') && !is_escaped {
+            parts.extend(subject.get(begin..at));
+            begin = at;
+        }
+        is_escaped = letter == '\\' && !is_escaped;
+    }
+    parts.extend(subject.get(begin..));
+    parts
 }
 
 fn first<'c>(pattern: &str, names: &'c [String]) -> Option<&'c str> {
@@ -109,5 +146,46 @@ impl Certificates {
             let session = Session::unlimited(guard.clone(), identity, entry.roles.clone());
             Some(Session { expires_at_ms: certificate.not_after_ms, ..session })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn subjects_are_compared_part_by_part() {
+        for (pattern, subject) in [
+            ("", ""),
+            ("*", ""),
+            ("*", "CN=a,O=Plant"),
+            ("CN=*", "CN=a"),
+            ("CN=press-*,O=Plant", "CN=press-7,O=Plant"),
+            ("CN=*,O=Plant", r"CN=a\, b\+c,O=Plant"),
+            (r"CN=a\,*,O=Plant", r"CN=a\, b,O=Plant"),
+            ("CN=*,*", "CN=a,OU=x+L=y,O=Plant"),
+            ("*,O=Plant", "CN=a,OU=x,O=Plant"),
+            ("CN=a,*,OU=x,*,C=DE", "CN=a,OU=y,OU=x,O=Plant,C=DE"),
+            ("CN=a,*,O=Plant", "CN=a,O=Plant"),
+            ("CN=*+UID=1,O=Plant", "CN=a+UID=1,O=Plant"),
+            (r"CN=a\\,O=*", r"CN=a\\,O=Plant"),
+        ] {
+            assert!(is_like(pattern, subject), "{pattern} {subject}");
+        }
+        for (pattern, subject) in [
+            ("", "CN=a"),
+            ("CN=a", ""),
+            ("CN=*", "CN=a,O=Plant"),
+            ("CN=*,O=Plant", r"CN=evil\,O=Plant"),
+            ("CN=*,O=Plant", "CN=a,OU=x,O=Plant"),
+            ("*,O=Plant", r"CN=evil\,O=Plant"),
+            ("CN=*+UID=1", r"CN=evil\+UID=1"),
+            ("CN=*,O=Plant", "CN=a+O=Plant"),
+            ("CN=a,*,OU=x,C=DE", "CN=a,OU=x,O=Plant,C=DE"),
+            ("CN=a,*,CN=a", "CN=a"),
+            ("CN=*", "O=CN=a"),
+        ] {
+            assert!(!is_like(pattern, subject), "{pattern} {subject}");
+        }
     }
 }

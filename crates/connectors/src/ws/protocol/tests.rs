@@ -35,6 +35,21 @@ fn what_is_taken_back_before_a_connection_can_be_found_ends_it() {
 }
 
 #[test]
+fn a_session_that_has_ended_says_nothing_more() {
+    for (ending, taken) in [
+        (Ending::Said { code: 1008, reason: "logged out".into() }, 0),
+        (Ending::Said { code: 4000, reason: "".into() }, 1),
+        (Ending::GoingAway, 1),
+    ] {
+        let mut server = protocol(Role::Server, Options::default());
+        server.end(ending, &mut Vec::new());
+        let mut input = BytesMut::from(&b"\x81\x81\0\0\0\x001\x88\x80\0\0\0\0"[..]);
+        let flow = server.read(&mut input, &mut Intake::default(), &mut Vec::new()).unwrap();
+        assert_eq!((server.messages, flow), (taken, Flow::Closed { we_drop: true }));
+    }
+}
+
+#[test]
 fn every_ping_is_answered_and_none_behind_a_goodbye() {
     let mut server = protocol(Role::Server, Options::default());
     let mut client = Encoder::new(Role::Client, Options::default());
