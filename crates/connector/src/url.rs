@@ -135,6 +135,12 @@ impl Url {
         if !scheme_written && authority.ends_with(':') && path.starts_with("//") {
             return Err(UrlError::NoScheme);
         }
+        // There may well be a host of the name, `ws/path`.
+        let name = authority.strip_suffix(':').unwrap_or(authority).to_ascii_lowercase();
+        let half = if authority.len() > name.len() { "/" } else { "//" };
+        if !scheme_written && path.starts_with(half) && rules.schemes.contains(&name.as_str()) {
+            return Err(UrlError::HalfAScheme(name));
+        }
         let (userinfo, host_and_port) = match authority.rsplit_once('@') {
             Some((userinfo, rest)) => (Some(parse_userinfo(userinfo)?), rest),
             None => (None, authority),
@@ -306,6 +312,9 @@ pub enum UrlError {
     /// Something stands before `://` that is no scheme.
     #[error("what stands before `://` is no scheme")]
     NoScheme,
+    /// Something looks like a scheme, but lacks the colon or a slash.
+    #[error("`{0}` looks like a scheme: write `{0}://` in front of a host")]
+    HalfAScheme(String),
     /// The kind does not take this scheme.
     #[error("the scheme `{scheme}` does not work here, use {known}")]
     Scheme {

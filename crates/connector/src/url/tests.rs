@@ -53,6 +53,8 @@ fn mistakes_are_named() {
         ("h/\r\nX: y", "control character"),
         ("http://h", "the scheme `http` does not work here, use `ws` or `wss`"),
         ("h:70000", "`70000` is no port"),
+        ("wss//h", "`wss` looks like a scheme: write `wss://` in front of a host"),
+        ("WS:/h", "`ws` looks like a scheme"),
         ("h:+1", "`+1` is no port"),
         ("h:x", "`x` is no port"),
         ("::1", "an IPv6 address needs brackets: `[::1]`"),
