@@ -243,9 +243,10 @@ impl Connection {
                 }
                 Turn::Stop => return Box::pin(self.stop()).await,
             };
-            if let Some(ended) = ended {
+            if let Some(mut ended) = ended {
                 Box::pin(self.turn_away(&ended)).await;
                 Box::pin(self.end_source(Some(&ended))).await;
+                self.tell_words(&mut ended);
                 return ended;
             }
             if self.turn_bytes == 0 {

@@ -503,6 +503,14 @@ impl Handle {
         }
     }
 
+    /// Behind [`Handle::let_go`] of all: ends the one connection of a connector that has no more than that, and waits until it
+    /// is gone, at most until `latest`. What its end tells still goes its way.
+    pub async fn part(&self, latest: tokio::time::Instant) {
+        if let Some(streams) = &self.streams {
+            streams.part_with_single(latest).await;
+        }
+    }
+
     /// Ends it; what is written but not yet with the system still goes there.
     pub async fn stop(&self) {
         let (reply, stopped) = oneshot::channel();

@@ -184,7 +184,9 @@ impl Listening {
             duplex = &mut handshake => (duplex, Some(alive)),
             () = self.beacon.stopped() => return None,
             // Where an event wants a connection, it waits for it, and so does the drain for the event, but not for ever.
-            () = self.streams.draining().begun(), if self.streams.is_per_origin() => return None,
+            () = self.streams.draining().begun(), if self.streams.is_per_origin() => {
+                self.see_off(handshake, alive).await?
+            }
             () = gate.ended(), if !self.streams.is_per_origin() => self.see_off(handshake, alive).await?,
         };
         let (mut duplex, alive) = match duplex {

@@ -322,6 +322,8 @@ impl Streams {
             let mut table = self.write();
             table.no_single();
             table.by_stream.values().for_each(|outbox| outbox.goes_away());
+            drop(table);
+            self.gone.notify_waiters();
         }
     }
 

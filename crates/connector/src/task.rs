@@ -236,7 +236,9 @@ impl Task {
         };
         self.note_absence(&cause);
         if !matches!(self.state(), State::Running | State::Paused) {
-            warn!(target: TARGET, "[Connector::{}] {cause}", self.alias);
+            if !(clean && self.is_let_go()) {
+                warn!(target: TARGET, "[Connector::{}] {cause}", self.alias);
+            }
             return self.no_more_attempts();
         }
         let up = self.parts.since.take().map_or(Duration::ZERO, |since| since.elapsed());
@@ -250,6 +252,11 @@ impl Task {
             Decision::Retry(wait) => self.try_again(&cause, "connecting", wait),
             Decision::GiveUp { attempts } => self.give_up(attempts, &ConnectError::Failed(cause)),
         }
+    }
+
+    /// A drain ends its connection, and it is no news that it does.
+    fn is_let_go(&self) -> bool {
+        matches!(&self.sink, Some(SinkHalf::Connections { streams, .. }) if streams.draining().has_begun())
     }
 
     fn disconnected(&self) {

@@ -280,6 +280,11 @@ impl Flow {
         join_all(self.started().map(|connector| connector.handle.let_go(latest))).await;
     }
 
+    /// Behind that, since it may be sent what ends tell: ends the connections of those that have only one.
+    pub(crate) async fn part(&self, latest: Instant) {
+        join_all(self.started().map(|connector| connector.handle.part(latest))).await;
+    }
+
     /// Ends all parts: sinks first, then sources, then those that are both.
     pub(crate) async fn stop(&self) {
         self.ending.store(true, Ordering::SeqCst);

@@ -98,6 +98,7 @@ impl Runtime {
             if !in_time {
                 drains.await;
             }
+            join_all(flows.iter().map(|flow| flow.part(begun + GOODBYE_LIMIT))).await;
         };
         if graceful && timeout(PHASE_LIMIT, drained).await.is_err() {
             let late: Vec<_> = flows.iter().flat_map(|flow| flow.undrained()).collect();

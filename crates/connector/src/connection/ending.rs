@@ -31,6 +31,9 @@ const MOST_LATE: usize = 16 << 20;
 /// A restart, too much to do, a gateway without its server: whoever hears that is to come back later.
 const BUSY: RangeInclusive<u16> = 1012..=1014;
 
+/// What is told of a goodbye without a code.
+const NO_CODE: u16 = 1005;
+
 /// What comes behind our goodbye.
 enum Late {
     /// So many new bytes.
@@ -130,6 +133,21 @@ impl Connection {
             () = signals.stopped() => {}
         }
         Ended::clean("the peer closed the connection")
+    }
+
+    /// In logs the end of a connection that the peer has closed is told with its words.
+    pub(super) fn tell_words(&self, ended: &mut Ended) {
+        if !ended.clean || self.lingers.is_none() {
+            return;
+        }
+        if let Some(Farewell { code, reason }) = self.pump.outbox().farewell() {
+            let words = match (code, reason.is_empty()) {
+                (NO_CODE, _) => String::new(),
+                (code, true) => format!(" with {code}"),
+                (code, false) => format!(" with {code} {reason:?}"),
+            };
+            ended.cause.push_str(&words);
+        }
     }
 
     /// It has ended: what is not written fails, unless another connection may write it.

@@ -1,6 +1,6 @@
 //! How a connector that accepts connections lets them go (`spec/websocket.md` 11).
 
-use super::Streams;
+use super::{Streams, table::Table};
 use crate::{duplex::Ending, outbox::Outbox, task::TARGET};
 use std::{
     pin::pin,
@@ -52,7 +52,7 @@ pub(crate) struct Draining {
 
 impl Draining {
     /// Whether they are.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.has_begun.load(Ordering::Acquire)
     }
 
@@ -143,6 +143,28 @@ impl Streams {
         }
     }
 
+    /// Ends the one connection, behind everything else that a drain does: what its end tells still goes its way. Waits until it
+    /// is gone, but not longer than until `latest`: then it is cut off.
+    pub(crate) async fn part_with_single(&self, latest: Instant) {
+        if !self.is_single() || Instant::now() >= latest {
+            return;
+        }
+        let has_gone = |table: &Table| table.conns().next().is_none();
+        if has_gone(&self.read()) {
+            return;
+        }
+        self.draining.begin();
+        let outboxes = self.read().all();
+        outboxes.iter().for_each(|outbox| {
+            outbox.end(Ending::GoingAway);
+        });
+        let gone = || self.until_gone(has_gone);
+        if timeout_at(latest, gone()).await.is_err() {
+            self.cut().await;
+            let _gone_or_not = timeout_at(Instant::now() + CUT_LIMIT, gone()).await;
+        }
+    }
+
     /// Connections that are there for the origins of events end when these give nothing more, but not before the servers
     /// behind have answered, as far as that can be known: `all_came` is when everything that goes to them is here. Then each
     /// is waited for until as many messages have come as went, unless it never sent any for a while, and told 1001; what comes
@@ -220,10 +242,15 @@ impl Streams {
 
     /// Waits until there is no connection.
     async fn emptied(&self) {
+        self.until_gone(|table| table.by_stream.is_empty()).await;
+    }
+
+    /// Waits for something that only changes when a connection goes.
+    async fn until_gone(&self, are_gone: impl Fn(&Table) -> bool) {
         loop {
             let mut gone = pin!(self.gone.notified());
             gone.as_mut().enable();
-            if self.read().by_stream.is_empty() {
+            if are_gone(&self.read()) {
                 return;
             }
             gone.await;

@@ -102,7 +102,13 @@ impl Task {
     pub(super) fn fail(&mut self, cause: String) {
         // Whether a flow whose start fails goes on is for others to say.
         self.tell_left_out();
-        let and_now = if self.parts.starting.is_some() { "" } else { "; the flow goes on without it" };
+        let and_now = match (self.parts.starting.is_some(), self.sink.is_some()) {
+            (true, _) => "",
+            (false, true) => {
+                "; the flow goes on without it: nothing that leads to it is read until the program is started again"
+            }
+            (false, false) => "; the flow goes on without it until the program is started again",
+        };
         error!(target: TARGET, "[Connector::{}] {cause}{and_now}", self.alias);
         self.parts.retry = None;
         self.parts.attempt = None;

@@ -10,7 +10,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tremor_connector::{
     ConnectError, Connected, Connector, Environment, Handshake, Listener, Opening, Openings, PerOrigin,
     Refused, Told, config::ConfigError, duplex::Duplex,
@@ -63,7 +66,8 @@ impl Connector for ForEach {
         let Some((client, openings)) = self.parts.take() else {
             return Err(ConnectError::Final("it has been at work before".to_owned()));
         };
-        let waiting = Waiting { client, openings, progress: Arc::default() };
+        let waiting =
+            Waiting { client, openings, progress: Arc::default(), is_draining: watch::Sender::default() };
         Ok(Connected::Listener(Box::new(waiting)))
     }
 }
@@ -72,7 +76,12 @@ struct Waiting {
     client: Arc<Client>,
     openings: Openings,
     progress: Arc<Progress>,
+    /// No more connections are opened.
+    is_draining: watch::Sender<bool>,
 }
+
+/// What those hear whose connection was not open by then.
+const TOO_LATE: &str = "the flow ended before their connection was open";
 
 /// When a connection to a server was last made, by what tells servers apart. A server has one handshake at a time, so whoever
 /// waits for its turn is not late as long as those in front of it succeed.
@@ -108,8 +117,14 @@ impl Listener for Waiting {
     async fn accept(&mut self) -> io::Result<Handshake> {
         let Some(opening) = self.openings.next().await else { return std::future::pending().await };
         let (client, progress) = (self.client.clone(), self.progress.clone());
+        let mut draining = self.is_draining.subscribe();
         Ok(Box::pin(async move {
-            match client.open_in_time(&opening, &progress).await {
+            let opened = tokio::select! {
+                biased;
+                opened = client.open_in_time(&opening, &progress) => opened,
+                Ok(_) = draining.wait_for(|is_draining| *is_draining) => Err(TOO_LATE.to_owned()),
+            };
+            match opened {
                 Ok(duplex) => {
                     opening.made();
                     Ok(duplex)
@@ -121,6 +136,15 @@ impl Listener for Waiting {
                 }
             }
         }))
+    }
+
+    fn answers_to_the_end(&self) -> bool {
+        true
+    }
+
+    fn drain(&mut self) -> bool {
+        self.is_draining.send_replace(true);
+        false
     }
 }
 

@@ -4,11 +4,11 @@ use super::{begun, http2::Exchange, opening::within, refusing::RETRY_AFTER_S};
 use crate::ws::read_more;
 use bytes::BytesMut;
 use futures_util::future::OptionFuture;
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::watch,
-    time::{Instant, timeout},
+    sync::{OwnedSemaphorePermit, watch},
+    time::{Instant, timeout_at},
 };
 use tremor_connector::{duplex::Stream, tls::explain};
 use tremor_ws::{
@@ -78,21 +78,35 @@ impl Asker {
         }
     }
 
-    /// The last words to somebody who gets no connection.
-    pub(super) async fn say(self, answer: &Answer) {
+    /// The last words to somebody who gets no connection. With a `place`, a task of its own has it and gives the peer the time
+    /// to read them.
+    pub(super) async fn say(self, answer: &Answer, place: Option<OwnedSemaphorePermit>) {
         let (mut stream, bytes) = match self {
             Self::Http1 { stream, .. } => (stream, answer.to_bytes()),
             Self::Http2(exchange) => return exchange.say(answer),
         };
+        let deadline = Instant::now() + LINGER;
         let said = async {
             stream.write_all(&bytes).await?;
-            stream.shutdown().await?;
-            let mut rest = [0; 1024];
-            while stream.read(&mut rest).await? > 0 {}
-            io::Result::Ok(())
+            stream.shutdown().await
         };
         // Whether it was read or not, the connection is over.
-        let _over = timeout(LINGER, said).await;
+        let Ok(Ok(())) = timeout_at(deadline, said).await else { return };
+        let read = async move {
+            let mut rest = [0; 1024];
+            while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+        };
+        match place {
+            None => {
+                let _over = timeout_at(deadline, read).await;
+            }
+            Some(place) => {
+                tokio::spawn(async move {
+                    let _over = timeout_at(deadline, read).await;
+                    drop(place);
+                });
+            }
+        }
     }
 
     /// Opens the WebSocket; gives its byte stream, and what came of it already.

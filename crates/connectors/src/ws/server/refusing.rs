@@ -14,9 +14,11 @@ const NO_ANSWER: u16 = 0;
 const UNAVAILABLE: &str = "unavailable";
 
 impl Shared {
-    /// Answers a request that is not granted, and gives the peer a moment to read it.
+    /// Answers a request that is not granted, and gives the peer a moment to read it. A flow that drains does not wait that
+    /// long, and is to be told.
     pub(super) async fn refuse(&self, asker: Asker, reject: &Reject) -> NotOpened {
-        asker.say(&reject.answer(&self.answers.reject)).await;
+        let aside = self.is_draining().then(|| self.caps.handshakes.clone().try_acquire_owned().ok());
+        asker.say(&reject.answer(&self.answers.reject), aside.flatten()).await;
         NotOpened {
             cause: format!("answered {}: {}", reject.status, reject.reason),
             told: vec![rejected(reject.status, reject.label)],
@@ -34,7 +36,7 @@ impl Shared {
 
     /// Gives a page to one who does not want a WebSocket, which is no failure.
     pub(super) async fn show(&self, asker: Asker, page: &Page) -> NotOpened {
-        asker.say(&page.answer(&self.answers.reject)).await;
+        asker.say(&page.answer(&self.answers.reject), None).await;
         NotOpened::nothing()
     }
 

@@ -1,7 +1,7 @@
 //! What is told of the ends of connections, by events and in the log, and what comes behind them.
 
 use super::{
-    client_opening::start,
+    client_opening::{start, welcome},
     control::member,
     peers::{
         Port, accept, client, client_definition, close_code, head, next_text, of_server, server, text,
@@ -419,4 +419,108 @@ async fn while_there_is_no_server_nobody_reads_too_slowly() {
         assert_eq!(next_text(&mut second).await, number.to_string());
     }
     within(gives).await.unwrap();
+}
+
+/// What is told next on this port, behind whatever else.
+async fn told_on(port: &str, subject: &mut Subject) -> Value {
+    loop {
+        match subject.next().await {
+            Seen::Event(of, event) if of == port => return event.payload.value().clone(),
+            _ => {}
+        }
+    }
+}
+
+/// A client with one connection, and what it is connected with.
+async fn lone_client(more: &str) -> (Subject, TcpStream) {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let subject = Subject::new(&client_definition(&port, more, r#""none""#), Linked::WithControl).unwrap();
+    subject.open();
+    let started = start(&subject);
+    let (server, _) = welcome(&listener, "").await;
+    within(started).await.unwrap().unwrap();
+    (subject, server)
+}
+
+/// A drain of that, up to the goodbye that the server is told.
+async fn part(subject: &Subject, server: &mut TcpStream) -> tokio::task::JoinHandle<()> {
+    within(drain(subject).await).await.unwrap();
+    let handle = subject.handle.clone();
+    let latest = Instant::now() + Duration::from_secs(4);
+    let parts = tokio::spawn(async move { handle.part(latest).await });
+    let mut going = [0; 8];
+    within(server.read_exact(&mut going)).await.unwrap();
+    let [0x88, 0x82, key @ .., first, second] = going else { panic!("no goodbye: {going:x?}") };
+    assert_eq!([first ^ key[0], second ^ key[1]], 1000_u16.to_be_bytes());
+    parts
+}
+
+#[tokio::test]
+async fn the_end_of_the_one_connection_of_a_client_is_told_at_the_end_of_a_drain() {
+    let (log, _listening) = Told::listen();
+    let (mut subject, mut server) = lone_client("").await;
+    let parts = part(&subject, &mut server).await;
+    server.write_all(b"\x88\x02\x03\xe8").await.unwrap();
+    drop(server);
+    within(parts).await.unwrap();
+    assert_eq!(told_on("control", &mut subject).await.get("kind"), Some(&"opened".into()));
+    let closed = told_on("control", &mut subject).await;
+    for (name, expected) in [("kind", "closed".into()), ("clean", true.into()), ("by", "local".into())] {
+        assert_eq!(closed.get(name), Some(&expected), "{closed}");
+    }
+    within(subject.handle.stop()).await;
+    assert!(!log.text().contains("Connection to"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn that_a_server_says_no_goodbye_to_a_client_that_ends_is_told_as_an_error() {
+    let never = r#", "close_handshake_timeout": 600000"#;
+    let (mut subject, mut server) = lone_client(never).await;
+    let clock = Clock::stop();
+    let parts = part(&subject, &mut server).await;
+    clock.advance(3990).await;
+    assert!(!parts.is_finished());
+    clock.advance(11).await;
+    within(parts).await.unwrap();
+    let closed = told_on("err", &mut subject).await.get("closed").cloned().unwrap();
+    assert_eq!(closed.get("clean"), Some(&false.into()), "{closed}");
+    within(subject.handle.stop()).await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_client_that_has_no_connection() {
+    let (subject, server) = lone_client("").await;
+    let mut status = subject.handle.watch();
+    drop(server);
+    within(status.wait_for(|status| !status.connected)).await.unwrap();
+    let _clock = Clock::stop();
+    within(drain(&subject).await).await.unwrap();
+    // No time passes.
+    within(subject.handle.part(Instant::now() + Duration::from_secs(60))).await;
+}
+
+#[tokio::test]
+async fn the_words_of_a_server_that_closes_are_in_the_log() {
+    for (goodbye, expected) in [
+        (&b"\x88\x0d\x03\xf0bad\n\"token\""[..], r#"closed the connection with 1008 "bad\n\"token\"""#),
+        (&b"\x88\x02\x03\xe9"[..], "closed the connection with 1001"),
+        (&b"\x88\x00"[..], "closed the connection"),
+    ] {
+        let (log, _listening) = Told::listen();
+        let (subject, mut server) = lone_client("").await;
+        let mut status = subject.handle.watch();
+        server.write_all(goodbye).await.unwrap();
+        let mut answer = Vec::new();
+        let _ended = within(server.shutdown()).await;
+        let _read = within(server.read_to_end(&mut answer)).await;
+        within(status.wait_for(|status| !status.connected)).await.unwrap();
+        let found = log.text().lines().any(|line| {
+            line.contains(" ended: the peer ") && {
+                let told = line.split_once("; ").map_or(line, |(told, _)| told);
+                told.ends_with(expected)
+            }
+        });
+        assert!(found, "{expected}: {}", log.text());
+    }
 }

@@ -1,7 +1,8 @@
 //! Peers that misbehave harm nobody but themselves.
 
 use super::peers::{PATIENT, Port, echo, head, mixed_sizes_come_back, round_trip, server, text, upgrade};
-use crate::harness::within;
+use super::warnings::Told;
+use crate::harness::{Clock, Seen, json, within};
 use async_tungstenite::tungstenite::Message;
 use futures_util::StreamExt;
 use tokio::{
@@ -145,6 +146,32 @@ async fn a_drain_and_a_stop_with_everything_under_way() {
     within(stopping).await.unwrap();
     let answer = String::from_utf8(rest(&mut begun).await).unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
+}
+
+/// Who was in the middle of a handshake may take its time to read why that comes to nothing: the flow hears of it before it ends.
+#[tokio::test]
+async fn a_handshake_that_a_drain_refuses_is_told_in_time() {
+    let (log, _listening) = Told::listen();
+    let _clock = Clock::stop();
+    let (mut subject, port) = super::control::server("").await;
+    let mut begun = stalled(&port, b"GET / HTTP/1.1\r\n").await;
+    // It is known to be begun when those who come later have been seen.
+    drop(port.client().await);
+    for _opened_and_closed in 0..2 {
+        subject.next_told().await;
+    }
+    subject.front_is_done().await;
+    // No time passes: the peer is there all the while.
+    within(subject.handle.drain()).await;
+    let told = loop {
+        if let Seen::Event("control", event) = subject.next().await {
+            break event.payload.value().clone();
+        }
+    };
+    assert_eq!(told, json(r#"{"kind":"rejected","status":503,"reason":"unavailable"}"#));
+    assert!(log.text().contains("a handshake failed: 127.0.0.1:"), "{}", log.text());
+    assert!(head(&mut begun).await.starts_with("HTTP/1.1 503 "));
+    within(subject.handle.stop()).await;
 }
 
 /// Those who have not asked for anything yet are told when they do, as long as the flow is there.

@@ -140,6 +140,10 @@ impl Proxy {
         Self { front, back, told, port }
     }
 
+    pub(super) async fn client(&self) -> Ws {
+        self.port.client().await
+    }
+
     /// What `of` tells next of this kind.
     pub(super) async fn told(&mut self, of: &str, kind: &str) -> Value {
         loop {

@@ -149,3 +149,22 @@ async fn a_server_that_never_answers_is_not_waited_for() {
     within(ends).await.unwrap();
     assert!(!log.text().contains("fewer messages"), "{}", log.text());
 }
+
+#[tokio::test]
+async fn a_handshake_that_a_drain_ends_is_told_like_any_that_fails() {
+    let clock = Clock::stop();
+    let server = Port::reserve();
+    let listener = server.listen();
+    let mut proxy = Proxy::started(&server, "").await;
+    let mut client = proxy.client().await;
+    within(client.send(text("first"))).await.unwrap();
+    let _never_answers = within(listener.accept()).await.unwrap();
+    let ends = drain(&proxy).await;
+    clock.advance(2001).await;
+    let told = proxy.told("back", "rejected").await;
+    let reason = told.get("reason").unwrap().to_string();
+    assert!(reason.contains("the flow ended before their connection was open"), "{told}");
+    assert_eq!(goodbye(&mut client).await, (1014, "bad gateway".to_owned()));
+    drop(client);
+    within(ends).await.unwrap();
+}
