@@ -140,10 +140,6 @@ impl Proxy {
         Self { front, back, told, port }
     }
 
-    pub(super) async fn client(&self) -> Ws {
-        self.port.client().await
-    }
-
     /// What `of` tells next of this kind.
     pub(super) async fn told(&mut self, of: &str, kind: &str) -> Value {
         loop {
@@ -377,7 +373,7 @@ async fn rest(mut tcp: TcpStream) -> Vec<u8> {
 }
 
 /// 1014, bad gateway.
-const BAD_GATEWAY: &[u8] = b"\x88\x0d\x03\xf6bad gateway";
+pub(super) const BAD_GATEWAY: &[u8] = b"\x88\x0d\x03\xf6bad gateway";
 
 /// A server whose handshake is over.
 async fn raw(tcp: TcpStream) -> Ws {
