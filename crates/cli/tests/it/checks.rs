@@ -147,7 +147,7 @@ fn exits_are_ports_and_those_that_lead_nowhere_are_warned_about() {
     let flow = TICK.replace(
         "  create connector tick;",
         "  define connector gate from ws_server with\n    codec = \"json\",\n    config = {\n      \"url\": \"127.0.0.1:0\",\n      \
-         \"routes\": [{\"exit\": \"orders\"},\n        {\"exit\": \"metrics\"}, {\"exit\": \"Metrics\"}]}\n  end;\n  \
+         \"routes\": [{\"exit\": \"orders\"},\n        {\"exit\": \"metrics\"}, {\"exit\": \"metrics\"}]}\n  end;\n  \
          create connector gate;\n  create connector tick;",
     );
     let linked = |port: &str| {
@@ -158,6 +158,7 @@ fn exits_are_ports_and_those_that_lead_nowhere_are_warned_about() {
         ("a.troy", &linked("/orders")),
         ("b.troy", &linked("/order")),
         ("c.troy", &linked("")),
+        ("d.troy", &linked("/orders").replacen("\"metrics\"", "\"Metrics\"", 1)),
     ]);
     let ran = folder.run(&["check", "a.troy"]).expect(0).says(&[
         "Warning(behaviour) in a.troy:",
@@ -171,6 +172,8 @@ fn exits_are_ports_and_those_that_lead_nowhere_are_warned_about() {
         "Nothing leaves connector `gate` by port `out`: its routes lead elsewhere",
         "Exit `orders` of connector `gate` leads nowhere",
     ]);
+    let case = "config.routes[2].exit: differs from `Metrics` in case only, which is the same port";
+    folder.run(&["check", "d.troy"]).expect(1).says(&[case]);
 }
 
 #[test]
