@@ -400,6 +400,7 @@ impl Connection {
         }
         if self.drains {
             // Too late to be events, but pings are answered, and the peer is seen to go.
+            self.pump.note_late(self.intake.size().0);
             self.intake = Intake::default();
         }
         let (messages, bytes) = self.intake.size();

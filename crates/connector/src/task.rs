@@ -355,6 +355,7 @@ impl Task {
             Some(SinkHalf::Connections { streams, shared }) => {
                 shared.note_absence("the connector has stopped");
                 streams.give_up("the connector has stopped");
+                streams.tell_missed();
             }
             Some(SinkHalf::Queued { commands, .. }) => {
                 let (reply, stopped) = oneshot::channel();

@@ -160,6 +160,11 @@ impl Connection {
         self.pump.outbox().farewell().is_some_and(|farewell| BUSY.contains(&farewell.code))
     }
 
+    /// How many messages the peer has sent that came when the flow read no more. None where nothing ever reads them.
+    pub(crate) fn came_too_late(&self) -> u64 {
+        if self.discards { 0 } else { self.pump.late() }
+    }
+
     /// Whether the byte stream of a connection that has ended is still to be waited for.
     pub(crate) fn lingers(&self) -> bool {
         self.lingers.is_some()
@@ -361,7 +366,9 @@ impl Connection {
     async fn await_goodbye(&mut self) -> Option<Flow> {
         loop {
             let mut late = Intake::default();
-            match self.pump.read(self.buffer.bytes(), &mut late) {
+            let read = self.pump.read(self.buffer.bytes(), &mut late);
+            self.pump.note_late(late.size().0);
+            match read {
                 Ok(Flow::Open) => {}
                 Ok(Flow::More) => {
                     yield_now().await;

@@ -82,6 +82,8 @@ struct Rare {
     failures: Quota,
     /// Hears what is sent.
     traffic: Option<Arc<dyn Traffic>>,
+    /// Messages that came when nobody took them any more.
+    late: u64,
 }
 
 /// What does not wait until all messages at hand are written.
@@ -124,7 +126,14 @@ impl Pump {
             reply_bytes: 0,
             stall: None,
             sent: (0, 0),
-            rare: Box::new(Rare { unwritten, alias, limits, failures: Quota::default(), traffic: None }),
+            rare: Box::new(Rare {
+                unwritten,
+                alias,
+                limits,
+                failures: Quota::default(),
+                traffic: None,
+                late: 0,
+            }),
         }
     }
 
@@ -133,6 +142,16 @@ impl Pump {
         traffic.iter().for_each(|traffic| self.outbox.heard_by(traffic));
         self.rare.traffic = traffic;
         self
+    }
+
+    /// So many messages came when nobody took them any more.
+    pub(super) fn note_late(&mut self, messages: u64) {
+        self.rare.late += messages;
+    }
+
+    /// How many those are.
+    pub(super) fn late(&self) -> u64 {
+        self.rare.late
     }
 
     /// Time limits of the connection.

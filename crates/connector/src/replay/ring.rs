@@ -9,7 +9,7 @@ use super::{
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -38,6 +38,8 @@ const FREE_BYTES: usize = 256;
 const MOST_PEOPLE: usize = 16_384;
 /// Connections that are remembered when they have gone, at most.
 const MOST_ABSENT: usize = 1024;
+/// Pairs of a message and a client that are looked at to say what is thrown away.
+const MOST_LOOKS: usize = 1_000_000;
 
 /// The place of a message.
 #[derive(Debug)]
@@ -467,6 +469,40 @@ impl<M: Clone> Ring<M> {
             let Absent { conn, stream, person, meta, successor, .. } = absent;
             Gone { conn: *conn, stream: *stream, person, meta, successor: *successor }
         })
+    }
+
+    /// How many messages are kept that came for clients when they had gone, and for how many of those. `is_like`: whether
+    /// one with that metadata is like that `where`. Looks at a million pairs of them, the newest messages first.
+    pub(crate) fn missed(
+        &mut self,
+        is_like: &dyn Fn(&Value, &Value) -> bool,
+        now: Instant,
+    ) -> (usize, usize) {
+        self.trim(now);
+        let mut away: HashMap<&Person, &Absent, RandomState> = HashMap::default();
+        for absent in self.absent.iter().filter(|absent| absent.successor.is_none()) {
+            away.insert(&absent.person, absent);
+        }
+        let (mut messages, mut looks) = (0, 0);
+        let mut clients = HashSet::<&Person, RandomState>::default();
+        let kept = self.entries.iter().rev().filter_map(|entry| Some((entry.id, entry.kept.as_ref()?)));
+        for (id, kept) in kept {
+            let mut is_missed = false;
+            for (person, absent) in &away {
+                let acked = self.people.get(*person).map_or(0, |known| known.acked);
+                let admits = |wanted: &Value| is_like(&absent.meta, wanted);
+                if kept.at >= absent.at && id > acked && kept.audience.admits(Some(person), &admits) {
+                    is_missed = true;
+                    clients.insert(person);
+                }
+            }
+            messages += usize::from(is_missed);
+            looks += away.len();
+            if looks > MOST_LOOKS || away.is_empty() {
+                break;
+            }
+        }
+        (messages, clients.len())
     }
 
     #[cfg(test)]

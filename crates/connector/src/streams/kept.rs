@@ -18,6 +18,7 @@ use crate::{
     duplex::Address,
     outbox::{Extra, Item, Outbox, Shared},
     replay::{Alike, Audience, Gap, Gone, Reach, Ring, greeting},
+    task::TARGET,
 };
 use smallvec::SmallVec;
 use std::{
@@ -168,6 +169,29 @@ impl Streams {
         }
         drop((items, turn));
         settle(batch, port);
+    }
+
+    /// Says what is kept for clients that have gone, and goes with the connector.
+    pub(crate) fn tell_missed(&self) {
+        let Some(replays) = &self.replays else { return };
+        let is_like = |meta: &Value, wanted: &Value| {
+            Filter::new(self.kind, wanted).is_ok_and(|filter| filter.admits(meta))
+        };
+        for replay in &replays.all {
+            let (messages, clients) = replay.lock().missed(&is_like, Instant::now());
+            if messages == 0 {
+                continue;
+            }
+            let route = replay.route.as_ref().map(|route| format!(" of route {route}")).unwrap_or_default();
+            let (s, were) = if messages == 1 { ("", "was") } else { ("s", "were") };
+            let (of_clients, are) = if clients == 1 { ("", "is") } else { ("s", "are") };
+            tracing::warn!(
+                target: TARGET,
+                "[Connector::{}] {messages} message{s} that {were} kept for {clients} client{of_clients}{route}, who {are} away, \
+                 went with the connector",
+                self.shared.alias
+            );
+        }
     }
 
     fn left_for(&self, port: Port, goals: impl IntoIterator<Item = Goal>, extra: Extra) -> Left<'_> {

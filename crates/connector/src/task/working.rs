@@ -14,7 +14,7 @@ use crate::{
     status::Report,
 };
 use tokio::{sync::mpsc, time::Instant};
-use tracing::info;
+use tracing::{info, warn};
 
 impl Task {
     pub(super) fn connected(&mut self, connected: Connected, report_to: &mpsc::UnboundedSender<Report>) {
@@ -97,7 +97,8 @@ impl Task {
         let inlet = Inlet::with_exit(source, 0, duplex.origin.clone(), duplex.meta.clone(), exit);
         let mut at_work = Connection::new(duplex, inlet, outbox, Unwritten::Keep, &self.parts.beacon, alive);
         let connection = self.parts.connection;
-        self.parts.peer = Some(peer);
+        self.parts.peer = Some(peer.clone());
+        let alias = self.alias.clone();
         self.parts.tasks.spawn(async move {
             let Ended { cause, clean, .. } = at_work.run().await;
             // A new connection is not made before the socket of the old one is gone.
@@ -105,6 +106,14 @@ impl Task {
                 Box::pin(at_work.linger()).await;
             }
             let is_busy = at_work.is_peer_busy();
+            let late = at_work.came_too_late();
+            if late > 0 {
+                let (s, were) = if late == 1 { ("", "was") } else { ("s", "were") };
+                warn!(
+                    target: TARGET,
+                    "[Connector::{alias}] {late} message{s} of {peer} came after the end of the drain and {were} thrown away"
+                );
+            }
             drop(at_work);
             let _connector_has_ended = report_to.send(Report::Lost { connection, cause, clean, is_busy });
         });

@@ -358,6 +358,31 @@ async fn a_replay_that_a_drain_cuts_off_is_told_in_the_log() {
 }
 
 #[tokio::test]
+async fn what_is_kept_for_those_who_are_away_is_told_when_it_is_lost() {
+    let (log, _listening) = Told::listen();
+    let (mut subject, port) = server(&guarded("true")).await;
+    let (mut ada, _) = come(&port, "/staff?token=a").await;
+    ada.send(text(1)).await.unwrap();
+    let asked = event(&mut subject).await;
+    subject.deliver(0, answer(&asked, "had")).await;
+    next(&mut ada).await;
+    drop(ada);
+    told(&mut subject, "closed").await;
+    let (mut still_there, _) = come(&port, "/staff?token=b").await;
+    for number in 0..5 {
+        assert!(is_acknowledged(&subject, 0, answer(&asked, number)).await);
+    }
+    subject.give_to(BROADCAST, "all".into()).await;
+    expect(&mut still_there, &[r#""all""#]).await;
+    within(subject.handle.stop()).await;
+    let log = log.text();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(" kept for ")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0].contains("] 6 messages that were kept for 1 client of route "), "{log}");
+    assert!(lines[0].ends_with("who is away, went with the connector"), "{log}");
+}
+
+#[tokio::test]
 async fn a_browser_is_known_by_its_cookie() {
     let (mut subject, port) = server(r#", "cookie": {}, "replay": {}"#).await;
     let connect = async |more: String| {
