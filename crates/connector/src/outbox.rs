@@ -151,6 +151,11 @@ enum Phase {
         ending: Ending,
         stays: bool,
     },
+    /// The peer of the connection took too long and is told so. What comes waits for the next one.
+    GivenUp {
+        /// What lines of the log say of what it did not get.
+        cause: Box<str>,
+    },
     /// Nobody will write any more.
     Closed,
 }
@@ -170,8 +175,9 @@ impl State {
         if self.is_ending() { self.last.get_or_insert_default() } else { &mut self.waiting }
     }
 
+    /// Whether what comes is not for the connection there is.
     fn is_ending(&self) -> bool {
-        matches!(self.phase, Phase::Ending { .. })
+        matches!(self.phase, Phase::Ending { .. } | Phase::GivenUp { .. })
     }
 
     /// Whether nothing waits to be taken for the connection there is.
@@ -356,7 +362,7 @@ impl Outbox {
         match state.phase {
             Phase::Open => false,
             // The next connection may write it.
-            Phase::Ending { .. } => !self.comes_back,
+            Phase::Ending { .. } | Phase::GivenUp { .. } => !self.comes_back,
             Phase::Closed => true,
         }
     }
@@ -447,15 +453,15 @@ impl Outbox {
         }
     }
 
-    /// Puts the messages from number `from` on back in front, for the next connection. In a closed outbox they
-    /// fail; gives how many elements did.
+    /// Puts the messages from number `from` on back in front, for the next connection. In a closed outbox, and where
+    /// their peer was given up, they fail; gives how many elements did.
     pub(crate) fn put_back(&self, unwritten: &mut Messages, from: usize) -> u64 {
         let mut state = self.lock();
-        if matches!(state.phase, Phase::Closed) {
+        state.under_way = (0, 0);
+        if matches!(state.phase, Phase::Closed | Phase::GivenUp { .. }) {
             drop(state);
             return self.fail(unwritten, from);
         }
-        state.under_way = (0, 0);
         let front = state.front();
         let mut newer = mem::take(front);
         front.append_from(unwritten, from);
@@ -497,7 +503,7 @@ impl Outbox {
     pub(crate) fn finish(&self) {
         let mut guard = self.lock();
         let State { encoder, waiting, phase, .. } = &mut *guard;
-        if matches!(phase, Phase::Closed) {
+        if matches!(phase, Phase::Closed | Phase::GivenUp { .. }) {
             return;
         }
         // What a failing stage held is lost with it; the events were counted when they were taken.
@@ -532,6 +538,38 @@ impl Outbox {
         let lost = self.close();
         self.tell(GIVEN_UP);
         lost
+    }
+
+    /// The same where another connection may come: what waited for this one fails, for this reason, and what comes from now
+    /// on waits for the next.
+    pub(crate) fn give_up_for_now(&self, cause: &str) -> u64 {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if matches!(state.phase, Phase::Closed | Phase::GivenUp { .. }) {
+            return 0;
+        }
+        // What came behind the end of the connection is for the next one already.
+        let mut unsent = if state.is_ending() {
+            state.last.take().map_or_else(Messages::default, |last| *last)
+        } else {
+            mem::take(&mut state.waiting)
+        };
+        state.phase = Phase::GivenUp { cause: cause.into() };
+        // Nobody is there who could make room, and none of those who wait for it gives up the next one.
+        self.goes_away();
+        drop(guard);
+        let lost = self.fail(&mut unsent, 0);
+        self.tell(GIVEN_UP);
+        self.room.notify_waiters();
+        lost
+    }
+
+    /// Why the peer of a connection was given up, if another one may come.
+    pub(crate) fn cause_of_giving_up(&self) -> Option<Box<str>> {
+        match &self.lock().phase {
+            Phase::GivenUp { cause } => Some(cause.clone()),
+            _ => None,
+        }
     }
 
     /// Gives back memory that an idle connection does not need.

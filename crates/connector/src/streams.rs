@@ -421,9 +421,16 @@ impl Streams {
             if is_full && !wait(&full, room).await {
                 let who = self.called(&full).unwrap_or_else(|| "the peer".to_owned());
                 let cause = format!("slow consumer: {who} does not read what it is sent");
-                if !self.is_single() {
-                    full.note_cause(cause.clone());
+                if self.is_single() {
+                    // In this order: a connection that is made meanwhile lets them go on.
+                    self.shared.close();
+                    let lost = full.give_up_for_now(&cause);
+                    self.shared.log_failure(lost, &cause);
+                    full.discarded(lost);
+                    // What is at hand waits for the next connection.
+                    continue;
                 }
+                full.note_cause(cause.clone());
                 let waited = full.give_up();
                 self.shared.log_failure(waited, &cause);
                 let lost = waited + left.lose_run(items, || cause);
@@ -479,6 +486,10 @@ async fn wait(full: &Outbox, room: impl Future<Output = ()>) -> bool {
         // Where there is no connection it is no peer that takes too long.
         WhenFull::WaitAtMost(patience) => {
             tokio::time::timeout(patience, room).await.is_ok() || !full.is_there()
+        }
+        WhenFull::Close if full.waits_for_another() => {
+            room.await;
+            true
         }
         WhenFull::Close => false,
         // These never wait.

@@ -471,6 +471,9 @@ impl Pump {
         self.ends.truncate(kept);
         let lost = self.outbox.fail(&mut self.messages, kept);
         self.outbox.discarded(lost);
+        if let Some(cause) = self.outbox.cause_of_giving_up().filter(|_| lost > 0) {
+            self.log_failed(lost, &cause);
+        }
     }
 }
 
@@ -489,7 +492,10 @@ impl Drop for Pump {
             Unwritten::Keep => {
                 let lost = self.outbox.put_back(&mut self.messages, self.settled);
                 if lost > 0 {
-                    self.log_failed(lost, "the connection ended before all of it was written");
+                    let cause = self.outbox.cause_of_giving_up();
+                    let cause =
+                        cause.as_deref().unwrap_or("the connection ended before all of it was written");
+                    self.log_failed(lost, cause);
                 }
             }
             // Whoever closes the outbox says so.

@@ -160,6 +160,11 @@ impl Outbox {
         self.news() & AWAY == 0
     }
 
+    /// Whether another connection is to come before anything is written.
+    pub(crate) fn waits_for_another(&self) -> bool {
+        self.comes_back && !self.is_there()
+    }
+
     /// What the connection has to look at: any of the constants of this module.
     pub(crate) fn news(&self) -> u8 {
         self.news.load(Ordering::Acquire)
