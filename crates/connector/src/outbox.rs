@@ -3,6 +3,7 @@
 mod asked;
 mod checked;
 mod commands;
+mod ends;
 mod frame_type;
 mod heard;
 mod kept;
@@ -450,125 +451,6 @@ impl Outbox {
         drop(state);
         if room_is_wanted {
             self.room.notify_waiters();
-        }
-    }
-
-    /// Puts the messages from number `from` on back in front, for the next connection. In a closed outbox, and where
-    /// their peer was given up, they fail; gives how many elements did.
-    pub(crate) fn put_back(&self, unwritten: &mut Messages, from: usize) -> u64 {
-        let mut state = self.lock();
-        state.under_way = (0, 0);
-        if matches!(state.phase, Phase::Closed | Phase::GivenUp { .. }) {
-            drop(state);
-            return self.fail(unwritten, from);
-        }
-        let front = state.front();
-        let mut newer = mem::take(front);
-        front.append_from(unwritten, from);
-        front.append_from(&mut newer, 0);
-        drop(state);
-        self.filled.ring();
-        0
-    }
-
-    /// The messages from number `from` on will never be written: takes them out of `unwritten`. Gives how many
-    /// elements failed with them.
-    pub(crate) fn fail(&self, unwritten: &mut Messages, from: usize) -> u64 {
-        let lost = unwritten.fail_from(from);
-        self.counters.failed(lost);
-        lost
-    }
-
-    /// Drops codec and postprocessor state: the next bytes go to a new connection.
-    pub(crate) fn reset(&self, encoder: Encoder) {
-        let mut state = self.lock();
-        state.encoder = encoder;
-        state.meta = None;
-        let stays = matches!(state.phase, Phase::Ending { stays: true, .. });
-        if !stays {
-            state.phase = Phase::Open;
-            if let Some(mut last) = state.last.take() {
-                // Of a connection that broke before it had ended as it was told.
-                last.append_from(&mut state.waiting, 0);
-                state.waiting = *last;
-            }
-        }
-        drop(state);
-        self.news.store(if stays { ENDING } else { 0 }, Ordering::Release);
-        // Those who wait for room begin anew: it is another peer that has to make some.
-        self.room.notify_waiters();
-    }
-
-    /// Appends what the postprocessors still hold: the stream ends in good order.
-    pub(crate) fn finish(&self) {
-        let mut guard = self.lock();
-        let State { encoder, waiting, phase, .. } = &mut *guard;
-        if matches!(phase, Phase::Closed | Phase::GivenUp { .. }) {
-            return;
-        }
-        // What a failing stage held is lost with it; the events were counted when they were taken.
-        let _what_came_is_sent = encoder.finish(waiting.chunks()).is_err();
-        let before = waiting.len();
-        waiting.flag_new(self.frame_type.is_binary(None), false);
-        if self.frame_type.takes_a_look(None) {
-            waiting.mark_binary(before);
-        }
-        drop(guard);
-        self.filled.ring();
-    }
-
-    /// Ends the outbox: what waits fails, and so does everything later. Gives how many elements that were, with those that
-    /// were taken and have [failed](Self::lost) with the connection.
-    pub(crate) fn close(&self) -> u64 {
-        let mut state = self.lock();
-        state.phase = Phase::Closed;
-        let (mut last, mut waiting) = (state.last.take().unwrap_or_default(), mem::take(&mut state.waiting));
-        if let Some(kept) = &mut state.kept {
-            kept.take_all(&mut waiting);
-        }
-        drop(state);
-        let under_way = mem::take(&mut self.lock().lost);
-        let lost = self.fail(&mut last, 0) + self.fail(&mut waiting, 0);
-        self.room.notify_waiters();
-        under_way + lost
-    }
-
-    /// Ends the connection behind this outbox: its peer reads too slowly. Gives how many elements failed.
-    pub(crate) fn give_up(&self) -> u64 {
-        let lost = self.close();
-        self.tell(GIVEN_UP);
-        lost
-    }
-
-    /// The same where another connection may come: what waited for this one fails, for this reason, and what comes from now
-    /// on waits for the next.
-    pub(crate) fn give_up_for_now(&self, cause: &str) -> u64 {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        if matches!(state.phase, Phase::Closed | Phase::GivenUp { .. }) {
-            return 0;
-        }
-        // What came behind the end of the connection is for the next one already.
-        let mut unsent = if state.is_ending() {
-            state.last.take().map_or_else(Messages::default, |last| *last)
-        } else {
-            mem::take(&mut state.waiting)
-        };
-        state.phase = Phase::GivenUp { cause: cause.into() };
-        // Nobody is there who could make room, and none of those who wait for it gives up the next one.
-        self.goes_away();
-        drop(guard);
-        let lost = self.fail(&mut unsent, 0);
-        self.tell(GIVEN_UP);
-        self.room.notify_waiters();
-        lost
-    }
-
-    /// Why the peer of a connection was given up, if another one may come.
-    pub(crate) fn cause_of_giving_up(&self) -> Option<Box<str>> {
-        match &self.lock().phase {
-            Phase::GivenUp { cause } => Some(cause.clone()),
-            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a connection is told by way of its outbox, besides messages.
 
-use super::{ANSWERED, AWAY, CUT, ENDING, Farewell, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
+use super::{ANSWERED, AWAY, CUT, ENDING, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
 use crate::duplex::Ending;
 use std::{mem, sync::atomic::Ordering};
 use tremor_value::Value;
@@ -33,23 +33,6 @@ impl Outbox {
         self.tell(ANSWERED);
     }
 
-    /// So many messages fewer than went had come when a connection ended that waited for them.
-    pub(crate) fn note_unanswered(&self, messages: u64) {
-        self.lock().unanswered = messages;
-    }
-
-    /// How many those are.
-    pub(crate) fn unanswered(&self) -> u64 {
-        self.lock().unanswered
-    }
-
-    /// So many elements that were taken to be written have failed with the connection.
-    pub(crate) fn lost(&self, elements: u64) {
-        if elements > 0 {
-            self.lock().lost += elements;
-        }
-    }
-
     /// How the connection is to end, if it is and everything in front of that was taken to be written.
     pub(crate) fn ending(&self) -> Option<Ending> {
         let mut state = self.lock();
@@ -59,26 +42,6 @@ impl Outbox {
         let Phase::Ending { ending, stays } = &mut state.phase else { return None };
         *stays = false;
         Some(ending.clone())
-    }
-
-    /// The connection has ended like this.
-    pub(crate) fn said(&self, farewell: Farewell) {
-        self.lock().farewell = Some(Box::new(farewell));
-    }
-
-    /// How the connection has ended, if it knew.
-    pub(crate) fn farewell(&self) -> Option<Farewell> {
-        self.lock().farewell.as_deref().cloned()
-    }
-
-    /// Nothing is written any more, for this reason, if there is no other one.
-    pub(crate) fn note_cause(&self, cause: String) {
-        self.lock().cause.get_or_insert_with(|| cause.into());
-    }
-
-    /// Why nothing is written any more, if that is so.
-    pub(crate) fn cause(&self) -> Option<Box<str>> {
-        self.lock().cause.clone()
     }
 
     /// Ends the connection without a word: it took too long to end with one.
