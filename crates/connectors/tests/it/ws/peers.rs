@@ -49,6 +49,13 @@ impl Port {
         within(TcpStream::connect(self.address())).await.unwrap()
     }
 
+    /// The same, where little stays with the system of what nobody reads.
+    pub(super) async fn slow_tcp(&self) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        within(socket.connect(self.address().parse().unwrap())).await.unwrap()
+    }
+
     /// A good client.
     pub(super) async fn client(&self) -> Ws {
         self.client_at("/").await

@@ -1,6 +1,6 @@
 //! Guards that go by what others say: by a cookie that is bound to somebody, and by the flow.
 
-use super::*;
+use super::{mistakes::refusal, *};
 
 /// Where input port `control` is.
 const CONTROL: usize = 2;

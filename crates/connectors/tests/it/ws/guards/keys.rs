@@ -1,6 +1,6 @@
 //! Where keys and names come from: URLs and files.
 
-use super::*;
+use super::{mistakes::refusal, *};
 
 /// Serves what `body` holds to everybody, and counts.
 pub(super) async fn key_server(body: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {

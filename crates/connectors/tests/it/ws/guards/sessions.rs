@@ -2,34 +2,25 @@
 
 use super::{
     super::metrics::{expect, measured, stopped},
-    keys::{answer, key_server, silent_key_server},
     *,
 };
 
 /// A connection ends with its token, unless another one of the same person brings a later one; a message asks for that.
 #[tokio::test]
 async fn connections_end_with_their_sessions() {
-    let ends_in = |seconds: f64, who: &str| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let end = now.as_secs_f64() + seconds;
-        bearer(&token("one", &format!(r#"{{"sub":"{who}","exp":{end:.3}}}"#)))
-    };
     let more = r#", "challenge_message": "again", "expiry_close": {"code": 4001, "reason": "over"}"#;
     let (_subject, port) = server(&jwt_guard(r#", "challenge": 3600"#), r#"{"staff": []}"#, more).await;
-    let (_, _, mut bob) = ask(&port, "/", &ends_in(3.0, "bob")).await;
+    let (_, _, mut bob) = ask(&port, "/", &bearer(&ends_in(3.0, "bob"))).await;
     let mut asked = [0; 7];
     within(bob.read_exact(&mut asked)).await.unwrap();
     assert_eq!(&asked, b"\x81\x05again");
-    let (_, _, _later) = ask(&port, "/", &ends_in(3600.0 * 24.0, "bob")).await;
-    let (_, _, mut ann) = ask(&port, "/", &ends_in(3.0, "ann")).await;
+    let (_, _, _later) = ask(&port, "/", &bearer(&ends_in(3600.0 * 24.0, "bob"))).await;
+    let (_, _, mut ann) = ask(&port, "/", &bearer(&ends_in(3.0, "ann"))).await;
     let mut frames = [0; 7 + 8];
     within(ann.read_exact(&mut frames)).await.unwrap();
     assert_eq!(&frames, b"\x81\x05again\x88\x06\x0f\xa1over");
     // The other one, whose token was older, stays.
-    bob.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
-    let mut pong = [0; 2];
-    within(bob.read_exact(&mut pong)).await.unwrap();
-    assert_eq!(&pong, b"\x8a\x00");
+    expect_pong(&mut bob).await;
 }
 
 #[tokio::test]
@@ -46,12 +37,17 @@ async fn sessions_may_be_let_run_out() {
         );
     }
     for tcp in [&mut ann, &mut ben] {
-        tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
-        let mut pong = [0; 2];
-        within(tcp.read_exact(&mut pong)).await.unwrap();
-        assert_eq!(&pong, b"\x8a\x00");
+        expect_pong(tcp).await;
     }
     assert!(subject.is_silent(), "of an end that is ignored nothing is told");
+}
+
+/// A connection is open: it answers pings.
+pub(super) async fn expect_pong(tcp: &mut TcpStream) {
+    tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
+    let mut pong = [0; 2];
+    within(tcp.read_exact(&mut pong)).await.unwrap();
+    assert_eq!(&pong, b"\x8a\x00");
 }
 
 /// Seconds since 1970, from now on.
@@ -104,10 +100,7 @@ async fn the_flow_is_told_of_sessions_that_are_about_to_end_and_that_have() {
     assert!(ends[0] == ends[1] && ends[0] > 1_000_000_000_000, "milliseconds: {ends:?}");
     // It stays, and neither is told again, however often the connection wakes.
     for _ in 0..20 {
-        tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
-        let mut pong = [0; 2];
-        within(tcp.read_exact(&mut pong)).await.unwrap();
-        assert_eq!(&pong, b"\x8a\x00");
+        expect_pong(&mut tcp).await;
     }
     assert!(subject.is_silent());
     // Another session that ends is told of again.
@@ -158,10 +151,8 @@ async fn a_request_with_a_fresh_token_extends_the_sessions_of_its_identity() {
     let mut close = [0; 17];
     within(bob.read_exact(&mut close)).await.unwrap();
     assert_eq!(&close, b"\x88\x0f\x03\xf0token expired");
-    ann.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
-    let mut pong = [0; 2];
-    within(ann.read_exact(&mut pong)).await.unwrap();
-    assert_eq!(&pong, b"\x8a\x00", "whose time was earlier");
+    // Hers was to end earlier.
+    expect_pong(&mut ann).await;
 }
 
 #[tokio::test]
@@ -241,10 +232,7 @@ async fn a_message_with_a_fresh_token_extends_the_session_and_is_not_passed_on()
     let mut close = [0; 17];
     within(bob.read_exact(&mut close)).await.unwrap();
     assert_eq!(&close, b"\x88\x0f\x03\xf0token expired", "whose token came from somebody else");
-    ann.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
-    let mut pong = [0; 2];
-    within(ann.read_exact(&mut pong)).await.unwrap();
-    assert_eq!(&pong, b"\x8a\x00");
+    expect_pong(&mut ann).await;
 }
 
 /// What never ends is extended all the same: a client that renews on a timer is not told that it has no session.
@@ -273,9 +261,7 @@ async fn fresh_credentials_that_come_while_the_101_is_written_extend_its_session
     let long = "x".repeat(8 << 20);
     let more = format!(r#", "response_headers": {{"X-Long": "{long}"}}, "open_handshake_timeout": 60000"#);
     let (mut subject, port) = telling_server("", &more).await;
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let mut tcp = socket.connect(port.address().parse().unwrap()).await.unwrap();
+    let mut tcp = port.slow_tcp().await;
     let request = upgrade("gate.example", &bearer(&ends_in(20.0, "ann")));
     tcp.write_all(request.as_bytes()).await.unwrap();
     let mut start = [0; 12];
@@ -364,176 +350,6 @@ async fn each_of_the_tokens_that_come_together_is_checked_and_of_very_many_the_l
     assert!(reasons.len() < 100 && reasons.contains(&"too_many".into()), "{reasons:?}");
 }
 
-/// A file of keys is read again when it has changed. Open connections stay, unless that is not wanted.
-#[tokio::test(start_paused = true)]
-async fn a_changed_file_of_keys_is_read_and_withdraws_sessions_where_that_is_wanted() {
-    for (revalidates, more) in [(true, r#", "revalidate": true"#), (false, "")] {
-        let folder = tempfile::tempdir().unwrap();
-        let keys = folder.path().join("keys.json");
-        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk("one"))).unwrap();
-        let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
-        let (_subject, port) = server(&guard, r#"{"staff": []}"#, more).await;
-        let (old, new) = (bearer(&token("one", "{}")), bearer(&token("second", "{}")));
-        let (granted, _, mut tcp) = ask(&port, "/", &old).await;
-        assert_eq!((granted, status(&port, &new).await), (101, 401));
-        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk("second"))).unwrap();
-        while status(&port, &new).await == 401 {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        }
-        assert_eq!(status(&port, &old).await, 401);
-        if revalidates {
-            let mut close = [0; 17];
-            within(tcp.read_exact(&mut close)).await.unwrap();
-            assert_eq!(&close, b"\x88\x0f\x03\xf0key withdrawn");
-        } else {
-            tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-            tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
-            let mut pong = [0; 2];
-            within(tcp.read_exact(&mut pong)).await.unwrap();
-            assert_eq!(&pong, b"\x8a\x00");
-        }
-    }
-}
-
-/// A set with a key of that name that is not that of `SECRET`, and with another one that is.
-fn replaced(kid: &str) -> String {
-    let other = URL_SAFE_NO_PAD.encode(b"fedcba9876543210fedcba9876543210");
-    format!(r#"{{"keys":[{{"kty":"oct","kid":"{kid}","k":"{other}"}},{}]}}"#, jwk("second"))
-}
-
-/// A key is withdrawn, too, by another one that has its name from then on.
-#[tokio::test(start_paused = true)]
-async fn a_key_that_is_replaced_under_its_name_is_withdrawn() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("keys.json");
-    std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk("one"))).unwrap();
-    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
-    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "revalidate": true"#).await;
-    let (granted, _, mut tcp) = ask(&port, "/", &bearer(&token("one", "{}"))).await;
-    assert_eq!(granted, 101);
-    std::fs::write(&keys, replaced("one")).unwrap();
-    while status(&port, &bearer(&token("second", "{}"))).await == 401 {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    }
-    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-    assert!(!is_open(&mut tcp).await);
-}
-
-/// What has come by a stolen key prolongs nothing any more once that is withdrawn.
-#[tokio::test(start_paused = true)]
-async fn a_connection_stays_no_longer_by_what_a_withdrawn_key_has_prolonged() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("keys.json");
-    let set = |kids: [&str; 2]| {
-        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, kids.map(jwk).join(","))).unwrap();
-    };
-    let of =
-        |kid: &str, who: &str, end: f64| bearer(&token(kid, &format!(r#"{{"sub":"{who}","exp":{end:.3}}}"#)));
-    set(["own", "stolen"]);
-    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
-    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "revalidate": true"#).await;
-    let end = in_seconds(3.0);
-    let (granted, _, mut own) = ask(&port, "/", &of("own", "ann", end)).await;
-    let (also, _, _stolen) = ask(&port, "/", &of("stolen", "ann", in_seconds(600.0))).await;
-    assert_eq!((granted, also), (101, 101));
-    // Sessions end by the date, which goes on while the clock of the test stands still.
-    while in_seconds(0.0) < end {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    assert!(is_open(&mut own).await, "as long as the other one");
-    set(["own", "new"]);
-    while status(&port, &of("new", "bob", in_seconds(60.0))).await == 401 {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    }
-    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-    // A pong, if it is open still.
-    own.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
-    let (mut head, mut close) = ([0; 2], [0; 15]);
-    at_once(own.read_exact(&mut head)).await.unwrap();
-    assert_eq!(&head, b"\x88\x0f");
-    at_once(own.read_exact(&mut close)).await.unwrap();
-    assert_eq!(&close, b"\x03\xf0token expired");
-}
-
-/// Whether a connection is open still; else it has ended since its key was withdrawn.
-async fn is_open(tcp: &mut TcpStream) -> bool {
-    let mut seen = [0; 2];
-    at_once(async {
-        tcp.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
-        tcp.read_exact(&mut seen).await.unwrap();
-    })
-    .await;
-    if &seen == b"\x8a\0" {
-        return true;
-    }
-    let mut close = [0; 15];
-    at_once(tcp.read_exact(&mut close)).await.unwrap();
-    assert_eq!((&seen, &close), (b"\x88\x0f", b"\x03\xf0key withdrawn"));
-    false
-}
-
-/// Connections of one identity share how long they may stay, and not what vouches for them: whoever came by a key that is
-/// withdrawn goes, and nobody else.
-#[tokio::test(start_paused = true)]
-async fn each_connection_goes_with_the_key_of_what_it_has_brought_itself() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("keys.json");
-    let set = |kids: [&str; 2]| {
-        std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, kids.map(jwk).join(","))).unwrap();
-    };
-    let of =
-        |kid: &str, seconds: f64| token(kid, &format!(r#"{{"sub":"ann","exp":{:.3}}}"#, in_seconds(seconds)));
-    let more = r#", "revalidate": true, "renew": {"message": "token"}"#;
-    for (is_posted, expected) in [(false, [false, true, true, false]), (true, [true, true, true, true])] {
-        set(["one", "two"]);
-        let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
-        let (mut subject, port) = server(&guard, r#"{"staff": []}"#, more).await;
-        let mut open_ones = Vec::new();
-        for (kid, seconds) in [("one", 600.0), ("two", 700.0), ("one", 650.0), ("one", 800.0)] {
-            let (status, _, tcp) = ask(&port, "/", &bearer(&of(kid, seconds))).await;
-            assert_eq!(status, 101);
-            open_ones.push(tcp);
-        }
-        open_ones[2].write_all(&frame(&format!(r#"{{"token":"{}"}}"#, of("two", 660.0)))).await.unwrap();
-        // What comes behind it has waited for it.
-        at_once(metadata(&mut subject, &mut open_ones[2])).await;
-        if is_posted {
-            let answer = at_once(port.ask(&renewal(&bearer(&of("two", 900.0))))).await;
-            assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
-        }
-        set(["two", "three"]);
-        while status(&port, &bearer(&of("three", 60.0))).await == 401 {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        }
-        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-        let mut seen = Vec::new();
-        for tcp in &mut open_ones {
-            seen.push(is_open(tcp).await);
-        }
-        assert_eq!(seen, expected, "by a request: {is_posted}");
-    }
-}
-
-/// A request renews no connection whose key is gone already: it will be closed in a moment.
-#[tokio::test(start_paused = true)]
-async fn a_request_is_too_late_for_whoever_goes_by_a_withdrawn_key() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("keys.json");
-    let set = |kid: &str| std::fs::write(&keys, format!(r#"{{"keys":[{}]}}"#, jwk(kid))).unwrap();
-    let of = |kid: &str| bearer(&token(kid, &format!(r#"{{"sub":"ann","exp":{:.3}}}"#, in_seconds(600.0))));
-    set("one");
-    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
-    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "revalidate": true"#).await;
-    let (_, _, mut tcp) = ask(&port, "/", &of("one")).await;
-    set("two");
-    // Its request has the keys read again.
-    while !at_once(port.ask(&renewal(&of("two")))).await.starts_with("HTTP/1.1 204 ") {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-    assert!(!is_open(&mut tcp).await);
-}
-
 /// Bad tokens count whichever way they come.
 #[tokio::test]
 async fn what_is_no_good_counts_in_requests_and_messages_too() {
@@ -559,101 +375,6 @@ async fn what_is_no_good_counts_in_requests_and_messages_too() {
     let reasons = ["malformed", "expired", "unknown_key"].map(failed);
     expect(&seen, &[(&reasons[0], "2"), (&reasons[1], "2"), (&reasons[2], "1")]);
     assert_eq!(seen.keys().filter(|name| name.starts_with("ws.guard.failed")).count(), 3, "{seen:#?}");
-}
-
-/// The header lines of an answer, in small letters.
-fn lines(answer: &str) -> Vec<String> {
-    answer.lines().skip(1).filter(|line| !line.is_empty()).map(str::to_ascii_lowercase).collect()
-}
-
-#[tokio::test]
-async fn pages_of_allowed_origins_may_renew_and_others_may_not() {
-    let more = r#", "allowed_origins": ["https://*.plant.example"], "allow_null_origin": false"#;
-    let (mut subject, port) = telling_server("", more).await;
-    let asks = |origin: &str, method: &str| {
-        format!(
-            "OPTIONS /any HTTP/1.1\r\nHost: gate.example\r\nOrigin: {origin}\r\n\
-             Access-Control-Request-Method: {method}\r\nAccess-Control-Request-Headers: authorization,content-type\r\n\r\n"
-        )
-    };
-    let own = "https://a.plant.example";
-    let answer = port.ask(&asks(own, "POST")).await;
-    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
-    assert_eq!(
-        lines(&answer),
-        [
-            "access-control-allow-origin: https://a.plant.example",
-            "vary: origin, access-control-request-method, access-control-request-headers",
-            "access-control-allow-methods: post",
-            "access-control-allow-headers: content-type, authorization",
-            "access-control-max-age: 600",
-            "connection: close",
-        ]
-    );
-    // Others, and other requests, are not helped by it.
-    for (request, status) in [
-        (asks("https://evil.example", "POST"), 403),
-        (asks("null", "POST"), 403),
-        (asks("no origin", "POST"), 403),
-        (asks(own, "PUT"), 426),
-        (asks(own, "POST").replace("Access-Control-Request-Method", "X-Method"), 426),
-        (asks(own, "POST").replace("Origin", "X-Origin"), 426),
-        (asks(own, "POST").replace("OPTIONS", "GET"), 426),
-    ] {
-        let answer = port.ask(&request).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}\n{answer}");
-        assert!(!answer.to_ascii_lowercase().contains("access-control"), "{answer}");
-        let told = next_told(&mut subject).await;
-        assert_eq!(member(&told, "kind"), "rejected".into());
-        if status == 403 {
-            assert_eq!(member(&told, "reason"), "origin".into());
-        }
-    }
-    let (_, _, _ann) = ask(&port, "/", &bearer(&ends_in(60.0, "ann"))).await;
-    let fresh = bearer(&ends_in(600.0, "ann"));
-    let answer = port.ask(&renewal(&(format!("Origin: {own}\r\n") + &fresh))).await;
-    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
-    let readable = [
-        "access-control-allow-origin: https://a.plant.example",
-        "vary: origin",
-        "access-control-expose-headers: retry-after, www-authenticate",
-    ];
-    assert_eq!(lines(&answer)[..3], readable);
-    // What is wrong can be read there, too.
-    let answer = port.ask(&renewal(&format!("Origin: {own}\r\n"))).await;
-    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
-    assert!(readable.iter().all(|line| lines(&answer).contains(&(*line).to_owned())), "{answer}");
-    let answer = port.ask(&renewal(&("Origin: https://evil.example\r\n".to_owned() + &fresh))).await;
-    assert!(answer.starts_with("HTTP/1.1 403 ") && !answer.contains("Access-Control"), "{answer}");
-}
-
-/// Also what is answered because nobody can decide in time.
-#[tokio::test]
-async fn a_page_can_read_that_its_renewal_came_to_nothing_in_time() {
-    let (_listener, url) = silent_key_server().await;
-    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}"}}}}"#);
-    let (_subject, port) = server(&guard, r#"{"staff": []}"#, r#", "open_handshake_timeout": 100"#).await;
-    let answer =
-        port.ask(&renewal(&("Origin: http://a\r\n".to_owned() + &bearer(&token("one", "{}"))))).await;
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: "), "{answer}");
-    assert!(lines(&answer).contains(&"access-control-allow-origin: http://a".to_owned()), "{answer}");
-}
-
-#[tokio::test]
-async fn browsers_may_add_cookies_to_a_renewal_where_those_hold_tokens() {
-    let credentials =
-        r#", "credentials": {"headers": {"x-token": "{credentials}"}, "cookies": {"sid": "{credentials}"}}"#;
-    let (_subject, port) = telling_server("", credentials).await;
-    let answer = port
-        .ask("OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccess-Control-Request-Method: POST\r\n\r\n")
-        .await;
-    for line in [
-        "access-control-allow-origin: http://b",
-        "access-control-allow-credentials: true",
-        "access-control-allow-headers: content-type, x-token",
-    ] {
-        assert!(lines(&answer).contains(&line.to_owned()), "{answer}");
-    }
 }
 
 #[tokio::test]
@@ -705,58 +426,4 @@ async fn each_connection_that_others_have_extended_is_told_of_once() {
     assert!(port.ask(&renewal(&bearer(&ends_in(3000.0, "ann")))).await.starts_with("HTTP/1.1 204 "));
     let all = told_of(3).await;
     assert!(all[..2] == conns[..2] && all[2] > conns[2], "{all:?}");
-}
-
-/// What is no set of keys is as if it had not come. So is one without keys in a file: whoever wrote that made a mistake.
-#[tokio::test(start_paused = true)]
-async fn a_file_of_keys_that_is_broken_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("keys.json");
-    let set = |kid: &str| format!(r#"{{"keys":[{}]}}"#, jwk(kid));
-    std::fs::write(&keys, set("one")).unwrap();
-    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{}"}}}}"#, keys.display());
-    let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
-    let (old, new) = (bearer(&token("one", "{}")), bearer(&token("second", "{}")));
-    let pass = || tokio::time::sleep(std::time::Duration::from_secs(60));
-    for broken in ["", "{}", "[", r#"{"keys":{}}"#, r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct"}]}"#] {
-        std::fs::write(&keys, broken).unwrap();
-        pass().await;
-        assert_eq!((status(&port, &old).await, status(&port, &new).await), (101, 401), "{broken}");
-    }
-    std::fs::remove_file(&keys).unwrap();
-    pass().await;
-    assert_eq!(status(&port, &old).await, 101);
-    std::fs::write(&keys, set("second")).unwrap();
-    pass().await;
-    assert_eq!((status(&port, &old).await, status(&port, &new).await), (401, 101));
-}
-
-/// What a URL answers is broken now and then; that it has no keys any more is an answer.
-#[tokio::test(start_paused = true)]
-async fn keys_of_a_url_stay_while_it_answers_nonsense_and_go_when_it_has_none() {
-    let answers = Arc::new(Mutex::new(String::new()));
-    let says = |status: &str, body: &str| *answers.lock().unwrap() = answer(status, body);
-    let set = |kid: &str| format!(r#"{{"keys":[{}]}}"#, jwk(kid));
-    says("200 OK", &set("one"));
-    let (url, count) = key_server(answers.clone()).await;
-    let guard = format!(r#""staff": {{"type": "jwt", "options": {{"keys": "{url}", "refresh": 30}}}}"#);
-    let (_subject, port) = server(&guard, r#"{"staff": []}"#, "").await;
-    let (old, new) = (bearer(&token("one", "{}")), bearer(&token("second", "{}")));
-    assert_eq!(status(&port, &old).await, 101);
-    for (code, body, expected) in [
-        ("200 OK", "<html>".to_owned(), (101, 401)),
-        ("500 Oops", set("second"), (101, 401)),
-        ("200 OK", r#"{"keys":[{"kty":"oct"}]}"#.to_owned(), (101, 401)),
-        ("200 OK", r#"{"keys":[]}"#.to_owned(), (401, 401)),
-        ("404 Not Found", set("one"), (401, 401)),
-        ("200 OK", set("second"), (401, 101)),
-    ] {
-        says(code, &body);
-        let before = count.load(Ordering::Relaxed);
-        // The second one begins when what came of the first one is known.
-        while count.load(Ordering::Relaxed) < before + 2 {
-            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-        }
-        assert_eq!((status(&port, &old).await, status(&port, &new).await), expected, "{code} {body}");
-    }
 }
