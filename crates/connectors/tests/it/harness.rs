@@ -188,7 +188,6 @@ impl Subject {
         self.gate.iter().for_each(|gate| gate.close(BEHIND));
     }
 
-    /// Hands the connector `value` on input port number `port`.
     /// Waits until so many events have failed since it was made, and no more.
     pub(crate) async fn until_failed(&self, count: u64) {
         within(async {
@@ -200,6 +199,7 @@ impl Subject {
         assert_eq!(self.handle.taken().failed, count);
     }
 
+    /// Hands the connector `value` on input port number `port`.
     pub(crate) async fn give_to(&mut self, port: usize, value: Value) {
         let event = self.event(value);
         self.deliver(port, event).await;

@@ -4,7 +4,7 @@ use super::{
     client_opening::{start, welcome},
     control::member,
     peers::{
-        Port, accept, client, client_definition, close_code, head, next_text, of_server, server, text,
+        Port, Ws, accept, client, client_definition, close_code, head, next_text, of_server, server, text,
         upgrade,
     },
     tls::{files, secure_server},
@@ -121,7 +121,11 @@ async fn drain(subject: &Subject) -> tokio::task::JoinHandle<()> {
 }
 
 async fn opened(port: &Port) -> TcpStream {
-    let mut tcp = port.tcp().await;
+    upgraded(port.tcp().await).await
+}
+
+/// That, behind a handshake.
+async fn upgraded(mut tcp: TcpStream) -> TcpStream {
     tcp.write_all(upgrade("here", "").as_bytes()).await.unwrap();
     assert!(head(&mut tcp).await.starts_with("HTTP/1.1 101 "));
     tcp
@@ -206,13 +210,15 @@ async fn a_drain_does_not_wait_for_a_peer_that_reads_nothing_either() {
     drop(tcp);
 }
 
-/// A client of which `messages` of its queue may wait, otherwise as it is by default, and its server.
-async fn short_queue(messages: usize) -> (Subject, Port, tokio::net::TcpListener) {
+/// A queue that is full soon, otherwise as it is by default.
+const SHORT: &str = r#"{"messages": 2}"#;
+
+/// A client with this queue, which connects again at once, and its server.
+fn with_queue(queue: &str) -> (Subject, Port, tokio::net::TcpListener) {
     let port = Port::reserve();
     let listener = port.listen();
     let soon = r#"{"retry": {"interval_ms": 1, "growth_rate": 1, "randomized": false}}"#;
-    let queue = format!(r#", "send_queue": {{"messages": {messages}}}"#);
-    let subject = Subject::new(&client_definition(&port, &queue, soon), Linked::Fully).unwrap();
+    let subject = client(&port, &format!(r#", "send_queue": {queue}"#), soon);
     subject.open();
     (subject, port, listener)
 }
@@ -221,7 +227,7 @@ async fn short_queue(messages: usize) -> (Subject, Port, tokio::net::TcpListener
 async fn a_server_that_does_not_read_is_given_up_after_five_seconds() {
     let (told, _listening) = Told::listen();
     let clock = Clock::stop();
-    let (mut subject, _port, listener) = short_queue(2).await;
+    let (mut subject, _port, listener) = with_queue(SHORT);
     let started = start(&subject);
     let _slow = accept(&listener).await;
     within(started).await.unwrap().unwrap();
@@ -264,12 +270,8 @@ async fn what_comes_while_a_server_that_does_not_read_is_told_so_goes_to_the_nex
     let clock = Clock::stop();
     // What is more than the queue has room for waits in front of it; `close` would end the next connection for that, too.
     for (policy, count) in [("block", 30), ("close", 9)] {
-        let port = Port::reserve();
-        let listener = port.listen();
-        let soon = r#"{"retry": {"interval_ms": 1, "growth_rate": 1, "randomized": false}}"#;
-        let queue = format!(r#", "send_queue": {{"messages": 9, "policy": "{policy}"}}"#);
-        let mut subject = Subject::new(&client_definition(&port, &queue, soon), Linked::Fully).unwrap();
-        subject.open();
+        let queue = format!(r#"{{"messages": 9, "policy": "{policy}"}}"#);
+        let (mut subject, _port, listener) = with_queue(&queue);
         let started = start(&subject);
         let _slow = accept(&listener).await;
         within(started).await.unwrap().unwrap();
@@ -319,19 +321,26 @@ fn told_as_failed(told: &Told) -> u64 {
     counts.sum()
 }
 
-#[tokio::test]
-async fn a_server_that_does_not_read_is_cut_off_at_the_end_of_a_drain_and_told() {
-    let (told, _listening) = Told::listen();
+/// A client in whose queue there is room for 100 MB and in which most of 4 messages of 8 MiB each wait, and its server, which
+/// has read nothing.
+async fn loaded_client() -> (Subject, Port, Ws) {
     let port = Port::reserve();
     let listener = port.listen();
     let mut subject = client(&port, r#", "send_queue": {"bytes": 100000000}"#, r#""none""#);
     subject.open();
     let started = start(&subject);
-    let _slow = accept(&listener).await;
+    let slow = accept(&listener).await;
     within(started).await.unwrap().unwrap();
     for _ in 0..4 {
         subject.give_to(0, "x".repeat(8 << 20).into()).await;
     }
+    (subject, port, slow)
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_read_is_cut_off_at_the_end_of_a_drain_and_told() {
+    let (told, _listening) = Told::listen();
+    let (subject, port, _slow) = loaded_client().await;
     let clock = Clock::stop();
     subject.front_is_done().await;
     let (one, other) = (subject.handle.clone(), subject.handle.clone());
@@ -363,16 +372,7 @@ async fn a_server_that_does_not_read_is_cut_off_at_the_end_of_a_drain_and_told()
 #[tokio::test]
 async fn a_server_that_reads_to_the_end_of_a_drain_is_not_cut_off() {
     let (told, _listening) = Told::listen();
-    let port = Port::reserve();
-    let listener = port.listen();
-    let mut subject = client(&port, r#", "send_queue": {"bytes": 100000000}"#, r#""none""#);
-    subject.open();
-    let started = start(&subject);
-    let mut slow = accept(&listener).await;
-    within(started).await.unwrap().unwrap();
-    for _ in 0..4 {
-        subject.give_to(0, "x".repeat(8 << 20).into()).await;
-    }
+    let (subject, _port, mut slow) = loaded_client().await;
     let clock = Clock::stop();
     subject.front_is_done().await;
     let handle = subject.handle.clone();
@@ -421,11 +421,7 @@ async fn what_a_server_sends_when_the_flow_reads_no_more_is_counted() {
 
 /// A client that reads nothing, and its number.
 async fn slow_client(subject: &mut Subject, port: &Port) -> (TcpStream, Value) {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let mut tcp = within(socket.connect(port.address().parse().unwrap())).await.unwrap();
-    tcp.write_all(upgrade("here", "").as_bytes()).await.unwrap();
-    assert!(head(&mut tcp).await.starts_with("HTTP/1.1 101 "));
+    let tcp = upgraded(port.slow_tcp().await).await;
     (tcp, member(&subject.next_told().await, "conn"))
 }
 
@@ -462,7 +458,7 @@ async fn lines_of_the_log_say_whose_messages_are_lost() {
 
 #[tokio::test]
 async fn while_there_is_no_server_nobody_reads_too_slowly() {
-    let (mut subject, port, listener) = short_queue(2).await;
+    let (mut subject, port, listener) = with_queue(SHORT);
     let started = start(&subject);
     let first = accept(&listener).await;
     within(started).await.unwrap().unwrap();
