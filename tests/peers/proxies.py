@@ -25,6 +25,10 @@ http {{
   fastcgi_temp_path {folder}/nginx-fastcgi;
   uwsgi_temp_path {folder}/nginx-uwsgi;
   scgi_temp_path {folder}/nginx-scgi;
+{http}
+}}
+"""
+NGINX_SERVER = """
   map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
   server {{
     listen 127.0.0.1:{plain};
@@ -48,7 +52,6 @@ http {{
       proxy_send_timeout {idle}s;
     }}
   }}
-}}
 """
 HAPROXY = """
 global
@@ -71,17 +74,20 @@ def nginx(case: Case, upstream: int, pair: tuple[str, str] | None = None, with_h
     if pair:
         over_tls = free_port()
         tls = f"listen 127.0.0.1:{over_tls} ssl{' http2' if with_http2 else ''}; ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]};"
+    http = NGINX_SERVER.format(plain=plain, tls=tls, upstream=upstream, limit=LIMIT_SECS, idle=IDLE_SECS, impatient=IMPATIENT_PATH)
+    return start_nginx(case, http, plain), plain, over_tls
+
+
+def start_nginx(case: Case, http: str, port: int) -> Program:
+    """nginx with `http` in its block of that name, once it listens at `port`."""
     # Its workers would be somebody who may not read the files of root.
     user = "user root;" if pathlib.Path("/proc/self").stat().st_uid == 0 else ""
-    text = NGINX.format(
-        folder=case.folder, user=user, plain=plain, tls=tls, upstream=upstream, limit=LIMIT_SECS, idle=IDLE_SECS, impatient=IMPATIENT_PATH
-    )
-    (case.folder / "nginx.conf").write_text(text)
+    (case.folder / "nginx.conf").write_text(NGINX.format(folder=case.folder, user=user, http=http))
     program = case.start("nginx", ["nginx", "-p", str(case.folder), "-c", str(case.folder / "nginx.conf")])
     # A master that is killed leaves its workers behind.
     case.addCleanup(program.terminate)
-    wait_for("nginx", lambda: is_open(plain))
-    return program, plain, over_tls
+    wait_for("nginx", lambda: is_open(port))
+    return program
 
 
 def haproxy(case: Case, listeners: list[str]) -> list[int]:

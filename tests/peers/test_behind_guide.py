@@ -10,7 +10,8 @@ import unittest
 
 from websockets.exceptions import InvalidStatus
 
-from harness import ROOT, Case, Program, connect, free_port, is_open, wait_for
+from harness import ROOT, Case, connect, free_port, is_open, wait_for
+from proxies import start_nginx
 from test_guides import Blocks
 
 HOST, CLIENT = "edge.example", "127.0.0.7"
@@ -30,22 +31,6 @@ flow
   connect /pipeline/who to /connector/{name};
 end;
 deploy flow main;
-"""
-NGINX = """
-daemon off;
-{user}
-pid {folder}/nginx.pid;
-error_log stderr info;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/nginx-body;
-  proxy_temp_path {folder}/nginx-proxy;
-  fastcgi_temp_path {folder}/nginx-fastcgi;
-  uwsgi_temp_path {folder}/nginx-uwsgi;
-  scgi_temp_path {folder}/nginx-scgi;
-{server}
-}}
 """
 
 
@@ -71,15 +56,6 @@ class Behind(Case):
         definition = self.here(self.guide.after(words))
         name = re.match(r"define connector (\w+)", definition)[1]
         self.program = self.tremor(FLOW.format(definition=definition, name=name), wait_port=self.port)
-
-    def nginx(self, server: str) -> Program:
-        user = "user root;" if pathlib.Path("/proc/self").stat().st_uid == 0 else ""
-        (self.folder / "nginx.conf").write_text(NGINX.format(folder=self.folder, user=user, server=server))
-        program = self.start("nginx", ["nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")])
-        # A master that is killed leaves its workers behind.
-        self.addCleanup(program.terminate)
-        wait_for("nginx", lambda: is_open(self.front))
-        return program
 
     def haproxy(self, config: str) -> None:
         stats = self.folder / "haproxy.sock"
@@ -115,13 +91,13 @@ class Behind(Case):
     def test_nginx(self) -> None:
         self.serve("## The server")
         server = self.here(self.guide.after("## nginx"))
-        program = self.nginx(server)
+        program = start_nginx(self, server, self.front)
         self.assert_known()
         self.assertEqual(program.terminate(), 0)
         table = self.guide.text.partition("## When it does not work")[2]
-        for without in ([r"proxy_http_version"], ["Upgrade", "Connection"], ["Host"], ["Forwarded "]):
-            lines = [line for line in server.splitlines() if not any(f"{name}" in line for name in without)]
-            program = self.nginx("\n".join(lines))
+        for without in (["proxy_http_version"], ["Upgrade", "Connection"], ["Host"], ["Forwarded "]):
+            lines = [line for line in server.splitlines() if not any(name in line for name in without)]
+            program = start_nginx(self, "\n".join(lines), self.front)
             status, why = self.refusal()
             self.assertIn(f"| {status}, ", table)
             self.assertIn(why, table)
