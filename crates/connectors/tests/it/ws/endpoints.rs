@@ -140,89 +140,91 @@ async fn a_proxy_on_this_machine_is_believed_where_any_is() {
     assert_eq!(peer, json(r#"{"host": "203.0.113.7", "port": 0}"#));
 }
 
-#[test]
-fn what_cannot_be_is_refused_with_its_place() {
-    let long = "x".repeat(200);
-    for (config, expected) in [
-        (
-            r#"{"url": "127.0.0.1:1", "endpoint": {"type": "tcp", "port": 1}}"#.to_owned(),
-            "config.endpoint: is another way to say `url`",
-        ),
-        (
-            r#"{"endpoint": {"type": "tcp", "port": 1}, "listen": []}"#.to_owned(),
-            "config.listen: is another way to say `endpoint`",
-        ),
-        (r#"{"listen": []}"#.to_owned(), "config.listen: an empty list"),
-        (r#"{"listen": [7]}"#.to_owned(), "config.listen[0]: expected a string or a record"),
-        (
-            r#"{"listen": ["127.0.0.1:1", {"type": "tcp", "port": 1, "prot": 2}]}"#.to_owned(),
-            "config.listen[1].prot: ",
-        ),
-        (r#"{"listen": ["a:b@127.0.0.1:1"]}"#.to_owned(), "config.listen[0]: name and password"),
-        (r#"{"listen": ["wss://127.0.0.1:1"]}"#.to_owned(), "config.tls: missing"),
-        (r#"{"endpoint": {"port": 1}}"#.to_owned(), "config.endpoint.type: missing"),
-        (
-            r#"{"endpoint": {"type": "onion", "port": 1}}"#.to_owned(),
-            "config.endpoint.type: is a matter of Tor",
-        ),
-        (r#"{"endpoint": {"type": "tcp"}}"#.to_owned(), "config.endpoint.port: missing"),
-        (r#"{"endpoint": {"type": "tcp", "port": 65536}}"#.to_owned(), "config.endpoint.port: "),
-        (
-            r#"{"endpoint": {"type": "tcp", "port": 1, "portrange": [1, 2]}}"#.to_owned(),
-            "config.endpoint.portrange: is another way",
-        ),
-        (
-            r#"{"endpoint": {"type": "tcp", "portrange": [2, 1]}}"#.to_owned(),
-            "config.endpoint.portrange: is the first",
-        ),
-        (
-            r#"{"endpoint": {"type": "tcp", "portrange": [0, 1]}}"#.to_owned(),
-            "config.endpoint.portrange: is the first",
-        ),
-        (
-            r#"{"endpoint": {"type": "tcp", "port": 1, "version": 5}}"#.to_owned(),
-            "config.endpoint.version: is 4 or 6",
-        ),
-        (
-            r#"{"endpoint": {"type": "tcp", "port": 1, "interface": "::1"}}"#.to_owned(),
-            "config.endpoint.interface: `::1` is of the other version",
-        ),
-        (
-            r#"{"endpoint": {"type": "tcp", "port": 1, "interface": "a:1"}}"#.to_owned(),
-            "config.endpoint.interface: is no address of this machine: write one, such as `127.0.0.1`",
-        ),
-        (
-            r#"{"endpoint": {"type": "tcp", "port": 1, "backlog": 0}}"#.to_owned(),
-            "config.endpoint.backlog: must be between",
-        ),
-        (
-            r#"{"endpoint": {"type": "tcp", "port": 1, "tls": {"cert": "/none"}}}"#.to_owned(),
-            "config.endpoint.tls.key: missing",
-        ),
-        (r#"{"endpoint": {"type": "unix"}}"#.to_owned(), "config.endpoint.path: missing"),
-        (r#"{"endpoint": {"type": "unix", "path": ""}}"#.to_owned(), "config.endpoint.path: expected path"),
-        (
-            format!(r#"{{"endpoint": {{"type": "unix", "path": "/{long}"}}}}"#),
-            "config.endpoint.path: cannot be",
-        ),
-        (
-            r#"{"endpoint": {"type": "unix", "path": "/x", "mode": "888"}}"#.to_owned(),
-            "config.endpoint.mode: `888` are no permissions",
-        ),
-        (
-            r#"{"endpoint": {"type": "unix", "path": "/x", "mode": "07777"}}"#.to_owned(),
-            "config.endpoint.mode: `07777` are no",
-        ),
-        (
-            r#"{"endpoint": {"type": "unix", "path": "x", "abstract": true, "mode": "660"}}"#.to_owned(),
-            "config.endpoint.mode: has no meaning",
-        ),
-        (r#"{"endpoint": {"type": "unix", "path": "x", "port": 1}}"#.to_owned(), "config.endpoint.port: "),
-    ] {
-        let refused = match Subject::new(&listening(&config), Linked::Fully) {
+/// Each of these configurations is refused, with these words.
+fn expect_refused(cases: &[(&str, &str)]) {
+    for (config, expected) in cases {
+        let refused = match Subject::new(&listening(config), Linked::Fully) {
             Ok(_) => panic!("taken: {config}"),
             Err(error) => error.to_string(),
         };
         assert!(refused.contains(expected), "{config}: {refused}");
     }
+}
+
+#[test]
+fn lists_of_places_that_cannot_be_are_refused_with_their_place() {
+    expect_refused(&[
+        (
+            r#"{"url": "127.0.0.1:1", "endpoint": {"type": "tcp", "port": 1}}"#,
+            "config.endpoint: is another way to say `url`",
+        ),
+        (
+            r#"{"endpoint": {"type": "tcp", "port": 1}, "listen": []}"#,
+            "config.listen: is another way to say `endpoint`",
+        ),
+        (r#"{"listen": []}"#, "config.listen: an empty list"),
+        (r#"{"listen": [7]}"#, "config.listen[0]: expected a string or a record"),
+        (r#"{"listen": ["127.0.0.1:1", {"type": "tcp", "port": 1, "prot": 2}]}"#, "config.listen[1].prot: "),
+        (r#"{"listen": ["a:b@127.0.0.1:1"]}"#, "config.listen[0]: name and password"),
+        (r#"{"listen": ["wss://127.0.0.1:1"]}"#, "config.tls: missing"),
+    ]);
+}
+
+#[test]
+fn endpoints_that_cannot_be_are_refused_with_their_place() {
+    expect_refused(&[
+        (r#"{"endpoint": {"port": 1}}"#, "config.endpoint.type: missing"),
+        (r#"{"endpoint": {"type": "onion", "port": 1}}"#, "config.endpoint.type: is a matter of Tor"),
+        (r#"{"endpoint": {"type": "tcp"}}"#, "config.endpoint.port: missing"),
+        (r#"{"endpoint": {"type": "tcp", "port": 65536}}"#, "config.endpoint.port: "),
+        (
+            r#"{"endpoint": {"type": "tcp", "port": 1, "portrange": [1, 2]}}"#,
+            "config.endpoint.portrange: is another way",
+        ),
+        (r#"{"endpoint": {"type": "tcp", "portrange": [2, 1]}}"#, "config.endpoint.portrange: is the first"),
+        (r#"{"endpoint": {"type": "tcp", "portrange": [0, 1]}}"#, "config.endpoint.portrange: is the first"),
+        (r#"{"endpoint": {"type": "tcp", "port": 1, "version": 5}}"#, "config.endpoint.version: is 4 or 6"),
+        (
+            r#"{"endpoint": {"type": "tcp", "port": 1, "interface": "::1"}}"#,
+            "config.endpoint.interface: `::1` is of the other version",
+        ),
+        (
+            r#"{"endpoint": {"type": "tcp", "port": 1, "interface": "a:1"}}"#,
+            "config.endpoint.interface: is no address of this machine: write one, such as `127.0.0.1`",
+        ),
+        (
+            r#"{"endpoint": {"type": "tcp", "port": 1, "backlog": 0}}"#,
+            "config.endpoint.backlog: must be between",
+        ),
+        (
+            r#"{"endpoint": {"type": "tcp", "port": 1, "tls": {"cert": "/none"}}}"#,
+            "config.endpoint.tls.key: missing",
+        ),
+    ]);
+}
+
+#[test]
+fn unix_sockets_that_cannot_be_are_refused_with_their_place() {
+    let long = "x".repeat(200);
+    expect_refused(&[
+        (r#"{"endpoint": {"type": "unix"}}"#, "config.endpoint.path: missing"),
+        (r#"{"endpoint": {"type": "unix", "path": ""}}"#, "config.endpoint.path: expected path"),
+        (
+            &format!(r#"{{"endpoint": {{"type": "unix", "path": "/{long}"}}}}"#),
+            "config.endpoint.path: cannot be",
+        ),
+        (
+            r#"{"endpoint": {"type": "unix", "path": "/x", "mode": "888"}}"#,
+            "config.endpoint.mode: `888` are no permissions",
+        ),
+        (
+            r#"{"endpoint": {"type": "unix", "path": "/x", "mode": "07777"}}"#,
+            "config.endpoint.mode: `07777` are no",
+        ),
+        (
+            r#"{"endpoint": {"type": "unix", "path": "x", "abstract": true, "mode": "660"}}"#,
+            "config.endpoint.mode: has no meaning",
+        ),
+        (r#"{"endpoint": {"type": "unix", "path": "x", "port": 1}}"#, "config.endpoint.port: "),
+    ]);
 }

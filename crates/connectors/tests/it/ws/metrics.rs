@@ -2,7 +2,7 @@
 
 use super::{
     peers::{Port, accept, client_definition, head, server_definition, text, upgrade},
-    tls::files,
+    tls::{Files, files},
 };
 use crate::harness::{Linked, Seen, Subject, definition, json, within};
 use async_tungstenite::tungstenite::Message;
@@ -154,17 +154,22 @@ async fn a_client_tells_of_its_attempts_to_connect_again() {
     expect(&seen, &[("ws.reconnects -|-|out|ok", "1"), ("ws.connections.opened out|-|out", "2")]);
 }
 
-#[tokio::test]
-async fn what_is_encrypted_counts_apart() {
-    let files = files();
-    let (plain, encrypted) = (Port::reserve(), Port::reserve());
+/// A server with TLS in one of two places, whose clients come with the token `good`.
+async fn half_encrypted(files: &Files, plain: &Port, encrypted: &Port) -> Subject {
     let pair = format!(r#""tls": {{"cert": "{}", "key": "{}"}}"#, files.cert.display(), files.key.display());
     let places = format!(r#""listen": ["ws://{}", "{}"]"#, plain.address(), encrypted.address());
     let guards = r#""guards": {"g": {"type": "bearer", "options": {"tokens": {"good": {}}}}},
         "credentials": {"query": {"t": "{credentials}"}}, "routes": [{"guarded": {"g": []}, "exit": "left"}]"#;
     let config = format!("{{{places}, {pair}, {guards}}}");
     let server = measured(definition("ws_server", &config, r#""json""#, ""));
-    let mut server = Subject::started_with(&server, Linked::With(&["left"])).await;
+    Subject::started_with(&server, Linked::With(&["left"])).await
+}
+
+#[tokio::test]
+async fn what_is_encrypted_counts_apart() {
+    let files = files();
+    let (plain, encrypted) = (Port::reserve(), Port::reserve());
+    let mut server = half_encrypted(&files, &plain, &encrypted).await;
     let url = |scheme: &str, port: &Port, token: &str| {
         format!(r#""url": "{scheme}://{}/?t={token}""#, port.address())
     };

@@ -185,23 +185,34 @@ fn a_setting_may_stand_in_either_place_but_not_in_both() {
     }
 }
 
+/// A definition, and what it brings along from elsewhere.
+type Brought = (Definition, String);
+
+fn at_server(more: &str) -> Brought {
+    (server_definition(&Port::reserve(), &format!(", {more}")), more.to_owned())
+}
+
+fn at_client(more: &str) -> Brought {
+    (client_definition(&Port::reserve(), &format!(", {more}"), r#""none""#), more.to_owned())
+}
+
+fn listening(endpoint: &str) -> Brought {
+    let config = format!(r#"{{"endpoint": {endpoint}}}"#);
+    (definition("ws_server", &config, r#""json""#, ""), endpoint.to_owned())
+}
+
 /// What is said to those who bring a name along that means something elsewhere.
+fn expect_refused(cases: &[(Brought, &str)]) {
+    for ((definition, brought), expected) in cases {
+        let refused = Subject::new(definition, Linked::Fully).err();
+        let refused = refused.unwrap_or_else(|| panic!("not refused: {brought}")).message;
+        assert!(refused.contains(expected), "{brought}: {refused}\ninstead of\n{expected}");
+    }
+}
+
 #[test]
-fn names_from_elsewhere_are_refused_with_what_to_write_instead() {
-    let files = files();
-    let pair = format!(r#""cert": "{}", "key": "{}""#, files.cert.display(), files.key.display());
-    let at_server = |more: &str| (server_definition(&Port::reserve(), &format!(", {more}")), more.to_owned());
-    let at_client = |more: &str| {
-        (client_definition(&Port::reserve(), &format!(", {more}"), r#""none""#), more.to_owned())
-    };
-    let listening = |endpoint: &str| {
-        let config = format!(r#"{{"endpoint": {endpoint}}}"#);
-        (definition("ws_server", &config, r#""json""#, ""), endpoint.to_owned())
-    };
-    let in_tls = |name: &str| at_server(&format!(r#""tls": {{{pair}, {name}: "x"}}"#));
-    let in_client_tls = |name: &str| at_client(&format!(r#""tls": {{"{name}": "x"}}"#));
-    let cases: Vec<((Definition, String), &str)> = vec![
-        // Options of Crossbar.
+fn options_of_crossbar_are_refused_with_what_to_write_instead() {
+    expect_refused(&[
         (
             at_server(r#""options": {"enable_flash_policy": true}"#),
             "config.options.enable_flash_policy: is obsolete",
@@ -220,7 +231,30 @@ fn names_from_elsewhere_are_refused_with_what_to_write_instead() {
             "config.options.mask_server_frames: is a setting of `ws_server`",
         ),
         (at_client(r#""enable_hybi10": true"#), "config.enable_hybi10: is a setting of `ws_server`"),
-        // Its listening transports.
+        (
+            at_server(r#""options": {"access_log": true}"#),
+            "config.options.access_log: is no setting: port `control` tells",
+        ),
+        (
+            at_server(r#""options": {"display_tracebacks": true}"#),
+            "config.options.display_tracebacks: has no meaning",
+        ),
+        (at_server(r#""options": {"hsts": true}"#), "config.options.hsts: is written as `response_headers`"),
+        (
+            at_server(r#""options": {"hsts_max_age": 1}"#),
+            "config.options.hsts_max_age: is written as `response_headers`",
+        ),
+        (
+            at_server(r#""options": {"client_timeout": 1}"#),
+            "config.options.client_timeout: is `open_handshake_timeout`",
+        ),
+    ]);
+}
+
+#[test]
+fn transports_of_crossbar_are_refused_with_what_to_write_instead() {
+    expect_refused(&[
+        // Listening ones.
         (
             at_server(r#""id": "transport001""#),
             "config.id: is the name of the connector here: `create connector NAME`",
@@ -248,25 +282,7 @@ fn names_from_elsewhere_are_refused_with_what_to_write_instead() {
             at_server(r#""cookie": {"store": {"type": "database"}}"#),
             "config.cookie.store.type: expected one of `memory`, `file`",
         ),
-        // Those of its web transports that stand in `options`.
-        (
-            at_server(r#""options": {"access_log": true}"#),
-            "config.options.access_log: is no setting: port `control` tells",
-        ),
-        (
-            at_server(r#""options": {"display_tracebacks": true}"#),
-            "config.options.display_tracebacks: has no meaning",
-        ),
-        (at_server(r#""options": {"hsts": true}"#), "config.options.hsts: is written as `response_headers`"),
-        (
-            at_server(r#""options": {"hsts_max_age": 1}"#),
-            "config.options.hsts_max_age: is written as `response_headers`",
-        ),
-        (
-            at_server(r#""options": {"client_timeout": 1}"#),
-            "config.options.client_timeout: is `open_handshake_timeout`",
-        ),
-        // Its connecting transports.
+        // Connecting ones.
         (at_client(r#""id": "one""#), "config.id: is the name of the connector"),
         (at_client(r#""type": "websocket""#), "config.type: is the kind of the connector"),
         (at_client(r#""serializers": ["json"]"#), "config.serializers: belongs to WAMP"),
@@ -275,7 +291,12 @@ fn names_from_elsewhere_are_refused_with_what_to_write_instead() {
             at_client(r#""endpoint": {"type": "tor", "host": "a", "port": 1}"#),
             "config.endpoint.type: is reached by a proxy: `proxy` of `socks5h://127.0.0.1:9050`",
         ),
-        // Zilla.
+    ]);
+}
+
+#[test]
+fn members_of_zilla_are_refused_with_what_to_write_instead() {
+    expect_refused(&[
         (
             at_server(r#""kind": "server""#),
             "config.kind: is the kind of the connector here: `ws_server` or `ws_client` behind `from`",
@@ -302,6 +323,16 @@ fn names_from_elsewhere_are_refused_with_what_to_write_instead() {
         (at_server(r#""options": {"no_delay": true}"#), "alone; here it is `tcp_nodelay`"),
         (at_server(r#""telemetry": {}"#), "config.telemetry: is written as `metrics_interval_s`"),
         (at_server(r#""guarded": {"jwt": []}"#), "config.guarded: stands in `routes[]`"),
+    ]);
+}
+
+#[test]
+fn names_of_certificates_of_zilla_are_refused_with_what_to_write_instead() {
+    let files = files();
+    let pair = format!(r#""cert": "{}", "key": "{}""#, files.cert.display(), files.key.display());
+    let in_tls = |name: &str| at_server(&format!(r#""tls": {{{pair}, {name}: "x"}}"#));
+    let in_client_tls = |name: &str| at_client(&format!(r#""tls": {{"{name}": "x"}}"#));
+    expect_refused(&[
         (in_tls(r#""keys""#), "config.tls.keys: is written as `cert` and `key`"),
         (in_tls(r#""signers""#), "config.tls.signers: is written as `cert` and `key`"),
         (in_tls(r#""trust""#), "config.tls.trust: is written as `client_ca`"),
@@ -314,12 +345,7 @@ fn names_from_elsewhere_are_refused_with_what_to_write_instead() {
         (in_client_tls("sni"), "config.tls.sni: is written as `domain`"),
         (in_client_tls("mutual"), "config.tls.mutual: is for a server"),
         (in_client_tls("version"), "config.tls.version: is written as"),
-    ];
-    for ((definition, brought), expected) in cases {
-        let refused = Subject::new(&definition, Linked::Fully).err();
-        let refused = refused.unwrap_or_else(|| panic!("not refused: {brought}")).message;
-        assert!(refused.contains(expected), "{brought}: {refused}\ninstead of\n{expected}");
-    }
+    ]);
 }
 
 /// Where it is shown what a name does: `file::test` below `tests/it/ws`, or in a file of another folder.

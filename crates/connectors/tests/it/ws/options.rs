@@ -93,168 +93,227 @@ async fn climbing_paths_and_origins_that_are_none_are_refused() {
     }
 }
 
+/// A server, or a client, with `more` members of its configuration.
+fn of_server(more: &str) -> Definition {
+    server_definition(&Port::reserve(), more)
+}
+
+fn of_client(more: &str) -> Definition {
+    client_definition(&Port::reserve(), more, "\"none\"")
+}
+
+/// Each of these configurations is refused, with these words.
+fn expect_refused(cases: &[(Definition, &str)]) {
+    for (definition, expected) in cases {
+        let refused = Subject::new(definition, Linked::Fully).err().map(|error| error.message);
+        let refused = refused.unwrap_or_else(|| panic!("not refused: {expected}"));
+        assert!(refused.contains(expected), "{refused}\ninstead of\n{expected}");
+    }
+}
+
 #[tokio::test]
-async fn settings_that_cannot_work_are_refused_with_their_place() {
-    let port = Port::reserve();
-    let server = |more: &str| server_definition(&port, more);
-    let client = |more: &str| client_definition(&port, more, "\"none\"");
-    for (definition, expected) in [
+async fn queues_that_cannot_be_are_refused_with_their_place() {
+    expect_refused(&[
         (
-            server(r#", "send_queue": {"policy": "drop"}"#),
+            of_server(r#", "send_queue": {"policy": "drop"}"#),
             "config.send_queue.policy: expected one of `block`, `drop_newest`, `drop_oldest`, `close`, `conflate`",
         ),
         (
-            server(r#", "send_queue": {"policy": "close", "block_timeout": 1}"#),
+            of_server(r#", "send_queue": {"policy": "close", "block_timeout": 1}"#),
             "config.send_queue.block_timeout: belongs to",
         ),
         (
-            server(
+            of_server(
                 r#", "routes": [{"exit": "a", "options": {"send_queue": {"policy": "close", "block_timeout": 1}}}]"#,
             ),
             "config.routes[0].options.send_queue.block_timeout: belongs to",
         ),
         (
-            server(
+            of_server(
                 r#", "send_queue": {"policy": "conflate"},
                 "routes": [{"exit": "a", "options": {"send_queue": {"key": "b"}}}]"#,
             ),
             "config.routes[0].options.send_queue: goes by the key `b` and another one by `key`",
         ),
         (
-            server(
+            of_server(
                 r#", "send_queue": {"policy": "drop_newest"}, "routes": [{"exit": "a", "options": {"send_queue": {"key": "b"}}}]"#,
             ),
             "config.routes[0].options.send_queue.key: belongs to",
         ),
-        (server(r#", "cookie": {"name": "Wsid"}"#), "config.cookie.name: is at least"),
-        (server(r#", "cookie": {"length": 5}"#), "config.cookie.length: must be between 6 and 64"),
-        (server(r#", "cookie": {"max_age": 0}"#), "config.cookie.max_age: must be between 1 and"),
         (
-            server(r#", "cookie": {"same_site": "None", "secure": false}"#),
-            "config.cookie.same_site: `None` demands",
-        ),
-        (server(r#", "cookie": {"same_site": "lax"}"#), "config.cookie.same_site: expected one of"),
-        (server(r#", "cookie": {"path": "a"}"#), "config.cookie.path: begins with"),
-        (server(r#", "cookie": {"domain": "a; b"}"#), "config.cookie.domain: cannot stand"),
-        (server(r#", "cookie": {"stroe": 1}"#), "config.cookie.stroe: "),
-        (
-            server(r#", "cookie": {"store": {"type": "database"}}"#),
-            "config.cookie.store.type: expected one of",
-        ),
-        (server(r#", "cookie": {"store": {"type": "file"}}"#), "config.cookie.store.filename: missing"),
-        (server(r#", "cookie": {"store": {"filename": "x"}}"#), "config.cookie.store.filename: belongs to"),
-        (
-            server(r#", "send_queue": {"messages": 0}"#),
+            of_server(r#", "send_queue": {"messages": 0}"#),
             "config.send_queue.messages: must be 1 or more, but is 0",
         ),
         (
-            server(r#", "send_queue": {"message": 1}"#),
+            of_server(r#", "send_queue": {"message": 1}"#),
             "config.send_queue.message: unknown key; did you mean `messages`?",
         ),
         (
-            client(r#", "send_queue": {"policy": "drop_newest", "key": "name"}"#),
+            of_client(r#", "send_queue": {"policy": "drop_newest", "key": "name"}"#),
             "config.send_queue.key: belongs to the policy `conflate`",
         ),
+    ]);
+}
+
+#[tokio::test]
+async fn cookies_that_cannot_be_are_refused_with_their_place() {
+    expect_refused(&[
+        (of_server(r#", "cookie": {"name": "Wsid"}"#), "config.cookie.name: is at least"),
+        (of_server(r#", "cookie": {"length": 5}"#), "config.cookie.length: must be between 6 and 64"),
+        (of_server(r#", "cookie": {"max_age": 0}"#), "config.cookie.max_age: must be between 1 and"),
         (
-            server(r#", "max_frame_size": 1, "options": {"max_frame_size": 1}"#),
-            "config.options.max_frame_size: stands in `config` too",
+            of_server(r#", "cookie": {"same_site": "None", "secure": false}"#),
+            "config.cookie.same_site: `None` demands",
         ),
+        (of_server(r#", "cookie": {"same_site": "lax"}"#), "config.cookie.same_site: expected one of"),
+        (of_server(r#", "cookie": {"path": "a"}"#), "config.cookie.path: begins with"),
+        (of_server(r#", "cookie": {"domain": "a; b"}"#), "config.cookie.domain: cannot stand"),
+        (of_server(r#", "cookie": {"stroe": 1}"#), "config.cookie.stroe: "),
         (
-            server(r#", "accept": "text", "options": {"accept": "text"}"#),
-            "config.options.accept: stands in `config` too",
+            of_server(r#", "cookie": {"store": {"type": "database"}}"#),
+            "config.cookie.store.type: expected one of",
         ),
+        (of_server(r#", "cookie": {"store": {"type": "file"}}"#), "config.cookie.store.filename: missing"),
         (
-            server(r#", "no_delay": true, "options": {"tcp_nodelay": false}"#),
-            "config.tcp_nodelay: contradicts",
+            of_server(r#", "cookie": {"store": {"filename": "x"}}"#),
+            "config.cookie.store.filename: belongs to",
         ),
-        (server(r#", "allowed_hosts": ["a b"]"#), "config.allowed_hosts[0]: `a b` is no `host`"),
-        (server(r#", "allowed_hosts": []"#), "config.allowed_hosts: an empty list"),
+    ]);
+}
+
+#[tokio::test]
+async fn paces_that_cannot_be_are_refused_with_their_place() {
+    expect_refused(&[
+        (of_server(r#", "auto_ping_size": 11"#), "config.auto_ping_size: must be between 12 and 125"),
         (
-            server(r#", "allowed_hosts": ["*.plant.example"]"#),
-            "config.allowed_hosts[0]: hosts are named one by one",
+            of_server(r#", "options": {"auto_ping_size": 126}"#),
+            "config.options.auto_ping_size: must be between",
         ),
-        (server(r#", "external_port": 0"#), "config.external_port: expected integer above 0"),
-        (server(r#", "max_target_size": 0"#), "config.max_target_size: must be between 1 and"),
-        (server(r#", "max_header_size": 1"#), "config.max_header_size: must be between 128 and"),
-        (server(r#", "max_headers": 0"#), "config.max_headers: must be between 5 and"),
-        (server(r#", "subprotocols": ["a", "b c"]"#), "config.subprotocols[1]: `b c` is no subprotocol"),
-        (server(r#", "subprotocols": ["a", "a"]"#), "config.subprotocols[1]: `a` is there twice"),
-        (server(r#", "expose_headers": ["X A"]"#), "config.expose_headers[0]: `X A` is no name of a header"),
+        (of_server(r#", "on_rate": "wait""#), "config.on_rate: expected one of `pause`, `close`"),
+        (of_server(r#", "message_rate": -1"#), "config.message_rate: expected integer of 0 or more"),
+        (of_server(r#", "heartbeat": {}"#), "config.heartbeat: is a setting of `ws_client`"),
         (
-            server(r#", "routes": [{"exit": "a", "when": {"headers": {"X A": "*"}}}]"#),
-            "config.routes[0].when.headers: `X A` is no name of a header",
-        ),
-        (
-            server(r#", "routes": [{"exit": "a", "when": {"path": "/a/../b"}}]"#),
-            "config.routes[0].when.path: no request has a segment `..`",
-        ),
-        (client(r#", "require_websocket_subprotocol": true"#), "config.require_websocket_subprotocol: needs"),
-        (client(r#", "origin": "x""#), "config.origin: is no origin"),
-        (client(r#", "origin": "https://h/x""#), "config.origin: is no origin"),
-        (
-            client(r#", "headers": {"Origin": "https://a"}, "origin": "https://b""#),
-            "config.headers: header `Origin` can be given only once",
-        ),
-        (
-            client(r#", "endpoint": {"type": "tcp", "host": "h", "port": 0}"#),
-            "config.endpoint.port: expected integer above 0",
-        ),
-        (server(r#", "enable_rfc6455": false"#), "config.enable_rfc6455: "),
-        (server(r#", "require_websocket_subprotocol": true"#), "config.require_websocket_subprotocol: needs"),
-        (server(r#", "response_headers": {"Upgrade": "x"}"#), "config.response_headers: "),
-        (server(r#", "response_headers": {"X": 1}"#), "config.response_headers.X: expected string"),
-        (server(r#", "auto_ping_size": 11"#), "config.auto_ping_size: must be between 12 and 125"),
-        (server(r#", "options": {"auto_ping_size": 126}"#), "config.options.auto_ping_size: must be between"),
-        (server(r#", "on_rate": "wait""#), "config.on_rate: expected one of `pause`, `close`"),
-        (server(r#", "message_rate": -1"#), "config.message_rate: expected integer of 0 or more"),
-        (server(r#", "heartbeat": {}"#), "config.heartbeat: is a setting of `ws_client`"),
-        (
-            client(r#", "max_connections_per_ip": 1"#),
+            of_client(r#", "max_connections_per_ip": 1"#),
             "config.max_connections_per_ip: is a setting of `ws_server`",
         ),
-        (client(r#", "heartbeat": {"interval": 1}"#), "config.heartbeat.message: missing"),
-        (client(r#", "heartbeat": {"interval": 0, "message": "x"}"#), "config.heartbeat.interval: expected"),
+        (of_client(r#", "heartbeat": {"interval": 1}"#), "config.heartbeat.message: missing"),
         (
-            client(r#", "heartbeat": {"interval": 1, "message": 1}"#),
+            of_client(r#", "heartbeat": {"interval": 0, "message": "x"}"#),
+            "config.heartbeat.interval: expected",
+        ),
+        (
+            of_client(r#", "heartbeat": {"interval": 1, "message": 1}"#),
             "config.heartbeat.message: expected string, record or list",
         ),
         (
-            client(r#", "heartbeat": {"interval": 1, "message": "x", "timeout": 1}"#),
+            of_client(r#", "heartbeat": {"interval": 1, "message": "x", "timeout": 1}"#),
             "config.heartbeat.timeout: needs `reply_contains`",
         ),
         (
-            client(r#", "heartbeat": {"interval": 1, "message": "x", "reply_contains": ""}"#),
+            of_client(r#", "heartbeat": {"interval": 1, "message": "x", "reply_contains": ""}"#),
             "config.heartbeat.reply_contains: is empty",
         ),
-        (server(r#", "tls": {"cert": "a"}"#), "config.tls.key: missing"),
-        (client(r#", "headers": {"Upgrade": "x"}"#), "config.headers: "),
-        (server(r#", "compression": true"#), "config.compression: expected record"),
-        (server(r#", "compression": {"gzip": {}}"#), "config.compression.gzip: unknown key"),
+    ]);
+}
+
+#[tokio::test]
+async fn tls_and_compression_that_cannot_be_are_refused_with_their_place() {
+    expect_refused(&[
+        (of_server(r#", "tls": {"cert": "a"}"#), "config.tls.key: missing"),
+        (of_server(r#", "compression": true"#), "config.compression: expected record"),
+        (of_server(r#", "compression": {"gzip": {}}"#), "config.compression.gzip: unknown key"),
         (
-            client(r#", "options": {"compression": {"deflate": {"window_bits": 9}}}"#),
+            of_client(r#", "options": {"compression": {"deflate": {"window_bits": 9}}}"#),
             "config.options.compression.deflate.window_bits: unknown key",
         ),
         (
-            server(r#", "compression": {"deflate": {"max_window_bits": 7}}"#),
+            of_server(r#", "compression": {"deflate": {"max_window_bits": 7}}"#),
             "config.compression.deflate.max_window_bits: is not 8 to 15",
         ),
         (
-            server(r#", "compression": {"deflate": {"request_max_window_bits": 16}}"#),
+            of_server(r#", "compression": {"deflate": {"request_max_window_bits": 16}}"#),
             "config.compression.deflate.request_max_window_bits: must be between 0 and 15",
         ),
         (
-            client(r#", "compression": {"deflate": {"memory_level": 0}}"#),
+            of_client(r#", "compression": {"deflate": {"memory_level": 0}}"#),
             "config.compression.deflate.memory_level: must be between 1 and 9",
         ),
         (
-            client(r#", "compression": {"deflate": {"level": 10}}"#),
+            of_client(r#", "compression": {"deflate": {"level": 10}}"#),
             "config.compression.deflate.level: must be between 0 and 9",
         ),
-    ] {
-        let refused = Subject::new(&definition, Linked::Fully).err().map(|error| error.message);
-        let refused = refused.unwrap_or_else(|| panic!("not refused: {expected}"));
-        assert!(refused.contains(expected), "{refused}\ninstead of\n{expected}");
-    }
+    ]);
+}
+
+#[tokio::test]
+async fn settings_that_stand_twice_are_refused_with_their_place() {
+    expect_refused(&[
+        (
+            of_server(r#", "max_frame_size": 1, "options": {"max_frame_size": 1}"#),
+            "config.options.max_frame_size: stands in `config` too",
+        ),
+        (
+            of_server(r#", "accept": "text", "options": {"accept": "text"}"#),
+            "config.options.accept: stands in `config` too",
+        ),
+        (
+            of_server(r#", "no_delay": true, "options": {"tcp_nodelay": false}"#),
+            "config.tcp_nodelay: contradicts",
+        ),
+    ]);
+}
+
+#[tokio::test]
+async fn handshakes_that_cannot_be_are_refused_with_their_place() {
+    expect_refused(&[
+        (of_server(r#", "allowed_hosts": ["a b"]"#), "config.allowed_hosts[0]: `a b` is no `host`"),
+        (of_server(r#", "allowed_hosts": []"#), "config.allowed_hosts: an empty list"),
+        (
+            of_server(r#", "allowed_hosts": ["*.plant.example"]"#),
+            "config.allowed_hosts[0]: hosts are named one by one",
+        ),
+        (of_server(r#", "external_port": 0"#), "config.external_port: expected integer above 0"),
+        (of_server(r#", "max_target_size": 0"#), "config.max_target_size: must be between 1 and"),
+        (of_server(r#", "max_header_size": 1"#), "config.max_header_size: must be between 128 and"),
+        (of_server(r#", "max_headers": 0"#), "config.max_headers: must be between 5 and"),
+        (of_server(r#", "subprotocols": ["a", "b c"]"#), "config.subprotocols[1]: `b c` is no subprotocol"),
+        (of_server(r#", "subprotocols": ["a", "a"]"#), "config.subprotocols[1]: `a` is there twice"),
+        (
+            of_server(r#", "expose_headers": ["X A"]"#),
+            "config.expose_headers[0]: `X A` is no name of a header",
+        ),
+        (
+            of_server(r#", "routes": [{"exit": "a", "when": {"headers": {"X A": "*"}}}]"#),
+            "config.routes[0].when.headers: `X A` is no name of a header",
+        ),
+        (
+            of_server(r#", "routes": [{"exit": "a", "when": {"path": "/a/../b"}}]"#),
+            "config.routes[0].when.path: no request has a segment `..`",
+        ),
+        (
+            of_client(r#", "require_websocket_subprotocol": true"#),
+            "config.require_websocket_subprotocol: needs",
+        ),
+        (of_client(r#", "origin": "x""#), "config.origin: is no origin"),
+        (of_client(r#", "origin": "https://h/x""#), "config.origin: is no origin"),
+        (
+            of_client(r#", "headers": {"Origin": "https://a"}, "origin": "https://b""#),
+            "config.headers: header `Origin` can be given only once",
+        ),
+        (
+            of_client(r#", "endpoint": {"type": "tcp", "host": "h", "port": 0}"#),
+            "config.endpoint.port: expected integer above 0",
+        ),
+        (of_server(r#", "enable_rfc6455": false"#), "config.enable_rfc6455: "),
+        (
+            of_server(r#", "require_websocket_subprotocol": true"#),
+            "config.require_websocket_subprotocol: needs",
+        ),
+        (of_server(r#", "response_headers": {"Upgrade": "x"}"#), "config.response_headers: "),
+        (of_server(r#", "response_headers": {"X": 1}"#), "config.response_headers.X: expected string"),
+        (of_client(r#", "headers": {"Upgrade": "x"}"#), "config.headers: "),
+    ]);
 }
 
 /// They would be ignored, and a user would believe that they protect something.

@@ -93,9 +93,17 @@ async fn what_is_meant_is_not_warned_of() {
     }
 }
 
+/// Of each of these members one line tells this.
+fn expect_told(cases: &[(String, &str)]) {
+    for (more, expected) in cases {
+        let told = told(more);
+        assert_eq!(told.matches(expected).count(), 1, "{more}\n{told}");
+    }
+}
+
 #[tokio::test]
-async fn what_has_no_effect_is_told() {
-    for (more, expected) in [
+async fn routes_that_have_no_effect_are_told() {
+    expect_told(&[
         (
             format!(r#", "routes": [{ALL}, {ONE}]"#),
             "`routes[0]` takes all who come: the routes behind it are",
@@ -104,28 +112,6 @@ async fn what_has_no_effect_is_told() {
         (
             format!(r#", "routes": [{ONE}], "no_match": {{"body": "x"}}, "error_bodies": false"#),
             "`no_match.body` has no effect",
-        ),
-        (r#", "subprotocol_preference": "server""#.into(), "no effect without `subprotocols`"),
-        (r#", "auto_ping_size": 20"#.into(), "`auto_ping_size` has no effect without `auto_ping_interval`"),
-        (
-            r#", "auto_ping_restart_on_any_traffic": false"#.into(),
-            "`auto_ping_restart_on_any_traffic` has no effect without",
-        ),
-        (r#", "cookie": {"same_site": "None"}"#.into(), "the cookie is `Secure`, so browsers drop it"),
-        (r#", "cookie": {"secure": true}"#.into(), "the cookie is `Secure`, so browsers drop it"),
-        (r#", "idle_timeout": 99"#.into(), "`idle_timeout` is 99 ms, which is very short"),
-        (r#", "options": {"write_timeout": 1}"#.into(), "`write_timeout` is 1 ms, which is very short"),
-        (r#", "mask_server_frames": true"#.into(), "`mask_server_frames` is true, which breaks"),
-        (r#", "guards": {"g": {"type": "cookie"}}, "cookie": {"bind_identity": true}"#.into(), ANY_PAGE),
-        (
-            format!(
-                r#", "guards": {{"g": {BEARER}}}, "credentials": {{"cookies": {{"sid": "{{credentials}}"}}}}, "routes": [{{"exit": "a", "guarded": {{"g": []}}}}]"#
-            ),
-            ANY_PAGE,
-        ),
-        (
-            r#", "compression": {"deflate": {"request_max_window_bits": 8}}"#.into(),
-            "`request_max_window_bits` is 8",
         ),
         (r#", "routes": []"#.into(), "`routes` is an empty list"),
         (
@@ -150,11 +136,12 @@ async fn what_has_no_effect_is_told() {
             ),
             "`routes[1]` is never reached: `routes[0]` takes",
         ),
-        (r#", "trust_xff": 1000"#.into(), "`trust_xff` is 1000: with fewer proxies than that in front"),
-        (
-            r#", "public_url": "http://h/path""#.into(),
-            "the path of `public_url` is ignored: it is `h` that requests are compared with",
-        ),
+    ]);
+}
+
+#[tokio::test]
+async fn limits_that_have_no_effect_are_told() {
+    expect_told(&[
         (
             r#", "max_connections": 4, "max_connections_per_ip": 5"#.into(),
             "`max_connections_per_ip` has no effect: `max_connections` is less, 4",
@@ -164,22 +151,10 @@ async fn what_has_no_effect_is_told() {
                 .into(),
             "`max_large_messages_size` is 50: it has no room for a message that is as long as `max_message_size` allows, 60",
         ),
-        (r#", "routes": [{"exit": "a", "guarded": {}}]"#.into(), "config.routes[0].guarded: names no guard"),
-        (
-            r#", "allowed_origins": []"#.into(),
-            "`allowed_origins` is an empty list: no page can connect, but those whose `Origin` is `null`",
-        ),
         (
             r#", "max_message_size": 100, "compression": {"deflate": {"max_inflated_size": 200}}"#.into(),
             "`max_inflated_size` has no effect: `max_message_size` is less, 100",
         ),
-        (
-            r#", "guards": {"g": {"type": "basic", "options": {"users": {"a": {"password": ""}}}}}"#.into(),
-            "config.guards.g.options.users.a.password: is empty, so whoever",
-        ),
-        (jwt(r#", "leeway": 3601"#), "config.guards.g.options.leeway: is 3601 s, and tokens"),
-        (jwt("").replace(r#""kid":"k""#, r#""kid":"""#), "config.guards.g.options.keys[0].kid: is empty"),
-        (r#", "guards": {}"#.into(), "`guards` has none in it, so nobody is asked who they are"),
         (
             r#", "max_message_size": 10, "max_frame_size": 20"#.into(),
             "`max_frame_size` is 20, but no frame has more than a message may have: `max_message_size` is 10",
@@ -189,6 +164,43 @@ async fn what_has_no_effect_is_told() {
                 .into(),
             "] config.routes[0].options: `max_frame_size` is 20, but",
         ),
+    ]);
+}
+
+#[tokio::test]
+async fn times_that_cannot_be_meant_are_told() {
+    expect_told(&[
+        (r#", "idle_timeout": 99"#.into(), "`idle_timeout` is 99 ms, which is very short"),
+        (r#", "options": {"write_timeout": 1}"#.into(), "`write_timeout` is 1 ms, which is very short"),
+        (
+            r#", "drain_timeout": 5001"#.into(),
+            "`drain_timeout` is 5001 ms, but a flow that drains has 5000 ms",
+        ),
+        (
+            r#", "drain_spread": 60000"#.into(),
+            "`drain_spread` is 60000 ms, but a flow that drains has 5000 ms",
+        ),
+    ]);
+}
+
+#[tokio::test]
+async fn guards_that_cannot_be_meant_are_told() {
+    expect_told(&[
+        (r#", "guards": {"g": {"type": "cookie"}}, "cookie": {"bind_identity": true}"#.into(), ANY_PAGE),
+        (
+            format!(
+                r#", "guards": {{"g": {BEARER}}}, "credentials": {{"cookies": {{"sid": "{{credentials}}"}}}}, "routes": [{{"exit": "a", "guarded": {{"g": []}}}}]"#
+            ),
+            ANY_PAGE,
+        ),
+        (r#", "routes": [{"exit": "a", "guarded": {}}]"#.into(), "config.routes[0].guarded: names no guard"),
+        (
+            r#", "guards": {"g": {"type": "basic", "options": {"users": {"a": {"password": ""}}}}}"#.into(),
+            "config.guards.g.options.users.a.password: is empty, so whoever",
+        ),
+        (jwt(r#", "leeway": 3601"#), "config.guards.g.options.leeway: is 3601 s, and tokens"),
+        (jwt("").replace(r#""kid":"k""#, r#""kid":"""#), "config.guards.g.options.keys[0].kid: is empty"),
+        (r#", "guards": {}"#.into(), "`guards` has none in it, so nobody is asked who they are"),
         (
             r#", "authorize": {"port": "a", "timeout": 90000}"#.into(),
             "config.authorize.timeout: is 90000 ms, but a handshake as a whole has 5000 ms",
@@ -199,18 +211,35 @@ async fn what_has_no_effect_is_told() {
                 .into(),
             "config.guards.g.options.timeout: is 701 ms, but a handshake as a whole has 700 ms",
         ),
+    ]);
+}
+
+#[tokio::test]
+async fn what_else_has_no_effect_is_told() {
+    expect_told(&[
+        (r#", "subprotocol_preference": "server""#.into(), "no effect without `subprotocols`"),
+        (r#", "auto_ping_size": 20"#.into(), "`auto_ping_size` has no effect without `auto_ping_interval`"),
         (
-            r#", "drain_timeout": 5001"#.into(),
-            "`drain_timeout` is 5001 ms, but a flow that drains has 5000 ms",
+            r#", "auto_ping_restart_on_any_traffic": false"#.into(),
+            "`auto_ping_restart_on_any_traffic` has no effect without",
+        ),
+        (r#", "cookie": {"same_site": "None"}"#.into(), "the cookie is `Secure`, so browsers drop it"),
+        (r#", "cookie": {"secure": true}"#.into(), "the cookie is `Secure`, so browsers drop it"),
+        (r#", "mask_server_frames": true"#.into(), "`mask_server_frames` is true, which breaks"),
+        (
+            r#", "compression": {"deflate": {"request_max_window_bits": 8}}"#.into(),
+            "`request_max_window_bits` is 8",
+        ),
+        (r#", "trust_xff": 1000"#.into(), "`trust_xff` is 1000: with fewer proxies than that in front"),
+        (
+            r#", "public_url": "http://h/path""#.into(),
+            "the path of `public_url` is ignored: it is `h` that requests are compared with",
         ),
         (
-            r#", "drain_spread": 60000"#.into(),
-            "`drain_spread` is 60000 ms, but a flow that drains has 5000 ms",
+            r#", "allowed_origins": []"#.into(),
+            "`allowed_origins` is an empty list: no page can connect, but those whose `Origin` is `null`",
         ),
-    ] {
-        let told = told(&more);
-        assert_eq!(told.matches(expected).count(), 1, "{more}\n{told}");
-    }
+    ]);
 }
 
 #[tokio::test]

@@ -2,14 +2,33 @@
 
 use super::*;
 
-#[tokio::test]
-async fn settings_that_make_no_sense_are_refused_where_they_stand() {
+/// Catalogs for those who only have to name one.
+const CATALOGS: &str = r#""catalogs": {
+    "here": {"type": "inline", "subjects": {"a": {"schema": "true"}, "bad": {"schema": {"type": 1}}}},
+    "reg": {"type": "schema-registry", "url": "http://127.0.0.1:1"}}"#;
+
+/// A server and a client with `more` members of their configurations.
+fn both(more: &str) -> [Definition; 2] {
     let port = Port::reserve();
-    let reg = r#"{"type": "schema-registry", "url": "http://127.0.0.1:1"}"#;
-    let catalogs = format!(
-        r#""catalogs": {{"here": {{"type": "inline", "subjects": {{"a": {{"schema": "true"}}, "bad": {{"schema": {{"type": 1}}}}}}}}, "reg": {reg}}}"#
-    );
-    for (schema, path, words) in [
+    [server_definition(&port, more), client_definition(&port, more, "null")]
+}
+
+/// With each of these members `schema` is refused at this place, with these words; clients have no routes.
+fn expect_refused(cases: &[(&str, &str, &str)]) {
+    for (schema, path, words) in cases {
+        for definition in both(&format!(r#", "schema": {{{CATALOGS}, {schema}}}"#)) {
+            if definition.kind == "ws_client" && schema.contains("topic") {
+                continue;
+            }
+            let error = refused(&definition);
+            assert!(error.contains(&format!("config.{path}")) && error.contains(words), "{schema}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn schemas_that_cannot_be_found_are_refused_where_they_are_named() {
+    expect_refused(&[
         (r#""in": {}"#, "schema.in.model", "json"),
         (r#""in": {"model": "xml"}"#, "schema.in.model", "avro"),
         (r#""in": {"model": "json"}"#, "schema.in.catalog", "catalogs"),
@@ -54,6 +73,12 @@ async fn settings_that_make_no_sense_are_refused_where_they_stand() {
             "schema.out.subject",
             "schema",
         ),
+    ]);
+}
+
+#[tokio::test]
+async fn settings_that_make_no_sense_are_refused_where_they_stand() {
+    expect_refused(&[
         (
             r#""in": {"model": "json", "catalog": "here", "subject": "a", "view": "json"}"#,
             "schema.in.view",
@@ -81,17 +106,11 @@ async fn settings_that_make_no_sense_are_refused_where_they_stand() {
         ),
         (r#""in": {"model": "string", "pattern": "("}"#, "schema.in.pattern", ""),
         (r#""inn": {}"#, "schema.inn", "`in`"),
-    ] {
-        let more = format!(r#", "schema": {{{catalogs}, {schema}}}"#);
-        for definition in [server_definition(&port, &more), client_definition(&port, &more, "null")] {
-            let is_route = definition.kind == "ws_client" && schema.contains("topic");
-            if is_route {
-                continue;
-            }
-            let error = refused(&definition);
-            assert!(error.contains(&format!("config.{path}")) && error.contains(words), "{schema}: {error}");
-        }
-    }
+    ]);
+}
+
+#[tokio::test]
+async fn subjects_that_routes_cannot_give_are_refused_where_they_stand() {
     for (when, reference, key, words) in [
         (r#"[{"path": "/a"}, {"path": "/b"}]"#, r#""strategy": "topic""#, "strategy", "several"),
         (r#"[{"path": "/a/*"}]"#, r#""strategy": "topic""#, "strategy", "is many"),
@@ -100,8 +119,7 @@ async fn settings_that_make_no_sense_are_refused_where_they_stand() {
     ] {
         let schema = format!(r#"{{"in": {{"model": "json", "catalog": "reg", {reference}}}}}"#);
         let route = format!(r#"{{"when": {when}, "exit": "out", "options": {{"schema": {schema}}}}}"#);
-        let more = format!(r#", "schema": {{{catalogs}}}, "routes": [{route}]"#);
-        for definition in [server_definition(&port, &more), client_definition(&port, &more, "null")] {
+        for definition in both(&format!(r#", "schema": {{{CATALOGS}}}, "routes": [{route}]"#)) {
             let error = refused(&definition);
             assert!(
                 error.contains(&format!("config.routes[0].options.schema.in.{key}")) && error.contains(words),
@@ -109,6 +127,10 @@ async fn settings_that_make_no_sense_are_refused_where_they_stand() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn catalogs_that_cannot_be_are_refused_where_they_stand() {
     for (catalog, path, words) in [
         (r#"{}"#, "type", "inline"),
         (r#"{"type": "inline"}"#, "subjects", ""),
@@ -143,13 +165,17 @@ async fn settings_that_make_no_sense_are_refused_where_they_stand() {
         ),
     ] {
         let more = format!(r#", "schema": {{"catalogs": {{"c": {catalog}}}}}"#);
-        let error = refused(&server_definition(&port, &more));
+        let error = refused(&server_definition(&Port::reserve(), &more));
         assert!(
             error.contains(&format!("config.schema.catalogs.c.{path}")) && error.contains(words),
             "{catalog}: {error}"
         );
         assert!(!error.contains("secret"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_simple_model_needs_no_catalog() {
     let (subject, port) = server(r#", "schema": {"in": {"model": "double"}}"#).await;
     crate::ws::peers::echo(subject, |_| {});
     round_trip(&mut port.client().await, 1).await;
