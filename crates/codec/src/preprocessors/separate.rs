@@ -112,19 +112,9 @@ impl Buffered {
 impl Preprocessor for Buffered {
     fn process(&mut self, chunk: Bytes, out: &mut Pieces) -> Result<(), ProcessError> {
         let Some(chunk) = self.complete(chunk, out) else { return Ok(()) };
-        let mut start = 0;
-        for end in memchr_iter(self.separator, &chunk) {
-            if end - start <= self.max {
-                out.push(chunk.slice(start..end));
-            } else {
-                self.dropped.one(end - start, self.max, out);
-            }
-            start = end + 1;
-            if out.is_full() {
-                out.leave(chunk.slice(start..));
-                return Ok(());
-            }
-        }
+        let Some(start) = cut(&chunk, (self.separator, self.max), &mut self.dropped, out) else {
+            return Ok(());
+        };
         let rest = chunk.get(start..).unwrap_or_default();
         if rest.len() > self.max {
             let len = rest.len();
@@ -158,23 +148,37 @@ struct Unbuffered {
 
 impl Preprocessor for Unbuffered {
     fn process(&mut self, chunk: Bytes, out: &mut Pieces) -> Result<(), ProcessError> {
-        let mut start = 0;
-        for end in memchr_iter(self.separator, &chunk) {
-            if end - start <= self.max {
-                out.push(chunk.slice(start..end));
-            } else {
-                self.dropped.one(end - start, self.max, out);
-            }
-            start = end + 1;
-            if out.is_full() {
-                out.leave(chunk.slice(start..));
-                return Ok(());
-            }
+        if let Some(start) = cut(&chunk, (self.separator, self.max), &mut self.dropped, out) {
+            // The last one passes whatever its length.
+            out.push(chunk.slice(start..));
         }
-        // The last one passes whatever its length.
-        out.push(chunk.slice(start..));
         Ok(())
     }
+}
+
+/// Takes the pieces of `chunk` that have a separator behind them; gives where the last one begins, which has none, or `None`
+/// if there is no room for more and the rest is left for later.
+#[inline]
+fn cut(
+    chunk: &Bytes,
+    (separator, max): (u8, usize),
+    dropped: &mut Dropped,
+    out: &mut Pieces,
+) -> Option<usize> {
+    let mut start = 0;
+    for end in memchr_iter(separator, chunk) {
+        if end - start <= max {
+            out.push(chunk.slice(start..end));
+        } else {
+            dropped.one(end - start, max, out);
+        }
+        start = end + 1;
+        if out.is_full() {
+            out.leave(chunk.slice(start..));
+            return None;
+        }
+    }
+    Some(start)
 }
 
 /// Reports pieces that are dropped without an error: the first of a stream loudly, since data is lost, the

@@ -13,7 +13,7 @@ use rustls::{
     },
 };
 
-use super::verify::Named;
+use super::verify::{Named, verifies_signatures_by};
 
 /// Most bytes of authorities' names that clients are told, to choose a certificate by; with more they choose freely.
 const MAX_HINT_BYTES: usize = 16 * 1024;
@@ -107,25 +107,5 @@ impl ClientCertVerifier for NamedOrIssuedClient {
         }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.issued.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.issued.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.issued.supported_verify_schemes()
-    }
+    verifies_signatures_by!(issued);
 }

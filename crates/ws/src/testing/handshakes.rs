@@ -28,20 +28,10 @@ pub fn request_agrees(data: &[u8]) {
     });
     let read = |step: usize| {
         let mut handshake = ServerHandshake::new(Arc::clone(&options));
-        let mut input = BytesMut::new();
-        let mut pieces = data.chunks(step);
-        while let Some(piece) = pieces.next() {
-            input.extend_from_slice(piece);
-            match handshake.advance(&mut input) {
-                Ok(None) => {}
-                Ok(request) => {
-                    input.extend_from_slice(&pieces.collect::<Vec<_>>().concat());
-                    return (Ok(request), input.to_vec());
-                }
-                Err(reject) => return (Err(reject), Vec::new()),
-            }
+        match in_pieces(data, step, |input| handshake.advance(input)) {
+            (Some(read), rest) => (read.map(Some), rest),
+            (None, _) => (Ok(None), Vec::new()),
         }
-        (Ok(None), Vec::new())
     };
     let whole = read(data.len().max(1));
     for step in [1, 2 + data.len() % 63] {
@@ -63,6 +53,29 @@ pub fn request_agrees(data: &[u8]) {
         (Err(reject), _) => is_refusal(&reject),
     }
     assert!(!is_good, "a good request is not accepted");
+}
+
+/// Hands `advance` the data in pieces of this size, until it has read something or fails; gives that, and what is behind
+/// it. `None`: there is too little of it, and nothing was read.
+fn in_pieces<T, E>(
+    data: &[u8],
+    step: usize,
+    mut advance: impl FnMut(&mut BytesMut) -> Result<Option<T>, E>,
+) -> (Option<Result<T, E>>, Vec<u8>) {
+    let mut input = BytesMut::new();
+    let mut pieces = data.chunks(step);
+    while let Some(piece) = pieces.next() {
+        input.extend_from_slice(piece);
+        match advance(&mut input) {
+            Ok(None) => {}
+            Ok(Some(read)) => {
+                input.extend_from_slice(&pieces.collect::<Vec<_>>().concat());
+                return (Some(Ok(read)), input.to_vec());
+            }
+            Err(error) => return (Some(Err(error)), Vec::new()),
+        }
+    }
+    (None, input.to_vec())
 }
 
 /// Whether `data` is, without any doubt, a request for a WebSocket that is within all limits.
@@ -188,20 +201,10 @@ pub fn answer_agrees(data: &[u8]) {
         let Ok(mut handshake) = ClientHandshake::with_nonce(asked.clone(), [0; 16]) else {
             panic!("a plain request fails")
         };
-        let mut input = BytesMut::new();
-        let mut pieces = data.chunks(step);
-        while let Some(piece) = pieces.next() {
-            input.extend_from_slice(piece);
-            match handshake.advance(&mut input) {
-                Ok(None) => {}
-                Ok(Some(response)) => {
-                    input.extend_from_slice(&pieces.collect::<Vec<_>>().concat());
-                    return (Ok(response), input.to_vec());
-                }
-                Err(error) => return (Err(error), Vec::new()),
-            }
+        match in_pieces(data, step, |input| handshake.advance(input)) {
+            (Some(read), rest) => (read, rest),
+            (None, rest) => (Err(handshake.cut_short(&rest)), Vec::new()),
         }
-        (Err(handshake.cut_short(&input)), Vec::new())
     };
     let whole = read(data.len().max(1));
     for step in [1, 2 + data.len() % 63] {
