@@ -1,6 +1,9 @@
 //! One connection that comes back.
 
-use super::peers::{Port, accept, client, close_code, next_text, text};
+use super::{
+    client_opening::start,
+    peers::{Port, accept, client, close_code, next_text, text},
+};
 use crate::harness::{Linked, Seen, Subject, within};
 use futures_util::StreamExt;
 use std::sync::{
@@ -182,8 +185,7 @@ async fn sample(handle: Handle, into: Arc<dyn Deliver>, sent: Arc<AtomicU64>, go
 async fn a_bounded_number_of_events_waits_for_the_server() {
     let port = Port::reserve();
     let mut subject = client(&port, "", SOON);
-    let handle = subject.handle.clone();
-    tokio::spawn(async move { handle.start().await });
+    start(&subject);
     let (count, mut counted) = watch::channel(0);
     let mut giver = tokio::spawn(async move {
         for number in 0..1500_u64 {
@@ -210,8 +212,7 @@ async fn a_connection_that_the_peer_closes_is_made_again_and_told_apart() {
     let port = Port::reserve();
     let listener = port.listen();
     let mut subject = client(&port, "", SOON);
-    let handle = subject.handle.clone();
-    let started = tokio::spawn(async move { handle.start().await });
+    let started = start(&subject);
     let mut first = accept(&listener).await;
     within(started).await.unwrap().unwrap();
     subject.open();
@@ -252,13 +253,7 @@ async fn one_handshake_at_a_time_goes_to_a_server() {
     let dials = tremor_connector::Dials::default();
     let definition = super::peers::client_definition(&port, "", r#""none""#);
     let subjects = [(), ()].map(|()| Subject::sharing(&definition, Linked::Fully, dials.clone()).unwrap());
-    let starts: Vec<_> = subjects
-        .iter()
-        .map(|subject| {
-            let handle = subject.handle.clone();
-            tokio::spawn(async move { handle.start().await })
-        })
-        .collect();
+    let starts: Vec<_> = subjects.iter().map(start).collect();
     let (first, _) = within(listener.accept()).await.unwrap();
     // The first one is in the middle of its handshake: the second must not even have connected.
     let second = tokio::time::timeout(std::time::Duration::from_millis(100), listener.accept()).await;

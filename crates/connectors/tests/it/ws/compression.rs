@@ -1,6 +1,9 @@
 //! Compression, agreed on with peers written by hand around `tremor-ws`.
 
-use super::peers::{Port, client, echo, head, of_server, server, upgrade};
+use super::{
+    client_opening::start,
+    peers::{Port, client, echo, head, of_server, server, upgrade},
+};
 use crate::harness::{Seen, Subject, json, within};
 use bytes::BytesMut;
 use tokio::{
@@ -280,8 +283,7 @@ async fn a_client_offers_compression_and_uses_what_was_agreed() {
     let more =
         r#", "compression": {"deflate": {"max_window_bits": 10, "request_no_context_takeover": true}}"#;
     let mut subject = client(&port, more, r#"{"retry": {"interval_ms": 10}}"#);
-    let handle = subject.handle.clone();
-    tokio::spawn(async move { handle.start().await });
+    start(&subject);
     subject.open();
     let offer = "permessage-deflate; server_no_context_takeover; client_max_window_bits=10";
     // What was not offered cannot be agreed on; the client tries again.

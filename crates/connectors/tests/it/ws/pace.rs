@@ -1,7 +1,10 @@
 //! What lives by the clock: pings, time limits, rates, caps, heartbeats.
 
-use super::peers::{
-    Port, accept, client, echo, head, next_text, round_trip, server, server_definition, text, upgrade,
+use super::{
+    client_opening::start,
+    peers::{
+        Port, accept, client, echo, head, next_text, round_trip, server, server_definition, text, upgrade,
+    },
 };
 use crate::harness::{Linked, Seen, Subject, within};
 use async_tungstenite::tungstenite::Message;
@@ -135,10 +138,7 @@ async fn a_client_pings_its_server_and_connects_anew_when_that_is_silent() {
     let listener = port.listen();
     let more = r#", "auto_ping_interval": 20, "auto_ping_timeout": 3000, "max_lifetime": 0"#;
     let subject = client(&port, more, r#"{"retry": {"interval_ms": 1, "randomized": false}}"#);
-    let starting = tokio::spawn({
-        let handle = subject.handle.clone();
-        async move { handle.start().await }
-    });
+    let starting = start(&subject);
     let mut ws = accept(&listener).await;
     within(starting).await.unwrap().unwrap();
     subject.open();
@@ -356,10 +356,7 @@ async fn heartbeats_are_sent_and_their_replies_are_nobodys_events() {
     let listener = port.listen();
     let more = r#", "heartbeat": {"interval": 20, "message": {"op": "ping"}, "reply_contains": "pong", "timeout": 3000}"#;
     let mut subject = client(&port, more, r#"{"retry": {"interval_ms": 1, "randomized": false}}"#);
-    let starting = tokio::spawn({
-        let handle = subject.handle.clone();
-        async move { handle.start().await }
-    });
+    let starting = start(&subject);
     let mut ws = accept(&listener).await;
     within(starting).await.unwrap().unwrap();
     subject.open();

@@ -1,8 +1,11 @@
 //! Encrypted connections with a self-signed certificate, as a user makes one.
 
-use super::control::member;
-use super::guards;
-use super::peers::{PATIENT, Port, Ws, echo, mixed_sizes_come_back, next_text, of_server, text};
+use super::{
+    client_opening::start,
+    control::member,
+    guards,
+    peers::{PATIENT, Port, Ws, echo, mixed_sizes_come_back, next_text, of_server, text},
+};
 use crate::harness::{Linked, Seen, Subject, definition, json, within};
 use async_tungstenite::tokio::{accept_async, client_async};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -16,7 +19,7 @@ use std::{
 };
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
-use tokio_rustls::{TlsAcceptor, client::TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 use tremor_event::{Event, EventId};
 use tremor_value::Value;
 
@@ -162,8 +165,7 @@ async fn an_independent_server_takes_our_client() {
         files.cert.display()
     );
     let mut subject = Subject::new(&definition("ws_client", &url, r#""json""#, ""), Linked::Fully).unwrap();
-    let handle = subject.handle.clone();
-    let started = tokio::spawn(async move { handle.start().await });
+    let started = start(&subject);
     let tcp = within(listener.accept()).await.unwrap().0;
     let mut ws = within(accept_async(within(acceptor.accept(tcp)).await.unwrap())).await.unwrap();
     within(started).await.unwrap().unwrap();
@@ -181,6 +183,21 @@ async fn an_independent_server_takes_our_client() {
     assert_eq!(told.as_deref(), Some("the peer ended the connection without a goodbye"));
 }
 
+/// TLS as an independent client speaks it, which trusts those whom `root` has issued.
+async fn tls_to(port: &Port, root: CertificateDer<'static>) -> TlsStream<TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(root).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = TlsConnector::from(Arc::new(config));
+    let name = ServerName::try_from("localhost").unwrap();
+    within(connector.connect(name, port.tcp().await)).await.unwrap()
+}
+
 #[tokio::test]
 async fn our_server_takes_an_independent_client() {
     let folder = TempDir::new().unwrap();
@@ -192,17 +209,7 @@ async fn our_server_takes_an_independent_client() {
     let files = Files { _folder: folder, cert: cert_file, key };
     let (subject, port) = secure_server(&files).await;
     echo(subject, |_| {});
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(cert.der().clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let name = ServerName::try_from("localhost").unwrap();
-    let tls = within(connector.connect(name, port.tcp().await)).await.unwrap();
+    let tls = tls_to(&port, cert.der().clone()).await;
     let mut ws = within(client_async("wss://localhost/", tls)).await.unwrap().0;
     for number in 0..100 {
         ws.send(text(number)).await.unwrap();
@@ -455,17 +462,7 @@ impl Authority {
     /// A client that has just sent a message and got it back, and the certificate that it was shown. It resumes no session, as
     /// then no certificate is shown.
     async fn connect(&self, port: &Port) -> (Ws<TlsStream<TcpStream>>, CertificateDer<'static>) {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.path("ca.crt")).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let name = ServerName::try_from("localhost").unwrap();
-        let tls = within(connector.connect(name, port.tcp().await)).await.unwrap();
+        let tls = tls_to(port, CertificateDer::from_pem_file(self.path("ca.crt")).unwrap()).await;
         let shown = tls.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
         let mut ws = within(client_async("wss://localhost/", tls)).await.unwrap().0;
         round_trip_with(&mut ws, 7).await;
