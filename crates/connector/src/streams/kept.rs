@@ -6,11 +6,10 @@
 
 use super::{
     Port, Streams,
+    delivering::{items, settle},
     filter::Filter,
     instructions::{Except, Instructions},
-    items,
     left::{Goal, Left},
-    settle,
     table::{Table, Targets},
 };
 use crate::{

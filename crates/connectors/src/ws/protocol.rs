@@ -1,14 +1,13 @@
 //! Puts the WebSocket protocol around a connection.
 
+mod making;
 #[cfg(test)]
 mod tests;
 
 use super::{
     Metadata,
-    guards::Stay,
     metrics::Link,
-    options::Wire,
-    pace::{HeartbeatOptions, Pace, PaceOptions},
+    pace::Pace,
     schema::{self, Look},
 };
 use bytes::{Bytes, BytesMut};
@@ -29,8 +28,8 @@ use tremor_connector::{
 };
 use tremor_value::{AboutMessage, Record, Under, Value};
 use tremor_ws::{
-    CloseAnswer, CloseCode, CloseTimeouts, Closing, Decoder, Deflate, EncodeError, Encoder, End, Incoming,
-    LargeMessages, Options, Role,
+    CloseAnswer, CloseCode, CloseTimeouts, Closing, Decoder, EncodeError, Encoder, End, Incoming, Options,
+    Role,
 };
 
 /// Pings of a flow that may wait for their answers; those before are not told of.
@@ -107,93 +106,12 @@ pub(super) struct WebSocket<Slot> {
 }
 
 impl<Slot> WebSocket<Slot> {
-    /// `metadata` is that of the connection.
-    pub(super) fn new(role: Role, wire: &Wire, metadata: Metadata, slot: Slot) -> Self {
-        let timeouts =
-            CloseTimeouts { handshake: Some(wire.times.close), server_drop: Some(wire.times.drop) };
-        let (masks, under) = match role {
-            Role::Client => (wire.options.mask_client_frames, Under::WsClient),
-            Role::Server => (wire.options.mask_server_frames, Under::WsServer),
-        };
-        let pace = (!wire.pace.is_off()).then(|| Box::new(Pace::new(&wire.pace, None)));
-        Self {
-            role,
-            frames: (!masks).then_some(0),
-            keeps_time: pace.is_some(),
-            max_control_rate: wire.pace.max_control_rate,
-            pace,
-            decoder: Decoder::new(role, wire.limits, wire.options),
-            encoder: Encoder::new(role, wire.options),
-            closing: Closing::new(role, &wire.options, timeouts),
-            incoming: Vec::new(),
-            metadata,
-            asked: None,
-            under,
-            messages: 0,
-            said: None,
-            leave: None,
-            interceptor: None,
-            schema: None,
-            joining: None,
-            is_over: false,
-            revoked: None,
-            link: None,
-            _slot: slot,
-        }
-    }
-
-    /// The same with heartbeats.
-    pub(super) fn beating(mut self, pace: &PaceOptions, heartbeat: Option<Arc<HeartbeatOptions>>) -> Self {
-        if heartbeat.is_some() {
-            self.pace = Some(Box::new(Pace::new(pace, heartbeat)));
-            self.keeps_time = true;
-        }
-        self
-    }
-
-    /// The same with an end that guards have set.
-    pub(super) fn until(mut self, pace: &PaceOptions, stay: Option<Stay>) -> Self {
-        if let Some(stay) = stay {
-            let pace = self.pace.take().map_or_else(|| Pace::new(pace, None), |pace| *pace);
-            self.pace = Some(Box::new(pace.until(stay)));
-            self.keeps_time = true;
-        }
-        self
-    }
-
-    /// The same with somebody who takes messages before the flow sees them.
-    pub(super) fn past(self, interceptor: Option<Box<dyn Interceptor>>) -> Self {
-        Self { interceptor, ..self }
-    }
-
-    /// The same with somebody who looks at messages before the flow sees them.
-    pub(super) fn looking(self, schema: Option<Box<schema::Incoming>>) -> Self {
-        let keeps_time = self.keeps_time || schema.as_ref().is_some_and(|schema| schema.may_wait());
-        Self { schema, keeps_time, ..self }
-    }
-
-    /// The same with somebody who hears what the peer acknowledges.
-    pub(super) fn acknowledging(self, joining: Option<Box<Joining>>) -> Self {
-        Self { joining, ..self }
-    }
-
     /// Whether a message only acknowledges others: then the flow does not see it.
     fn takes_acknowledgement(&self, payload: &[u8], binary: bool) -> bool {
         let Some(joining) = self.joining.as_ref().filter(|_| !binary) else { return false };
         let Some(id) = acknowledged(payload) else { return false };
         joining.acknowledge(id);
         true
-    }
-
-    /// The same, unless that by which it was let in has been taken back when it opens.
-    pub(super) fn unless(self, revoked: Option<Arc<AtomicBool>>) -> Self {
-        Self { revoked, ..self }
-    }
-
-    /// The same, counted.
-    pub(super) fn counted(mut self, link: Option<Arc<Link>>) -> Self {
-        self.schema.iter_mut().for_each(|schema| schema.counted(link.as_ref()));
-        Self { link, ..self }
     }
 
     /// Decodes what is in `input`. What had to wait for its schema comes first.
@@ -320,23 +238,6 @@ impl<Slot> WebSocket<Slot> {
             Some(max) => self.pace.get_or_insert_default().controls(count.into(), max),
             None => Ok(()),
         }
-    }
-
-    /// The same with compression, if that was agreed on.
-    pub(super) fn deflate(self, agreed: Option<&Deflate>) -> Self {
-        let Some(deflate) = agreed else { return self };
-        let frames = self.frames.and_then(|_| deflate.shared_window_bits());
-        Self {
-            decoder: self.decoder.deflate(deflate),
-            encoder: self.encoder.deflate(deflate),
-            frames,
-            ..self
-        }
-    }
-
-    /// The same, where large messages of several connections share what they may take.
-    pub(super) fn sharing(self, large: Option<Arc<LargeMessages>>) -> Self {
-        Self { decoder: self.decoder.sharing(large), ..self }
     }
 
     /// Tells of a pong with this payload on port `control` if the flow has asked for it. The pings in front of that are

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ws::options::Wire;
 use tremor_value::Record;
 use tremor_ws::{DeflateOptions, Limits};
 
