@@ -52,16 +52,6 @@ impl Registry {
         self.codecs.push(spec);
     }
 
-    /// Adds a preprocessor.
-    pub fn add_preprocessor(&mut self, spec: &'static Spec<dyn Preprocessor>) {
-        self.preprocessors.push(spec);
-    }
-
-    /// Adds a postprocessor.
-    pub fn add_postprocessor(&mut self, spec: &'static Spec<dyn Postprocessor>) {
-        self.postprocessors.push(spec);
-    }
-
     /// Checks all names and configs of a definition.
     ///
     /// # Errors

@@ -78,12 +78,6 @@ impl Gate {
         self.state.send_if_modified(|state| !std::mem::replace(&mut state.ended, true));
     }
 
-    /// Whether reading has ended for good.
-    #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.state.borrow().ended
-    }
-
     /// What holds right now, `None` while the source has to wait.
     #[must_use]
     pub fn now(&self) -> Option<Readiness> {

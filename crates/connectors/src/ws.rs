@@ -1,4 +1,15 @@
 //! WebSockets (`spec/websocket.md`): what server and client have in common.
+//!
+//! [`server`] and [`client`] are the kinds, each from its settings to a connection behind its 101. What they share, in the order
+//! in which it matters:
+//!
+//! * Settings: [`fields`] lists them for the reference, [`options`] reads those that have two places, [`compression`] one of
+//!   them, and [`foreign`] knows what others call them.
+//! * Handshakes: [`guards`] decide who is let in and until when, [`exposed`] what events tell of it, and [`http2`] makes a byte
+//!   stream of a stream of HTTP/2.
+//! * Open connections: [`protocol`] puts frames around messages, [`pace`] lives by the clock, [`schema`] looks at what
+//!   messages are like, and [`metrics`] counts.
+//! * [`http`] gets documents for guards and schemas: keys, and schemas of registries.
 
 pub(crate) mod client;
 mod compression;

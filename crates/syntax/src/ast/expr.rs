@@ -65,18 +65,6 @@ pub struct StrLit {
     pub span: Span,
 }
 
-impl StrLit {
-    /// The text, if nothing is interpolated.
-    #[must_use]
-    pub fn as_text(&self) -> Option<&str> {
-        match self.parts.as_slice() {
-            [] => Some(""),
-            [StrPart::Text { text, .. }] => Some(text),
-            _ => None,
-        }
-    }
-}
-
 /// A piece of a string.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StrPart {
@@ -121,17 +109,6 @@ pub struct Path {
     pub segments: Vec<Segment>,
     /// The whole path.
     pub span: Span,
-}
-
-impl Path {
-    /// The name, if the path is a plain name without module and segments.
-    #[must_use]
-    pub fn as_local(&self) -> Option<&Ident> {
-        match &self.root {
-            PathRoot::Name(name) if self.segments.is_empty() => name.as_plain(),
-            _ => None,
-        }
-    }
 }
 
 /// Where a path starts.

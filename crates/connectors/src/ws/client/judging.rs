@@ -62,11 +62,10 @@ impl Client {
         if wanted.place.port == 0 && !(is_home && self.dialer.endpoint != Endpoint::OfUrl) {
             return Err(told("nobody can connect to port 0".to_owned()));
         }
-        let sheet = self.sheet(&wanted.place, &wanted, true);
+        let mut sheet = self.sheet(&wanted.place, &wanted, true);
         if self.require_protocol && sheet.protocols.is_empty() {
             return Err(told("`require_websocket_subprotocol` needs a `protocol` to offer".to_owned()));
         }
-        let mut sheet = sheet;
         if is_home && let Some(credentials) = &self.credentials {
             let is_own = |name: &str| credentials.header().is_some_and(|own| own.eq_ignore_ascii_case(name));
             if let Some((name, _)) = wanted.headers.iter().find(|(name, _)| is_own(name)) {

@@ -242,7 +242,6 @@ impl Client {
             );
         }
         let http2 = if place.secure || self.http2 == Http2::Known { self.http2 } else { Http2::Off };
-        let is_home = place.is_same_origin(&self.home);
         if is_home && self.lacks_http2.load(Relaxed) {
             let opened = self.attempt_by_http1(place, tls, request).await;
             // It may be another server by now.

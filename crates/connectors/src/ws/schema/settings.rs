@@ -102,7 +102,7 @@ pub(in crate::ws) struct Opened {
 }
 
 impl Schemas {
-    /// Reads `schema`. `patterns` are the paths that connections have, where no route says that.
+    /// Reads `schema` of a connector of this kind.
     pub(in crate::ws) fn read(
         settings: &mut Settings<'_>,
         kind: &'static str,
