@@ -264,7 +264,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "cookie",
         kind: "record",
         default: "none",
-        text: "Know browsers again by a cookie, which metadata tell as `cookie`, and as `identity` where no guard knows who it is. `name` (wsid), `length` (24 characters; 6 to 64), `max_age` (86400 s), `secure` (true with TLS), `http_strict` (true), `same_site` (`Lax`; `Strict`, or `None`), `path` (/), `domain`; `bind_identity` (false): whom a guard has let in with it may come again with nothing else, until its session ends or the server starts anew; `store`: `type` (`memory`; or `file`), `filename`, `purge_on_startup` (false). The command `forget_cookie` (with `cookie`) on port `control` closes the connections that carry it.",
+        text: "Know browsers again by a cookie, which metadata tell as `cookie`, and as `identity` where no guard knows who it is. `name` (wsid), `length` (24 characters; 6 to 64), `max_age` (86400 s), `secure` (true with TLS), `http_strict` (true), `same_site` (`Lax`; `Strict`, or `None`), `path` (/), `domain`; `bind_identity` (false): whom a guard has let in with it may come again with nothing else, until its session ends or the server starts anew. At most 262144 cookies are known at once; beyond that those are forgotten first that stand for nobody, the oldest before others, and only where there are none of these the oldest of all. `store`: `type` (`memory`; or `file`), `filename`, `purge_on_startup` (false). The command `forget_cookie` (with `cookie`) on port `control` closes the connections that carry it.",
     },
     Field {
         name: "health",

@@ -264,13 +264,14 @@ impl Cookies {
             return false;
         }
         jar.expire(now);
+        let is_proven = self.binds && !proven.is_empty();
+        let sessions = is_proven.then(|| proven.iter().map(|session| (*session).clone()).collect());
         if known.set.is_some() {
-            jar.add(known.id.clone(), now, now.saturating_add(self.max_age.as_secs()));
+            jar.add(known.id.clone(), now, now.saturating_add(self.max_age.as_secs()), sessions);
         } else if !jar.use_again(&known.id, now) {
             return false;
-        }
-        if self.binds && !proven.is_empty() {
-            jar.bind(&known.id, proven.iter().map(|session| (*session).clone()).collect());
+        } else if let Some(sessions) = sessions {
+            jar.bind(&known.id, sessions);
         }
         true
     }
