@@ -55,21 +55,27 @@ fn trimmed(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The id that a client says it has had last. One that is too large for any message is one that no message has had.
+/// The id that a client says it has had last.
 ///
 /// # Errors
-/// It is no number.
+/// No message can have it.
 pub fn last_received(written: &str) -> Result<u64, NoId> {
     if written.is_empty() || !written.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(NoId);
+        return Err(NoId::NoNumber);
     }
-    Ok(position(written.as_bytes()).unwrap_or(u64::MAX))
+    position(written.as_bytes()).ok_or(NoId::TooLarge)
 }
 
 /// It can not be the id of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an id is a number of decimal digits")]
-pub struct NoId;
+pub enum NoId {
+    /// It is written in another way.
+    #[error("an id is a number of decimal digits")]
+    NoNumber,
+    /// Ids have 64 bits.
+    #[error("no id is greater than {}", u64::MAX)]
+    TooLarge,
+}
 
 fn position(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
@@ -117,9 +123,13 @@ mod tests {
     fn what_a_client_says_it_has_had_is_read() {
         assert_eq!(last_received("17"), Ok(17));
         assert_eq!(last_received("0"), Ok(0));
-        assert_eq!(last_received("99999999999999999999999999"), Ok(u64::MAX));
+        assert_eq!(last_received("00000000000000000000000017"), Ok(17));
+        assert_eq!(last_received("18446744073709551615"), Ok(u64::MAX));
+        for large in ["18446744073709551616", "99999999999999999999999999"] {
+            assert_eq!(last_received(large), Err(NoId::TooLarge), "{large}");
+        }
         for none in ["", "-1", "+1", "1.5", "1e3", " 1", "x", "0x10", "\u{661}"] {
-            assert_eq!(last_received(none), Err(NoId), "{none}");
+            assert_eq!(last_received(none), Err(NoId::NoNumber), "{none}");
         }
     }
 
