@@ -1,5 +1,7 @@
 //! Accepts connections and runs each in a task of its own.
 
+mod telling;
+
 use crate::{
     Announcer, Handshake, Listener, Refused, Told,
     beacon::Beacon,
@@ -18,14 +20,12 @@ use std::{
     },
     time::Duration,
 };
+pub(crate) use telling::Telling;
 use tokio::{sync::Semaphore, task::JoinSet, time};
 use tracing::{debug, error, info};
 
 /// Wait after the system could not accept, for example because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-
-/// Refused handshakes that wait at once for port `control` to take the word of them.
-pub(crate) const MOST_TOLD: usize = 64;
 
 /// Ends of connections that wait at once for those behind to be ready.
 pub(crate) const MOST_LATE: usize = 4096;
@@ -47,8 +47,7 @@ pub(crate) struct Listening {
     pub(crate) beacon: Beacon,
     pub(crate) next_stream: Arc<AtomicU64>,
     pub(crate) refusals: Mutex<Quota>,
-    /// Turns of those who tell that a handshake was refused.
-    pub(crate) telling: Semaphore,
+    pub(crate) telling: Telling,
     /// Ends of connections that wait to be told of.
     pub(crate) telling_late: Semaphore,
     /// Handshakes under way when no more connections are taken go on, to tell their peers.
@@ -243,20 +242,21 @@ impl Listening {
         }
     }
 
-    /// Puts what is to be said of a handshake on port `control`. Where that is slow, and many are refused, most are not
-    /// told of: a flood of requests must not fill the memory.
+    /// Puts what is to be said of a handshake on port `control`. Where that is slow, and many are refused, most are only
+    /// counted: a flood of requests must not fill the memory.
     async fn tell(&self, told: Told) {
         if !self.source.tells() {
             return;
         }
-        let Ok(_turn) = self.telling.try_acquire() else { return };
+        let Some(place) = self.telling.place() else { return };
         let stream = self.next_stream.fetch_add(1, Relaxed);
         let mut inlet = Inlet::open(&self.source, stream, told.origin, told.meta);
         tokio::select! {
             // As for events, whoever reads that port has to be ready.
             () = async {
                 self.source.gate.ready().await;
-                inlet.tell(told.record).await;
+                let (record, _turn) = place.turn(told.record).await;
+                inlet.tell(record).await;
             } => {}
             () = self.beacon.stopped() => {}
         }

@@ -14,7 +14,7 @@ pub(super) const OF_CLOSE: [&str; 2] = ["code", "reason"];
 pub(super) const OF_CONNECTIONS: [&str; 2] = ["conn", "where"];
 
 /// What events of port `control` tell: a command may be made of one of them, with more in it.
-const OF_EVENTS: [&str; 22] = [
+const OF_EVENTS: [&str; 23] = [
     "kind",
     "conn",
     "code",
@@ -37,6 +37,7 @@ const OF_EVENTS: [&str; 22] = [
     "to",
     "unknown",
     "method",
+    "left_out",
 ];
 
 /// Whether metadata of a message that came may have it, and the connector does nothing about it: most members are of that sort.

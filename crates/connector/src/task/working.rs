@@ -130,7 +130,7 @@ impl Task {
             beacon: self.parts.beacon.clone(),
             next_stream: self.parts.next_stream.clone(),
             refusals: std::sync::Mutex::default(),
-            telling: tokio::sync::Semaphore::new(listening::MOST_TOLD),
+            telling: listening::Telling::default(),
             telling_late: tokio::sync::Semaphore::new(listening::MOST_LATE),
             answers_to_the_end: false,
         };

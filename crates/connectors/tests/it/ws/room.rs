@@ -1,7 +1,7 @@
 //! Who comes when there is no room, and who looks after a server then (`spec/websocket.md` 3.1, row 1, and 18.1).
 
 use super::{
-    control::member,
+    control::{self, member},
     metrics::{expect, measured, stopped},
     peers::{Port, head, of_server, server, server_definition, upgrade},
     tls::files,
@@ -145,4 +145,25 @@ async fn so_is_one_whose_handshake_with_tls_finds_no_room() {
     assert_eq!(members, ["rejected".into(), 0.into(), "unavailable".into()]);
     assert_eq!(of_server(&event).get("tls"), Some(&true.into()));
     expect(&stopped(subject).await, &[("ws.handshake.rejected -|-|in|0|unavailable", "1")]);
+}
+
+/// The memory of a flood is bounded, and its size is known all the same.
+#[tokio::test]
+async fn of_a_flood_that_the_flow_does_not_take_the_number_is_told() {
+    const REQUESTS: u64 = 300;
+    let (mut subject, port) = control::server("").await;
+    subject.shut();
+    for _ in 0..REQUESTS {
+        assert!(answer(&port, &get("/", "")).await.starts_with("HTTP/1.1 426 "));
+    }
+    subject.open();
+    let (mut told, mut left_out) = (0, 0);
+    while told + left_out < REQUESTS {
+        let event = subject.next_told().await;
+        assert_eq!(member(&event, "kind"), "rejected".into());
+        told += 1;
+        left_out += member(&event, "left_out").as_u64().unwrap_or_default();
+    }
+    assert_eq!(told + left_out, REQUESTS);
+    assert!(subject.is_silent());
 }
