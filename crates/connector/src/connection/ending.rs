@@ -251,7 +251,7 @@ impl Connection {
 
     /// Writes what waits, says goodbye and waits for the peer's, reading what it had sent before it heard of ours.
     async fn leave(&mut self, ending: Ending) -> Ended {
-        let cause = match &ending {
+        let mut cause = match &ending {
             Ending::Silent { cause } => return Ended::broken(Cut::Timeout, cause),
             Ending::GoingAway => "closed".to_owned(),
             Ending::SlowConsumer => "the peer does not read what it is sent".to_owned(),
@@ -260,15 +260,22 @@ impl Connection {
         let limit = self.pump.limits().close;
         let Self { pump, stream, signals, .. } = self;
         let cut = pump.cut();
-        let expects_answer = tokio::select! {
-            said = timeout(limit, pump.finish_with_goodbye(ending, stream)) => matches!(said, Ok(true)),
+        let said = tokio::select! {
+            said = timeout(limit, pump.finish_with_goodbye(ending.clone(), stream)) => said,
             () = cut => return Ended::too_late(),
             () = signals.stopped() => return self.stop().await,
         };
-        if expects_answer {
-            self.hear_out(limit).await;
-            if self.signals.is_stopped() {
-                return self.stop().await;
+        match said {
+            Ok(true) => {
+                self.hear_out(limit).await;
+                if self.signals.is_stopped() {
+                    return self.stop().await;
+                }
+            }
+            Ok(false) => {}
+            Err(_) => {
+                self.pump.leave_unheard(ending);
+                cause.push_str(", which the peer has not read");
             }
         }
         self.pump.shutdown(&mut self.stream).await;

@@ -351,6 +351,13 @@ impl Pump {
         self.write_framed(stream).await.is_ok() && expects_answer
     }
 
+    /// There was no time for the goodbye: the protocol only knows what it would have been, if it was not begun.
+    pub(super) fn leave_unheard(&mut self, ending: Ending) {
+        if !mem::replace(&mut self.has_left, true) {
+            self.protocol.end(ending, &mut Vec::new());
+        }
+    }
+
     /// Makes ready to turn a peer away that takes too long: [`Pump::poll_end`] writes the message that it has begun to
     /// read, and the goodbye.
     pub(super) fn give_up(&mut self) {

@@ -1,6 +1,7 @@
 //! Guards: who is let in, what is answered to others, and what of it all is told.
 
 mod asking;
+mod ends;
 mod keys;
 mod mistakes;
 mod options;
