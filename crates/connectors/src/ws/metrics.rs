@@ -65,7 +65,7 @@ rows! {
     OPENED = "ws.connections.opened", "counter", [], "Connections that were opened.";
     CLOSED = "ws.connections.closed", "counter", ["code", "by"],
         "Connections that have ended: the close code, and `peer`, `local`, `timeout` or `error`. Beyond 64 different codes the tag is `other`.";
-    REJECTED = "ws.handshake.rejected", "counter", ["status", "reason"], "Handshakes that were answered with a refusal; those with the status 0 were cut off without an answer, since there was no room.";
+    REJECTED = "ws.handshake.rejected", "counter", ["status", "reason"], "Handshakes that were answered with a refusal; those with the status 0 ended without an answer: there was no room, or the client went away before that (`gone`).";
     PENDING = "ws.handshake.pending", "gauge", [], "Handshakes under way.";
     DURATION = "ws.handshake.duration", "histogram", [], "Microseconds from an accepted or begun connection to the end of its handshake.";
     TLS_FAILED = "ws.tls.failed", "counter", ["reason"], "Handshakes of TLS that failed: `handshake`, or `timeout`.";

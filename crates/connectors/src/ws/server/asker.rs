@@ -4,7 +4,7 @@ use super::{begun, http2::Exchange, opening::within, refusing::RETRY_AFTER_S};
 use crate::ws::read_more;
 use bytes::BytesMut;
 use futures_util::future::OptionFuture;
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{OwnedSemaphorePermit, watch},
@@ -17,6 +17,8 @@ use tremor_ws::{
 
 /// How long a refused peer may take to read the answer.
 const LINGER: Duration = Duration::from_secs(1);
+/// What is read of a client that does not wait for the answer.
+const MOST_AHEAD_BYTES: usize = 16 * 1024;
 
 /// Who asks.
 pub(super) enum Asker {
@@ -75,6 +77,22 @@ impl Asker {
             Some(head) => head,
             None if handshake.has_begun() => Err(Failure::Refused(Reject::timeout())),
             None => Err(Failure::Gone("no request in time".to_owned())),
+        }
+    }
+
+    /// Completes when nobody is there any more who could be answered. What comes meanwhile is for the connection; behind much
+    /// of that nobody looks any more.
+    pub(super) async fn gone(&mut self) {
+        match self {
+            Self::Http1 { stream, input } => {
+                while input.len() < MOST_AHEAD_BYTES {
+                    if !matches!(read_more(stream, input).await, Ok(true)) {
+                        return;
+                    }
+                }
+                pending::<()>().await;
+            }
+            Self::Http2(exchange) => exchange.gone().await,
         }
     }
 

@@ -25,12 +25,13 @@ use crate::ws::{
 use bytes::BytesMut;
 use std::{
     borrow::Cow,
+    pin::pin,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tremor_connector::{
     Joining,
     duplex::{self, Address, Duplex, Stream},
@@ -51,6 +52,8 @@ enum Denied {
     Shown(Page),
     /// There is no room.
     NoRoom,
+    /// Nobody is there any more who could be answered.
+    Left,
     /// It cannot be answered; in words for the log.
     Gone(String),
 }
@@ -95,6 +98,7 @@ impl Shared {
             Denied::Refused(reject) => self.refuse(asker, &reject).await,
             Denied::Shown(page) => self.show(asker, &page).await,
             Denied::NoRoom => self.no_room(asker).await,
+            Denied::Left => NotOpened::gone(),
             Denied::Gone(cause) => cause.into(),
         }
     }
@@ -130,10 +134,21 @@ impl Shared {
         let shown = certificate.filter(|_| self.guards.look_at_certificates()).map(guard_certificate);
         let brought = Brought { certificate: shown.as_ref(), from_trusted_proxy, address: peer.ip() };
         let method = asker.method();
-        let candidate = Candidate { shared: self, door, peer, certificate, proxy, brought, method, deadline };
-        let upgraded = candidate.upgrade(&mut head, &forwarded).await;
+        let has_left = watch::Sender::new(false);
+        let candidate = Candidate {
+            shared: self,
+            door,
+            peer,
+            certificate,
+            proxy,
+            brought,
+            method,
+            deadline,
+            has_left: &has_left,
+        };
+        let upgraded = candidate.watched(asker, candidate.upgrade(&mut head, &forwarded)).await;
         let (request, offered) = upgraded.map_err(|denied| self.denied(denied, || Asked::head(&head)))?;
-        match candidate.agree(&request, &offered, slot).await {
+        match candidate.watched(asker, candidate.agree(&request, &offered, slot)).await {
             Ok(agreed) => Ok((request, agreed)),
             Err(denied) => Err(self.denied(denied, || Asked::request(&request))),
         }
@@ -142,7 +157,8 @@ impl Shared {
     /// Somebody who gets no connection, with what is told of the request, if anybody hears of it.
     fn denied<'r>(&self, denied: impl Into<Denied>, asked: impl FnOnce() -> Asked<'r>) -> (Denied, Record) {
         let denied = denied.into();
-        let is_told = matches!(denied, Denied::Refused(_) | Denied::NoRoom) && self.is_told.load(Relaxed);
+        let is_told = matches!(denied, Denied::Refused(_) | Denied::NoRoom | Denied::Left)
+            && self.is_told.load(Relaxed);
         let shown = is_told.then(|| asked().shown(&self.exposed, self.guards.secrets()));
         (denied, shown.unwrap_or_default())
     }
@@ -255,9 +271,27 @@ pub(super) struct Candidate<'s, 'h> {
     /// By which it asks.
     method: &'static str,
     deadline: Option<Instant>,
+    /// It is not there any more.
+    has_left: &'h watch::Sender<bool>,
 }
 
 impl<'s> Candidate<'s, '_> {
+    /// What comes of `work`, of which all that waits for something ends when the client goes away meanwhile.
+    async fn watched<T>(
+        &self,
+        asker: &mut Asker,
+        work: impl Future<Output = Result<T, Denied>>,
+    ) -> Result<T, Denied> {
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = asker.gone() => {}
+        }
+        self.has_left.send_replace(true);
+        work.await.map_err(|_| Denied::Left)
+    }
+
     /// Answers what is not about a WebSocket, and checks what is; gives the request, and its offers of subprotocols as they
     /// were sent: those of the request are without the ones that only carry credentials.
     async fn upgrade(
@@ -460,7 +494,8 @@ impl<'s> Candidate<'s, '_> {
     /// What comes of `future`, which is something of ours that a handshake waits for.
     ///
     /// # Errors
-    /// The time for the handshake is over, which `late` answers, or no more connections are taken.
+    /// The time for the handshake is over, which `late` answers, or no more connections are taken, or the client has left:
+    /// nobody hears the answer then.
     pub(super) async fn in_time<T>(
         &self,
         late: impl FnOnce() -> Reject,
@@ -469,9 +504,8 @@ impl<'s> Candidate<'s, '_> {
         tokio::select! {
             biased;
             done = within(self.deadline, future) => done.ok_or_else(late),
-            () = begun(self.shared.draining()) => {
-                Err(Reject::unavailable(RETRY_AFTER_S))
-            }
+            () = begun(self.shared.draining()) => Err(Reject::unavailable(RETRY_AFTER_S)),
+            () = begun(self.has_left.subscribe()) => Err(Reject::unavailable(RETRY_AFTER_S)),
         }
     }
 }

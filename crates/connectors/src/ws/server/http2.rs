@@ -68,6 +68,11 @@ impl Exchange {
         Head::from_http2(&start, fields, options)
     }
 
+    /// Completes when the stream is reset, or the connection is gone.
+    pub(super) async fn gone(&mut self) {
+        let _reset_or_gone = poll_fn(|cx| self.respond.poll_reset(cx)).await;
+    }
+
     /// Answers, and ends the stream.
     pub(super) fn say(mut self, answer: &Answer) {
         let fields = answer.http2_fields();

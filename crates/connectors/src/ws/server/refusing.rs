@@ -12,6 +12,8 @@ pub(super) const RETRY_AFTER_S: u64 = 5;
 const NO_ANSWER: u16 = 0;
 /// Why: the same word as where it is answered ([`Reject::unavailable`]).
 const UNAVAILABLE: &str = "unavailable";
+/// Why: there was nobody any more to be answered.
+const GONE: &str = "gone";
 
 impl Shared {
     /// Answers a request that is not granted, and gives the peer a moment to read it. A flow that drains does not wait that
@@ -41,7 +43,7 @@ impl Shared {
     }
 
     /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered, was cut off since
-    /// there is no room, or has renewed sessions (`spec/websocket.md` 15).
+    /// there is no room, or went away before that (`spec/websocket.md` 15).
     pub(super) fn refused(&self, door: &Door, not_opened: NotOpened, peer: &Peer) -> Refused {
         if let Some(watch) = &self.watch {
             let rejected = not_opened
@@ -101,6 +103,12 @@ impl NotOpened {
     pub(super) fn cut_off(cause: &str) -> Self {
         let told = vec![rejected(NO_ANSWER, UNAVAILABLE)];
         Self { told, ..format!("cut off without an answer: {cause}").into() }
+    }
+
+    /// The client went away before it was answered.
+    pub(super) fn gone() -> Self {
+        let told = vec![rejected(NO_ANSWER, GONE)];
+        Self { told, ..Self::from("the peer went away before it was answered") }
     }
 
     /// The same of somebody of whose request this is told.

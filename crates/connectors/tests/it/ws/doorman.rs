@@ -227,3 +227,50 @@ async fn a_cookie_that_is_forgotten_while_the_flow_thinks_opens_nothing() {
     let answer = head(&mut again).await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
 }
+
+/// Nobody holds a place by asking and going away.
+#[tokio::test]
+async fn one_who_goes_away_while_the_flow_thinks_makes_room_and_is_told_of() {
+    let (mut subject, port) =
+        server(r#", "timeout": 60000}, "max_connections": 1, "send_queue": {"messages": 1024"#).await;
+    for resets in [false, true] {
+        let (tcp, asked) = ask(&mut subject, &port).await;
+        if resets {
+            tcp.set_zero_linger().unwrap();
+        }
+        drop(tcp);
+        let told = subject.next_told().await;
+        let members = ["kind", "status", "reason"].map(|name| member(&told, name));
+        assert_eq!(members, ["rejected".into(), 0.into(), "gone".into()]);
+        assert_eq!(of_server(&told).get("path"), Some(&"/in".into()));
+        // The answer comes too late.
+        let failed = subject.handle.taken().failed;
+        say(&mut subject, &asked, r#", "accept": true"#).await;
+        subject.until_failed(failed + 1).await;
+    }
+    let (mut tcp, asked) = ask(&mut subject, &port).await;
+    say(&mut subject, &asked, r#", "accept": true"#).await;
+    let answer = head(&mut tcp).await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+}
+
+#[tokio::test]
+async fn what_comes_while_the_flow_thinks_is_for_the_connection() {
+    const MESSAGES: usize = 10_000;
+    let (mut subject, port) = server(r#", "timeout": 60000"#).await;
+    let (mut tcp, asked) = ask(&mut subject, &port).await;
+    let (first, rest) = (b"\x81\x81\0\0\0\x007", b"\x81\x81\0\0\0\x007".repeat(MESSAGES - 1));
+    tcp.write_all(first).await.unwrap();
+    tcp.write_all(&rest).await.unwrap();
+    say(&mut subject, &asked, r#", "accept": true"#).await;
+    let answer = head(&mut tcp).await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    for number in 1..=MESSAGES as u64 {
+        let event = loop {
+            if let Seen::Event("out", event) = subject.next().await {
+                break event;
+            }
+        };
+        assert_eq!(of_server(&event).get("seq"), Some(&number.into()));
+    }
+}

@@ -118,3 +118,17 @@ async fn the_flow_decides_who_is_let_in() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_is_reset_while_the_flow_thinks_is_told_of() {
+    let (mut subject, port) = doorman::server_with(r#", "timeout": 60000"#, ON).await;
+    let peer = Peer::connect(&port).await;
+    let request = peer.request("/in", &[("sec-websocket-version", "13")]);
+    let mut ready = within(peer.send.clone().ready()).await.unwrap();
+    let (_response, mut send) = ready.send_request(request, false).unwrap();
+    assert!(matches!(subject.next().await, Seen::Event("door", _)));
+    send.send_reset(h2::Reason::CANCEL);
+    let told = subject.next_told().await;
+    let members = ["kind", "status", "reason"].map(|name| member(&told, name));
+    assert_eq!(members, ["rejected".into(), 0.into(), "gone".into()]);
+}
