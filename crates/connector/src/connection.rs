@@ -12,9 +12,10 @@ mod turns;
 use crate::{
     Handed, Intake, Readiness,
     beacon::Beacon,
-    duplex::{Cut, Duplex, Ending, Flow, ProtocolError, Stream, Wakes},
+    duplex::{ConnectionHandle, Cut, Duplex, Ending, Flow, ProtocolError, Stream},
     inlet::Inlet,
     outbox::Outbox,
+    streams::Streams,
     tls::{explain, is_of_tls},
 };
 use buffer::Buffer;
@@ -157,14 +158,19 @@ impl Connection {
     pub(crate) fn new(
         mut duplex: Duplex,
         inlet: Inlet,
-        outbox: Arc<Outbox>,
+        (outbox, streams): (Arc<Outbox>, &Arc<Streams>),
         unwritten: Unwritten,
         beacon: &Beacon,
         alive: Alive,
     ) -> Box<Self> {
         let inlet = inlet.heard_by(duplex.traffic.as_ref());
         let owes_opened = inlet.tells();
-        duplex.protocol.woken_by(Wakes(Arc::downgrade(&outbox)));
+        let handle = ConnectionHandle {
+            conn: duplex.address.conn,
+            outbox: Arc::downgrade(&outbox),
+            streams: Arc::downgrade(streams),
+        };
+        duplex.protocol.handled_by(handle);
         let gate = inlet.gate();
         Box::new(Self {
             stream: duplex.stream,
@@ -484,7 +490,8 @@ impl Connection {
         if pump.keeps_time() && mem::take(reads) {
             pump.reading(false);
         }
-        wait_while_writing(Handed::later(inlet.conclude()), pump, stream, signals).await
+        let outbox = pump.outbox().clone();
+        wait_while_writing(Handed::later(inlet.conclude(&outbox)), pump, stream, signals).await
     }
 
     /// Sends on what the preprocessors hold: a stream that ends in good order ends with it.

@@ -1,6 +1,6 @@
 //! One connection that is read from and written to: bytes in and out around a sans-IO protocol.
 
-use crate::{Intake, Joining, SendQueue, WhenFull, outbox::Outbox, socket::Target};
+use crate::{Intake, Joining, SendQueue, WhenFull, outbox::Outbox, socket::Target, streams::Streams};
 use futures_util::future::BoxFuture;
 use std::{
     fmt,
@@ -238,15 +238,26 @@ pub trait Interceptor: Send {
     fn conclude(&mut self) -> BoxFuture<'_, Option<Value>>;
 }
 
-/// Has a connection look at the deadline of its protocol; nothing happens once it has ended.
+/// An open connection, as others see it; nothing happens once it has ended.
 #[derive(Clone, Debug)]
-pub struct Wakes(pub(crate) Weak<Outbox>);
+pub struct ConnectionHandle {
+    pub(crate) conn: u64,
+    pub(crate) outbox: Weak<Outbox>,
+    pub(crate) streams: Weak<Streams>,
+}
 
-impl Wakes {
-    /// Wakes it.
+impl ConnectionHandle {
+    /// Has it look at the deadline of its protocol.
     pub fn wake(&self) {
-        if let Some(outbox) = self.0.upgrade() {
+        if let Some(outbox) = self.outbox.upgrade() {
             outbox.wake();
+        }
+    }
+
+    /// Changes the metadata of what is read from now on, and of what is told.
+    pub fn change_meta(&self, change: impl FnOnce(&mut Value)) {
+        if let Some(streams) = self.streams.upgrade() {
+            streams.change_meta(self.conn, change);
         }
     }
 }
@@ -336,10 +347,10 @@ pub trait Protocol: Send {
         None
     }
 
-    /// Something outside of the connection may move the deadline to an earlier time: `wakes` has it looked at. Called
-    /// once, when the connection opens.
-    fn woken_by(&mut self, _wakes: Wakes) {
-        // Most deadlines come of the connection itself.
+    /// Something outside of the connection may move the deadline to an earlier time, or know more of the peer than its
+    /// metadata say: `handle` is for that. Called once, when the connection is open.
+    fn handled_by(&mut self, _handle: ConnectionHandle) {
+        // Most connections are nobody else's business.
     }
 
     /// Whether the protocol lives by the clock: only then the calls below are made. Does not change.

@@ -8,6 +8,7 @@ use crate::{
     Gate, Handed, Intake,
     duplex::{Interceptor, Traffic},
     issuing::Issuing,
+    outbox::Outbox,
     source::{Brought, Content},
 };
 use making::{Begun, Making};
@@ -156,13 +157,16 @@ impl Inlet {
         past.is_some_and(|past| past.has_taken)
     }
 
-    /// Does what they ask for, and tells of it.
-    pub(crate) async fn conclude(&mut self) {
+    /// Does what they ask for, and tells of it with the metadata that the connection of `outbox` has by then.
+    pub(crate) async fn conclude(&mut self, outbox: &Outbox) {
         let Some(past) = self.interceptor() else { return };
         past.has_taken = false;
         while let Some(past) = self.interceptor()
             && let Some(record) = past.interceptor.conclude().await
         {
+            if let Some(meta) = outbox.new_meta() {
+                self.set_meta(meta);
+            }
             self.tell(record).await;
         }
     }

@@ -208,7 +208,8 @@ impl Listening {
         let exit = duplex.exit.as_deref().unwrap_or("out");
         let inlet = Inlet::with_exit(&self.source, stream, duplex.origin.clone(), duplex.meta.clone(), exit);
         let inlet = inlet.past(duplex.protocol.interceptor());
-        let connection = Connection::new(duplex, inlet, outbox, Unwritten::Fail, &self.beacon, alive);
+        let connection =
+            Connection::new(duplex, inlet, (outbox, &self.streams), Unwritten::Fail, &self.beacon, alive);
         Some((registered, connection))
     }
 

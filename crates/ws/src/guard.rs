@@ -47,7 +47,7 @@ pub use jwt::{JwtOptions, TokenError};
 pub use key_source::KeySource;
 pub use password::{HashError, Stored};
 pub use secret::Secret;
-pub use session::{Session, Vouching};
+pub use session::{Claims, Session, Vouching};
 pub use sessions::{RenewalError, Renewed, Sessions, Stake};
 
 use identity::Told;

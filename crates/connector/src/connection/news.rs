@@ -63,15 +63,24 @@ impl Connection {
                 }
             }
         }
-        let outbox = self.pump.outbox();
-        outbox.forget_news(NEW_META | PRESSURE);
-        if let Some(meta) = outbox.take_meta() {
-            self.pump.set_meta(&meta);
-            self.inlet.set_meta(meta);
-        }
+        self.look_at_meta();
+        self.pump.outbox().forget_news(PRESSURE);
         if let Some((messages, bytes)) = self.pump.outbox().take_pressure() {
             let more = [("messages", messages), ("bytes", bytes)];
             self.tell("pressure", more.map(|(name, count)| (name, Value::from(count as u64)))).await;
+        }
+    }
+
+    /// What comes from now on has the metadata that others have given to the connection, if there are any.
+    pub(super) fn look_at_meta(&mut self) {
+        let outbox = self.pump.outbox();
+        if outbox.news() & NEW_META == 0 {
+            return;
+        }
+        outbox.forget_news(NEW_META);
+        if let Some(meta) = outbox.take_meta() {
+            self.pump.set_meta(&meta);
+            self.inlet.set_meta(meta);
         }
     }
 

@@ -159,7 +159,7 @@ impl Pump {
         self.rare.limits
     }
 
-    pub(super) fn outbox(&self) -> &Outbox {
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 

@@ -39,6 +39,8 @@ impl Connection {
     /// The protocol has ended the connection.
     pub(super) async fn live_by_the_clock(&mut self) -> Result<Option<Ended>, Ended> {
         let ending = self.pump.on_time(&mut self.intake);
+        // Those who have moved the deadline may have changed what is known of the peer, too.
+        self.look_at_meta();
         let mut broken = None;
         if !self.intake.is_empty() {
             self.has_read = true;

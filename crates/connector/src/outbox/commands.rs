@@ -77,6 +77,11 @@ impl Outbox {
         self.tell(NEW_META);
     }
 
+    /// The metadata that was set and that the connection does not use yet.
+    pub(crate) fn new_meta(&self) -> Option<Value> {
+        self.lock().meta.clone()
+    }
+
     /// The metadata that was set since this was last asked.
     pub(crate) fn take_meta(&self) -> Option<Value> {
         self.lock().meta.take()

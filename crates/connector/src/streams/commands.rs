@@ -157,6 +157,13 @@ fn tag(streams: &Streams, record: &Record) -> Result<(), String> {
     Ok(())
 }
 
+impl Streams {
+    /// Changes the metadata of a connection, if there is such a one.
+    pub(crate) fn change_meta(&self, conn: u64, change: impl FnOnce(&mut Value)) {
+        self.write().change_meta(conn, change);
+    }
+}
+
 fn set_tags(meta: &mut Value, kind: &str, tags: &Record) {
     let of_kind = meta.as_record_mut().and_then(|meta| meta.get_or_insert_null(kind).as_record_mut());
     let Some(of_kind) = of_kind else { return };

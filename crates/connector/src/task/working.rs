@@ -95,7 +95,8 @@ impl Task {
         let peer = Target { host, port }.to_string();
         let exit = duplex.exit.as_deref().unwrap_or("out");
         let inlet = Inlet::with_exit(source, 0, duplex.origin.clone(), duplex.meta.clone(), exit);
-        let mut at_work = Connection::new(duplex, inlet, outbox, Unwritten::Keep, &self.parts.beacon, alive);
+        let mut at_work =
+            Connection::new(duplex, inlet, (outbox, streams), Unwritten::Keep, &self.parts.beacon, alive);
         let connection = self.parts.connection;
         self.parts.peer = Some(peer.clone());
         let alias = self.alias.clone();

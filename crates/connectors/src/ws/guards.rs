@@ -10,7 +10,7 @@ mod turns;
 mod visit;
 
 pub(super) use kinds::{all_tls, asks_for_certificates};
-pub(super) use stay::Stay;
+pub(super) use stay::{Described, Stay};
 pub(super) use visit::{AsksFlow, Brought, FromFlow, Visit, describe};
 
 use super::{

@@ -17,7 +17,7 @@ use std::{
 };
 use tremor_connector::{
     Intake,
-    duplex::{Ending, Wakes},
+    duplex::{ConnectionHandle, Ending},
 };
 use tremor_ws::{Bucket, Decoder, Due, Encoder, Heard, Incoming, Keepalive, ProtocolError};
 
@@ -63,10 +63,10 @@ impl Pace {
         self
     }
 
-    /// What others may do about until when it may stay wakes the connection.
-    pub(super) fn woken_by(&mut self, wakes: Wakes) {
+    /// The connection is open: by `handle` those act on it who know more of its sessions.
+    pub(super) fn handled_by(&mut self, handle: ConnectionHandle) {
         if let Some(stay) = &mut self.stay {
-            stay.woken_by(wakes);
+            stay.handled_by(handle);
         }
     }
 

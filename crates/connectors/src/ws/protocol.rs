@@ -24,7 +24,7 @@ use std::{
 };
 use tremor_connector::{
     Intake, Joining, acknowledged,
-    duplex::{Closed, Cut, Ending, Flow, Interceptor, Protocol, ProtocolError, Unsendable, Wakes},
+    duplex::{Closed, ConnectionHandle, Cut, Ending, Flow, Interceptor, Protocol, ProtocolError, Unsendable},
 };
 use tremor_value::{AboutMessage, Record, Under, Value};
 use tremor_ws::{
@@ -370,9 +370,9 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         self.interceptor.take()
     }
 
-    fn woken_by(&mut self, wakes: Wakes) {
+    fn handled_by(&mut self, handle: ConnectionHandle) {
         if let Some(pace) = &mut self.pace {
-            pace.woken_by(wakes);
+            pace.handled_by(handle);
         }
     }
 

@@ -25,6 +25,30 @@ pub struct Session {
     pub keys: Vec<Vouching>,
 }
 
+/// What a session says of somebody besides who it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Claims {
+    /// What they may do.
+    pub roles: Vec<String>,
+    /// What else the flow wants to know, by name.
+    pub attributes: Vec<(String, Json)>,
+}
+
+impl Claims {
+    /// Those of a session.
+    pub fn of(session: &Session) -> Self {
+        Self { roles: session.roles.clone(), attributes: session.attributes.clone() }
+    }
+
+    /// What both say.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        let roles = self.roles.iter().filter(|role| other.roles.contains(role));
+        let attributes = self.attributes.iter().filter(|attribute| other.attributes.contains(attribute));
+        Self { roles: roles.cloned().collect(), attributes: attributes.cloned().collect() }
+    }
+}
+
 /// A key that vouched for somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vouching {

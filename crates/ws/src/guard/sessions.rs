@@ -4,7 +4,7 @@ mod term;
 #[cfg(test)]
 mod tests;
 
-use super::session::{Session, Vouching};
+use super::session::{Claims, Session, Vouching};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,21 +26,20 @@ pub struct Stake {
 }
 
 impl Stake {
-    fn new(session: &Session, term: Arc<Term>) -> Arc<Self> {
+    fn new(session: &Session, proof: Grant, term: Arc<Term>) -> Arc<Self> {
         Arc::new(Self {
             guard: session.guard.clone(),
             identity: session.identity.clone(),
             gives_identity: session.gives_identity,
             known_end_ms: AtomicU64::new(term.expires_at_ms()),
             term,
-            proof: Mutex::new(Grant::of(session)),
+            proof: Mutex::new(proof),
         })
     }
 
-    /// The connection goes by `session` from now on, unless that ends earlier than what it goes by.
-    fn go_by(&self, session: &Session) {
+    /// The connection goes by `newer` from now on, unless that ends earlier than what it goes by.
+    fn go_by(&self, newer: Grant) {
         let mut proof = self.proof();
-        let newer = Grant::of(session);
         if newer.end_ms >= proof.end_ms {
             *proof = newer;
         }
@@ -70,6 +69,25 @@ impl Stake {
     pub fn challenge_at_ms(&self) -> Option<u64> {
         let challenge_ms = self.term.challenge_at_ms().max(self.proof().challenge_ms);
         Some(challenge_ms).filter(|time| *time != NEVER)
+    }
+
+    /// Roles and attributes of the credentials that the connection itself goes by. Where those have ended, and others of the
+    /// identity prolong it: what both have, since nobody gets more by what others may do.
+    pub fn claims(&self, now_ms: u64) -> Arc<Claims> {
+        let (own, end_ms) = {
+            let proof = self.proof();
+            (proof.claims.clone(), proof.end_ms)
+        };
+        match self.term.claims(now_ms).filter(|_| end_ms <= now_ms) {
+            Some(others) if others != own => Arc::new(own.common(&others)),
+            _ => own,
+        }
+    }
+
+    /// When the credentials end that the connection itself goes by, if others prolong it beyond that.
+    pub fn outlives_ms(&self) -> Option<u64> {
+        let end_ms = self.proof().end_ms;
+        Some(end_ms).filter(|end_ms| *end_ms < self.term.expires_at_ms())
     }
 
     /// Whether `is_it` is true of one of the keys that vouch for this connection as of now: those of the credentials that
@@ -146,7 +164,7 @@ struct Holding {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Renewed {
     /// Connections with sessions that they are for, extended or not.
-    pub connections: usize,
+    pub connections: Vec<u64>,
     /// Those whose session ends later now.
     pub extended: Vec<u64>,
     /// Connections of the same identity whose routes ask for roles that are missing.
@@ -175,11 +193,12 @@ impl Sessions {
         shares: bool,
     ) -> (Arc<Stake>, Vec<u64>) {
         let shares = shares && session.identity.is_some();
+        let grant = Grant::of(session);
         let (term, extended) = match shares {
-            true => self.join(conn, session, roles),
-            false => (Arc::new(Term::new(session)), Vec::new()),
+            true => self.join(conn, session, &grant, roles),
+            false => (Arc::new(Term::new(grant.clone())), Vec::new()),
         };
-        let stake = Stake::new(session, term);
+        let stake = Stake::new(session, grant, term);
         let holding = Holding { roles: roles.to_vec(), stake: stake.clone(), shares };
         self.of_connection.entry(conn).or_default().push(holding);
         (stake, extended)
@@ -201,15 +220,15 @@ impl Sessions {
         if !session.holds(roles) {
             return Err(RenewalError::MissingRole);
         }
-        let stake = stake.clone();
+        let (stake, grant) = (stake.clone(), Grant::of(session));
         let mut extended = match shares {
-            true => self.extend(session).extended,
+            true => self.extend(session, &grant).extended,
             false => {
-                stake.term.extend(session);
+                stake.term.extend(grant.clone());
                 Vec::new()
             }
         };
-        stake.go_by(session);
+        stake.go_by(grant);
         stake.take_extended();
         extended.retain(|other| *other != conn);
         Ok(extended)
@@ -222,24 +241,32 @@ impl Sessions {
         held.iter().find(|holding| *holding.stake.guard == *guard)?.stake.expires_at_ms()
     }
 
+    /// What the sessions of a connection say, in the order in which it has [opened](Self::open) with them.
+    #[must_use]
+    pub fn claims(&self, conn: u64, now_ms: u64) -> Vec<Arc<Claims>> {
+        let held = self.of_connection.get(&conn).into_iter().flatten();
+        held.map(|holding| holding.stake.claims(now_ms)).collect()
+    }
+
     /// Fresh credentials have come for all connections of an identity (by an HTTP request). Extends the sessions that they
     /// share, if they end earlier and the credentials hold the roles that their routes ask for. Their keys vouch for those
     /// connections from now on, but for the ones that go by a key that `is_lost`: it is too late for them.
     pub fn renew_shared(&mut self, session: &Session, is_lost: impl Fn(&Vouching) -> bool) -> Renewed {
-        let renewed = self.extend(session);
+        let grant = Grant::of(session);
+        let renewed = self.extend(session, &grant);
         let groups = session.identity.clone().and_then(|who| self.sharing.get(&(session.guard.clone(), who)));
         for group in groups.into_iter().flatten().filter(|group| session.holds(&group.roles)) {
             let held = group.connections.iter().filter_map(|conn| self.of_connection.get(conn)).flatten();
             let of_group = held.filter(|holding| Arc::ptr_eq(&holding.stake.term, &group.term));
             for Holding { stake, .. } in of_group.filter(|holding| !holding.stake.any_key(&is_lost)) {
-                stake.go_by(session);
+                stake.go_by(grant.clone());
             }
         }
         renewed
     }
 
     /// Extends the sessions that connections of that identity share, as far as times go.
-    fn extend(&self, session: &Session) -> Renewed {
+    fn extend(&self, session: &Session, grant: &Grant) -> Renewed {
         let mut renewed = Renewed::default();
         let Some(identity) = session.identity.clone() else { return renewed };
         let groups = self.sharing.get(&(session.guard.clone(), identity));
@@ -248,8 +275,8 @@ impl Sessions {
                 renewed.lacking += group.connections.len();
                 continue;
             }
-            renewed.connections += group.connections.len();
-            if group.term.extend(session) {
+            renewed.connections.extend(&group.connections);
+            if group.term.extend(grant.clone()) {
                 renewed.extended.extend(&group.connections);
             }
         }
@@ -274,15 +301,21 @@ impl Sessions {
     }
 
     /// The term of the group with these roles, as one of its connections; and those who were extended by that.
-    fn join(&mut self, conn: u64, session: &Session, roles: &[String]) -> (Arc<Term>, Vec<u64>) {
-        let extended = self.extend(session).extended;
+    fn join(
+        &mut self,
+        conn: u64,
+        session: &Session,
+        grant: &Grant,
+        roles: &[String],
+    ) -> (Arc<Term>, Vec<u64>) {
+        let extended = self.extend(session, grant).extended;
         let identity = session.identity.clone().unwrap_or_default();
         let groups = self.sharing.entry((session.guard.clone(), identity)).or_default();
         if let Some(group) = groups.iter_mut().find(|group| group.roles == roles) {
             group.connections.insert(conn);
             return (group.term.clone(), extended);
         }
-        let term = Arc::new(Term::new(session));
+        let term = Arc::new(Term::new(grant.clone()));
         let connections = HashSet::from([conn]);
         groups.push(Group { roles: roles.to_vec(), term: term.clone(), connections });
         (term, extended)

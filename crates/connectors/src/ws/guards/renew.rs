@@ -132,8 +132,9 @@ impl Renewals {
                 Verdict::Accepted(session) => {
                     let renewed = self.guards.terms.sessions().renew(self.conn, &session);
                     match renewed {
-                        Ok(others) => {
-                            self.guards.terms.wake(&others);
+                        Ok(mut others) => {
+                            others.push(self.conn);
+                            self.guards.terms.renewed(&others);
                             return Ok(session);
                         }
                         Err(RenewalError::NoSession) => continue,

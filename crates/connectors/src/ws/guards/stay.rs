@@ -3,24 +3,24 @@
 use super::{
     Guards,
     renew::Place,
-    visit::{now_ms, reauthenticated},
+    visit::{describe_attributes, describe_roles, now_ms, reauthenticated},
 };
-use crate::ws::{options::Settings, pace::now};
+use crate::ws::{options::Settings, pace::now, server::SPEC};
 use std::{
     collections::HashMap,
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tremor_connector::config::{ConfigError, Reader};
 use tremor_connector::{
     Intake,
-    duplex::{Ending, Wakes},
+    duplex::{ConnectionHandle, Ending},
 };
 use tremor_value::{Record, Value};
 use tremor_ws::{
     CloseCode, Encoder,
-    guard::{Demand, Session, Sessions, Stake},
+    guard::{Claims, Demand, Session, Sessions, Stake},
     is_wire_code,
 };
 
@@ -37,8 +37,44 @@ pub(super) struct Terms {
     /// `challenge_message`.
     challenge: Option<String>,
     sessions: Mutex<Sessions>,
-    /// Connections, which want to know when others extend their session.
-    wakes: Mutex<HashMap<u64, Wakes>>,
+    /// Connections, of which others may extend or renew the session.
+    open: Mutex<HashMap<u64, Open>>,
+}
+
+/// What metadata say of a connection by the word of its guards; of the rest the flow has the last word.
+#[derive(Clone, Copy)]
+pub(in crate::ws) struct Described {
+    pub(in crate::ws) roles: bool,
+    pub(in crate::ws) attributes: bool,
+}
+
+/// An open connection, and what its metadata say.
+struct Open {
+    handle: ConnectionHandle,
+    described: Described,
+    claims: Vec<Arc<Claims>>,
+}
+
+impl Open {
+    /// What comes from now on has metadata that say this.
+    fn show(&mut self, claims: Vec<Arc<Claims>>) {
+        // Those of the sessions are shared, even where they say the same.
+        let before = mem::replace(&mut self.claims, claims);
+        if before == self.claims {
+            return;
+        }
+        let Self { handle, described, claims } = self;
+        handle.change_meta(|meta| {
+            let of_connection = meta.as_record_mut().map(|meta| meta.get_or_insert_null(SPEC.name));
+            let Some(shown) = of_connection.and_then(Value::as_record_mut) else { return };
+            if described.roles {
+                describe_roles(claims.iter().map(|claims| &*claims.roles), shown);
+            }
+            if described.attributes {
+                describe_attributes(claims.iter().map(|claims| &*claims.attributes), shown);
+            }
+        });
+    }
 }
 
 /// What becomes of a connection when its session ends.
@@ -72,7 +108,7 @@ impl Terms {
             revalidate: config.or("revalidate", false)?.then_some(LOOK),
             challenge: config.optional("challenge_message")?,
             sessions: Mutex::default(),
-            wakes: Mutex::default(),
+            open: Mutex::default(),
         };
         if terms.revalidate.is_some() && !matches!(terms.at_the_end, AtTheEnd::Close(..)) {
             return Err(config.invalid("revalidate", "has no meaning where `on_expiry` is not `close`"));
@@ -89,15 +125,22 @@ impl Terms {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wakes(&self) -> MutexGuard<'_, HashMap<u64, Wakes>> {
-        self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// These were extended by somebody else.
-    pub(super) fn wake(&self, extended: &[u64]) {
-        if !extended.is_empty() {
-            let wakes = self.wakes();
-            extended.iter().filter_map(|conn| wakes.get(conn)).for_each(Wakes::wake);
+    /// The sessions of these may have been extended, or say something else.
+    pub(super) fn renewed(&self, conns: &[u64]) {
+        if conns.is_empty() {
+            return;
+        }
+        let mut open = self.open();
+        for conn in conns {
+            if let Some(own) = open.get_mut(conn) {
+                // Behind the lock, so that the last word is that of the last renewal.
+                own.show(self.sessions().claims(*conn, now_ms()));
+                own.handle.wake();
+            }
         }
     }
 }
@@ -128,6 +171,9 @@ pub(in crate::ws) struct Stay {
     look: Option<Box<Look>>,
     next: Option<Instant>,
     since: Instant,
+    described: Described,
+    /// What metadata say when the connection opens.
+    claims: Vec<Arc<Claims>>,
 }
 
 /// Sessions end by the date, and timers go by another clock: the date may be set, and goes on while the machine sleeps. So
@@ -164,6 +210,7 @@ impl Guards {
         conn: u64,
         demands: &[Demand],
         sessions: &[&Session],
+        described: Described,
     ) -> Option<Stay> {
         let Terms { revalidate, renew, .. } = &*self.terms;
         let may_end = |session: &&Session| session.expires_at_ms.is_some();
@@ -175,7 +222,7 @@ impl Guards {
         let terms = self.terms.clone();
         let open = |(session, demand): (&&Session, &Demand)| {
             let (stake, extended) = terms.sessions().open(conn, session, &demand.roles, terms.shares);
-            terms.wake(&extended);
+            terms.renewed(&extended);
             stake
         };
         let held = sessions.iter().zip(demands).map(open).collect();
@@ -189,6 +236,8 @@ impl Guards {
             look: look.map(Box::new),
             next: None,
             since: now(),
+            described,
+            claims: sessions.iter().map(|session| Arc::new(Claims::of(session))).collect(),
         };
         stay.next = stay.next_after(now_ms());
         Some(stay)
@@ -196,9 +245,12 @@ impl Guards {
 }
 
 impl Stay {
-    /// The connection wakes when others extend its session.
-    pub(in crate::ws) fn woken_by(&mut self, wakes: Wakes) {
-        self.terms.wakes().insert(self.conn, wakes);
+    /// The connection is open. What others do about its sessions is looked at from now on, and what they have done already.
+    pub(in crate::ws) fn handled_by(&mut self, handle: ConnectionHandle) {
+        let Self { terms, conn, described, claims, .. } = self;
+        let open = Open { handle, described: *described, claims: mem::take(claims) };
+        terms.open().insert(*conn, open);
+        terms.renewed(&[*conn]);
     }
 
     pub(in crate::ws) fn deadline(&self) -> Option<Instant> {
@@ -239,6 +291,9 @@ impl Stay {
             look.take_back(&self.held);
         }
         let now_ms = now_ms();
+        if self.held.iter().any(|stake| stake.outlives_ms().is_some_and(|end| end <= now_ms)) {
+            self.terms.renewed(&[self.conn]);
+        }
         if let Some(end) = self.end_ms().filter(|end| *end <= now_ms) {
             if let AtTheEnd::Close(code, reason) = &self.terms.at_the_end {
                 return Some(Ending::Said { code: *code, reason: reason.clone() });
@@ -291,7 +346,8 @@ impl Stay {
     /// When there is something to do next, as far as is known at `now_ms`: renewals only make it later, and what makes it earlier
     /// is looked for.
     fn next_after(&self, now_ms: u64) -> Option<Instant> {
-        let next_ms = self.end_ms().into_iter().chain(self.challenge_at_ms()).min();
+        let outlived = self.held.iter().filter_map(|stake| stake.outlives_ms()).filter(|end| *end > now_ms);
+        let next_ms = self.end_ms().into_iter().chain(self.challenge_at_ms()).chain(outlived).min();
         let next = next_ms.and_then(|next_ms| {
             let wait = Duration::from_millis(next_ms.saturating_sub(now_ms));
             now().checked_add(wait.min(DATE_MAY_CHANGE))
@@ -303,7 +359,7 @@ impl Stay {
 impl Drop for Stay {
     fn drop(&mut self) {
         self.terms.sessions().leave(self.conn);
-        self.terms.wakes().remove(&self.conn);
+        self.terms.open().remove(&self.conn);
     }
 }
 
@@ -327,13 +383,16 @@ mod tests {
             revalidate: None,
             challenge: None,
             sessions: Mutex::default(),
-            wakes: Mutex::default(),
+            open: Mutex::default(),
         });
         let session = Session::unlimited("staff".into(), Some("ann".to_owned()), Vec::new());
         let session = Session { expires_at_ms: Some(end_ms), ..session };
         let held = vec![terms.sessions().open(1, &session, &[], false).0];
         let (asked_at_ms, told_of_ms, look, next) = (None, None, None, None);
-        let mut stay = Stay { terms, conn: 1, held, asked_at_ms, told_of_ms, look, next, since: now() };
+        let (described, claims) = (Described { roles: true, attributes: true }, Vec::new());
+        let since = now();
+        let mut stay =
+            Stay { terms, conn: 1, held, asked_at_ms, told_of_ms, look, next, since, described, claims };
         stay.next = stay.next_after(now_ms());
         stay
     }

@@ -12,7 +12,7 @@ use tremor_value::{Record, Value};
 use tremor_ws::{
     ExtraHeaders, Reject,
     guard::{
-        Carrier, Certificate, Credential, Demand, Denial, Guard, KeySet, Kind, Presented, Refusal,
+        Carrier, Certificate, Credential, Demand, Denial, Guard, Json, KeySet, Kind, Presented, Refusal,
         RenewalError, Session, Step, Verdict, Vouching, decide, not_renewed,
     },
 };
@@ -164,8 +164,8 @@ impl<'r> Visit<'r> {
                     let terms = &self.guards.terms;
                     let is_lost = |key: &Vouching| terms.revalidates() && self.guards.has_lost(key);
                     let renewed = terms.sessions().renew_shared(session, is_lost);
-                    terms.wake(&renewed.extended);
-                    connections += renewed.connections;
+                    terms.renewed(&renewed.connections);
+                    connections += renewed.connections.len();
                     lacking += renewed.lacking;
                     continue;
                 }
@@ -357,16 +357,30 @@ pub(in crate::ws) fn describe(sessions: &[&Session], of_connection: &mut Record)
     if let Some(identity) = sessions.iter().find_map(|session| session.name()) {
         of_connection.insert("identity", identity);
     }
+    describe_roles(sessions.iter().map(|session| &*session.roles), of_connection);
+    describe_attributes(sessions.iter().map(|session| &*session.attributes), of_connection);
+}
+
+/// The roles of all sessions, each once.
+pub(super) fn describe_roles<'s>(all: impl Iterator<Item = &'s [String]>, of_connection: &mut Record) {
     let mut roles: Vec<&str> = Vec::new();
-    for role in sessions.iter().flat_map(|session| &session.roles) {
+    for role in all.flatten() {
         if !roles.contains(&role.as_str()) {
             roles.push(role);
         }
     }
     of_connection.insert("roles", roles.into_iter().map(Value::from).collect::<Vec<_>>());
-    let attributes = sessions.iter().flat_map(|session| &session.attributes);
-    let attributes: Record = attributes.map(|(name, value)| (name.as_str(), to_value(value))).collect();
-    if !attributes.is_empty() {
+}
+
+/// The attributes of all sessions, if there are any.
+pub(super) fn describe_attributes<'s>(
+    all: impl Iterator<Item = &'s [(String, Json)]>,
+    of_connection: &mut Record,
+) {
+    let attributes: Record = all.flatten().map(|(name, value)| (name.as_str(), to_value(value))).collect();
+    if attributes.is_empty() {
+        of_connection.remove("attributes");
+    } else {
         of_connection.insert("attributes", attributes);
     }
 }

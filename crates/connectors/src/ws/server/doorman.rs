@@ -3,7 +3,7 @@
 use super::SPEC;
 use crate::ws::{
     Metadata,
-    guards::{Guards, Question, to_json},
+    guards::{Described, Guards, Question, to_json},
     header_list,
     options::Settings,
 };
@@ -185,6 +185,12 @@ impl Granted {
             attributes: attributes.collect(),
             ..Session::unlimited(guard.clone(), self.identity.clone(), roles)
         }
+    }
+
+    /// Of what it says nothing.
+    pub(super) fn leaves_to_guards(&self) -> Described {
+        let is_left = |name| self.known.get(name).is_none();
+        Described { roles: is_left("roles"), attributes: is_left("attributes") }
     }
 
     pub(super) fn tell_of(&self, metadata: &mut Metadata) {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::ws::{
     Metadata,
-    guards::{AsksFlow, Brought, Stay, Visit, guard_certificate},
+    guards::{AsksFlow, Brought, Described, Stay, Visit, guard_certificate},
     metrics::{counted, traffic},
     protocol::WebSocket,
     schema::{Missing, Opened},
@@ -360,8 +360,10 @@ impl<'s> Candidate<'s, '_> {
         for more in visit.headers(&way.demands) {
             headers = Cow::Owned(headers.and(more));
         }
+        let mut described = Described { roles: true, attributes: true };
         let named = self.authorize(address.conn, &mut metadata, slot).await?.and_then(|granted| {
             headers = Cow::Owned(headers.and(&granted.headers));
+            described = granted.leaves_to_guards();
             granted.identity
         });
         if shared.is_draining() {
@@ -380,7 +382,7 @@ impl<'s> Candidate<'s, '_> {
             deflate,
             headers,
             known,
-            stay: shared.guards.stay(address.conn, &way.demands, &sessions),
+            stay: shared.guards.stay(address.conn, &way.demands, &sessions, described),
             sessions: sessions.into_iter().cloned().collect(),
             address,
             metadata,

@@ -6,6 +6,7 @@ mod keys;
 mod mistakes;
 mod options;
 mod pages;
+mod renewed;
 mod sessions;
 mod withdrawn;
 

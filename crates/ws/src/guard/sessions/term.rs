@@ -1,8 +1,8 @@
 //! Until when credentials let the connections of one identity stay.
 
-use crate::guard::session::{Session, Vouching};
+use crate::guard::session::{Claims, Session, Vouching};
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -20,12 +20,13 @@ pub(super) struct Term {
 }
 
 /// What credentials are good for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Grant {
     pub(super) end_ms: u64,
     pub(super) challenge_ms: u64,
     /// The keys that vouch for it.
     pub(super) keys: Vec<Vouching>,
+    pub(super) claims: Arc<Claims>,
 }
 
 impl Grant {
@@ -34,6 +35,7 @@ impl Grant {
             end_ms: session.expires_at_ms.unwrap_or(NEVER),
             challenge_ms: session.challenge_at_ms.unwrap_or(NEVER),
             keys: session.keys.clone(),
+            claims: Arc::new(Claims::of(session)),
         }
     }
 }
@@ -46,11 +48,11 @@ pub(super) const MOST_GRANTS: usize = 8;
 pub(super) const NEVER: u64 = u64::MAX;
 
 impl Term {
-    pub(super) fn new(session: &Session) -> Self {
+    pub(super) fn new(first: Grant) -> Self {
         Self {
-            expires_at_ms: AtomicU64::new(session.expires_at_ms.unwrap_or(NEVER)),
-            challenge_at_ms: AtomicU64::new(session.challenge_at_ms.unwrap_or(NEVER)),
-            grants: Mutex::new(vec![Grant::of(session)]),
+            expires_at_ms: AtomicU64::new(first.end_ms),
+            challenge_at_ms: AtomicU64::new(first.challenge_ms),
+            grants: Mutex::new(vec![first]),
         }
     }
 
@@ -64,9 +66,8 @@ impl Term {
         self.challenge_at_ms.load(Ordering::Relaxed)
     }
 
-    /// Takes over the times of `session` if it ends later, and remembers it in case that what ends later still is forgotten.
-    pub(super) fn extend(&self, session: &Session) -> bool {
-        let newer = Grant::of(session);
+    /// Takes over the times of `newer` if it ends later, and remembers it in case that what ends later still is forgotten.
+    pub(super) fn extend(&self, newer: Grant) -> bool {
         let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         match grants.iter_mut().find(|grant| grant.keys == newer.keys) {
             Some(grant) if grant.end_ms >= newer.end_ms => {}
@@ -80,6 +81,13 @@ impl Term {
         }
         let before = self.expires_at_ms();
         self.go_by(&grants) > before
+    }
+
+    /// The claims of what prolongs it most, if that has not ended.
+    pub(super) fn claims(&self, now_ms: u64) -> Option<Arc<Claims>> {
+        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = grants.iter().filter(|grant| grant.end_ms > now_ms).max_by_key(|grant| grant.end_ms);
+        last.map(|grant| grant.claims.clone())
     }
 
     /// What keys have prolonged that are lost counts no more.

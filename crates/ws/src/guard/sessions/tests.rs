@@ -1,5 +1,5 @@
 use super::{term::MOST_GRANTS, *};
-use crate::guard::Key;
+use crate::guard::{Json, Key};
 
 fn session(identity: &str, roles: &[&str], expires_s: u64) -> Session {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
@@ -141,7 +141,7 @@ fn a_request_vouches_for_all_connections_that_it_renews() {
     let other = Session { guard: "guests".into(), ..of_key("other", 10) };
     let (of_other_guard, _) = sessions.open(1, &other, &[], true);
     let is_lost = |key: &Vouching| key.key.kid() == Some("lost");
-    assert_eq!(sessions.renew_shared(&of_key("new", 20), is_lost).connections, 2);
+    assert_eq!(sessions.renew_shared(&of_key("new", 20), is_lost).connections.len(), 2);
     assert_eq!((keys(&renewed), keys(&lost)), (role("new"), role("lost")));
     assert_eq!((keys(&apart), keys(&lacking)), (role("old"), role("old")));
     assert_eq!(keys(&of_other_guard), role("other"), "on the same connection");
@@ -162,11 +162,15 @@ fn a_request_renews_what_is_open() {
     sessions.open(2, &session("ann", &["a"], 10), &role("a"), true);
     sessions.open(3, &session("ann", &["a"], 10), &role("a"), true);
     let (kept_apart, _) = sessions.open(4, &session("ann", &["a"], 10), &role("a"), false);
-    let mut renewed = sessions.renew_shared(&session("ann", &["a"], 20), |_| false);
-    renewed.extended.sort_unstable();
-    assert_eq!(renewed, Renewed { connections: 2, extended: vec![2, 3], lacking: 0 });
-    let again = sessions.renew_shared(&session("ann", &["a"], 20), |_| false);
-    assert_eq!(again, Renewed { connections: 2, ..Renewed::default() }, "nothing ends later than before");
+    let mut renew = |end| {
+        let mut renewed = sessions.renew_shared(&session("ann", &["a"], end), |_| false);
+        renewed.connections.sort_unstable();
+        renewed.extended.sort_unstable();
+        renewed
+    };
+    assert_eq!(renew(20), Renewed { connections: vec![2, 3], extended: vec![2, 3], lacking: 0 });
+    let again = Renewed { connections: vec![2, 3], ..Renewed::default() };
+    assert_eq!(renew(20), again, "nothing ends later than before");
     let lacking = Renewed { lacking: 2, ..Renewed::default() };
     assert_eq!(sessions.renew_shared(&session("ann", &["b"], 30), |_| false), lacking);
     assert_eq!(sessions.renew_shared(&session("bob", &["a"], 20), |_| false), Renewed::default());
@@ -215,4 +219,51 @@ fn connections_are_told_once_of_what_others_have_extended() {
     let (apart, _) = sessions.open(4, &session("bob", &[], 10), &[], false);
     assert_eq!(sessions.renew(4, &session("bob", &[], 20)), Ok(Vec::new()));
     assert!(!apart.is_extended() && apart.expires_at_ms() == Some(20_000));
+}
+
+/// What a connection says at that second.
+fn says(stake: &Stake, now_s: u64) -> Vec<String> {
+    stake.claims(now_s * 1000).roles.clone()
+}
+
+#[test]
+fn a_connection_has_the_roles_of_what_it_has_brought_itself() {
+    let roles = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    let mut sessions = Sessions::default();
+    let (stake, _) = sessions.open(1, &session("ann", &["a", "b"], 10), &role("a"), true);
+    let (other, _) = sessions.open(2, &session("ann", &["a"], 10), &role("a"), true);
+    sessions.renew(1, &session("ann", &["a", "c"], 9)).unwrap();
+    assert_eq!(says(&stake, 5), roles(&["a", "b"]), "what ends earlier changes nothing");
+    sessions.renew(1, &session("ann", &["a", "c"], 10)).unwrap();
+    assert_eq!((says(&stake, 5), says(&other, 5)), (roles(&["a", "c"]), roles(&["a"])));
+    // A request speaks for all.
+    sessions.renew_shared(&session("ann", &["d", "a"], 20), |_| false);
+    assert_eq!((says(&stake, 5), says(&other, 5)), (roles(&["d", "a"]), roles(&["d", "a"])));
+    assert_eq!(sessions.claims(1, 5000), [stake.claims(5000)]);
+    assert!(sessions.claims(3, 5000).is_empty());
+}
+
+#[test]
+fn others_give_no_roles_and_take_those_that_they_lack_when_the_own_are_over() {
+    let roles = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    let mut sessions = Sessions::default();
+    let with_site = |site: &str, names: &[&str], end| {
+        let attributes = ["team", site].map(|name| (name.to_owned(), Json::Text(name.to_owned())));
+        Session { attributes: attributes.to_vec(), ..session("ann", names, end) }
+    };
+    let (stake, _) = sessions.open(1, &with_site("north", &["a", "b"], 10), &role("a"), true);
+    assert_eq!(stake.outlives_ms(), None);
+    sessions.open(2, &with_site("south", &["c", "a"], 20), &role("a"), true);
+    assert_eq!(stake.outlives_ms(), Some(10_000));
+    assert_eq!(says(&stake, 9), roles(&["a", "b"]));
+    assert_eq!(says(&stake, 10), roles(&["a"]));
+    let names = |now_ms| -> Vec<String> {
+        stake.claims(now_ms).attributes.iter().map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!((names(9_999), names(10_000)), (roles(&["team", "north"]), roles(&["team"])));
+    // What ends last counts, as long as that is.
+    sessions.open(3, &session("ann", &["b", "a"], 30), &role("a"), true);
+    assert_eq!(says(&stake, 10), roles(&["a", "b"]));
+    stake.forget(|_| false);
+    assert_eq!(says(&stake, 30), roles(&["a", "b"]), "nothing keeps it open any more");
 }

@@ -145,7 +145,7 @@ fn pages_may_send_what_renews_a_session_and_nothing_else() {
 #[test]
 fn metadata_are_of_all_who_vouch_for_a_client() {
     let session = |guard: &str, who: Option<&str>, roles: &[&str], attribute: &str| Session {
-        attributes: vec![(attribute.to_owned(), tremor_ws::guard::Json::Text(guard.to_owned()))],
+        attributes: vec![(attribute.to_owned(), Json::Text(guard.to_owned()))],
         ..Session::unlimited(
             guard.into(),
             who.map(str::to_owned),
