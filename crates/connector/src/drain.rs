@@ -12,8 +12,24 @@ use tokio::sync::watch;
 /// has everything a source ever sent once it has seen as many marks as there are ways between the two.
 #[derive(Debug, Default)]
 pub struct DrainBoard {
-    expected: watch::Sender<BTreeMap<Pair, usize>>,
+    marks: watch::Sender<Marks>,
     is_cut_short: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Marks {
+    /// How many are missing.
+    expected: BTreeMap<Pair, usize>,
+    /// By source: the sink half of the same connector, for which everything has to be there before it sends its own.
+    behind_own_sink: BTreeMap<u64, u64>,
+}
+
+impl Marks {
+    /// Whether the marks of `other` do not come before those of `source`.
+    fn waits_for(&self, other: u64, source: u64) -> bool {
+        let sink = self.behind_own_sink.get(&other);
+        sink.is_some_and(|sink| self.expected.contains_key(&Pair { source, sink: *sink }))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +41,7 @@ struct Pair {
 impl DrainBoard {
     /// One more way leads from `source` to `sink`.
     pub fn expect(&self, source: u64, sink: u64) {
-        self.expected.send_modify(|expected| *expected.entry(Pair { source, sink }).or_default() += 1);
+        self.marks.send_modify(|marks| *marks.expected.entry(Pair { source, sink }).or_default() += 1);
     }
 
     /// The flow's parts are about to be stopped. Marks from now on may have overtaken events that a stopped part
@@ -39,7 +55,7 @@ impl DrainBoard {
         if self.is_cut_short.load(Ordering::SeqCst) {
             return;
         }
-        self.expected.send_if_modified(|expected| {
+        self.marks.send_if_modified(|Marks { expected, .. }| {
             let pair = Pair { source, sink };
             let Some(left) = expected.get_mut(&pair) else { return false };
             *left = left.saturating_sub(1);
@@ -52,28 +68,39 @@ impl DrainBoard {
 
     /// Waits until every sink behind `source` has everything it sent.
     pub async fn source_drained(&self, source: u64) {
-        self.wait_until_none(|pair| pair.source == source).await;
+        self.wait_until_none(|_, pair| pair.source == source).await;
     }
 
     /// Waits until `sink` has everything that any source ever sent to it.
     pub async fn sink_drained(&self, sink: u64) {
-        self.wait_until_none(|pair| pair.sink == sink).await;
+        self.wait_until_none(|_, pair| pair.sink == sink).await;
     }
 
-    /// The same, but for what its own other half, `source`, gives.
+    /// The same, but for what its own other half, `source`, gives, and for what those give that wait for that half
+    /// ([`DrainBoard::hears_out`]): two who feed each other would both wait in vain.
     pub async fn fed(&self, sink: u64, source: u64) {
-        self.wait_until_none(|pair| pair.sink == sink && pair.source != source).await;
+        self.wait_until_none(|marks, pair| {
+            pair.sink == sink && pair.source != source && !marks.waits_for(pair.source, source)
+        })
+        .await;
+    }
+
+    /// The marks of `source` come when `sink`, the other half of its connector, has been [fed](DrainBoard::fed).
+    pub fn hears_out(&self, source: u64, sink: u64) {
+        self.marks.send_modify(|marks| {
+            marks.behind_own_sink.insert(source, sink);
+        });
     }
 
     /// Whether `sink` has everything that any source ever sent to it.
     #[must_use]
     pub fn is_sink_drained(&self, sink: u64) -> bool {
-        !self.expected.borrow().keys().any(|pair| pair.sink == sink)
+        !self.marks.borrow().expected.keys().any(|pair| pair.sink == sink)
     }
 
-    async fn wait_until_none(&self, mut concerns: impl FnMut(&Pair) -> bool) {
-        let mut changes = self.expected.subscribe();
-        let done = changes.wait_for(|expected| !expected.keys().any(&mut concerns));
+    async fn wait_until_none(&self, concerns: impl Fn(&Marks, &Pair) -> bool) {
+        let mut changes = self.marks.subscribe();
+        let done = changes.wait_for(|marks| !marks.expected.keys().any(|pair| concerns(marks, pair)));
         // The sender lives in `self`: waiting cannot fail before it succeeds.
         let _closed = done.await.is_err();
     }
@@ -98,6 +125,22 @@ mod tests {
         board.arrived(2, 9);
         assert!(board.sink_drained(9).now_or_never().is_some());
         board.arrived(2, 9);
+    }
+
+    #[test]
+    fn two_who_feed_each_other_do_not_wait_for_each_other() {
+        let board = DrainBoard::default();
+        // Sources 1 and 3 are halves of the same connectors as sinks 2 and 4; 5 feeds one of them.
+        for (source, sink) in [(1, 4), (3, 2), (5, 2)] {
+            board.expect(source, sink);
+        }
+        assert!(board.fed(4, 3).now_or_never().is_none());
+        board.hears_out(1, 2);
+        assert!(board.fed(4, 3).now_or_never().is_some(), "1 waits for 3");
+        board.hears_out(3, 4);
+        assert!(board.fed(2, 1).now_or_never().is_none(), "5 is still out");
+        board.arrived(5, 2);
+        assert!(board.fed(2, 1).now_or_never().is_some());
     }
 
     #[test]

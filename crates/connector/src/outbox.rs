@@ -66,6 +66,8 @@ pub(crate) const NEW_META: u8 = 8;
 pub(crate) const PRESSURE: u8 = 16;
 /// The connection is to end once as many messages have come as went.
 pub(crate) const ANSWERED: u8 = 32;
+/// The connection is to be read no more once as many messages have come as went.
+pub(crate) const HEARD_OUT: u8 = 128;
 /// There is no connection yet, or not any more: nobody reads too slowly.
 const AWAY: u8 = 64;
 

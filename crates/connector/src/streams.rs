@@ -220,7 +220,8 @@ impl Streams {
         self.pairs.is_some()
     }
 
-    fn is_single(&self) -> bool {
+    /// Whether there is one connection, which may come back.
+    pub(crate) fn is_single(&self) -> bool {
         self.addressing == Addressing::Single
     }
 

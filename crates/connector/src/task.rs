@@ -4,7 +4,7 @@ mod attempts;
 mod working;
 
 use crate::{
-    ConnectError, Connected, Connector, DrainBoard, SinkShared,
+    ConnectError, Connected, Connector, DrainBoard, Readiness, SinkShared,
     beacon::Beacon,
     inlet::SourceShared,
     queued::Command,
@@ -290,6 +290,7 @@ impl Task {
             return;
         }
         info!(target: TARGET, "[Connector::{}] Draining", self.alias);
+        let heard_out = self.heard_out();
         self.set_state(State::Draining);
         self.parts.retry = None;
         if !self.status.borrow().connected && self.parts.attempt.is_none() {
@@ -299,7 +300,7 @@ impl Task {
             let _task_has_ended = commands.send(Command::Drain);
         }
         let source = self.source.clone();
-        let source_done = self.parts.source_done.take();
+        let mut source_done = self.parts.source_done.take();
         let needs_mark = !std::mem::replace(&mut self.parts.marked, true);
         let (board, sink) = (self.board.clone(), self.sink.as_ref().map(SinkHalf::shared_arc));
         let pairs = match &self.sink {
@@ -311,12 +312,13 @@ impl Task {
             if let (Some(streams), Some(source), Some(sink)) = (&pairs, &source, &sink) {
                 streams.hear_answers(board.fed(sink.id, source.id)).await;
             }
+            if let (Some(streams), Some(source), Some(sink)) = (&heard_out, &source, &sink) {
+                board.hears_out(source.id, sink.id);
+                streams.hear_out(board.fed(sink.id, source.id), all_done(&mut source_done)).await;
+            }
             if let Some(source) = source {
                 source.gate.end();
-                if let Some(mut source_done) = source_done {
-                    // Nothing is ever sent: this waits until every task that gives events is done or gone.
-                    let _all_done = source_done.recv().await.is_none();
-                }
+                all_done(&mut source_done).await;
                 if needs_mark {
                     source.links().signal_all(Signal::Drain { source: source.id }).await;
                 }
@@ -327,6 +329,18 @@ impl Task {
                 sink.counters.all_settled().await;
             }
         }));
+    }
+
+    /// The way to its one connection, if that is being read: what its server still answers is waited for, too.
+    fn heard_out(&self) -> Option<Arc<Streams>> {
+        let is_read = self.status.borrow().connected
+            && self.source.as_ref().is_some_and(|source| source.gate.now() == Some(Readiness::Ready));
+        match &self.sink {
+            Some(SinkHalf::Connections { streams, .. }) if is_read && streams.is_single() => {
+                Some(streams.clone())
+            }
+            _ => None,
+        }
     }
 
     fn drained(&mut self) {
@@ -377,6 +391,14 @@ impl Task {
 
     fn set_state(&self, state: State) {
         self.status.send_modify(|status| status.state = state);
+    }
+}
+
+/// Waits until every task that gives events is done or gone. Cancel safe.
+async fn all_done(source_done: &mut Option<mpsc::Receiver<Infallible>>) {
+    if let Some(source_done) = source_done {
+        // Nothing is ever sent.
+        let _all_done = source_done.recv().await.is_none();
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Connection, wait_while_writing};
 use crate::{
     duplex::Ending,
-    outbox::{ANSWERED, ENDING, NEW_META, PRESSURE},
+    outbox::{ANSWERED, ENDING, HEARD_OUT, NEW_META, PRESSURE},
     replay::Gap,
 };
 use std::mem;
@@ -15,18 +15,24 @@ const MUTE_AFTER: u8 = 2;
 impl Connection {
     /// Whether there is something to look at.
     pub(super) fn has_news(&self) -> bool {
-        self.pump.outbox().news() & (NEW_META | PRESSURE) != 0
+        let news = self.pump.outbox().news();
+        news & (NEW_META | PRESSURE) != 0 || news & HEARD_OUT != 0 && self.is_answered(self.pump.sent().0)
+    }
+
+    /// Whether nothing is to be expected from a peer that was sent so many messages.
+    fn is_answered(&self, sent: u64) -> bool {
+        self.discards || self.received.0 >= sent || self.never_answers()
     }
 
     /// How the connection is to end, if it is time for that: all that was to be sent before is written.
     pub(super) fn ending(&self) -> Option<Ending> {
-        self.pump.ending(|sent| self.discards || self.received.0 >= sent || self.never_answers())
+        self.pump.ending(|sent| self.is_answered(sent))
     }
 
     /// Some time has passed, and something has moved: looks whether the peer has said anything so far. What it does once it is
     /// waited for is another matter.
     pub(super) fn note_silence(&mut self) {
-        let is_asked = self.pump.outbox().news() & ANSWERED != 0;
+        let is_asked = self.pump.outbox().news() & (ANSWERED | HEARD_OUT) != 0;
         if self.received.0 == 0 && self.pump.sent().0 > 0 && !is_asked {
             self.unheard = self.unheard.saturating_add(1);
         }
@@ -68,6 +74,10 @@ impl Connection {
         if let Some((messages, bytes)) = self.pump.outbox().take_pressure() {
             let more = [("messages", messages), ("bytes", bytes)];
             self.tell("pressure", more.map(|(name, count)| (name, Value::from(count as u64)))).await;
+        }
+        if self.pump.outbox().news() & HEARD_OUT != 0 && self.is_answered(self.pump.sent().0) {
+            self.pump.outbox().forget_news(HEARD_OUT);
+            self.stop_reading().await;
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a connection is told by way of its outbox, besides messages.
 
-use super::{ANSWERED, AWAY, CUT, ENDING, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
+use super::{ANSWERED, AWAY, CUT, ENDING, HEARD_OUT, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
 use crate::duplex::Ending;
 use std::{mem, sync::atomic::Ordering};
 use tremor_value::Value;
@@ -31,6 +31,11 @@ impl Outbox {
     /// Ends the connection behind what waits, and once as many messages have come as went.
     pub(crate) fn end_when_answered(&self) {
         self.tell(ANSWERED);
+    }
+
+    /// Has the connection read no more once as many messages have come as went.
+    pub(crate) fn hear_out(&self) {
+        self.tell(HEARD_OUT);
     }
 
     /// How the connection is to end, if it is and everything in front of that was taken to be written.

@@ -198,6 +198,23 @@ impl Streams {
         }
     }
 
+    /// The one connection is read until as many messages have come as went, as far as that can be waited for: `all_came` is when
+    /// everything that goes to it is here, and `all_heard` when it is read no more. It stays open: the ends of others may
+    /// have something to tell its server.
+    pub(crate) async fn hear_out(
+        &self,
+        all_came: impl Future<Output = ()>,
+        all_heard: impl Future<Output = ()>,
+    ) {
+        let answered = async {
+            all_came.await;
+            self.shared.counters.all_settled().await;
+            self.read().all().iter().for_each(|outbox| outbox.hear_out());
+            all_heard.await;
+        };
+        let _in_time_or_not = timeout_at(Instant::now() + ANSWERS_LIMIT, answered).await;
+    }
+
     /// Ends connections that did not end in time; tells what they were still to be sent.
     async fn cut(&self) {
         let mut outboxes = self.read().all();

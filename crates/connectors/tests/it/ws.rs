@@ -13,6 +13,7 @@ mod effects;
 mod endpoints;
 mod ends;
 mod guards;
+mod heard_out;
 mod hostile;
 mod http2;
 mod listener;

@@ -393,32 +393,6 @@ async fn a_server_that_reads_to_the_end_of_a_drain_is_not_cut_off() {
     assert!(!told.text().contains("cut off"), "{}", told.text());
 }
 
-#[tokio::test]
-async fn what_a_server_sends_when_the_flow_reads_no_more_is_counted() {
-    let (told, _listening) = Told::listen();
-    let port = Port::reserve();
-    let listener = port.listen();
-    let mut subject = client(&port, "", r#""none""#);
-    subject.open();
-    let started = start(&subject);
-    let mut server = accept(&listener).await;
-    within(started).await.unwrap().unwrap();
-    subject.give("1").await;
-    next_text(&mut server).await;
-    subject.front_is_done().await;
-    within(subject.handle.drain()).await;
-    for answer in [1, 2, 3] {
-        server.send(text(answer)).await.unwrap();
-    }
-    let handle = subject.handle.clone();
-    let stops = tokio::spawn(async move { handle.stop().await });
-    assert_eq!(close_code(&mut server).await, 1000);
-    within(stops).await.unwrap();
-    let line =
-        format!("3 messages of {} came after the end of the drain and were thrown away", port.address());
-    assert!(told.text().contains(&line), "{}", told.text());
-}
-
 /// A client that reads nothing, and its number.
 async fn slow_client(subject: &mut Subject, port: &Port) -> (TcpStream, Value) {
     let tcp = upgraded(port.slow_tcp().await).await;
