@@ -22,7 +22,10 @@ pub(super) const SPEC: Spec = Spec {
     }],
     meta: &[],
     ports: &[
-        ("those in `outputs`", "what has its turn there"),
+        (
+            "those in `outputs`",
+            "what has its turn there. One that is ready later than the others has its turns from then on: sources do not wait for it",
+        ),
         ("overflow", "what comes while all outputs are closed"),
     ],
     named_ports: Some("outputs"),
