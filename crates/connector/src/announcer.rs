@@ -30,6 +30,12 @@ impl Announcer {
         inlet.push(&mut intake).await;
     }
 
+    /// Whether a sink behind the connector is closed for good, so that nothing will be read from its peers any more.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.source.gate.is_cut_off()
+    }
+
     /// Whether `port` leads anywhere.
     #[must_use]
     pub fn leads_on(&self, port: &str) -> bool {

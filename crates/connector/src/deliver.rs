@@ -124,6 +124,12 @@ impl SinkShared {
         upstream.tell(self.id);
     }
 
+    /// There will be no connection any more: the sources in front of this sink are stopped for good.
+    pub(crate) fn lose(&self) {
+        self.close();
+        self.upstream().breakers.iter().for_each(|breaker| breaker.lose(self.id));
+    }
+
     /// Notes why there is no connection, until there is one: events that fail meanwhile are told.
     pub(crate) fn note_absence(&self, cause: &str) {
         self.upstream().absence = Some(cause.to_owned());

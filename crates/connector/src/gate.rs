@@ -29,6 +29,7 @@ struct State {
     ended: bool,
     has_sinks: bool,
     closed_sinks: BTreeSet<u64>,
+    is_cut_off: bool,
 }
 
 impl State {
@@ -65,6 +66,13 @@ impl Breaker for Gate {
     fn close(&self, sink: u64) {
         self.state.send_if_modified(|state| state.closed_sinks.insert(sink));
     }
+
+    fn lose(&self, sink: u64) {
+        self.state.send_modify(|state| {
+            state.closed_sinks.insert(sink);
+            state.is_cut_off = true;
+        });
+    }
 }
 
 impl Gate {
@@ -76,6 +84,12 @@ impl Gate {
     /// Ends reading for good.
     pub fn end(&self) {
         self.state.send_if_modified(|state| !std::mem::replace(&mut state.ended, true));
+    }
+
+    /// Whether a sink behind the source is closed for good, so that it will never read again.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.state.borrow().is_cut_off
     }
 
     /// What holds right now, `None` while the source has to wait.
@@ -191,6 +205,21 @@ mod tests {
         assert_eq!(gate.now(), None, "an opening sink does not undo the user's pause");
         gate.set_paused(false);
         assert_eq!(gate.now(), Some(Readiness::Ready));
+    }
+
+    #[test]
+    fn a_sink_that_is_lost_cuts_its_source_off() {
+        let gate = Gate::default();
+        gate.add(1);
+        gate.add(2);
+        gate.open(1);
+        gate.open(2);
+        gate.close(1);
+        assert!(!gate.is_cut_off(), "it may come back");
+        gate.open(1);
+        gate.lose(2);
+        assert!(gate.is_cut_off());
+        assert_eq!(gate.now(), None);
     }
 
     #[tokio::test]

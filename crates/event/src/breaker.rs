@@ -13,4 +13,7 @@ pub trait Breaker: Send + Sync {
 
     /// `part` takes no events until it opens again.
     fn close(&self, part: u64);
+
+    /// `part` is closed and will never open again.
+    fn lose(&self, part: u64);
 }

@@ -4,6 +4,10 @@ use crate::{
     live::{Folder, Port},
     tree::wait_until,
 };
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
 
 #[test]
 fn events_that_wait_for_a_peer_in_vain_fail_with_its_address_and_the_cause() {
@@ -58,6 +62,48 @@ fn events_that_wait_for_a_peer_in_vain_fail_with_its_address_and_the_cause() {
     let failed = of("[Sink::main::taker] ");
     let is_told = |line: &&str| line.contains(" failed: no socket") && line.contains(&cause);
     assert!(!failed.is_empty() && failed.iter().all(is_told), "{}", ran.err);
+}
+
+#[test]
+fn a_server_in_front_of_a_client_that_is_given_up_is_not_well() {
+    let (front, back) = (Port::reserve(), Port::reserve());
+    let (front, back) = (front.address(), back.address());
+    let peer = format!(
+        "define flow main\nflow\n  use tremor::{{connectors, pipelines}};\n  \
+         define connector taker from ws_server with codec = \"json\", config = {{\"url\": \"{back}\"}} end;\n  \
+         create connector taker;\n  create connector console from connectors::console;\n  \
+         create pipeline pass from pipelines::passthrough;\n  connect /connector/taker to /pipeline/pass;\n  \
+         connect /pipeline/pass to /connector/console;\nend;\ndeploy flow main;\n"
+    );
+    let ours = format!(
+        "define flow main\nflow\n  use tremor::pipelines;\n  \
+         define connector front from ws_server with codec = \"json\", config = {{\"url\": \"{front}\", \"health\": \"/up\"}} end;\n  \
+         define connector back from ws_client with codec = \"json\", config = {{\"url\": \"ws://{back}\"}}, \
+         reconnect = {{\"retry\": {{\"interval_ms\": 1, \"max_retries\": 1}}}} end;\n  \
+         create connector front;\n  create connector back;\n  create pipeline pass from pipelines::passthrough;\n  \
+         connect /connector/front to /pipeline/pass;\n  connect /pipeline/pass to /connector/back;\nend;\n\
+         deploy flow main;\n"
+    );
+    let folder = Folder::new(&[("peer.troy", &peer), ("ours.troy", &ours)]);
+    let listening = folder.serve(&["-n", "peer.troy"]);
+    listening.wait_for("[Flow::main] Started");
+    let server = folder.serve(&["--api-host", "127.0.0.1:0", "ours.troy"]);
+    server.wait_for("[Flow::main] Started");
+    assert_eq!(get(&front, "/up"), "200");
+    drop(listening);
+    wait_until("the one in front says so", || get(&front, "/up") == "503");
+    wait_until("the API says so", || server.get("/v1/status").0 == 503);
+    server.signal("TERM");
+    server.end().expect(0);
+}
+
+/// The status with which `address` answers a request.
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
 }
 
 #[test]

@@ -114,6 +114,7 @@ impl Task {
         self.parts.attempt = None;
         self.parts.beacon.stop();
         self.disconnected();
+        self.sink.iter().for_each(|sink| sink.shared().lose());
         self.no_more_attempts();
         if let Some(starting) = self.parts.starting.take() {
             let _nobody_waits = starting.send(Err(cause.clone()));

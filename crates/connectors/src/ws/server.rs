@@ -47,7 +47,7 @@ use std::{
     future::poll_fn,
     io,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -173,6 +173,8 @@ struct Shared {
     watch: Option<Arc<Watch>>,
     /// Somebody hears of handshakes that were refused.
     is_told: AtomicBool,
+    /// Knows what stands behind, once connections are taken.
+    announcer: OnceLock<Announcer>,
     /// No more connections are taken.
     is_draining: watch::Sender<bool>,
     environment: Environment,
@@ -233,6 +235,7 @@ impl Shared {
             caps: Caps::read(settings, knows_identities, max_message)?,
             watch: Watch::new(environment, true, queues.of_all.when_full),
             is_told: AtomicBool::new(false),
+            announcer: OnceLock::new(),
             is_draining: watch::Sender::new(false),
             environment: environment.clone(),
         };
@@ -249,6 +252,11 @@ impl Shared {
 
     fn is_draining(&self) -> bool {
         *self.is_draining.borrow()
+    }
+
+    /// Whether nothing will be read from peers any more, since what stands behind has failed for good.
+    fn is_cut_off(&self) -> bool {
+        self.announcer.get().is_some_and(Announcer::is_cut_off)
     }
 
     /// Tells whether more connections are taken.
@@ -355,8 +363,9 @@ impl Listener for Accepting {
     fn begin(&mut self, announcer: Announcer) {
         self.shared.is_told.store(announcer.leads_on("control"), Relaxed);
         if let Some(doorman) = &self.shared.doorman {
-            doorman.begin(announcer);
+            doorman.begin(announcer.clone());
         }
+        self.shared.announcer.get_or_init(|| announcer);
     }
 
     fn answers_to_the_end(&self) -> bool {

@@ -188,6 +188,11 @@ impl Subject {
         self.gate.iter().for_each(|gate| gate.close(BEHIND));
     }
 
+    /// The sink behind the connector has failed for good.
+    pub(crate) fn lose(&self) {
+        self.gate.iter().for_each(|gate| gate.lose(BEHIND));
+    }
+
     /// Waits until so many events have failed since it was made, and no more.
     pub(crate) async fn until_failed(&self, count: u64) {
         within(async {

@@ -124,6 +124,8 @@ impl Shared {
         // Nothing is read before all sinks were open once. What closes later is dealt with here.
         let is_open = state.downstream.has_opened() && !pauses;
         state.upstream.set(is_open);
+        let is_lost = state.downstream.is_lost() && !state.downstream.has_opened();
+        state.upstream.lose_if(is_lost);
         changed
     }
 

@@ -30,13 +30,14 @@ pub trait Mediator: Send + Sync {
 pub(super) struct Upstream {
     id: u64,
     is_open: bool,
+    is_lost: bool,
     breakers: Vec<Arc<dyn Breaker>>,
 }
 
 impl Upstream {
     /// Closed, under a number of its own.
     pub(super) fn new(ids: &IdGenerator) -> Self {
-        Self { id: ids.next_id(), is_open: false, breakers: Vec::new() }
+        Self { id: ids.next_id(), is_open: false, is_lost: false, breakers: Vec::new() }
     }
 
     pub(super) fn add(&mut self, breaker: Arc<dyn Breaker>) {
@@ -60,6 +61,13 @@ impl Upstream {
             }
         }
     }
+
+    /// Tells that it will never open again, where `is_lost` says so.
+    pub(super) fn lose_if(&mut self, is_lost: bool) {
+        if is_lost && !std::mem::replace(&mut self.is_lost, true) {
+            self.breakers.iter().for_each(|breaker| breaker.lose(self.id));
+        }
+    }
 }
 
 /// What is behind one port.
@@ -70,6 +78,7 @@ pub(super) struct Downstream {
     /// Parts that closed after they were open.
     closed: BTreeSet<u64>,
     has_parts: bool,
+    is_lost: bool,
 }
 
 /// What a part behind a port says of itself.
@@ -81,6 +90,8 @@ pub(super) enum News {
     Opened,
     /// It takes none.
     Closed,
+    /// It will never take any.
+    Lost,
 }
 
 impl Downstream {
@@ -98,6 +109,10 @@ impl Downstream {
                 false
             }
             News::Closed => !self.fresh.contains(&part) && self.closed.insert(part),
+            News::Lost => {
+                self.is_lost = true;
+                false
+            }
         }
     }
 
@@ -109,6 +124,11 @@ impl Downstream {
     /// Each part has taken events at some time.
     pub(super) fn has_opened(&self) -> bool {
         self.fresh.is_empty()
+    }
+
+    /// One of the parts will never take events.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// There is anything at all.
@@ -140,6 +160,10 @@ impl<M: Hears> Breaker for Behind<M> {
 
     fn close(&self, part: u64) {
         self.operator.hear(self.output, part, News::Closed);
+    }
+
+    fn lose(&self, part: u64) {
+        self.operator.hear(self.output, part, News::Lost);
     }
 }
 

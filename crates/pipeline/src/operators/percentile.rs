@@ -119,8 +119,9 @@ impl Hears for Shared {
         if state.downstream.note(part, news) {
             state.change(-self.steps.down, 1);
         }
-        let is_open = state.downstream.is_open();
+        let (is_open, is_lost) = (state.downstream.is_open(), state.downstream.is_lost());
         state.upstream.set(is_open);
+        state.upstream.lose_if(is_lost);
     }
 }
 

@@ -77,8 +77,10 @@ impl State {
     /// An output behind which there is nothing is no reason to begin, unless it is so with all of them.
     fn tell(&mut self) {
         let mut linked = self.downstream.iter().filter(|output| output.has_parts()).peekable();
-        let is_open = linked.peek().is_none() || linked.any(Downstream::is_open);
-        self.upstream.set(is_open);
+        let leads_nowhere = linked.peek().is_none();
+        let is_lost = !leads_nowhere && linked.clone().all(Downstream::is_lost);
+        self.upstream.set(leads_nowhere || linked.any(Downstream::is_open));
+        self.upstream.lose_if(is_lost);
     }
 }
 
@@ -189,6 +191,11 @@ mod tests {
         assert_eq!(send(&mut bench, 1), ["overflow"]);
         b.open(2);
         assert_eq!(upstream.changes(), ["open", "close", "open"]);
+        b.close(2);
+        b.lose(2);
+        assert_eq!(upstream.changes(), ["close"], "`a` may come back");
+        a.lose(1);
+        assert_eq!(upstream.changes(), ["lose"]);
     }
 
     #[test]

@@ -182,6 +182,10 @@ impl Breaker for Gate {
     fn close(&self, _part: u64) {
         self.set(false, "close");
     }
+
+    fn lose(&self, _part: u64) {
+        self.0.lock().unwrap().1.push("lose");
+    }
 }
 
 /// A source that notes what it hears of its events.

@@ -140,6 +140,9 @@ impl Breaker for Gate {
     fn close(&self, part: u64) {
         self.0.lock().unwrap().push(format!("close {part}"));
     }
+    fn lose(&self, part: u64) {
+        self.0.lock().unwrap().push(format!("lose {part}"));
+    }
 }
 
 fn ports(graph: &Graph, reach: &tremor_pipeline::Reach) -> Vec<String> {

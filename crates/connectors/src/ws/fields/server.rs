@@ -270,7 +270,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "health",
         kind: "string",
         default: "none",
-        text: "A path that is answered with 200, also when there is no room for connections, and with 503 while the flow drains or there are `max_pending_handshakes`. It is no matter of `routes` and `guards`.",
+        text: "A path that is answered with 200, also when there is no room for connections, and with 503 while the flow drains, when something behind has failed for good, so that nothing is read any more, or while there are `max_pending_handshakes`. It is no matter of `routes` and `guards`.",
     },
     Field {
         name: "enable_webstatus",

@@ -64,6 +64,8 @@ impl Shared {
         let page = if self.is_draining() {
             let later = vec![("Retry-After".into(), RETRY_AFTER_S.to_string())];
             Page { headers: later, ..Page::text(503, "draining") }
+        } else if self.is_cut_off() {
+            Page::text(503, "failed")
         } else {
             Page::text(200, "serving")
         };

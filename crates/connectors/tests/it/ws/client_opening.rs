@@ -15,7 +15,7 @@ const SOON: &str = r#"{"retry": {"interval_ms": 1, "growth_rate": 1, "randomized
 const ONCE: &str = r#""none""#;
 
 /// Takes a request and answers it; gives its head.
-async fn answer(listener: &TcpListener, answer: &str) -> String {
+pub(super) async fn answer(listener: &TcpListener, answer: &str) -> String {
     let mut tcp = within(listener.accept()).await.unwrap().0;
     let request = head(&mut tcp).await;
     tcp.write_all(answer.as_bytes()).await.unwrap();

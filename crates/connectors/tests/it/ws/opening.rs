@@ -274,6 +274,18 @@ async fn who_comes_while_the_flow_drains_is_told_so() {
     within(async { while tokio::net::TcpStream::connect(port.address()).await.is_ok() {} }).await;
 }
 
+/// What will never read again does not serve.
+#[tokio::test]
+async fn a_server_behind_which_a_sink_has_failed_is_not_well() {
+    let (subject, port) = server(r#", "health": "/healthz""#).await;
+    let health = "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n";
+    subject.shut();
+    assert!(port.ask(health).await.starts_with("HTTP/1.1 200 "), "it may come back");
+    subject.lose();
+    let answer = port.ask(health).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\nfailed\n"), "{answer}");
+}
+
 #[tokio::test]
 async fn proxies_that_contradict_themselves_are_refused() {
     let (_subject, port) = server(r#", "trusted_proxies": ["127.0.0.1"]"#).await;
