@@ -109,9 +109,14 @@ impl<'a> Entry<'a> {
         Err(self.invalid(format!("must be {wanted}{but_is}")))
     }
 
-    /// An error about this value, in the caller's words (which must not quote a secret).
+    /// An error about this value, whatever stands elsewhere, in the caller's words (which must not quote a secret).
     pub fn invalid(&self, problem: impl Into<String>) -> ConfigError {
         ConfigError { path: self.path.clone(), problem: Problem::Invalid(problem.into()), word: None }
+    }
+
+    /// The same, about this value beside others: it may be right once those are.
+    pub fn conflict(&self, problem: impl Into<String>) -> ConfigError {
+        ConfigError { path: self.path.clone(), problem: Problem::Conflict(problem.into()), word: None }
     }
 
     /// The error for a value of the wrong type. Short scalar values are quoted unless they are secret.
@@ -358,9 +363,14 @@ impl<'a> Reader<'a> {
         Err(self.unknown(unknown, nearest))
     }
 
-    /// An error about `key`, in the caller's words (which must not quote a secret).
+    /// An error about `key`, whatever stands elsewhere, in the caller's words (which must not quote a secret).
     pub fn invalid(&self, key: &str, problem: impl Into<String>) -> ConfigError {
         ConfigError { path: self.path_of(key), problem: Problem::Invalid(problem.into()), word: None }
+    }
+
+    /// The same, about `key` beside others: it may be right once those are.
+    pub fn conflict(&self, key: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError { path: self.path_of(key), problem: Problem::Conflict(problem.into()), word: None }
     }
 
     /// An error about the record itself, in the caller's words (which must not quote a secret).

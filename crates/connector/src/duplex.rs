@@ -81,15 +81,24 @@ pub struct Address {
     pub conn: u64,
     /// Host of the peer, as metadata shows it.
     pub host: String,
-    /// Port of the peer.
-    pub port: u16,
+    /// Port of the peer, where there is one and it is known.
+    pub port: Option<u16>,
+}
+
+impl Address {
+    /// The peer, as lines of the log name it.
+    pub(crate) fn peer(&self) -> String {
+        match self.port {
+            Some(port) => Target { host: self.host.clone(), port }.to_string(),
+            None => self.host.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Address {
     /// As lines of the log name the connection.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { conn, host, port } = self;
-        write!(f, "connection {conn} with {}", Target { host: host.clone(), port: *port })
+        write!(f, "connection {} with {}", self.conn, self.peer())
     }
 }
 

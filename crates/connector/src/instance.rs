@@ -131,8 +131,7 @@ impl Instance {
             return Err(vec![unknown_kind(&definition.kind, registry)]);
         };
         let mut errors = Vec::new();
-        let policy = Policy::from_value(definition.reconnect.as_ref());
-        let policy = policy.map_err(|error| errors.push(DefinitionError::at(&alias, &error)));
+        let policy = mistakes::reconnect(definition, &alias).map_err(|found| errors.extend(found));
         if let Ok(Policy::Retry(retry)) = &policy {
             for hazard in retry.hazards() {
                 tracing::warn!(target: TARGET, "[Connector::{alias}] {hazard}");

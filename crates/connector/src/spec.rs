@@ -304,7 +304,7 @@ impl Environment {
         duplex::Address {
             conn: self.ids.next_id(),
             host: peer.ip().to_canonical().to_string(),
-            port: peer.port(),
+            port: Some(peer.port()),
         }
     }
 }

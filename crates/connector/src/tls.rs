@@ -39,7 +39,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use crate::config::{ConfigError, Entry, Reader};
+use crate::config::{ConfigError, Entry, OneOrMany, Reader};
 
 /// Which keys the `tls` record of a kind has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Versions {
             (12, 12) => Ok(Self(vec![&TLS12])),
             (12, _) => Ok(Self::default()),
             (_, 13) => Ok(Self(vec![&TLS13])),
-            _ => Err(tls.invalid("max_version", "is below `min_version`")),
+            _ => Err(tls.conflict("max_version", "is below `min_version`")),
         }
     }
 }
@@ -162,10 +162,12 @@ fn either<'a>(
 
 /// Reads `alpn`, a list of protocol names of 1 to 255 bytes.
 fn alpn(tls: &mut Reader<'_>, default: &[&str]) -> Result<Vec<Vec<u8>>, ConfigError> {
-    let names: Option<Vec<String>> = tls.optional("alpn")?;
-    let names = names.unwrap_or_else(|| default.iter().map(|name| (*name).to_owned()).collect());
-    if names.iter().any(|name| !(1..=255).contains(&name.len())) {
-        return Err(tls.invalid("alpn", "a protocol name has 1 to 255 bytes"));
-    }
-    Ok(names.into_iter().map(String::into_bytes).collect())
+    let Some(OneOrMany(names)) = tls.optional::<OneOrMany<Entry<'_>>>("alpn")? else {
+        return Ok(default.iter().map(|name| name.as_bytes().to_vec()).collect());
+    };
+    let read = |entry: &Entry<'_>| match entry.read::<&str>()? {
+        name if (1..=255).contains(&name.len()) => Ok(name.as_bytes().to_vec()),
+        _ => Err(entry.invalid("a protocol name has 1 to 255 bytes")),
+    };
+    names.iter().map(read).collect()
 }

@@ -105,7 +105,7 @@ fn build(mut config: Reader<'_>, _environment: &Environment) -> Result<Built, Co
     });
     let too_large =
         chunk_size.checked_mul(max_chunks).is_none_or(|bytes| bytes.get() > MAX_BYTES).then(|| {
-            config.invalid("max_chunks", format!("with this chunk_size it is more than {MAX_BYTES} bytes"))
+            config.conflict("max_chunks", format!("with this chunk_size it is more than {MAX_BYTES} bytes"))
         });
     config.finish()?;
     // All keys first: what is told of them one by one is told together.

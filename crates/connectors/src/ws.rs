@@ -30,7 +30,7 @@ pub use metrics::{COMMON_TAGS, ROWS, Row};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tremor_connector::config::{ConfigError, Entry, OneOrMany, Reader};
 use tremor_value::{Record, Value};
-use tremor_ws::Extension;
+use tremor_ws::{Extension, ExtraHeaders, HeaderError};
 
 /// Bytes of a handshake that are read at once.
 const HANDSHAKE_READ_BYTES: usize = 1024;
@@ -95,10 +95,8 @@ impl Metadata {
 
 /// `{"host", "port"}` of a peer.
 fn peer_record(address: &tremor_connector::duplex::Address) -> Record {
-    Record::from_iter([
-        ("host", Value::from(address.host.as_str())),
-        ("port", Value::from(u64::from(address.port))),
-    ])
+    let port = address.port.map(|port| ("port", Value::from(u64::from(port))));
+    [("host", Value::from(address.host.as_str()))].into_iter().chain(port).collect()
 }
 
 /// `extensions` of a connection that has agreed on any, written as in a handshake.
@@ -106,8 +104,11 @@ fn extensions_list(agreed: Option<&Extension>) -> Option<Value> {
     agreed.map(|extension| Value::from(vec![Value::from(extension.to_string())]))
 }
 
-/// Headers of a configuration: a list repeats its header.
-fn header_list(reader: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+/// Headers of a configuration: a list repeats its header. `check` says which ones can be sent.
+fn header_list(
+    reader: &Reader<'_>,
+    check: fn(Vec<(String, String)>) -> Result<ExtraHeaders, HeaderError>,
+) -> Result<Vec<(String, String)>, ConfigError> {
     let mut headers = Vec::new();
     for (name, entry) in reader.entries() {
         let values = entry.read::<OneOrMany<Entry<'_>>>()?.0;
@@ -120,6 +121,8 @@ fn header_list(reader: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError
             let wrong = || value.invalid(format!("expected string or list of strings but got {got}"));
             headers.push((name.to_string(), value.value().as_str().ok_or_else(wrong)?.to_owned()));
         }
+        let alike = headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        check(alike.cloned().collect()).map_err(|error| entry.invalid(error.to_string()))?;
     }
     Ok(headers)
 }

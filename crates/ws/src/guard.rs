@@ -90,6 +90,17 @@ impl Kind {
     pub fn has_ends(&self) -> bool {
         matches!(self, Self::Jwt(_) | Self::Certificates(_))
     }
+
+    /// The roles of each of those whom it may let in, where these are known beforehand.
+    pub fn known_roles(&self) -> Option<Vec<&[String]>> {
+        match self {
+            Self::Basic(users) => Some(users.roles().collect()),
+            Self::Tokens(tokens) => Some(tokens.roles().collect()),
+            Self::Certificates(certificates) => Some(certificates.roles().collect()),
+            Self::Identity(ProxyIdentity { roles_header: None, .. }) => Some(vec![&[]]),
+            Self::Identity(_) | Self::Jwt(_) | Self::Cookie | Self::Flow => None,
+        }
+    }
 }
 
 /// What a client has brought.

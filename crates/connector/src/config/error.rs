@@ -77,8 +77,10 @@ pub enum Problem {
         /// What is there: a type, and the value if it is short and no secret.
         got: String,
     },
-    /// Anything else, in words.
+    /// Anything else that is wrong whatever stands elsewhere, in words.
     Invalid(String),
+    /// What does not go with something that stands, or is missing, elsewhere, in words.
+    Conflict(String),
 }
 
 impl fmt::Display for Problem {
@@ -97,7 +99,7 @@ impl fmt::Display for Problem {
             }
             Self::Missing { expected } => write!(f, "missing ({expected})"),
             Self::WrongType { expected, got } => write!(f, "expected {expected} but got {got}"),
-            Self::Invalid(problem) => f.write_str(problem),
+            Self::Invalid(problem) | Self::Conflict(problem) => f.write_str(problem),
         }
     }
 }

@@ -37,19 +37,20 @@ impl Table {
         self.by_conn.insert(conn, Entry { outbox, meta, stream });
     }
 
-    /// A connection that was added is found by its peer, too.
+    /// A connection that was added is found by its peer, too, where that has a port: several may come from one host.
     pub(super) fn name(&mut self, stream: u64, address: &Address) {
-        self.by_peer.entry(address.host.clone()).or_default().insert(address.port, stream);
+        let Some(port) = address.port else { return };
+        self.by_peer.entry(address.host.clone()).or_default().insert(port, stream);
     }
 
     /// Removes a connection.
     pub(super) fn remove(&mut self, stream: u64, address: &Address) -> Option<Arc<Outbox>> {
         let outbox = self.by_stream.remove(&stream);
         self.by_conn.remove(&address.conn);
-        if let Some(ports) = self.by_peer.get_mut(&address.host) {
+        if let (Some(ports), Some(port)) = (self.by_peer.get_mut(&address.host), address.port) {
             // A new connection may have the same port already.
-            if ports.get(&address.port) == Some(&stream) {
-                ports.remove(&address.port);
+            if ports.get(&port) == Some(&stream) {
+                ports.remove(&port);
             }
             if ports.is_empty() {
                 self.by_peer.remove(&address.host);
@@ -124,9 +125,7 @@ impl Table {
         let host = peer.and_then(|peer| peer.get("host")?.as_str());
         let port = peer.and_then(|peer| u16::try_from(peer.get("port")?.as_u64()?).ok());
         Some(match host {
-            Some(host) => {
-                Address { conn: *conn, host: host.to_owned(), port: port.unwrap_or_default() }.to_string()
-            }
+            Some(host) => Address { conn: *conn, host: host.to_owned(), port }.to_string(),
             None => format!("connection {conn}"),
         })
     }

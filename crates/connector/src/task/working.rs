@@ -5,12 +5,11 @@ use crate::{
     Connected, Sink,
     beacon::Beacon,
     connection::{Alive, Connection, Ended, Unwritten},
-    duplex::{Address, Duplex},
+    duplex::Duplex,
     half::{self, SourceEnd},
     inlet::Inlet,
     listening,
     queued::Command,
-    socket::Target,
     status::Report,
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -91,8 +90,7 @@ impl Task {
             return;
         };
         let Some(outbox) = streams.single(duplex.address.conn, &duplex.meta) else { return };
-        let Address { host, port, .. } = duplex.address.clone();
-        let peer = Target { host, port }.to_string();
+        let peer = duplex.address.peer();
         let exit = duplex.exit.as_deref().unwrap_or("out");
         let inlet = Inlet::with_exit(source, 0, duplex.origin.clone(), duplex.meta.clone(), exit);
         let mut at_work =

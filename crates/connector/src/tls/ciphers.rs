@@ -79,9 +79,8 @@ pub(super) fn from_config(
                 .iter()
                 .filter(|(.., id)| suite(*id).is_some_and(|suite| versions.0.contains(&suite.version()))),
         );
-        return Err(
-            entry.invalid(format!("none of these belongs to a version that is allowed; these do: {allowed}"))
-        );
+        return Err(entry
+            .conflict(format!("none of these belongs to a version that is allowed; these do: {allowed}")));
     }
     for version in silent {
         let version = super::version_name(version);

@@ -94,7 +94,7 @@ impl ClientTls {
         match ClientTlsSetting::from_config(config, TlsKeys::WebSocket)? {
             ClientTlsSetting::On(tls) => Ok(Some(tls)),
             ClientTlsSetting::Off if secure => {
-                Err(config.invalid("tls", "is false, but the scheme of the URL is `wss`; write `ws` there"))
+                Err(config.conflict("tls", "is false, but the scheme of the URL is `wss`; write `ws` there"))
             }
             ClientTlsSetting::Absent if secure => {
                 let tls = Self::build(Trust::System, None, Options::default());
@@ -189,13 +189,13 @@ impl ClientTls {
         };
         if options.insecure && cafile.is_some() {
             return Err(
-                tls.invalid("insecure", "lets everybody pass, whatever `cafile` says; write one of them")
+                tls.conflict("insecure", "lets everybody pass, whatever `cafile` says; write one of them")
             );
         }
         if add_system_roots && cafile.is_none() {
             let problem =
                 "has no meaning without `cafile`: the roots of the system are all that is trusted then";
-            return Err(tls.invalid("add_system_roots", problem));
+            return Err(tls.conflict("add_system_roots", problem));
         }
         tls.finish()?;
         let trust = match cafile {

@@ -133,7 +133,7 @@ fn check_suites(
                 rustls::SignatureAlgorithm::RSA => "RSA",
                 _ => "ECDSA",
             };
-            Err(entry.invalid(format!(
+            Err(entry.conflict(format!(
                 "none of these can be used with a certificate that is here, whose key asks for one with `{kind}` in its name"
             )))
         }
@@ -164,7 +164,7 @@ fn admitted(
         Admission::Known(strict_sni) => {
             identities.names.all().for_each(|name| _ = names.add(&name, 0));
             if names.is_empty() {
-                return Err(strict_sni.invalid(
+                return Err(strict_sni.conflict(
                     "no certificate has a name in it, so nobody could connect; list the names in `sni`",
                 ));
             }

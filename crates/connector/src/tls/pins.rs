@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ring::digest;
 use rustls::{CertificateError, OtherError, pki_types::CertificateDer, server::ParsedCertificate};
 
-use crate::config::{ConfigError, Entry, Reader};
+use crate::config::{ConfigError, Entry, OneOrMany, Reader};
 
 /// SHA-256 of a SubjectPublicKeyInfo in DER: what stays when a certificate is renewed with the same key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Pins {
     /// Reads `pins`: a list of pins in base64, with or without `sha256/` before it, or in 64 hex digits.
     pub(super) fn from_config(tls: &mut Reader<'_>) -> Result<Self, ConfigError> {
         let Some(entry) = tls.entry("pins") else { return Ok(Self::default()) };
-        let pins: Vec<Entry<'_>> = entry.read()?;
+        let OneOrMany(pins) = entry.read::<OneOrMany<Entry<'_>>>()?;
         if pins.is_empty() {
             return Err(entry.invalid(
                 "an empty list trusts nobody; leave it out to trust every key that has a good certificate",

@@ -488,7 +488,7 @@ async fn versions_and_protocols_have_to_meet() -> TestResult {
     let both_client = with("alpn", vec!["h2".into(), "http/1.1".into()].into()).1?;
     handshake(&pair.server(), &both_client, "localhost").await?;
     let error = with("alpn", vec!["".into()].into()).0.unwrap_err();
-    assert_eq!(error.path_text(), "tls.alpn");
+    assert_eq!(error.path_text(), "tls.alpn[0]");
     let error = client(record([("min_version", "1.3".into()), ("max_version", "1.2".into())])).unwrap_err();
     assert_eq!(error.to_string(), "config.tls.max_version: is below `min_version`");
     let error = client(record([("min_version", "1.1".into())])).unwrap_err();

@@ -155,7 +155,7 @@ pub(crate) fn connection(stream: impl Stream + 'static, conn: u64) -> Duplex {
         origin: Arc::new(OriginUri::default()),
         meta: Value::record(),
         exit: None,
-        address: Address { conn, host: "there".to_owned(), port: 1 },
+        address: Address { conn, host: "there".to_owned(), port: Some(1) },
         send_queue: None,
         limits: Limits { write: Duration::from_secs(30), ..Limits::default() },
     }

@@ -40,7 +40,7 @@ use std::{
 use tremor_connector::{
     Addressing, BackoffUse, Built, CodecUse, ConnectError, Connected, Connector, Environment, Exit, SinkUse,
     Spec, Summons,
-    config::{ConfigError, OneOrMany, Reader},
+    config::{ConfigError, Entry, OneOrMany, Reader},
     duplex,
     metrics::Measures,
     tls::ClientTls,
@@ -131,11 +131,11 @@ fn dialer(settings: &mut Settings<'_>, said: Said<'_>) -> Result<Dialer, ConfigE
     let proxy_header = settings.config.word("send_proxy_protocol", &versions)?;
     let is_unix = matches!(said.endpoint, Endpoint::Unix(_));
     if is_unix && proxies.is_any() {
-        return Err(settings.config.invalid("proxy", "leads to no unix socket; leave it out"));
+        return Err(settings.config.conflict("proxy", "leads to no unix socket; leave it out"));
     }
     if proxy_header.is_some() && (is_unix || proxies.is_any()) {
         let problem = "is for a server that we connect to by TCP, without `proxy`";
-        return Err(settings.config.invalid("send_proxy_protocol", problem));
+        return Err(settings.config.conflict("send_proxy_protocol", problem));
     }
     Ok(Dialer::new((said.endpoint, said.limit), socket, proxies, proxy_header))
 }
@@ -158,9 +158,7 @@ fn headers(
     credentials: Option<&Credentials>,
 ) -> Result<Vec<(String, String)>, ConfigError> {
     let Some(reader) = settings.optional::<Reader<'_>>("headers")? else { return Ok(Vec::new()) };
-    let headers = header_list(&reader)?;
-    ExtraHeaders::for_request(headers.clone())
-        .map_err(|error| settings.config.invalid("headers", error.to_string()))?;
+    let headers = header_list(&reader, ExtraHeaders::for_request)?;
     let own = credentials.and_then(Credentials::header);
     if let Some((name, _)) =
         headers.iter().find(|(name, _)| own.is_some_and(|own| own.eq_ignore_ascii_case(name)))
@@ -192,11 +190,12 @@ fn origin(settings: &mut Settings<'_>) -> Result<Option<String>, ConfigError> {
 /// `give_up_on`: statuses behind which no further attempt is made.
 fn give_up_on(settings: &mut Settings<'_>) -> Result<Vec<u16>, ConfigError> {
     let Some(entry) = settings.entry("give_up_on")? else { return Ok(Vec::new()) };
-    let OneOrMany(statuses) = entry.read::<OneOrMany<u16>>()?;
-    match statuses.iter().find(|status| !(200..=599).contains(*status)) {
-        Some(status) => Err(entry.invalid(format!("{status} is no status that refuses: 200 to 599"))),
-        None => Ok(statuses),
-    }
+    let OneOrMany(statuses) = entry.read::<OneOrMany<Entry<'_>>>()?;
+    let read = |entry: &Entry<'_>| match entry.read()? {
+        status @ 200..=599 => Ok(status),
+        status => Err(entry.invalid(format!("{status} is no status that refuses: 200 to 599"))),
+    };
+    statuses.iter().map(read).collect()
 }
 
 /// More redirects than that lead nowhere.
@@ -261,6 +260,7 @@ impl Client {
         // Events name other paths.
         let only = (!lacks_url && !is_per_origin).then_some(path);
         let ways = Arc::new(Ways::read(settings, exits, (&mut schemas, only), environment)?);
+        schemas.tell_of_unused(settings);
         let credentials = Credentials::read(settings, userinfo.as_ref())?;
         let dialer = dialer(settings, said)?;
         let open_handshake = open_handshake(settings)?;
@@ -318,12 +318,12 @@ impl Client {
     /// Finds now what would make each attempt fail, and tells of what is hardly meant.
     fn check(&self, settings: &Settings<'_>, lacks_url: bool) -> Result<(), ConfigError> {
         if !lacks_url && self.ways.of(&self.wanted).is_none() {
-            return Err(settings.config.invalid("routes", no_way(&self.wanted)));
+            return Err(settings.config.conflict("routes", no_way(&self.wanted)));
         }
         // Events that open connections may say what is offered.
         if self.require_protocol && self.wanted.protocols.is_empty() && !lacks_url {
             let problem = "needs `subprotocols` to offer, or there is nothing that the server could choose";
-            return Err(settings.config.invalid("require_websocket_subprotocol", problem));
+            return Err(settings.config.conflict("require_websocket_subprotocol", problem));
         }
         if self.dialer.endpoint == Endpoint::OfUrl && self.home.port == 0 && !lacks_url {
             return Err(settings.config.invalid("url", "nobody can connect to port 0"));
@@ -332,10 +332,10 @@ impl Client {
         // A token in a file is not looked for now: it may come later.
         let written = self.credentials.as_ref().filter(|kind| !matches!(kind, Credentials::BearerFile(_)));
         if let Some(added) = written.and_then(|kind| kind.add_to(&mut sheet, true).now_or_never()) {
-            added.map_err(|problem| settings.config.invalid("auth", problem))?;
+            added.map_err(|problem| settings.config.conflict("auth", problem))?;
         }
         let request = self.request_of(&self.home, sheet);
-        let request = request.map_err(|problem| settings.config.invalid("auth", problem))?;
+        let request = request.map_err(|problem| settings.config.conflict("auth", problem))?;
         ClientHandshake::new(request).map_err(|error| {
             let key = match &error {
                 RequestError::Protocol { .. } => "subprotocols",
@@ -344,7 +344,7 @@ impl Client {
                 RequestError::Header(_) if self.origin.is_some() => "headers",
                 _ => "url",
             };
-            settings.config.invalid(key, error.to_string())
+            settings.config.conflict(key, error.to_string())
         })?;
         let is_open = !self.home.secure
             && !self.home.is_loopback()

@@ -62,6 +62,11 @@ const BOTH: &[Name] = &[
     ("postprocessors", BESIDE),
     ("reconnect", BESIDE),
     ("metrics_interval_s", BESIDE),
+    ("cert", IN_TLS),
+    ("certificate", IN_TLS),
+    ("key", IN_TLS),
+    ("min_version", IN_TLS),
+    ("alpn", IN_TLS),
 ];
 
 /// Settings that stand in `config` and not in its `options`: where connections lead, whom they trust, who may come, and
@@ -149,13 +154,54 @@ const SERVER: &[Name] = &[
     ("hsts", HSTS),
     ("hsts_max_age", HSTS),
     ("client_timeout", "is `open_handshake_timeout` here, in milliseconds"),
+    ("certs", IN_TLS),
+    ("chain", IN_TLS),
+    ("client_ca", IN_TLS),
+    ("mutual", IN_TLS),
 ];
 
 const CLIENT: &[Name] = &[
     ("authorization", "is written as `auth`"),
     ("backend", "is what this connector is: `url` says where it leads"),
+    ("cafile", IN_TLS),
+    ("insecure", IN_TLS),
+    ("pins", IN_TLS),
 ];
 
+/// Refuses what stands beside `options` of a guard and belongs there.
+pub(super) fn refuse_beside_options(guard: &Reader<'_>) -> Result<(), ConfigError> {
+    guard.refuse(OF_GUARDS)
+}
+
+const IN_OPTIONS: &str = "stands in `options` of the guard";
+
+/// Names that are right in `options` of guards of one type or another.
+const OF_GUARDS: &[Name] = &[
+    ("algorithms", IN_OPTIONS),
+    ("attributes", IN_OPTIONS),
+    ("audience", IN_OPTIONS),
+    ("certificates", IN_OPTIONS),
+    ("challenge", IN_OPTIONS),
+    ("file", IN_OPTIONS),
+    ("header", IN_OPTIONS),
+    ("identity", IN_OPTIONS),
+    ("issuer", IN_OPTIONS),
+    ("keys", IN_OPTIONS),
+    ("leeway", IN_OPTIONS),
+    ("max_token_size", IN_OPTIONS),
+    ("port", IN_OPTIONS),
+    ("realm", IN_OPTIONS),
+    ("refresh", IN_OPTIONS),
+    ("require_exp", IN_OPTIONS),
+    ("roles", IN_OPTIONS),
+    ("roles_header", IN_OPTIONS),
+    ("subjects", IN_OPTIONS),
+    ("timeout", IN_OPTIONS),
+    ("tokens", IN_OPTIONS),
+    ("users", IN_OPTIONS),
+];
+
+const IN_TLS: &str = "stands in `tls`";
 const OBSOLETE: &str = "is obsolete, since no browser has Flash any more; leave it out";
 const ADDRESS: &str = "stands in `url`, or in `endpoint`";
 const CORS: &str = "is written as `allowed_origins` and `same_origin`";

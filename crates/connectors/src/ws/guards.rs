@@ -9,11 +9,12 @@ mod stay;
 mod turns;
 mod visit;
 
-pub(super) use kinds::{all_tls, asks_for_certificates};
+pub(super) use kinds::{all_tls, asks_for_certificates, listed};
 pub(super) use stay::{Described, Stay};
 pub(super) use visit::{AsksFlow, Brought, FromFlow, Visit, describe};
 
 use super::{
+    foreign::refuse_beside_options,
     options::Settings,
     server::{admission::Counted, routing::port_name},
 };
@@ -21,7 +22,7 @@ use keys::Keys;
 use stay::Terms;
 use std::{collections::BTreeMap, net::IpAddr, num::NonZero, sync::Arc, time::Duration};
 use tremor_connector::{
-    config::{ConfigError, Entry, Key, Reader},
+    config::{ConfigError, Entry, Key, OneOrMany, Reader, nearest},
     tls::{AlternativeName, PeerCertificate},
 };
 use tremor_value::{Record, Str, Value};
@@ -75,7 +76,7 @@ impl Guards {
         };
         let guards = settings.config.record("guards")?;
         if common.is_some() && guards.as_ref().is_none_or(|guards| guards.members().is_empty()) {
-            return Err(settings.config.invalid("credentials", WITHOUT_GUARDS));
+            return Err(settings.config.conflict("credentials", WITHOUT_GUARDS));
         }
         let Some(guards) = guards else {
             all.are_of_use(&settings.config)?;
@@ -102,7 +103,7 @@ impl Guards {
     fn are_of_use(&self, config: &Reader<'_>) -> Result<(), ConfigError> {
         let is_said = |key: &&&str| config.members().get(key).is_some_and(|value| !value.is_null());
         let refuse = |keys: &[&str], problem: &str| match keys.iter().find(is_said) {
-            Some(key) => Err(config.invalid(key, problem)),
+            Some(key) => Err(config.conflict(key, problem)),
             None => Ok(()),
         };
         if self.is_empty() {
@@ -133,14 +134,33 @@ impl Guards {
         for (name, entry) in guarded.entries() {
             let Some(guard) = self.guards.iter().position(|guard| *guard.name == **name) else {
                 let known: Vec<_> = self.guards.iter().map(|guard| format!("`{}`", guard.name)).collect();
-                return Err(entry.invalid(match known.is_empty() {
+                return Err(entry.conflict(match known.is_empty() {
                     true => "names a guard, but there are no `guards`".to_owned(),
                     false => format!("is none of the guards, which are {}", known.join(", ")),
                 }));
             };
-            demands.push(Demand { guard, roles: entry.read()? });
+            let OneOrMany(roles) = entry.read()?;
+            demands.push(Demand { guard, roles });
         }
         Ok(demands)
+    }
+
+    /// Why nobody can ever meet `demand`, if that is known.
+    pub(super) fn unmet(&self, demand: &Demand) -> Option<String> {
+        let guard = self.guards.get(demand.guard)?;
+        let known = guard.kind.known_roles()?;
+        let has = |roles: &&[String], role: &String| roles.contains(role);
+        if known.iter().any(|roles| demand.roles.iter().all(|role| has(roles, role))) {
+            return None;
+        }
+        let name = &guard.name;
+        let Some(role) = demand.roles.iter().find(|role| !known.iter().any(|roles| has(roles, role))) else {
+            return Some(format!("nobody whom the guard `{name}` knows has all of these roles"));
+        };
+        let all = known.iter().flat_map(|roles| roles.iter().map(String::as_str));
+        let meant = nearest(role, all).map(|near| format!("; did you mean `{near}`?"));
+        let meant = meant.unwrap_or_default();
+        Some(format!("nobody whom the guard `{name}` knows has the role `{role}`{meant}"))
     }
 
     /// The names of the guards that no demand is about.
@@ -293,6 +313,7 @@ fn read_guard(
     }
     let mut config: Reader<'_> = entry.read()?;
     let read: kinds::Read = config.required_word("type", kinds::ALL)?;
+    refuse_beside_options(&config)?;
     let own = config.record("credentials")?.map(places::read).transpose()?;
     let mut made = match config.record("options")? {
         Some(options) => read(options, settings)?,
@@ -324,12 +345,12 @@ fn read_guard(
         };
         let problem = format!("the guard `{name}` needs {needed}, and `credentials` has none");
         return Err(match own {
-            Some(_) => config.invalid("credentials", problem),
-            None => settings.config.invalid("credentials", problem),
+            Some(_) => config.conflict("credentials", problem),
+            None => settings.config.conflict("credentials", problem),
         });
     }
     if own.is_some() && made.wanted.is_none() {
-        return Err(config.invalid("credentials", "have no meaning for a guard of this type"));
+        return Err(config.conflict("credentials", "have no meaning for a guard of this type"));
     }
     let gives_identity = config.or("gives_identity", true)?;
     if !gives_identity && matches!(made.kind, Kind::Cookie | Kind::Flow) {
@@ -339,7 +360,7 @@ fn read_guard(
             }
             _ => "has no meaning for a guard `flow`: the answer names nobody without `identity`",
         };
-        return Err(config.invalid("gives_identity", problem));
+        return Err(config.conflict("gives_identity", problem));
     }
     config.finish()?;
     let realm = made.realm.take().unwrap_or_else(|| name.to_owned());

@@ -186,7 +186,7 @@ impl<'a> Settings<'a> {
         };
         if let Some(ms) = reader.optional("block_timeout")? {
             if !waits(when_full) {
-                return Err(reader.invalid("block_timeout", "belongs to the policy `block`"));
+                return Err(reader.conflict("block_timeout", "belongs to the policy `block`"));
             }
             when_full =
                 if ms == 0 { WhenFull::Wait } else { WhenFull::WaitAtMost(Duration::from_millis(ms)) };
@@ -196,7 +196,7 @@ impl<'a> Settings<'a> {
             return Err(reader.invalid("key", "is empty; it names a member of the metadata"));
         }
         if key.is_some() && when_full != WhenFull::Conflate {
-            return Err(reader.invalid("key", "belongs to the policy `conflate`"));
+            return Err(reader.conflict("key", "belongs to the policy `conflate`"));
         }
         let queue = SendQueue {
             messages: reader.or_in("messages", defaults.messages, 1..)?,

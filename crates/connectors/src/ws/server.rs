@@ -213,6 +213,7 @@ impl Shared {
         };
         let routing = reading.routing()?;
         let Reading { mut exits, queues, replays, .. } = reading;
+        schemas.tell_of_unused(settings);
         let doorman = Doorman::read(settings, &guards, &mut exits, open_handshake)?;
         let cookies = Cookies::read(settings)?;
         let knows_identities = !guards.is_empty() || doorman.is_some() || cookies.is_some();

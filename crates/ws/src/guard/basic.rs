@@ -113,6 +113,11 @@ impl Users {
         self.users.is_empty()
     }
 
+    /// What each of them may do.
+    pub(super) fn roles(&self) -> impl Iterator<Item = &[String]> {
+        self.users.values().map(|user| user.roles.as_slice())
+    }
+
     /// What has to be compared to answer a login.
     pub(super) fn comparison(&self, guard: &Arc<str>, login: Login) -> Comparison {
         let user = self.users.get(&login.name);

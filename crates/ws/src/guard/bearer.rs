@@ -40,6 +40,11 @@ impl Tokens {
         self.0.is_empty()
     }
 
+    /// What the holder of each may do.
+    pub(super) fn roles(&self) -> impl Iterator<Item = &[String]> {
+        self.0.iter().map(|(_, holder)| holder.roles.as_slice())
+    }
+
     /// Whose token it is. All of them are compared, whichever fits.
     pub(super) fn find(&self, guard: &Arc<str>, token: &str) -> Option<Session> {
         let mut found = None;

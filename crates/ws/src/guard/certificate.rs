@@ -137,6 +137,11 @@ impl Certificates {
         self.0.is_empty()
     }
 
+    /// What those of each entry may do.
+    pub(super) fn roles(&self) -> impl Iterator<Item = &[String]> {
+        self.0.iter().map(|entry| entry.roles.as_slice())
+    }
+
     /// Whose certificate it is. The session ends when the certificate does.
     pub(super) fn find(&self, guard: &Arc<str>, certificate: &Certificate) -> Option<Session> {
         self.0.iter().find_map(|entry| {

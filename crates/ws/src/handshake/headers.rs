@@ -275,7 +275,7 @@ pub enum HeaderError {
         /// The name.
         name: String,
     },
-    /// `Host` or `Origin` more than once.
+    /// `Host`, `Origin` or `Server` more than once.
     #[error("header `{name}` can be given only once")]
     Repeated {
         /// The name.
@@ -292,29 +292,34 @@ impl ExtraHeaders {
     /// `Upgrade` and all of `Sec-WebSocket-`. Source: `spec/websocket.md` 3.2.
     ///
     /// # Errors
-    /// The first header that is refused or cannot be written.
+    /// The first header that is refused or cannot be written, and a repeated `Server`.
     pub fn for_response(headers: Vec<(String, String)>) -> Result<Self, HeaderError> {
-        Self::check(headers, |name| name.eq_ignore_ascii_case("host"))
+        Self::check(headers, |name| name.eq_ignore_ascii_case("host"))?.once(&["Server"])
     }
 
     /// Headers for the request of a client; the same without the ban on `Host`. Source: `spec/websocket.md` 8.
     ///
     /// # Errors
-    /// As for [`for_response`](Self::for_response), and a repeated `Host` or `Origin`.
+    /// The first header that is refused or cannot be written, and a repeated `Host` or `Origin`.
     pub fn for_request(headers: Vec<(String, String)>) -> Result<Self, HeaderError> {
-        let headers = Self::check(headers, |_| false)?;
-        for once in ["Host", "Origin"] {
-            if headers.all(once).count() > 1 {
-                return Err(HeaderError::Repeated { name: once.to_owned() });
-            }
-        }
-        Ok(headers)
+        Self::check(headers, |_| false)?.once(&["Host", "Origin"])
     }
 
-    /// These, and `more` behind them.
+    /// These, and `more` behind them. A `Server` among those takes the place of one here.
     #[must_use]
     pub fn and(&self, more: &Self) -> Self {
-        Self(self.0.iter().chain(&more.0).cloned().collect())
+        let is_replaced =
+            |name: &str| name.eq_ignore_ascii_case("server") && more.all("server").next().is_some();
+        let kept = self.0.iter().filter(|(name, _)| !is_replaced(name));
+        Self(kept.chain(&more.0).cloned().collect())
+    }
+
+    /// The same, if none of `names` is there more than once.
+    fn once(self, names: &[&str]) -> Result<Self, HeaderError> {
+        match names.iter().find(|name| self.all(name).count() > 1) {
+            Some(name) => Err(HeaderError::Repeated { name: (*name).to_owned() }),
+            None => Ok(self),
+        }
     }
 
     fn check(headers: Vec<(String, String)>, refused: impl Fn(&str) -> bool) -> Result<Self, HeaderError> {

@@ -1,9 +1,10 @@
 use super::*;
 use crate::{
-    config::Reader,
+    config::{Entry, Reader},
     connect::{ConnectError, Connected, Connector},
     spec::SinkUse,
 };
+use std::sync::Arc;
 
 struct Never;
 
@@ -35,7 +36,7 @@ const SPEC: Spec = Spec {
             tls.required::<&str>("cert")?;
             tls.finish()?;
             if url.starts_with("ws:") {
-                return Err(config.invalid("tls", "does not go with this url"));
+                return Err(config.conflict("tls", "does not go with this url"));
             }
         }
         config.finish()?;
@@ -120,7 +121,7 @@ fn everything_that_is_missing_is_told_at_once() {
                 tls.required_like::<&str>("key", "path of its key")?;
                 tls.finish()?;
                 if cert != "c" {
-                    return Err(config.invalid("tls", "cannot be read"));
+                    return Err(config.conflict("tls", "cannot be read"));
                 }
             } else if path.starts_with("tls:") {
                 return Err(config.missing("tls", "record"));
@@ -165,7 +166,7 @@ fn everything_that_is_missing_is_told_at_once() {
     assert_eq!(of_config(r#"{"path": "", "mode": "read", "count": 1}"#), ["config.count: at least 2"]);
     assert_eq!(
         of_config(r#"{"path": "", "mode": "read", "count": 1, "size": "x"}"#),
-        [r#"config.size: expected integer but got string "x""#],
+        [r#"config.size: expected integer but got string "x""#, "config.count: at least 2"],
         "and not that `count` is missing, which was taken out",
     );
 }
@@ -200,6 +201,61 @@ fn all_mistakes_of_a_configuration_are_told_and_none_that_follow_from_them() {
         ],
     );
     assert_eq!(of_config(r#""text""#), ["config: expected record but got string"]);
+}
+
+#[test]
+fn values_and_names_that_cannot_be_meant_are_told_at_once_and_conflicts_once_they_are_mended() {
+    const STRICT: Spec = Spec {
+        fields: &[],
+        build: |mut config: Reader<'_>, _| {
+            config.refuse(&[("older", "is `size` here"), ("other", "is `level` here")])?;
+            let size = config.or_in("size", 5_u32, 1..=9)?;
+            let level = config.or_in("level", 1_u32, 1..=3)?;
+            let mut names = Vec::new();
+            for name in config.or::<Vec<Entry<'_>>>("names", Vec::new())? {
+                let text: &str = name.read()?;
+                if !text.starts_with('n') {
+                    return Err(name.invalid(format!("{text:?} begins with no n")));
+                }
+                names.push(text);
+            }
+            if config.members().get("names").is_some() && names.is_empty() {
+                return Err(config.invalid("names", "is empty"));
+            }
+            if level > size {
+                return Err(config.conflict("level", "is more than `size`"));
+            }
+            config.finish()?;
+            Ok(Built::new(Never))
+        },
+        ..SPEC
+    };
+    for (config, expected) in [
+        (
+            r#"{"size": 10, "older": 1, "level": 0, "other": 1, "more": 1}"#,
+            &[
+                "config.older: is `size` here",
+                "config.other: is `level` here",
+                "config.size: must be between 1 and 9, but is 10",
+                "config.level: must be between 1 and 3, but is 0",
+                "config.more: unknown key",
+            ] as &[_],
+        ),
+        (r#"{"size": 2, "level": 3}"#, &["config.level: is more than `size`"]),
+        (r#"{"size": 2, "level": 3, "names": ["m"]}"#, &[r#"config.names[0]: "m" begins with no n"#]),
+        (
+            r#"{"names": ["a", "n", "b", 5, "n", "c"]}"#,
+            &[
+                r#"config.names[0]: "a" begins with no n"#,
+                r#"config.names[2]: "b" begins with no n"#,
+                "config.names[3]: expected string but got integer 5",
+                r#"config.names[5]: "c" begins with no n"#,
+            ],
+        ),
+        (r#"{"names": []}"#, &["config.names: is empty"]),
+    ] {
+        assert_eq!(of_kind(&STRICT, config), expected, "{config}");
+    }
 }
 
 #[test]
@@ -263,6 +319,30 @@ fn hints_say_what_belongs_there() {
     assert_eq!(hints(Some(r#"{"url": 1}"#)), ["`url` (string): Where."]);
     assert_eq!(hints(Some(r#"{"url": "a", "other": 1}"#)), ["Known keys: `size`, `tls`, `url`"]);
     assert_eq!(hints(Some(r#"{"url": "a", "siz": 1}"#)), [""; 0]);
+}
+
+#[test]
+fn all_that_is_wrong_in_reconnect_is_told() {
+    let told = |written: &str| {
+        let reconnect = Some(Value::from_json_str(written).unwrap());
+        let definition = Definition { reconnect, ..Definition::default() };
+        reconnect_of(&definition)
+    };
+    assert_eq!(
+        told(r#"{"retry": {"interval_ms": "1s", "growth_rate": 0, "max_retry": 1}}"#),
+        [
+            r#"reconnect.retry.interval_ms: expected integer but got string "1s""#,
+            "reconnect.retry.growth_rate: must be above 0",
+            "reconnect.retry.max_retry: unknown key; did you mean `max_retries`?",
+        ],
+    );
+    assert_eq!(told(r#""always""#).len(), 1);
+    assert_eq!(told(r#"{"retry": {"interval_ms": 1}}"#), [""; 0]);
+    assert_eq!(reconnect_of(&Definition::default()), [""; 0]);
+}
+
+fn reconnect_of(definition: &Definition) -> Vec<String> {
+    reconnect(definition, "main::it").map(|_| ()).map_err(messages).err().unwrap_or_default()
 }
 
 #[test]

@@ -214,7 +214,7 @@ fn mistakes_in_pins_say_what_belongs_there() {
             "{error}"
         );
     }
-    assert!(pins("x".into()).starts_with("config.tls.pins: expected array"));
+    assert!(pins("x".into()).starts_with("config.tls.pins: expected the SHA-256 of a public key in base64"));
 }
 
 #[tokio::test]

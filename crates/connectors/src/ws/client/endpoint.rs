@@ -185,7 +185,7 @@ impl Dialer {
             let late =
                 |_| Err(asking.cut_short().unwrap_or_else(|| format!("no tunnel within {:?}", self.limit)));
             let (stream, local) = passed.unwrap_or_else(late).map_err(told)?;
-            let address = Address { conn: environment.ids.next_id(), host: host.clone(), port };
+            let address = Address { conn: environment.ids.next_id(), host: host.clone(), port: Some(port) };
             let peer = peer_record(&address);
             return Ok((Line::Other(stream), Dialed { peer, address, local: Some(local) }));
         }
@@ -217,7 +217,7 @@ impl Dialer {
                 peer.insert("pid", pid);
             }
         }
-        let address = Address { conn: environment.ids.next_id(), host: format!("unix:{shown}"), port: 0 };
+        let address = Address { conn: environment.ids.next_id(), host: format!("unix:{shown}"), port: None };
         Ok((Line::Other(Box::new(stream)), Dialed { peer, address, local: None }))
     }
 }

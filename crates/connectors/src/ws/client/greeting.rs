@@ -65,7 +65,7 @@ impl Greeting {
         }
         let limit = settings.entry("expect_timeout")?;
         if let (Some(limit), None) = (&limit, &expected) {
-            return Err(limit.invalid("has no effect without `expect`"));
+            return Err(limit.conflict("has no effect without `expect`"));
         }
         let ms = limit.map_or(Ok(EXPECT_LIMIT_MS), |limit| limit.read())?;
         let limit = settings.time("expect_timeout", ms);

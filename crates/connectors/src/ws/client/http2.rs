@@ -45,7 +45,7 @@ impl Http2 {
         let Some(entry) = settings.config.entry("http2") else { return Ok(Self::Off) };
         match entry.value() {
             Value::Bool(false) => Ok(Self::Off),
-            Value::Bool(true) if is_plain => Err(entry.invalid(
+            Value::Bool(true) if is_plain => Err(entry.conflict(
                 "is agreed on by TLS, and there is none; `prior_knowledge` speaks it to a server that is known to do so",
             )),
             Value::Bool(true) => Ok(Self::Offered),

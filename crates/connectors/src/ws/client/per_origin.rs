@@ -29,13 +29,13 @@ pub(super) fn read(
     let most = settings.entry("max_connections")?;
     if !settings.or("per_origin", false)? {
         return match most {
-            Some(most) => Err(most.invalid("belongs to `per_origin`: otherwise there is one connection")),
+            Some(most) => Err(most.conflict("belongs to `per_origin`: otherwise there is one connection")),
             None => Ok(None),
         };
     }
     for key in ["stable_after", "give_up_on"] {
         if let Some(entry) = settings.entry(key)? {
-            return Err(entry.invalid("says nothing here: with `per_origin` no connection is made again"));
+            return Err(entry.conflict("says nothing here: with `per_origin` no connection is made again"));
         }
     }
     let most = match most.map(|most| most.read()).transpose()?.unwrap_or(65_536) {

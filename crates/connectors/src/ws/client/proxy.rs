@@ -56,7 +56,7 @@ impl Proxies {
         let around = settings.entry("no_proxy")?;
         let Some(entry) = said else {
             return match around {
-                Some(around) => Err(around.invalid("has no effect without `proxy`")),
+                Some(around) => Err(around.conflict("has no effect without `proxy`")),
                 None => Ok(Self::default()),
             };
         };
@@ -131,10 +131,10 @@ impl Proxy {
         let url = Self::address(&address)?;
         let tls = ClientTlsSetting::from_config(&mut reader, TlsKeys::WebSocket)?;
         if url.scheme() != "https" && !matches!(tls, ClientTlsSetting::Absent) {
-            return Err(reader.invalid("tls", "belongs to a proxy that is spoken to with `https`"));
+            return Err(reader.conflict("tls", "belongs to a proxy that is spoken to with `https`"));
         }
         if matches!(tls, ClientTlsSetting::Off) {
-            return Err(reader.invalid("tls", "is false, but the scheme of the proxy is `https`"));
+            return Err(reader.conflict("tls", "is false, but the scheme of the proxy is `https`"));
         }
         let proxy = Self::of(&url, tls.enabled()).map_err(|problem| reader.invalid("url", problem))?;
         reader.finish()?;

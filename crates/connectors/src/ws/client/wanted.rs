@@ -107,7 +107,7 @@ impl Defaults {
                 ),
             ];
             if let Some((key, _, what)) = said.into_iter().find(|(_, is_said, _)| *is_said) {
-                return Err(reader.invalid(key, format!("`url` says {what} already; write one of them")));
+                return Err(reader.conflict(key, format!("`url` says {what} already; write one of them")));
             }
         }
         reader.finish()?;
@@ -172,7 +172,8 @@ pub(super) fn home(
     let path = path.or_else(|| url.as_ref().map(|url| url.path_and_query().to_owned())).unwrap_or_default();
     let text = format!("{scheme}{authority}{path}");
     let composed = Url::parse(&text, &Rules::WEBSOCKET);
-    let url = composed.map_err(|error| settings.config.invalid("options", format!("`defaults`: {error}")))?;
+    let url =
+        composed.map_err(|error| settings.config.conflict("options", format!("`defaults`: {error}")))?;
     Ok((Home { url, userinfo, is_summoned }, protocols))
 }
 
@@ -214,12 +215,7 @@ impl Wanted {
             let path = reader.entry("path");
             let protocols = reader.optional::<OneOrMany<String>>("protocol")?;
             let headers = match reader.optional::<Reader<'_>>("headers")? {
-                Some(headers) => {
-                    let listed = header_list(&headers)?;
-                    ExtraHeaders::for_request(listed.clone())
-                        .map_err(|error| reader.invalid("headers", error.to_string()))?;
-                    listed
-                }
+                Some(headers) => header_list(&headers, ExtraHeaders::for_request)?,
                 None => Vec::new(),
             };
             reader.finish()?;

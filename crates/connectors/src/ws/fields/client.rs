@@ -42,7 +42,7 @@ pub(super) const FIELDS: &[Field] = &[
     },
     Field {
         name: "no_proxy",
-        kind: "list of strings",
+        kind: "string or list of strings",
         default: "[]",
         text: "Servers that are reached without the proxy: `host`, `.domain`, addresses, ranges such as `10.0.0.0/8`, each maybe with a port, or `*`.",
     },
@@ -66,7 +66,7 @@ pub(super) const FIELDS: &[Field] = &[
     },
     Field {
         name: "give_up_on",
-        kind: "list of integers",
+        kind: "integer or list of integers",
         default: "[]",
         text: "Statuses behind which no further attempt is made.",
     },
@@ -102,7 +102,7 @@ pub(super) const FIELDS: &[Field] = &[
                `add_system_roots`; `domain`: name to verify instead of the host; `cert` and `key`: our certificate; `alpn` ([]), \
                `min_version` (1.2), `max_version` (1.3); `pins`: SHA-256 of the server's public key, in base64 or hex, one \
                of which has to fit; `insecure` (false): verify nothing but `pins`. Also under Crossbar's names `hostname`, \
-               `certificate`, `ca_certificates`.",
+               `certificate`, `ca_certificates`. Lists of files, protocols and pins may be one string.",
     },
     Field {
         name: "http2",
@@ -147,7 +147,12 @@ pub(super) const FIELDS: &[Field] = &[
         text: "Headers of the server's answer in the metadata: names, `all` or `none`. Unless it says so, those that hold credentials or cookies are not among them.",
     },
     Field { name: "origin", kind: "string", default: "none", text: "`Origin` to send." },
-    Field { name: "subprotocols", kind: "list of strings", default: "[]", text: "Offered in this order." },
+    Field {
+        name: "subprotocols",
+        kind: "string or list of strings",
+        default: "[]",
+        text: "Offered in this order.",
+    },
     Field {
         name: "require_websocket_subprotocol",
         kind: "bool",

@@ -18,7 +18,7 @@ pub(super) const FIELDS: &[Field] = &[
     },
     Field {
         name: "listen",
-        kind: "list of strings or records",
+        kind: "string, record or list of these",
         default: "none",
         text: "Instead of `url`: several places to listen, each as in `url` or as in `endpoint`. What is written as `ws://` is plain even if there is `tls`, and so are unix sockets.",
     },
@@ -32,7 +32,7 @@ pub(super) const FIELDS: &[Field] = &[
                `sni`: names that may be asked for; `strict_sni`: refuse all others (true with `sni`, else false). \
                `min_version` (1.2), `max_version` (1.3), `ciphers` (all), `alpn` ([\"http/1.1\"], with `http2` [\"h2\", \"http/1.1\"]). `reload`: read the files \
                again on changes (`watch`) or only when told to (`control`, the default). Also under Crossbar's names \
-               `certificate`, `chain_certificates`, `ca_certificates`; `dhparam` has no effect.",
+               `certificate`, `chain_certificates`, `ca_certificates`; `dhparam` has no effect. Lists of files, names, protocols and ciphers may be one string.",
     },
     Field {
         name: "http2",
@@ -74,7 +74,7 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "max_headers", kind: "integer", default: "100", text: "Most header lines." },
     Field {
         name: "allowed_hosts",
-        kind: "list of strings",
+        kind: "string or list of strings",
         default: "all",
         text: "Values of `Host` that are served: `host` or `host:port`, which is `external_port` where both are said.",
     },
@@ -88,7 +88,7 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "enable_hybi10", kind: "bool", default: "false", text: "Speak version 8, a draft." },
     Field {
         name: "subprotocols",
-        kind: "list of strings",
+        kind: "string or list of strings",
         default: "[]",
         text: "Subprotocols that may be agreed on.",
     },
@@ -108,7 +108,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "routes",
         kind: "list of records",
         default: "[]",
-        text: "Tried in order; the first that matches decides by which port the events of a connection leave. Of each: `exit` (a port of your own naming), `when` (conditions of which one suffices: `protocol`, `scheme`, `authority`, `path`, `query`, `headers`; without any the route always matches), `guarded` (a record from guards, all of which have to let pass, to lists of roles, all of which they have to vouch for), `conceal` (answer those that they refuse as if there was no such route), `options` (limits, `subprotocols`, `send_queue` and other settings of its connections).",
+        text: "Tried in order; the first that matches decides by which port the events of a connection leave. Of each: `exit` (a port of your own naming), `when` (conditions of which one suffices: `protocol`, `scheme`, `authority`, `path`, `query`, `headers`; without any the route always matches), `guarded` (a record from guards, all of which have to let pass, to lists of roles, all of which they have to vouch for), `conceal` (answer those that they refuse as if there was no such route), `options` (limits, `subprotocols`, `send_queue` and other settings of its connections). `when` may be one record, and lists of strings one string.",
     },
     Field {
         name: "exit",
@@ -120,7 +120,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "guards",
         kind: "record",
         default: "{}",
-        text: "Who may use routes, by a name that `guarded` of routes uses. Of each: `type`, `options`, `credentials` if they are in other places than those of the others (then it looks at no others), and `gives_identity` (true; with false it vouches for roles alone, and says nothing of who somebody is). Guards of one route that know different identities let nobody pass (403). `jwt`: `issuer`, `audience`, `keys` (a list of JWKs, or where a JWK set is: a URL with `https`, `http` or `file`, or a path; without, that of the issuer), `roles` (the claim; `scope`), `identity` (`sub`), `attributes` (from names to claims), `algorithms`, `leeway` (0 s), `challenge` (s), `require_exp` (false), `max_token_size` (8192), `refresh` (3600 s), `tls` (whom to trust for an `https` URL of keys: `cafile`, `domain`, `cert`, `key`), `realm`. `basic`: `users` (from names to `password` or `hash`, and `roles`) or `file` (lines `NAME:HASH:ROLES`), `realm`. `bearer` and `apikey`: `tokens` (from tokens or `$sha256$SALT$HEX` to `identity` and `roles`), `realm`. `identity`: `header` and `roles_header`, which one of `trusted_proxies` writes. `tls`: `certificates` (`fingerprint` or `certificate-sha1`, `subject`, `host`, `email` or `uri`, with `identity` and `roles`), `subjects` (from patterns to roles; a pattern is compared with the whole subject, the most specific part first: `CN=client one,O=Plant`; `*` stands for anything). `cookie`: whom another guard has let in with the cookie that the client brings; it takes `bind_identity` of `cookie`, and no options. `flow`: the flow is asked, as by `authorize`, but only about routes that it guards, and behind their other guards: `port`, `timeout` (1000 ms); the event says the guard's name in `guard`, and roles are those of the answer.",
+        text: "Who may use routes, by a name that `guarded` of routes uses. Of each: `type`, `options`, `credentials` if they are in other places than those of the others (then it looks at no others), and `gives_identity` (true; with false it vouches for roles alone, and says nothing of who somebody is). Guards of one route that know different identities let nobody pass (403). `jwt`: `issuer`, `audience`, `keys` (a list of JWKs, or where a JWK set is: a URL with `https`, `http` or `file`, or a path; without, that of the issuer), `roles` (the claim; `scope`), `identity` (`sub`), `attributes` (from names to claims), `algorithms`, `leeway` (0 s), `challenge` (s), `require_exp` (false), `max_token_size` (8192), `refresh` (3600 s), `tls` (whom to trust for an `https` URL of keys: `cafile`, `domain`, `cert`, `key`), `realm`. `basic`: `users` (from names to `password` or `hash`, and `roles`) or `file` (lines `NAME:HASH:ROLES`), `realm`. `bearer` and `apikey`: `tokens` (from tokens or `$sha256$SALT$HEX` to `identity` and `roles`), `realm`. `identity`: `header` and `roles_header`, which one of `trusted_proxies` writes. `tls`: `certificates` (`fingerprint` or `certificate-sha1`, `subject`, `host`, `email` or `uri`, with `identity` and `roles`), `subjects` (from patterns to roles; a pattern is compared with the whole subject, the most specific part first: `CN=client one,O=Plant`; `*` stands for anything). `cookie`: whom another guard has let in with the cookie that the client brings; it takes `bind_identity` of `cookie`, and no options. `flow`: the flow is asked, as by `authorize`, but only about routes that it guards, and behind their other guards: `port`, `timeout` (1000 ms); the event says the guard's name in `guard`, and roles are those of the answer. Lists of strings in there may be one string.",
     },
     Field {
         name: "credentials",
@@ -190,7 +190,7 @@ pub(super) const FIELDS: &[Field] = &[
     },
     Field {
         name: "allowed_origins",
-        kind: "list of strings",
+        kind: "string or list of strings",
         default: "all",
         text: "Pages that may connect, such as `https://*.plant.example`; without a port the scheme's own is meant, `:*` is any.",
     },
@@ -220,9 +220,9 @@ pub(super) const FIELDS: &[Field] = &[
     },
     Field {
         name: "trusted_proxies",
-        kind: "list of strings",
+        kind: "string or list of strings",
         default: "[]",
-        text: "Addresses and ranges such as `10.0.0.0/8` whose `Forwarded` and `X-Forwarded-...` headers are believed. Where both sorts are there, they have to agree: requests of which they do not are answered 400.",
+        text: "Addresses and ranges such as `10.0.0.0/8` whose `Forwarded` and `X-Forwarded-...` headers are believed. Where both sorts are there, they have to agree: requests of which they do not are answered 400. `peer` of the metadata has a port only if they say that of the client.",
     },
     Field {
         name: "trust_xff",
@@ -238,19 +238,19 @@ pub(super) const FIELDS: &[Field] = &[
     },
     Field {
         name: "proxy_protocol_from",
-        kind: "list of strings",
+        kind: "string or list of strings",
         default: "all",
         text: "Addresses and ranges that may send that header; others are dropped.",
     },
     Field {
         name: "allow_from",
-        kind: "list of strings",
+        kind: "string or list of strings",
         default: "all",
         text: "Addresses and ranges that may connect; others are dropped before TLS.",
     },
     Field {
         name: "deny_from",
-        kind: "list of strings",
+        kind: "string or list of strings",
         default: "[]",
         text: "Addresses and ranges that may not connect; not all there are.",
     },
@@ -264,7 +264,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "cookie",
         kind: "record",
         default: "none",
-        text: "Know browsers again by a cookie, which metadata tell as `cookie`, and as `identity` where no guard knows who it is. `name` (wsid), `length` (24 characters; 6 to 64), `max_age` (86400 s), `secure` (true with TLS), `http_strict` (true), `same_site` (`Lax`; `Strict`, or `None`), `path` (/), `domain`; `bind_identity` (false): whom a guard has let in with it may come again with nothing else, until its session ends or the server starts anew. At most 262144 cookies are known at once; beyond that those are forgotten first that stand for nobody, the oldest before others, and only where there are none of these the oldest of all. `store`: `type` (`memory`; or `file`), `filename`, `purge_on_startup` (false). The command `forget_cookie` (with `cookie`) on port `control` closes the connections that carry it.",
+        text: "Know browsers again by a cookie, which metadata tell as `cookie`, and as `identity` where no guard knows who it is. `name` (wsid), `length` (24 characters; 6 to 64), `max_age` (86400 s), `secure` (true with TLS), `http_strict` (true), `same_site` (`Lax`; `Strict`, or `None`), `path` (/), `domain`; `bind_identity` (false): whom a guard has let in with it may come again with nothing else, until its session ends or the server starts anew. At most 262144 cookies are known at once; beyond that those are forgotten first that stand for nobody, the oldest before others, and only where there are none of these the oldest of all. `store`: `type` (`memory`; or `file`), `filename`, `purge_on_startup` (false). The command `forget_cookie` (with `cookie`) on port `control` closes the connections that carry it. The folder of `filename` has to be there when the flow is loaded.",
     },
     Field {
         name: "health",
@@ -288,7 +288,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "response_headers",
         kind: "record",
         default: "{}",
-        text: "Extra headers of the 101; a list repeats one.",
+        text: "Extra headers of the 101; a list repeats one. A `Server` among them goes out instead of that of `show_server_version`.",
     },
     Field { name: "error_bodies", kind: "bool", default: "true", text: "Say in the body of a refusal why." },
     Field { name: "show_server_version", kind: "bool", default: "false", text: "Send a `Server` header." },
@@ -314,7 +314,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "drain_timeout",
         kind: "integer (ms)",
         default: "5000",
-        text: "How long a drain waits for the peers' part of the closes; a flow that drains has 5 s for all of it.",
+        text: "How long a drain waits for the peers' part of the closes; a flow that drains has 5 s for all of it. 0: not at all, so connections are cut off at once, with what they have not been sent, the Close included.",
     },
     Field {
         name: "max_connections",

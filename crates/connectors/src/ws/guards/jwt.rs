@@ -37,7 +37,7 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
     if read.challenge_ms == Some(0) && read.leeway_ms == 0 && closes_at_the_end(settings) {
         let problem = "is 0: the connection is closed then, so nobody could bring a fresh token; write how many seconds \
                        before";
-        return Err(options.invalid("challenge", problem));
+        return Err(options.conflict("challenge", problem));
     }
     let refresh_ms = seconds(options.or_in("refresh", 3600, 30..=31_536_000)?);
     let keys = match keys(&mut options, &read, refresh_ms, settings) {
@@ -48,7 +48,7 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
         let is_of_use =
             |key: &Arc<tremor_ws::guard::Key>| allowed.iter().any(|algorithm| key.fits(*algorithm));
         if !set.keys().iter().any(is_of_use) {
-            return Err(options.invalid("algorithms", "no key goes with any of them"));
+            return Err(options.conflict("algorithms", "no key goes with any of them"));
         }
     }
     options.finish()?;
@@ -117,7 +117,7 @@ fn audience(options: &mut Reader<'_>) -> Result<Vec<String>, ConfigError> {
 fn algorithms(options: &mut Reader<'_>) -> Result<Option<Vec<Algorithm>>, ConfigError> {
     let Some(entry) = options.entry("algorithms") else { return Ok(None) };
     let mut algorithms = Vec::new();
-    for name in entry.read::<Vec<Entry<'_>>>()? {
+    for name in entry.read::<OneOrMany<Entry<'_>>>()?.0 {
         let text: &str = name.read()?;
         let found = Algorithm::named(text).ok_or_else(|| {
             name.invalid(match text.eq_ignore_ascii_case("none") {
@@ -151,7 +151,7 @@ fn keys(
         from.and_then(|url| url.get(..8)).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
     if is_said && (tls.is_none() || !is_https) {
         return Err(
-            options.invalid("tls", "says whom to trust for keys of an `https` URL, and there is none")
+            options.conflict("tls", "says whom to trust for keys of an `https` URL, and there is none")
         );
     }
     let Some(entry) = options.entry("keys") else {
@@ -160,7 +160,7 @@ fn keys(
         };
         if !is_url(issuer) {
             let problem = "is no URL whose `/.well-known/jwks.json` could be asked; write `keys` too";
-            return Err(options.invalid("issuer", problem));
+            return Err(options.conflict("issuer", problem));
         }
         let url = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
         return Keys::url(&url, refresh_ms, tls, settings).map_err(|error| options.invalid("issuer", error));

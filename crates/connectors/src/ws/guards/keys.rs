@@ -11,7 +11,7 @@ use tokio::{
     task::AbortHandle,
     time::{Instant, sleep_until},
 };
-use tremor_connector::tls::ClientTls;
+use tremor_connector::{socket::cause_of, tls::ClientTls};
 use tremor_ws::guard::{KeySet, KeySource, Origin};
 
 /// How often a file is looked at.
@@ -114,7 +114,7 @@ impl Keys {
     pub(super) fn file(path: PathBuf, settings: &Settings<'_>) -> Result<Self, String> {
         let shown = path.display().to_string();
         let at_first = file_state(&path);
-        let keys = std::fs::read(&path).map_err(|error| error.to_string());
+        let keys = std::fs::read(&path).map_err(|error| cause_of(&error));
         let keys = keys.and_then(|text| {
             parse(&text, Origin::Own, |unused| settings.warn(&format!("`{shown}`: {unused}")))
         });

@@ -3,7 +3,10 @@
 use super::{Question, jwt, keys::Keys};
 use crate::ws::options::Settings;
 use std::path::PathBuf;
-use tremor_connector::config::{ConfigError, Entry, Key, Problem, Reader};
+use tremor_connector::{
+    config::{ConfigError, Entry, Key, OneOrMany, Problem, Reader},
+    socket::cause_of,
+};
 use tremor_value::{Record, Value};
 use tremor_ws::guard::{
     Certificates, Entry as Known, Holder, Kind, Match, ProxyIdentity, Stored, Tokens, User, Users, Wanted,
@@ -84,7 +87,7 @@ fn basic(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, Confi
         }
         (None, Some(path)) => {
             let failed = |error: String| options.invalid("file", format!("`{}`: {error}", path.display()));
-            let content = std::fs::read(&path).map_err(|error| failed(error.to_string()))?;
+            let content = std::fs::read(&path).map_err(|error| failed(cause_of(&error)))?;
             let users = Users::from_file(&content).map_err(|error| failed(error.to_string()))?;
             if users.is_empty() {
                 return Err(failed(nobody.to_owned()));
@@ -112,16 +115,21 @@ fn user(mut config: Reader<'_>, settings: &Settings<'_>) -> Result<User, ConfigE
         (None, None) => return Err(config.missing("password", "a string, or `hash`")),
         (Some(_), Some(hash)) => return Err(hash.invalid("stands beside `password`; write one of them")),
     };
-    let roles = config.or("roles", Vec::new())?;
+    let roles = roles(&mut config)?;
     config.finish()?;
     Ok(User { password, roles })
 }
 
 fn holder(entry: &Entry<'_>) -> Result<Holder, ConfigError> {
     let mut config: Reader<'_> = entry.read()?;
-    let (identity, roles) = (config.optional("identity")?, config.or("roles", Vec::new())?);
+    let (identity, roles) = (config.optional("identity")?, roles(&mut config)?);
     config.finish()?;
     Ok(Holder { identity, roles })
+}
+
+/// What somebody may do.
+fn roles(config: &mut Reader<'_>) -> Result<Vec<String>, ConfigError> {
+    Ok(config.optional("roles")?.map_or_else(Vec::new, |OneOrMany(roles)| roles))
 }
 
 fn tokens(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError> {
@@ -178,7 +186,7 @@ fn identity(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, Co
         }
     }
     if proxy.roles_header.as_ref().is_some_and(|roles| roles.eq_ignore_ascii_case(&proxy.header)) {
-        return Err(options.invalid("roles_header", "is `header`: a name would be taken for roles"));
+        return Err(options.conflict("roles_header", "is `header`: a name would be taken for roles"));
     }
     options.finish()?;
     Ok(Made::without_credentials(Kind::Identity(proxy)))
@@ -202,7 +210,7 @@ fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made
                 "needs `client_ca`, since a guard `tls` looks at certificates of clients, which nobody is asked for"
             }
         };
-        return Err(settings.config.invalid("tls", problem));
+        return Err(settings.config.conflict("tls", problem));
     }
     let mut certificates = Certificates::default();
     for entry in options.or::<Vec<Reader<'_>>>("certificates", Vec::new())? {
@@ -211,7 +219,8 @@ fn certificates(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made
     if let Some(subjects) = options.record("subjects")? {
         for (pattern, roles) in subjects.entries() {
             let subject = Match::Subject(pattern.to_string());
-            certificates.add(Known { subject, identity: None, roles: roles.read()? });
+            let OneOrMany(roles) = roles.read()?;
+            certificates.add(Known { subject, identity: None, roles });
         }
     }
     if certificates.is_empty() {
@@ -234,7 +243,7 @@ fn cookie(options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigEr
         _ => {
             let problem =
                 "needs `bind_identity`, or cookies stand for nobody whom a guard `cookie` could know";
-            return Err(settings.config.invalid("cookie", problem));
+            return Err(settings.config.conflict("cookie", problem));
         }
     }
     Ok(Made::without_credentials(Kind::Cookie))
@@ -254,10 +263,14 @@ fn flow(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError> 
 
 /// All settings of TLS in the configuration of a server: its own, and those of its endpoints.
 pub(in crate::ws) fn all_tls(config: &Record) -> impl Iterator<Item = &Value> {
-    let listen = config.get("listen").and_then(Value::as_array).into_iter().flatten();
-    let endpoints = config.get("endpoint").into_iter().chain(listen);
+    let endpoints = config.get("endpoint").into_iter().chain(listed(config));
     let all = config.get("tls").into_iter().chain(endpoints.filter_map(|endpoint| endpoint.get("tls")));
     all.filter(|tls| !tls.is_null())
+}
+
+/// What `listen` in the configuration of a server names.
+pub(in crate::ws) fn listed(config: &Record) -> &[Value] {
+    config.get("listen").map_or(&[], |listen| listen.as_array().unwrap_or(std::slice::from_ref(listen)))
 }
 
 /// Whether clients are asked for certificates.
@@ -301,8 +314,7 @@ fn certificate(mut config: Reader<'_>) -> Result<Known, ConfigError> {
         config.know("roles");
         return Err(instead_of(missing, config));
     };
-    let known =
-        Known { subject, identity: config.optional("identity")?, roles: config.or("roles", Vec::new())? };
+    let known = Known { subject, identity: config.optional("identity")?, roles: roles(&mut config)? };
     config.finish()?;
     Ok(known)
 }

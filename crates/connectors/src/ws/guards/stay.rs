@@ -95,7 +95,7 @@ impl Terms {
         let stays = config.word("on_expiry", &words)?.flatten();
         let written = config.record("expiry_close")?;
         if written.is_some() && stays.is_some() {
-            return Err(config.invalid("expiry_close", "has no meaning where `on_expiry` is not `close`"));
+            return Err(config.conflict("expiry_close", "has no meaning where `on_expiry` is not `close`"));
         }
         let (code, reason) = match written {
             Some(reader) => expiry_close(reader)?,
@@ -111,7 +111,7 @@ impl Terms {
             open: Mutex::default(),
         };
         if terms.revalidate.is_some() && !matches!(terms.at_the_end, AtTheEnd::Close(..)) {
-            return Err(config.invalid("revalidate", "has no meaning where `on_expiry` is not `close`"));
+            return Err(config.conflict("revalidate", "has no meaning where `on_expiry` is not `close`"));
         }
         Ok(terms)
     }

@@ -108,7 +108,7 @@ impl HeartbeatOptions {
         }
         if options.timeout.is_some() && options.reply_contains.is_none() {
             return Err(
-                reader.invalid("timeout", "needs `reply_contains`, or no reply would be known as one")
+                reader.conflict("timeout", "needs `reply_contains`, or no reply would be known as one")
             );
         }
         reader.finish()?;

@@ -168,6 +168,18 @@ impl Schemas {
         Ok(Plans { kind: self.kind, into: into.map(Arc::new), out: out.map(Arc::new) })
     }
 
+    /// Warns of catalogs that no message is ever compared with, once all routes are read.
+    pub(in crate::ws) fn tell_of_unused(&self, settings: &Settings<'_>) {
+        let is_used = |catalog: &Arc<Catalog>| {
+            self.all.iter().any(|plan| plan.catalog.as_ref().is_some_and(|used| Arc::ptr_eq(used, catalog)))
+        };
+        for (name, _) in self.catalogs.iter().filter(|(_, catalog)| !is_used(catalog)) {
+            settings.warn(&format!(
+                "no message is compared with what is in the catalog `{name}` of `schema`: `in` or `out` have to name it"
+            ));
+        }
+    }
+
     /// Gets the schemas that are known to be needed.
     ///
     /// # Errors

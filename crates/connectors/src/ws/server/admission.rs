@@ -131,7 +131,7 @@ fn of_identity(settings: &mut Settings<'_>, knows_identities: bool) -> Result<us
     if most > 0 && !knows_identities {
         let problem =
             "can have no effect: nothing says who clients are (`guards`, `authorize` and `cookie` do)";
-        return Err(entry.invalid(problem));
+        return Err(entry.conflict(problem));
     }
     Ok(most)
 }

@@ -9,8 +9,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jar::Jar;
 use log::Log;
 use std::{
-    io,
-    path::PathBuf,
+    fs, io,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Acquire},
@@ -21,6 +21,7 @@ use tremor_connector::{
     Command,
     config::{ConfigError, Reader},
     duplex::Ending,
+    socket::cause_of,
 };
 use tremor_value::{Record, Value};
 use tremor_ws::{
@@ -121,7 +122,7 @@ impl Cookies {
         let same_site = config.word("same_site", &words)?.unwrap_or("Lax");
         if same_site == "None" && !*secure.get_or_insert(true) {
             return Err(
-                config.invalid("same_site", "`None` demands `secure`: browsers drop the cookie without")
+                config.conflict("same_site", "`None` demands `secure`: browsers drop the cookie without")
             );
         }
         attributes.push_str(&format!("; SameSite={same_site}"));
@@ -370,16 +371,41 @@ fn store_file(mut store: Reader<'_>) -> Result<Option<File>, ConfigError> {
     if !is_file {
         for key in ["filename", "purge_on_startup"] {
             if store.members().get(key).is_some_and(|value| !value.is_null()) {
-                return Err(store.invalid(key, "belongs to the type `file`"));
+                return Err(store.conflict(key, "belongs to the type `file`"));
             }
         }
         store.finish()?;
         return Ok(None);
     }
-    let path = store.required("filename")?;
+    let path: PathBuf = store.required("filename")?;
     let purge_on_startup = store.or("purge_on_startup", false)?;
+    if let Some(problem) = file_problem(&path) {
+        return Err(store.invalid("filename", problem));
+    }
     store.finish()?;
     Ok(Some(File { path, purge_on_startup }))
+}
+
+/// Why there can be no file of cookies at `path`, as far as that can be known without making it.
+fn file_problem(path: &Path) -> Option<String> {
+    if path.is_dir() {
+        return Some(format!("`{}` is a directory, where a file is needed", path.display()));
+    }
+    if path.is_file() {
+        let opened = fs::File::options().read(true).write(true).open(path);
+        return opened.err().map(|error| format!("cannot open `{}`: {}", path.display(), cause_of(&error)));
+    }
+    // That of a plain name is the current one.
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty())?;
+    match directory.metadata() {
+        Ok(found) if found.is_dir() => None,
+        Ok(_) => Some(format!("`{}`, where the file is to be, is no directory", directory.display())),
+        Err(error) => Some(format!(
+            "the directory `{}`, where the file is to be, cannot be used: {}",
+            directory.display(),
+            cause_of(&error)
+        )),
+    }
 }
 
 /// Seconds since 1970.

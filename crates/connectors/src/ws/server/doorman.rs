@@ -265,7 +265,7 @@ fn answer(record: &Record) -> Result<Answer, String> {
     let mut headers = Vec::new();
     if let Some(value) = given("headers") {
         let reader = Reader::new(value, "headers").map_err(|error| error.to_string())?;
-        headers = header_list(&reader).map_err(|error| error.to_string())?;
+        headers = header_list(&reader, ExtraHeaders::for_response).map_err(|error| error.to_string())?;
     }
     let extra = ExtraHeaders::for_response(headers.clone()).map_err(|error| error.to_string())?;
     if !accepts {

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tremor_connector::socket::{UnixAcceptor, UnixPlace};
 use tremor_connector::{
     ConnectError,
-    config::{ConfigError, Entry, Reader},
+    config::{ConfigError, Entry, OneOrMany, Reader},
     socket::{self, HAS_USER_TIMEOUT, IpVersion, Ports, SocketOptions},
     tls::{ServerTls, TlsKeys},
     url::Url,
@@ -104,7 +104,7 @@ impl Endpoints {
         }
         if common.tls.is_some() && found.all.iter().all(|endpoint| endpoint.tls.is_none()) {
             let problem = "has no effect: nothing that is listened on is encrypted (what is written as `ws://` is plain)";
-            return Err(settings.config.invalid("tls", problem));
+            return Err(settings.config.conflict("tls", problem));
         }
         for hazard in found.tls.iter().flat_map(ServerTls::hazards) {
             settings.warn(&hazard);
@@ -118,14 +118,14 @@ impl Endpoints {
         common: &Common,
         settings: &Settings<'_>,
     ) -> Result<(), ConfigError> {
-        let entries = listen.read::<Vec<Entry<'_>>>()?;
+        let OneOrMany(entries) = listen.read::<OneOrMany<Entry<'_>>>()?;
         if entries.is_empty() {
             return Err(listen.invalid("an empty list listens nowhere"));
         }
         for (number, entry) in entries.iter().enumerate() {
             let is_same = |other: &&Entry<'_>| other.value() == entry.value() && !is_any_port(other.value());
             if let Some(other) = entries.iter().take(number).find(is_same) {
-                return Err(entry.invalid(format!("is the same place as `{}`", other.path_text())));
+                return Err(entry.conflict(format!("is the same place as `{}`", other.path_text())));
             }
             if entry.value().as_str().is_none() {
                 let endpoint: Reader<'_> =
@@ -260,7 +260,7 @@ fn interface(entry: &Entry<'_>, version: IpVersion) -> Result<String, ConfigErro
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     match bare.parse::<IpAddr>() {
         Ok(address) if address.is_ipv4() == (version == IpVersion::V4) => Ok(bare.to_owned()),
-        Ok(_) => Err(entry.invalid(format!("`{name}` is of the other version of IP; that is `version` {other}"))),
+        Ok(_) => Err(entry.conflict(format!("`{name}` is of the other version of IP; that is `version` {other}"))),
         Err(_) => Err(entry.invalid(format!(
             "is no address of this machine: write one, such as `{like}`; a host name can stand in `url`, the port in `port`"
         ))),
@@ -298,7 +298,7 @@ fn unix(config: &mut Reader<'_>, common: &Common) -> Result<Endpoint, ConfigErro
     }
     let mode = config.entry("mode").map(|entry| mode(&entry)).transpose()?;
     if is_abstract && mode.is_some() {
-        return Err(config.invalid("mode", "has no meaning for an abstract socket, which is no file"));
+        return Err(config.conflict("mode", "has no meaning for an abstract socket, which is no file"));
     }
     let backlog = config.or_in("backlog", common.backlog, 1..=65_535)?;
     let place = UnixPlace { path, is_abstract, mode, backlog };
@@ -361,7 +361,7 @@ impl Acceptor {
         Poll::Ready(Ok(match self {
             Self::Tcp { listener, options, .. } => {
                 let (stream, peer) = ready!(listener.poll_accept(cx))?;
-                (Incoming::Tcp(stream, *options), Peer::Net(peer))
+                (Incoming::Tcp(stream, *options), peer.into())
             }
             #[cfg(unix)]
             Self::Unix { listener, .. } => {

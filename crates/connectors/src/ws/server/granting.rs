@@ -123,8 +123,8 @@ impl Shared {
         let from_trusted_proxy = self.trust.is_named(peer.ip());
         let forwarded = self.trust.forwarded(peer.ip(), &head.headers);
         let forwarded = forwarded.map_err(|reject| self.denied(reject, || Asked::head(&head)))?;
-        if let Some(client) = forwarded.client {
-            *peer = peer.behind(client);
+        if let Some((ip, port)) = forwarded.client {
+            *peer = Peer::Net { ip, port };
         }
         if let (None, Some(address)) = (&slot.1, peer.ip()) {
             let place = self.caps.place(address);

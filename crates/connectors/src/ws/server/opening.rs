@@ -156,7 +156,7 @@ impl Shared {
             let header = within(deadline, proxies.header(&mut stream, peer.ip())).await;
             let header = header.ok_or("no header of the PROXY protocol in time")??;
             if let Some(source) = header.source {
-                *peer = Peer::Net(source);
+                *peer = source.into();
             }
             proxy = header.details;
             if !self.lets(peer) {
@@ -205,12 +205,8 @@ impl Shared {
 
 impl Door {
     /// Of what comes from a peer.
-    pub(super) fn origin(&self, (host, port): (String, u16)) -> OriginUri {
-        OriginUri {
-            port: Some(port),
-            path: vec![self.name.clone()],
-            ..OriginUri::new("tremor-ws-server", host)
-        }
+    pub(super) fn origin(&self, (host, port): (String, Option<u16>)) -> OriginUri {
+        OriginUri { port, path: vec![self.name.clone()], ..OriginUri::new("tremor-ws-server", host) }
     }
 }
 

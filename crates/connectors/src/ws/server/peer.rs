@@ -22,9 +22,19 @@ pub(super) enum Incoming {
 /// The other end of it, or of what a proxy stands for.
 #[derive(Clone, Debug)]
 pub(super) enum Peer {
-    Net(SocketAddr),
+    Net {
+        ip: IpAddr,
+        /// Proxies may not say it.
+        port: Option<u16>,
+    },
     #[cfg(unix)]
     Unix(UnixPeer),
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self::Net { ip: address.ip(), port: Some(address.port()) }
+    }
 }
 
 /// The host of those who come by a unix socket.
@@ -35,46 +45,34 @@ impl Peer {
     /// Its address, if it has one.
     pub(super) fn ip(&self) -> Option<IpAddr> {
         match self {
-            Self::Net(address) => Some(address.ip()),
+            Self::Net { ip, .. } => Some(*ip),
             #[cfg(unix)]
             Self::Unix(_) => None,
         }
     }
 
-    /// The one that a proxy stands for, which may not know its port.
-    pub(super) fn behind(&self, (ip, port): (IpAddr, Option<u16>)) -> Self {
-        let own = match self {
-            Self::Net(address) => address.port(),
-            #[cfg(unix)]
-            Self::Unix(_) => 0,
-        };
-        Self::Net(SocketAddr::new(ip, port.unwrap_or(own)))
-    }
-
     /// Host and port for origins.
-    pub(super) fn host_and_port(&self) -> (String, u16) {
+    pub(super) fn host_and_port(&self) -> (String, Option<u16>) {
         match self {
-            Self::Net(address) => (address.ip().to_canonical().to_string(), address.port()),
+            Self::Net { ip, port } => (ip.to_canonical().to_string(), *port),
             #[cfg(unix)]
-            Self::Unix(_) => (HERE.to_owned(), 0),
+            Self::Unix(_) => (HERE.to_owned(), None),
         }
     }
 
     /// The address of a new connection with it.
     pub(super) fn address(&self, environment: &Environment) -> Address {
-        match self {
-            Self::Net(address) => environment.address(*address),
-            #[cfg(unix)]
-            Self::Unix(_) => Address { conn: environment.ids.next_id(), host: HERE.to_owned(), port: 0 },
-        }
+        let (host, port) = self.host_and_port();
+        Address { conn: environment.ids.next_id(), host, port }
     }
 
     /// As metadata have it.
     pub(super) fn record(&self) -> Record {
         match self {
-            Self::Net(_) => {
+            Self::Net { .. } => {
                 let (host, port) = self.host_and_port();
-                Record::from_iter([("host", Value::from(host)), ("port", Value::from(u64::from(port)))])
+                let port = port.map(|port| ("port", Value::from(u64::from(port))));
+                [("host", Value::from(host))].into_iter().chain(port).collect()
             }
             #[cfg(unix)]
             Self::Unix(UnixPeer { path, uid, gid, pid }) => Record::from_iter([
@@ -91,7 +89,8 @@ impl Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Net(address) => address.fmt(out),
+            Self::Net { ip, port: Some(port) } => SocketAddr::new(*ip, *port).fmt(out),
+            Self::Net { ip, port: None } => ip.fmt(out),
             #[cfg(unix)]
             Self::Unix(UnixPeer { uid, pid, .. }) => match pid {
                 Some(pid) => write!(out, "process {pid} of user {uid}"),

@@ -29,7 +29,7 @@ impl Proxies {
         match (spoken, from) {
             (None, Some(_)) => {
                 let problem = "has no effect without `proxy_protocol`";
-                Err(settings.config.invalid("proxy_protocol_from", problem))
+                Err(settings.config.conflict("proxy_protocol_from", problem))
             }
             (None, None) => Ok(None),
             (Some(_), Some(from)) if from.is_empty() => {

@@ -46,7 +46,7 @@ impl Queues {
                 let problem = format!(
                     "goes by the key `{own}` and another one by `{known}`, but all have to go by one"
                 );
-                return Err(options.config.invalid("send_queue", problem));
+                return Err(options.config.conflict("send_queue", problem));
             }
             self.key = Some(own);
         }

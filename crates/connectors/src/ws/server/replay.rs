@@ -62,11 +62,11 @@ impl<'a> Replays<'a> {
         let Some((keep, entry)) = said else { return Ok(None) };
         if matches!(queue.when_full, WhenFull::DropNewest | WhenFull::DropOldest | WhenFull::Conflate) {
             let problem = "is there to lose nothing, but the policy of `send_queue` leaves messages out; take `block` or `close`";
-            return Err(entry.invalid(problem));
+            return Err(entry.conflict(problem));
         }
         if schemas.is_some_and(Plans::look_at_outgoing) {
             let problem = "cannot be had together with `schema.out`, which may make another message for each connection";
-            return Err(entry.invalid(problem));
+            return Err(entry.conflict(problem));
         }
         let replay = Arc::new(Replay::new(keep, shown.cloned(), entry.path().to_vec()));
         self.all.push(replay.clone());

@@ -220,7 +220,7 @@ impl<'a> Reading<'_, 'a> {
         let names_one = routes.iter().any(|route| route.names_protocols());
         if protocols.required && protocols.list.is_empty() && !names_one {
             let problem = "needs `subprotocols`, or nobody could connect";
-            return Err(self.settings.config.invalid("require_websocket_subprotocol", problem));
+            return Err(self.settings.config.conflict("require_websocket_subprotocol", problem));
         }
         let no_match = self.no_match()?;
         let falls_through = self.settings.config.or("guard_fallthrough", true)?;
@@ -231,7 +231,7 @@ impl<'a> Reading<'_, 'a> {
                 true => "has no effect: `exit` takes what no route does",
                 false => "has no meaning without `routes`: every request is taken",
             };
-            return Err(self.settings.config.invalid("no_match", problem));
+            return Err(self.settings.config.conflict("no_match", problem));
         }
         self.tell_of_guards(&ways, fallback.is_some() && falls_through);
         self.tell_of_order(&routes, &ways, (falls_through, fallback.is_some()));
@@ -245,6 +245,11 @@ impl<'a> Reading<'_, 'a> {
     fn tell_of_guards(&self, ways: &[Way], ends_open: bool) {
         for name in self.guards.unused(ways.iter().flat_map(|way| &way.demands)) {
             self.settings.warn(&format!("no route is guarded by `{name}`: it protects nothing"));
+        }
+        for (number, way) in ways.iter().enumerate() {
+            for problem in way.demands.iter().filter_map(|demand| self.guards.unmet(demand)) {
+                self.settings.warn(&format!("`routes[{number}].guarded` lets nobody in: {problem}"));
+            }
         }
         let is_by_cookie =
             |way: &Way| way.demands.iter().any(|demand| self.guards.goes_by_cookies(demand.guard));
@@ -309,7 +314,8 @@ impl<'a> Reading<'_, 'a> {
         protocols: &Protocols,
     ) -> Result<(Route, Way), ConfigError> {
         let Some(entry) = config.entry("exit") else {
-            return Err(config.missing("exit", "the name of the port by which the events leave"));
+            let missing = config.missing("exit", "the name of the port by which the events leave");
+            return Err(ConfigError { word: Some("out".into()), ..missing });
         };
         let exit = self.exit(&entry)?;
         let paths = paths(config.members());
@@ -346,7 +352,7 @@ impl<'a> Reading<'_, 'a> {
                 .warn(&format!("{}.guarded: names no guard, so everybody is let in", config.path_text()));
         }
         if conceals && demands.is_empty() {
-            return Err(config.invalid("conceal", "has no meaning for a route that is not `guarded`"));
+            return Err(config.conflict("conceal", "has no meaning for a route that is not `guarded`"));
         }
         route.conceals = conceals;
         config.finish()?;
@@ -406,7 +412,7 @@ pub(in crate::ws) fn exit(entry: &Entry<'_>, exits: &mut Vec<Exit>) -> Result<Ar
         Some(known) => {
             let problem =
                 format!("differs from `{known}` in case only, which is the same port; write it like that");
-            return Err(entry.invalid(problem));
+            return Err(entry.conflict(problem));
         }
         None => {}
     }

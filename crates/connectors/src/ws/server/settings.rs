@@ -1,7 +1,7 @@
 //! The settings of a server that are of all its connections.
 
 use crate::ws::{
-    guards::{all_tls, asks_for_certificates},
+    guards::{all_tls, asks_for_certificates, listed},
     header_list,
     options::{Settings, Wire},
 };
@@ -53,7 +53,7 @@ pub(super) fn handshake_options(settings: &mut Settings<'_>) -> Result<Demands, 
     };
     if !options.enable_rfc6455 && !options.enable_hybi10 {
         let problem = "without it no version of the protocol is left (see `enable_hybi10`)";
-        return Err(settings.config.invalid("enable_rfc6455", problem));
+        return Err(settings.config.conflict("enable_rfc6455", problem));
     }
     Ok(Demands { options, public_is_secure: public.map(|public| public.secure) })
 }
@@ -123,7 +123,7 @@ fn allowed_hosts(
     let Some(entry) = settings.entry("allowed_hosts")? else {
         return Ok(public.map(|public| public.host.clone()).into_iter().collect());
     };
-    let hosts = entry.read::<Vec<Entry<'_>>>()?;
+    let OneOrMany(hosts) = entry.read::<OneOrMany<Entry<'_>>>()?;
     if hosts.is_empty() {
         return Err(entry.invalid("an empty list admits nobody; leave it out to admit every host"));
     }
@@ -140,7 +140,7 @@ fn allowed_hosts(
             (Some(0), _) => Err(host.invalid("has port 0, which no request names")),
             (Some(port), Some(external)) if port != external => {
                 let whose = if public.is_some() { "that of `public_url`" } else { "`external_port`" };
-                Err(host.invalid(format!(
+                Err(host.conflict(format!(
                     "has port {port}, but requests are for {external} ({whose}): none could match; write `{}` alone",
                     parsed.host()
                 )))
@@ -160,7 +160,7 @@ fn external_port(
         (Some(port), Some(public)) if port != public.port => {
             let problem =
                 format!("is {port}, but the port of `public_url` is {}; write one of them", public.port);
-            Err(settings.config.invalid("external_port", problem))
+            Err(settings.config.conflict("external_port", problem))
         }
         (said, public) => Ok(said.or(public.map(|public| public.port))),
     }
@@ -186,7 +186,7 @@ fn origins(settings: &mut Settings<'_>) -> Result<OriginRules, ConfigError> {
     let admits_none = rules.allowed.as_ref().is_some_and(Vec::is_empty) && !rules.same_origin;
     if admits_none && rules.require && allow_null == Some(false) {
         let problem = "an empty list admits no page, and `require_origin` nobody else: nobody could connect";
-        return Err(settings.config.invalid("allowed_origins", problem));
+        return Err(settings.config.conflict("allowed_origins", problem));
     }
     if admits_none {
         let but = if rules.allow_null {
@@ -279,7 +279,7 @@ impl Admits {
                 Some(_) => "has all of `allow_from` in it: nobody could connect",
                 None => "has every address in it: nobody could connect",
             };
-            return Err(settings.config.invalid("deny_from", problem));
+            return Err(settings.config.conflict("deny_from", problem));
         }
         Ok(Self { allowed, denied })
     }
@@ -293,8 +293,7 @@ impl Admits {
 /// Whether a unix socket is listened on.
 fn has_unix(config: &Record) -> bool {
     let is_unix = |place: &Value| place.get("type").and_then(Value::as_str) == Some("unix");
-    let listed = config.get("listen").and_then(Value::as_array).into_iter().flatten();
-    listed.chain(config.get("endpoint")).any(is_unix)
+    listed(config).iter().chain(config.get("endpoint")).any(is_unix)
 }
 
 /// What requests are answered with.
@@ -307,16 +306,25 @@ pub(super) struct Answers {
 
 impl Answers {
     pub(super) fn read(settings: &mut Settings<'_>) -> Result<Self, ConfigError> {
-        let server = settings.or("show_server_version", false)?.then(|| SERVER.to_owned());
+        let shows_version = settings.or("show_server_version", false)?;
         let mut headers = match settings.optional::<Reader<'_>>("response_headers")? {
-            Some(reader) => header_list(&reader)?,
+            Some(reader) => header_list(&reader, ExtraHeaders::for_response)?,
             None => Vec::new(),
         };
-        if let Some(server) = &server {
-            headers.push(("Server".to_owned(), server.clone()));
-        }
+        let own = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("server"));
+        let server = match own {
+            Some((_, value)) if shows_version => {
+                settings.warn("`show_server_version` shows the `Server` that `response_headers` has");
+                Some(value.clone())
+            }
+            None if shows_version => {
+                headers.push(("Server".to_owned(), SERVER.to_owned()));
+                Some(SERVER.to_owned())
+            }
+            _ => None,
+        };
         let headers = ExtraHeaders::for_response(headers)
-            .map_err(|error| settings.config.invalid("response_headers", error.to_string()))?;
+            .map_err(|error| settings.config.conflict("response_headers", error.to_string()))?;
         let error_bodies = settings.or("error_bodies", true)?;
         let no_match = settings.config.members().get("no_match");
         if !error_bodies && no_match.is_some_and(|said| said.get("body").is_some()) {

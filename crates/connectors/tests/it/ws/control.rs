@@ -1,12 +1,16 @@
 //! Port `control`: what is told of connections.
 
 use super::peers::{Port, Ws, close_code, head, of_server, server_definition, text, upgrade};
-use crate::harness::{Linked, Seen, Subject, json, within};
+use crate::harness::{Clock, Linked, Seen, Subject, json, within};
 use async_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
-use tokio::io::AsyncWriteExt;
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::Instant,
+};
 use tremor_event::Event;
 use tremor_value::Value;
 
@@ -24,6 +28,21 @@ pub(super) fn member(event: &Event, name: &str) -> Value {
 /// The connection that an event on `control` is about.
 pub(super) fn conn(told: &Event) -> u64 {
     member(told, "conn").as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_drain_that_has_no_time_for_peers_cuts_them_off_at_once() {
+    let _stands_still = Clock::stop();
+    let (mut subject, port) = server(r#", "drain_timeout": 0"#).await;
+    let mut tcp = port.tcp().await;
+    tcp.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+    head(&mut tcp).await;
+    subject.next_told().await;
+    within(subject.handle.let_go(Instant::now() + Duration::from_secs(60))).await;
+    assert_eq!(member(&subject.next_told().await, "clean"), false.into());
+    let mut said = Vec::new();
+    let _ended_or_reset = within(tcp.read_to_end(&mut said)).await;
+    assert!(said.is_empty() || said == [0x88, 2, 0x03, 0xe9], "{said:?}");
 }
 
 #[tokio::test]
@@ -188,7 +207,7 @@ async fn end_unheard(subject: &mut Subject, clients: Vec<Ws>, conns: &[u64]) {
         within(async {
             while subject.handle.taken().failed == before {
                 subject.give_to(1, json("7")).await;
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
                 subject.give_to(2, json(&tag)).await;
             }
         })

@@ -195,6 +195,106 @@ async fn every_mistake_is_told_once_and_none_hides_another() {
 }
 
 #[tokio::test]
+async fn values_out_of_range_and_names_of_others_are_told_at_once() {
+    of_server(
+        r#", "max_headers": 1, "hsts": true, "auto_ping_size": 3, "backlog": 0, "max_conections": 3, "proxy": "x",
+        "options": {"tls": {}, "max_header_size": 3}, "max_frame_size": "1MB", "trusted_proxies": ["x", "::1", "y"]"#,
+        &[
+            "hsts: is written as",
+            "proxy: is a setting of `ws_client`",
+            "options.tls: stands in `config` alone",
+            "backlog: must be between",
+            "max_frame_size: expected integer",
+            "auto_ping_size: must be between",
+            "options.max_header_size: must be between",
+            "max_headers: must be between",
+            "trusted_proxies[0]: `x` is no address",
+            "trusted_proxies[2]: `y` is no address",
+            "max_conections: unknown key; did you mean `max_connections`?",
+        ],
+    );
+    of_client(
+        r#", "guards": {}, "max_redirects": 1000, "give_up_on": [99, 401, 600], "headers": {"Upgrade": "x", "a b": "y"},
+        "subprotocols": "a b""#,
+        &[
+            "guards: is a setting of `ws_server`",
+            "subprotocols: `a b` is no subprotocol",
+            "headers.Upgrade: header `Upgrade` belongs to the handshake",
+            r#"headers."a b": `a b` is not a header name"#,
+            "max_redirects: must be between 0 and 100",
+            "give_up_on[0]: 99 is no status",
+            "give_up_on[2]: 600 is no status",
+        ],
+    );
+    of_server(
+        r#", "routes": [{"exit": "in", "when": {"pth": "/"}}, {"when": {"path": "/", "x": 1}}, {"exit": "b c"}]"#,
+        &[
+            "routes[0].exit: `in` can not be an exit",
+            "routes[0].when.pth: unknown key",
+            "routes[1].exit: missing",
+            "routes[1].when.x: unknown key",
+            "routes[2].exit: `b c` is no name of a port",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn what_stands_a_level_too_high_is_told_where_it_belongs() {
+    of_server(
+        r#", "cert": "a", "key": "b", "client_ca": "c""#,
+        &["client_ca: stands in `tls`", "cert: stands in `tls`", "key: stands in `tls`"],
+    );
+    of_client(r#", "cafile": "a""#, &["cafile: stands in `tls`"]);
+    of_server(
+        r#", "guards": {"g": {"type": "jwt", "issuer": "https://a", "leeway": 1}}"#,
+        &[
+            "guards.g.issuer: stands in `options` of the guard",
+            "guards.g.leeway: stands in `options` of the guard",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn files_of_cookies_that_cannot_be_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = |path: &std::path::Path| {
+        format!(r#", "cookie": {{"store": {{"type": "file", "filename": "{}"}}}}"#, path.display())
+    };
+    let (missing, is) = (folder.path().join("none/cookies"), "cookie.store.filename: ");
+    let told = format!("{is}the directory `{}`, where the file", missing.parent().unwrap().display());
+    of_server(&store(&missing), &[&told]);
+    of_server(&store(folder.path()), &[&format!("{is}`{}` is a directory", folder.path().display())]);
+    let file = folder.path().join("cookies");
+    std::fs::write(&file, "").unwrap();
+    let told = format!("{is}`{}`, where the file is to be, is no directory", file.display());
+    of_server(&store(&file.join("deeper")), &[&told]);
+    of_server(&store(&file), &[]);
+    of_server(&store(&folder.path().join("new")), &[]);
+}
+
+#[tokio::test]
+async fn one_value_may_stand_for_a_list_of_it() {
+    let users = r#"{"type": "basic", "options": {"users": {"a": {"password": "b", "roles": "r"}}}}"#;
+    let keys = super::guards::jwk("k");
+    let tokens = format!(
+        r#"{{"type": "jwt", "options": {{"keys": [{keys}], "algorithms": "HS256", "audience": "a"}}}}"#
+    );
+    of_server(
+        &format!(
+            r#", "guards": {{"g": {users}, "j": {tokens}}}, "allowed_hosts": "a", "allow_from": "::1", "subprotocols": "a",
+            "allowed_origins": "https://a", "routes": [{{"exit": "a", "guarded": {{"g": "r", "j": "s"}}}}]"#
+        ),
+        &[],
+    );
+    assert_told("ws_server", r#"{"listen": "127.0.0.1:1"}"#, &[]);
+    assert_told("ws_server", r#"{"listen": "a b"}"#, &["listen: `a b` is no host name"]);
+    of_client(
+        r#", "give_up_on": 401, "open_message": "a", "tls": {"insecure": true, "alpn": "http/1.1"}"#,
+        &[],
+    );
+}
+
+#[tokio::test]
 async fn what_no_connection_could_be_made_with() {
     of_client(r#", "subprotocols": ["a", "a"]"#, &["subprotocols[1]: `a` is there twice"]);
     of_client(r#", "subprotocols": "a b""#, &["subprotocols: `a b` is no subprotocol"]);
@@ -331,7 +431,8 @@ async fn what_says_nothing_or_cannot_be_sent() {
         r#", "tls": {"add_system_roots": true}"#,
         &["tls.add_system_roots: has no meaning without `cafile`"],
     );
-    let cert = files().cert.display().to_string();
+    let files = files();
+    let cert = files.cert.display();
     of_client(
         &format!(r#", "tls": {{"insecure": true, "cafile": "{cert}"}}"#),
         &["tls.insecure: lets everybody pass, whatever `cafile` says"],

@@ -126,6 +126,32 @@ async fn the_client_behind_a_trusted_proxy_is_the_peer() {
     }
 }
 
+/// A proxy that does not say the port of the client has one of its own, which is none of the client's.
+#[tokio::test]
+async fn host_and_port_of_a_peer_are_of_the_same_side() {
+    for (line, expected) in [
+        ("X-Forwarded-For: 1.2.3.4", r#"{"host":"1.2.3.4"}"#),
+        ("X-Forwarded-For: 1.2.3.4:567", r#"{"host":"1.2.3.4","port":567}"#),
+        ("Forwarded: for=\"[2001:db8::1]:567\"", r#"{"host":"2001:db8::1","port":567}"#),
+        ("Forwarded: for=\"[2001:db8::1]\"", r#"{"host":"2001:db8::1"}"#),
+    ] {
+        let (mut subject, port) = server(r#", "trusted_proxies": "127.0.0.1""#).await;
+        let mut tcp = port.tcp().await;
+        tcp.write_all(upgrade("here", &format!("{line}\r\n")).as_bytes()).await.unwrap();
+        head(&mut tcp).await;
+        tcp.write_all(b"\x81\x81\0\0\0\x007").await.unwrap();
+        let event = subject.next_event().await;
+        let peer = of_server(&event).get("peer").unwrap().clone();
+        assert_eq!(peer, crate::harness::json(expected), "{line}");
+        let said = peer.get("port").and_then(tremor_value::Value::as_u64);
+        assert_eq!(event.origin.as_ref().unwrap().port.map(u64::from), said, "{line}");
+        subject.deliver(0, event).await;
+        let mut answer = [0; 3];
+        within(tcp.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(&answer, b"\x81\x017", "{line}");
+    }
+}
+
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x17\x01\x02\x03\x04\x05\x06\x07\x08\0\x07\0\x08\x02\0\x04edge\x01\0\x01x";
 
 /// Whether `bytes` and a good request behind them are granted; if so, metadata of the connection.

@@ -54,6 +54,25 @@ async fn answers_carry_the_headers_that_are_configured() {
 }
 
 #[tokio::test]
+async fn one_name_of_the_server_goes_out() {
+    let own = r#", "response_headers": {"server": "mine"}"#;
+    for (more, refused_has_it) in
+        [(own.to_owned(), false), (format!(r#"{own}, "show_server_version": true"#), true)]
+    {
+        let (_subject, port) = server(&more).await;
+        let granted = answer(&port, "here", "").await.to_lowercase();
+        assert_eq!(
+            (granted.matches("server:").count(), granted.contains("server: mine")),
+            (1, true),
+            "{granted}"
+        );
+        let refused = port.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.to_lowercase();
+        assert_eq!(refused.contains("server: mine"), refused_has_it, "{refused}");
+        assert!(!refused.contains("tremor/"), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn bodies_of_refusals_can_be_switched_off() {
     let (_subject, port) = server(r#", "error_bodies": false"#).await;
     let refused = port.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
@@ -310,9 +329,9 @@ async fn handshakes_that_cannot_be_are_refused_with_their_place() {
             of_server(r#", "require_websocket_subprotocol": true"#),
             "config.require_websocket_subprotocol: needs",
         ),
-        (of_server(r#", "response_headers": {"Upgrade": "x"}"#), "config.response_headers: "),
+        (of_server(r#", "response_headers": {"Upgrade": "x"}"#), "config.response_headers.Upgrade: header"),
         (of_server(r#", "response_headers": {"X": 1}"#), "config.response_headers.X: expected string"),
-        (of_client(r#", "headers": {"Upgrade": "x"}"#), "config.headers: "),
+        (of_client(r#", "headers": {"Upgrade": "x"}"#), "config.headers.Upgrade: header"),
     ]);
 }
 

@@ -323,6 +323,41 @@ async fn what_an_address_leaves_out_is_told() {
 
 /// By definition such a configuration is ignored, not refused.
 #[tokio::test]
+async fn a_catalog_is_used_if_a_route_uses_it() {
+    let told = told(
+        r#", "schema": {"catalogs": {"c": {"type": "inline", "subjects": {"s": {"schema": {}}}}}},
+        "routes": [{"exit": "a", "options": {"schema": {"out": {"model": "json", "catalog": "c", "subject": "s"}}}}]"#,
+    );
+    assert!(!told.contains("catalog"), "{told}");
+}
+
+#[tokio::test]
+async fn roles_that_nobody_has_are_told() {
+    let guard = |kind: &str, options: &str| format!(r#"{{"type": "{kind}", "options": {options}}}"#);
+    let users = r#"{"users": {"a": {"password": "b", "roles": ["read", "writes"]}, "c": {"password": "d", "roles": "all"}}}"#;
+    let tokens = r#"{"tokens": {"t": {"identity": "a", "roles": ["read"]}}}"#;
+    let nobody = "`routes[0].guarded` lets nobody in: nobody whom the guard `g` knows has";
+    for (guard, roles, expected) in [
+        (guard("basic", users), "[]", None),
+        (guard("basic", users), r#"["read", "writes"]"#, None),
+        (guard("basic", users), r#""all""#, None),
+        (guard("basic", users), r#"["read", "write"]"#, Some(" the role `write`; did you mean `writes`?\n")),
+        (guard("basic", users), r#"["read", "all"]"#, Some(" all of these roles\n")),
+        (guard("bearer", tokens), r#"["admin"]"#, Some(" the role `admin`\n")),
+        (guard("identity", r#"{"header": "X-User"}"#), r#"["admin"]"#, Some(" the role `admin`\n")),
+        (guard("identity", r#"{"header": "X-User", "roles_header": "X-Roles"}"#), r#"["admin"]"#, None),
+    ] {
+        let told = told(&format!(
+            r#", "trusted_proxies": "::1", "guards": {{"g": {guard}}},
+            "routes": [{{"exit": "a", "guarded": {{"g": {roles}}}}}]"#
+        ));
+        let expected = expected.map(|expected| format!("{nobody}{expected}"));
+        assert_eq!(told.contains(nobody), expected.is_some(), "{guard} {roles}: {told}");
+        assert!(expected.is_none_or(|expected| told.contains(&expected)), "{guard} {roles}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_said_to_a_codec_that_listens_to_nothing_is_told() {
     for (codec, expected) in [
         (r#"{"name": "string", "config": {"x": 1}}"#, "codec.config: has no effect: `string` takes none"),
@@ -357,6 +392,7 @@ async fn schemas_that_say_nothing_and_registries_that_anybody_can_speak_for_are_
     const NOTHING: &str = "`schema` has neither `in` nor `out`";
     const OPEN: &str = "schemas of catalog `reg` come without TLS";
     const SECRET: &str = "and read the credentials";
+    const UNUSED: &str = "no message is compared with what is in the catalog `reg`";
     let reg = |url: &str, more: &str| {
         format!(r#"{{"catalogs": {{"reg": {{"type": "schema-registry", "url": "{url}"{more}}}}}}}"#)
     };
@@ -365,12 +401,17 @@ async fn schemas_that_say_nothing_and_registries_that_anybody_can_speak_for_are_
         ("{}".to_owned(), &[NOTHING][..]),
         (r#"{"in": {"model": "boolean"}}"#.to_owned(), &[]),
         (r#"{"out": {"model": "boolean"}}"#.to_owned(), &[]),
-        (reg("http://a.example", ""), &[OPEN]),
-        (reg("http://a.example", credentials), &[OPEN, SECRET]),
-        (reg("https://a.example", credentials), &[]),
+        (reg("http://a.example", ""), &[OPEN, UNUSED]),
+        (reg("http://a.example", credentials), &[OPEN, SECRET, UNUSED]),
+        (reg("https://a.example", credentials), &[UNUSED]),
+        (
+            reg("https://a.example", "")
+                .replace("}}}", r#"}}, "in": {"model": "json", "catalog": "reg", "id": 1}}"#),
+            &[],
+        ),
         // Whoever could be in between there is here already.
-        (reg("http://127.0.0.1:1", credentials), &[]),
-        (reg("http://localhost:1", ""), &[]),
+        (reg("http://127.0.0.1:1", credentials), &[UNUSED]),
+        (reg("http://localhost:1", ""), &[UNUSED]),
     ] {
         let all = format!(r#", "schema": {schema}"#);
         let there = format!(r#", "options": {{"schema": {schema}}}"#);
@@ -379,13 +420,13 @@ async fn schemas_that_say_nothing_and_registries_that_anybody_can_speak_for_are_
             let port = Port::reserve();
             for definition in [server_definition(&port, &more), client_definition(&port, &more, "null")] {
                 let told = told_of(&definition);
-                for words in [NOTHING, OPEN, SECRET] {
+                for words in [NOTHING, OPEN, SECRET, UNUSED] {
                     let times = usize::from(expected.contains(&words));
                     assert_eq!(told.matches(words).count(), times, "{} {more}\n{told}", definition.kind);
                 }
                 assert_eq!(
                     told.lines().count(),
-                    usize::from(!expected.is_empty()),
+                    expected.iter().filter(|words| **words != SECRET).count(),
                     "{} {more}\n{told}",
                     definition.kind
                 );

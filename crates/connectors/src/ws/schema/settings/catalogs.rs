@@ -21,6 +21,7 @@ use std::{
 use tremor_codec::model::MAX_SCHEMA_BYTES;
 use tremor_connector::{
     config::{ConfigError, Entry, Reader},
+    socket::cause_of,
     tls::{ClientTlsSetting, TlsKeys},
 };
 use tremor_value::{Value, json};
@@ -77,7 +78,7 @@ pub(super) fn catalog(
     let url: &str = reader.required("url")?;
     let is_https = url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
     if is_tls_said && (tls.is_none() || !is_https) {
-        return Err(reader.invalid("tls", "says whom to trust at an `https` URL, and there is none"));
+        return Err(reader.conflict("tls", "says whom to trust at an `https` URL, and there is none"));
     }
     let mut place = Place::new(url, tls).map_err(|problem| reader.invalid("url", problem))?;
     let mut has_credentials = false;
@@ -138,11 +139,11 @@ fn file(reader: &mut Reader<'_>) -> Result<(String, Option<String>), ConfigError
 /// The text of a file, which a schema can have; whatever never ends is none.
 fn text_of(path: &Path) -> Result<String, String> {
     // Opening a pipe would wait for somebody who writes.
-    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    let about = std::fs::metadata(path).map_err(|error| cause_of(&error))?;
     if !about.is_file() {
         return Err("it is no file".to_owned());
     }
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = File::open(path).map_err(|error| cause_of(&error))?;
     let mut text = String::new();
     let limit = MAX_SCHEMA_BYTES as u64 + 1;
     file.take(limit).read_to_string(&mut text).map_err(|error| error.to_string())?;

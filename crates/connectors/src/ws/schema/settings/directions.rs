@@ -78,7 +78,7 @@ impl Schemas {
             } else {
                 format!("they are {}", known.join(", "))
             };
-            return Err(reader.invalid("catalog", format!("`{name}` is none of `catalogs`: {known}")));
+            return Err(reader.conflict("catalog", format!("`{name}` is none of `catalogs`: {known}")));
         };
         plan.reference = reference(reader, catalog)?;
         let words = [("none", Source::None), ("prefix", Source::Prefix), ("metadata", Source::Metadata)];
@@ -86,7 +86,7 @@ impl Schemas {
         plan.id_from = match (from, catalog.id_bytes) {
             (Source::None, _) => IdFrom::None,
             (_, None) => {
-                return Err(reader.invalid("id_from", "this catalog has no ids; only registries have them"));
+                return Err(reader.conflict("id_from", "this catalog has no ids; only registries have them"));
             }
             (Source::Prefix, Some(width)) => IdFrom::Prefix(width),
             (Source::Metadata, Some(_)) => IdFrom::Metadata,
@@ -118,7 +118,7 @@ fn invalid_in(reader: &mut Reader<'_>) -> Result<OnInvalidIn, ConfigError> {
     let Some(entry) = reader.entry("close_code") else { return Ok(read) };
     let code: u16 = entry.read()?;
     if !matches!(read, OnInvalidIn::Close(_)) {
-        return Err(entry.invalid("has a meaning only where `on_invalid` is `close`"));
+        return Err(entry.conflict("has a meaning only where `on_invalid` is `close`"));
     }
     if !is_wire_code(code) {
         return Err(entry.invalid(format!("{code} can not be sent as the code of a close")));
@@ -139,13 +139,13 @@ fn reference(reader: &mut Reader<'_>, catalog: &Catalog) -> Result<Option<Refere
     let version = match reader.entry("version") {
         None => "latest".to_owned(),
         Some(entry) if subject.is_none() && strategy.is_none() => {
-            return Err(entry.invalid("has a meaning only beside `subject` or `strategy`"));
+            return Err(entry.conflict("has a meaning only beside `subject` or `strategy`"));
         }
         Some(entry) => version(&entry)?,
     };
     if let Some(id) = id {
         if catalog.id_bytes.is_none() {
-            return Err(reader.invalid("id", "this catalog has no ids; write `subject`"));
+            return Err(reader.conflict("id", "this catalog has no ids; write `subject`"));
         }
         return Ok(Some(Reference::Id(id)));
     }
@@ -218,7 +218,7 @@ impl Kind {
                 let (min, max) = (reader.optional("minLength")?, reader.optional("maxLength")?);
                 let text = Text::new(is_utf16, min, max);
                 if min.zip(max).is_some_and(|(min, max)| min > max) {
-                    return Err(reader.invalid("minLength", "is more than `maxLength`: no text could pass"));
+                    return Err(reader.conflict("minLength", "is more than `maxLength`: no text could pass"));
                 }
                 Simple::Text(match reader.entry("pattern") {
                     None => text,
