@@ -104,11 +104,11 @@ fn extensions_list(agreed: Option<&Extension>) -> Option<Value> {
     agreed.map(|extension| Value::from(vec![Value::from(extension.to_string())]))
 }
 
+/// Which headers can be sent: [`ExtraHeaders::for_request`] or its like.
+type HeaderCheck = fn(Vec<(String, String)>) -> Result<ExtraHeaders, HeaderError>;
+
 /// Headers of a configuration: a list repeats its header. `check` says which ones can be sent.
-fn header_list(
-    reader: &Reader<'_>,
-    check: fn(Vec<(String, String)>) -> Result<ExtraHeaders, HeaderError>,
-) -> Result<Vec<(String, String)>, ConfigError> {
+fn header_list(reader: &Reader<'_>, check: HeaderCheck) -> Result<Vec<(String, String)>, ConfigError> {
     let mut headers = Vec::new();
     for (name, entry) in reader.entries() {
         let values = entry.read::<OneOrMany<Entry<'_>>>()?.0;
