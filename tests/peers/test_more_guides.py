@@ -95,6 +95,24 @@ class More(Case):
         for program in (proxy, behind):
             self.assert_quiet_end(program)
 
+    def test_an_order_whose_client_has_gone_holds_up_nobody(self) -> None:
+        page, port = Blocks(GUIDES / "wal.md"), free_port()
+        flow = page.after("let it store what it reads in a `wal`").replace(":4343", f":{port}")
+        (self.folder / "stored").mkdir()
+        answers = "  connect /connector/stored to /pipeline/ids;\n"
+        self.assertIn(answers, flow)
+        shop = self.serve("shop", flow.replace(answers, ""), port)
+        with connect(f"ws://127.0.0.1:{port}/") as gone:
+            for number in (1, 2):
+                gone.send(json.dumps({"id": number}))
+        self.assert_quiet_end(shop)
+        shop = self.serve("shop", flow, port)
+        with connect(f"ws://127.0.0.1:{port}/") as client:
+            for number in (3, 4):
+                client.send(json.dumps({"id": number}))
+                self.assertEqual(client.recv(timeout=LIMIT_SECS), str(number))
+        self.assert_quiet_end(shop)
+
     def test_the_flow_decides_who_comes_in(self) -> None:
         page, port = Blocks(GUIDES / "websocket-control.md"), free_port()
         flow = page.after("## The flow decides")
