@@ -8,7 +8,7 @@ use crate::ws::{
     options::Settings,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -32,8 +32,13 @@ pub(super) struct Doorman {
     /// `authorize`: about each of them.
     all: Option<Question>,
     waiting: Arc<Waiting>,
+    /// Whoever asks something: guards, and [`OF_ALL`].
+    askers: Arc<[Arc<str>]>,
     announcer: OnceLock<Announcer>,
 }
+
+/// Who asks by `authorize`: the name of no guard.
+const OF_ALL: &str = "";
 
 /// Handshakes that wait for an answer, by the id of what may become a connection. Each asks one thing at a time.
 #[derive(Default)]
@@ -41,8 +46,8 @@ struct Waiting(Mutex<HashMap<u64, Waits>>);
 
 /// One of them.
 struct Waits {
-    /// The guard that asks, if one does.
-    guard: Option<Arc<str>>,
+    /// Who asks: a guard, or [`OF_ALL`].
+    asker: Arc<str>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -103,8 +108,10 @@ impl Doorman {
                 exits.push(Exit { name: port.clone(), at: at.clone(), unlinked });
             }
         }
-        let is_asked = !questions.is_empty();
-        Ok(is_asked.then(|| Self { all, waiting: Arc::default(), announcer: OnceLock::new() }))
+        let askers: Arc<[Arc<str>]> =
+            questions.iter().map(|(guard, _)| guard.unwrap_or(OF_ALL).into()).collect();
+        let is_asked = !askers.is_empty();
+        Ok(is_asked.then(|| Self { all, waiting: Arc::default(), askers, announcer: OnceLock::new() }))
     }
 
     /// What is asked about each handshake, if anything is.
@@ -119,18 +126,13 @@ impl Doorman {
 
     /// What takes the answers of the flow.
     pub(super) fn command(&self) -> Command {
-        let waiting = self.waiting.clone();
+        let (waiting, askers) = (self.waiting.clone(), self.askers.clone());
         let handle = move |record: &Record, _: &tremor_connector::Connections<'_>| {
             let conn =
                 record.get("conn").and_then(Value::as_u64).ok_or("a command `authorize` needs `conn`")?;
+            let asker = asker(record, &askers)?;
             let answer = answer(record)?;
-            let guard = record.get("guard").filter(|guard| !guard.is_null());
-            let mut all = waiting.all();
-            let waits = all.get(&conn);
-            if waits.is_none_or(|waits| guard.is_some_and(|guard| guard.as_str() != waits.guard.as_deref())) {
-                return Err(format!("no handshake {conn} waits to be authorized"));
-            }
-            let asked = all.remove(&conn).ok_or("it has just ended")?;
+            let asked = waiting.take(conn, asker)?;
             asked.answer.send(answer).map_err(|_| format!("the handshake {conn} does not wait any more"))
         };
         Command { kind: "authorize", members: &ANSWER, handle: Box::new(handle) }
@@ -150,11 +152,10 @@ impl Doorman {
         let mut record = meta.get(SPEC.name).and_then(Value::as_record).cloned().unwrap_or_default();
         record.insert("kind", "authorize");
         record.insert("method", method);
-        if let Some(guard) = guard {
-            record.insert("guard", &**guard);
-        }
+        let asker = guard.cloned().unwrap_or_else(|| OF_ALL.into());
+        record.insert("guard", &*asker);
         let (answer, answered) = oneshot::channel();
-        self.waiting.all().insert(conn, Waits { guard: guard.cloned(), answer });
+        self.waiting.all().insert(conn, Waits { asker, answer });
         let _place = Place { waiting: &self.waiting, conn };
         let told = Told { record: record.into(), meta, origin: Arc::new(origin) };
         let asked = async {
@@ -209,6 +210,27 @@ impl Waiting {
     fn all(&self) -> MutexGuard<'_, HashMap<u64, Waits>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The handshake `conn`, which waits no more; `None` as `asker`: whoever asks.
+    ///
+    /// # Errors
+    /// It does not wait for an answer to `asker`.
+    fn take(&self, conn: u64, asker: Option<&str>) -> Result<Waits, String> {
+        let mut all = self.all();
+        let Entry::Occupied(waits) = all.entry(conn) else {
+            return Err(format!(
+                "no handshake {conn} waits to be authorized: the answer is late, or not the first one"
+            ));
+        };
+        let waits_for = &waits.get().asker;
+        if asker.is_some_and(|asker| *asker != **waits_for) {
+            return Err(format!(
+                "the handshake {conn} waits for an answer with `guard` of \"{waits_for}\" now: one to another question \
+                 is late, or not the first one"
+            ));
+        }
+        Ok(waits.remove())
+    }
 }
 
 /// A handshake waits as long as this lives.
@@ -250,6 +272,25 @@ const ANSWER: [&str; 24] = [
     "cookie",
     "route",
 ];
+
+/// Whose question is answered; `None`: that of whoever asks, who is the only one.
+///
+/// # Errors
+/// The answer does not say so, and there are several. What is meant for one of them must not open what another one guards.
+fn asker<'r>(record: &'r Record, askers: &[Arc<str>]) -> Result<Option<&'r str>, String> {
+    let named = record.get("guard").filter(|guard| !guard.is_null());
+    let known = || askers.iter().map(|asker| format!("\"{asker}\"")).collect::<Vec<_>>().join(", ");
+    match named.map(Value::as_str) {
+        None if askers.len() == 1 => Ok(None),
+        None => Err(format!(
+            "a command `authorize` needs `guard` here, as the question has it, since a handshake can be asked about by \
+             several: it may be {}",
+            known()
+        )),
+        Some(Some(name)) if askers.iter().any(|asker| **asker == *name) => Ok(Some(name)),
+        Some(_) => Err(format!("`guard` has to be that of a question, which may be {}", known())),
+    }
+}
 
 /// Reads what the flow says.
 ///
@@ -318,7 +359,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_kept_of_a_handshake_that_waits_no_more() {
-        let doorman = Doorman { all: None, waiting: Arc::default(), announcer: OnceLock::new() };
+        let doorman = Doorman {
+            all: None,
+            waiting: Arc::default(),
+            askers: Arc::default(),
+            announcer: OnceLock::new(),
+        };
         let config = Value::from_json_str(r#"{"port": "door"}"#).unwrap();
         let question = Question::read(&mut Reader::new(&config, "authorize").unwrap()).unwrap();
         let metadata = Metadata::new(SPEC.name, Record::default());

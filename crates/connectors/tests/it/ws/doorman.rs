@@ -46,6 +46,7 @@ async fn the_flow_lets_in_and_says_who_it_is() {
     let (mut tcp, asked) = ask(&mut subject, &port).await;
     for (name, expected) in [
         ("kind", r#""authorize""#),
+        ("guard", r#""""#),
         ("method", r#""GET""#),
         ("path", r#""/in""#),
         ("query", r#"{"a":"1"}"#),

@@ -306,10 +306,10 @@ async fn what_the_flow_says_for_a_route_that_is_not_taken_is_not_said() {
     let linked = Linked::With(&["staff", "other", "door", "control"]);
     let mut subject = Subject::started_with(&server_definition(&port, &config), linked).await;
     let (mut tcp, asked) = petition(&mut subject, &port, "/", "").await;
-    say(&mut subject, &asked, r#", "accept": true, "headers": {"X-First": "1"}"#).await;
+    say(&mut subject, &asked, r#", "guard": "first", "accept": true, "headers": {"X-First": "1"}"#).await;
     let Seen::Event("door", asked) = subject.next().await else { panic!("nobody else asks") };
     assert_eq!(member(&asked, "guard"), "second".into());
-    say(&mut subject, &asked, r#", "accept": true, "headers": {"X-Second": "1"}"#).await;
+    say(&mut subject, &asked, r#", "guard": "second", "accept": true, "headers": {"X-Second": "1"}"#).await;
     let (status, answer) = answered(&mut tcp).await;
     assert!(status == 101 && answer.contains("X-Second: 1\r\n") && !answer.contains("X-First"), "{answer}");
 }
@@ -326,7 +326,7 @@ async fn a_flow_that_is_asked_by_a_guard_may_say_nothing_and_is_asked_once() {
     let (mut tcp, asked) = petition(&mut subject, &port, "/", "").await;
     let (status, answer) = answered(&mut tcp).await;
     assert!(status == 503 && answer.contains("Retry-After: "), "{answer}");
-    say(&mut subject, &asked, r#", "accept": true"#).await;
+    say(&mut subject, &asked, r#", "guard": "gate", "accept": true"#).await;
     assert_eq!(subject.handle.taken().failed, 1, "too late");
     let told = subject.next_told().await;
     assert_eq!(
@@ -338,8 +338,61 @@ async fn a_flow_that_is_asked_by_a_guard_may_say_nothing_and_is_asked_once() {
     assert_eq!(member(&first, "guard"), "gate".into());
     let Seen::Event("door", second) = subject.next().await else { panic!("nobody else asks") };
     assert_eq!((member(&second, "guard"), member(&second, "conn")), ("slow".into(), member(&first, "conn")));
-    say(&mut subject, &second, r#", "accept": true"#).await;
+    say(&mut subject, &second, r#", "guard": "slow", "accept": true"#).await;
     assert_eq!(answered(&mut tcp).await.0, 101);
+}
+
+/// What is meant for one question opens nothing that another one guards, be it late, a second time, or without a name.
+#[tokio::test]
+async fn an_answer_counts_for_the_question_that_it_names() {
+    let flow = |name: &str, timeout: u32| {
+        format!(r#""{name}": {{"type": "flow", "options": {{"port": "door", "timeout": {timeout}}}}}"#)
+    };
+    let of_guard = format!(r#""guards": {{{}, "#, flow("adm", 60000));
+    let of_all = r#""authorize": {"port": "door", "timeout": 60000}, "guards": {"#;
+    // The first question gets no answer in time, or one that does not open its route.
+    for (config, guarded, asker, timeout) in [
+        (of_guard.as_str(), r#"{"adm": []}"#, "adm", 1),
+        (&of_guard, r#"{"adm": []}"#, "adm", 60000),
+        (of_all, "{}", "", 1),
+        (of_all, "{}", "", 60000),
+    ] {
+        let config = format!("{config}{}}}", flow("low", timeout));
+        let routes = format!(
+            r#"{{"guarded": {{"low": ["x"]}}, "exit": "staff"}}, {{"guarded": {guarded}, "exit": "other"}}"#
+        );
+        let port = Port::reserve();
+        let more = format!(r#", {config}, "open_handshake_timeout": 60000, "routes": [{routes}]"#);
+        let linked = Linked::With(&["staff", "other", "door"]);
+        let mut subject = Subject::started_with(&server_definition(&port, &more), linked).await;
+        let (mut tcp, first) = petition(&mut subject, &port, "/", "").await;
+        assert_eq!(member(&first, "guard"), "low".into());
+        let for_low = r#", "guard": "low", "accept": true, "identity": "guest""#;
+        if timeout > 1 {
+            say(&mut subject, &first, for_low).await;
+        }
+        let Seen::Event("door", second) = subject.next().await else { panic!("nobody else asks") };
+        assert_eq!(
+            (member(&second, "guard"), member(&second, "conn")),
+            (asker.into(), member(&first, "conn"))
+        );
+        for wrong in [
+            for_low,
+            r#", "accept": true, "identity": "guest""#,
+            r#", "guard": null, "accept": true"#,
+            r#", "guard": "other", "accept": true"#,
+            r#", "guard": ["low"], "accept": true"#,
+        ] {
+            let failed = subject.handle.taken().failed;
+            say(&mut subject, &second, wrong).await;
+            assert_eq!(subject.handle.taken().failed, failed + 1, "{wrong}");
+        }
+        let right = format!(r#", "guard": "{asker}", "accept": true, "identity": "ann""#);
+        say(&mut subject, &second, &right).await;
+        assert_eq!(answered(&mut tcp).await.0, 101);
+        let (exit, shown) = next_message(&mut subject, &mut tcp).await;
+        assert_eq!((exit, shown.get("identity")), ("other", Some(&"ann".into())));
+    }
 }
 
 /// What a guard has said of a request counts for all of its routes, however long others take in between.
