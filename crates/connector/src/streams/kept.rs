@@ -311,9 +311,7 @@ impl Streams {
                 true => Vec::new(),
                 false => gone(locked).filter(|(_, gone)| is_meant(gone)).collect(),
             };
-            // Somebody else may have the address of one that has gone.
-            let addressed = of_kind.filter(|_| conn.is_none() || addresses_gone.is_empty());
-            found.targets = match addressed.and_then(|of_kind| table.addressed(of_kind)) {
+            found.targets = match of_kind.and_then(|of_kind| table.addressed(of_kind)) {
                 Some(addressed) => Targets::from_buf([addressed]),
                 None if conn.is_some() && !addresses_gone.is_empty() => Targets::new(),
                 None => table.origins(item.id, self.source),

@@ -140,11 +140,11 @@ impl Table {
         self.by_conn.get(&conn).map(|entry| entry.stream)
     }
 
-    /// The connection that `conn` or `peer` of an element's metadata names.
+    /// The connection that `conn` of an element's metadata names, or `peer` where there is no `conn`: whoever has the address
+    /// of a connection that has gone is somebody else.
     pub(super) fn addressed(&self, instructions: &Value) -> Option<Arc<Outbox>> {
-        let conn = instructions.get("conn").and_then(Value::as_u64);
-        if let Some(outbox) = conn.and_then(|conn| self.of_conn(conn)) {
-            return Some(outbox.clone());
+        if let Some(conn) = instructions.get("conn").and_then(Value::as_u64) {
+            return self.of_conn(conn).cloned();
         }
         let peer = instructions.get("peer")?;
         let port = u16::try_from(peer.get("port")?.as_u64()?).ok()?;

@@ -95,6 +95,23 @@ async fn a_connection_that_has_gone_falls_through_to_the_origin_but_to_does_not(
     assert_eq!(next_text(&mut one).await, "4");
 }
 
+/// A late answer is not for whoever has the address now.
+#[tokio::test]
+async fn what_names_a_connection_that_has_gone_does_not_go_by_its_peer() {
+    let (subject, [mut one, mut two], [of_one, of_two], _port) = two().await;
+    let mut meta = Record::from_iter([("peer", of_server(&of_two).get("peer").unwrap().clone())]);
+    meta.insert("conn", 999_999_u64);
+    let from_elsewhere = Event { id: tremor_event::EventId::new(4711, 0, 0, 0), ..of_one.clone() };
+    deliver(&subject, &from_elsewhere, 1, of_ws_server(meta.clone())).await;
+    assert_eq!(subject.handle.taken().failed, 1);
+    // Where it came from is another way.
+    deliver(&subject, &of_one, 2, of_ws_server(meta.clone())).await;
+    assert_eq!(next_text(&mut one).await, "2");
+    meta.insert("conn", Value::Null);
+    deliver(&subject, &from_elsewhere, 3, of_ws_server(meta)).await;
+    assert_eq!(next_text(&mut two).await, "3");
+}
+
 #[tokio::test]
 async fn the_frame_type_follows_metadata_and_text_has_to_be_utf8() {
     let port = Port::reserve();
