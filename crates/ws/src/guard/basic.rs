@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct Users {
     users: BTreeMap<String, User>,
-    /// What the passwords of unknown names are compared with, so that they take as long as those of known ones.
+    /// What is compared where that would be quicker than for others: with unknown names, and users whose hashes are not slow.
     decoy: Option<Stored>,
 }
 
@@ -121,10 +121,18 @@ impl Users {
     /// What has to be compared to answer a login.
     pub(super) fn comparison(&self, guard: &Arc<str>, login: Login) -> Comparison {
         let user = self.users.get(&login.name);
-        let stored = user.map(|user| &user.password).or(self.decoy.as_ref());
+        let stored = user.map(|user| &user.password);
+        let decoy = self.decoy.as_ref().filter(|_| stored.is_none_or(|stored| !stored.is_slow()));
         let session =
             user.map(|user| Session::unlimited(guard.clone(), Some(login.name.clone()), user.roles.clone()));
-        Comparison { stored: stored.cloned(), session, login }
+        Comparison { stored: stored.cloned(), decoy: decoy.cloned(), session, login }
+    }
+
+    /// Whether slow hashes are not all alike: then the time of an answer tells who might be there.
+    pub fn take_different_times(&self) -> bool {
+        let mut efforts = self.users.values().filter_map(|user| user.password.effort());
+        let first = efforts.next();
+        efforts.any(|effort| Some(effort) != first)
     }
 }
 
@@ -134,6 +142,7 @@ impl Users {
 /// intention: call it on a thread that may block, and only a few at once.
 pub struct Comparison {
     stored: Option<Stored>,
+    decoy: Option<Stored>,
     session: Option<Session>,
     login: Login,
 }
@@ -141,12 +150,16 @@ pub struct Comparison {
 impl Comparison {
     /// Whether [`run`](Self::run) takes long.
     pub fn is_slow(&self) -> bool {
-        self.stored.as_ref().is_some_and(Stored::is_slow)
+        self.decoy.is_some() || self.stored.as_ref().is_some_and(Stored::is_slow)
     }
 
     /// Compares; `None` if the name is unknown or the password wrong, which take the same time.
     pub fn run(self) -> Option<Session> {
-        let matches = self.stored.is_some_and(|stored| stored.matches(self.login.password.expose()));
+        let password = self.login.password.expose();
+        let matches = self.stored.is_some_and(|stored| stored.matches(password));
+        if let Some(decoy) = self.decoy {
+            let _takes_its_time = decoy.matches(password);
+        }
         self.session.filter(|_| matches)
     }
 }

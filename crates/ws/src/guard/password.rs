@@ -75,6 +75,17 @@ impl Stored {
         matches!(self, Self::Bcrypt(_) | Self::Argon2id(_))
     }
 
+    /// What decides how long comparing takes, if that is [slow](Self::is_slow).
+    pub(super) fn effort(&self) -> Option<&str> {
+        match self {
+            Self::Plain(_) | Self::Sha256 { .. } => None,
+            // Behind the version, which changes nothing of that.
+            Self::Bcrypt(hash) => hash.get(4..6),
+            // Without salt and digest.
+            Self::Argon2id(hash) => hash.rsplitn(3, '$').nth(2),
+        }
+    }
+
     /// Whether `password` is the one. See [`is_slow`](Self::is_slow).
     pub fn matches(&self, password: &str) -> bool {
         match self {

@@ -95,6 +95,12 @@ fn basic(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, Confi
             users
         }
     };
+    if users.take_different_times() {
+        let place = options.path_text();
+        settings.warn(&format!(
+            "{place}: hashes of users take different times, which tells who is there; make all of one kind and cost"
+        ));
+    }
     options.finish()?;
     Ok(Made { kind: Kind::Basic(users), wanted: Some(Wanted::Login), realm, keys: None, question: None })
 }

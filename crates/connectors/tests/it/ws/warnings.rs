@@ -183,6 +183,10 @@ async fn times_that_cannot_be_meant_are_told() {
     ]);
 }
 
+const BCRYPT: &str = "$2b$04$nBqnqi9B1rnzVQDq0sPiqOfLPI5O7b8pllF7SjTobczlea57L.9va";
+const ARGON2ID: &str =
+    "$argon2id$v=19$m=64,t=1,p=1$5k39r820GtZb2nGw0XzwaA$a8vTJ5Lun1jBQis0ODgnJqirxXNc3aYo1Kci4OIccJM";
+
 #[tokio::test]
 async fn guards_that_cannot_be_meant_are_told() {
     expect_told(&[
@@ -197,6 +201,12 @@ async fn guards_that_cannot_be_meant_are_told() {
         (
             r#", "guards": {"g": {"type": "basic", "options": {"users": {"a": {"password": ""}}}}}"#.into(),
             "config.guards.g.options.users.a.password: is empty, so whoever",
+        ),
+        (
+            format!(
+                r#", "guards": {{"g": {{"type": "basic", "options": {{"users": {{"a": {{"hash": "{BCRYPT}"}}, "b": {{"hash": "{ARGON2ID}"}}}}}}}}}}"#
+            ),
+            "config.guards.g.options: hashes of users take different times",
         ),
         (jwt(r#", "leeway": 3601"#), "config.guards.g.options.leeway: is 3601 s, and tokens"),
         (jwt("").replace(r#""kid":"k""#, r#""kid":"""#), "config.guards.g.options.keys[0].kid: is empty"),

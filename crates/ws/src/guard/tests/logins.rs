@@ -53,16 +53,38 @@ fn passwords_of_every_kind() {
 
 /// Nobody learns from the time of an answer whether a name exists.
 #[test]
-fn unknown_names_are_compared_too() {
+fn names_that_are_unknown_or_have_quick_hashes_take_as_long_as_others() {
     let slow = |users: &Users, name: &str| {
         let login = Login { name: name.into(), password: Secret::new("x") };
         users.comparison(&"staff".into(), login).is_slow()
     };
     let users = users();
-    assert!(slow(&users, "bcrypt") && slow(&users, "nobody") && !slow(&users, "plain"));
+    for name in ["bcrypt", "argon2id", "nobody", "plain", "sha256"] {
+        assert!(slow(&users, name), "{name}");
+    }
     let mut fast = Users::default();
     fast.add("plain", user(Stored::plain("x"))).unwrap();
-    assert!(!slow(&fast, "nobody"));
+    assert!(!slow(&fast, "nobody") && !slow(&fast, "plain"));
+}
+
+#[test]
+fn slow_hashes_that_are_not_alike_are_noticed() {
+    let other = |hash: &str, from: &str, to: &str| hash.replacen(from, to, 1);
+    let salted = other(ARGON2ID, "5k39", "6k39");
+    for (hashes, expected) in [
+        (&[BCRYPT, &other(BCRYPT, "2b", "2y"), SHA256][..], false),
+        (&[ARGON2ID, &salted], false),
+        (&[SHA256], false),
+        (&[BCRYPT, &other(BCRYPT, "$04", "$05")], true),
+        (&[ARGON2ID, &other(ARGON2ID, "t=1", "t=2")], true),
+        (&[ARGON2ID, SHA256, BCRYPT], true),
+    ] {
+        let mut users = Users::default();
+        for (number, hash) in hashes.iter().enumerate() {
+            users.add(&number.to_string(), user(Stored::hash(hash).unwrap())).unwrap();
+        }
+        assert_eq!(users.take_different_times(), expected, "{hashes:?}");
+    }
 }
 
 #[test]
