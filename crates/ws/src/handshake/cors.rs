@@ -2,7 +2,7 @@
 //! standard). Opening a WebSocket needs nothing of this: there `Origin` is checked by the server alone.
 
 use super::headers::Single;
-use super::request::{Head, origin};
+use super::request::{Head, ORIGIN, origin};
 use std::borrow::Cow;
 
 /// Headers of an answer.
@@ -50,7 +50,7 @@ impl Head {
     }
 
     fn page(&self, with_added: bool) -> Fields {
-        let Ok(Some(origin)) = origin(&self.headers, 13) else { return Vec::new() };
+        let Ok(Some(origin)) = origin(&self.headers, ORIGIN) else { return Vec::new() };
         let mut fields = vec![("Access-Control-Allow-Origin".into(), origin)];
         if with_added {
             fields.push(("Access-Control-Allow-Credentials".into(), "true".to_owned()));

@@ -151,9 +151,9 @@ impl Head {
             return Err(Reject::bad_request("body", "fresh credentials come without a request body"));
         }
         let target = self.target(options, forwarded)?;
-        let origin = origin(&self.headers, 13)?;
-        let checked = options.origins.check(origin.as_deref(), &target.authority, target.secure);
-        checked.map_err(|reason| Reject::new(403, "origin", reason))?;
+        check_origin(&self.headers, &[ORIGIN], |origin| {
+            options.origins.check(origin, &target.authority, target.secure)
+        })?;
         Ok(target)
     }
 
@@ -207,11 +207,10 @@ impl Head {
         }
         let version = check_version(headers, options, is_upgrade)?;
         let key = if is_upgrade { check_key(headers)? } else { String::new() };
-        let origin = origin(headers, version)?;
-        let rules = &options.origins;
-        rules
-            .check(origin.as_deref(), &authority, secure)
-            .map_err(|reason| Reject::new(403, "origin", reason))?;
+        // Version 8 has a name of its own for it, and whoever speaks it may send the other one as well.
+        let names: &[_] = if version == 8 { &["sec-websocket-origin", ORIGIN] } else { &[ORIGIN] };
+        let origin =
+            check_origin(headers, names, |origin| options.origins.check(origin, &authority, secure))?;
         let protocols = protocols(headers).ok_or_else(|| {
             Reject::bad_request(
                 "protocol",
@@ -332,8 +331,30 @@ fn check_key(headers: &Headers) -> Result<String, Reject> {
     if digits.len() == 22 && digits.bytes().all(known) { Ok(text.to_owned()) } else { Err(bad()) }
 }
 
-pub(super) fn origin(headers: &Headers, version: u8) -> Result<Option<String>, Reject> {
-    let name = if version == 8 { "sec-websocket-origin" } else { "origin" };
+/// The header that says which page asks.
+pub(super) const ORIGIN: &str = "origin";
+
+/// Row 15: all origins that the headers of these `names` tell have to pass `check`, or that there is none. Gives the first one.
+fn check_origin(
+    headers: &Headers,
+    names: &[&str],
+    check: impl Fn(Option<&str>) -> Result<(), &'static str>,
+) -> Result<Option<String>, Reject> {
+    let refused = |reason| Reject::new(403, "origin", reason);
+    let mut first = None;
+    for name in names {
+        if let Some(origin) = origin(headers, name)? {
+            check(Some(&origin)).map_err(refused)?;
+            first.get_or_insert(origin);
+        }
+    }
+    if first.is_none() {
+        check(None).map_err(refused)?;
+    }
+    Ok(first)
+}
+
+pub(super) fn origin(headers: &Headers, name: &str) -> Result<Option<String>, Reject> {
     match headers.single(name) {
         Single::Absent => Ok(None),
         Single::Many => Err(Reject::bad_request("origin", "more than one Origin header")),

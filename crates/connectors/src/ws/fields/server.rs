@@ -85,7 +85,12 @@ pub(super) const FIELDS: &[Field] = &[
         text: "The port that `Host` has to name: the one clients see.",
     },
     Field { name: "enable_rfc6455", kind: "bool", default: "true", text: "Speak version 13." },
-    Field { name: "enable_hybi10", kind: "bool", default: "false", text: "Speak version 8, a draft." },
+    Field {
+        name: "enable_hybi10",
+        kind: "bool",
+        default: "false",
+        text: "Speak version 8, a draft. A page is what its `Sec-WebSocket-Origin` says; where there is an `Origin`, that has to be allowed as well.",
+    },
     Field {
         name: "subprotocols",
         kind: "string or list of strings",

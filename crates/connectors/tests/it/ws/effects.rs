@@ -126,6 +126,7 @@ async fn versions_of_the_protocol_are_those_that_are_enabled() {
     let thirteen = || upgrade("here", "");
     let origin = r#""allowed_origins": ["https://a.example"]"#;
     let draft = format!(r#""enable_hybi10": true, {origin}"#);
+    let required = format!(r#"{draft}, "require_origin": true"#);
     for (option, request, expected) in [
         ("", thirteen(), "HTTP/1.1 101 "),
         ("", eight(""), "HTTP/1.1 426 "),
@@ -134,6 +135,22 @@ async fn versions_of_the_protocol_are_those_that_are_enabled() {
         // There the header of the origin has another name.
         (draft.as_str(), eight("Sec-WebSocket-Origin: https://a.example\r\n"), "HTTP/1.1 101 "),
         (draft.as_str(), eight("Sec-WebSocket-Origin: https://b.example\r\n"), "HTTP/1.1 403 "),
+        // Whoever sends both, or the usual one, is no better than the worse of them.
+        (draft.as_str(), eight("Origin: https://a.example\r\n"), "HTTP/1.1 101 "),
+        (draft.as_str(), eight("Origin: https://b.example\r\n"), "HTTP/1.1 403 "),
+        (
+            draft.as_str(),
+            eight("Sec-WebSocket-Origin: https://a.example\r\nOrigin: https://b.example\r\n"),
+            "HTTP/1.1 403 ",
+        ),
+        (
+            draft.as_str(),
+            eight("Sec-WebSocket-Origin: https://b.example\r\nOrigin: https://a.example\r\n"),
+            "HTTP/1.1 403 ",
+        ),
+        (required.as_str(), eight("Origin: https://a.example\r\n"), "HTTP/1.1 101 "),
+        (required.as_str(), eight("Sec-WebSocket-Origin: https://a.example\r\n"), "HTTP/1.1 101 "),
+        (required.as_str(), eight(""), "HTTP/1.1 403 "),
         (r#""enable_hybi10": true, "enable_rfc6455": false"#, eight(""), "HTTP/1.1 101 "),
         (r#""enable_hybi10": true, "enable_rfc6455": false"#, thirteen(), "HTTP/1.1 426 "),
     ] {
