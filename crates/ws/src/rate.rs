@@ -7,6 +7,8 @@ use std::{
 
 /// A token in the unit that is counted in: with it, what a nanosecond brings is the rate itself.
 const TOKEN: u128 = 1_000_000_000;
+/// What is made up for can be had for so long at least.
+const LEAST_EXTRA_TIME: Duration = Duration::from_secs(1);
 
 /// So many tokens per second, and no more than those of one second kept for later.
 ///
@@ -19,20 +21,24 @@ pub struct Bucket {
     /// What it lacks to be full, in parts of a token.
     missing: u128,
     at: Instant,
+    /// What may be taken besides, in parts of a token.
+    extra: u128,
+    /// When that is void.
+    extra_until: Instant,
 }
 
 impl Bucket {
     /// A full bucket of `rate` tokens per second.
     #[must_use]
     pub fn new(rate: NonZeroU64, now: Instant) -> Self {
-        Self { rate, missing: 0, at: now }
+        Self { rate, missing: 0, at: now, extra: 0, extra_until: now }
     }
 
     /// Takes `count` tokens if there are so many; takes none otherwise.
     pub fn take(&mut self, count: u64, now: Instant) -> bool {
         let has_enough = self.available(now) >= count;
         if has_enough {
-            self.missing += u128::from(count) * TOKEN;
+            self.remove(count);
         }
         has_enough
     }
@@ -40,7 +46,26 @@ impl Bucket {
     /// Takes `count` tokens, if need be some that will only come: until they have, there are none.
     pub fn spend(&mut self, count: u64, now: Instant) {
         self.available(now);
-        self.missing += u128::from(count) * TOKEN;
+        self.remove(count);
+    }
+
+    /// Nobody looked at what came from `since` to now: what that time has brought may be taken, also beyond a full
+    /// bucket. It is there for as long again, a second at least.
+    pub fn make_up(&mut self, since: Instant, now: Instant) {
+        self.available(since);
+        let (missing, extra, from) = (self.missing, self.extra, self.at);
+        self.available(now);
+        let time = now.saturating_duration_since(from);
+        let brought = time.as_nanos().saturating_mul(self.per_nanosecond());
+        self.extra = extra.saturating_add(brought.saturating_sub(missing));
+        self.extra_until = now + time.max(LEAST_EXTRA_TIME);
+    }
+
+    fn remove(&mut self, count: u64) {
+        let tokens = u128::from(count) * TOKEN;
+        let of_extra = tokens.min(self.extra);
+        self.extra -= of_extra;
+        self.missing += tokens - of_extra;
     }
 
     /// How many tokens there are.
@@ -48,8 +73,11 @@ impl Bucket {
         let elapsed = now.saturating_duration_since(self.at);
         self.at = self.at.max(now);
         self.missing = self.missing.saturating_sub(elapsed.as_nanos().saturating_mul(self.per_nanosecond()));
-        // Never more than the rate, which is one of its kind.
-        u64::try_from(self.capacity().saturating_sub(self.missing) / TOKEN).unwrap_or(u64::MAX)
+        if now > self.extra_until {
+            self.extra = 0;
+        }
+        let kept = self.capacity().saturating_sub(self.missing);
+        u64::try_from(kept.saturating_add(self.extra) / TOKEN).unwrap_or(u64::MAX)
     }
 
     /// When there will be `count` tokens, or a full bucket if it never holds so many, if nobody takes any before.
@@ -116,6 +144,22 @@ mod tests {
     }
 
     #[test]
+    fn time_in_which_nobody_looked_is_made_up_for() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut ten = bucket(10, start);
+        ten.make_up(at(500), at(3000));
+        assert_eq!(ten.available(at(3000)), 10 + 25, "what was brought before that is lost as ever");
+        assert!(ten.take(35, at(3000)) && !ten.take(1, at(3000)));
+        // Half of it was needed to be full again.
+        ten.make_up(at(3000), at(5000));
+        assert_eq!(ten.available(at(5000)), 20);
+        assert!(ten.take(7, at(6999)));
+        assert_eq!(ten.available(at(7000)), 13);
+        assert_eq!(ten.available(at(7001)), 10, "who has not come by then was not held up");
+    }
+
+    #[test]
     fn a_clock_that_goes_back_gives_nothing_and_takes_nothing() {
         let start = Instant::now() + Duration::from_secs(10);
         let mut bucket = bucket(5, start);
@@ -131,12 +175,16 @@ mod tests {
         #[test]
         fn never_more_than_the_rate_allows(
             rate in prop_oneof![1..1000_u64, Just(u64::MAX / 4)],
-            steps in prop::collection::vec((0..2_000_000_000_u64, 0..50_u64), 1..100),
+            steps in prop::collection::vec((0..2_000_000_000_u64, 0..50_u64, any::<bool>()), 1..100),
         ) {
             let start = Instant::now();
             let (mut bucket, mut now, mut taken) = (bucket(rate, start), start, 0_u128);
-            for (wait_ns, count) in steps {
+            for (wait_ns, count, is_made_up) in steps {
+                let before = now;
                 now += Duration::from_nanos(wait_ns);
+                if is_made_up {
+                    bucket.make_up(before, now);
+                }
                 if bucket.take(count, now) {
                     taken += u128::from(count);
                 } else {

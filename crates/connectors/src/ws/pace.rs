@@ -180,6 +180,9 @@ impl Pace {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.reading(reads, now);
         }
+        if let Some(rates) = &mut self.rates {
+            rates.reading(reads, now);
+        }
     }
 
     pub(super) fn wrote(&mut self, now: Instant) {

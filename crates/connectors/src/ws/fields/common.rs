@@ -147,7 +147,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "on_rate",
         kind: "string",
         default: "pause",
-        text: "What happens to more than that: `pause` reads on later, `close` closes with 1008.",
+        text: "What happens to more than that: `pause` reads on later, `close` closes with 1008. What piled up while the flow itself did not read is not too much.",
     },
     Field {
         name: "compression",

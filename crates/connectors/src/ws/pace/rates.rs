@@ -18,6 +18,8 @@ pub(super) struct Rates {
     bytes: Option<Bucket>,
     /// Reading waits until then.
     resumes_at: Option<Instant>,
+    /// When reading stopped, while it has.
+    stopped_at: Option<Instant>,
 }
 
 impl Rates {
@@ -28,6 +30,7 @@ impl Rates {
             bytes: options.bytes.map(bucket),
             options,
             resumes_at: None,
+            stopped_at: None,
         }
     }
 
@@ -38,6 +41,20 @@ impl Rates {
 
     pub(super) fn on_time(&mut self, now: Instant) {
         self.resumes_at = self.resumes_at.filter(|at| *at > now);
+    }
+
+    /// Reading stops, or goes on: what piled up meanwhile came when it was sent, and that it is read at once is not the
+    /// peer's doing. What is held back is read at the rate all the same.
+    pub(super) fn reading(&mut self, reads: bool, now: Instant) {
+        if !self.options.closes {
+            return;
+        }
+        if !reads {
+            self.stopped_at.get_or_insert(now);
+        } else if let Some(stopped) = self.stopped_at.take() {
+            let buckets = self.messages.iter_mut().chain(&mut self.bytes);
+            buckets.for_each(|bucket| bucket.make_up(stopped, now));
+        }
     }
 
     /// Decodes what may come now. What is too much stays in `input` until reading goes on, or is the end.
@@ -225,5 +242,26 @@ mod tests {
             let now = now + Duration::from_secs(seconds);
             rates.decode(&mut decoder, &mut texts(1, 1), &mut Vec::new(), now).unwrap();
         }
+    }
+
+    #[test]
+    fn what_piled_up_while_nobody_read_is_not_too_much() {
+        let start = Instant::now();
+        for (messages, bytes) in [(20, 0), (0, 100)] {
+            for (came, is_too_much) in [(70, false), (71, true)] {
+                let (mut rates, mut decoder) = rates(messages, bytes, true, start);
+                rates.reading(false, start);
+                let resumed = start + Duration::from_millis(2500);
+                rates.reading(true, resumed);
+                let decoded = rates.decode(&mut decoder, &mut texts(came, 3), &mut Vec::new(), resumed);
+                assert_eq!(decoded.is_err(), is_too_much, "{came} of {messages} and {bytes}");
+            }
+        }
+        let (mut rates, mut decoder) = rates(2, 0, false, start);
+        rates.reading(false, start);
+        rates.reading(true, start + Duration::from_secs(9));
+        let mut incoming = Vec::new();
+        rates.decode(&mut decoder, &mut texts(5, 3), &mut incoming, start + Duration::from_secs(9)).unwrap();
+        assert_eq!(incoming.len(), 2, "what is held back comes at the rate");
     }
 }

@@ -282,6 +282,28 @@ async fn what_comes_too_fast_is_the_end_where_that_is_wanted() {
     }
 }
 
+/// The connection was held up, not its peer.
+#[tokio::test]
+async fn what_piled_up_while_nobody_read_has_not_come_too_fast() {
+    let (mut subject, port) = server(r#", "message_rate": 20, "on_rate": "close""#).await;
+    let mut peer = bare(&port).await;
+    peer.write_all(&texts(10..11)).await.unwrap();
+    assert_eq!(subject.next_value().await, "10");
+    subject.shut();
+    // There is one thread: behind this the connection has seen that.
+    tokio::task::yield_now().await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_millis(2500)).await;
+    tokio::time::resume();
+    peer.write_all(&texts(11..61)).await.unwrap();
+    subject.open();
+    for number in 11..61 {
+        assert_eq!(subject.next_value().await, number.to_string());
+    }
+    peer.write_all(&texts(10..99)).await.unwrap();
+    assert_eq!(frame(&mut peer).await.unwrap().1[..2], 1008_u16.to_be_bytes(), "that is too fast");
+}
+
 async fn status(port: &Port, more: &str) -> String {
     let mut tcp = port.tcp().await;
     tcp.write_all(upgrade("here", more).as_bytes()).await.unwrap();
