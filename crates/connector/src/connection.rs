@@ -558,8 +558,11 @@ async fn wait_while_writing(
             broken = ended;
         }
         // Nothing will be taken from our outbox as long as we are here: what waits for room in it would wait for ever.
+        if broken.is_some() {
+            pump.outbox().gets_stuck();
+        }
         let takes_no_more = broken.is_some() || pump.ending(|_| false).is_some();
-        if takes_no_more && pump.outbox().is_full() { Poll::Ready(broken.take()) } else { Poll::Pending }
+        if takes_no_more && pump.outbox().holds_up() { Poll::Ready(broken.take()) } else { Poll::Pending }
     })
     .await
 }

@@ -16,6 +16,7 @@ mod resuming;
 mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
+mod turns;
 
 use crate::duplex::{Ending, Outgoing, QueueTraffic};
 use crate::replay::{Gap, Joining};
@@ -120,6 +121,8 @@ struct State {
     gap: Option<Box<(u64, Gap)>>,
     /// Somebody found it full and waits.
     room_is_wanted: bool,
+    /// Whoever writes can take no more for now: the socket is full, or the connection comes to its end.
+    is_stuck: bool,
     phase: Phase,
     /// Metadata that the connection is to use and does not know of.
     meta: Option<Value>,
@@ -203,6 +206,7 @@ impl Outbox {
             backlog: (0, 0),
             gap: None,
             room_is_wanted: false,
+            is_stuck: false,
             kept: limits.when_full.drops_waiting().then(Box::default),
             phase: Phase::Open,
             meta: None,
@@ -313,22 +317,18 @@ impl Outbox {
             if self.has_no_room(state)
                 || asked.is_some_and(|asked| self.has_no_room_for_both(state, asked, item))
             {
-                match self.limits.when_full {
-                    WhenFull::Wait | WhenFull::WaitAtMost(_) | WhenFull::Close
-                        if asked.is_none_or(|asked| asked.needs_room(item)) =>
-                    {
-                        state.room_is_wanted = true;
-                        putting.outcome = Put::Full;
-                        break;
+                let needs_room = asked.is_none_or(|asked| asked.needs_room(item));
+                if needs_room && self.is_waited_for(state) {
+                    state.room_is_wanted = true;
+                    putting.outcome = Put::Full;
+                    break;
+                }
+                if needs_room && self.limits.when_full == WhenFull::DropNewest {
+                    putting.drop_newest(item, is_broadcast);
+                    if let Some(ending) = asked.and_then(|asked| asked.close.clone()) {
+                        self.begin_end(state, ending, true);
                     }
-                    WhenFull::DropNewest if asked.is_none_or(|asked| asked.needs_room(item)) => {
-                        putting.drop_newest(item, is_broadcast);
-                        if let Some(ending) = asked.and_then(|asked| asked.close.clone()) {
-                            self.begin_end(state, ending, true);
-                        }
-                        continue;
-                    }
-                    _ => {}
+                    continue;
                 }
             }
             putting.taken += 1;
@@ -397,20 +397,24 @@ impl Outbox {
         let mut messages = Messages::default();
         let (encoded, new) = putting.encode(self, &mut state.encoder, &mut messages, item, (shared, asked));
         putting.attach(&mut messages, receipt, encoded.is_ok(), new);
+        let may_get_room = self.may_get_room(state);
         if new > 0
             && let Some(kept) = &mut state.kept
         {
-            let (waiting, under_way) = (&state.waiting, state.under_way);
-            let held = (waiting.len() + under_way.0, waiting.bytes() + under_way.1);
             let key = asked.and_then(|asked| asked.key.as_ref());
-            putting.dropped += kept.add(messages, key, (&self.limits, held), &mut putting.answers);
+            if !may_get_room {
+                let (waiting, under_way) = (&state.waiting, state.under_way);
+                let held = (waiting.len() + under_way.0, waiting.bytes() + under_way.1);
+                putting.dropped += kept.make_room(&messages, key, (&self.limits, held), &mut putting.answers);
+            }
+            kept.push(messages, key);
             putting.queued = true;
         }
         encoded
     }
 
-    /// Completes when messages were written, or the outbox closed, after it was enabled. Only who finds the outbox full
-    /// behind that hears of it.
+    /// Completes when messages were written, it turned out that no more can be for now, or the outbox closed, after it
+    /// was enabled. Only who finds the outbox full behind that hears of it.
     pub(crate) fn room(&self) -> Notified<'_> {
         self.room.notified()
     }
@@ -446,6 +450,7 @@ impl Outbox {
         let backlog = &mut state.backlog;
         *backlog = (backlog.0.saturating_sub(messages), backlog.1.saturating_sub(bytes));
         let room_is_wanted = mem::take(&mut state.room_is_wanted);
+        state.is_stuck = false;
         if state.is_pressed {
             let (messages, bytes) = state.held();
             state.is_pressed = !self.limits.is_relieved_at(messages, bytes);
@@ -471,6 +476,7 @@ impl Outbox {
     }
 
     /// Whether there is no room for more.
+    #[cfg(test)]
     pub(crate) fn is_full(&self) -> bool {
         self.has_no_room(&self.lock())
     }

@@ -200,6 +200,8 @@ impl Connection {
 
     /// The source half is done: flushes it and says so.
     pub(super) async fn end_source(&mut self, ended: Option<&Ended>) {
+        // Nothing is written meanwhile, if ever again.
+        self.pump.outbox().gets_stuck();
         let alive = self.alive.take();
         let closed = ended.map(|ended| self.closed(ended.cut));
         let cause = ended.map_or("", |ended| ended.cause.as_str());

@@ -348,7 +348,9 @@ impl Pump {
         self.has_left = true;
         self.queue_urgent();
         let expects_answer = self.protocol.end(ending, self.framed.bytes());
-        self.write_framed(stream).await.is_ok() && expects_answer
+        let is_said = self.write_framed(stream).await.is_ok();
+        self.outbox.gets_stuck();
+        is_said && expects_answer
     }
 
     /// There was no time for the goodbye: the protocol only knows what it would have been, if it was not begun.

@@ -68,7 +68,7 @@ impl Outbox {
             Some(kept) => {
                 let mut ping = Messages::default();
                 ping.push_ping(payload, false);
-                kept.push(ping);
+                kept.push(ping, None);
             }
         }
         drop(state);

@@ -36,6 +36,7 @@ impl Outbox {
         let mut state = self.lock();
         state.encoder = encoder;
         state.meta = None;
+        state.is_stuck = false;
         let stays = matches!(state.phase, Phase::Ending { stays: true, .. });
         if !stays {
             state.phase = Phase::Open;

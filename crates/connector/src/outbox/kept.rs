@@ -39,12 +39,11 @@ impl Kept {
         self.elements.is_empty()
     }
 
-    /// Adds the messages of one element behind the others. Where there is no room for them besides `held`, which is
-    /// elsewhere, others go; but however large it is, what waits has half of the bytes for itself. Gives how many elements were
-    /// dropped; their receipts go to `answers`.
-    pub(super) fn add(
+    /// Where there is no room for `new` besides `held`, which is elsewhere, others go; but however large that is, what
+    /// waits has half of the bytes for itself. Gives how many elements were dropped; their receipts go to `answers`.
+    pub(super) fn make_room(
         &mut self,
-        new: Messages,
+        new: &Messages,
         key: Option<&Value>,
         (limits, held): (&SendQueue, (usize, usize)),
         answers: &mut Answers,
@@ -65,9 +64,6 @@ impl Kept {
             let Some(oldest) = self.elements.pop_front() else { break };
             dropped += self.forget(oldest, answers);
         }
-        self.messages += messages;
-        self.bytes += bytes;
-        self.elements.push_back(Element { messages: Box::new(new), key: key.cloned() });
         dropped
     }
 
@@ -113,11 +109,11 @@ impl Kept {
         false
     }
 
-    /// Adds messages that are of no element, such as a ping, behind the others.
-    pub(super) fn push(&mut self, new: Messages) {
+    /// Adds the messages of one element, or what is of none, such as a ping, behind the others.
+    pub(super) fn push(&mut self, new: Messages, key: Option<&Value>) {
         self.messages += new.len();
         self.bytes += new.bytes();
-        self.elements.push_back(Element { messages: Box::new(new), key: None });
+        self.elements.push_back(Element { messages: Box::new(new), key: key.cloned() });
     }
 
     /// Moves everything into `into`.

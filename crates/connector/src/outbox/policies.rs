@@ -96,9 +96,17 @@ impl World {
             .collect();
         let asked = (asked != Asked::default()).then(|| Arc::new(asked));
         let extras = vec![Extra { asked, ..Extra::default() }; items.len()];
-        let put = self.outbox.put(&items, &extras, is_broadcast, &mut |refused| panic!("{refused}"));
-        self.outbox.counters().received(put.taken as u64);
+        let mut put = self.outbox.put(&items, &extras, is_broadcast, &mut |refused| panic!("{refused}"));
         let may_wait = matches!(self.outbox.when_full(), WhenFull::Wait);
+        if put.outcome == Put::Full && !may_wait {
+            assert_eq!(put.dropped, 0, "nobody knows yet whether the socket is full");
+            self.outbox.gets_stuck();
+            let rest = (&items[put.taken..], &extras[put.taken..]);
+            let before = put.taken;
+            put = self.outbox.put(rest.0, rest.1, is_broadcast, &mut |refused| panic!("{refused}"));
+            put.taken += before;
+        }
+        self.outbox.counters().received(put.taken as u64);
         assert!(put.taken == items.len() || may_wait && put.outcome == Put::Full, "{put:?}");
         assert!(!may_wait || put.dropped == 0);
         for (told, receipt) in told.into_iter().zip(receipts).take(put.taken) {

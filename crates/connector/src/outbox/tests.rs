@@ -55,6 +55,30 @@ async fn it_takes_what_there_is_room_for_and_tells_when_there_is_more() {
 }
 
 #[tokio::test]
+async fn a_policy_acts_only_where_whoever_writes_is_stuck() {
+    for when_full in [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Conflate] {
+        let outbox = outbox(SendQueue { messages: 2, when_full, ..SendQueue::default() });
+        assert_eq!(put(&outbox, 0..5), (2, Put::Full), "{when_full:?}");
+        let mut room = Box::pin(outbox.room());
+        assert!(room.as_mut().now_or_never().is_none());
+        outbox.gets_stuck();
+        assert!(room.now_or_never().is_some(), "who waits has to know");
+        assert_eq!(put(&outbox, 2..5), (3, Put::All));
+        assert_eq!(outbox.held().0, 2);
+        let mut taken = Messages::default();
+        outbox.take(&mut taken);
+        outbox.wrote(1, 1);
+        assert_eq!(put(&outbox, 5..8), (1, Put::Full), "the socket has taken something since");
+        outbox.gets_stuck();
+        outbox.goes_on();
+        assert_eq!(put(&outbox, 6..8), (0, Put::Full));
+        // Nobody writes to a connection that is not there.
+        outbox.goes_away();
+        assert_eq!(put(&outbox, 6..8), (2, Put::All));
+    }
+}
+
+#[tokio::test]
 async fn bytes_are_bounded_and_one_larger_message_passes_alone() {
     let outbox = outbox(SendQueue { bytes: 3, ..SendQueue::default() });
     assert_eq!(put(&outbox, 12_345..12_350), (1, Put::Full));
@@ -147,6 +171,7 @@ fn a_payload_that_fills_the_queue_is_not_copied() {
         SendQueue { when_full: WhenFull::DropOldest, ..SendQueue::default() },
     ] {
         let outbox = outbox(limits);
+        outbox.gets_stuck();
         let put = put_document(&outbox, &text, |_| ());
         assert_eq!(put, if limits.when_full == WhenFull::Wait { Put::Full } else { Put::All });
         assert_eq!(outbox.held(), (1, text.len()));

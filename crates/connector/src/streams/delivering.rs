@@ -14,8 +14,13 @@ use std::{
     mem,
     pin::pin,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
+use tokio::time::timeout;
 use tremor_event::{EventBatch, Outcome, Signal, settle_all};
+
+/// A connection's task has its turn long before this, unless it hangs.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Deliver for Streams {
@@ -214,17 +219,16 @@ async fn wait(full: &Outbox, room: impl Future<Output = ()>) -> bool {
             true
         }
         // Where there is no connection it is no peer that takes too long.
-        WhenFull::WaitAtMost(patience) => {
-            tokio::time::timeout(patience, room).await.is_ok() || !full.is_there()
-        }
+        WhenFull::WaitAtMost(patience) => timeout(patience, room).await.is_ok() || !full.is_there(),
         WhenFull::Close if full.waits_for_another() => {
             room.await;
             true
         }
-        WhenFull::Close => false,
-        // These never wait.
-        WhenFull::DropNewest | WhenFull::DropOldest | WhenFull::Conflate => {
-            room.await;
+        WhenFull::Close if !full.may_make_room() => false,
+        WhenFull::Close | WhenFull::DropNewest | WhenFull::DropOldest | WhenFull::Conflate => {
+            if timeout(LONGEST_TURN, room).await.is_err() {
+                full.gets_stuck();
+            }
             true
         }
     }

@@ -12,6 +12,7 @@ mod doorman;
 mod effects;
 mod endpoints;
 mod ends;
+mod full_queues;
 mod given_up;
 mod guards;
 mod heard_out;

@@ -52,7 +52,7 @@ impl Pump {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error))),
                 Poll::Pending => return self.poll_stalled(cx),
             }
-            self.stall = None;
+            self.goes_on();
             if self.framed.written() < self.framed.len() {
                 self.settle();
             }
@@ -64,7 +64,7 @@ impl Pump {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error))),
                 Poll::Pending => return self.poll_stalled(cx),
             }
-            self.stall = None;
+            self.goes_on();
             self.framed.clear();
             self.reply_bytes = 0;
         }
@@ -93,7 +93,7 @@ impl Pump {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error))),
                 Poll::Pending => return self.poll_stalled(cx),
             }
-            self.stall = None;
+            self.goes_on();
         }
         Poll::Ready(Ok(()))
     }
@@ -121,10 +121,21 @@ impl Pump {
         }
     }
 
+    /// A write makes progress.
+    #[inline]
+    fn goes_on(&mut self) {
+        if self.stall.take().is_some() {
+            self.outbox.goes_on();
+        }
+    }
+
     /// A write waits; it may not do so for ever.
     pub(super) fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         let limit = self.rare.limits.write;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let stall = self.stall.get_or_insert_with(|| {
+            self.outbox.gets_stuck();
+            Box::pin(sleep(limit))
+        });
         ready!(stall.as_mut().poll(cx));
         let cause = "the peer does not read what it is sent";
         Poll::Ready(Err(Ended::broken(Cut::Timeout, cause)))

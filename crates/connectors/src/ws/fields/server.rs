@@ -301,7 +301,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "send_queue",
         kind: "record",
         default: "{}",
-        text: "What may wait for one connection, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy`: `block` waits `block_timeout` (5000 ms; 0: any time) for room, then closes with 1008; `close` closes at once; `drop_newest` and `drop_oldest` leave messages out, the latter never the newest; `conflate` leaves out what waits under the same key, which is the member `key` of `$ws_server`, or the one that `key` names. However large a message is that is being written, with `drop_oldest` and `conflate` half of `bytes` is for what waits.",
+        text: "What may wait for one connection, what is being written included: `messages` (1024), `bytes` (1048576; one larger message passes alone); `policy`: `block` waits `block_timeout` (5000 ms; 0: any time) for room, then closes with 1008; `close` closes at once; `drop_newest` and `drop_oldest` leave messages out, the latter never the newest; `conflate` leaves out what waits under the same key, which is the member `key` of `$ws_server`, or the one that `key` names. All but `block` act only where the socket takes no more: what it takes at once is written first, however large the batch. However large a message is that is being written, with `drop_oldest` and `conflate` half of `bytes` is for what waits.",
     },
     Field {
         name: "replay",

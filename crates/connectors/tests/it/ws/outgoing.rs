@@ -28,16 +28,16 @@ impl Listener for Ledger {
 }
 
 /// A server, its clients with their ids, and what each of them has sent.
-struct Hall {
-    subject: Subject,
+pub(super) struct Hall {
+    pub(super) subject: Subject,
     port: Port,
-    clients: Vec<(u64, Ws)>,
+    pub(super) clients: Vec<(u64, Ws)>,
     sent: Vec<Event>,
     ledger: Arc<Ledger>,
 }
 
 impl Hall {
-    async fn new(more: &str, paths: &[&str]) -> Self {
+    pub(super) async fn new(more: &str, paths: &[&str]) -> Self {
         let (mut subject, port) = server(more).await;
         let (mut clients, mut sent) = (Vec::new(), Vec::new());
         for path in paths {
@@ -84,7 +84,7 @@ impl Hall {
     }
 
     /// What each client is sent before the end that `Hall::give`s everybody.
-    async fn heard(&mut self) -> Vec<Vec<String>> {
+    pub(super) async fn heard(&mut self) -> Vec<Vec<String>> {
         self.give(BROADCAST, 0, "end".into(), "{}").await;
         assert_eq!(self.outcomes(1).await, "d");
         let mut heard = Vec::new();
@@ -411,11 +411,20 @@ async fn a_flow_that_drains_lets_its_peers_go_and_tells_of_it() {
     within(hall.subject.handle.stop()).await;
 }
 
-/// Gives numbered events of 64 KiB to client 0, which does not read, until so many were dropped; gives how many those were.
-async fn flood(hall: &Hall, port: usize, instructions: impl Fn(u64) -> String, dropped: u64) -> u64 {
+/// Gives numbered events of 64 KiB to client 0, which does not read, until so many were left out; gives how many those were.
+pub(super) async fn flood(
+    hall: &Hall,
+    port: usize,
+    instructions: impl Fn(u64) -> String,
+    left_out: u64,
+) -> u64 {
     let filler = "x".repeat(64 * 1024);
     let mut next = 0;
-    while hall.subject.handle.taken().dropped < dropped {
+    let lost = || {
+        let taken = hall.subject.handle.taken();
+        taken.dropped + taken.failed
+    };
+    while lost() < left_out {
         hall.give(port, 0, format!("{next} {filler}").into(), &instructions(next)).await;
         next += 1;
         // The connection's task has its turn.
