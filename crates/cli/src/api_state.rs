@@ -116,6 +116,7 @@ fn connector(status: ConnectorStatus) -> Connector {
             received: status.taken.received,
             written: status.taken.written,
             failed: status.taken.failed,
+            dropped: status.taken.dropped,
             waiting: status.taken.waiting,
         },
     }

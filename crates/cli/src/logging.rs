@@ -21,6 +21,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
+use tremor_value::is_steering;
 
 /// What peers do wrong in HTTP/2 is told by those who speak it, and peers may do it often.
 const DEFAULT_FILTER: &str = "warn,h2=error";
@@ -117,10 +118,10 @@ impl Fields {
     }
 }
 
-/// Text from outside may be part of a message; what would steer a terminal is made visible. Line breaks stay:
-/// diagnostics have several lines.
+/// Text from outside may be part of a message: a record is one line, whatever that is, and what would steer a terminal is
+/// made visible.
 fn visible(text: String) -> String {
-    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let steers = |c: char| is_steering(c) && c != '\t';
     if !text.contains(steers) {
         return text;
     }
@@ -205,9 +206,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_message_steers_the_terminal() {
-        let line = logged(false, || tracing::warn!(target: "tremor", peer = "\x1b[2J\r", "a\nb\tc"));
-        assert!(line.ends_with("] a\nb\tc peer=\\u{1b}[2J\\r\n"), "{line:?}");
+    fn a_record_is_one_line_and_does_not_steer_the_terminal() {
+        let line = logged(false, || tracing::warn!(target: "tremor", peer = "\x1b[2J\r", "a\nb\tc\u{2028}"));
+        assert!(line.ends_with("] a\\nb\tc\\u{2028} peer=\\u{1b}[2J\\r\n"), "{line:?}");
     }
 
     #[test]

@@ -119,6 +119,11 @@ async fn serve(instance: &str, options: &ServerRunOptions, say: Say) -> Result<E
     stopped
 }
 
+/// Logs a text line by line: a record of the log is one.
+fn log_lines(text: &str) {
+    text.lines().for_each(|line| error!(target: TARGET, "{line}"));
+}
+
 /// Tells the user what is wrong.
 #[derive(Clone, Copy)]
 struct Say {
@@ -130,7 +135,7 @@ impl Say {
     fn line(self, line: &str) {
         output::stderr_line(line);
         if self.logs_elsewhere {
-            error!(target: TARGET, "{line}");
+            log_lines(line);
         }
     }
 
@@ -138,7 +143,7 @@ impl Say {
     fn error(self, message: &str) {
         output::error(message);
         if self.logs_elsewhere {
-            error!(target: TARGET, "{message}");
+            log_lines(message);
         }
     }
 

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 use tremor_event::{Breaker, EventBatch, Signal};
+use tremor_value::sentence;
 
 /// Takes what is meant for one sink, from any number of tasks.
 #[async_trait]
@@ -164,7 +165,7 @@ impl SinkShared {
 
     /// Logs events that nobody will ever read.
     pub(crate) fn log_gone(&self, events: u64, cause: &str) {
-        let s = if events == 1 { "" } else { "s" };
+        let (s, cause) = (if events == 1 { "" } else { "s" }, sentence(cause));
         tracing::debug!(target: TARGET, "[Sink::{}] {events} event{s} went nowhere: {cause}", self.alias);
     }
 
@@ -216,7 +217,7 @@ impl SinkShared {
     /// that is known.
     pub(crate) fn log_unflushed(&self, events: u64, cause: &str) {
         match events {
-            0 => tracing::error!(target: TARGET, "[Sink::{}] {cause}", self.alias),
+            0 => tracing::error!(target: TARGET, "[Sink::{}] {}", self.alias, sentence(cause)),
             _ => self.log_failure(events, cause),
         }
     }
@@ -240,7 +241,7 @@ impl SinkShared {
     }
 
     fn log_failed(&self, events: u64, cause: &str, more: &str) {
-        let s = if events == 1 { "" } else { "s" };
+        let (s, cause) = (if events == 1 { "" } else { "s" }, sentence(cause));
         tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}{more}", self.alias);
     }
 }

@@ -23,6 +23,7 @@ use std::{
 pub(crate) use telling::Telling;
 use tokio::{sync::Semaphore, task::JoinSet, time};
 use tracing::{debug, error, info};
+use tremor_value::sentence;
 
 /// Wait after the system could not accept, for example because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -266,7 +267,7 @@ impl Listening {
     fn refused(&self, cause: &str) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(left_out) = refusals.may_log(1, time::Instant::now()) {
-            let more = more_before(left_out);
+            let (cause, more) = (sentence(cause), more_before(left_out));
             info!(target: TARGET, "[Connector::{}] a handshake failed: {cause}{more}", self.alias);
         }
     }

@@ -137,7 +137,11 @@ impl ReportToLog {
         self.log_more(left_out);
         let options = RenderOptions { file_name: true, colour: false };
         let report = render(&error.to_diagnostic(sources), sources, options);
-        error!(target: TARGET, "[Pipeline::{}] {}", self.alias, report.trim_end());
+        // A record of the log is one line.
+        report
+            .trim_end()
+            .lines()
+            .for_each(|line| error!(target: TARGET, "[Pipeline::{}] {line}", self.alias));
     }
 
     /// Says how many errors there were that no report has told of so far.

@@ -12,6 +12,7 @@ mod merge;
 mod meta;
 mod payload;
 mod record;
+mod shown;
 mod step;
 mod teardown;
 #[doc(hidden)]
@@ -25,6 +26,7 @@ pub use ecow::EcoString as Str;
 pub use meta::{AboutMessage, Meta, MetaRef, Under};
 pub use payload::Payload;
 pub use record::Record;
+pub use shown::{Shown, is_steering, sentence, shown};
 pub use step::Step;
 
 use std::sync::Arc;

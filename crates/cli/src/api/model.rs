@@ -73,7 +73,7 @@ pub struct Connector {
 
 /// Events of a connector, counted since it was deployed.
 ///
-/// Of what it took, `received = written + failed + waiting` at every moment. An event that goes to several
+/// Of what it took, `received = written + failed + dropped + waiting` at every moment. An event that goes to several
 /// connections counts once for each, and each element of a batched event for itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Events {
@@ -87,6 +87,8 @@ pub struct Events {
     pub written: u64,
     /// Of those: will never be written.
     pub failed: u64,
+    /// Of those: left out by a full queue, as its policy says, or for everybody and kept from some by the end of their connection.
+    pub dropped: u64,
     /// Of those: still wait.
     pub waiting: u64,
 }

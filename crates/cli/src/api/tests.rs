@@ -14,7 +14,7 @@ impl Fake {
     fn connector(status: Status) -> Connector {
         let end = PipelinePort { alias: "clean".into(), port: "in".into() };
         let pipelines = BTreeMap::from([("out".to_owned(), vec![end])]);
-        let events = Events { out: 6, err: 1, received: 5, written: 2, failed: 2, waiting: 1 };
+        let events = Events { out: 6, err: 1, received: 9, written: 2, failed: 2, dropped: 4, waiting: 1 };
         Connector { alias: "in".into(), status, connectivity: Connectivity::Connected, pipelines, events }
     }
 }
@@ -137,7 +137,7 @@ async fn flows_and_connectors_are_shown() {
     assert_eq!(json(&server, "GET /v1/flows/m%61in", "").await, (200, flow));
     let connector = serde_json::json!({"alias": "in", "status": "running", "connectivity": "connected",
         "pipelines": {"out": [{"alias": "clean", "port": "in"}]},
-        "events": {"out": 6, "err": 1, "received": 5, "written": 2, "failed": 2, "waiting": 1}});
+        "events": {"out": 6, "err": 1, "received": 9, "written": 2, "failed": 2, "dropped": 4, "waiting": 1}});
     let all = json(&server, "GET /v1/flows/main/connectors", "").await;
     assert_eq!(all, (200, serde_json::json!([connector.clone()])));
     assert_eq!(json(&server, "GET /v1/flows/main/connectors/in", "").await, (200, connector));

@@ -18,7 +18,7 @@ use tokio::{
     task::yield_now,
     time::{Instant, timeout},
 };
-use tremor_value::{Record, Value};
+use tremor_value::{Record, Value, shown};
 
 /// The end of a connection takes no longer than this once its flow stops, whatever its time limits say.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(4);
@@ -257,7 +257,9 @@ impl Connection {
             Ending::Silent { cause } => return Ended::broken(Cut::Timeout, cause),
             Ending::GoingAway => "closed".to_owned(),
             Ending::SlowConsumer => "the peer does not read what it is sent".to_owned(),
-            Ending::Said { code, reason } => format!("closed with {code} {reason}").trim_end().to_owned(),
+            Ending::Said { code, reason } => {
+                format!("closed with {code} {}", shown(reason)).trim_end().to_owned()
+            }
         };
         let limit = self.pump.limits().close;
         let Self { pump, stream, signals, .. } = self;

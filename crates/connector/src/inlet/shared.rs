@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64
 use tokio::time::Instant;
 use tremor_codec::Resolver;
 use tremor_event::EventBatch;
-use tremor_value::Value;
+use tremor_value::{Value, sentence};
 
 /// What all streams of one source share.
 pub(crate) struct SourceShared {
@@ -68,7 +68,8 @@ impl SourceShared {
         let (count, alias) = (errors.len(), &self.alias);
         let may_log = self.unread().may_log(count as u64, Instant::now());
         if let Some(left_out) = may_log {
-            let cause = first.payload.value().get("error").and_then(Value::as_str).unwrap_or_default();
+            let value = first.payload.value();
+            let cause = sentence(value.get("error").and_then(Value::as_str).unwrap_or_default());
             let (s, more) = (if count == 1 { "" } else { "s" }, more_before(left_out));
             tracing::warn!(
                 target: TARGET,

@@ -62,6 +62,7 @@ impl Streams {
         };
         if let Some(judge) = &self.judge_open
             && let Err(cause) = self.judged(judge, read.open)
+            && !(left.port == Port::In && read.names_nobody() && self.asks_for_its_pair(item))
         {
             left.add(number, [Goal::Refused(cause.into())]);
             return false;

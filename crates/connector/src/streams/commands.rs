@@ -7,7 +7,7 @@ use crate::{
     outbox::{Item, Outbox},
 };
 use std::sync::Arc;
-use tremor_value::{Record, Value};
+use tremor_value::{Record, Value, shown};
 
 /// A kind of command that a connector adds to those that every one with connections has.
 pub struct Command {
@@ -86,7 +86,7 @@ impl Streams {
             || format!("known are `{}`", known.join("`, `")),
             |name| format!("did you mean `{name}`?"),
         );
-        Err(format!("there is no command `{kind}`; {hint}"))
+        Err(format!("there is no command `{}`; {hint}", shown(kind)))
     }
 
     /// Ids of the connections that a command is for.
@@ -99,7 +99,7 @@ impl Streams {
                 let mut open = instructions::ids("conn", conns)?;
                 open.retain(|conn| table.of_conn(*conn).is_some());
                 if open.is_empty() {
-                    return Err(format!("there is no open connection {conns}"));
+                    return Err(format!("there is no open connection {}", shown(conns)));
                 }
                 Ok(open)
             }

@@ -3,7 +3,7 @@
 use crate::Likeness;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use tremor_value::{Record, Value};
+use tremor_value::{Record, Value, shown};
 
 /// What may stand in it.
 pub(super) const MEMBERS: [&str; 6] = ["identity", "route", "params", "tags", "protocol", "path"];
@@ -33,7 +33,8 @@ impl<'a> Filter<'a> {
         };
         match wanted.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
             Some(unknown) => {
-                Err(format!("`where` has `{unknown}`, but it can ask for `{}` only", MEMBERS.join("`, `")))
+                let (unknown, known) = (shown(unknown), MEMBERS.join("`, `"));
+                Err(format!("`where` has `{unknown}`, but it can ask for `{known}` only"))
             }
             None => Ok(Self { kind, wanted }),
         }

@@ -3,7 +3,7 @@
 use super::{filter::Filter, members, table::named};
 use crate::{duplex::Ending, outbox::Asked};
 use std::sync::Arc;
-use tremor_value::{Record, Value};
+use tremor_value::{Record, Value, shown};
 
 /// Longest payload of a ping.
 const MOST_PING_BYTES: usize = 125;
@@ -102,7 +102,7 @@ fn not_id(value: &Value, as_good: impl Fn(&Value) -> bool) -> Option<String> {
     let several = value.as_array().unwrap_or(std::slice::from_ref(value));
     let wrong = several.iter().find(|item| item.as_u64().is_none() && !as_good(item))?;
     Some(match wrong {
-        Value::String(text) => format!("`{text}`"),
+        Value::String(text) => format!("`{}`", shown(text)),
         Value::I64(number) => number.to_string(),
         other => other.type_name().to_owned(),
     })
@@ -145,6 +145,7 @@ pub(super) fn ending(members: &Record) -> Result<Ending, String> {
         Some(code) => {
             let sendable = code.as_u64().and_then(|code| u16::try_from(code).ok());
             sendable.filter(|code| may_be_sent(*code)).ok_or_else(|| {
+                let code = shown(code);
                 format!("a connection cannot be closed with code {code}: it may be 1000 to 1003, 1007 to 1014 or 3000 to 4999")
             })?
         }
@@ -237,6 +238,23 @@ mod tests {
             let value = json(written);
             let error = Instructions::read("ws_server", None, &value).err().unwrap_or_default();
             assert!(error.starts_with(told), "{written}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_others_have_written_is_quoted_in_one_line_of_bounded_length() {
+        let text = format!("\\n[ERROR] forged{}", "x".repeat(300_000));
+        for written in [
+            format!(r#"{{"to": "{text}"}}"#),
+            format!(r#"{{"conn": "{text}"}}"#),
+            format!(r#"{{"except": ["{text}"]}}"#),
+            format!(r#"{{"where": {{"{text}": 1}}}}"#),
+            format!(r#"{{"close": {{"{text}": 1}}}}"#),
+            format!(r#"{{"close": {{"code": "{text}"}}}}"#),
+            format!(r#"{{"close": {{"code": [{}1]}}}}"#, "1,".repeat(100_000)),
+        ] {
+            let error = Instructions::read("ws_server", None, &json(&written)).err().unwrap();
+            assert!(error.len() < 300 && !error.contains('\n'), "{error}");
         }
     }
 

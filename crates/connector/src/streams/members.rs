@@ -1,7 +1,7 @@
 //! Which members something for connections can have: one that is misspelt would be left out without a word.
 
 use crate::config::nearest;
-use tremor_value::{Record, Str, Value};
+use tremor_value::{Record, Str, Value, shown};
 
 /// What metadata say of the way of an element.
 const OF_ELEMENTS: [&str; 12] =
@@ -63,7 +63,9 @@ pub(super) fn is_of_messages(name: &str) -> bool {
 /// It is one.
 pub(super) fn pass(kind: &str, name: &str) -> Result<(), String> {
     match OF_ELEMENTS.iter().find(|known| is_nearly(name, known)) {
-        Some(near) if *near != name => Err(format!("`${kind}.{name}` says nothing; did you mean `{near}`?")),
+        Some(near) if *near != name => {
+            Err(format!("`${kind}.{}` says nothing; did you mean `{near}`?", shown(name)))
+        }
         _ => Ok(()),
     }
 }
@@ -108,16 +110,14 @@ pub(super) fn check(what: &str, members: &Record, known: &[&[&str]]) -> Result<(
 
 #[cold]
 fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    let shown: String = name.chars().filter(|letter| !letter.is_control()).take(MOST_SHOWN).collect();
-    match nearest(name, known.iter().copied()) {
-        Some(near) => format!("{what} has no `{shown}`; did you mean `{near}`?"),
-        None if known.is_empty() => format!("{what} has no `{shown}`: it has nothing but its kind"),
-        None => format!("{what} has no `{shown}`; it can have `{}`", known.join("`, `")),
+    let near = nearest(name, known.iter().copied());
+    let name = shown(name);
+    match near {
+        Some(near) => format!("{what} has no `{name}`; did you mean `{near}`?"),
+        None if known.is_empty() => format!("{what} has no `{name}`: it has nothing but its kind"),
+        None => format!("{what} has no `{name}`; it can have `{}`", known.join("`, `")),
     }
 }
-
-/// Characters of a name that are shown.
-const MOST_SHOWN: usize = 60;
 
 #[cfg(test)]
 mod tests {

@@ -215,6 +215,23 @@ impl Streams {
         Ok(found)
     }
 
+    /// Whether `item` comes from a connection that has none of its own here yet. Whoever is there has to hear of it if what the
+    /// event asks for cannot be opened.
+    pub(super) fn asks_for_its_pair(&self, item: &Item<'_>) -> bool {
+        let Some(pairs) = &self.pairs else { return false };
+        let is_new = |origin: &Origin| !pairs.known().by_origin.contains_key(origin);
+        let foreign = item.id.tracked().filter(|tracked| tracked.source != self.source);
+        let mut of_connections = foreign
+            .filter(|tracked| pairs.directory.of_source(tracked.source).is_some())
+            .map(|tracked| (tracked.source, tracked.stream))
+            .peekable();
+        if of_connections.peek().is_some() {
+            return of_connections.all(|origin| is_new(&origin));
+        }
+        let named = pairs.named(item, self.source).ok().flatten();
+        named.is_some_and(|partner| is_new(&(partner.streams.source, partner.stream)))
+    }
+
     /// Asks for a connection for `origin`; gives what waits for it. Others may ask for the same at the same time.
     fn open_pair(
         &self,

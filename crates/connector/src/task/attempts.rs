@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::time::Instant;
 use tracing::{error, warn};
+use tremor_value::sentence;
 
 impl Task {
     pub(super) fn begin_attempt(&mut self) {
@@ -49,12 +50,12 @@ impl Task {
         }
         let state = self.state();
         if !matches!(state, State::Running | State::Paused) {
-            warn!(target: TARGET, "[Connector::{}] {error}", self.alias);
+            warn!(target: TARGET, "[Connector::{}] {}", self.alias, sentence(error));
             return self.no_more_attempts();
         }
         let mut decision = self.backoff.next(&mut random);
         if matches!(error, ConnectError::Final(_)) {
-            let cause = format!("{} Connection failed for good: {error}", self.alias);
+            let cause = format!("{} Connection failed for good: {}", self.alias, sentence(error));
             return self.fail(cause);
         }
         if let ConnectError::Later { wait_ms, .. } = error {
@@ -69,11 +70,11 @@ impl Task {
     /// Schedules the next attempt; a pause suspends it until the resume.
     pub(super) fn try_again(&mut self, cause: &str, verb: &str, wait: Duration) {
         if self.state() == State::Paused {
-            warn!(target: TARGET, "[Connector::{}] {cause}; {verb} again when resumed", self.alias);
+            warn!(target: TARGET, "[Connector::{}] {}; {verb} again when resumed", self.alias, sentence(cause));
             return;
         }
         if let Some(left_out) = self.parts.quota.may_log(1, Instant::now()) {
-            let (ms, before) = (wait.as_millis(), more_before(left_out));
+            let (ms, before, cause) = (wait.as_millis(), more_before(left_out), sentence(cause));
             warn!(target: TARGET, "[Connector::{}] {cause}; {verb} again in {ms} ms{before}", self.alias);
         }
         // A wait that is longer than the clock reaches is as good as a year.
@@ -91,7 +92,7 @@ impl Task {
 
     pub(super) fn give_up(&mut self, attempts: u64, error: &ConnectError) {
         let tries = if attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") };
-        let cause = format!("{} Connection failed after {tries}: {error}", self.alias);
+        let cause = format!("{} Connection failed after {tries}: {}", self.alias, sentence(error));
         if self.backoff.policy() != &Policy::None {
             warn!(target: TARGET, "[Connector::{}] Not reconnecting: Max retries exceeded: {attempts}", self.alias);
         }

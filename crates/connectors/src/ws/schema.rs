@@ -15,7 +15,7 @@ pub(super) use outgoing::{Ahead, Outgoing};
 pub(super) use settings::{Opened, Plans, Schemas};
 
 use tremor_codec::model::Violation;
-use tremor_value::{Record, Value};
+use tremor_value::{Record, Value, sentence, shown};
 
 /// What is told of a message that is not what its schema says (`spec/asyncapi.md` 5.4).
 fn contract(direction: &'static str, schema: &Value, violations: &[Violation]) -> Value {
@@ -40,8 +40,8 @@ fn contract(direction: &'static str, schema: &Value, violations: &[Violation]) -
 fn in_words(schema: &Value, violations: &[Violation]) -> String {
     let what = match violations.first() {
         None => String::new(),
-        Some(Violation { pointer, message, .. }) if pointer.is_empty() => format!(": {message}"),
-        Some(Violation { pointer, message, .. }) => format!(": `{pointer}`: {message}"),
+        Some(Violation { pointer, message, .. }) if pointer.is_empty() => format!(": {}", sentence(message)),
+        Some(Violation { pointer, message, .. }) => format!(": `{}`: {}", shown(pointer), sentence(message)),
     };
     match schema {
         Value::Null => format!("the message is not what its schema says{what}"),

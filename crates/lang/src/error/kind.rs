@@ -9,7 +9,7 @@ use crate::{
 use std::sync::Arc;
 use tremor_diagnostic::{Code, closest_within, codes};
 use tremor_syntax::ast::{BinaryOp, UnaryOp};
-use tremor_value::{Record, Str};
+use tremor_value::{Record, Str, sentence, shown};
 
 /// What a path starts at, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +179,7 @@ impl ErrorKind {
                 format!("Expected a `record` here to access a key, but found `{found}`")
             }
             Self::MissingKey { origin, key, .. } => {
-                format!("Trying to access a non existing {}key `{key}`", origin.word())
+                format!("Trying to access a non existing {}key `{}`", origin.word(), shown(key))
             }
             Self::NeedsArray { found } => {
                 format!("Expected an `array` here to access an index, but found `{found}`")
@@ -206,9 +206,12 @@ impl ErrorKind {
             Self::Fold { op, found } => {
                 format!("The operator `{op}` can not fold a value into `{found}`")
             }
-            Self::KeyExists(key) => format!("The key `{key}` exists already"),
-            Self::NoSuchKey(key) => format!("The key `{key}` that should be updated does not exist"),
+            Self::KeyExists(key) => format!("The key `{}` exists already", shown(key)),
+            Self::NoSuchKey(key) => {
+                format!("The key `{}` that should be updated does not exist", shown(key))
+            }
             Self::MergeConflict { key: Some(key), found } => {
+                let key = shown(key);
                 format!("Merging into the key `{key}` needs two records, but found `{found}`")
             }
             Self::MergeConflict { key: None, found } => {
@@ -266,7 +269,7 @@ impl ErrorKind {
 
 /// The nearest candidate as a question, if it is at most two edits away.
 fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    closest_within(name, candidates, 2).map(|candidate| format!("Did you mean `{candidate}`?"))
+    closest_within(name, candidates, 2).map(|candidate| format!("Did you mean `{}`?", shown(candidate)))
 }
 
 fn index_message(from: i128, to: Option<u64>, len: usize) -> String {
@@ -305,7 +308,9 @@ fn function_message(call: &FailedCall) -> String {
     let count = arity.max.unwrap_or(call.count);
     match &call.error {
         FunctionError::BadType => format!("Bad type passed to function {module}::{name}/{count}"),
-        FunctionError::Failed(text) => format!("Runtime error in function {module}::{name}/{count}: {text}"),
+        FunctionError::Failed(text) => {
+            format!("Runtime error in function {module}::{name}/{count}: {}", sentence(text))
+        }
     }
 }
 

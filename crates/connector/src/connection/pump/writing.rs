@@ -18,6 +18,7 @@ use tokio::{
     io::AsyncWrite,
     time::{Instant, sleep},
 };
+use tremor_value::sentence;
 
 impl Pump {
     pub(super) async fn write_framed(&mut self, stream: &mut Box<dyn Stream>) -> Result<(), Ended> {
@@ -187,6 +188,7 @@ impl Pump {
     pub(super) fn log_failed(&mut self, events: u64, cause: &str) {
         if let Some(left_out) = self.rare.failures.may_log(events, Instant::now()) {
             let (s, more) = (if events == 1 { "" } else { "s" }, more_before(left_out));
+            let cause = sentence(cause);
             tracing::error!(target: TARGET, "[Sink::{}] {events} event{s} failed: {cause}{more}", self.rare.alias);
         }
     }

@@ -14,7 +14,7 @@ use tremor_connector::{
     config::{ConfigError, Entry, OneOrMany, Reader, nearest},
     duplex::{Protocol, Stream, Traffic},
 };
-use tremor_value::Value;
+use tremor_value::{Value, sentence};
 use tremor_ws::{Decoder, Deflate, Incoming, Role};
 
 /// What may come in front of the reply that is expected, in bytes.
@@ -206,10 +206,8 @@ impl Expected {
 }
 
 fn closed(code: Option<u16>, reason: &str) -> String {
-    let reason: String =
-        reason.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     let code = code.unwrap_or(1005);
-    let behind = if reason.is_empty() { String::new() } else { format!(", {reason}") };
+    let behind = if reason.is_empty() { String::new() } else { format!(", {}", sentence(reason)) };
     format!(
         "the server closed the connection instead of giving the reply that `expect` describes ({code}{behind})"
     )

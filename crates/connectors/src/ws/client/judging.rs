@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 use tremor_connector::JudgeOpen;
-use tremor_value::Value;
+use tremor_value::{Value, sentence};
 use tremor_ws::ClientHandshake;
 
 /// Judges what events say under `open`.
@@ -49,11 +49,11 @@ fn no_effect(client: &Client) -> impl Fn(&Value) -> Result<(), String> + use<> {
 impl Client {
     /// # Errors
     /// What makes each attempt fail, whatever the server says to it; in words.
-    fn can_open(&self, said: &Value) -> Result<(), String> {
+    pub(super) fn can_open(&self, said: &Value) -> Result<(), String> {
         let wanted = self.wanted.changed_by(said)?;
         let told = |problem: String| match said {
             Value::Null => format!("`defaults`: {problem}, and the event has no `$ws_client.open`"),
-            _ => format!("$ws_client.open: {problem}"),
+            _ => format!("$ws_client.open: {}", sentence(problem)),
         };
         if self.ways.of(&wanted).is_none() {
             return Err(told(no_way(&wanted)));

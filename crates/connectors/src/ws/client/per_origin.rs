@@ -152,6 +152,9 @@ impl Client {
     /// The wait for its turn counts, too, but for what passes until the last one in front of it has succeeded: many may want
     /// to connect to a server that does not answer, and to one that does.
     async fn open_in_time(&self, opening: &Opening, progress: &Progress) -> Result<Duplex, String> {
+        if !opening.said.is_null() {
+            self.can_open(&opening.said)?;
+        }
         let wanted = self.wanted.changed_by(&opening.said)?;
         let way = self.ways.of(&wanted).ok_or_else(|| no_way(&wanted))?;
         let told =

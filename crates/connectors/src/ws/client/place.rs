@@ -5,6 +5,7 @@ use tremor_connector::{
     socket::Target,
     url::{Rules, Url, UrlError},
 };
+use tremor_value::shown;
 use tremor_ws::host_header;
 
 /// The rules of the addresses that servers redirect to.
@@ -77,7 +78,7 @@ impl Place {
     pub(super) fn shown(&self) -> String {
         let scheme = if self.secure { "wss" } else { "ws" };
         let path = self.target.split('?').next().unwrap_or_default();
-        format!("{scheme}://{}{path}", self.host_header())
+        format!("{scheme}://{}{}", self.host_header(), shown(path))
     }
 
     /// The same server, another resource.

@@ -22,7 +22,7 @@ use tremor_connector::{
     config::{ConfigError, Entry, OneOrMany, Reader},
     url::{Rules, Url, Userinfo},
 };
-use tremor_value::{Record, Value};
+use tremor_value::{Record, Value, sentence};
 use tremor_ws::{Asked, Authority, Candidate, ExtraHeaders, Headers, Route, Routes, is_token};
 
 /// The words for schemes, and whether they mean TLS.
@@ -235,7 +235,7 @@ impl Wanted {
             let protocols = protocols.map_or_else(|| self.protocols.clone(), |protocols| protocols.0);
             Ok(Self { place, protocols, headers })
         };
-        read().map_err(|error: ConfigError| error.to_string())
+        read().map_err(|error: ConfigError| sentence(error).to_string())
     }
 
     /// The headers of a request: those of the event, and of `configured` what it does not say.

@@ -12,6 +12,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tremor_connector::{socket::cause_of, tls::ClientTls};
+use tremor_value::sentence;
 use tremor_ws::guard::{KeySet, KeySource, Origin};
 
 /// How often a file is looked at.
@@ -233,7 +234,7 @@ impl Shared {
                 }
                 Err(error) => {
                     if !is_failing {
-                        tracing::warn!(target: "tremor_runtime", "{what} cannot be loaded: {error}");
+                        tracing::warn!(target: "tremor_runtime", "{what} cannot be loaded: {}", sentence(&error));
                     }
                     is_failing = true;
                     self.with(KeySource::failed);
@@ -251,7 +252,7 @@ impl Shared {
     }
 
     async fn load(&self, what: &str) -> Result<Arc<KeySet>, String> {
-        let warn = |unused: String| tracing::warn!(target: "tremor_runtime", "{what}: {unused}");
+        let warn = |unused: String| tracing::warn!(target: "tremor_runtime", "{what}: {}", sentence(unused));
         match &self.from {
             From::Configuration => Err("they are in the configuration".into()),
             From::File { path, .. } => {

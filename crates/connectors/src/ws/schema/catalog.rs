@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::Instant};
 use tremor_codec::model::{Document, Format, Model};
-use tremor_value::Value;
+use tremor_value::{Value, sentence, shown};
 
 /// Schemas that are kept, and those of which it is kept that they cannot be had: others choose which are asked for.
 const MAX_KNOWN: usize = 1024;
@@ -163,7 +163,7 @@ impl Entry {
                     let (shown, wanted, cause) = (&catalog.shown, &self.wanted, &missing.cause);
                     tracing::warn!(
                         target: "tremor_runtime",
-                        "{shown}: {wanted} cannot be fetched again and is used as it was: {cause}"
+                        "{shown}: {wanted} cannot be fetched again and is used as it was: {}", sentence(cause)
                     );
                 }
                 state.is_failing = true;
@@ -187,7 +187,9 @@ impl fmt::Display for Wanted {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.key {
             Key::Id(id) => write!(out, "schema {id}"),
-            Key::Subject { subject, version } => write!(out, "version `{version}` of `{subject}`"),
+            Key::Subject { subject, version } => {
+                write!(out, "version `{}` of `{}`", shown(version), shown(subject))
+            }
         }
     }
 }
@@ -296,7 +298,7 @@ impl Catalog {
             return Err(gone("this catalog has no ids".to_owned()));
         };
         let known = subjects.get(subject);
-        let (text, own) = known.ok_or_else(|| gone(format!("there is no subject `{subject}`")))?;
+        let (text, own) = known.ok_or_else(|| gone(format!("there is no subject `{}`", shown(subject))))?;
         if version != "latest" && own.as_ref() != Some(version) {
             return Err(gone(format!("the subject `{subject}` has no version `{version}`")));
         }

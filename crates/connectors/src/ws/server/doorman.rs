@@ -18,7 +18,7 @@ use tremor_connector::{
     config::{ConfigError, Problem, Reader},
 };
 use tremor_event::OriginUri;
-use tremor_value::{Record, Value};
+use tremor_value::{Record, Value, sentence, shown};
 use tremor_ws::{
     ExtraHeaders, Reject,
     guard::{FLOW_SCHEME, Session},
@@ -306,16 +306,17 @@ fn answer(record: &Record) -> Result<Answer, String> {
     let mut headers = Vec::new();
     if let Some(value) = given("headers") {
         let reader = Reader::new(value, "headers").map_err(|error| error.to_string())?;
-        headers = header_list(&reader, ExtraHeaders::for_response).map_err(|error| error.to_string())?;
+        headers =
+            header_list(&reader, ExtraHeaders::for_response).map_err(|error| sentence(error).to_string())?;
     }
-    let extra = ExtraHeaders::for_response(headers.clone()).map_err(|error| error.to_string())?;
+    let extra = ExtraHeaders::for_response(headers.clone()).map_err(|error| sentence(error).to_string())?;
     if !accepts {
         let status = match given("status") {
             None => 403,
             Some(value) => {
                 let status = value.as_u64().and_then(|status| u16::try_from(status).ok());
                 let status = status.filter(|status| (400..=599).contains(status));
-                status.ok_or_else(|| format!("`status` has to be 400 to 599 but is {value}"))?
+                status.ok_or_else(|| format!("`status` has to be 400 to 599 but is {}", shown(value)))?
             }
         };
         let body = match given("body") {
@@ -372,5 +373,24 @@ mod tests {
         let asked = doorman.ask((&question, None), (7, "GET"), (&metadata, origin));
         assert!(asked.await.is_none());
         assert!(doorman.waiting.all().is_empty());
+    }
+
+    #[test]
+    fn what_users_have_written_is_quoted_in_one_line_of_bounded_length() {
+        for (name, value) in [
+            ("status", Value::from("\n".repeat(30_000))),
+            (
+                "headers",
+                Record::from_iter([(format!("a\nforged{}", "x".repeat(30_000)), Value::from("v"))]).into(),
+            ),
+            (
+                "headers",
+                Record::from_iter([(format!("a\nforged{}", "x".repeat(30_000)), Value::from(7))]).into(),
+            ),
+        ] {
+            let record = Record::from_iter([("accept", Value::from(false)), (name, value)]);
+            let error = answer(&record).err().unwrap();
+            assert!(error.len() < 1200 && !error.contains('\n'), "{error}");
+        }
     }
 }

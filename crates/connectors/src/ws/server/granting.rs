@@ -38,7 +38,7 @@ use tremor_connector::{
     more_before,
     tls::PeerCertificate,
 };
-use tremor_value::Record;
+use tremor_value::{Record, sentence};
 use tremor_ws::guard::{Carrier, Session};
 use tremor_ws::{
     Accept, Deflate, Extension, ExtraHeaders, Forwarded, Head, Page, ProxyDetails, Reject, Request, Role,
@@ -214,7 +214,7 @@ impl Shared {
             let more = more_before(left_out);
             tracing::warn!(
                 target: "tremor_runtime",
-                "[Connector::{alias}] a connection is refused, since its schema cannot be had: {}{more}", missing.cause
+                "[Connector::{alias}] a connection is refused, since its schema cannot be had: {}{more}", sentence(&missing.cause)
             );
         }
         if missing.is_gone {

@@ -3,7 +3,7 @@
 use super::{Door, SPEC, Shared, asker::Asker, peer::Peer};
 use std::sync::Arc;
 use tremor_connector::{Refused, Told};
-use tremor_value::{Record, Value};
+use tremor_value::{Record, Value, sentence};
 use tremor_ws::{Page, Reject};
 
 /// What a peer that comes when there is no room is told to wait.
@@ -22,7 +22,7 @@ impl Shared {
         let aside = self.is_draining().then(|| self.caps.handshakes.clone().try_acquire_owned().ok());
         asker.say(&reject.answer(&self.answers.reject), aside.flatten()).await;
         NotOpened {
-            cause: format!("answered {}: {}", reject.status, reject.reason),
+            cause: answered(reject),
             told: vec![rejected(reject.status, reject.label)],
             asked: Record::default(),
         }
@@ -75,6 +75,11 @@ impl Shared {
     }
 }
 
+/// What the log says of an answer.
+fn answered(reject: &Reject) -> String {
+    format!("answered {}: {}", reject.status, sentence(&reject.reason))
+}
+
 fn rejected(status: u16, reason: &'static str) -> Record {
     Record::from_iter([
         ("kind", Value::from("rejected")),
@@ -120,5 +125,18 @@ impl NotOpened {
 impl<T: Into<String>> From<T> for NotOpened {
     fn from(cause: T) -> Self {
         Self { cause: cause.into(), told: Vec::new(), asked: Record::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_line_whatever_the_flow_says() {
+        let reject = Reject::new(403, "not_authorized", format!("no\n[ERROR] forged{}", "x".repeat(9000)));
+        let told = answered(&reject);
+        assert!(told.starts_with("answered 403: no[ERROR] forgedx"), "{told}");
+        assert!(told.len() < 1100 && !told.contains('\n'), "{told}");
     }
 }

@@ -26,7 +26,7 @@ use tremor_connector::{
     OpenRoute, Route,
 };
 use tremor_event::{EventBatch, Signal};
-use tremor_value::Value;
+use tremor_value::{Record, Value};
 
 /// `ws_server` and `ws_client`, each with what the other one gives.
 pub(super) struct Proxy {
@@ -41,17 +41,27 @@ pub(super) struct Proxy {
 struct Way {
     into: Arc<dyn Deliver>,
     port: usize,
+    /// What a pipeline in between puts under `$ws_client.open`.
+    open: Value,
 }
 
 impl OpenRoute for Way {
     fn open(&self) -> Box<dyn Route> {
-        Box::new(Self { into: self.into.clone(), port: self.port })
+        Box::new(Self { into: self.into.clone(), port: self.port, open: self.open.clone() })
     }
 }
 
 #[async_trait]
 impl Route for Way {
-    fn send(&mut self, batch: EventBatch) -> Handed<'_> {
+    fn send(&mut self, mut batch: EventBatch) -> Handed<'_> {
+        if !self.open.is_null() {
+            for event in &mut batch.events {
+                let mut meta = event.meta.base().clone();
+                let open = Record::from_iter([("open", self.open.clone())]);
+                meta.as_record_mut().unwrap().insert("ws_client", open);
+                event.meta = meta.into();
+            }
+        }
         self.into.deliver(self.port, batch)
     }
 
@@ -112,6 +122,11 @@ impl Proxy {
 
     /// `of_back` and `of_front` are more of their configurations.
     async fn with(server: &Port, of_back: &str, of_front: &str, open_at_once: bool) -> Self {
+        Self::saying(server, of_back, of_front, open_at_once, &Value::Null).await
+    }
+
+    /// Each event of a client says `open`.
+    async fn saying(server: &Port, of_back: &str, of_front: &str, open_at_once: bool, open: &Value) -> Self {
         let port = Port::reserve();
         let registry = tremor_connectors::registry(false);
         let environment = named("front");
@@ -123,8 +138,8 @@ impl Proxy {
         let mut back =
             made(&definition, &Environment { alias: "flow::back".into(), ..environment }, &registry).unwrap();
         let (up, down) = (back.link_input().unwrap(), front.link_input().unwrap());
-        front.link_output("out", Arc::new(Way { into: up.clone(), port: 0 }));
-        back.link_output("out", Arc::new(Way { into: down, port: 0 }));
+        front.link_output("out", Arc::new(Way { into: up.clone(), port: 0, open: open.clone() }));
+        back.link_output("out", Arc::new(Way { into: down, port: 0, open: Value::Null }));
         for (source, sink) in [(&front, &back), (&back, &front)] {
             sink.sink().unwrap().add_upstream(source.source().unwrap().1);
         }
@@ -304,6 +319,28 @@ async fn a_server_that_cannot_be_reached_ends_the_client_and_fails_its_events() 
     within(upstream.send(text("here"))).await.unwrap();
     assert_eq!(next_text(&mut client).await, "here");
     assert_eq!(proxy.back.taken().written, 1);
+}
+
+#[tokio::test]
+async fn a_client_for_which_nothing_can_be_opened_is_ended_and_told_of() {
+    let server = Port::reserve();
+    for (open, problem) in [
+        (r#"{"protocol": "a,b"}"#, "subprotocol `a,b` is not a token or is given twice"),
+        (r#"{"path": 7}"#, "$ws_client.open.path: expected string"),
+        (r#"{"scheme": "file"}"#, "$ws_client.open.scheme: "),
+    ] {
+        let mut proxy = Proxy::saying(&server, "", "", false, &json(open)).await;
+        assert_eq!(rest(plain_client(&proxy).await).await, BAD_GATEWAY, "{open}");
+        let told = proxy.told("back", "rejected").await;
+        let reason = told.get("reason").and_then(Value::as_str).unwrap();
+        assert!(reason.starts_with("$ws_client.open") && reason.contains(problem), "{told}");
+        within(async {
+            while proxy.back.taken().failed < 1 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
