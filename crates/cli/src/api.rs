@@ -6,6 +6,7 @@
 mod model;
 mod reply;
 mod serve;
+mod visits;
 
 pub use model::{ApiState, Connectivity, Connector, Events, Flow, PatchError, PipelinePort, Status};
 pub use serve::serve;

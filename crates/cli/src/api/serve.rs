@@ -3,6 +3,7 @@
 use super::{
     model::ApiState,
     reply::{Asked, Format, Reply, answer},
+    visits::{Visit, Visits},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -17,13 +18,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
     time::timeout,
 };
 
-/// So many connections are served at a time; further ones wait in the queue of the system.
-const MAX_CONNECTIONS: usize = 64;
 /// Limit for the head of a request, also while a kept-alive connection is idle.
 const HEADER_TIME: Duration = Duration::from_secs(30);
 /// Limit for the body of a request.
@@ -38,22 +35,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves the API on `listener` until `stop` is ready; open connections end then, too.
 ///
 /// A connection that misbehaves harms nobody else: heads and bodies have time and size limits, and failures to accept
-/// are logged and survived.
+/// are logged and survived, and connections that ask for nothing give way to others.
 pub async fn serve(listener: TcpListener, state: Arc<dyn ApiState>, stop: impl Future<Output = ()>) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
+    let mut visits = Visits::default();
     let accepting = async {
         loop {
-            // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            while connections.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, _peer)) => {
-                    let state = Arc::clone(&state);
-                    connections.spawn(async move {
-                        connection(stream, state).await;
-                        drop(slot);
-                    });
+                    visits.add(|visit| connection(stream, visit, Arc::clone(&state))).await;
                 }
                 Err(error) => {
                     tracing::warn!(target: "tremor", "[API] Cannot accept a connection: {error}");
@@ -66,13 +55,13 @@ pub async fn serve(listener: TcpListener, state: Arc<dyn ApiState>, stop: impl F
         () = accepting => {}
         () = stop => {}
     }
-    connections.shutdown().await;
+    visits.end().await;
 }
 
-async fn connection(stream: TcpStream, state: Arc<dyn ApiState>) {
+async fn connection(stream: TcpStream, visit: Visit, state: Arc<dyn ApiState>) {
     let service = service_fn(move |request| {
-        let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(respond(&*state, request).await) }
+        let (state, visit) = (Arc::clone(&state), visit.clone());
+        async move { Ok::<_, Infallible>(respond(&*state, &visit, request).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -85,11 +74,13 @@ async fn connection(stream: TcpStream, state: Arc<dyn ApiState>) {
     }
 }
 
-async fn respond(state: &dyn ApiState, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn respond(state: &dyn ApiState, visit: &Visit, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let accept = head.headers.get_all(ACCEPT).iter().next_back().and_then(|value| value.to_str().ok());
     let format = Format::of(accept);
-    let reply = match read(body).await {
+    let body = read(body).await;
+    let _until_it_is_answered = visit.answering();
+    let reply = match body {
         Ok(body) => {
             let asked = Asked { method: &head.method, path: head.uri.path(), format, body: &body };
             answer(state, &asked).await

@@ -242,3 +242,35 @@ async fn a_bad_client_harms_only_itself() {
     let _reset_or_end = half.read_to_end(&mut rest).await;
     assert_eq!(rest, b"");
 }
+
+#[tokio::test]
+async fn connections_that_ask_for_nothing_give_way() {
+    // Until then none of them ends by itself.
+    timeout(HEADER_TIME, connect_and_ask_nothing()).await.expect("they keep others from being answered");
+}
+
+async fn connect_and_ask_nothing() {
+    let server = start(&[("main", Status::Running)]).await;
+    let mut kept = TcpStream::connect(server.address).await.unwrap();
+    let request = "GET /v1/version HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut answer = [0; 15];
+    let mut silent = Vec::new();
+    for number in 0..200 {
+        let mut tcp = TcpStream::connect(server.address).await.unwrap();
+        // Some say half of what they want, and some of what they send.
+        let begun =
+            ["", "GET /v1/ver", "PATCH /v1/flows/main HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"];
+        tcp.write_all(begun[number % begun.len()].as_bytes()).await.unwrap();
+        silent.push(tcp);
+        if number % 50 == 0 {
+            kept.write_all(request.as_bytes()).await.unwrap();
+            kept.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer, *b"HTTP/1.1 200 OK", "who asks stays");
+            while kept.read_u8().await.unwrap() != b'}' {}
+        }
+    }
+    assert_eq!(json(&server, "GET /v1/version", "").await.0, 200);
+    let mut rest = Vec::new();
+    let _reset_or_end = silent[0].read_to_end(&mut rest).await;
+    assert_eq!(rest, b"");
+}
