@@ -4,6 +4,7 @@ mod buffer;
 mod ending;
 mod framed;
 mod news;
+mod patience;
 mod pump;
 mod signals;
 mod time;
@@ -562,7 +563,8 @@ async fn wait_while_writing(
             pump.outbox().gets_stuck();
         }
         let takes_no_more = broken.is_some() || pump.ending(|_| false).is_some();
-        if takes_no_more && pump.outbox().holds_up() { Poll::Ready(broken.take()) } else { Poll::Pending }
+        let would_hang = takes_no_more && pump.outbox().holds_up() && !pump.takes_no_more();
+        if would_hang { Poll::Ready(broken.take()) } else { Poll::Pending }
     })
     .await
 }

@@ -134,8 +134,10 @@ struct State {
     farewell: Option<Box<Farewell>>,
     /// Why nothing is written any more.
     cause: Option<Box<str>>,
-    /// Elements that were taken to be written, and failed with the connection.
+    /// Elements that have failed with the connection, which is told when that has ended.
     lost: u64,
+    /// It was told.
+    is_told: bool,
     /// How many messages fewer than went had come at the end of a connection that waited for them.
     unanswered: u64,
     /// Hears what becomes of what waits, if somebody wants to know.
@@ -215,6 +217,7 @@ impl Outbox {
             farewell: None,
             cause: None,
             lost: 0,
+            is_told: false,
             unanswered: 0,
             heard_by: None,
         };

@@ -290,10 +290,10 @@ impl Streams {
         let broken = is_broken.then(|| Farewell { code: ABNORMAL, reason: "".into() });
         let farewell = outbox.as_ref().and_then(|outbox| outbox.farewell()).or(broken);
         if let Some(outbox) = outbox {
-            let cause = format!("{address} has ended");
-            self.shared.log_failure(outbox.close(), &cause);
-            // For what is on its way here.
-            outbox.note_cause(cause);
+            // If there is a better one it is noted, also for what is on its way here.
+            outbox.note_cause(format!("{address} has ended"));
+            let lost = outbox.close();
+            self.shared.log_failure(lost, outbox.cause().as_deref().unwrap_or_default());
             self.draining.unanswered(outbox.unanswered());
         }
         // Behind a drain those in front end by themselves, when they have got what came.

@@ -100,7 +100,7 @@ impl Connection {
             return;
         }
         let Self { pump, buffer, stream, signals, .. } = self;
-        let limits = pump.limits();
+        let (limits, cut) = (pump.limits(), pump.cut());
         pump.give_up();
         // A peer that is busy sending reads nothing before that is through, and late bytes that nobody takes are
         // answered with a reset that overtakes our goodbye.
@@ -112,6 +112,7 @@ impl Connection {
         });
         tokio::select! {
             _in_time_or_not = timeout(limits.close.min(SLOW_GOODBYE), goodbye) => {}
+            () = cut => {}
             () = signals.stopped() => {}
         }
     }
@@ -121,7 +122,7 @@ impl Connection {
     /// answered it. Answers of others come too late.
     pub(super) async fn part(&mut self, we_drop: bool, answers: bool) -> Ended {
         let Self { pump, stream, signals, .. } = self;
-        let limits = pump.limits();
+        let (limits, cut) = (pump.limits(), pump.cut());
         let part = async {
             let _sent_or_not = timeout(limits.close, pump.take_leave(stream, answers)).await;
             if we_drop {
@@ -130,6 +131,7 @@ impl Connection {
         };
         tokio::select! {
             () = part => self.lingers = Some(if we_drop { limits.close } else { limits.drop }),
+            () = cut => {}
             () = signals.stopped() => {}
         }
         Ended::clean("the peer closed the connection")

@@ -290,6 +290,15 @@ impl Pump {
         self.outbox.ending()
     }
 
+    /// Nothing is written on this connection any more. `true` if no other one will do that, so that nobody waits for room.
+    pub(super) fn takes_no_more(&self) -> bool {
+        let is_last = self.rare.unwritten == Unwritten::Fail;
+        if is_last {
+            self.outbox.takes_no_more();
+        }
+        is_last
+    }
+
     /// The connection has ended: what is not written never will be, unless by another one.
     pub(super) fn abandon(&mut self) {
         if self.rare.unwritten == Unwritten::Fail {
@@ -377,8 +386,12 @@ impl Pump {
 
     /// Ends our direction of the byte stream.
     pub(super) async fn shutdown(&mut self, stream: &mut Box<dyn Stream>) {
-        // The peer may be gone already; there is nobody to tell.
-        let _gone_or_not = timeout(self.rare.limits.close, stream.shutdown()).await;
+        tokio::select! {
+            biased;
+            // The peer may be gone already; there is nobody to tell.
+            _gone_or_not = timeout(self.rare.limits.close, stream.shutdown()) => {}
+            () = self.cut() => {}
+        }
     }
 
     /// Gives back what large reads took.
@@ -480,8 +493,10 @@ impl Pump {
         self.ends.truncate(kept);
         let lost = self.outbox.fail(&mut self.messages, kept);
         self.outbox.discarded(lost);
-        if let Some(cause) = self.outbox.cause_of_giving_up().filter(|_| lost > 0) {
-            self.log_failed(lost, &cause);
+        match self.outbox.cause_of_giving_up() {
+            Some(cause) if lost > 0 => self.log_failed(lost, &cause),
+            Some(_) => {}
+            None => self.outbox.lost(lost),
         }
     }
 }

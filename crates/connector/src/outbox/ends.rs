@@ -71,8 +71,16 @@ impl Outbox {
     }
 
     /// Ends the outbox: what waits fails, and so does everything later. Gives how many elements that were, with those that
-    /// were taken and have [failed](Self::lost) with the connection.
+    /// have [failed](Self::lost) with the connection before: it is the caller who tells of all of them.
     pub(crate) fn close(&self) -> u64 {
+        let waited = self.shut();
+        let mut state = self.lock();
+        state.is_told = true;
+        waited + mem::take(&mut state.lost)
+    }
+
+    /// What waits fails, and so does everything later. Gives how many elements that were.
+    fn shut(&self) -> u64 {
         let mut state = self.lock();
         state.phase = Phase::Closed;
         let (mut last, mut waiting) = (state.last.take().unwrap_or_default(), mem::take(&mut state.waiting));
@@ -80,15 +88,20 @@ impl Outbox {
             kept.take_all(&mut waiting);
         }
         drop(state);
-        let under_way = mem::take(&mut self.lock().lost);
-        let lost = self.fail(&mut last, 0) + self.fail(&mut waiting, 0);
+        let waited = self.fail(&mut last, 0) + self.fail(&mut waiting, 0);
         self.room.notify_waiters();
-        under_way + lost
+        waited
+    }
+
+    /// Nobody writes any more: nobody is to wait for room. What waits has failed with the connection.
+    pub(crate) fn takes_no_more(&self) {
+        let waited = self.shut();
+        self.lost(waited);
     }
 
     /// Ends the connection behind this outbox: its peer reads too slowly. Gives how many elements failed.
     pub(crate) fn give_up(&self) -> u64 {
-        let lost = self.close();
+        let lost = self.shut();
         self.tell(GIVEN_UP);
         lost
     }
@@ -135,11 +148,20 @@ impl Outbox {
         self.lock().unanswered
     }
 
-    /// So many elements that were taken to be written have failed with the connection.
+    /// So many elements have failed with the connection, which is told with its end.
     pub(crate) fn lost(&self, elements: u64) {
         if elements > 0 {
             self.lock().lost += elements;
         }
+    }
+
+    /// The same for those who may come late: `false` if the end was told before.
+    pub(crate) fn lost_in_time(&self, elements: u64) -> bool {
+        let mut state = self.lock();
+        if !state.is_told {
+            state.lost += elements;
+        }
+        !state.is_told
     }
 
     /// The connection has ended like this.

@@ -126,7 +126,10 @@ impl Streams {
                         return Some(target);
                     }
                     Put::Closed => {
-                        left.lose_run(items, || self.why_shut(&target));
+                        let lost = left.lose_run(items);
+                        if lost.failed > 0 {
+                            self.shared.log_failure(lost.failed, &self.why_shut(&target));
+                        }
                     }
                 }
             }
@@ -166,10 +169,13 @@ impl Streams {
                     continue;
                 }
                 full.note_cause(cause.clone());
+                let of_run = left.lose_run(items);
                 let waited = full.give_up();
-                self.shared.log_failure(waited, &cause);
-                let lost = waited + left.lose_run(items, || cause);
-                full.discarded(lost);
+                full.discarded(waited + of_run.elements);
+                let failed = waited + of_run.failed;
+                if !full.lost_in_time(failed) {
+                    self.shared.log_failure(failed, &cause);
+                }
             }
         }
     }

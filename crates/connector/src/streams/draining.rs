@@ -1,6 +1,9 @@
 //! How a connector that accepts connections lets them go (`spec/websocket.md` 11).
 
-use super::{Streams, table::Table};
+use super::{
+    Streams,
+    table::{Table, Targets},
+};
 use crate::{duplex::Ending, outbox::Outbox, task::TARGET};
 use std::{
     pin::pin,
@@ -217,9 +220,7 @@ impl Streams {
 
     /// Ends connections that did not end in time; tells what they were still to be sent.
     async fn cut(&self) {
-        let mut outboxes = self.read().all();
-        // Where there is no connection it is no peer that takes too long.
-        outboxes.retain(|outbox| outbox.is_there());
+        let outboxes = self.with_connections();
         self.tell_of_rest(&outboxes);
         outboxes.iter().for_each(|outbox| outbox.cut());
         let limit = Instant::now() + CUT_LIMIT;
@@ -227,6 +228,19 @@ impl Streams {
             true => timeout_at(limit, self.shared.counters.all_settled()).await,
             false => timeout_at(limit, self.emptied()).await,
         };
+    }
+
+    /// Outboxes of connections that are there, those included that were given up and have not ended yet. Where there is no
+    /// connection it is no peer that takes too long.
+    fn with_connections(&self) -> Targets {
+        let table = self.read();
+        let mut outboxes = table.all();
+        match self.is_single() {
+            true if table.conns().next().is_none() => outboxes.clear(),
+            true => {}
+            false => outboxes.retain(|outbox| outbox.is_there()),
+        }
+        outboxes
     }
 
     /// Says what these connections were still to be sent.

@@ -34,6 +34,13 @@ impl Run {
     }
 }
 
+/// What was left of a run whose connection takes nothing any more.
+pub(super) struct Lost {
+    pub(super) elements: u64,
+    /// So many of them have failed, which is still to be told.
+    pub(super) failed: u64,
+}
+
 /// What is left to do for a batch. Elements that were received are in nobody's hands yet: they fail if this is dropped.
 pub(super) struct Left<'a> {
     shared: &'a SinkShared,
@@ -154,22 +161,23 @@ impl<'a> Left<'a> {
     }
 
     /// The connection of the run at hand takes nothing any more: what is left of it fails, unless it was for everybody.
-    /// Gives how many elements that are.
-    pub(super) fn lose_run(&mut self, items: &[Item<'_>], cause: impl FnOnce() -> String) -> u64 {
-        if self.port != Port::Broadcast {
-            return self.fail_run(items, &cause());
+    pub(super) fn lose_run(&mut self, items: &[Item<'_>]) -> Lost {
+        let lost = self.pass_run(items);
+        let elements = lost.len() as u64;
+        if self.port == Port::Broadcast {
+            self.shared.counters.passed_over(elements);
+            return Lost { elements, failed: 0 };
         }
-        let left = self.pass_run(items).len() as u64;
-        self.shared.counters.passed_over(left);
-        left
+        self.shared.counters.failed(elements);
+        settle_all(lost.iter().filter_map(|item| item.receipt.cloned()), Outcome::Failed);
+        Lost { elements, failed: elements }
     }
 
-    /// What is left of the run at hand goes nowhere; gives how many elements that are.
-    pub(super) fn fail_run(&mut self, items: &[Item<'_>], cause: &str) -> u64 {
+    /// What is left of the run at hand goes nowhere.
+    pub(super) fn fail_run(&mut self, items: &[Item<'_>], cause: &str) {
         let lost = self.pass_run(items);
         self.shared.fail(lost.len() as u64, cause);
         settle_all(lost.iter().filter_map(|item| item.receipt.cloned()), Outcome::Failed);
-        lost.len() as u64
     }
 
     /// The run at hand is behind us; gives what was left of it.
@@ -184,6 +192,6 @@ impl<'a> Left<'a> {
 
 impl Drop for Left<'_> {
     fn drop(&mut self) {
-        self.shared.counters.failed(self.elements as u64);
+        self.shared.fail(self.elements as u64, "whoever gave them has ended while they waited for room");
     }
 }

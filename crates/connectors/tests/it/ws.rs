@@ -36,6 +36,7 @@ mod replies;
 mod room;
 mod routes;
 mod schema;
+mod slow;
 mod tls;
 mod tunnels;
 mod warnings;

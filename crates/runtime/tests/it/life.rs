@@ -2,13 +2,10 @@
 
 use crate::{
     logs::Log,
-    world::{World, collected, connector, flow, fresh, within},
+    world::{World, collected, connector, flow, fresh},
 };
 use std::time::Duration;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
-};
+use tokio::net::TcpSocket;
 use tremor_connector::State;
 use tremor_runtime::{ChangeError, FlowState, StopTimeout};
 
@@ -24,7 +21,7 @@ fn ticking(sink: &str, more: &str) -> String {
     )
 }
 
-fn state_of(world: &World) -> FlowState {
+pub(crate) fn state_of(world: &World) -> FlowState {
     world.runtime.flows()[0].state
 }
 
@@ -97,67 +94,8 @@ async fn a_sink_that_never_returns_cannot_keep_the_process() {
     assert!(log.text().contains(expected), "{}", log.text());
 }
 
-/// A peer that does not read what it is sent is cut off in time for its end to be told, and so is what it did not get.
-#[tokio::test]
-async fn what_a_slow_reader_does_not_get_is_told_before_the_flow_stops() {
-    const BYTES: usize = 15 << 20;
-    let (log, _until_the_end) = Log::set();
-    let address = free_address();
-    let sink = fresh();
-    let world = World::with(&format!(
-        "{}{}
-        create pipeline echo from pipelines::passthrough;
-        create pipeline told from pipelines::passthrough;
-        connect /connector/server to /pipeline/echo;
-        connect /pipeline/echo to /connector/server;
-        connect /connector/server/control to /pipeline/told;
-        connect /pipeline/told to /connector/sink;",
-        connector("server", "ws_server", &format!(r#"{{"url": "{address}"}}"#)).replace("json", "binary"),
-        connector("sink", "collect", &format!(r#"{{"name": "{sink}"}}"#)),
-    ));
-    world.until(|_| state_of(&world) == FlowState::Running).await;
-    let small = TcpSocket::new_v4().unwrap();
-    small.set_recv_buffer_size(4096).unwrap();
-    let mut client = within(small.connect(address)).await.unwrap();
-    let upgrade = format!(
-        "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    );
-    within(client.write_all(upgrade.as_bytes())).await.unwrap();
-    let mut message = vec![0x82, 0xff];
-    message.extend_from_slice(&(BYTES as u64).to_be_bytes());
-    message.resize(message.len() + 4 + BYTES, 0);
-    within(client.write_all(&message)).await.unwrap();
-    world
-        .until(|runtime| {
-            let connectors = runtime.connectors("main").unwrap();
-            connectors.iter().any(|connector| connector.name == "server" && connector.taken.waiting == 1)
-        })
-        .await;
-    tokio::time::pause();
-    let begin = tokio::time::Instant::now();
-    world.runtime.shut_down(true).await.unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
-    tokio::time::resume();
-    let told = collected(&sink).pop().unwrap();
-    assert!(told.contains("\"closed\"") && told.contains("\"timeout\""), "{told}");
-    let log = log.text();
-    for expected in [
-        "[Connector::main::server] the drain cut off 1 connection whose peers do not read fast enough: 1 message of 15728640 bytes",
-        "in all were not sent, or not to the end: connection ",
-        "[Sink::main::server] 1 event failed: connection ",
-    ] {
-        assert!(log.contains(expected), "{expected}: {log}");
-    }
-    assert!(!log.contains("Not all flows drained"), "{log}");
-    // Half a message, and no goodbye behind it.
-    let mut got = Vec::new();
-    let end = within(client.read_to_end(&mut got)).await;
-    assert!(end.is_err() || got.len() < BYTES, "{}", got.len());
-}
-
 /// An address of this machine that nobody listens on.
-fn free_address() -> std::net::SocketAddr {
+pub(crate) fn free_address() -> std::net::SocketAddr {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -13,4 +13,6 @@ mod logs;
 #[cfg(test)]
 mod prefix;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod world;
