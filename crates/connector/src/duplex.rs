@@ -1,6 +1,11 @@
 //! One connection that is read from and written to: bytes in and out around a sans-IO protocol.
 
-use crate::{Intake, Joining, SendQueue, WhenFull, outbox::Outbox, socket::Target, streams::Streams};
+use crate::{
+    Intake, Joining, SendQueue, WhenFull,
+    outbox::Outbox,
+    socket::{self, Target},
+    streams::Streams,
+};
 use futures_util::future::BoxFuture;
 use std::{
     fmt,
@@ -8,13 +13,53 @@ use std::{
     time::{Duration, Instant},
 };
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream},
+    net::TcpStream,
+};
+use tokio_rustls::{client, server};
 use tremor_event::OriginUri;
 use tremor_value::Value;
 
 /// A byte stream to a peer, plain or encrypted.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Bytes that were written and that the peer's system is not known to have; `None` where nobody can tell.
+    fn untaken(&self) -> Option<usize> {
+        None
+    }
+}
+
+impl Stream for TcpStream {
+    fn untaken(&self) -> Option<usize> {
+        socket::untaken(self)
+    }
+}
+
+impl<S: Stream> Stream for client::TlsStream<S> {
+    fn untaken(&self) -> Option<usize> {
+        self.get_ref().0.untaken()
+    }
+}
+
+impl<S: Stream> Stream for server::TlsStream<S> {
+    fn untaken(&self) -> Option<usize> {
+        self.get_ref().0.untaken()
+    }
+}
+
+impl<S: Stream + ?Sized> Stream for Box<S> {
+    fn untaken(&self) -> Option<usize> {
+        (**self).untaken()
+    }
+}
+
+/// What is written to a unix socket is with the peer at once.
+#[cfg(unix)]
+impl Stream for UnixStream {}
+
+impl Stream for DuplexStream {}
 
 /// An established connection.
 pub struct Duplex {

@@ -22,7 +22,7 @@ use std::{
 };
 pub(crate) use telling::Telling;
 use tokio::{sync::Semaphore, task::JoinSet, time};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 use tremor_value::sentence;
 
 /// Wait after the system could not accept, for example because too many files are open.
@@ -48,6 +48,8 @@ pub(crate) struct Listening {
     pub(crate) beacon: Beacon,
     pub(crate) next_stream: Arc<AtomicU64>,
     pub(crate) refusals: Mutex<Quota>,
+    /// Lines about connections that ended before their peers had taken all.
+    pub(crate) cut_short: Mutex<Quota>,
     pub(crate) telling: Telling,
     /// Ends of connections that wait to be told of.
     pub(crate) telling_late: Semaphore,
@@ -151,6 +153,9 @@ impl Listening {
         connection.abandon();
         let Registered { address, .. } = &registered;
         debug!(target: TARGET, "[Connector::{}] {address} ended: {}", self.alias, ended.cause);
+        if let Some(line) = connection.cut_short() {
+            self.cut_short(address, &line);
+        }
         // It has ended for all who knew of it; only its socket is still there, and its place among the connections taken.
         drop(registered);
         if connection.lingers() {
@@ -261,6 +266,14 @@ impl Listening {
                 inlet.tell(record).await;
             } => {}
             () = self.beacon.stopped() => {}
+        }
+    }
+
+    fn cut_short(&self, address: &Address, line: &str) {
+        let mut cut_short = self.cut_short.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left_out) = cut_short.may_log(1, time::Instant::now()) {
+            let more = more_before(left_out);
+            warn!(target: TARGET, "[Connector::{}] {address} {line}{more}", self.alias);
         }
     }
 

@@ -3,6 +3,7 @@
 mod bind;
 #[cfg(unix)]
 mod unix;
+mod untaken;
 
 use std::{
     fmt, io,
@@ -22,6 +23,7 @@ use crate::config::{ConfigError, Reader};
 pub use bind::{IpVersion, Ports, listen_on};
 #[cfg(unix)]
 pub use unix::{UnixAcceptor, UnixError, UnixPeer, UnixPlace};
+pub(crate) use untaken::untaken;
 
 #[cfg(test)]
 mod tests;

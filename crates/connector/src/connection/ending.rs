@@ -1,6 +1,6 @@
 //! How a connection ends.
 
-use super::{Alive, Connection, Ended, TURN_BYTES, news::told_of};
+use super::{Alive, Connection, Ended, TURN_BYTES, news::told_of, patience::Patience};
 use crate::{
     Intake, Readiness,
     duplex::{Cut, Ending, Flow},
@@ -42,6 +42,8 @@ enum Late {
     NotNow,
     /// And nobody ever will.
     NotEver,
+    /// The connection has to end now.
+    Cut,
     /// Nothing that could be waited for.
     End,
 }
@@ -167,6 +169,14 @@ impl Connection {
         if self.discards { 0 } else { self.pump.late() }
     }
 
+    /// What to say of what its peer had not taken when it was ended all the same.
+    pub(crate) fn cut_short(&self) -> Option<String> {
+        let bytes = self.pump.left_untaken();
+        (bytes > 0).then(|| {
+            format!("was ended before its peer had taken the last {bytes} bytes of what it was sent: they may be lost")
+        })
+    }
+
     /// Whether the byte stream of a connection that has ended is still to be waited for.
     pub(crate) fn lingers(&self) -> bool {
         self.lingers.is_some()
@@ -263,45 +273,62 @@ impl Connection {
                 format!("closed with {code} {}", shown(reason)).trim_end().to_owned()
             }
         };
-        let limit = self.pump.limits().close;
         let Self { pump, stream, signals, .. } = self;
         let cut = pump.cut();
         let said = tokio::select! {
-            said = timeout(limit, pump.finish_with_goodbye(ending.clone(), stream)) => said,
-            () = cut => return Ended::too_late(),
+            said = pump.finish_in_time(ending.clone(), stream) => said,
+            () = cut => {
+                self.pump.note_untaken(&self.stream);
+                return Ended::too_late();
+            }
             () = signals.stopped() => return self.stop().await,
         };
-        match said {
-            Ok(true) => {
-                self.hear_out(limit).await;
+        let is_heard_out = match said {
+            Some(true) => {
+                let is_heard_out = self.hear_out().await;
                 if self.signals.is_stopped() {
                     return self.stop().await;
                 }
+                is_heard_out
             }
-            Ok(false) => {}
-            Err(_) => {
+            Some(false) => true,
+            None => {
                 self.pump.leave_unheard(ending);
                 cause.push_str(", which the peer has not read");
+                false
             }
+        };
+        if !is_heard_out {
+            self.pump.note_untaken(&self.stream);
         }
         self.pump.shutdown(&mut self.stream).await;
         Ended::clean(&cause)
     }
 
-    /// Hands on what the peer had sent before it heard of our goodbye, up to its own. Only the peer is hurried: the time
-    /// that passes while nobody takes what it sends is not its time.
-    async fn hear_out(&mut self, limit: Duration) {
-        let (latest, mut patience, mut bytes) = (Instant::now() + limit, limit, 0);
+    /// Hands on what the peer had sent before it heard of our goodbye, up to its own; `false` if that is not waited for any
+    /// more. Only the peer is hurried, and only if it takes nothing of what it was sent before: the time that passes while
+    /// nobody takes what it sends is not its time.
+    async fn hear_out(&mut self) -> bool {
+        let (mut patience, mut bytes) = (Patience::new(self.pump.limits().close), 0);
         loop {
             let asked = Instant::now();
-            let Ok(late) = timeout(patience, poll_fn(|cx| self.poll_late(cx))).await else { return };
-            patience = patience.saturating_sub(asked.elapsed());
+            let late = timeout(patience.wait(), poll_fn(|cx| self.poll_late(cx))).await;
+            patience.spend(asked.elapsed());
+            let goes_on = patience.goes_on(|| self.pump.untaken(&self.stream));
+            let Ok(late) = late else {
+                if goes_on {
+                    continue;
+                }
+                return false;
+            };
             match late {
                 Late::Input(read) => {
                     bytes += read;
-                    if bytes > MOST_LATE && Instant::now() >= latest || self.take_input(read).await.is_some()
-                    {
-                        return;
+                    if bytes > MOST_LATE && patience.is_over() {
+                        return false;
+                    }
+                    if self.take_input(read).await.is_some() {
+                        return true;
                     }
                     // A peer that sends all the time may not keep others waiting.
                     if self.turn_bytes == 0 {
@@ -324,7 +351,8 @@ impl Connection {
                     .await;
                 }
                 Late::NotEver => self.stop_reading().await,
-                Late::End => return,
+                Late::Cut => return false,
+                Late::End => return true,
             }
         }
     }
@@ -335,7 +363,7 @@ impl Connection {
         // Whatever else rings, nothing is sent any more.
         while self.pump.outbox().bell().poll_rang(cx).is_ready() {}
         if self.signals.is_stopped() || self.pump.outbox().news() & CUT != 0 {
-            return Poll::Ready(Late::End);
+            return Poll::Ready(Late::Cut);
         }
         if self.is_to_stop_reading() {
             return Poll::Ready(Late::NotEver);

@@ -5,7 +5,7 @@ mod frames;
 mod tests;
 mod writing;
 
-use super::{Ended, Unwritten, framed::Framed};
+use super::{Ended, Unwritten, framed::Framed, patience::Patience};
 use crate::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Limits, MAX_FRAMES_KIND, Protocol, ProtocolError, Stream, Traffic},
@@ -84,6 +84,10 @@ struct Rare {
     traffic: Option<Arc<dyn Traffic>>,
     /// Messages that came when nobody took them any more.
     late: u64,
+    /// Our goodbye was written, or begun, and the peer is to answer it.
+    expects_answer: bool,
+    /// Bytes that the peer had not taken when its connection was ended all the same.
+    untaken: usize,
 }
 
 /// What does not wait until all messages at hand are written.
@@ -133,6 +137,8 @@ impl Pump {
                 failures: Quota::default(),
                 traffic: None,
                 late: 0,
+                expects_answer: false,
+                untaken: 0,
             }),
         }
     }
@@ -152,6 +158,21 @@ impl Pump {
     /// How many those are.
     pub(super) fn late(&self) -> u64 {
         self.rare.late
+    }
+
+    /// Bytes that were given to the peer, or are about to, and that it is not known to have taken.
+    pub(super) fn untaken(&self, stream: &dyn Stream) -> Option<usize> {
+        stream.untaken().map(|bytes| bytes + self.framed.len().saturating_sub(self.framed.written()))
+    }
+
+    /// The connection is ended before the peer has taken all.
+    pub(super) fn note_untaken(&mut self, stream: &dyn Stream) {
+        self.rare.untaken = self.untaken(stream).unwrap_or_default();
+    }
+
+    /// How many bytes those are.
+    pub(super) fn left_untaken(&self) -> usize {
+        self.rare.untaken
     }
 
     /// Time limits of the connection.
@@ -351,15 +372,36 @@ impl Pump {
     }
 
     /// As [`Pump::finish`], then says goodbye; `true` if the peer is expected to answer. What waits from then on stays
-    /// in the outbox.
+    /// in the outbox. Cancel safe: called anew it goes on where it was.
     pub(super) async fn finish_with_goodbye(&mut self, ending: Ending, stream: &mut Box<dyn Stream>) -> bool {
-        self.finish(stream).await;
-        self.has_left = true;
-        self.queue_urgent();
-        let expects_answer = self.protocol.end(ending, self.framed.bytes());
-        let is_said = self.write_framed(stream).await.is_ok();
-        self.outbox.gets_stuck();
-        is_said && expects_answer
+        if !self.has_left {
+            self.finish(stream).await;
+            self.has_left = true;
+            self.outbox.gets_stuck();
+            self.queue_urgent();
+            self.rare.expects_answer = self.protocol.end(ending, self.framed.bytes());
+        }
+        self.write_framed(stream).await.is_ok() && mem::take(&mut self.rare.expects_answer)
+    }
+
+    /// As [`Pump::finish_with_goodbye`], as long as the peer takes something; `None` if it does not.
+    pub(super) async fn finish_in_time(
+        &mut self,
+        ending: Ending,
+        stream: &mut Box<dyn Stream>,
+    ) -> Option<bool> {
+        let mut patience = Patience::new(self.rare.limits.close);
+        loop {
+            let asked = Instant::now();
+            let finish = self.finish_with_goodbye(ending.clone(), stream);
+            if let Ok(expects_answer) = timeout(patience.wait(), finish).await {
+                return Some(expects_answer);
+            }
+            patience.spend(asked.elapsed());
+            if !patience.goes_on(|| self.untaken(stream)) {
+                return None;
+            }
+        }
     }
 
     /// There was no time for the goodbye: the protocol only knows what it would have been, if it was not begun.

@@ -105,6 +105,9 @@ impl Task {
                 Box::pin(at_work.linger()).await;
             }
             let is_busy = at_work.is_peer_busy();
+            if let Some(line) = at_work.cut_short() {
+                warn!(target: TARGET, "[Connector::{alias}] the connection with {peer} {line}");
+            }
             let late = at_work.came_too_late();
             if late > 0 {
                 let (s, were) = if late == 1 { ("", "was") } else { ("s", "were") };
@@ -129,6 +132,7 @@ impl Task {
             beacon: self.parts.beacon.clone(),
             next_stream: self.parts.next_stream.clone(),
             refusals: std::sync::Mutex::default(),
+            cut_short: std::sync::Mutex::default(),
             telling: listening::Telling::default(),
             telling_late: tokio::sync::Semaphore::new(listening::MOST_LATE),
             answers_to_the_end: false,

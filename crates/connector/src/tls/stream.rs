@@ -3,6 +3,7 @@
 //! Rustls asks its socket for 4 KiB at a time, and gives what it decrypted record by record, where most peers put every
 //! frame in a record of its own. Both would make as many turns of a connection as there are records.
 
+use crate::duplex::Stream;
 use bytes::{Buf, BytesMut};
 use std::{
     io,
@@ -150,6 +151,18 @@ macro_rules! forward_writes {
 
 forward_writes!(ReadAhead);
 forward_writes!(Encrypted);
+
+impl<S: Stream> Stream for ReadAhead<S> {
+    fn untaken(&self) -> Option<usize> {
+        self.inner.untaken()
+    }
+}
+
+impl<S: Stream> Stream for Encrypted<S> {
+    fn untaken(&self) -> Option<usize> {
+        self.inner.untaken()
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -144,6 +144,10 @@ impl AsyncWrite for Endless {
     }
 }
 
+impl Stream for Hoarding {}
+
+impl Stream for Endless {}
+
 pub(crate) fn connection(stream: impl Stream + 'static, conn: u64) -> Duplex {
     Duplex {
         traffic: None,

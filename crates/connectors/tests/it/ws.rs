@@ -37,6 +37,7 @@ mod room;
 mod routes;
 mod schema;
 mod slow;
+mod slow_ends;
 mod tls;
 mod tunnels;
 mod warnings;

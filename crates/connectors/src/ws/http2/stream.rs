@@ -13,6 +13,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
 };
+use tremor_connector::duplex::Stream;
 
 /// What is written at once.
 const WRITE_BYTES: usize = 16 * 1024;
@@ -113,3 +114,6 @@ impl AsyncWrite for Http2Stream {
         own.line.poll_done(cx, round).map(Ok)
     }
 }
+
+/// What the peer has taken of one stream is not known: others share its connection.
+impl Stream for Http2Stream {}

@@ -69,3 +69,9 @@ impl AsyncWrite for CountedStream {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+impl Stream for CountedStream {
+    fn untaken(&self) -> Option<usize> {
+        self.stream.untaken()
+    }
+}
