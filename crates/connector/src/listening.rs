@@ -15,13 +15,17 @@ use crate::{
 use std::{
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 pub(crate) use telling::Telling;
-use tokio::{sync::Semaphore, task::JoinSet, time};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinSet,
+    time,
+};
 use tracing::{debug, error, info, warn};
 use tremor_value::sentence;
 
@@ -33,6 +37,9 @@ pub(crate) const MOST_LATE: usize = 4096;
 
 /// How long a flow that ends waits for handshakes to tell their peers.
 const FAREWELL: Duration = Duration::from_millis(250);
+
+/// How long refused handshakes that were left out of the log may wait to be counted there.
+const LEFT_OUT_WAIT: Duration = Duration::from_secs(1);
 
 /// What comes of a handshake.
 type Opened = Result<Duplex, Refused>;
@@ -50,6 +57,8 @@ pub(crate) struct Listening {
     pub(crate) refusals: Mutex<Quota>,
     /// Lines about connections that ended before their peers had taken all.
     pub(crate) cut_short: Mutex<Quota>,
+    /// Refused handshakes were left out of the log.
+    pub(crate) left_out: Notify,
     pub(crate) telling: Telling,
     /// Ends of connections that wait to be told of.
     pub(crate) telling_late: Semaphore,
@@ -65,6 +74,14 @@ impl Listening {
         self.answers_to_the_end = listener.answers_to_the_end();
         // Every connection has it: a pointer is small.
         let shared = Arc::new(self);
+        tokio::select! {
+            () = shared.work(listener, alive) => {}
+            () = shared.log_left_out() => {}
+        }
+    }
+
+    async fn work(self: &Arc<Self>, mut listener: Box<dyn Listener>, alive: Alive) {
+        let shared = self;
         let mut connections = JoinSet::new();
         shared.accept(&mut *listener, &mut connections, &alive).await;
         drop(alive);
@@ -278,11 +295,46 @@ impl Listening {
     }
 
     fn refused(&self, cause: &str) {
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(left_out) = refusals.may_log(1, time::Instant::now()) {
-            let (cause, more) = (sentence(cause), more_before(left_out));
-            info!(target: TARGET, "[Connector::{}] a handshake failed: {cause}{more}", self.alias);
+        match self.refusals().may_log(1, time::Instant::now()) {
+            Some(left_out) => {
+                let (cause, more) = (sentence(cause), more_before(left_out));
+                info!(target: TARGET, "[Connector::{}] a handshake failed: {cause}{more}", self.alias);
+            }
+            None => self.left_out.notify_one(),
         }
+    }
+
+    /// Logs how many refused handshakes were left out, if no later one tells so.
+    async fn log_left_out(&self) {
+        loop {
+            self.left_out.notified().await;
+            loop {
+                time::sleep(LEFT_OUT_WAIT).await;
+                let left_out = self.refusals().may_log_rest(time::Instant::now());
+                if let Some(left_out) = left_out {
+                    self.more_failed(left_out);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn more_failed(&self, left_out: u64) {
+        let s = if left_out == 1 { "" } else { "s" };
+        if left_out > 0 {
+            info!(target: TARGET, "[Connector::{}] {left_out} more handshake{s} failed", self.alias);
+        }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Quota> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let left_out = self.refusals().take_left_out();
+        self.more_failed(left_out);
     }
 }
 

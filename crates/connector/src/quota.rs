@@ -30,6 +30,11 @@ impl Quota {
         Some(self.take_left_out())
     }
 
+    /// How many things no line has told of so far, where a line may be logged now.
+    pub fn may_log_rest(&mut self, now: Instant) -> Option<u64> {
+        if self.left_out == 0 { Some(0) } else { self.may_log(0, now) }
+    }
+
     /// How many things no line has told of so far.
     pub fn take_left_out(&mut self) -> u64 {
         std::mem::take(&mut self.left_out)
@@ -54,6 +59,13 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(quota.may_log(2, Instant::now()), Some(30));
         assert_eq!(quota.may_log(2, Instant::now()), Some(0));
+        assert_eq!(quota.may_log_rest(Instant::now()), Some(0), "nothing is left out");
+        let logged = (0..25).filter_map(|_| quota.may_log(2, Instant::now()));
+        assert_eq!(logged.count(), 8, "what has nothing to tell is no line");
+        assert_eq!(quota.may_log_rest(Instant::now()), None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(quota.may_log_rest(Instant::now()), Some(34));
+        assert_eq!(quota.may_log_rest(Instant::now()), Some(0));
         assert_eq!(more_before(30), " (and 30 more before)");
         assert_eq!(more_before(0), "");
     }

@@ -1,16 +1,12 @@
 //! How a connection ends. Source: `spec/websocket.md` 11, RFC 6455 section 7.
 
+use crate::CloseCode;
 use crate::error::ProtocolError;
 use crate::options::{Options, Role};
 use std::time::Duration;
 
 /// Longest reason in bytes: a control frame less the code.
 const MAX_REASON_BYTES: usize = 123;
-
-/// Reported when a Close came without a code; never sent.
-const NO_CODE: u16 = 1005;
-/// Reported when TCP ended without a Close; never sent.
-const ABNORMAL: u16 = 1006;
 
 /// Whether a close code may be on the wire, in either direction.
 ///
@@ -206,11 +202,15 @@ impl Closing {
 
     /// TCP has ended; what to report.
     pub fn ended(self, end: End) -> Outcome {
-        let without_close = |by| Outcome { code: ABNORMAL, reason: String::new(), clean: false, by };
+        let without_close =
+            |by| Outcome { code: CloseCode::Abnormal.into(), reason: String::new(), clean: false, by };
         match (self.state, end) {
-            (State::Both(first, by), _) => {
-                Outcome { code: first.code.unwrap_or(NO_CODE), reason: first.reason, clean: true, by }
-            }
+            (State::Both(first, by), _) => Outcome {
+                code: first.code.unwrap_or(CloseCode::Status.into()),
+                reason: first.reason,
+                clean: true,
+                by,
+            },
             (State::Failed { code, reason }, _) => Outcome { code, reason, clean: false, by: EndedBy::Error },
             (State::Open | State::Asked(_), End::Peer) => without_close(EndedBy::Peer),
             (State::Open | State::Asked(_), End::Timeout) => without_close(EndedBy::Timeout),

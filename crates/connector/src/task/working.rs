@@ -133,6 +133,7 @@ impl Task {
             next_stream: self.parts.next_stream.clone(),
             refusals: std::sync::Mutex::default(),
             cut_short: std::sync::Mutex::default(),
+            left_out: tokio::sync::Notify::new(),
             telling: listening::Telling::default(),
             telling_late: tokio::sync::Semaphore::new(listening::MOST_LATE),
             answers_to_the_end: false,

@@ -67,7 +67,7 @@ rows! {
         "Connections that have ended: the close code, and `peer`, `local`, `timeout` or `error`. Beyond 64 different codes the tag is `other`.";
     REJECTED = "ws.handshake.rejected", "counter", ["status", "reason"], "Handshakes that were answered with a refusal; those with the status 0 ended without an answer: there was no room, or the client went away before that (`gone`).";
     PENDING = "ws.handshake.pending", "gauge", [], "Handshakes under way.";
-    DURATION = "ws.handshake.duration", "histogram", [], "Microseconds from an accepted or begun connection to the end of its handshake.";
+    DURATION = "ws.handshake.duration", "histogram", [], "Microseconds from an accepted or begun connection to the end of its handshake, of handshakes that were granted.";
     TLS_FAILED = "ws.tls.failed", "counter", ["reason"], "Handshakes of TLS that failed: `handshake`, or `timeout`.";
     GUARD_FAILED = "ws.guard.failed", "counter", ["guard", "reason"], "Credentials that a guard found to be no good, in handshakes, and in requests and messages that are to extend a session.";
     MESSAGES = "ws.messages", "counter", ["type"], "Messages that came, and messages that were taken to be sent, but for heartbeats and their replies; `text` or `binary`.";
@@ -126,6 +126,20 @@ pub(super) struct Watch {
 
 type Tally = (&'static str, bool, Vec<Str>);
 
+/// A connection that opens.
+pub(super) struct Opens<'a> {
+    /// By which its messages leave, if it is not `out`.
+    pub(super) port: Option<&'a str>,
+    /// What metadata tell of its route.
+    pub(super) shown: Option<&'a Value>,
+    /// What may wait for it, if the route says so.
+    pub(super) queue: Option<&'a SendQueue>,
+    pub(super) tls: bool,
+    pub(super) deflates: bool,
+    /// By its handshake.
+    pub(super) took: Duration,
+}
+
 /// A handshake under way.
 pub(super) struct Pending<'w>(&'w AtomicU64);
 
@@ -164,14 +178,9 @@ impl Watch {
         Pending(pending)
     }
 
-    /// A connection opens, by `port` and the route that metadata `shown` tells of, after a handshake that took so long.
-    /// `queue`: what may wait for it, if the route says so.
-    pub(super) fn opens(
-        &self,
-        (port, shown, queue): (Option<&str>, Option<&Value>, Option<&SendQueue>),
-        (tls, deflates): (bool, bool),
-        took: Duration,
-    ) -> Arc<Link> {
+    /// A connection opens.
+    pub(super) fn opens(&self, opens: Opens<'_>) -> Arc<Link> {
+        let Opens { port, shown, queue, tls, deflates, took } = opens;
         let index = shown.and_then(|shown| shown.get("index")).and_then(Value::as_u64);
         let key = Key { port: port.unwrap_or("out").into(), route: index, tls };
         let policy = policy(queue.map_or(self.when_full, |queue| queue.when_full));

@@ -38,11 +38,6 @@ const MOST_PINGS: usize = 64;
 /// Items that room is kept for between the reads of a connection at work.
 const KEPT_ITEMS: usize = 4;
 
-/// A connection that ended without a goodbye.
-const ABNORMAL: u16 = 1006;
-/// One whose TLS failed.
-const TLS_FAILED: u16 = 1015;
-
 /// What came of the frames of one read, but for events.
 struct Round {
     flow: Flow,
@@ -465,8 +460,8 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
                 Closed { code, reason: reason.into(), clean, by, left_out }
             }
             // Behind a goodbye it says nothing more.
-            _ if cut == Cut::Tls && outcome.code == ABNORMAL => {
-                Closed { code: TLS_FAILED, reason: outcome.reason, clean, by: "error", left_out }
+            _ if cut == Cut::Tls && outcome.code == u16::from(CloseCode::Abnormal) => {
+                Closed { code: CloseCode::Tls.into(), reason: outcome.reason, clean, by: "error", left_out }
             }
             _ => Closed { code: outcome.code, reason: outcome.reason, clean, by, left_out },
         };

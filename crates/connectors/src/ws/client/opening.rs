@@ -15,7 +15,7 @@ use crate::ws::{
     Metadata,
     exposed::listed,
     http2::ALPN,
-    metrics::{counted, traffic},
+    metrics::{Opens, counted, traffic},
     protocol::WebSocket,
     read_more,
     schema::Incoming,
@@ -473,7 +473,14 @@ impl Client {
         let greeted = self.greeting.exchange(&mut stream, &mut input, &mut protocol, told_of).await;
         let greeted = greeted.map_err(told)?;
         let link = self.watch.as_ref().map(|watch| {
-            watch.opens((way.exit.as_deref(), None, None), (place.secure, deflate.is_some()), took)
+            watch.opens(Opens {
+                port: way.exit.as_deref(),
+                shown: None,
+                queue: None,
+                tls: place.secure,
+                deflates: deflate.is_some(),
+                took,
+            })
         });
         if let Some(link) = &link {
             self.greeting.count(greeted, link);

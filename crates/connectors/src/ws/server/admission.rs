@@ -40,7 +40,11 @@ pub(super) type Person = (Arc<str>, String);
 
 /// What a connection takes up as long as it lives: its place among all, among those of its address, and among those of
 /// its identity.
-pub(super) type Slot = (OwnedSemaphorePermit, Option<Box<Place<IpAddr>>>, Option<Box<Place<Person>>>);
+pub(super) struct Slot {
+    pub(super) _of_all: OwnedSemaphorePermit,
+    pub(super) of_address: Option<Box<Place<IpAddr>>>,
+    pub(super) of_identity: Option<Box<Place<Person>>>,
+}
 
 /// What large messages of all connections may take, if that has a bound: room for a message there is unless somebody says
 /// otherwise.

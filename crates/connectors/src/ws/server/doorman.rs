@@ -64,6 +64,18 @@ pub(super) struct Granted {
     pub(super) headers: ExtraHeaders,
 }
 
+/// A handshake that the flow is asked about.
+pub(super) struct Handshake<'a> {
+    pub(super) question: &'a Question,
+    /// The one that asks, if it is not asked about everybody.
+    pub(super) guard: Option<&'a Arc<str>>,
+    pub(super) conn: u64,
+    pub(super) method: &'static str,
+    /// What is told of it.
+    pub(super) metadata: &'a Metadata,
+    pub(super) origin: OriginUri,
+}
+
 impl Doorman {
     /// Reads `authorize`; its port joins `exits`, and so do those of `guards`.
     pub(super) fn read(
@@ -138,15 +150,13 @@ impl Doorman {
         Command { kind: "authorize", members: &ANSWER, handle: Box::new(handle) }
     }
 
-    /// Asks about a handshake of which `metadata` tells, for `guard` or for all.
+    /// Asks about a handshake.
     ///
     /// # Errors
     /// The answer if the flow says no; `None` if it says nothing in time.
     pub(super) async fn ask(
         &self,
-        (question, guard): (&Question, Option<&Arc<str>>),
-        (conn, method): (u64, &'static str),
-        (metadata, origin): (&Metadata, OriginUri),
+        Handshake { question, guard, conn, method, metadata, origin }: Handshake<'_>,
     ) -> Option<Answer> {
         let meta = metadata.text();
         let mut record = meta.get(SPEC.name).and_then(Value::as_record).cloned().unwrap_or_default();
@@ -370,8 +380,10 @@ mod tests {
         let question = Question::read(&mut Reader::new(&config, "authorize").unwrap()).unwrap();
         let metadata = Metadata::new(SPEC.name, Record::default());
         let origin = OriginUri::new("tremor-ws-server", "here");
-        let asked = doorman.ask((&question, None), (7, "GET"), (&metadata, origin));
-        assert!(asked.await.is_none());
+        let question = &question;
+        let metadata = &metadata;
+        let handshake = Handshake { question, guard: None, conn: 7, method: "GET", metadata, origin };
+        assert!(doorman.ask(handshake).await.is_none());
         assert!(doorman.waiting.all().is_empty());
     }
 

@@ -6,7 +6,7 @@ use super::{
     asker::{Asker, Failure},
     begun,
     cookies::{self, Asking, Known},
-    doorman::{self, Granted},
+    doorman::{self, Granted, Handshake},
     metadata::{Asked, Reached, metadata},
     opening::{Admitted, within},
     peer::Peer,
@@ -18,7 +18,7 @@ use super::{
 use crate::ws::{
     Metadata,
     guards::{AsksFlow, Brought, Described, Stay, Visit, guard_certificate},
-    metrics::{counted, traffic},
+    metrics::{Opens, counted, traffic},
     protocol::WebSocket,
     schema::{Missing, Opened},
 };
@@ -58,6 +58,21 @@ enum Denied {
     Gone(String),
 }
 
+/// A request that comes to nothing.
+struct NotGranted {
+    denied: Denied,
+    /// What is told of it, if anybody hears of that.
+    told: Record,
+    /// For the log, once there is one.
+    path: Option<String>,
+}
+
+impl From<Denied> for NotGranted {
+    fn from(denied: Denied) -> Self {
+        Self { denied, told: Record::default(), path: None }
+    }
+}
+
 impl From<Reject> for Denied {
     fn from(reject: Reject) -> Self {
         Self::Refused(reject)
@@ -85,7 +100,9 @@ impl Shared {
     ) -> Result<Duplex, NotOpened> {
         let (request, agreed) = match self.decide(door, &mut admitted, peer, deadline).await {
             Ok(agreed) => agreed,
-            Err((denied, asked)) => return Err(self.deny(admitted.asker, denied).await.about(asked)),
+            Err(NotGranted { denied, told, path }) => {
+                return Err(self.deny(admitted.asker, denied).await.about(told, path.as_deref()));
+            }
         };
         let Admitted { asker, slot, since, .. } = admitted;
         let line = asker.grant(&request, &agreed.accept(), deadline).await?;
@@ -110,25 +127,25 @@ impl Shared {
         admitted: &mut Admitted,
         peer: &mut Peer,
         deadline: Option<Instant>,
-    ) -> Result<(Request, Agreed<'s>), (Denied, Record)> {
+    ) -> Result<(Request, Agreed<'s>), NotGranted> {
         let Admitted { asker, slot, certificate, proxy, .. } = admitted;
         let head = asker.head(&door.handshake, deadline, Some(self.draining())).await;
-        let mut head = head.map_err(|failure| (Denied::from(failure), Record::default()))?;
+        let mut head = head.map_err(Denied::from)?;
         if let Some(page) = self.health(&head) {
-            return Err((Denied::Shown(page), Record::default()));
+            return Err(Denied::Shown(page).into());
         }
         if self.is_draining() {
-            return Err(self.denied(Reject::unavailable(RETRY_AFTER_S), || Asked::head(&head)));
+            return Err(self.denied(Reject::unavailable(RETRY_AFTER_S), Asked::head(&head)));
         }
         let from_trusted_proxy = self.trust.is_named(peer.ip());
         let forwarded = self.trust.forwarded(peer.ip(), &head.headers);
-        let forwarded = forwarded.map_err(|reject| self.denied(reject, || Asked::head(&head)))?;
+        let forwarded = forwarded.map_err(|reject| self.denied(reject, Asked::head(&head)))?;
         if let Some((ip, port)) = forwarded.client {
             *peer = Peer::Net { ip, port };
         }
-        if let (None, Some(address)) = (&slot.1, peer.ip()) {
+        if let (None, Some(address)) = (&slot.of_address, peer.ip()) {
             let place = self.caps.place(address);
-            slot.1 = place.map_err(|Full| self.denied(Denied::NoRoom, || Asked::head(&head)))?;
+            slot.of_address = place.map_err(|Full| self.denied(Denied::NoRoom, Asked::head(&head)))?;
         }
         let certificate = certificate.as_ref();
         let shown = certificate.filter(|_| self.guards.look_at_certificates()).map(guard_certificate);
@@ -147,20 +164,20 @@ impl Shared {
             has_left: &has_left,
         };
         let upgraded = candidate.watched(asker, candidate.upgrade(&mut head, &forwarded)).await;
-        let (request, offered) = upgraded.map_err(|denied| self.denied(denied, || Asked::head(&head)))?;
+        let (request, offered) = upgraded.map_err(|denied| self.denied(denied, Asked::head(&head)))?;
         match candidate.watched(asker, candidate.agree(&request, &offered, slot)).await {
             Ok(agreed) => Ok((request, agreed)),
-            Err(denied) => Err(self.denied(denied, || Asked::request(&request))),
+            Err(denied) => Err(self.denied(denied, Asked::request(&request))),
         }
     }
 
     /// Somebody who gets no connection, with what is told of the request, if anybody hears of it.
-    fn denied<'r>(&self, denied: impl Into<Denied>, asked: impl FnOnce() -> Asked<'r>) -> (Denied, Record) {
+    fn denied(&self, denied: impl Into<Denied>, asked: Asked<'_>) -> NotGranted {
         let denied = denied.into();
         let is_told = matches!(denied, Denied::Refused(_) | Denied::NoRoom | Denied::Left)
             && self.is_told.load(Relaxed);
-        let shown = is_told.then(|| asked().shown(&self.exposed, self.guards.secrets()));
-        (denied, shown.unwrap_or_default())
+        let told = is_told.then(|| asked.shown(&self.exposed, self.guards.secrets()));
+        NotGranted { denied, told: told.unwrap_or_default(), path: Some(asked.path().to_owned()) }
     }
 
     /// Makes the connection of what was agreed.
@@ -186,8 +203,14 @@ impl Shared {
             .unless(agreed.known.map(|_| agreed.forgotten));
         let outgoing = schemas.as_ref().and_then(|plans| plans.outgoing(&opened));
         let link = self.watch.as_ref().map(|watch| {
-            let way = (exit.as_deref(), shown.as_ref(), queue.as_deref());
-            watch.opens(way, (door.tls.is_some(), deflate.is_some()), since.elapsed())
+            watch.opens(Opens {
+                port: exit.as_deref(),
+                shown: shown.as_ref(),
+                queue: queue.as_deref(),
+                tls: door.tls.is_some(),
+                deflates: deflate.is_some(),
+                took: since.elapsed(),
+            })
         });
         let origin = door.origin((address.host.clone(), address.port));
         Duplex {
@@ -427,13 +450,13 @@ impl<'s> Candidate<'s, '_> {
         slot: &mut Slot,
     ) -> Result<Option<Known>, Denied> {
         let caps = &self.shared.caps;
-        slot.2 = caps.place_of(person(sessions)).map_err(|Full| too_many())?;
+        slot.of_identity = caps.place_of(person(sessions)).map_err(|Full| too_many())?;
         let Some(cookies) = &self.shared.cookies else { return Ok(None) };
         let known = cookies.meet(&request.headers, request.secure, (sessions, proven, forgotten));
         let known = known.map_err(|error| Denied::Gone(error.to_string()))?;
         if sessions.is_empty() {
             // Nobody else says who it is.
-            slot.2 = caps.place_of(Some(by_cookie(&known))).map_err(|Full| too_many())?;
+            slot.of_identity = caps.place_of(Some(by_cookie(&known))).map_err(|Full| too_many())?;
         }
         Ok(Some(known))
     }
@@ -449,13 +472,14 @@ impl<'s> Candidate<'s, '_> {
         let Some(doorman) = &shared.doorman else { return Ok(None) };
         let Some(question) = doorman.about_all() else { return Ok(None) };
         let origin = door.origin(peer.host_and_port());
-        let asked = doorman.ask((question, None), (conn, method), (metadata, origin));
-        let answer = self.in_time(doorman::late, asked).await?;
+        let handshake = Handshake { question, guard: None, conn, method, metadata, origin };
+        let answer = self.in_time(doorman::late, doorman.ask(handshake)).await?;
         let granted = answer.ok_or_else(doorman::late)??;
         granted.tell_of(metadata);
         if let Some(identity) = granted.identity.clone() {
             // The place that a guard's word for it took is free again.
-            slot.2 = shared.caps.place_of(Some(("".into(), identity))).map_err(|Full| too_many())?;
+            slot.of_identity =
+                shared.caps.place_of(Some(("".into(), identity))).map_err(|Full| too_many())?;
         }
         Ok(Some(granted))
     }

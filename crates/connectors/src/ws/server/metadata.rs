@@ -109,6 +109,11 @@ impl<'a> Asked<'a> {
         Self { path: &request.path, query: request.query.as_deref(), headers: &request.headers }
     }
 
+    /// The path as it was sent.
+    pub(super) fn path(&self) -> &'a str {
+        self.path
+    }
+
     /// What is told of it, under the names that metadata of connections have.
     pub(super) fn shown(&self, exposed: &Exposed, secrets: &Places) -> Record {
         let mut shown = Record::from_iter([("path", Value::from(self.path))]);

@@ -121,7 +121,8 @@ impl Shared {
     ) -> Result<(Asker, Slot), NotOpened> {
         let slot = match place {
             Ok(place) if has_room && !self.is_draining() => {
-                self.caps.connections.clone().try_acquire_owned().ok().map(|slot| (slot, place, None))
+                let of_all = self.caps.connections.clone().try_acquire_owned().ok();
+                of_all.map(|of_all| Slot { _of_all: of_all, of_address: place, of_identity: None })
             }
             _ => None,
         };

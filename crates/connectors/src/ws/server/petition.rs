@@ -2,7 +2,7 @@
 
 use super::{
     Shared,
-    doorman::{self, Doorman},
+    doorman::{self, Doorman, Handshake},
     metadata::{Reached, metadata},
 };
 use crate::ws::guards::{AsksFlow, FromFlow};
@@ -34,8 +34,15 @@ impl AsksFlow for Petition<'_> {
             let Some((_, question)) = question else { return FromFlow::Silent(doorman::late()) };
             let reached = Reached { sessions: known, ..*reached };
             let metadata = metadata(request, None, &reached, (&shared.exposed, guards.secrets()));
-            let asked = (reached.conn, *method);
-            match doorman.ask((question, Some(guard)), asked, (&metadata, origin.clone())).await {
+            let handshake = Handshake {
+                question,
+                guard: Some(guard),
+                conn: reached.conn,
+                method,
+                metadata: &metadata,
+                origin: origin.clone(),
+            };
+            match doorman.ask(handshake).await {
                 None => FromFlow::Silent(doorman::late()),
                 Some(Err(reject)) => FromFlow::Refused(reject),
                 Some(Ok(granted)) => {

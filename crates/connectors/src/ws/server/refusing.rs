@@ -3,7 +3,7 @@
 use super::{Door, SPEC, Shared, asker::Asker, peer::Peer};
 use std::sync::Arc;
 use tremor_connector::{Refused, Told};
-use tremor_value::{Record, Value, sentence};
+use tremor_value::{Record, Value, sentence, shown};
 use tremor_ws::{Page, Reject};
 
 /// What a peer that comes when there is no room is told to wait.
@@ -21,11 +21,7 @@ impl Shared {
     pub(super) async fn refuse(&self, asker: Asker, reject: &Reject) -> NotOpened {
         let aside = self.is_draining().then(|| self.caps.handshakes.clone().try_acquire_owned().ok());
         asker.say(&reject.answer(&self.answers.reject), aside.flatten()).await;
-        NotOpened {
-            cause: answered(reject),
-            told: vec![rejected(reject.status, reject.label)],
-            asked: Record::default(),
-        }
+        NotOpened { told: vec![rejected(reject.status, reject.label)], ..answered(reject).into() }
     }
 
     /// Turns a peer away that comes when there is no room.
@@ -77,7 +73,7 @@ impl Shared {
 
 /// What the log says of an answer.
 fn answered(reject: &Reject) -> String {
-    format!("answered {}: {}", reject.status, sentence(&reject.reason))
+    format!("answered {} ({}): {}", reject.status, reject.label, sentence(&reject.reason))
 }
 
 fn rejected(status: u16, reason: &'static str) -> Record {
@@ -116,9 +112,13 @@ impl NotOpened {
         Self { told, ..Self::from("the peer went away before it was answered") }
     }
 
-    /// The same of somebody of whose request this is told.
-    pub(super) fn about(self, asked: Record) -> Self {
-        Self { asked, ..self }
+    /// The same of somebody of whose request this is told, and of whose path the log.
+    pub(super) fn about(self, asked: Record, path: Option<&str>) -> Self {
+        let cause = match path.filter(|_| !self.cause.is_empty()) {
+            Some(path) => format!("{}: {}", shown(path), self.cause),
+            None => self.cause,
+        };
+        Self { cause, asked, ..self }
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
     fn a_refusal_is_one_line_whatever_the_flow_says() {
         let reject = Reject::new(403, "not_authorized", format!("no\n[ERROR] forged{}", "x".repeat(9000)));
         let told = answered(&reject);
-        assert!(told.starts_with("answered 403: no[ERROR] forgedx"), "{told}");
+        assert!(told.starts_with("answered 403 (not_authorized): no[ERROR] forgedx"), "{told}");
         assert!(told.len() < 1100 && !told.contains('\n'), "{told}");
     }
 }

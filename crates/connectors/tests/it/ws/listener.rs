@@ -266,3 +266,41 @@ async fn a_large_message_passes_where_it_may_is_refused_where_it_may_not_and_har
         round_trip(&mut good, 21).await;
     }
 }
+
+/// The log has ten lines of a flood of refused handshakes, and tells in the end how many there were besides.
+#[tokio::test]
+async fn refused_handshakes_that_the_log_leaves_out_are_counted_there() {
+    let (log, _listening) = Told::listen();
+    let clock = Clock::stop();
+    let (subject, port) = server(r#", "routes": [{"when": {"path": "/a"}, "exit": "a"}]"#).await;
+    let request = upgrade("here", "").replacen("GET /", "GET /nope?token=secret", 1);
+    let flood = async |count: usize| {
+        for _ in 0..count {
+            let answer = port.ask(&request).await;
+            assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        }
+    };
+    let lines = || log.text().matches(", /nope: answered 404 (no_route): there is nothing here").count();
+    let left_out = || {
+        let text = log.text();
+        let counts = text.lines().filter_map(|line| {
+            let (before, _) = line.split_once(" more handshake")?;
+            before.rsplit(' ').next()?.parse::<usize>().ok()
+        });
+        counts.sum::<usize>()
+    };
+    flood(40).await;
+    assert_eq!((lines(), left_out()), (10, 0), "{}", log.text());
+    within(async {
+        while left_out() < 30 {
+            clock.advance(1000).await;
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    clock.advance(1000).await;
+    flood(11).await;
+    within(subject.handle.stop()).await;
+    assert_eq!((lines(), left_out()), (20, 31), "{}", log.text());
+    assert!(!log.text().contains("secret"));
+}
