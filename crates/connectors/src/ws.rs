@@ -26,6 +26,7 @@ mod protocol;
 mod schema;
 pub(crate) mod server;
 
+pub use fields::GUARDS;
 pub use metrics::{COMMON_TAGS, ROWS, Row};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tremor_connector::config::{ConfigError, Entry, OneOrMany, Reader};

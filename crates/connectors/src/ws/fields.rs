@@ -2,7 +2,10 @@
 
 mod client;
 mod common;
+mod guards;
 mod server;
+
+pub use guards::GUARDS;
 
 use tremor_connector::Field;
 

@@ -167,8 +167,25 @@ fn one(kind: &Spec) -> String {
             kind.fields.iter().map(|field| row(field.name, field.kind, field.default, field.text)).collect();
         out.push_str(&table(["Key of `config`", "Type", "Default", "Meaning"], &rows));
     }
+    if kind.name == "ws_server" {
+        out.push_str(&guards());
+    }
     out.push_str(&block("troy", &example(kind)));
     out
+}
+
+/// What guards take, by type.
+fn guards() -> String {
+    let mut rows = Vec::new();
+    for (of, fields) in tremor_connectors::WS_GUARDS {
+        for (index, field) in fields.iter().enumerate() {
+            let [key, kind, default, text] = row(field.name, field.kind, field.default, field.text);
+            let of = if index == 0 { code(of) } else { String::new() };
+            rows.push([of, key, kind, default, text]);
+        }
+    }
+    let table = table(["Type", "Key of `options`", "Type of the value", "Default", "Meaning"], &rows);
+    format!("### Options of guards\n\n{table}")
 }
 
 /// Where more is said of a kind.

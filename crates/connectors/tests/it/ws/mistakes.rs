@@ -492,3 +492,35 @@ async fn what_is_wrong_with_a_pattern_and_where_is_told_in_one_line() {
         &["schema.in.pattern: `día(b` is no pattern: unclosed group at character 4"],
     );
 }
+
+/// What the reference tells of the options of guards is understood.
+#[tokio::test]
+async fn options_of_guards_that_the_reference_tells_of_are_known() {
+    let files = files();
+    let (cert, key) = (files.cert.display(), files.key.display());
+    let around = format!(
+        r#""trusted_proxies": "::1", "cookie": {{"bind_identity": true}},
+           "tls": {{"cert": "{cert}", "key": "{key}", "client_ca": "{cert}"}}"#
+    );
+    for (kind, options) in tremor_connectors::WS_GUARDS {
+        for option in *options {
+            let guard = format!(r#"{{"type": "{kind}", "options": {{"{}": null, "zzz": 1}}}}"#, option.name);
+            let config = format!(r#"{{"url": "127.0.0.1:1", {around}, "guards": {{"g": {guard}}}}}"#);
+            let told = refused("ws_server", &config);
+            let unknown: Vec<_> = told.iter().filter(|error| error.contains("unknown key")).collect();
+            let is_known = unknown.len() == 1 && unknown[0].starts_with("guards.g.options.zzz: ");
+            assert!(is_known, "{kind} {}: {told:#?}", option.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_stands_in_options_is_told_of_there() {
+    of_server(
+        r#", "options": {"enable_rfc6455": false}"#,
+        &["options.enable_rfc6455: without it no version of the protocol is left"],
+    );
+    let required = r#", "options": {"require_websocket_subprotocol": true}"#;
+    of_server(required, &["options.require_websocket_subprotocol: needs `subprotocols`"]);
+    of_client(required, &["options.require_websocket_subprotocol: needs `subprotocols`"]);
+}
