@@ -25,6 +25,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::{
+    ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{
@@ -57,6 +61,7 @@ const MIB: u64 = 1_024 * 1_024;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Which attack, or `all`
+    #[arg(value_parser = asked())]
     name: Asked,
     /// Only one of so many of the attackers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
@@ -73,18 +78,14 @@ enum Asked {
     One(Name),
 }
 
-impl std::str::FromStr for Asked {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "all" => Ok(Self::All),
-            name => <Name as clap::ValueEnum>::from_str(name, false).map(Self::One).map_err(|_| {
-                let known: Vec<_> = kinds::ALL.iter().map(|attack| attack.name.to_string()).collect();
-                format!("the attacks are all, {}", known.join(", "))
-            }),
-        }
-    }
+/// Reads the name of an attack; help lists them all.
+fn asked() -> impl TypedValueParser<Value = Asked> {
+    let all = PossibleValue::new("all").help("One after the other");
+    let names = Name::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    PossibleValuesParser::new(std::iter::once(all).chain(names)).try_map(|name| match name.as_str() {
+        "all" => Ok(Asked::All),
+        name => Name::from_str(name, false).map(Asked::One),
+    })
 }
 
 /// Runs what was asked for, one attack after the other, and prints what it saw. The exit code is 1 if a quiet client lost

@@ -89,7 +89,12 @@ async fn respond(state: &dyn ApiState, visit: &Visit, request: Request<Incoming>
     };
     if let Some(error) = &reply.error {
         let path = head.uri.path().escape_debug();
-        tracing::error!(target: "tremor", "[API {} {path}] {}: {error}", head.method, reply.code.as_u16());
+        let (method, code) = (&head.method, reply.code.as_u16());
+        if reply.code.is_server_error() {
+            tracing::error!(target: "tremor", "[API {method} {path}] {code}: {error}");
+        } else {
+            tracing::info!(target: "tremor", "[API {method} {path}] {code}: {error}");
+        }
     }
     let mut response = Response::new(Full::default());
     *response.status_mut() = reply.code;
