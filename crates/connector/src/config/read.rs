@@ -175,7 +175,7 @@ impl<'a> FromConfig<'a> for Reader<'a> {
 }
 
 impl<'a, T: FromConfig<'a>> FromConfig<'a> for Vec<T> {
-    const EXPECTED: &'static str = "array";
+    const EXPECTED: &'static str = "list";
 
     fn from_config(entry: &Entry<'a>) -> Result<Self, ConfigError> {
         let items = entry.value.as_array().ok_or_else(|| entry.mismatch(Self::EXPECTED))?;

@@ -143,7 +143,7 @@ fn dialer(settings: &mut Settings<'_>, said: Said<'_>) -> Result<Dialer, ConfigE
 fn wire(settings: &mut Settings<'_>) -> Result<Wire, ConfigError> {
     let mut wire = Wire::read(settings, &Wire::default())?;
     wire.options.accept_masked_server_frames =
-        settings.or("accept_masked_server_frames", wire.options.accept_masked_server_frames)?;
+        settings.flag("accept_masked_server_frames", wire.options.accept_masked_server_frames, Some(true))?;
     wire.options.mask_client_frames =
         settings.flag("mask_client_frames", wire.options.mask_client_frames, Some(false))?;
     if let Some(limit) = settings.limit("server_connection_drop_timeout", 1000)? {
@@ -323,7 +323,7 @@ impl Client {
         // Events that open connections may say what is offered.
         if self.require_protocol && self.wanted.protocols.is_empty() && !lacks_url {
             let problem = "needs `subprotocols` to offer, or there is nothing that the server could choose";
-            return Err(settings.config.conflict("require_websocket_subprotocol", problem));
+            return Err(settings.conflict("require_websocket_subprotocol", problem));
         }
         if self.dialer.endpoint == Endpoint::OfUrl && self.home.port == 0 && !lacks_url {
             return Err(settings.config.invalid("url", "nobody can connect to port 0"));

@@ -166,7 +166,15 @@ const CLIENT: &[Name] = &[
     ("cafile", IN_TLS),
     ("insecure", IN_TLS),
     ("pins", IN_TLS),
+    ("paths", OF_SERVERS),
+    ("share", OF_SERVERS),
+    ("display_tracebacks", OF_SERVERS),
+    ("hsts", OF_SERVERS),
+    ("hsts_max_age", OF_SERVERS),
+    ("client_timeout", "is a setting of servers; here it is `open_handshake_timeout`, in milliseconds"),
 ];
+
+const OF_SERVERS: &str = "is a setting of servers; leave it out";
 
 /// Refuses what stands beside `options` of a guard and belongs there.
 pub(super) fn refuse_beside_options(guard: &Reader<'_>) -> Result<(), ConfigError> {

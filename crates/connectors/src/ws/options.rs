@@ -92,6 +92,12 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// The error of `key` beside others, wherever it stands.
+    pub(super) fn conflict(&self, key: &str, problem: &str) -> ConfigError {
+        let is_there = |options: &&Reader<'_>| options.members().contains_key(key);
+        self.options.as_ref().filter(is_there).unwrap_or(&self.config).conflict(key, problem)
+    }
+
     /// What `key` holds, or `default`.
     pub(super) fn or<T: FromConfig<'a>>(&mut self, key: &'static str, default: T) -> Result<T, ConfigError> {
         Ok(self.optional(key)?.unwrap_or(default))
@@ -332,7 +338,7 @@ impl Wire {
             max_fragments: settings.or("max_fragments", limits.max_fragments)?,
         };
         let options = Options {
-            validate_utf8: settings.or("validate_utf8", options.validate_utf8)?,
+            validate_utf8: settings.flag("validate_utf8", options.validate_utf8, Some(false))?,
             apply_mask: settings.flag("apply_mask", options.apply_mask, Some(false))?,
             fail_by_drop: settings.or("fail_by_drop", options.fail_by_drop)?,
             echo_close_codereason: settings.or("echo_close_codereason", options.echo_close_codereason)?,

@@ -193,6 +193,9 @@ fn tell_of(url: &Url, entry: &Entry<'_>, endpoint: &Endpoint, settings: &Setting
             url.port_or(if url.scheme() == "wss" { 443 } else { 80 }),
             url.path_and_query(),
         ));
+    } else if !url.scheme_is_written() && url.port().is_none() {
+        let (url_at, host, path) = (entry.path_text(), url.host(), url.path_and_query());
+        settings.warn(&format!("{url_at}: says no scheme and no port, so it is `ws://{host}:80{path}`"));
     }
     if entry.value().as_str().is_some_and(|text| text.trim().contains(' ')) {
         settings.warn(&format!("{}: {A_SPACE}", entry.path_text()));

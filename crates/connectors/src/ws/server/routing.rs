@@ -220,7 +220,7 @@ impl<'a> Reading<'_, 'a> {
         let names_one = routes.iter().any(|route| route.names_protocols());
         if protocols.required && protocols.list.is_empty() && !names_one {
             let problem = "needs `subprotocols`, or nobody could connect";
-            return Err(self.settings.config.conflict("require_websocket_subprotocol", problem));
+            return Err(self.settings.conflict("require_websocket_subprotocol", problem));
         }
         let no_match = self.no_match()?;
         let falls_through = self.settings.config.or("guard_fallthrough", true)?;

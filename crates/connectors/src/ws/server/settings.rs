@@ -21,7 +21,7 @@ pub(super) fn wire(settings: &mut Settings<'_>, defaults: &Wire) -> Result<Wire,
     let mut wire = Wire::read(settings, defaults)?;
     let options = &mut wire.options;
     options.require_masked_client_frames =
-        settings.or("require_masked_client_frames", options.require_masked_client_frames)?;
+        settings.flag("require_masked_client_frames", options.require_masked_client_frames, Some(false))?;
     options.mask_server_frames =
         settings.flag("mask_server_frames", options.mask_server_frames, Some(true))?;
     Ok(wire)
@@ -53,7 +53,7 @@ pub(super) fn handshake_options(settings: &mut Settings<'_>) -> Result<Demands, 
     };
     if !options.enable_rfc6455 && !options.enable_hybi10 {
         let problem = "without it no version of the protocol is left (see `enable_hybi10`)";
-        return Err(settings.config.conflict("enable_rfc6455", problem));
+        return Err(settings.conflict("enable_rfc6455", problem));
     }
     Ok(Demands { options, public_is_secure: public.map(|public| public.secure) })
 }

@@ -287,6 +287,9 @@ fn transports_of_crossbar_are_refused_with_what_to_write_instead() {
         (at_client(r#""type": "websocket""#), "config.type: is the kind of the connector"),
         (at_client(r#""serializers": ["json"]"#), "config.serializers: belongs to WAMP"),
         (at_client(r#""debug": true"#), "config.debug: is no setting"),
+        (at_client(r#""paths": {}"#), "config.paths: is a setting of servers"),
+        (at_client(r#""options": {"hsts": true}"#), "config.options.hsts: is a setting of servers"),
+        (at_client(r#""client_timeout": 1"#), "config.client_timeout: is a setting of servers; here it is"),
         (
             at_client(r#""endpoint": {"type": "tor", "host": "a", "port": 1}"#),
             "config.endpoint.type: is reached by a proxy: `proxy` of `socks5h://127.0.0.1:9050`",

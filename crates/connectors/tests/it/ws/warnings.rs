@@ -236,6 +236,11 @@ async fn what_else_has_no_effect_is_told() {
         (r#", "cookie": {"same_site": "None"}"#.into(), "the cookie is `Secure`, so browsers drop it"),
         (r#", "cookie": {"secure": true}"#.into(), "the cookie is `Secure`, so browsers drop it"),
         (r#", "mask_server_frames": true"#.into(), "`mask_server_frames` is true, which breaks"),
+        (r#", "validate_utf8": false"#.into(), "`validate_utf8` is false, which breaks"),
+        (
+            r#", "require_masked_client_frames": false"#.into(),
+            "`require_masked_client_frames` is false, which breaks",
+        ),
         (
             r#", "compression": {"deflate": {"request_max_window_bits": 8}}"#.into(),
             "`request_max_window_bits` is 8",
@@ -302,7 +307,13 @@ async fn what_an_address_leaves_out_is_told() {
             "config.url: names no host, so only this machine can connect; write `0.0.0.0:7001`",
         ),
         ("ws_server", r#"{"listen": ["127.0.0.1:0", "foo"]}"#, "config.listen[1]: says no port, so it is 80"),
-        ("ws_client", r#"{"url": "h"}"#, ""),
+        ("ws_client", r#"{"url": "h/x"}"#, "config.url: says no scheme and no port, so it is `ws://h:80/x`"),
+        ("ws_client", r#"{"url": "h:80"}"#, ""),
+        (
+            "ws_client",
+            r#"{"url": "ws://h", "accept_masked_server_frames": true}"#,
+            "`accept_masked_server_frames` is true, which breaks",
+        ),
         (
             "ws_client",
             r#"{"url": "ws://"}"#,

@@ -177,7 +177,7 @@ fn routes_have_settings_of_their_own() {
 #[test]
 fn routes_that_cannot_work_are_refused_with_their_place() {
     for (config, expected) in [
-        (r#"{"routes": {}}"#, "config.routes: expected array"),
+        (r#"{"routes": {}}"#, "config.routes: expected list"),
         (r#"{"routes": [{}]}"#, "config.routes[0].exit: missing"),
         (
             r#"{"routes": [{"exit": "a"}, {"exit": "Control"}]}"#,
