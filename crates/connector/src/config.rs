@@ -48,10 +48,11 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// A value that stands by itself; `name` is the first word of every path, e.g. `config`.
+    /// A value that stands by itself; every path begins with `name`, e.g. `config` or `$ws_client.open`.
     #[must_use]
     pub fn root(value: &'a Value, name: &str) -> Self {
-        Self { value, path: vec![Key::Field(name.into())], secret: false }
+        let path = name.split('.').map(|word| Key::Field(word.into())).collect();
+        Self { value, path, secret: false }
     }
 
     /// The value as it was written.

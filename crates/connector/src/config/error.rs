@@ -124,7 +124,7 @@ impl fmt::Display for PathText<'_> {
 fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && name.chars().count() <= MAX_QUOTED_CHARS
-        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '$'))
 }
 
 /// The type of `value`, followed by the value itself if that is short to write.

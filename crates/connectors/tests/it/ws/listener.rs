@@ -280,7 +280,7 @@ async fn refused_handshakes_that_the_log_leaves_out_are_counted_there() {
             assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
         }
     };
-    let lines = || log.text().matches(", /nope: answered 404 (no_route): there is nothing here").count();
+    let lines = || log.text().matches(": /nope: answered 404 (no_route): there is nothing here").count();
     let left_out = || {
         let text = log.text();
         let counts = text.lines().filter_map(|line| {
