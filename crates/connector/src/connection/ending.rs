@@ -383,24 +383,43 @@ impl Connection {
     /// We are told to stop: writes what waits and closes.
     pub(super) async fn stop(&mut self) -> Ended {
         self.pump.outbox().finish();
-        let _in_time_or_not = timeout(LONGEST_GOODBYE, self.say_goodbye()).await;
+        if timeout(LONGEST_GOODBYE, self.say_goodbye()).await.is_err() {
+            self.pump.note_untaken(&self.stream);
+        }
         Ended::clean("stopped")
     }
 
     async fn say_goodbye(&mut self) {
-        let limits = self.pump.limits();
-        let limit = limits.close;
         // A client with one connection ends it as a flow that stops does, with 1000 (`spec/websocket.md` 11). One of many is half
         // of a pair, and whoever is behind has to know that it will be back: 1001.
         let ending = if self.may_tell_late { Ending::of_pair() } else { Ending::GoingAway };
-        if matches!(timeout(limit, self.pump.finish_with_goodbye(ending, &mut self.stream)).await, Ok(true)) {
-            let answered = timeout(limit, self.await_goodbye()).await;
-            if matches!(answered, Ok(Some(Flow::Closed { we_drop: false }))) {
-                let discard = poll_fn(|cx| self.buffer.poll_discard(cx, &mut self.stream));
-                let _ended_or_not = timeout(limits.drop, discard).await;
+        match self.pump.finish_in_time(ending, &mut self.stream).await {
+            Some(true) => {
+                if matches!(self.hear_goodbye().await, Some(Flow::Closed { we_drop: false })) {
+                    let discard = poll_fn(|cx| self.buffer.poll_discard(cx, &mut self.stream));
+                    let _ended_or_not = timeout(self.pump.limits().drop, discard).await;
+                }
             }
+            Some(false) => {}
+            None => self.pump.note_untaken(&self.stream),
         }
         self.pump.shutdown(&mut self.stream).await;
+    }
+
+    /// As [`Connection::await_goodbye`], as long as the peer takes what it was sent before.
+    async fn hear_goodbye(&mut self) -> Option<Flow> {
+        let mut patience = Patience::new(self.pump.limits().close);
+        loop {
+            let asked = Instant::now();
+            if let Ok(answer) = timeout(patience.wait(), self.await_goodbye()).await {
+                return answer;
+            }
+            patience.spend(asked.elapsed());
+            if !patience.goes_on(|| self.pump.untaken(&self.stream)) {
+                self.pump.note_untaken(&self.stream);
+                return None;
+            }
+        }
     }
 
     /// Reads until the peer has said goodbye too; what else comes is too late.
