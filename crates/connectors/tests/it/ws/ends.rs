@@ -265,51 +265,6 @@ async fn a_server_that_does_not_read_is_given_up_after_five_seconds() {
     assert!(!told.text().contains("no socket"), "{}", told.text());
 }
 
-#[tokio::test]
-async fn what_comes_while_a_server_that_does_not_read_is_told_so_goes_to_the_next() {
-    let clock = Clock::stop();
-    // What is more than the queue has room for waits in front of it; `close` would end the next connection for that, too.
-    for (policy, count) in [("block", 30), ("close", 9)] {
-        let queue = format!(r#"{{"messages": 9, "policy": "{policy}"}}"#);
-        let (mut subject, _port, listener) = with_queue(&queue);
-        let started = start(&subject);
-        let _slow = accept(&listener).await;
-        within(started).await.unwrap().unwrap();
-        let (into, large) = (subject.way_in(), subject.event(Value::from("x".repeat(16 << 20))));
-        within(into.deliver(0, large.into())).await;
-        let events: Vec<_> = (0..count).map(|number| subject.event(Value::from(number))).collect();
-        let gives = tokio::spawn(async move {
-            for event in events {
-                into.deliver(0, event.into()).await;
-            }
-        });
-        within(async {
-            while subject.handle.taken().failed == 0 {
-                clock.advance(100).await;
-            }
-        })
-        .await;
-        // The sources in front are told to stop right away; what comes all the same fills the queue and waits.
-        assert!(subject.front.now().is_none(), "{policy}");
-        for _ in 0..50 {
-            tokio::task::yield_now().await;
-        }
-        assert!(!gives.is_finished(), "{policy}");
-        // The time for the goodbye, and the next attempt.
-        let mut next = loop {
-            clock.advance(100).await;
-            if let Some(accepted) = listener.accept().now_or_never() {
-                break within(async_tungstenite::tokio::accept_async(accepted.unwrap().0)).await.unwrap();
-            }
-        };
-        for number in 0..count {
-            assert_eq!(next_text(&mut next).await, number.to_string(), "{policy}");
-        }
-        within(gives).await.unwrap();
-        assert_eq!(subject.handle.taken().failed, 1, "only what was sent to the slow one");
-    }
-}
-
 /// Events that lines of the log say have failed.
 fn told_as_failed(told: &Told) -> u64 {
     let text = told.text();

@@ -2,10 +2,11 @@
 
 use super::{
     client_opening::{answer, start, welcome},
-    peers::{Port, client, client_definition},
+    peers::{Port, client, client_definition, next_text},
     warnings::Told,
 };
 use crate::harness::{Clock, Linked, Subject, within};
+use futures_util::FutureExt;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
@@ -59,10 +60,16 @@ struct Stalled {
 const EVENTS: u64 = 5;
 
 impl Stalled {
+    /// With two places in its queue.
     async fn with(policy: &str, reconnect: &str, clock: &Clock) -> Self {
+        let queue = format!(r#"{{"messages": 2, "bytes": 100000000, "policy": "{policy}"}}"#);
+        Self::with_queue(&queue, EVENTS, reconnect, clock).await
+    }
+
+    async fn with_queue(queue: &str, events: u64, reconnect: &str, clock: &Clock) -> Self {
         let port = Port::reserve();
         let listener = port.listen();
-        let queue = format!(r#", "send_queue": {{"messages": 2, "bytes": 100000000, "policy": "{policy}"}}"#);
+        let queue = format!(r#", "send_queue": {queue}"#);
         let mut subject = Subject::new(&client_definition(&port, &queue, reconnect), Linked::Fully).unwrap();
         subject.open();
         let started = start(&subject);
@@ -71,7 +78,7 @@ impl Stalled {
         let large = subject.event(Value::from("x".repeat(16 << 20)));
         let into = subject.way_in();
         within(into.deliver(0, large.into())).await;
-        let events: Vec<_> = (0..EVENTS).map(|number| subject.event(Value::from(number))).collect();
+        let events: Vec<_> = (0..events).map(|number| subject.event(Value::from(number))).collect();
         let gives = tokio::spawn(async move {
             for event in events {
                 into.deliver(0, event.into()).await;
@@ -127,5 +134,34 @@ async fn a_drain_does_not_wait_for_the_successor_of_a_server_that_did_not_read()
         subject.front_is_done().await;
         within(drains).await.unwrap();
         assert_eq!(subject.handle.taken().waiting, 0, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_while_a_server_that_does_not_read_is_told_so_goes_to_the_next() {
+    let clock = Clock::stop();
+    // What is more than the queue has room for waits in front of it; `close` would end the next connection for that, too.
+    for (policy, count) in [("block", 30), ("close", 9)] {
+        let queue = format!(r#"{{"messages": 9, "policy": "{policy}"}}"#);
+        let Stalled { subject, listener, _server, gives } =
+            Stalled::with_queue(&queue, count, SOON, &clock).await;
+        // The sources in front are told to stop right away; what comes all the same fills the queue and waits.
+        assert!(subject.front.now().is_none(), "{policy}");
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!gives.is_finished(), "{policy}");
+        // The time for the goodbye, and the next attempt.
+        let mut next = loop {
+            clock.advance(100).await;
+            if let Some(accepted) = listener.accept().now_or_never() {
+                break within(async_tungstenite::tokio::accept_async(accepted.unwrap().0)).await.unwrap();
+            }
+        };
+        for number in 0..count {
+            assert_eq!(next_text(&mut next).await, number.to_string(), "{policy}");
+        }
+        within(gives).await.unwrap();
+        assert_eq!(subject.handle.taken().failed, 1, "only what was sent to the slow one");
     }
 }
