@@ -1,5 +1,6 @@
 //! `ws_client`: holds one WebSocket connection (`spec/connectors.md` 3.2, `spec/websocket.md` 8).
 
+mod agreeing;
 mod credentials;
 mod endpoint;
 mod greeting;
@@ -46,7 +47,7 @@ use tremor_connector::{
     tls::ClientTls,
     url::Url,
 };
-use tremor_ws::{Authority, ClientHandshake, ExtraHeaders, ProxyVersion, RequestError, is_token};
+use tremor_ws::{Authority, ClientHandshake, ExtraHeaders, ProxyVersion, RequestError, Role, is_token};
 use wanted::{Home, Wanted, Way, Ways, home, no_way};
 
 /// The table line.
@@ -141,7 +142,7 @@ fn dialer(settings: &mut Settings<'_>, said: Said<'_>) -> Result<Dialer, ConfigE
 }
 
 fn wire(settings: &mut Settings<'_>) -> Result<Wire, ConfigError> {
-    let mut wire = Wire::read(settings, &Wire::default())?;
+    let mut wire = Wire::read(settings, Role::Client, &Wire::default())?;
     wire.options.accept_masked_server_frames =
         settings.flag("accept_masked_server_frames", wire.options.accept_masked_server_frames, Some(true))?;
     wire.options.mask_client_frames =

@@ -1,29 +1,45 @@
 //! `compression` (`spec/websocket.md` 10.1).
 
 use super::options::Settings;
-use tremor_connector::config::{ConfigError, Reader};
-use tremor_ws::DeflateOptions;
+use tremor_connector::config::{ConfigError, Entry, Reader};
+use tremor_ws::{DeflateOptions, Role};
 
 /// The largest window in bits, and what is said where no limit is.
 const MAX_WINDOW_BITS: u8 = 15;
 
-/// What is wanted of compression: `defaults` where `settings` say nothing of it, `None` for none. No message has more than
-/// `max_message` bytes, unless that is 0.
+/// What is wanted of compression: `defaults` where `settings` say nothing of it, `None` for none; and whether the peer has
+/// to agree. No message has more than `max_message` bytes, unless that is 0.
 pub(super) fn read(
     settings: &mut Settings<'_>,
+    role: Role,
     defaults: Option<DeflateOptions>,
     max_message: usize,
-) -> Result<Option<DeflateOptions>, ConfigError> {
-    let Some(mut methods) = settings.optional::<Reader<'_>>("compression")? else { return Ok(defaults) };
+) -> Result<(Option<DeflateOptions>, bool), ConfigError> {
+    let Some(mut methods) = settings.optional::<Reader<'_>>("compression")? else {
+        return Ok((defaults, false));
+    };
+    let required = methods.entry("required");
     let options = match methods.record("deflate")? {
         Some(reader) => Some(deflate(settings, reader, max_message)?),
         None => None,
     };
     methods.finish()?;
+    let is_required = required.map_or(Ok(false), |entry| is_required(&entry, role, options.is_some()))?;
     if options.is_none() && defaults.is_none() {
         settings.warn("`compression` names no method, so nothing is compressed; write `{\"deflate\": {}}`, or leave it out");
     }
-    Ok(options)
+    Ok((options, is_required))
+}
+
+fn is_required(entry: &Entry<'_>, role: Role, has_method: bool) -> Result<bool, ConfigError> {
+    let is_required = entry.read()?;
+    if role == Role::Server {
+        return Err(entry.conflict("is for `ws_client`: it is clients that offer compression"));
+    }
+    if is_required && !has_method {
+        return Err(entry.conflict("needs `deflate` beside it, or nothing is offered"));
+    }
+    Ok(is_required)
 }
 
 fn deflate(

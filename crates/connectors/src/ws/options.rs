@@ -9,7 +9,7 @@ use tremor_connector::{
     socket::{SocketKind, SocketOptions},
     url::{Rules, Url},
 };
-use tremor_ws::{Accepted, DeflateOptions, Limits, Options};
+use tremor_ws::{Accepted, DeflateOptions, Limits, Options, Role};
 
 /// Reads keys that have two places.
 pub(super) struct Settings<'a> {
@@ -307,13 +307,16 @@ pub(super) struct Wire {
     pub(super) pace: PaceOptions,
     /// What is wanted of compression, if it is.
     pub(super) deflate: Option<DeflateOptions>,
+    /// A server that does not agree to that is left.
+    pub(super) requires_deflate: bool,
 }
 
 impl Default for Wire {
     fn default() -> Self {
         let times = duplex::Limits::default();
         let pace = PaceOptions::default();
-        Self { limits: Limits::default(), options: Options::default(), times, pace, deflate: None }
+        let (limits, options) = (Limits::default(), Options::default());
+        Self { limits, options, times, pace, deflate: None, requires_deflate: false }
     }
 }
 
@@ -322,8 +325,12 @@ pub(super) const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Wire {
     /// What `settings` say, and `defaults` where they say nothing.
-    pub(super) fn read(settings: &mut Settings<'_>, defaults: &Self) -> Result<Self, ConfigError> {
-        let Self { limits, options, times, pace, deflate } = *defaults;
+    pub(super) fn read(
+        settings: &mut Settings<'_>,
+        role: Role,
+        defaults: &Self,
+    ) -> Result<Self, ConfigError> {
+        let Self { limits, options, times, pace, deflate, .. } = *defaults;
         let (frame, message) = (settings.optional("max_frame_size")?, settings.optional("max_message_size")?);
         if let (Some(frame), Some(message)) = (frame, message)
             && (1..frame).contains(&message)
@@ -352,8 +359,9 @@ impl Wire {
             ..times
         };
         let pace = PaceOptions::read(settings, &pace)?;
-        let deflate = compression::read(settings, deflate, limits.max_message_bytes)?;
-        Ok(Self { limits, options, times, pace, deflate })
+        let (deflate, requires_deflate) =
+            compression::read(settings, role, deflate, limits.max_message_bytes)?;
+        Ok(Self { limits, options, times, pace, deflate, requires_deflate })
     }
 }
 

@@ -444,11 +444,7 @@ impl Client {
         if let Some(route) = way.shown {
             of_connection.insert("route", route);
         }
-        let deflate = match &self.wire.deflate {
-            Some(options) => options.agree(&response.extensions),
-            None => Ok(None),
-        };
-        let deflate = deflate.map_err(|error| told(error.to_string()))?;
+        let deflate = self.agreed(&response, &mut stream).await.map_err(told)?;
         let mut metadata = Metadata::new(super::SPEC.name, of_connection);
         if let Some((kind, of_partner)) = opening.and_then(partner) {
             metadata.add(kind, of_partner);

@@ -153,7 +153,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "compression",
         kind: "record",
         default: "none",
-        text: "`{\"deflate\": {}}` compresses messages where the peer does, too. In `deflate`: `request_no_context_takeover` (false), `request_max_window_bits` (15; 8 to 15, 0: do not ask) ask the peer; `no_context_takeover` (false), `max_window_bits` (15; 9 to 15, 0: 15), `memory_level` (8; 1 to 9), `level` (6; 0 to 9), `min_size` (0 bytes) are for what is sent; `max_inflated_size` (`max_message_size`) limits what a message may become.",
+        text: "`{\"deflate\": {}}` compresses messages where the peer does, too. In `deflate`: `request_no_context_takeover` (false), `request_max_window_bits` (15; 8 to 15, 0: do not ask) ask the peer; `no_context_takeover` (false), `max_window_bits` (15; 9 to 15, 0: 15), `memory_level` (8; 1 to 9), `level` (6; 0 to 9), `min_size` (0 bytes) are for what is sent; `max_inflated_size` (`max_message_size`) limits what a message may become. Beside it, at `ws_client`: `required` (false), true leaves a server that does not agree, with 1010, and counts as an attempt that failed.",
     },
     Field {
         name: "schema",

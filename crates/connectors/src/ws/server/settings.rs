@@ -13,12 +13,12 @@ use tremor_connector::{
 use tremor_value::{Record, Value};
 use tremor_ws::{
     Authority, ExtraHeaders, HandshakeOptions, Network, OriginPattern, OriginRules, Protocols, RejectOptions,
-    Trust, cover, is_in, is_token,
+    Role, Trust, cover, is_in, is_token,
 };
 
 /// What the protocol of a server is told; `defaults` where `settings` say nothing.
 pub(super) fn wire(settings: &mut Settings<'_>, defaults: &Wire) -> Result<Wire, ConfigError> {
-    let mut wire = Wire::read(settings, defaults)?;
+    let mut wire = Wire::read(settings, Role::Server, defaults)?;
     let options = &mut wire.options;
     options.require_masked_client_frames =
         settings.flag("require_masked_client_frames", options.require_masked_client_frames, Some(false))?;

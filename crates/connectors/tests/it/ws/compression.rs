@@ -2,7 +2,9 @@
 
 use super::{
     client_opening::start,
+    control::{self, member},
     peers::{Port, client, echo, head, of_server, server, upgrade},
+    warnings::Told,
 };
 use crate::harness::{Seen, Subject, json, within};
 use bytes::BytesMut;
@@ -311,6 +313,70 @@ async fn a_client_offers_compression_and_uses_what_was_agreed() {
         assert_eq!(peer.next_text().await, "[1,2,3]");
         assert_eq!(peer.raw[0], 0xc1);
     }
+}
+
+const REQUIRED: &str = r#""compression": {"required": true, "deflate": {}}"#;
+const LEFT: &str = "the server does not agree to compress messages, which `compression.required` asks for";
+
+#[tokio::test]
+async fn a_client_leaves_servers_without_the_compression_that_it_requires() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let (told, _listening) = Told::listen();
+    let mut subject = client(&port, &format!(", {REQUIRED}"), r#"{"retry": {"interval_ms": 10}}"#);
+    start(&subject);
+    subject.open();
+    // One that answers the goodbye, and one that only waits.
+    for answers in [true, false] {
+        let mut tcp = within(listener.accept()).await.unwrap().0;
+        answered(&mut tcp, "").await;
+        let mut peer = Peer::new(tcp, Role::Server, None);
+        let Incoming::Close { code, reason } = peer.next().await else { panic!("no Close") };
+        assert_eq!((code, reason.as_str()), (Some(1010), NAME));
+        if answers {
+            let mut out = Vec::new();
+            peer.encoder.close(Some(1000), "", &mut out).unwrap();
+            peer.tcp.write_all(&out).await.unwrap();
+            peer.tcp.shutdown().await.unwrap();
+        }
+        assert_eq!(within(peer.tcp.read_buf(&mut peer.input)).await.unwrap(), 0, "{answers}");
+    }
+    let mut tcp = within(listener.accept()).await.unwrap().0;
+    let (answer, deflate) = DeflateOptions::default().answer(&[DeflateOptions::default().offer()]).unwrap();
+    answered(&mut tcp, &format!("Sec-WebSocket-Extensions: {answer}\r\n")).await;
+    let mut peer = Peer::new(tcp, Role::Server, Some(&deflate));
+    peer.send("[1]").await;
+    assert_eq!(subject.next_value().await, "[1]");
+    assert_eq!(told.text().matches(LEFT).count(), 2, "{}", told.text());
+    // Where nothing is required, a server without it is as good.
+    let not_required = r#", "compression": {"required": false, "deflate": {}}"#;
+    let (_server, port) = server("").await;
+    within(client(&port, not_required, "\"none\"").handle.start()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_fails_by_drop_leaves_them_without_a_word() {
+    let port = Port::reserve();
+    let listener = port.listen();
+    let subject = client(&port, &format!(r#", "fail_by_drop": true, {REQUIRED}"#), "\"none\"");
+    let started = start(&subject);
+    let mut tcp = within(listener.accept()).await.unwrap().0;
+    answered(&mut tcp, "").await;
+    assert_eq!(within(tcp.read(&mut [0; 10])).await.unwrap(), 0);
+    let failure = within(started).await.unwrap().unwrap_err();
+    assert!(failure.contains(LEFT) && failure.contains(&port.address()), "{failure}");
+}
+
+#[tokio::test]
+async fn by_http2_servers_without_compression_are_left_too() {
+    let (mut at_server, port) = control::server(r#", "http2": true"#).await;
+    let subject = client(&port, &format!(r#", "http2": "prior_knowledge", {REQUIRED}"#), "\"none\"");
+    let failure = within(subject.handle.start()).await.unwrap_err();
+    assert!(failure.contains(LEFT), "{failure}");
+    assert_eq!(member(&at_server.next_told().await, "kind").to_string(), r#""opened""#);
+    let closed = at_server.next_told().await;
+    let shown = ["kind", "code", "reason", "clean", "by"].map(|name| member(&closed, name).to_string());
+    assert_eq!(shown, [r#""closed""#, "1010", r#""permessage-deflate""#, "true", r#""peer""#]);
 }
 
 #[tokio::test]

@@ -262,6 +262,18 @@ async fn tls_and_compression_that_cannot_be_are_refused_with_their_place() {
             of_client(r#", "compression": {"deflate": {"level": 10}}"#),
             "config.compression.deflate.level: must be between 0 and 9",
         ),
+        (
+            of_client(r#", "compression": {"required": true}"#),
+            "config.compression.required: needs `deflate` beside it",
+        ),
+        (
+            of_client(r#", "options": {"compression": {"deflate": {}, "required": 1}}"#),
+            "config.options.compression.required: expected bool",
+        ),
+        (
+            of_server(r#", "compression": {"deflate": {}, "required": true}"#),
+            "config.compression.required: is for `ws_client`",
+        ),
     ]);
 }
 

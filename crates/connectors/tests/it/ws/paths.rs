@@ -47,6 +47,7 @@ const CLIENT: &[&str] = &[
         "tls": {"cafile": "CERT", "domain": "a.example", "cert": "CERT", "key": "KEY"}, "auth": {"basic": {"username": "a", "password": "b", "on_challenge": true}},
         "query": {"a": ["b"]}, "headers": {"X-A": ["b"]}, "give_up_on": [403], "open_message": ["x", {"binary": "AQI="}], "expose_headers": ["x-a"], "socket_options": {"TCP_NODELAY": true}}"#,
     r#"{"url": "wss://a.example", "auth": {"bearer": {"token": "t"}}}"#,
+    r#"{"url": "wss://a.example", "compression": {"deflate": {}, "required": true}}"#,
     r#"{"url": "wss://a.example", "auth": {"header": {"name": "X-Key", "value": "t"}}}"#,
     r#"{"url": "wss://a.example", "auth": {"query": {"name": "t", "value": "t"}}}"#,
     r#"{"url": "wss://a.example", "subprotocols": ["a"], "auth": {"protocol": {"prefix": "bearer.", "token": "t"}}}"#,
