@@ -108,6 +108,11 @@ class Shutdown(Case):
             self.assertLessEqual(len(numbers), sender.sent + 1, label)
 
     def test_an_idle_client_is_told_goodbye(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            with self.subTest(number.name):
+                self.assertEqual(self.code_of_goodbye(number), 1001)
+
+    def code_of_goodbye(self, number: signal.Signals) -> int | None:
         port = free_port()
         tremor = self.tremor(FLOW.format(port=port), wait_port=port)
 
@@ -115,13 +120,14 @@ class Shutdown(Case):
             async with connect(f"ws://127.0.0.1:{port}/", open_timeout=None, ping_interval=None) as socket:
                 await socket.send('{"sender":0,"n":0}')
                 await socket.recv()
-                tremor.process.send_signal(signal.SIGTERM)
+                tremor.process.send_signal(number)
                 with self.assertRaises(ConnectionClosed):
                     await asyncio.wait_for(socket.recv(), LIMIT_SECS)
                 return socket.close_code
 
-        self.assertEqual(asyncio.run(work()), 1001)
+        code = asyncio.run(work())
         self.assertEqual(tremor.wait(), 0, tremor.text())
+        return code
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ use tremor_value::Value;
 const BEHIND: u64 = 1_000_001;
 /// The source that stands in front of it.
 pub(crate) const BEFORE: u64 = 1_000_002;
+/// An event that what is behind the connector panics at.
+pub(crate) const PANICS: &str = "panic";
 
 /// Long enough for a busy machine; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -325,6 +327,7 @@ impl OpenRoute for Recorder {
 impl Route for Recorder {
     fn send(&mut self, batch: EventBatch) -> Handed<'_> {
         for event in batch.events {
+            assert_ne!(event.payload.value().as_str(), Some(PANICS));
             // The test may have seen enough.
             self.record.send(Seen::Event(self.port, event)).ok();
         }

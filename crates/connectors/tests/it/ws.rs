@@ -5,6 +5,7 @@ mod client_open;
 mod client_opening;
 mod client_told;
 mod client_ways;
+mod codes;
 mod compression;
 mod control;
 mod cookies;
