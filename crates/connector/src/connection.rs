@@ -479,7 +479,7 @@ impl Connection {
         if handed.is_done() {
             return None;
         }
-        if pump.keeps_time() && mem::take(reads) {
+        if mem::take(reads) {
             pump.reading(false);
         }
         Some(Box::pin(wait_while_writing(handed, pump, stream, signals)))
@@ -488,7 +488,7 @@ impl Connection {
     /// Lets those who take messages do what these ask for, before anything else is read.
     async fn conclude(&mut self) -> Option<Ended> {
         let Self { inlet, pump, stream, signals, reads, .. } = self;
-        if pump.keeps_time() && mem::take(reads) {
+        if mem::take(reads) {
             pump.reading(false);
         }
         let outbox = pump.outbox().clone();

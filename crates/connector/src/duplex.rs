@@ -407,6 +407,12 @@ pub trait Protocol: Send {
         // Most connections are nobody else's business.
     }
 
+    /// Reading stops (`reads` is `false`) or goes on, for whatever reason: a peer cannot be blamed for an answer that
+    /// nobody reads, nor for what piles up meanwhile.
+    fn reading(&mut self, _reads: bool, _now: Instant) {
+        // Only those who look at the time of what comes care.
+    }
+
     /// Whether the protocol lives by the clock: only then the calls below are made. Does not change.
     fn keeps_time(&self) -> bool {
         false
@@ -433,12 +439,6 @@ pub trait Protocol: Send {
     /// new has come. Only asked while [`Protocol::may_read`] is `false`.
     fn holds_back(&self) -> bool {
         false
-    }
-
-    /// Reading stops (`reads` is `false`) or goes on, for whatever reason: a peer cannot be blamed for an answer that
-    /// nobody reads.
-    fn reading(&mut self, _reads: bool, _now: Instant) {
-        // Only those who wait for answers care.
     }
 
     /// Messages were taken to be written.

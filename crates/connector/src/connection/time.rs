@@ -62,8 +62,6 @@ impl Connection {
 
     /// Tells the protocol that reading stops or goes on.
     pub(super) fn tell_whether_it_reads(&mut self) {
-        if self.pump.keeps_time() {
-            self.pump.reading(self.reads);
-        }
+        self.pump.reading(self.reads);
     }
 }

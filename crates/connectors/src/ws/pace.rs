@@ -114,6 +114,11 @@ impl Pace {
         if bucket.take(count, now) { Ok(()) } else { Err(ProtocolError::ControlRate { max: max.get() }) }
     }
 
+    /// Nobody read from `since` to `now`: what came of them meanwhile, up to `max` in a second, is not too much.
+    pub(super) fn forgive_controls(&mut self, max: std::num::NonZeroU64, (since, now): (Instant, Instant)) {
+        self.control.get_or_insert_with(|| Bucket::new(max, since)).make_up(since, now);
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         let keepalive = self.keepalive.as_ref().and_then(Keepalive::deadline);
         let resume = self.rates.as_ref().and_then(Rates::resumes_at);

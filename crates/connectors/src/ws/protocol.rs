@@ -51,11 +51,22 @@ struct Round {
 
 /// How long ago the deadline of a connection was that ought not to be there.
 const LONG_AGO: Duration = Duration::from_secs(1);
+/// So long pings and pongs may pile up that are not too many for a peer of which none had come.
+const CONTROL_BURST: Duration = Duration::from_secs(1);
 
-/// Payloads of pings in the order in which they were sent.
+/// What is to come to an end.
 #[derive(Default)]
-struct Pings {
-    waiting: VecDeque<Vec<u8>>,
+struct Outstanding {
+    /// Payloads of pings that the flow has asked for and that are not answered, in the order in which they were sent.
+    pings: VecDeque<Vec<u8>>,
+    /// Since when the peer is not read.
+    unread_since: Option<Instant>,
+}
+
+impl Outstanding {
+    fn is_over(&self) -> bool {
+        self.pings.is_empty() && self.unread_since.is_none()
+    }
 }
 
 /// One connection's frames and close handshake.
@@ -74,8 +85,8 @@ pub(super) struct WebSocket<Slot> {
     closing: Closing,
     incoming: Vec<Incoming>,
     metadata: Metadata,
-    /// Payloads of pings that the flow has asked for and that are not answered; boxed, since few connections have any.
-    asked: Option<Box<Pings>>,
+    /// Boxed, since few connections have any of it.
+    outstanding: Option<Box<Outstanding>>,
     /// Where in the metadata a message is told of.
     under: Under,
     /// How many came so far.
@@ -235,13 +246,23 @@ impl<Slot> WebSocket<Slot> {
         }
     }
 
+    /// Nobody has read since then: pings and pongs that piled up meanwhile came when they were sent.
+    fn forgive_controls(&mut self, since: Instant, now: Instant) {
+        let has_been_long = now.saturating_duration_since(since) > CONTROL_BURST;
+        if let Some(max) = NonZeroU64::new(self.max_control_rate.into())
+            && (has_been_long || self.pace.is_some())
+        {
+            self.pace.get_or_insert_default().forgive_controls(max, (since, now));
+        }
+    }
+
     /// Tells of a pong with this payload on port `control` if the flow has asked for it. The pings in front of that are
     /// answered with it, too, as RFC 6455 has it (5.5.3).
     fn answered(&mut self, payload: &[u8], intake: &mut Intake) {
-        let Some(asked) = &mut self.asked else { return };
-        let Some(number) = asked.waiting.iter().position(|ping| ping == payload) else { return };
+        let Some(outstanding) = &mut self.outstanding else { return };
+        let Some(number) = outstanding.pings.iter().position(|ping| ping == payload) else { return };
         let conn = self.metadata.conn();
-        for ping in asked.waiting.drain(..=number) {
+        for ping in outstanding.pings.drain(..=number) {
             let data = match String::from_utf8(ping) {
                 Ok(text) => Value::from(text),
                 Err(error) => Value::from(Bytes::from(error.into_bytes())),
@@ -249,9 +270,7 @@ impl<Slot> WebSocket<Slot> {
             let pong = [("kind", "pong".into()), ("conn", conn.clone()), ("data", data)];
             intake.control(Record::from_iter(pong).into());
         }
-        if asked.waiting.is_empty() {
-            self.asked = None;
-        }
+        self.outstanding.take_if(|it| it.is_over());
     }
 
     fn say(&mut self, answer: CloseAnswer, out: &mut Vec<u8>) -> bool {
@@ -302,7 +321,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
                 }
                 Incoming::Pong(payload) => {
                     round.controls = round.controls.saturating_add(1);
-                    if self.asked.is_some() {
+                    if self.outstanding.is_some() {
                         self.answered(&payload, intake);
                     }
                 }
@@ -327,11 +346,11 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 
     fn ping(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Unsendable> {
         self.encoder.ping(payload, out).map_err(|error| Unsendable(error.to_string()))?;
-        let asked = &mut self.asked.get_or_insert_default().waiting;
-        if asked.len() == MOST_PINGS {
-            asked.pop_front();
+        let pings = &mut self.outstanding.get_or_insert_default().pings;
+        if pings.len() == MOST_PINGS {
+            pings.pop_front();
         }
-        asked.push_back(payload.to_vec());
+        pings.push_back(payload.to_vec());
         Ok(())
     }
 
@@ -421,6 +440,12 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 
     fn reading(&mut self, reads: bool, now: Instant) {
         self.pace.iter_mut().for_each(|pace| pace.reading(reads, now));
+        if !reads {
+            self.outstanding.get_or_insert_default().unread_since.get_or_insert(now);
+        } else if let Some(since) = self.outstanding.as_mut().and_then(|it| it.unread_since.take()) {
+            self.outstanding.take_if(|it| it.is_over());
+            self.forgive_controls(since, now);
+        }
     }
 
     fn wrote(&mut self, now: Instant) {

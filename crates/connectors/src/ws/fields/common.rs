@@ -129,7 +129,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "max_control_rate",
         kind: "integer",
         default: "100",
-        text: "Pings and pongs that a peer may send in a second; more close with 1008. 0: any number.",
+        text: "Pings and pongs that a peer may send in a second; more close with 1008. What piled up while the flow itself did not read is not too much. 0: any number.",
     },
     Field {
         name: "message_rate",

@@ -35,7 +35,7 @@ impl<Slot> WebSocket<Slot> {
             closing: Closing::new(role, &wire.options, timeouts),
             incoming: Vec::new(),
             metadata,
-            asked: None,
+            outstanding: None,
             under,
             messages: 0,
             said: None,

@@ -304,6 +304,36 @@ async fn what_piled_up_while_nobody_read_has_not_come_too_fast() {
     assert_eq!(frame(&mut peer).await.unwrap().1[..2], 1008_u16.to_be_bytes(), "that is too fast");
 }
 
+/// Neither for connections that have other times to look at, nor for those that have none.
+#[tokio::test]
+async fn pings_that_piled_up_while_nobody_read_have_not_come_too_fast() {
+    for more in ["", r#", "idle_timeout": 600000"#] {
+        let (mut subject, port) = server(&format!(r#", "max_control_rate": 20{more}"#)).await;
+        let mut peer = bare(&port).await;
+        peer.write_all(&texts(10..11)).await.unwrap();
+        assert_eq!(subject.next_value().await, "10");
+        subject.shut();
+        // There is one thread: behind this the connection has seen that.
+        tokio::task::yield_now().await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_millis(2500)).await;
+        tokio::time::resume();
+        let ping = masked(0x89, b"!");
+        peer.write_all(&[ping.repeat(70), texts(11..12)].concat()).await.unwrap();
+        subject.open();
+        assert_eq!(subject.next_value().await, "11", "{more}");
+        peer.write_all(&ping.repeat(99)).await.unwrap();
+        loop {
+            match frame(&mut peer).await.unwrap() {
+                (0x88, payload) => {
+                    break assert_eq!(payload[..2], 1008_u16.to_be_bytes(), "that is too fast");
+                }
+                (first, _) => assert_eq!(first, 0x8a, "{more}"),
+            }
+        }
+    }
+}
+
 async fn status(port: &Port, more: &str) -> String {
     let mut tcp = port.tcp().await;
     tcp.write_all(upgrade("here", more).as_bytes()).await.unwrap();
