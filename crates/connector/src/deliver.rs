@@ -3,6 +3,7 @@
 use crate::{
     DrainBoard, Handed,
     counters::SinkCounters,
+    outbox::Lost,
     quota::{Quota, more_before},
     task::TARGET,
 };
@@ -206,10 +207,24 @@ impl SinkShared {
         self.drops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs events that will never be written and are counted as failed.
-    pub(crate) fn failed_already(&self, events: u64, cause: &str) {
-        if events > 0 {
-            self.log_failed(events, cause, "");
+    /// Logs what is lost with a connection, unless there were many such lines just now.
+    pub(crate) fn log_lost(&self, lost: Lost, cause: &str) {
+        self.log_failure(lost.failed, cause);
+        if lost.passed_over == 0 {
+            return;
+        }
+        if let Some(left_out) = self.drops().may_log(lost.passed_over, Instant::now()) {
+            self.log_unsent(lost.passed_over, cause, &more_before(left_out));
+        }
+    }
+
+    /// Logs what is lost when everything is.
+    pub(crate) fn log_all_lost(&self, lost: Lost, cause: &str) {
+        if lost.failed > 0 {
+            self.log_failed(lost.failed, cause, "");
+        }
+        if lost.passed_over > 0 {
+            self.log_unsent(lost.passed_over, cause, "");
         }
     }
 
@@ -238,6 +253,16 @@ impl SinkShared {
 
     fn failures(&self) -> MutexGuard<'_, Quota> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs messages for everybody that did not get to a connection. Their events have not failed by that.
+    fn log_unsent(&self, messages: u64, cause: &str, more: &str) {
+        let (s, were) = if messages == 1 { ("", "was") } else { ("s", "were") };
+        let cause = sentence(cause);
+        tracing::warn!(
+            target: TARGET,
+            "[Sink::{}] {messages} message{s} for everybody {were} not sent: {cause}{more}", self.alias
+        );
     }
 
     fn log_failed(&self, events: u64, cause: &str, more: &str) {

@@ -38,7 +38,7 @@ pub(crate) const MOST_LATE: usize = 4096;
 /// How long a flow that ends waits for handshakes to tell their peers.
 const FAREWELL: Duration = Duration::from_millis(250);
 
-/// How long refused handshakes that were left out of the log may wait to be counted there.
+/// How long what was left out of the log may wait to be counted there.
 const LEFT_OUT_WAIT: Duration = Duration::from_secs(1);
 
 /// What comes of a handshake.
@@ -55,9 +55,9 @@ pub(crate) struct Listening {
     pub(crate) beacon: Beacon,
     pub(crate) next_stream: Arc<AtomicU64>,
     pub(crate) refusals: Mutex<Quota>,
-    /// Lines about connections that ended before their peers had taken all.
+    /// Lines about connections that ended before their peers had taken or read all.
     pub(crate) cut_short: Mutex<Quota>,
-    /// Refused handshakes were left out of the log.
+    /// Something was left out of the log.
     pub(crate) left_out: Notify,
     pub(crate) telling: Telling,
     /// Ends of connections that wait to be told of.
@@ -287,10 +287,12 @@ impl Listening {
     }
 
     fn cut_short(&self, address: &Address, line: &str) {
-        let mut cut_short = self.cut_short.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(left_out) = cut_short.may_log(1, time::Instant::now()) {
-            let more = more_before(left_out);
-            warn!(target: TARGET, "[Connector::{}] {address} {line}{more}", self.alias);
+        match self.cuts().may_log(1, time::Instant::now()) {
+            Some(left_out) => {
+                let more = more_before(left_out);
+                warn!(target: TARGET, "[Connector::{}] {address} {line}{more}", self.alias);
+            }
+            None => self.left_out.notify_one(),
         }
     }
 
@@ -304,15 +306,18 @@ impl Listening {
         }
     }
 
-    /// Logs how many refused handshakes were left out, if no later one tells so.
+    /// Logs how many refused handshakes and connections that ended early were left out, if no later one tells so.
     async fn log_left_out(&self) {
         loop {
             self.left_out.notified().await;
             loop {
                 time::sleep(LEFT_OUT_WAIT).await;
-                let left_out = self.refusals().may_log_rest(time::Instant::now());
-                if let Some(left_out) = left_out {
-                    self.more_failed(left_out);
+                let now = time::Instant::now();
+                let refused = self.refusals().may_log_rest(now);
+                let cut_short = self.cuts().may_log_rest(now);
+                self.more_failed(refused.unwrap_or_default());
+                self.more_cut_short(cut_short.unwrap_or_default());
+                if refused.is_some() && cut_short.is_some() {
                     break;
                 }
             }
@@ -326,6 +331,17 @@ impl Listening {
         }
     }
 
+    fn more_cut_short(&self, left_out: u64) {
+        let (s, were) = if left_out == 1 { ("", "was") } else { ("s", "were") };
+        if left_out > 0 {
+            warn!(target: TARGET, "[Connector::{}] {left_out} more connection{s} {were} ended like that", self.alias);
+        }
+    }
+
+    fn cuts(&self) -> MutexGuard<'_, Quota> {
+        self.cut_short.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn refusals(&self) -> MutexGuard<'_, Quota> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -333,8 +349,9 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        let left_out = self.refusals().take_left_out();
-        self.more_failed(left_out);
+        let (refused, cut_short) = (self.refusals().take_left_out(), self.cuts().take_left_out());
+        self.more_failed(refused);
+        self.more_cut_short(cut_short);
     }
 }
 

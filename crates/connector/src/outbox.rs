@@ -25,7 +25,7 @@ pub(crate) use asked::{Asked, Extra};
 pub use frame_type::FrameType;
 use kept::Kept;
 pub use limits::{SendQueue, WhenFull};
-pub(crate) use messages::{Answers, Message, Messages};
+pub(crate) use messages::{Answers, Ends, Lost, Message, Messages};
 use putting::Putting;
 pub(crate) use putting::{Put, Taken};
 pub(crate) use shared::Shared;
@@ -134,10 +134,12 @@ struct State {
     farewell: Option<Box<Farewell>>,
     /// Why nothing is written any more.
     cause: Option<Box<str>>,
-    /// Elements that have failed with the connection, which is told when that has ended.
-    lost: u64,
+    /// Elements that were lost with the connection, which is told when that has ended.
+    lost: Lost,
     /// It was told.
     is_told: bool,
+    /// What a drain has kept from being sent was told.
+    is_told_of_rest: bool,
     /// How many messages fewer than went had come at the end of a connection that waited for them.
     unanswered: u64,
     /// Hears what becomes of what waits, if somebody wants to know.
@@ -216,8 +218,9 @@ impl Outbox {
             pressure: None,
             farewell: None,
             cause: None,
-            lost: 0,
+            lost: Lost::default(),
             is_told: false,
+            is_told_of_rest: false,
             unanswered: 0,
             heard_by: None,
         };
@@ -308,7 +311,7 @@ impl Outbox {
         refused: &mut dyn FnMut(String),
     ) -> Taken {
         let mut guard = self.lock();
-        let mut putting = Putting::new(self);
+        let mut putting = Putting::new(self, is_broadcast);
         guard.waiting.reserve(items.len().min(self.limits.messages));
         for (number, item) in items.iter().enumerate() {
             let state = &mut *guard;
@@ -327,7 +330,7 @@ impl Outbox {
                     break;
                 }
                 if needs_room && self.limits.when_full == WhenFull::DropNewest {
-                    putting.drop_newest(item, is_broadcast);
+                    putting.drop_newest(item);
                     if let Some(ending) = asked.and_then(|asked| asked.close.clone()) {
                         self.begin_end(state, ending, true);
                     }

@@ -293,7 +293,7 @@ impl Streams {
             // If there is a better one it is noted, also for what is on its way here.
             outbox.note_cause(format!("{address} has ended"));
             let lost = outbox.close();
-            self.shared.log_failure(lost, outbox.cause().as_deref().unwrap_or_default());
+            self.shared.log_lost(lost, outbox.cause().as_deref().unwrap_or_default());
             self.draining.unanswered(outbox.unanswered());
         }
         // Behind a drain those in front end by themselves, when they have got what came.
@@ -328,7 +328,7 @@ impl Streams {
     pub(crate) fn give_up(&self, cause: &str) {
         let outboxes: Vec<_> = self.read().by_stream.values().cloned().collect();
         let lost = outboxes.iter().map(|outbox| outbox.close()).sum();
-        self.shared.failed_already(lost, cause);
+        self.shared.log_all_lost(lost, cause);
     }
 
     /// Tells those who hear of queues how much waits in each; gives how many messages wait of which nobody hears.

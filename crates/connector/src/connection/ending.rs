@@ -24,10 +24,6 @@ use tremor_value::{Record, Value, shown};
 const LONGEST_GOODBYE: Duration = Duration::from_secs(4);
 /// How long a peer that is too slow has for our goodbye, even if the time for goodbyes is not limited.
 const SLOW_GOODBYE: Duration = Duration::from_secs(5);
-/// What may have been under way when a peer hears of our goodbye. One that sends more may do so as long as the time for
-/// goodbyes is not over.
-const MOST_LATE: usize = 16 << 20;
-
 /// A restart, too much to do, a gateway without its server: whoever hears that is to come back later.
 const BUSY: RangeInclusive<u16> = 1012..=1014;
 
@@ -169,12 +165,9 @@ impl Connection {
         if self.discards { 0 } else { self.pump.late() }
     }
 
-    /// What to say of what its peer had not taken when it was ended all the same.
+    /// What to say of what its peer may not have read when it was ended all the same, unless the drain has named it.
     pub(crate) fn cut_short(&self) -> Option<String> {
-        let bytes = self.pump.left_untaken();
-        (bytes > 0).then(|| {
-            format!("was ended before its peer had taken the last {bytes} bytes of what it was sent: they may be lost")
-        })
+        if self.pump.outbox().is_told_of_rest() { None } else { self.pump.unread() }
     }
 
     /// Whether the byte stream of a connection that has ended is still to be waited for.
@@ -278,7 +271,7 @@ impl Connection {
         let said = tokio::select! {
             said = pump.finish_in_time(ending.clone(), stream) => said,
             () = cut => {
-                self.pump.note_untaken(&self.stream);
+                self.pump.note_unread(&self.stream);
                 return Ended::too_late();
             }
             () = signals.stopped() => return self.stop().await,
@@ -287,6 +280,7 @@ impl Connection {
             Some(true) => {
                 let is_heard_out = self.hear_out().await;
                 if self.signals.is_stopped() {
+                    self.pump.note_unread(&self.stream);
                     return self.stop().await;
                 }
                 is_heard_out
@@ -299,17 +293,17 @@ impl Connection {
             }
         };
         if !is_heard_out {
-            self.pump.note_untaken(&self.stream);
+            self.pump.note_unread(&self.stream);
         }
         self.pump.shutdown(&mut self.stream).await;
         Ended::clean(&cause)
     }
 
     /// Hands on what the peer had sent before it heard of our goodbye, up to its own; `false` if that is not waited for any
-    /// more. Only the peer is hurried, and only if it takes nothing of what it was sent before: the time that passes while
-    /// nobody takes what it sends is not its time.
+    /// more. Only the peer is hurried, and only if it takes nothing of what it was sent before, nor says anything: the time
+    /// that passes while nobody takes what it sends is not its time.
     async fn hear_out(&mut self) -> bool {
-        let (mut patience, mut bytes) = (Patience::new(self.pump.limits().close), 0);
+        let mut patience = Patience::new(self.pump.limits().close);
         loop {
             let asked = Instant::now();
             let late = timeout(patience.wait(), poll_fn(|cx| self.poll_late(cx))).await;
@@ -323,8 +317,7 @@ impl Connection {
             };
             match late {
                 Late::Input(read) => {
-                    bytes += read;
-                    if bytes > MOST_LATE && patience.is_over() {
+                    if !patience.hears(read) {
                         return false;
                     }
                     if self.take_input(read).await.is_some() {
@@ -384,7 +377,7 @@ impl Connection {
     pub(super) async fn stop(&mut self) -> Ended {
         self.pump.outbox().finish();
         if timeout(LONGEST_GOODBYE, self.say_goodbye()).await.is_err() {
-            self.pump.note_untaken(&self.stream);
+            self.pump.note_unread(&self.stream);
         }
         Ended::clean("stopped")
     }
@@ -401,29 +394,15 @@ impl Connection {
                 }
             }
             Some(false) => {}
-            None => self.pump.note_untaken(&self.stream),
+            None => self.pump.note_unread(&self.stream),
         }
         self.pump.shutdown(&mut self.stream).await;
     }
 
-    /// As [`Connection::await_goodbye`], as long as the peer takes what it was sent before.
+    /// Reads until the peer has said goodbye too, as long as it takes what it was sent before or says something; what that is
+    /// comes too late.
     async fn hear_goodbye(&mut self) -> Option<Flow> {
         let mut patience = Patience::new(self.pump.limits().close);
-        loop {
-            let asked = Instant::now();
-            if let Ok(answer) = timeout(patience.wait(), self.await_goodbye()).await {
-                return answer;
-            }
-            patience.spend(asked.elapsed());
-            if !patience.goes_on(|| self.pump.untaken(&self.stream)) {
-                self.pump.note_untaken(&self.stream);
-                return None;
-            }
-        }
-    }
-
-    /// Reads until the peer has said goodbye too; what else comes is too late.
-    async fn await_goodbye(&mut self) -> Option<Flow> {
         loop {
             let mut late = Intake::default();
             let read = self.pump.read(self.buffer.bytes(), &mut late);
@@ -437,8 +416,17 @@ impl Connection {
                 Ok(closed) => return Some(closed),
                 Err(_) => return None,
             }
-            let read = poll_fn(|cx| self.buffer.poll_fill(cx, &mut self.stream)).await;
-            if !matches!(read, Ok(read) if read > 0) {
+            let asked = Instant::now();
+            let fill = poll_fn(|cx| self.buffer.poll_fill(cx, &mut self.stream));
+            let read = timeout(patience.wait(), fill).await;
+            patience.spend(asked.elapsed());
+            let goes_on = match read {
+                Ok(Ok(read)) if read > 0 => patience.hears(read),
+                Ok(_) => return None,
+                Err(_) => patience.goes_on(|| self.pump.untaken(&self.stream)),
+            };
+            if !goes_on {
+                self.pump.note_unread(&self.stream);
                 return None;
             }
         }

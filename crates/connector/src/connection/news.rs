@@ -32,6 +32,7 @@ impl Connection {
     /// Some time has passed, and something has moved: looks whether the peer has said anything so far. What it does once it is
     /// waited for is another matter.
     pub(super) fn note_silence(&mut self) {
+        self.pump.note_sent();
         let is_asked = self.pump.outbox().news() & (ANSWERED | HEARD_OUT) != 0;
         if self.received.0 == 0 && self.pump.sent().0 > 0 && !is_asked {
             self.unheard = self.unheard.saturating_add(1);

@@ -6,31 +6,38 @@ use tokio::time::Instant;
 /// However slowly a peer takes what it was sent: nobody is waited for longer than that, unless its time is longer.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The time that a peer has. It begins anew as long as the peer takes what it was sent before.
+/// What may have been under way when a peer hears of our goodbye. Who sends more than that may have read it, and does not
+/// care.
+const MOST_LATE: usize = 16 << 20;
+
+/// The time that a peer has. It begins anew as long as the peer takes what it was sent before, or says something, as one does
+/// that has not come to our goodbye yet.
 pub(super) struct Patience {
     limit: Duration,
     /// What is left of it.
     left: Duration,
+    /// What is left however often it begins anew.
+    left_in_all: Duration,
     /// After so much of it there is a look at what the peer has taken.
     next_look: Duration,
     /// What it had not taken at the last look.
     untaken: Option<usize>,
+    /// Bytes that it has sent.
+    heard: usize,
     /// When it is over for a peer that is never waited for, since it sends all the time.
     over_at: Instant,
-    /// When it is over whatever the peer takes.
-    latest: Instant,
 }
 
 impl Patience {
     pub(super) fn new(limit: Duration) -> Self {
-        let now = Instant::now();
         Self {
             limit,
             left: limit,
+            left_in_all: limit.max(LONGEST),
             next_look: limit / 2,
             untaken: None,
-            over_at: now + limit,
-            latest: now + limit.max(LONGEST),
+            heard: 0,
+            over_at: Instant::now() + limit,
         }
     }
 
@@ -41,8 +48,9 @@ impl Patience {
 
     /// So long the peer was waited for.
     pub(super) fn spend(&mut self, time: Duration) {
-        self.left = self.left.saturating_sub(time);
-        self.next_look = self.next_look.saturating_sub(time);
+        for left in [&mut self.left, &mut self.left_in_all, &mut self.next_look] {
+            *left = left.saturating_sub(time);
+        }
     }
 
     /// Whether any time is left. `untaken` tells how many bytes the peer has not taken, if that can be known.
@@ -52,17 +60,24 @@ impl Patience {
             let now_untaken = untaken();
             let before = mem::replace(&mut self.untaken, now_untaken);
             if before.zip(now_untaken).is_some_and(|(before, now)| now < before) {
-                let now = Instant::now();
-                self.left = self.limit.min(self.latest.saturating_duration_since(now));
-                self.over_at = now + self.left;
+                self.begin_anew();
             }
         }
         !self.left.is_zero()
     }
 
-    /// Whether its time is over, even if it was not waited for.
-    pub(super) fn is_over(&self) -> bool {
-        Instant::now() >= self.over_at
+    /// The peer has sent so many `bytes`. Whether it may go on with that.
+    pub(super) fn hears(&mut self, bytes: usize) -> bool {
+        self.heard += bytes;
+        if bytes > 0 && self.heard <= MOST_LATE {
+            self.begin_anew();
+        }
+        self.heard <= MOST_LATE || Instant::now() < self.over_at
+    }
+
+    fn begin_anew(&mut self) {
+        self.left = self.limit.min(self.left_in_all);
+        self.over_at = Instant::now() + self.left;
     }
 }
 
@@ -110,14 +125,53 @@ mod tests {
         assert!(long.goes_on(|| None));
     }
 
+    /// A peer that says `bytes` every 100 ms and takes nothing is waited for so long.
+    async fn heard(bytes: usize) -> Duration {
+        const STEP: Duration = Duration::from_millis(100);
+        let (begin, mut patience) = (Instant::now(), Patience::new(SECOND));
+        loop {
+            advance(STEP).await;
+            patience.spend(STEP);
+            if !patience.goes_on(|| Some(7)) || !patience.hears(bytes) {
+                return begin.elapsed();
+            }
+        }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_always_sends_has_no_more_time_than_others() {
+    async fn the_time_begins_anew_while_the_peer_says_something_but_not_for_ever() {
+        assert_eq!(heard(1).await, LONGEST);
+        assert_eq!(heard(0).await, SECOND, "what was read before is nothing new");
         let mut patience = Patience::new(SECOND);
-        advance(SECOND).await;
-        assert!(patience.is_over());
-        patience.spend(SECOND / 2);
-        assert!(patience.goes_on(|| Some(2)));
-        patience.spend(SECOND / 2);
-        assert!(patience.goes_on(|| Some(1)) && !patience.is_over());
+        patience.spend(SECOND * 9 / 10);
+        assert!(patience.hears(1));
+        patience.spend(SECOND * 9 / 10);
+        assert!(patience.goes_on(|| None));
+        patience.spend(SECOND / 10);
+        assert!(!patience.goes_on(|| None), "from then on it was silent");
+    }
+
+    /// What came first may have been under way when our goodbye went out: only who is silent, or sends more than can have been,
+    /// has no other reason to be waited for. The time of that one goes on from there.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_always_sends_has_no_more_time_than_others_behind_what_may_be_under_way() {
+        let mut patience = Patience::new(SECOND);
+        for _ in 0..16 {
+            advance(SECOND).await;
+            assert!(patience.hears(MOST_LATE / 16));
+        }
+        advance(SECOND * 9 / 10).await;
+        assert!(patience.hears(1), "its time is not over");
+        advance(SECOND / 10).await;
+        assert!(!patience.hears(1));
+        assert_eq!(heard(MOST_LATE / 2 + 1).await, SECOND * 11 / 10);
+        let mut patience = Patience::new(SECOND);
+        assert!(patience.hears(MOST_LATE + 1));
+        for untaken in [2, 1] {
+            patience.spend(SECOND / 2);
+            assert!(patience.goes_on(|| Some(untaken)));
+        }
+        advance(SECOND * 3 / 2).await;
+        assert!(!patience.hears(1), "what it takes is looked at while it is waited for");
     }
 }

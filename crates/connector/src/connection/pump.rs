@@ -1,20 +1,23 @@
 //! The writing half of a connection.
 
 mod frames;
+mod lately;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod writing;
 
 use super::{Ended, Unwritten, framed::Framed, patience::Patience};
 use crate::{
     Intake,
     duplex::{Closed, Cut, Ending, Flow, Limits, MAX_FRAMES_KIND, Protocol, ProtocolError, Stream, Traffic},
-    outbox::{ANSWERED, CUT, ENDING, GIVEN_UP, Messages, Outbox},
+    outbox::{ANSWERED, CUT, ENDING, Ends, GIVEN_UP, Messages, Outbox},
     quota::Quota,
     task::TARGET,
 };
 use bytes::BytesMut;
 use frames::{frame, share};
+use lately::Lately;
 use std::{
     future::poll_fn,
     mem,
@@ -29,6 +32,7 @@ use tokio::{
     time::{Instant, Sleep, timeout},
 };
 use tremor_value::Value;
+use unread::Unread;
 
 /// Answers of the protocol itself that may wait before reading stops.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
@@ -86,8 +90,9 @@ struct Rare {
     late: u64,
     /// Our goodbye was written, or begun, and the peer is to answer it.
     expects_answer: bool,
-    /// Bytes that the peer had not taken when its connection was ended all the same.
-    untaken: usize,
+    lately: Lately,
+    /// What the peer may not have read when its connection was ended all the same.
+    unread: Unread,
 }
 
 /// What does not wait until all messages at hand are written.
@@ -138,7 +143,8 @@ impl Pump {
                 traffic: None,
                 late: 0,
                 expects_answer: false,
-                untaken: 0,
+                lately: Lately::new(Instant::now()),
+                unread: Unread::default(),
             }),
         }
     }
@@ -158,21 +164,6 @@ impl Pump {
     /// How many those are.
     pub(super) fn late(&self) -> u64 {
         self.rare.late
-    }
-
-    /// Bytes that were given to the peer, or are about to, and that it is not known to have taken.
-    pub(super) fn untaken(&self, stream: &dyn Stream) -> Option<usize> {
-        stream.untaken().map(|bytes| bytes + self.framed.len().saturating_sub(self.framed.written()))
-    }
-
-    /// The connection is ended before the peer has taken all.
-    pub(super) fn note_untaken(&mut self, stream: &dyn Stream) {
-        self.rare.untaken = self.untaken(stream).unwrap_or_default();
-    }
-
-    /// How many bytes those are.
-    pub(super) fn left_untaken(&self) -> usize {
-        self.rare.untaken
     }
 
     /// Time limits of the connection.
@@ -395,8 +386,10 @@ impl Pump {
             let asked = Instant::now();
             let finish = self.finish_with_goodbye(ending.clone(), stream);
             if let Ok(expects_answer) = timeout(patience.wait(), finish).await {
+                self.note_goodbye();
                 return Some(expects_answer);
             }
+            self.note_sent();
             patience.spend(asked.elapsed());
             if !patience.goes_on(|| self.untaken(stream)) {
                 return None;
@@ -519,7 +512,7 @@ impl Pump {
                 at: self.framed.len(),
                 payload_bytes: message.payload.len(),
                 is_ping: message.is_ping,
-                is_last: message.is_last,
+                is_last: message.ends != Ends::Nothing,
                 error,
             });
         }
@@ -534,9 +527,9 @@ impl Pump {
         self.framed.truncate(end.max(self.framed.written()));
         self.ends.truncate(kept);
         let lost = self.outbox.fail(&mut self.messages, kept);
-        self.outbox.discarded(lost);
+        self.outbox.discarded(lost.elements());
         match self.outbox.cause_of_giving_up() {
-            Some(cause) if lost > 0 => self.log_failed(lost, &cause),
+            Some(cause) if lost.failed > 0 => self.log_failed(lost.failed, &cause),
             Some(_) => {}
             None => self.outbox.lost(lost),
         }
@@ -556,7 +549,8 @@ impl Drop for Pump {
     fn drop(&mut self) {
         match self.rare.unwritten {
             Unwritten::Keep => {
-                let lost = self.outbox.put_back(&mut self.messages, self.settled);
+                // Nothing is for everybody where there is one connection.
+                let lost = self.outbox.put_back(&mut self.messages, self.settled).failed;
                 if lost > 0 {
                     let cause = self.outbox.cause_of_giving_up();
                     let cause =

@@ -1,13 +1,13 @@
 //! How connections end: what becomes of the messages that wait, and what is known of the end afterwards.
 
-use super::{ENDING, Farewell, GIVEN_UP, Messages, Outbox, Phase, State};
+use super::{ENDING, Farewell, GIVEN_UP, Lost, Messages, Outbox, Phase, State};
 use std::{mem, sync::atomic::Ordering};
 use tremor_codec::Encoder;
 
 impl Outbox {
     /// Puts the messages from number `from` on back in front, for the next connection. In a closed outbox, and where
-    /// their peer was given up, they fail; gives how many elements did.
-    pub(crate) fn put_back(&self, unwritten: &mut Messages, from: usize) -> u64 {
+    /// their peer was given up, they fail; gives what was lost by that.
+    pub(crate) fn put_back(&self, unwritten: &mut Messages, from: usize) -> Lost {
         let mut state = self.lock();
         state.under_way = (0, 0);
         if matches!(state.phase, Phase::Closed | Phase::GivenUp { .. }) {
@@ -20,14 +20,15 @@ impl Outbox {
         front.append_from(&mut newer, 0);
         drop(state);
         self.filled.ring();
-        0
+        Lost::default()
     }
 
-    /// The messages from number `from` on will never be written: takes them out of `unwritten`. Gives how many
-    /// elements failed with them.
-    pub(crate) fn fail(&self, unwritten: &mut Messages, from: usize) -> u64 {
+    /// The messages from number `from` on will never be written: takes them out of `unwritten`. Gives the
+    /// elements that are lost with them.
+    pub(crate) fn fail(&self, unwritten: &mut Messages, from: usize) -> Lost {
         let lost = unwritten.fail_from(from);
-        self.counters.failed(lost);
+        self.counters.failed(lost.failed);
+        self.counters.passed_over(lost.passed_over);
         lost
     }
 
@@ -70,17 +71,17 @@ impl Outbox {
         self.filled.ring();
     }
 
-    /// Ends the outbox: what waits fails, and so does everything later. Gives how many elements that were, with those that
-    /// have [failed](Self::lost) with the connection before: it is the caller who tells of all of them.
-    pub(crate) fn close(&self) -> u64 {
+    /// Ends the outbox: what waits fails, and so does everything later. Gives what elements that were, with those that
+    /// were [lost](Self::lost) with the connection before: it is the caller who tells of all of them.
+    pub(crate) fn close(&self) -> Lost {
         let waited = self.shut();
         let mut state = self.lock();
         state.is_told = true;
         waited + mem::take(&mut state.lost)
     }
 
-    /// What waits fails, and so does everything later. Gives how many elements that were.
-    fn shut(&self) -> u64 {
+    /// What waits fails, and so does everything later. Gives what elements that were.
+    fn shut(&self) -> Lost {
         let mut state = self.lock();
         state.phase = Phase::Closed;
         let (mut last, mut waiting) = (state.last.take().unwrap_or_default(), mem::take(&mut state.waiting));
@@ -99,8 +100,8 @@ impl Outbox {
         self.lost(waited);
     }
 
-    /// Ends the connection behind this outbox: its peer reads too slowly. Gives how many elements failed.
-    pub(crate) fn give_up(&self) -> u64 {
+    /// Ends the connection behind this outbox: its peer reads too slowly. Gives what is lost.
+    pub(crate) fn give_up(&self) -> Lost {
         let lost = self.shut();
         self.tell(GIVEN_UP);
         lost
@@ -108,11 +109,11 @@ impl Outbox {
 
     /// The same where another connection may come: what waited for this one fails, for this reason, and what comes from now
     /// on waits for the next.
-    pub(crate) fn give_up_for_now(&self, cause: &str) -> u64 {
+    pub(crate) fn give_up_for_now(&self, cause: &str) -> Lost {
         let mut guard = self.lock();
         let state = &mut *guard;
         if matches!(state.phase, Phase::Closed | Phase::GivenUp { .. }) {
-            return 0;
+            return Lost::default();
         }
         // What came behind the end of the connection is for the next one already.
         let mut unsent = if state.is_ending() {
@@ -148,20 +149,31 @@ impl Outbox {
         self.lock().unanswered
     }
 
-    /// So many elements have failed with the connection, which is told with its end.
-    pub(crate) fn lost(&self, elements: u64) {
-        if elements > 0 {
-            self.lock().lost += elements;
+    /// These elements are lost with the connection, which is told with its end.
+    pub(crate) fn lost(&self, elements: Lost) {
+        if elements != Lost::default() {
+            let mut state = self.lock();
+            state.lost = state.lost + elements;
         }
     }
 
     /// The same for those who may come late: `false` if the end was told before.
-    pub(crate) fn lost_in_time(&self, elements: u64) -> bool {
+    pub(crate) fn lost_in_time(&self, elements: Lost) -> bool {
         let mut state = self.lock();
         if !state.is_told {
-            state.lost += elements;
+            state.lost = state.lost + elements;
         }
         !state.is_told
+    }
+
+    /// The log tells what is not sent since a drain has cut the connection off.
+    pub(crate) fn tells_of_rest(&self) {
+        self.lock().is_told_of_rest = true;
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_told_of_rest(&self) -> bool {
+        self.lock().is_told_of_rest
     }
 
     /// The connection has ended like this.

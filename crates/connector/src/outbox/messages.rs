@@ -3,7 +3,7 @@
 use super::Shared;
 use crate::clock::nanos;
 use bytes::Bytes;
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{collections::VecDeque, iter::Sum, ops::Add, sync::Arc, time::Instant};
 use tremor_codec::Chunks;
 use tremor_event::{Outcome, Receipt, settle_all};
 
@@ -42,10 +42,57 @@ impl Elsewhere {
     }
 }
 
+/// Whether an element ends with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// It goes on, or there is none.
+    Nothing,
+    /// Somebody may wait for it, and it fails if it is not sent.
+    Element,
+    /// It was for everybody: that it does not come here harms nobody else.
+    Broadcast,
+}
+
+impl Ends {
+    /// `counts`: it is an element that ends there.
+    fn if_counts(counts: bool) -> Self {
+        if counts { Self::Element } else { Self::Nothing }
+    }
+}
+
+/// Elements that will never be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Those that have failed.
+    pub(crate) failed: u64,
+    /// Those that were for everybody.
+    pub(crate) passed_over: u64,
+}
+
+impl Lost {
+    pub(crate) fn elements(self) -> u64 {
+        self.failed + self.passed_over
+    }
+}
+
+impl Add for Lost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { failed: self.failed + other.failed, passed_over: self.passed_over + other.passed_over }
+    }
+}
+
+impl Sum for Lost {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Self::add)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Flags {
     binary: bool,
-    is_last: bool,
+    ends: Ends,
     is_elsewhere: bool,
     is_plain: bool,
     is_ping: bool,
@@ -53,8 +100,8 @@ struct Flags {
 
 impl Flags {
     /// Of a message that is only here.
-    fn new(binary: bool, is_last: bool) -> Self {
-        Self { binary, is_last, is_elsewhere: false, is_plain: false, is_ping: false }
+    fn new(binary: bool, ends: Ends) -> Self {
+        Self { binary, ends, is_elsewhere: false, is_plain: false, is_ping: false }
     }
 }
 
@@ -72,8 +119,8 @@ struct Attached {
 pub(crate) struct Message<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) binary: bool,
-    /// The last message of an element; elements are what counters count.
-    pub(crate) is_last: bool,
+    /// Elements are what counters count.
+    pub(crate) ends: Ends,
     /// It is not to be compressed.
     pub(crate) is_plain: bool,
     /// It is no message but a ping with this payload.
@@ -98,8 +145,8 @@ impl Messages {
         self.chunks.iter().zip(flags).map(move |(chunk, flags)| {
             let elsewhere = if flags.is_elsewhere { elsewhere.next() } else { None };
             let payload = elsewhere.map_or(chunk, Elsewhere::payload);
-            let Flags { binary, is_last, is_plain, is_ping, .. } = *flags;
-            Message { payload, binary, is_last, is_plain, is_ping, elsewhere }
+            let Flags { binary, ends, is_plain, is_ping, .. } = *flags;
+            Message { payload, binary, ends, is_plain, is_ping, elsewhere }
         })
     }
 
@@ -119,7 +166,17 @@ impl Messages {
 
     /// Elements whose last message is number `from` or later.
     pub(crate) fn elements_from(&self, from: usize) -> u64 {
-        self.flags.iter().skip(from).map(|flags| u64::from(flags.is_last)).sum()
+        self.lost_from(from).elements()
+    }
+
+    /// The same, if they are not written.
+    fn lost_from(&self, from: usize) -> Lost {
+        let ends = self.flags.iter().skip(from).map(|flags| flags.ends);
+        ends.map(|ends| Lost {
+            failed: u64::from(ends == Ends::Element),
+            passed_over: u64::from(ends == Ends::Broadcast),
+        })
+        .sum()
     }
 
     /// Makes room for so many more messages.
@@ -147,9 +204,9 @@ impl Messages {
     /// many those were.
     pub(super) fn flag_new(&mut self, binary: bool, counts: bool) -> usize {
         let new = self.chunks.len() - self.flags.len();
-        self.flags.resize(self.chunks.len(), Flags::new(binary, false));
+        self.flags.resize(self.chunks.len(), Flags::new(binary, Ends::Nothing));
         if let Some(last) = self.flags.last_mut().filter(|_| new > 0) {
-            last.is_last = counts;
+            last.ends = Ends::if_counts(counts);
         }
         new
     }
@@ -166,27 +223,28 @@ impl Messages {
             }
             return new;
         }
-        self.push_elsewhere(Elsewhere::Shared(shared.clone()), Flags::new(shared.is_binary(), true));
+        self.push_elsewhere(Elsewhere::Shared(shared.clone()), Flags::new(shared.is_binary(), Ends::Element));
         1
     }
 
     /// Appends a message that is a payload as it is, and ends an element.
     #[cold]
     pub(super) fn push_payload(&mut self, payload: &Bytes, binary: bool) {
-        self.push_elsewhere(Elsewhere::InPayload(Box::new(payload.clone())), Flags::new(binary, true));
+        let flags = Flags::new(binary, Ends::Element);
+        self.push_elsewhere(Elsewhere::InPayload(Box::new(payload.clone())), flags);
     }
 
     /// Appends a message that was kept and is of no element.
     pub(super) fn push_uncounted(&mut self, shared: &Arc<Shared>) {
         let (binary, is_plain) = (shared.is_binary(), shared.is_plain());
-        let flags = Flags { is_plain, ..Flags::new(binary, false) };
+        let flags = Flags { is_plain, ..Flags::new(binary, Ends::Nothing) };
         self.push_elsewhere(Elsewhere::Shared(shared.clone()), flags);
     }
 
     /// Appends a ping, which ends an element if `counts`.
     pub(super) fn push_ping(&mut self, payload: &[u8], counts: bool) {
         self.chunks.push(payload);
-        self.flags.push(Flags { is_ping: true, ..Flags::new(true, counts) });
+        self.flags.push(Flags { is_ping: true, ..Flags::new(true, Ends::if_counts(counts)) });
     }
 
     /// The messages from number `from` on are not to be compressed.
@@ -204,7 +262,14 @@ impl Messages {
     /// The last message does not end its element: something follows that does.
     pub(super) fn goes_on(&mut self) {
         if let Some(last) = self.flags.last_mut() {
-            last.is_last = false;
+            last.ends = Ends::Nothing;
+        }
+    }
+
+    /// The element that the last message ends is for everybody.
+    pub(super) fn is_for_all(&mut self) {
+        if let Some(last) = self.flags.last_mut() {
+            last.ends = Ends::Broadcast;
         }
     }
 
@@ -225,8 +290,8 @@ impl Messages {
     pub(super) fn append_from(&mut self, other: &mut Self, from: usize) {
         let before = self.flags.len();
         for message in other.iter().skip(from) {
-            let Message { binary, is_last, is_plain, is_ping, .. } = message;
-            let flags = Flags { is_plain, is_ping, ..Flags::new(binary, is_last) };
+            let Message { binary, ends, is_plain, is_ping, .. } = message;
+            let flags = Flags { is_plain, is_ping, ..Flags::new(binary, ends) };
             match message.elsewhere {
                 Some(elsewhere) => self.push_elsewhere(elsewhere.clone(), flags),
                 None => {
@@ -254,10 +319,10 @@ impl Messages {
         self.receipts.capacity()
     }
 
-    /// Nobody will write the messages from number `from` on: they are gone, with their receipts. Gives the number of
+    /// Nobody will write the messages from number `from` on: they are gone, with their receipts. Gives the
     /// elements whose last message was among them.
-    pub(super) fn fail_from(&mut self, from: usize) -> u64 {
-        let lost = self.elements_from(from);
+    pub(super) fn fail_from(&mut self, from: usize) -> Lost {
+        let lost = self.lost_from(from);
         self.flags.truncate(from);
         if !self.receipts.is_empty() {
             let kept = self.receipts.partition_point(|attached| attached.message < from);

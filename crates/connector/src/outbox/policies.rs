@@ -129,7 +129,7 @@ impl World {
             .iter()
             .skip(self.written)
             .take(count)
-            .map(|message| (message.payload.to_vec(), message.is_last, message.is_ping))
+            .map(|message| (message.payload.to_vec(), message.ends != Ends::Nothing, message.is_ping))
             .collect();
         for (payload, is_last, is_ping) in messages {
             let mut answers = Answers::default();
@@ -224,6 +224,7 @@ proptest! {
             }
         }
         prop_assert!(delivered <= totals.written && failed <= totals.failed + totals.dropped);
+        prop_assert!(totals.failed <= failed, "what was for everybody has not failed");
     }
 }
 

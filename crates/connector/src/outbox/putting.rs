@@ -38,13 +38,15 @@ pub(super) struct Putting<'a> {
     /// Elements of which nothing is to be sent.
     silent: u64,
     now: Option<Instant>,
+    /// What comes is for everybody.
+    is_broadcast: bool,
     /// Most events of a connection share their metadata, so what it says is looked up once.
     known_meta: Option<&'a Value>,
     binary: Option<bool>,
 }
 
 impl<'a> Putting<'a> {
-    pub(super) fn new(outbox: &'a Outbox) -> Self {
+    pub(super) fn new(outbox: &'a Outbox, is_broadcast: bool) -> Self {
         Self {
             taken: 0,
             queued: false,
@@ -53,16 +55,17 @@ impl<'a> Putting<'a> {
             answers: Answers::default(),
             silent: 0,
             now: None,
+            is_broadcast,
             known_meta: outbox.own_meta.as_ref(),
             binary: outbox.own_binary,
         }
     }
 
     /// There is no room for `item`, and there need not be.
-    pub(super) fn drop_newest(&mut self, item: &Item<'_>, is_broadcast: bool) {
+    pub(super) fn drop_newest(&mut self, item: &Item<'_>) {
         self.taken += 1;
         self.dropped += 1;
-        if let Some(receipt) = item.receipt.filter(|_| !is_broadcast) {
+        if let Some(receipt) = item.receipt.filter(|_| !self.is_broadcast) {
             self.answers.failed(receipt.clone());
         }
     }
@@ -119,6 +122,9 @@ impl<'a> Putting<'a> {
             }
         };
         self.silent += u64::from(encoded.is_ok() && new == 0);
+        if self.is_broadcast && encoded.is_ok() && new > 0 {
+            into.is_for_all();
+        }
         (encoded, new)
     }
 

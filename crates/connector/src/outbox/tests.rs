@@ -158,7 +158,7 @@ fn only(outbox: &Outbox, text: &Bytes) -> (Vec<u8>, bool) {
     let mut taken = Messages::default();
     outbox.take(&mut taken);
     let message = taken.iter().next().unwrap();
-    assert!(message.is_last && message.shared().is_none());
+    assert!(message.ends == Ends::Element && message.shared().is_none());
     (message.payload.to_vec(), text.as_ptr_range().contains(&message.payload.as_ptr()))
 }
 
@@ -243,11 +243,35 @@ async fn a_closed_outbox_fails_what_it_holds_what_comes_and_what_comes_back() {
     outbox.take(&mut taken);
     put(&outbox, 3..5);
     let room = outbox.room();
-    assert_eq!(outbox.close(), 2);
+    assert_eq!(outbox.close(), Lost { failed: 2, passed_over: 0 });
     assert!(room.now_or_never().is_some(), "senders must not wait for ever");
     outbox.put_back(&mut taken, 1);
     assert_eq!(put(&outbox, 5..6), (0, Put::Closed));
     assert_eq!(outbox.counters().totals().failed, 4);
+}
+
+#[tokio::test]
+async fn what_was_for_everybody_does_not_fail_with_one_connection() {
+    let limits = SendQueue { when_full: WhenFull::DropOldest, ..SendQueue::default() };
+    for limits in [SendQueue::default(), limits] {
+        let outbox = outbox(limits);
+        put(&outbox, 0..1);
+        let (meta, id) = (Value::record(), EventId::default());
+        let values: Vec<Value> = (1..5_u64).map(Value::from).collect();
+        let asked = Asked { ping: Some(b"ping".to_vec()), ..Asked::default() };
+        let pinged = Extra { asked: Some(Arc::new(asked)), ..Extra::default() };
+        let put =
+            outbox.put(&items(&values, &meta, &id), &[pinged], true, &mut |refused| panic!("{refused}"));
+        assert_eq!((put.taken, put.outcome), (4, Put::All));
+        outbox.counters().received(4);
+        let mut taken = Messages::default();
+        outbox.take(&mut taken);
+        let lost = outbox.close();
+        outbox.lost(outbox.put_back(&mut taken, 0));
+        assert_eq!(lost + outbox.close(), Lost { failed: 1, passed_over: 4 });
+        let totals = outbox.counters().totals();
+        assert_eq!((totals.failed, totals.dropped, totals.passed_over, totals.waiting), (1, 4, 4, 0));
+    }
 }
 
 #[test]

@@ -163,18 +163,18 @@ impl Streams {
                     // In this order: a connection that is made meanwhile lets them go on.
                     self.shared.close();
                     let lost = full.give_up_for_now(&cause);
-                    self.shared.log_failure(lost, &cause);
-                    full.discarded(lost);
+                    self.shared.log_lost(lost, &cause);
+                    full.discarded(lost.elements());
                     // What is at hand waits for the next connection.
                     continue;
                 }
                 full.note_cause(cause.clone());
                 let of_run = left.lose_run(items);
                 let waited = full.give_up();
-                full.discarded(waited + of_run.elements);
-                let failed = waited + of_run.failed;
-                if !full.lost_in_time(failed) {
-                    self.shared.log_failure(failed, &cause);
+                let lost = waited + of_run;
+                full.discarded(lost.elements());
+                if !full.lost_in_time(lost) {
+                    self.shared.log_lost(lost, &cause);
                 }
             }
         }

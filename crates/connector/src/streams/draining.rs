@@ -250,6 +250,7 @@ impl Streams {
         for outbox in outboxes {
             let unsent = outbox.unsent();
             if unsent.0 > 0 {
+                outbox.tells_of_rest();
                 (connections, messages, bytes) = (connections + 1, messages + unsent.0, bytes + unsent.1);
                 if named.len() < MOST_NAMED {
                     named.extend(self.called(outbox));
@@ -266,7 +267,7 @@ impl Streams {
         tracing::warn!(
             target: TARGET,
             "[Connector::{}] the drain cut off {connections} connection{} whose peers do not read fast enough: {messages} \
-             message{} of {bytes} bytes in all were not sent, or not to the end: {}",
+             message{} of {bytes} bytes in all were not sent, or not to the end, and what was sent last may not have been read: {}",
             self.shared.alias, s(connections), s(messages), named.join(", ")
         );
     }

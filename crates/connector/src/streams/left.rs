@@ -3,7 +3,7 @@
 use super::Port;
 use crate::{
     SinkShared,
-    outbox::{Asked, Extra, Item, Outbox},
+    outbox::{Asked, Extra, Item, Lost, Outbox},
 };
 use smallvec::SmallVec;
 use std::{mem, ops::Range, sync::Arc};
@@ -32,13 +32,6 @@ impl Run {
     fn is_continued(&self, target: &Arc<Outbox>, number: usize) -> bool {
         self.items.end == number && matches!(&self.goal, Goal::Outbox(own) if Arc::ptr_eq(own, target))
     }
-}
-
-/// What was left of a run whose connection takes nothing any more.
-pub(super) struct Lost {
-    pub(super) elements: u64,
-    /// So many of them have failed, which is still to be told.
-    pub(super) failed: u64,
 }
 
 /// What is left to do for a batch. Elements that were received are in nobody's hands yet: they fail if this is dropped.
@@ -160,17 +153,18 @@ impl<'a> Left<'a> {
         }
     }
 
-    /// The connection of the run at hand takes nothing any more: what is left of it fails, unless it was for everybody.
+    /// The connection of the run at hand takes nothing any more: what is left of it fails, unless it was for everybody. That is
+    /// still to be told.
     pub(super) fn lose_run(&mut self, items: &[Item<'_>]) -> Lost {
         let lost = self.pass_run(items);
         let elements = lost.len() as u64;
         if self.port == Port::Broadcast {
             self.shared.counters.passed_over(elements);
-            return Lost { elements, failed: 0 };
+            return Lost { failed: 0, passed_over: elements };
         }
         self.shared.counters.failed(elements);
         settle_all(lost.iter().filter_map(|item| item.receipt.cloned()), Outcome::Failed);
-        Lost { elements, failed: elements }
+        Lost { failed: elements, passed_over: 0 }
     }
 
     /// What is left of the run at hand goes nowhere.

@@ -7,7 +7,7 @@
 use super::{Directory, Streams, Targets, instructions::may_be_sent};
 use crate::{
     duplex::Ending,
-    outbox::{Farewell, Item, Outbox},
+    outbox::{Farewell, Item, Lost, Outbox},
 };
 use foldhash::fast::RandomState;
 use std::{
@@ -290,13 +290,13 @@ impl Streams {
     fn not_opened(&self, conn: u64, cause: &str) {
         let Some(pairs) = &self.pairs else { return };
         let outbox = pairs.known().opening.remove(&conn);
-        let lost = outbox.map_or(0, |outbox| {
+        let lost = outbox.map_or_else(Lost::default, |outbox| {
             // Those that come until the partner is gone fail for the same reason.
             outbox.note_cause(cause.to_owned());
             outbox.close()
         });
         self.part(conn, Some(&Farewell { code: NO_SERVER.0, reason: NO_SERVER.1.into() }));
-        self.shared.log_failure(lost, cause);
+        self.shared.log_lost(lost, cause);
     }
 
     /// Connection `conn` has ended: so does its partner, unless all of them do (`farewell` is `None`).

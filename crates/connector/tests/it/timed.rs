@@ -296,7 +296,9 @@ async fn what_came_before_the_peers_goodbye_is_taken_even_if_nobody_takes_it_for
     let mut rest = Vec::new();
     within(peer.read_to_end(&mut rest)).await.unwrap();
     let left = now() - start;
-    assert!(left <= SECOND, "{left:?}: it has a second in all, whatever it sends");
+    let last_said = 4 * SECOND / 5;
+    assert!(left <= last_said + SECOND, "{left:?}: it has a second from when it last said something");
+    assert!(left > last_said + SECOND / 2, "{left:?}");
 }
 
 /// Throws away what it reads; says goodbye when it is told to, and at `until`.
@@ -340,7 +342,7 @@ async fn a_peer_that_sends_all_the_time_and_does_not_say_goodbye_is_left() {
     let read = Arc::new(AtomicUsize::new(0));
     let subject = subject(Endless { read: read.clone() }, Deaf { until: now() + SECOND }).await;
     time::advance(2 * SECOND).await;
-    for _ in 0..4 {
+    while read.load(Ordering::Relaxed) <= 17 << 20 {
         tokio::task::yield_now().await;
     }
     // By now it has heard of our goodbye, and the time for its own is over.

@@ -183,6 +183,6 @@ pub(super) const FIELDS: &[Field] = &[
         name: "close_handshake_timeout",
         kind: "integer (ms)",
         default: "1000",
-        text: "How long to wait for the peer's part of a closing handshake, from when it last took something of what it was sent; 0: any time.",
+        text: "How long to wait for the peer's part of a closing handshake, from when it last said something or took something of what it was sent; 0: any time.",
     },
 ];
