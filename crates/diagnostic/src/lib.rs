@@ -12,5 +12,5 @@ mod suggest;
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Label, Severity, WarningClass};
 pub use render::{Highlighter, RenderOptions, Style, render, render_all, render_highlighted};
-pub use source::{FileId, LineIndex, Position, SourceFile, SourceMap, Span, position, widen};
+pub use source::{FileId, FindSecrets, LineIndex, Position, SourceFile, SourceMap, Span, position, widen};
 pub use suggest::{closest, closest_within, did_you_mean, distance};

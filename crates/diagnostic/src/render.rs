@@ -31,7 +31,7 @@ pub type Highlighter<'a> = &'a dyn Fn(&str) -> Vec<(Range<usize>, Style)>;
 /// The report for `diagnostic`, each line of it ended by a newline.
 ///
 /// Positions that the map does not know are left out, so this never fails. Control characters are shown as `\u{fffd}`,
-/// so that a text cannot send commands to a terminal.
+/// so that a text cannot send commands to a terminal, and what the map knows as secret as stars.
 #[must_use]
 pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, options: RenderOptions) -> String {
     render_highlighted(diagnostic, sources, options, &|_| Vec::new())
@@ -157,12 +157,21 @@ impl Report<'_> {
         let first = self.styles.partition_point(|(range, _)| range.end <= start);
         for (range, style) in self.styles.iter().skip(first).take_while(|(range, _)| range.start < end) {
             let (from, to) = (range.start.max(at), range.end.min(end));
-            out.push_str(&visible(self.file.text.get(at..from).unwrap_or("")));
-            paint.style(out, *style, &visible(self.file.text.get(from..to).unwrap_or("")));
+            out.push_str(&self.source(at..from));
+            paint.style(out, *style, &self.source(from..to));
             at = to.max(at);
         }
-        out.push_str(&visible(self.file.text.get(at..end).unwrap_or("")));
+        out.push_str(&self.source(at..end));
         out.push('\n');
+    }
+
+    /// A piece of the source, with a star for each character of a secret: so columns stay what they are.
+    fn source(&self, piece: Range<usize>) -> String {
+        let secrets = self.file.secrets();
+        let is_secret = |at: &usize| secrets.iter().any(|secret| secret.contains(at));
+        let text = self.file.text.get(piece.clone()).unwrap_or("");
+        let star = |(at, c)| if is_secret(&(piece.start + at)) { '*' } else { c };
+        visible(&text.char_indices().map(star).collect::<String>())
     }
 }
 
@@ -337,6 +346,21 @@ mod tests {
             out,
             "Error: \n    1 | a\u{fffd}[2Jb\tc\n      |  ^ m\u{fffd}\n      |    NOTE: h\u{fffd}\n"
         );
+    }
+
+    #[test]
+    fn secrets_are_not_shown_and_columns_stay() {
+        let mut sources = SourceMap::concealing(|text| {
+            text.match_indices("día").map(|(at, it)| at..at + it.len()).collect()
+        });
+        let file = sources.add("a", "día x = y\nlet día");
+        let at = Span::new(file, 5, 6);
+        let diagnostic = Diagnostic::error(codes::SYNTAX, at, "m").outer(sources.widen(at, 1));
+        let expected = "Error: \n    1 | *** x = y\n      |     ^ m\n    2 | let ***\n";
+        assert_eq!(render(&diagnostic, &sources, RenderOptions::default()), expected);
+        let options = RenderOptions { file_name: false, colour: true };
+        let out = render_highlighted(&diagnostic, &sources, options, &|_| vec![(2..6, Style::Literal)]);
+        assert!(!out.contains('d') && !out.contains('í'), "{out:?}");
     }
 
     #[test]

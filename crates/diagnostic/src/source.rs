@@ -1,7 +1,8 @@
 //! Files, spans, lines and columns (`spec/language-lexical.md` 1 and 11).
 
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 /// One source text of a [`SourceMap`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -70,7 +71,7 @@ impl Span {
 
     /// The bytes covered, as a range into the text.
     #[must_use]
-    pub fn range(self) -> std::ops::Range<usize> {
+    pub fn range(self) -> Range<usize> {
         to_usize(self.start)..to_usize(self.end)
     }
 
@@ -108,12 +109,23 @@ pub struct SourceFile {
     /// The whole text.
     pub text: Arc<str>,
     lines: LineIndex,
+    find_secrets: FindSecrets,
+    secrets: OnceLock<Vec<Range<usize>>>,
 }
 
+/// Finds the parts of a text, in order of their beginnings, that no report may show.
+pub type FindSecrets = fn(&str) -> Vec<Range<usize>>;
+
 impl SourceFile {
-    fn new(name: String, text: Arc<str>) -> Self {
+    fn new(name: String, text: Arc<str>, find_secrets: FindSecrets) -> Self {
         let lines = LineIndex::new(&text);
-        Self { name, text, lines }
+        Self { name, text, lines, find_secrets, secrets: OnceLock::new() }
+    }
+
+    /// The parts of the text, in order of their beginnings, that no report may show.
+    #[must_use]
+    pub fn secrets(&self) -> &[Range<usize>] {
+        self.secrets.get_or_init(|| (self.find_secrets)(&self.text))
     }
 
     /// Line and column of a byte offset; an offset past the end means the end.
@@ -209,22 +221,35 @@ pub fn widen(text: &str, span: Span, lines: usize) -> Span {
 }
 
 /// The sources that spans refer to. Files are never removed, so every [`FileId`] it gave stays valid.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
+    find_secrets: FindSecrets,
+}
+
+impl Default for SourceMap {
+    fn default() -> Self {
+        Self::concealing(|_| Vec::new())
+    }
 }
 
 impl SourceMap {
-    /// A map without files.
+    /// A map without files, none of which will have secrets.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// A map without files. What `find_secrets` finds in one no report shows.
+    #[must_use]
+    pub fn concealing(find_secrets: FindSecrets) -> Self {
+        Self { files: Vec::new(), find_secrets }
+    }
+
     /// Takes in a text under the name that reports show.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(SourceFile::new(name.into(), text.into()));
+        self.files.push(SourceFile::new(name.into(), text.into(), self.find_secrets));
         id
     }
 
@@ -276,10 +301,10 @@ mod tests {
 
     #[test]
     fn lines_lose_their_ends() {
-        let file = SourceFile::new("a".into(), "one\r\ntwo\n\n".into());
+        let file = SourceFile::new("a".into(), "one\r\ntwo\n\n".into(), |_| Vec::new());
         assert_eq!((file.line(1), file.line(2), file.line(3), file.line(9)), ("one", "two", "", ""));
         assert_eq!(file.line_count(), 3);
-        assert_eq!(SourceFile::new("a".into(), "".into()).line_count(), 1);
+        assert_eq!(SourceFile::new("a".into(), "".into(), |_| Vec::new()).line_count(), 1);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl<'a> Session<'a> {
         Self {
             loader,
             functions,
-            sources: SourceMap::new(),
+            sources: SourceMap::concealing(tremor_syntax::secrets),
             diagnostics: Vec::new(),
             modules: HashMap::new(),
             extractors: Extractors::new(KINDS),

@@ -17,9 +17,11 @@ mod parser;
 pub mod print;
 mod recover;
 mod scan;
+mod secrets;
 mod tree;
 mod unexpected;
 
 pub use highlight::highlight;
 pub use parse::{Parsed, parse_deployment, parse_module, parse_query, parse_script};
+pub use secrets::secrets;
 pub use tree::{Tree, Visitor, erase_spans, misplaced_span, same};
