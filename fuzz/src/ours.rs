@@ -84,7 +84,7 @@ pub(crate) fn until_pong_inside(role: Role, wire: &[u8]) -> Option<Vec<Item>> {
         let mut one = Vec::new();
         decoder.decode_some(&mut input, &mut one, 1).ok()?;
         items.push(item(one.pop()?));
-        if matches!(items.last(), Some(Item::Pong(_))) && decoder.is_mid_message() {
+        if matches!(items.last(), Some(Item::Pong(_))) && decoder.is_mid_message(&[]) {
             return Some(items);
         }
     }

@@ -4,7 +4,7 @@ use crate::assembly::Assembly;
 use crate::closing::is_wire_code;
 use crate::deflate::{Deflate, Inflater};
 use crate::error::ProtocolError;
-use crate::header::{Header, MAX_CONTROL_BYTES};
+use crate::header::{Header, MAX_CONTROL_BYTES, is_data};
 use crate::large::LargeMessages;
 use crate::mask::mask;
 use crate::options::{Accepted, Limits, Options, Role};
@@ -194,9 +194,14 @@ impl Decoder {
     }
 
     /// `true` from the first byte of a message's first header until its last byte; a limit on the time of one
-    /// message is measured over this.
-    pub fn is_mid_message(&self) -> bool {
+    /// message is measured over this. `unread` is what [`decode_some`](Self::decode_some) has left of the input.
+    pub fn is_mid_message(&self, unread: &[u8]) -> bool {
         self.message.is_some()
+            || is_data(unread)
+                && matches!(
+                    Header::parse(unread, self.role, &self.options, self.inflating.is_some()),
+                    Ok(None)
+                )
     }
 
     /// `true` if [`decode_some`](Self::decode_some) has stopped because it has done enough: there may be more to be had
@@ -573,10 +578,10 @@ mod tests {
         for end in [&b"\x88\x00"[..], b"\xff\xff"] {
             let mut decoder = Decoder::new(Role::Client, Limits::default(), Options::default());
             feed(&mut decoder, b"\x02\x05begun");
-            assert!(decoder.is_mid_message());
+            assert!(decoder.is_mid_message(&[]));
             let mut input = BytesMut::from(end);
             let _ = decoder.decode(&mut input, &mut Vec::new());
-            assert!(decoder.is_done() && !decoder.is_mid_message() && input.is_empty());
+            assert!(decoder.is_done() && !decoder.is_mid_message(&input) && input.is_empty());
             assert_eq!(decoder.assembly.capacity(), 0);
         }
     }

@@ -123,6 +123,11 @@ impl Header {
     }
 }
 
+/// Whether what stands here begins with a data frame.
+pub(crate) fn is_data(input: &[u8]) -> bool {
+    input.first().is_some_and(|first| matches!(OpCode::from(first & OPCODE), OpCode::Data(_)))
+}
+
 fn check(
     first: u8,
     masked: bool,

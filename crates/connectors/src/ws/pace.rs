@@ -97,7 +97,7 @@ impl Pace {
         }
         if let Some(keepalive) = &mut self.keepalive {
             let has_message = incoming.iter().any(|item| matches!(item, Incoming::Message { .. }));
-            keepalive.heard(Heard { has_message, is_mid_message: decoder.is_mid_message() }, now);
+            keepalive.heard(Heard { has_message, is_mid_message: decoder.is_mid_message(input) }, now);
             for item in incoming.iter() {
                 if let Incoming::Pong(payload) = item {
                     keepalive.pong(payload, now);

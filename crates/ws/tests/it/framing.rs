@@ -240,8 +240,33 @@ fn nothing_is_read_after_a_close() {
     let mut decoder = Decoder::new(Role::Server, Limits::default(), Options::default());
     let mut input = BytesMut::from(&frame(0x01, Some(KEY), b"begun")[..]);
     decoder.decode(&mut input, &mut Vec::new()).unwrap();
-    assert!(decoder.is_mid_message() && !decoder.is_done());
+    assert!(decoder.is_mid_message(&input) && !decoder.is_done());
     input.extend_from_slice(&frame(0x88, Some(KEY), b""));
     decoder.decode(&mut input, &mut Vec::new()).unwrap();
-    assert!(!decoder.is_mid_message() && decoder.is_done());
+    assert!(!decoder.is_mid_message(&input) && decoder.is_done());
+}
+
+/// The time of a message begins with the first byte of its header, however little of that is there.
+#[test]
+fn a_message_has_begun_with_the_first_byte_of_its_header() {
+    for (begun, is_mid_message) in [
+        (&b""[..], false),
+        (b"\x81", true),
+        (b"\x82\xfe\0", true),
+        (b"\x81\x85\x01\x02\x03", true),
+        (b"\x81\x85\x01\x02\x03\x04", true),
+        (b"\x89", false),
+        (b"\x89\x85\x01\x02\x03\x04", false),
+    ] {
+        let mut decoder = Decoder::new(Role::Server, Limits::default(), Options::default());
+        let mut input = BytesMut::from(&frame(0x81, Some(KEY), b"whole")[..]);
+        input.extend_from_slice(begun);
+        decoder.decode(&mut input, &mut Vec::new()).unwrap();
+        assert_eq!(decoder.is_mid_message(&input), is_mid_message, "{begun:02x?}");
+    }
+    // What is whole and was only not taken yet keeps nobody waiting.
+    let mut decoder = Decoder::new(Role::Server, Limits::default(), Options::default());
+    let mut input = BytesMut::from(&frame(0x81, Some(KEY), b"whole").repeat(2)[..]);
+    decoder.decode_some(&mut input, &mut Vec::new(), 1).unwrap();
+    assert!(!input.is_empty() && !decoder.is_mid_message(&input));
 }

@@ -157,6 +157,8 @@ async fn silence_age_and_slow_messages_end_a_connection_with_a_reason() {
         (r#", "options": {"max_lifetime": 100}"#, b"", 1001, "the connection has had its time"),
         (r#", "message_timeout": 100"#, b"\x01\x81\0\0\0\0[", 1008, "a message takes too long"),
         (r#", "message_timeout": 100"#, b"\x81\x85\0\0\0\0[", 1008, "a message takes too long"),
+        (r#", "message_timeout": 100"#, b"\x81\x85\0\0\0", 1008, "a message takes too long"),
+        (r#", "message_timeout": 100"#, b"\x81", 1008, "a message takes too long"),
     ] {
         let port = Port::reserve();
         let mut subject = Subject::started_with(&server_definition(&port, more), Linked::WithControl).await;
