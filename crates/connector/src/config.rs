@@ -96,18 +96,33 @@ impl<'a> Entry<'a> {
     where
         T: FromConfig<'a> + PartialOrd + Display,
     {
-        let value: T = self.read()?;
-        if range.contains(&value) {
-            return Ok(value);
+        let (low, high) = (range.start_bound(), range.end_bound());
+        match self.read::<T>() {
+            Ok(value) if range.contains(&value) => Ok(value),
+            Ok(value) => Err(self.out_of_range(low, high, &value)),
+            // The type of the number has room for the range, so this is neither in the one nor in the other.
+            Err(error) => Err(match self.value {
+                Value::I64(number) if *number < 0 => self.out_of_range(low, high, number),
+                Value::I64(number) if matches!(high, Bound::Included(_)) => {
+                    self.out_of_range(low, high, number)
+                }
+                Value::U64(number) if matches!(high, Bound::Included(_)) => {
+                    self.out_of_range(low, high, number)
+                }
+                _ => error,
+            }),
         }
-        let wanted = match (range.start_bound(), range.end_bound()) {
+    }
+
+    fn out_of_range<T: Display>(&self, low: Bound<&T>, high: Bound<&T>, value: &dyn Display) -> ConfigError {
+        let wanted = match (low, high) {
             (Bound::Included(low), Bound::Included(high)) => format!("between {low} and {high}"),
             (Bound::Included(low), Bound::Unbounded) => format!("{low} or more"),
             (_, Bound::Included(high)) => format!("at most {high}"),
             _ => "another number".to_owned(),
         };
         let but_is = if self.secret { String::new() } else { format!(", but is {value}") };
-        Err(self.invalid(format!("must be {wanted}{but_is}")))
+        self.invalid(format!("must be {wanted}{but_is}"))
     }
 
     /// An error about this value, whatever stands elsewhere, in the caller's words (which must not quote a secret).

@@ -210,6 +210,10 @@ async fn paces_that_cannot_be_are_refused_with_their_place() {
             "config.options.auto_ping_size: must be between",
         ),
         (of_server(r#", "on_rate": "wait""#), "config.on_rate: expected one of `pause`, `close`"),
+        (
+            of_server(r#", "send_queue": {"messages": -1}"#),
+            "config.send_queue.messages: must be 1 or more, but is -1",
+        ),
         (of_server(r#", "message_rate": -1"#), "config.message_rate: expected integer of 0 or more"),
         (of_server(r#", "heartbeat": {}"#), "config.heartbeat: is a setting of `ws_client`"),
         (
@@ -260,7 +264,15 @@ async fn tls_and_compression_that_cannot_be_are_refused_with_their_place() {
         ),
         (
             of_client(r#", "compression": {"deflate": {"level": 10}}"#),
-            "config.compression.deflate.level: must be between 0 and 9",
+            "config.compression.deflate.level: must be between 0 and 9, but is 10",
+        ),
+        (
+            of_client(r#", "compression": {"deflate": {"level": -1}}"#),
+            "config.compression.deflate.level: must be between 0 and 9, but is -1",
+        ),
+        (
+            of_client(r#", "compression": {"deflate": {"level": 300}}"#),
+            "config.compression.deflate.level: must be between 0 and 9, but is 300",
         ),
         (
             of_client(r#", "compression": {"required": true}"#),
