@@ -23,7 +23,8 @@ use tremor_event::OriginUri;
 /// The kind.
 pub(crate) const SPEC: Spec = Spec {
     name: "stdio",
-    summary: "Reads standard input; writes standard output and standard error.",
+    summary: "Reads standard input; writes standard output and standard error. When whoever reads standard output goes away, \
+              the process ends, as after `SIGTERM`.",
     fields: &[],
     needs_config: false,
     codec: CodecUse::Required,
@@ -44,7 +45,12 @@ const MAX_CHUNK_BYTES: usize = 8192;
 fn build(config: Reader<'_>, environment: &Environment) -> Result<Built, ConfigError> {
     config.finish()?;
     let origin = Arc::new(OriginUri::new("tremor-stdin", &*environment.hostname));
-    Ok(Built::new(Stdio { hub: streams::of_process, origin, exit: environment.exit.clone() }))
+    Ok(Built::new(Stdio {
+        hub: streams::of_process,
+        origin,
+        exit: environment.exit.clone(),
+        alias: environment.alias.clone(),
+    }))
 }
 
 /// Three streams that any number of connectors share.
@@ -75,6 +81,8 @@ struct Stdio {
     hub: fn() -> io::Result<&'static Hub>,
     origin: Arc<OriginUri>,
     exit: ExitSwitch,
+    /// `<flow>::<connector>`.
+    alias: String,
 }
 
 #[async_trait]
@@ -87,6 +95,7 @@ impl Connector for Stdio {
             output: Output::new(hub.output.clone()),
             error: Output::new(hub.error.clone()),
             exit: self.exit.clone(),
+            alias: self.alias.clone(),
             is_gone: false,
         };
         Ok(Connected::Halves {
@@ -127,6 +136,8 @@ struct Screen {
     output: Output,
     error: Output,
     exit: ExitSwitch,
+    /// `<flow>::<connector>`.
+    alias: String,
     /// Whoever read standard output has gone away.
     is_gone: bool,
 }
@@ -149,10 +160,14 @@ impl ByteSink for Screen {
 }
 
 impl Screen {
-    /// A reader that goes away, as `head` does, ends the process without a fuss (`spec/cli.md` 1.3).
+    /// A reader that goes away, as `head` does, ends the process with no more than a line (`spec/cli.md` 1.3).
     fn output_failed(&mut self, error: io::Error) -> SinkError {
         let failed = failed(error);
         if matches!(failed, SinkError::Gone(_)) && !std::mem::replace(&mut self.is_gone, true) {
+            tracing::warn!(
+                target: "tremor_runtime",
+                "[Sink::{}] whoever read standard output has gone away, so the process ends", self.alias
+            );
             self.exit.request(ExitRequest { graceful: true, code: 0 });
         }
         failed

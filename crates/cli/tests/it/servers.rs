@@ -149,6 +149,9 @@ fn a_reader_that_goes_away_ends_the_server_quietly() {
     for word in ["panicked", "ERROR", "rror:", "roken pipe"] {
         assert!(!ran.err.contains(word), "{}", ran.err);
     }
+    let why = "[Sink::main::console] whoever read standard output has gone away, so the process ends";
+    let told: Vec<_> = ran.err.lines().filter(|line| line.contains(why)).collect();
+    assert!(matches!(told[..], [line] if line.contains(" WARN ")), "{}", ran.err);
 }
 
 /// Each of them is an error of several hundred bytes.

@@ -42,7 +42,8 @@ async fn next(subscription: &mut super::Subscription) -> Option<String> {
 fn screen(hub: &Hub) -> (Screen, UnboundedReceiver<ExitRequest>) {
     let (exit, requests) = ExitSwitch::new();
     let (output, error) = (Output::new(hub.output.clone()), Output::new(hub.error.clone()));
-    (Screen { output, error, exit, is_gone: false }, requests)
+    let alias = "main::console".to_owned();
+    (Screen { output, error, exit, alias, is_gone: false }, requests)
 }
 
 fn chunks(texts: &[&str]) -> Chunks {
