@@ -4,12 +4,11 @@ use crate::{
     DrainBoard, Handed,
     counters::SinkCounters,
     outbox::Lost,
-    quota::{Quota, more_before},
+    quota::{Tally, more_before},
     task::TARGET,
 };
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::time::Instant;
 use tremor_event::{Breaker, EventBatch, Signal};
 use tremor_value::sentence;
 
@@ -41,8 +40,8 @@ pub struct SinkShared {
     /// Where drain marks are counted.
     pub board: Arc<DrainBoard>,
     upstream: Mutex<Upstream>,
-    failures: Mutex<Quota>,
-    drops: Mutex<Quota>,
+    failures: Tally,
+    drops: Tally,
 }
 
 /// What stands in front of a sink, and whether it may give.
@@ -93,8 +92,8 @@ impl SinkShared {
             counters: Arc::default(),
             board,
             upstream: Mutex::default(),
-            failures: Mutex::default(),
-            drops: Mutex::default(),
+            failures: Tally::default(),
+            drops: Tally::default(),
         }
     }
 
@@ -181,8 +180,7 @@ impl SinkShared {
         if events == 0 {
             return;
         }
-        let may_log = self.failures().may_log(events, Instant::now());
-        if let Some(left_out) = may_log {
+        if let Some(left_out) = self.failures.may_log(events) {
             self.log_failed(events, cause, &more_before(left_out));
         }
     }
@@ -193,7 +191,7 @@ impl SinkShared {
         if messages == 0 {
             return;
         }
-        if let Some(left_out) = self.drops().may_log(messages, Instant::now()) {
+        if let Some(left_out) = self.drops.may_log(messages) {
             let (s, more) = (if messages == 1 { "" } else { "s" }, more_before(left_out));
             let whose = whose().unwrap_or_else(|| "a connection".to_owned());
             tracing::warn!(
@@ -203,17 +201,13 @@ impl SinkShared {
         }
     }
 
-    fn drops(&self) -> MutexGuard<'_, Quota> {
-        self.drops.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Logs what is lost with a connection, unless there were many such lines just now.
     pub(crate) fn log_lost(&self, lost: Lost, cause: &str) {
         self.log_failure(lost.failed, cause);
         if lost.passed_over == 0 {
             return;
         }
-        if let Some(left_out) = self.drops().may_log(lost.passed_over, Instant::now()) {
+        if let Some(left_out) = self.drops.may_log(lost.passed_over) {
             self.log_unsent(lost.passed_over, cause, &more_before(left_out));
         }
     }
@@ -237,22 +231,28 @@ impl SinkShared {
         }
     }
 
-    /// Says how many events failed of which no line has told so far.
+    /// Says of how many events and messages no line has told so far.
     pub(crate) fn log_left_out(&self) {
-        let left_out = self.failures().take_left_out();
-        if left_out > 0 {
-            let s = if left_out == 1 { "" } else { "s" };
-            tracing::error!(target: TARGET, "[Sink::{}] {left_out} more event{s} failed like that", self.alias);
-        }
-        let left_out = self.drops().take_left_out();
-        if left_out > 0 {
-            let s = if left_out == 1 { "" } else { "s" };
-            tracing::warn!(target: TARGET, "[Sink::{}] {left_out} more message{s} dropped like that", self.alias);
-        }
+        self.failures.tell_rest(|left_out| self.more_failed(left_out));
+        self.drops.tell_rest(|left_out| self.more_dropped(left_out));
     }
 
-    fn failures(&self) -> MutexGuard<'_, Quota> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The same, each time that no line has told so in a second. Never ends.
+    pub(crate) async fn log_what_is_left_out(&self) {
+        tokio::join!(
+            self.failures.tell_rests(|left_out| self.more_failed(left_out)),
+            self.drops.tell_rests(|left_out| self.more_dropped(left_out)),
+        );
+    }
+
+    fn more_failed(&self, left_out: u64) {
+        let s = if left_out == 1 { "" } else { "s" };
+        tracing::error!(target: TARGET, "[Sink::{}] {left_out} more event{s} failed like that", self.alias);
+    }
+
+    fn more_dropped(&self, left_out: u64) {
+        let s = if left_out == 1 { "" } else { "s" };
+        tracing::warn!(target: TARGET, "[Sink::{}] {left_out} more message{s} dropped like that", self.alias);
     }
 
     /// Logs messages for everybody that did not get to a connection. Their events have not failed by that.

@@ -8,24 +8,20 @@ use crate::{
     connection::{Alive, Connection, Untold, Unwritten},
     duplex::{Address, Duplex},
     inlet::{Inlet, SourceShared},
-    quota::{Quota, more_before},
+    quota::{Quota, Tally, more_before},
     streams::Streams,
     task::TARGET,
 };
 use std::{
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 pub(crate) use telling::Telling;
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::JoinSet,
-    time,
-};
+use tokio::{sync::Semaphore, task::JoinSet, time};
 use tracing::{debug, error, info, warn};
 use tremor_value::sentence;
 
@@ -37,9 +33,6 @@ pub(crate) const MOST_LATE: usize = 4096;
 
 /// How long a flow that ends waits for handshakes to tell their peers.
 const FAREWELL: Duration = Duration::from_millis(250);
-
-/// How long what was left out of the log may wait to be counted there.
-const LEFT_OUT_WAIT: Duration = Duration::from_secs(1);
 
 /// What comes of a handshake.
 type Opened = Result<Duplex, Refused>;
@@ -54,11 +47,10 @@ pub(crate) struct Listening {
     pub(crate) streams: Arc<Streams>,
     pub(crate) beacon: Beacon,
     pub(crate) next_stream: Arc<AtomicU64>,
-    pub(crate) refusals: Mutex<Quota>,
+    /// Lines about refused handshakes.
+    pub(crate) refusals: Tally,
     /// Lines about connections that ended before their peers had taken or read all.
-    pub(crate) cut_short: Mutex<Quota>,
-    /// Something was left out of the log.
-    pub(crate) left_out: Notify,
+    pub(crate) cut_short: Tally,
     pub(crate) telling: Telling,
     /// Ends of connections that wait to be told of.
     pub(crate) telling_late: Semaphore,
@@ -76,7 +68,8 @@ impl Listening {
         let shared = Arc::new(self);
         tokio::select! {
             () = shared.work(listener, alive) => {}
-            () = shared.log_left_out() => {}
+            () = shared.refusals.tell_rests(|left_out| shared.more_failed(left_out)) => {}
+            () = shared.cut_short.tell_rests(|left_out| shared.more_cut_short(left_out)) => {}
         }
     }
 
@@ -287,71 +280,34 @@ impl Listening {
     }
 
     fn cut_short(&self, address: &Address, line: &str) {
-        match self.cuts().may_log(1, time::Instant::now()) {
-            Some(left_out) => {
-                let more = more_before(left_out);
-                warn!(target: TARGET, "[Connector::{}] {address} {line}{more}", self.alias);
-            }
-            None => self.left_out.notify_one(),
+        if let Some(left_out) = self.cut_short.may_log(1) {
+            let more = more_before(left_out);
+            warn!(target: TARGET, "[Connector::{}] {address} {line}{more}", self.alias);
         }
     }
 
     fn refused(&self, cause: &str) {
-        match self.refusals().may_log(1, time::Instant::now()) {
-            Some(left_out) => {
-                let (cause, more) = (sentence(cause), more_before(left_out));
-                info!(target: TARGET, "[Connector::{}] a handshake failed: {cause}{more}", self.alias);
-            }
-            None => self.left_out.notify_one(),
-        }
-    }
-
-    /// Logs how many refused handshakes and connections that ended early were left out, if no later one tells so.
-    async fn log_left_out(&self) {
-        loop {
-            self.left_out.notified().await;
-            loop {
-                time::sleep(LEFT_OUT_WAIT).await;
-                let now = time::Instant::now();
-                let refused = self.refusals().may_log_rest(now);
-                let cut_short = self.cuts().may_log_rest(now);
-                self.more_failed(refused.unwrap_or_default());
-                self.more_cut_short(cut_short.unwrap_or_default());
-                if refused.is_some() && cut_short.is_some() {
-                    break;
-                }
-            }
+        if let Some(left_out) = self.refusals.may_log(1) {
+            let (cause, more) = (sentence(cause), more_before(left_out));
+            info!(target: TARGET, "[Connector::{}] a handshake failed: {cause}{more}", self.alias);
         }
     }
 
     fn more_failed(&self, left_out: u64) {
         let s = if left_out == 1 { "" } else { "s" };
-        if left_out > 0 {
-            info!(target: TARGET, "[Connector::{}] {left_out} more handshake{s} failed", self.alias);
-        }
+        info!(target: TARGET, "[Connector::{}] {left_out} more handshake{s} failed", self.alias);
     }
 
     fn more_cut_short(&self, left_out: u64) {
         let (s, were) = if left_out == 1 { ("", "was") } else { ("s", "were") };
-        if left_out > 0 {
-            warn!(target: TARGET, "[Connector::{}] {left_out} more connection{s} {were} ended like that", self.alias);
-        }
-    }
-
-    fn cuts(&self) -> MutexGuard<'_, Quota> {
-        self.cut_short.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn refusals(&self) -> MutexGuard<'_, Quota> {
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+        warn!(target: TARGET, "[Connector::{}] {left_out} more connection{s} {were} ended like that", self.alias);
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        let (refused, cut_short) = (self.refusals().take_left_out(), self.cuts().take_left_out());
-        self.more_failed(refused);
-        self.more_cut_short(cut_short);
+        self.refusals.tell_rest(|left_out| self.more_failed(left_out));
+        self.cut_short.tell_rest(|left_out| self.more_cut_short(left_out));
     }
 }
 

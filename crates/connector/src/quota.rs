@@ -1,10 +1,19 @@
 //! Keeps a flood of the same problem from flooding the log.
 
-use std::time::Duration;
-use tokio::time::Instant;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{self, Instant},
+};
 
 /// Lines that are logged within one second; what the others would have told of is counted.
 const LINES_PER_SECOND: u32 = 10;
+
+/// How long what was left out may wait to be counted in the log.
+const LEFT_OUT_WAIT: Duration = Duration::from_secs(1);
 
 /// Ten lines a second, and a count of what they leave out.
 #[derive(Debug, Default)]
@@ -41,6 +50,54 @@ impl Quota {
     }
 }
 
+/// A [`Quota`] of many tasks. What it leaves out is told of soon, even if nothing else is logged.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    quota: Mutex<Quota>,
+    left_out: Notify,
+}
+
+impl Tally {
+    /// As [`Quota::may_log`], now.
+    pub(crate) fn may_log(&self, count: u64) -> Option<u64> {
+        let may_log = self.quota().may_log(count, Instant::now());
+        if may_log.is_none() {
+            self.left_out.notify_one();
+        }
+        may_log
+    }
+
+    /// Tells how many things were left out, each time that no line has told so in a second. Never ends.
+    pub(crate) async fn tell_rests(&self, tell: impl Fn(u64)) {
+        loop {
+            self.left_out.notified().await;
+            loop {
+                time::sleep(LEFT_OUT_WAIT).await;
+                let left_out = self.quota().may_log_rest(Instant::now());
+                if let Some(left_out) = left_out {
+                    told_unless_none(left_out, &tell);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Tells how many things no line has told of so far.
+    pub(crate) fn tell_rest(&self, tell: impl Fn(u64)) {
+        told_unless_none(self.quota().take_left_out(), &tell);
+    }
+
+    fn quota(&self) -> MutexGuard<'_, Quota> {
+        self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn told_unless_none(left_out: u64, tell: &impl Fn(u64)) {
+    if left_out > 0 {
+        tell(left_out);
+    }
+}
+
 /// What a line says of `count` things that were left out before it.
 #[must_use]
 pub fn more_before(count: u64) -> String {
@@ -56,17 +113,40 @@ mod tests {
         let mut quota = Quota::default();
         let logged = (0..25).filter_map(|_| quota.may_log(2, Instant::now()));
         assert_eq!(logged.collect::<Vec<_>>(), [0; 10]);
-        tokio::time::advance(Duration::from_secs(1)).await;
+        time::advance(Duration::from_secs(1)).await;
         assert_eq!(quota.may_log(2, Instant::now()), Some(30));
         assert_eq!(quota.may_log(2, Instant::now()), Some(0));
         assert_eq!(quota.may_log_rest(Instant::now()), Some(0), "nothing is left out");
         let logged = (0..25).filter_map(|_| quota.may_log(2, Instant::now()));
         assert_eq!(logged.count(), 8, "what has nothing to tell is no line");
         assert_eq!(quota.may_log_rest(Instant::now()), None);
-        tokio::time::advance(Duration::from_secs(1)).await;
+        time::advance(Duration::from_secs(1)).await;
         assert_eq!(quota.may_log_rest(Instant::now()), Some(34));
         assert_eq!(quota.may_log_rest(Instant::now()), Some(0));
         assert_eq!(more_before(30), " (and 30 more before)");
         assert_eq!(more_before(0), "");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_out_is_told_a_second_later_and_once() {
+        let (tally, told) = (Tally::default(), Mutex::new(Vec::new()));
+        let tell = |left_out: u64| told.lock().unwrap().push(left_out);
+        let begun = Instant::now();
+        let flood = async {
+            for _ in 0..15 {
+                tally.may_log(2);
+            }
+            time::sleep(Duration::from_secs(5)).await;
+            assert_eq!(*told.lock().unwrap(), [10]);
+            let logged = (0..12).filter_map(|_| tally.may_log(1)).count();
+            assert_eq!(logged, 10);
+            tally.tell_rest(tell);
+            tally.tell_rest(tell);
+            time::sleep(Duration::from_secs(5)).await;
+        };
+        tokio::select! {
+            () = tally.tell_rests(tell) => {}
+            () = flood => {}
+        }
+        assert_eq!((begun.elapsed(), told.into_inner().unwrap()), (Duration::from_secs(10), vec![10, 2]));
     }
 }

@@ -114,7 +114,28 @@ enum Turn {
 
 impl Task {
     /// Runs until stopped, or until nobody is left who could stop it.
-    pub(crate) async fn run(mut self, mut control: mpsc::UnboundedReceiver<Control>) {
+    pub(crate) async fn run(self, control: mpsc::UnboundedReceiver<Control>) {
+        let (sink, source) = (self.sink.as_ref().map(SinkHalf::shared_arc), self.source.clone());
+        let of_sink = async {
+            match sink {
+                Some(sink) => sink.log_what_is_left_out().await,
+                None => std::future::pending().await,
+            }
+        };
+        let of_source = async {
+            match source {
+                Some(source) => source.log_what_is_left_out().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.work(control) => {}
+            () = of_sink => {}
+            () = of_source => {}
+        }
+    }
+
+    async fn work(mut self, mut control: mpsc::UnboundedReceiver<Control>) {
         let (report_to, mut reports) = mpsc::unbounded_channel();
         loop {
             match self.turn(&mut control, &mut reports).await {

@@ -4,11 +4,10 @@ use super::CONTROL;
 use crate::{
     Gate, Links,
     counters::SourceCounters,
-    quota::{Quota, more_before},
+    quota::{Tally, more_before},
     task::TARGET,
 };
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64};
-use tokio::time::Instant;
+use std::sync::{Arc, OnceLock, atomic::AtomicU64};
 use tremor_codec::Resolver;
 use tremor_event::EventBatch;
 use tremor_value::{Value, sentence};
@@ -28,7 +27,7 @@ pub(crate) struct SourceShared {
     links: OnceLock<Links>,
     pub(super) pulls: AtomicU64,
     /// Errors that nothing reads.
-    unread: Mutex<Quota>,
+    unread: Tally,
 }
 
 impl SourceShared {
@@ -43,7 +42,7 @@ impl SourceShared {
             coding,
             links: OnceLock::new(),
             pulls: AtomicU64::new(0),
-            unread: Mutex::default(),
+            unread: Tally::default(),
         }
     }
 
@@ -66,8 +65,7 @@ impl SourceShared {
     pub(super) fn tell_unread(&self, errors: &EventBatch) {
         let Some(first) = errors.events.first().filter(|_| !self.links().is_linked("err")) else { return };
         let (count, alias) = (errors.len(), &self.alias);
-        let may_log = self.unread().may_log(count as u64, Instant::now());
-        if let Some(left_out) = may_log {
+        if let Some(left_out) = self.unread.may_log(count as u64) {
             let value = first.payload.value();
             let cause = sentence(value.get("error").and_then(Value::as_str).unwrap_or_default());
             let (s, more) = (if count == 1 { "" } else { "s" }, more_before(left_out));
@@ -80,14 +78,16 @@ impl SourceShared {
 
     /// Says how many errors were lost of which no line has told so far.
     pub(crate) fn log_left_out(&self) {
-        let left_out = self.unread().take_left_out();
-        if left_out > 0 {
-            let s = if left_out == 1 { "" } else { "s" };
-            tracing::warn!(target: TARGET, "[Source::{}] {left_out} more error{s} like that", self.alias);
-        }
+        self.unread.tell_rest(|left_out| self.more_unread(left_out));
     }
 
-    fn unread(&self) -> MutexGuard<'_, Quota> {
-        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The same, each time that no line has told so in a second. Never ends.
+    pub(crate) async fn log_what_is_left_out(&self) {
+        self.unread.tell_rests(|left_out| self.more_unread(left_out)).await;
+    }
+
+    fn more_unread(&self, left_out: u64) {
+        let s = if left_out == 1 { "" } else { "s" };
+        tracing::warn!(target: TARGET, "[Source::{}] {left_out} more error{s} like that", self.alias);
     }
 }

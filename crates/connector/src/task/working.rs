@@ -10,6 +10,7 @@ use crate::{
     inlet::Inlet,
     listening,
     queued::Command,
+    quota::Tally,
     status::Report,
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -131,9 +132,8 @@ impl Task {
             streams: streams.clone(),
             beacon: self.parts.beacon.clone(),
             next_stream: self.parts.next_stream.clone(),
-            refusals: std::sync::Mutex::default(),
-            cut_short: std::sync::Mutex::default(),
-            left_out: tokio::sync::Notify::new(),
+            refusals: Tally::default(),
+            cut_short: Tally::default(),
             telling: listening::Telling::default(),
             telling_late: tokio::sync::Semaphore::new(listening::MOST_LATE),
             answers_to_the_end: false,

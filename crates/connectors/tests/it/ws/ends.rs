@@ -396,6 +396,43 @@ async fn lines_of_the_log_say_whose_messages_are_lost() {
     }
 }
 
+/// The log has ten lines a second of messages that a queue drops, and tells soon how many there were besides.
+#[tokio::test]
+async fn dropped_messages_that_the_log_leaves_out_are_counted_there() {
+    const BROADCAST: usize = 1;
+    let (told, _listening) = Told::listen();
+    let queue = r#", "send_queue": {"messages": 1, "policy": "drop_newest"}"#;
+    let (mut subject, port) = super::control::server(queue).await;
+    let _slow = slow_client(&mut subject, &port).await;
+    let lines = || told.text().matches(" 1 message dropped: the queue of connection ").count() as u64;
+    let left_out = || {
+        let text = told.text();
+        let counts = text.lines().filter_map(|line| line.strip_suffix(" more messages dropped like that"));
+        counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    subject.give_to(BROADCAST, Value::from("x".repeat(16 << 20))).await;
+    within(async {
+        while lines() == 0 {
+            subject.give_to(BROADCAST, Value::from(1)).await;
+        }
+    })
+    .await;
+    let clock = Clock::stop();
+    for number in 0..30 {
+        subject.give_to(BROADCAST, Value::from(number)).await;
+    }
+    let [dropped, ..] = subject.handle.taken().left_out;
+    assert!(dropped > 30 && lines() < 21, "{dropped}: {}", told.text());
+    within(async {
+        while lines() + left_out() < dropped {
+            clock.advance(10).await;
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(lines() + left_out(), dropped, "{}", told.text());
+}
+
 #[tokio::test]
 async fn while_there_is_no_server_nobody_reads_too_slowly() {
     let (mut subject, port, listener) = with_queue(SHORT);
