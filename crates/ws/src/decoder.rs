@@ -330,6 +330,12 @@ impl Decoder {
         }
     }
 
+    /// Whether a message may be a text.
+    #[must_use]
+    pub fn takes_text(&self) -> bool {
+        self.options.accept != Accepted::Binary
+    }
+
     /// Decides by the header alone; gives the payload length.
     fn check_limits(&self, header: &Header, message: Message) -> Result<usize, ProtocolError> {
         let Limits { max_frame_bytes, max_message_bytes, max_fragments } = self.limits;

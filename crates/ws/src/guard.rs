@@ -147,6 +147,9 @@ pub enum Refusal {
     /// A certificate that no entry is about.
     #[error("the certificate is not known")]
     UnknownCertificate,
+    /// They were good, and are not any more.
+    #[error("the credentials have expired")]
+    Expired,
     /// The flow has said no.
     #[error("the connection is refused")]
     Flow,
@@ -161,6 +164,7 @@ impl Refusal {
             Self::Login => "wrong_login",
             Self::UnknownToken => "unknown_token",
             Self::UnknownCertificate => "unknown_certificate",
+            Self::Expired => "expired",
             Self::Flow => "not_authorized",
         }
     }
@@ -203,9 +207,12 @@ impl Guard {
             }
             Kind::Certificates(certificates) => {
                 let Some(certificate) = presented.certificate else { return Step::Done(Verdict::Absent) };
-                let session = certificates.find(&self.name, certificate);
-                let unknown = Verdict::Refused(Refusal::UnknownCertificate);
-                return Step::Done(session.map_or(unknown, Verdict::Accepted));
+                // TLS has looked at its end once: a connection by HTTP/2 may ask for more long after that.
+                return Step::Done(match certificates.find(&self.name, certificate) {
+                    None => Verdict::Refused(Refusal::UnknownCertificate),
+                    Some(session) if !session.counts(now_ms) => Verdict::Refused(Refusal::Expired),
+                    Some(session) => Verdict::Accepted(session),
+                });
             }
             Kind::Cookie => {
                 let session = Session::of_bound(&self.name, presented.bound, now_ms);

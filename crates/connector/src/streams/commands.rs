@@ -3,7 +3,6 @@
 use super::{Streams, filter::Filter, instructions, members};
 use crate::{
     config::nearest,
-    duplex::Ending,
     outbox::{Item, Outbox},
 };
 use std::sync::Arc;
@@ -29,12 +28,11 @@ type Handle = dyn Fn(&Record, &Connections<'_>) -> Result<(), String> + Send + S
 pub struct Connections<'a>(&'a Streams);
 
 impl Connections<'_> {
-    /// Ends those that are meant, behind what waits to be sent; gives how many those are. `is_meant` is given the metadata
-    /// of a connection's events.
-    pub fn end(&self, ending: &Ending, is_meant: impl Fn(&Value) -> bool) -> usize {
+    /// Has those that are meant look at the deadline of their protocol; gives how many those are. `is_meant` is given the
+    /// metadata of a connection's events.
+    pub fn wake(&self, is_meant: impl Fn(&Value) -> bool) -> usize {
         let table = self.0.read();
-        let meant = table.entries().filter(|(_, meta)| is_meant(meta));
-        meant.filter(|(outbox, _)| outbox.end(ending.clone())).count()
+        table.entries().filter(|(_, meta)| is_meant(meta)).inspect(|(outbox, _)| outbox.wake()).count()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Puts the WebSocket protocol around a connection.
 
 mod making;
+mod revocation;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +16,7 @@ use std::{
     collections::VecDeque,
     iter,
     num::NonZeroU64,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Acquire},
-    },
+    sync::Arc,
     time::{Duration, Instant},
     vec::Drain,
 };
@@ -31,6 +29,8 @@ use tremor_ws::{
     CloseAnswer, CloseCode, CloseTimeouts, Closing, Decoder, EncodeError, Encoder, End, Incoming, Options,
     Role,
 };
+
+pub(super) use revocation::Revocation;
 
 /// Pings of a flow that may wait for their answers; those before are not told of.
 const MOST_PINGS: usize = 64;
@@ -103,8 +103,8 @@ pub(super) struct WebSocket<Slot> {
     joining: Option<Box<Joining>>,
     /// Nobody may say anything here any more: the session has ended.
     is_over: bool,
-    /// Until the connection is open: what would end it at once. Later only there if it does.
-    revoked: Option<Arc<AtomicBool>>,
+    /// There if what it was let in by may be taken back, which ends it at once.
+    revocation: Option<Arc<Revocation>>,
     /// There if somebody wants to know what passes.
     link: Option<Arc<Link>>,
     /// Held as long as the connection lives.
@@ -112,9 +112,15 @@ pub(super) struct WebSocket<Slot> {
 }
 
 impl<Slot> WebSocket<Slot> {
-    /// Whether a message only acknowledges others: then the flow does not see it.
+    /// Whether what it was let in by was taken back, and it has not ended for that yet.
+    fn is_revoked(&self) -> bool {
+        self.revocation.as_ref().is_some_and(|revocation| revocation.is_revoked()) && self.closing.is_open()
+    }
+
+    /// Whether a message only acknowledges others: then the flow does not see it. It is a text where texts may come.
     fn takes_acknowledgement(&self, payload: &[u8], binary: bool) -> bool {
-        let Some(joining) = self.joining.as_ref().filter(|_| !binary) else { return false };
+        let may_be = !binary || !self.decoder.takes_text();
+        let Some(joining) = self.joining.as_ref().filter(|_| may_be) else { return false };
         let Some(id) = acknowledged(payload) else { return false };
         joining.acknowledge(id);
         true
@@ -166,6 +172,10 @@ impl<Slot> WebSocket<Slot> {
     ) -> Result<(), String> {
         let Self { schema, metadata, .. } = self;
         let Some(schema) = schema else { return Ok(()) };
+        if let Some(aside) = schema.aside(&payload) {
+            intake.value(aside, None);
+            return Ok(());
+        }
         match schema.look(&payload, &metadata.text, binary) {
             Look::Taken(instead, meta) => {
                 let meta = meta.or_else(|| binary.then(|| metadata.binary()));
@@ -378,9 +388,9 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
     }
 
     fn interceptor(&mut self) -> Option<Box<dyn Interceptor>> {
-        // The connection can be found now, so who takes something back from now on ends it.
-        self.revoked.take_if(|revoked| !revoked.load(Acquire));
-        self.keeps_time |= self.revoked.is_some();
+        if let Some(revocation) = &self.revocation {
+            revocation.open();
+        }
         self.interceptor.take()
     }
 
@@ -395,7 +405,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if self.revoked.is_some() && self.closing.is_open() {
+        if self.is_revoked() {
             // It has passed, whenever that is looked at.
             return Instant::now().checked_sub(LONG_AGO);
         }
@@ -407,7 +417,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
     }
 
     fn on_time(&mut self, now: Instant, intake: &mut Intake, out: &mut Vec<u8>) -> Option<Ending> {
-        if self.revoked.is_some() && self.closing.is_open() {
+        if self.is_revoked() {
             return Some(Ending::Said { code: CloseCode::Policy.into(), reason: "logged out".into() });
         }
         let Self { pace, closing, encoder, schema, .. } = self;

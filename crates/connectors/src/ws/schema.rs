@@ -10,7 +10,7 @@ mod registry;
 mod settings;
 
 pub(super) use catalog::Missing;
-pub(super) use incoming::{Incoming, Look};
+pub(super) use incoming::{Aside, Incoming, Look};
 pub(super) use outgoing::{Ahead, Outgoing};
 pub(super) use settings::{Opened, Plans, Schemas};
 

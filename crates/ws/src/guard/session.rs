@@ -76,7 +76,7 @@ impl Session {
     /// Whom a cookie stands for that is bound to these sessions of other guards, as `guard` knows it: what all of them say
     /// that still count, until the first of those ends. Nobody if they name nobody.
     pub fn of_bound(guard: &Arc<str>, bound: &[Self], now_ms: u64) -> Option<Self> {
-        let counts = |session: &&Self| session.expires_at_ms.is_none_or(|end| end > now_ms);
+        let counts = |session: &&Self| session.counts(now_ms);
         let identity = bound.iter().filter(counts).find_map(|session| session.name())?.to_owned();
         let mut all = Self::unlimited(guard.clone(), Some(identity), Vec::new());
         for session in bound.iter().filter(counts) {
@@ -94,6 +94,11 @@ impl Session {
             all.expires_at_ms = all.expires_at_ms.into_iter().chain(session.expires_at_ms).min();
         }
         Some(all)
+    }
+
+    /// Whether it has not ended yet.
+    pub fn counts(&self, now_ms: u64) -> bool {
+        self.expires_at_ms.is_none_or(|end_ms| end_ms > now_ms)
     }
 
     /// Who the client is, if it says that.

@@ -32,6 +32,14 @@ impl Place {
     fn find<'v>(&self, message: &'v Value) -> Option<&'v str> {
         self.0.iter().try_fold(message, |value, name| value.get(name.as_str()))?.as_str()
     }
+
+    /// A message that holds the token of this one and nothing else, if it is JSON with a token.
+    fn alone(&self, message: &[u8]) -> Option<Value> {
+        let message = Value::from_json_str(str::from_utf8(message).ok()?).ok()?;
+        let token = Value::from(self.find(&message)?);
+        let hold = |inner, name: &String| Record::from_iter([(name.as_str(), inner)]).into();
+        Some(self.0.iter().rev().fold(token, hold))
+    }
 }
 
 /// Takes the messages of one connection that hold a token, and renews its session with it.
@@ -77,6 +85,14 @@ impl Guards {
                 failures,
             })
         })
+    }
+}
+
+impl Guards {
+    /// The token of a message that renews a session, alone in the place where it is looked for: what schemas ask of messages
+    /// is not asked of that, and nothing else of the message counts.
+    pub(in crate::ws) fn renewal(&self, message: &[u8]) -> Option<Value> {
+        self.terms.renew.as_ref()?.alone(message)
     }
 }
 

@@ -93,9 +93,8 @@ impl<'r> Visit<'r> {
 
     /// The session of that guard among those that a cookie stands for.
     fn bound_to(&self, number: usize) -> Option<Session> {
-        let (guard, now) = (self.guards.guards.get(number)?, now_ms());
-        let counts = |session: &&Session| session.expires_at_ms.is_none_or(|end| end > now);
-        let mut bound = self.presented.bound.iter().filter(counts);
+        let (guard, now_ms) = (self.guards.guards.get(number)?, now_ms());
+        let mut bound = self.presented.bound.iter().filter(|session| session.counts(now_ms));
         bound.find(|session| session.guard == guard.name).cloned()
     }
 
@@ -122,6 +121,23 @@ impl<'r> Visit<'r> {
             }
         }
         self.decide(demands)
+    }
+
+    /// Whether it still does behind what took its time: sessions may have ended meanwhile.
+    ///
+    /// # Errors
+    /// The answer if not.
+    pub(in crate::ws) fn still_admits(&self, demands: &[Demand]) -> Result<(), Reject> {
+        let now_ms = now_ms();
+        let ended = |demand: &Demand| match self.verdict(demand.guard) {
+            Verdict::Accepted(session) if !session.counts(now_ms) => Some(Refusal::Expired),
+            _ => None,
+        };
+        let guards: Vec<_> = demands.iter().map(|demand| (demand.guard, ended(demand))).collect();
+        if guards.iter().all(|(_, ended)| ended.is_none()) {
+            return Ok(());
+        }
+        Err(Denial::Unknown { guards }.answer(&self.guards.guards, self.guards.invalid_status))
     }
 
     /// What comes of the verdicts that there are.

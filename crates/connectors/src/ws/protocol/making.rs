@@ -1,6 +1,6 @@
 //! What the protocol of a connection is made of: what all have, and what only those have that were asked for it.
 
-use super::WebSocket;
+use super::{Revocation, WebSocket};
 use crate::ws::{
     Metadata,
     guards::Stay,
@@ -9,7 +9,7 @@ use crate::ws::{
     pace::{HeartbeatOptions, Pace, PaceOptions},
     schema,
 };
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 use tremor_connector::{Joining, duplex::Interceptor};
 use tremor_value::Under;
 use tremor_ws::{CloseTimeouts, Closing, Decoder, Deflate, Encoder, LargeMessages, Role};
@@ -44,7 +44,7 @@ impl<Slot> WebSocket<Slot> {
             schema: None,
             joining: None,
             is_over: false,
-            revoked: None,
+            revocation: None,
             link: None,
             _slot: slot,
         }
@@ -89,9 +89,10 @@ impl<Slot> WebSocket<Slot> {
         Self { joining, ..self }
     }
 
-    /// The same, unless that by which it was let in has been taken back when it opens.
-    pub(in crate::ws) fn unless(self, revoked: Option<Arc<AtomicBool>>) -> Self {
-        Self { revoked, ..self }
+    /// The same, until that by which it was let in is taken back.
+    pub(in crate::ws) fn unless(self, revocation: Option<Arc<Revocation>>) -> Self {
+        let keeps_time = self.keeps_time || revocation.is_some();
+        Self { revocation, keeps_time, ..self }
     }
 
     /// The same, counted.

@@ -15,17 +15,25 @@ fn framed(protocol: &mut WebSocket<()>) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_taken_back_before_a_connection_can_be_found_ends_it() {
-    for is_taken_back in [false, true] {
-        let revoked = Arc::new(AtomicBool::new(is_taken_back));
-        let mut server = protocol(Role::Server, Options::default()).unless(Some(revoked.clone()));
+fn what_is_taken_back_ends_a_connection_at_once() {
+    let doubt = Revocation::doubt;
+    let revoke = Revocation::revoke;
+    for (before, after, is_over) in [
+        (None, None, false),
+        (Some(doubt as fn(&Revocation)), None, true),
+        (Some(revoke as fn(&Revocation)), None, true),
+        (None, Some(doubt as fn(&Revocation)), false),
+        (None, Some(revoke as fn(&Revocation)), true),
+    ] {
+        let revocation = Arc::<Revocation>::default();
+        let mut server = protocol(Role::Server, Options::default()).unless(Some(revocation.clone()));
+        assert!(server.keeps_time());
+        before.into_iter().for_each(|before| before(&revocation));
         assert!(server.interceptor().is_none());
-        // From here on others end it.
-        revoked.store(true, std::sync::atomic::Ordering::Release);
-        assert_eq!(server.keeps_time(), is_taken_back);
+        after.into_iter().for_each(|after| after(&revocation));
         let now = Instant::now();
-        assert_eq!(server.deadline().is_some_and(|deadline| deadline < now), is_taken_back);
-        if is_taken_back {
+        assert_eq!(server.deadline().is_some_and(|deadline| deadline < now), is_over);
+        if is_over {
             let (mut intake, mut out) = (Intake::default(), Vec::new());
             let ending = server.on_time(now, &mut intake, &mut out);
             assert_eq!(ending, Some(Ending::Said { code: 1008, reason: "logged out".into() }));

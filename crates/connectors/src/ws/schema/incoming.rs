@@ -20,6 +20,9 @@ use tremor_value::Value;
 /// How often it is looked whether a schema has come.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
+/// Gives what of a message goes another way, if anything does.
+pub(in crate::ws) type Aside = Box<dyn Fn(&[u8]) -> Option<Value> + Send>;
+
 /// Checks the messages of one connection.
 pub(in crate::ws) struct Incoming {
     plan: Arc<Plan>,
@@ -37,6 +40,8 @@ pub(in crate::ws) struct Incoming {
     link: Option<Arc<Link>>,
     /// Messages that are not handed on, and their bytes.
     left_out: (u64, u64),
+    /// Finds what of a message goes another way, whatever it looks like.
+    aside: Option<Aside>,
     /// How the peer broke the protocol behind what waits.
     pub(in crate::ws) broke: Option<tremor_ws::ProtocolError>,
 }
@@ -80,8 +85,20 @@ impl Incoming {
             known_meta: None,
             link: None,
             left_out: (0, 0),
+            aside: None,
             broke: None,
         }
+    }
+
+    /// The same, where schemas are not about what `aside` finds.
+    pub(in crate::ws) fn except(mut self: Box<Self>, aside: Option<Aside>) -> Box<Self> {
+        self.aside = aside;
+        self
+    }
+
+    /// What goes another way.
+    pub(in crate::ws) fn aside(&self, payload: &[u8]) -> Option<Value> {
+        self.aside.as_ref()?(payload)
     }
 
     /// The same, counted.

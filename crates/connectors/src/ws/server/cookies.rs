@@ -4,28 +4,24 @@ mod jar;
 mod log;
 
 use super::{SPEC, refusing::RETRY_AFTER_S};
-use crate::ws::{guards::all_tls, options::Settings};
+use crate::ws::{guards::all_tls, options::Settings, protocol::Revocation};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jar::Jar;
 use log::Log;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Acquire},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tremor_connector::{
     Command,
     config::{ConfigError, Reader},
-    duplex::Ending,
     socket::cause_of,
 };
 use tremor_value::{Record, Value};
 use tremor_ws::{
-    CloseCode, Headers, Reject,
+    Headers, Reject,
     guard::{Session, cookies},
 };
 
@@ -64,7 +60,7 @@ pub(super) struct Asking {
     /// Whom its cookie stands for.
     pub(super) bound: Vec<Session>,
     /// The cookie was forgotten meanwhile.
-    pub(super) forgotten: Arc<AtomicBool>,
+    pub(super) forgotten: Arc<Revocation>,
 }
 
 /// By what a connection is known, if it becomes one.
@@ -187,7 +183,7 @@ impl Cookies {
         jar.expire(now_s());
         for id in self.shown(headers) {
             if jar.get(id).is_some() {
-                jar.pass(id, &forgotten);
+                jar.carried(id, false, &forgotten);
             }
         }
         let bound = if self.binds { self.shown(headers).find_map(|id| jar.bound(id)) } else { None };
@@ -211,7 +207,7 @@ impl Cookies {
         &self,
         headers: &Headers,
         secure: bool,
-        (sessions, proven, forgotten): (&[&Session], &[&Session], &Arc<AtomicBool>),
+        (sessions, proven, forgotten): (&[&Session], &[&Session], &Arc<Revocation>),
     ) -> io::Result<Known> {
         let binds = self.binds && !sessions.is_empty();
         let mut jar = self.jar();
@@ -221,12 +217,13 @@ impl Cookies {
         let is_fit =
             |jar: &Jar, id: &str| !binds || jar.bound(id).is_some_and(|bound| are_same(&bound, proven));
         if let Some(id) = self.shown(headers).find(|id| is_fit(&jar, id) && jar.knows(id)) {
+            jar.carried(id, true, forgotten);
             return Ok(Known { id: id.into(), set: None });
         }
         drop(jar);
         let id = self.new_id()?;
         let max_age = self.max_age.as_secs();
-        self.jar().pass(&id, forgotten);
+        self.jar().carried(&id, true, forgotten);
         let secure = if self.secure.unwrap_or(secure) { "; Secure" } else { "" };
         let Self { name, attributes, .. } = self;
         let set = format!("{name}={id}; Max-Age={max_age}{attributes}{secure}");
@@ -241,7 +238,7 @@ impl Cookies {
     pub(super) async fn keep(
         self: &Arc<Self>,
         known: &Known,
-        (proven, forgotten): (&[&Session], &AtomicBool),
+        (proven, forgotten): (&[&Session], &Revocation),
     ) -> Result<(), Reject> {
         if !self.note(known, (proven, forgotten)) {
             return Err(late());
@@ -253,15 +250,15 @@ impl Cookies {
     /// The client does not become a connection after all: an id that was made for it is gone.
     pub(super) fn give_up(&self, known: &Known) {
         if known.set.is_some() {
-            self.jar().forget(&known.id);
+            self.jar().remove(&known.id);
         }
     }
 
     /// Notes that an id is used; `false` if it should be known and is not, or was forgotten.
-    fn note(&self, known: &Known, (proven, forgotten): (&[&Session], &AtomicBool)) -> bool {
+    fn note(&self, known: &Known, (proven, forgotten): (&[&Session], &Revocation)) -> bool {
         let now = now_s();
         let mut jar = self.jar();
-        if forgotten.load(Acquire) {
+        if forgotten.is_refused() {
             return false;
         }
         jar.expire(now);
@@ -320,12 +317,11 @@ impl Cookies {
             let id = record.get("cookie").and_then(Value::as_str);
             let id = id.ok_or("the command `forget_cookie` needs `cookie`, which is a string")?;
             let was_known = self.jar().forget(id);
-            let ending = Ending::Said { code: CloseCode::Policy.into(), reason: "logged out".into() };
             let carries = |meta: &Value| {
                 let own = meta.get(SPEC.name).and_then(|own| own.get("cookie"));
                 own.and_then(Value::as_str) == Some(id)
             };
-            let closed = connections.end(&ending, carries);
+            let closed = connections.wake(carries);
             if was_known && self.file.is_some() {
                 let (own, id) = (self.clone(), id.to_owned());
                 tokio::task::spawn_blocking(move || own.write_now(&id));

@@ -19,17 +19,14 @@ use crate::ws::{
     Metadata,
     guards::{AsksFlow, Brought, Described, Stay, Visit, guard_certificate},
     metrics::{Opens, counted, traffic},
-    protocol::WebSocket,
-    schema::{Missing, Opened},
+    protocol::{Revocation, WebSocket},
+    schema::{Aside, Missing, Opened},
 };
 use bytes::BytesMut;
 use std::{
     borrow::Cow,
     pin::pin,
-    sync::{
-        Arc, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
 };
 use tokio::{sync::watch, time::Instant};
 use tremor_connector::{
@@ -193,12 +190,18 @@ impl Shared {
         let sessions: Vec<_> = sessions.iter().collect();
         let meta = agreed.metadata.text();
         let failures = self.watch.clone().map(|watch| (watch, door.tls.is_some()));
+        let renewals = self.guards.renewals(address.conn, &sessions, failures);
+        let aside = renewals.as_ref().map(|_| -> Aside {
+            let guards = self.guards.clone();
+            Box::new(move |message| guards.renewal(message))
+        });
+        let looking = schemas.as_ref().and_then(|plans| plans.incoming(&opened));
         let protocol = WebSocket::new(Role::Server, wire, agreed.metadata, slot)
             .deflate(deflate.as_ref())
             .sharing(self.caps.large.clone())
             .until(&wire.pace, agreed.stay)
-            .past(self.guards.renewals(address.conn, &sessions, failures))
-            .looking(schemas.as_ref().and_then(|plans| plans.incoming(&opened)))
+            .past(renewals)
+            .looking(looking.map(|looking| looking.except(aside)))
             .acknowledging(joining.clone())
             .unless(agreed.known.map(|_| agreed.forgotten));
         let outgoing = schemas.as_ref().and_then(|plans| plans.outgoing(&opened));
@@ -257,7 +260,7 @@ struct Agreed<'s> {
     headers: Cow<'s, ExtraHeaders>,
     known: Option<Known>,
     /// The cookie was forgotten meanwhile.
-    forgotten: Arc<AtomicBool>,
+    forgotten: Arc<Revocation>,
     /// In the order of what its route demands.
     sessions: Vec<Session>,
     /// Its part in them, which is there before the client hears that it is let in: fresh credentials that come elsewhere
@@ -392,6 +395,7 @@ impl<'s> Candidate<'s, '_> {
         if shared.is_draining() {
             return Err(Reject::unavailable(RETRY_AFTER_S).into());
         }
+        visit.still_admits(&way.demands)?;
         self.note(known.as_ref(), (&proven, &forgotten)).await?;
         let joining = way.replay.as_ref().map(|replay| {
             let who = owner(named.as_deref(), &sessions, known.as_ref());
@@ -446,7 +450,7 @@ impl<'s> Candidate<'s, '_> {
     fn recognize(
         &self,
         request: &Request,
-        (sessions, proven, forgotten): (&[&Session], &[&Session], &Arc<AtomicBool>),
+        (sessions, proven, forgotten): (&[&Session], &[&Session], &Arc<Revocation>),
         slot: &mut Slot,
     ) -> Result<Option<Known>, Denied> {
         let caps = &self.shared.caps;
@@ -488,7 +492,7 @@ impl<'s> Candidate<'s, '_> {
     async fn note(
         &self,
         known: Option<&Known>,
-        (proven, forgotten): (&[&Session], &AtomicBool),
+        (proven, forgotten): (&[&Session], &Revocation),
     ) -> Result<(), Reject> {
         let Some((cookies, known)) = self.shared.cookies.as_ref().zip(known) else { return Ok(()) };
         let kept = self.in_time(cookies::late, cookies.keep(known, (proven, forgotten))).await;

@@ -1,5 +1,6 @@
 //! Browsers are known again by a cookie.
 
+use super::control::member;
 use super::peers::{Port, head, of_server, server_definition, upgrade};
 use super::warnings::Told;
 use crate::harness::{Linked, Seen, Subject, json, within};
@@ -10,7 +11,9 @@ use tokio::{
 };
 use tremor_value::Value;
 
-/// Number of the input port for commands.
+/// Number of the input port for all.
+const BROADCAST: usize = 1;
+/// And of that for commands.
 const CONTROL: usize = 2;
 
 async fn server(more: &str) -> (Subject, Port) {
@@ -112,6 +115,26 @@ async fn a_cookie_that_is_forgotten_closes_its_connections_and_is_known_no_more(
     assert!(open(&port, &with(&own)).await.1.is_some());
     other.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.unwrap();
     assert_eq!(within(other.read_u8()).await.unwrap(), 0x8a, "it is still open");
+}
+
+#[tokio::test]
+async fn who_is_logged_out_is_heard_no_more_though_it_reads_nothing() {
+    let port = Port::reserve();
+    let more = r#", "cookie": {}, "close_handshake_timeout": 100, "send_queue": {"bytes": 33554432}"#;
+    let definition = server_definition(&port, more);
+    let mut subject = Subject::started_with(&definition, Linked::WithControl).await;
+    let mut tcp = port.slow_tcp().await;
+    tcp.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+    let answer = head(&mut tcp).await;
+    let own = id(answer.lines().find_map(|line| line.strip_prefix("Set-Cookie: ")).unwrap());
+    subject.next_told().await;
+    subject.give_to(BROADCAST, "x".repeat(16 << 20).into()).await;
+    subject.give_to(CONTROL, json(&format!(r#"{{"kind": "forget_cookie", "cookie": "{own}"}}"#))).await;
+    tcp.write_all(&[0x81, 0x81, 0, 0, 0, 0, b'1']).await.unwrap();
+    let closed = subject.next_told().await;
+    for (name, expected) in [("kind", r#""closed""#), ("code", "1008"), ("reason", r#""logged out""#)] {
+        assert_eq!(member(&closed, name).to_string(), expected, "{name}");
+    }
 }
 
 #[tokio::test]

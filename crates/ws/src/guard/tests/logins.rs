@@ -202,9 +202,11 @@ fn certificates_are_found_by_fingerprint_subject_and_names() {
             Presented { carrier, certificate: Some(&certificate), from_trusted_proxy: false, bound: &[] };
         let none = Presented { certificate: None, ..presented };
         assert!(matches!(guard.authenticate(&none, None, 0), Step::Done(Verdict::Absent)));
-        match guard.authenticate(&presented, None, 0) {
+        match guard.authenticate(&presented, None, 4) {
             Step::Done(Verdict::Accepted(session)) => {
                 assert_eq!(session.expires_at_ms, Some(5));
+                let later = guard.authenticate(&presented, None, 5);
+                assert!(matches!(later, Step::Done(Verdict::Refused(Refusal::Expired))), "{later:?}");
                 session.identity
             }
             Step::Done(Verdict::Refused(Refusal::UnknownCertificate)) => None,

@@ -1,11 +1,9 @@
 //! Which ids are known.
 
+use crate::ws::protocol::Revocation;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering::Release},
-    },
+    sync::{Arc, Weak},
     time::Duration,
 };
 use tremor_ws::guard::Session;
@@ -32,6 +30,14 @@ struct Noted {
     sessions: Option<Arc<[Session]>>,
 }
 
+/// Who has shown an id.
+struct Carrier {
+    id: Box<str>,
+    /// It is known by that.
+    is_own: bool,
+    forgotten: Weak<Revocation>,
+}
+
 /// Ids that are known.
 #[derive(Default)]
 pub(super) struct Jar {
@@ -41,8 +47,8 @@ pub(super) struct Jar {
     /// Those that stand for somebody.
     bound: BTreeMap<u64, (u64, Box<str>)>,
     next_number: u64,
-    /// Handshakes under way with an id, which hear that it was forgotten.
-    passing: Vec<(Box<str>, Weak<AtomicBool>)>,
+    /// Those who have shown an id, which hear that it was forgotten.
+    carriers: Vec<Carrier>,
     /// When to look for those that are over.
     look_at: usize,
 }
@@ -87,7 +93,7 @@ impl Jar {
     }
 
     /// Takes an id out; whether it was there.
-    fn remove(&mut self, id: &str) -> bool {
+    pub(super) fn remove(&mut self, id: &str) -> bool {
         let Some(Noted { number, .. }) = self.known.remove(id) else { return false };
         self.unbound.remove(&number).or_else(|| self.bound.remove(&number)).is_some()
     }
@@ -117,22 +123,26 @@ impl Jar {
         }
     }
 
-    /// A handshake is under way with this id: `forgotten` becomes true if it is forgotten meanwhile.
-    pub(super) fn pass(&mut self, id: &str, forgotten: &Arc<AtomicBool>) {
-        if self.passing.len() >= self.look_at {
-            self.passing.retain(|(_, forgotten)| forgotten.strong_count() > 0);
-            self.look_at = 2 * self.passing.len() + 64;
+    /// Somebody has shown this id, perhaps as one of several; `is_own`: it is known by that. `forgotten` hears of it as long
+    /// as anybody else holds that.
+    pub(super) fn carried(&mut self, id: &str, is_own: bool, forgotten: &Arc<Revocation>) {
+        if self.carriers.len() >= self.look_at {
+            self.carriers.retain(|carrier| carrier.forgotten.strong_count() > 0);
+            self.look_at = 2 * self.carriers.len() + 64;
         }
-        self.passing.push((id.into(), Arc::downgrade(forgotten)));
+        self.carriers.push(Carrier { id: id.into(), is_own, forgotten: Arc::downgrade(forgotten) });
     }
 
     /// Forgets an id; whether anybody had it, in a handshake at least.
     pub(super) fn forget(&mut self, id: &str) -> bool {
         let mut was_there = self.remove(id);
-        for carrier in
-            self.passing.iter().filter(|(own, _)| &**own == id).filter_map(|(_, own)| own.upgrade())
-        {
-            carrier.store(true, Release);
+        for carrier in self.carriers.iter().filter(|carrier| &*carrier.id == id) {
+            let Some(forgotten) = carrier.forgotten.upgrade() else { continue };
+            if carrier.is_own {
+                forgotten.revoke();
+            } else {
+                forgotten.doubt();
+            }
             was_there = true;
         }
         was_there
@@ -159,7 +169,6 @@ impl Jar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::Ordering::Acquire;
 
     #[test]
     fn ids_are_known_until_they_expire_however_often_they_are_used() {
@@ -203,17 +212,16 @@ mod tests {
 
     #[test]
     fn handshakes_hear_of_what_is_forgotten_and_leave_nothing() {
-        let (mut jar, own) = (Jar::default(), Arc::new(AtomicBool::new(false)));
-        let other = Arc::new(AtomicBool::new(false));
-        jar.pass("a", &own);
-        jar.pass("b", &other);
+        let (mut jar, own, other) = (Jar::default(), Arc::default(), Arc::<Revocation>::default());
+        jar.carried("a", true, &own);
+        jar.carried("b", true, &other);
         assert!(jar.forget("a") && !jar.forget("c"));
-        assert!(own.load(Acquire) && !other.load(Acquire));
+        assert!(own.is_refused() && !other.is_refused());
         drop((own, other));
         for _ in 0..1000 {
-            jar.pass("c", &Arc::default());
+            jar.carried("c", false, &Arc::default());
         }
-        assert!(jar.passing.len() <= 64, "{}", jar.passing.len());
+        assert!(jar.carriers.len() <= 64, "{}", jar.carriers.len());
     }
 
     #[test]

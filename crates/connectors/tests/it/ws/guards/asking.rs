@@ -1,6 +1,7 @@
 //! Guards that go by what others say: by a cookie that is bound to somebody, and by the flow.
 
 use super::{mistakes::refusal, *};
+use std::time::Duration;
 
 /// Where input port `control` is.
 const CONTROL: usize = 2;
@@ -416,6 +417,35 @@ async fn a_token_that_is_good_a_moment_later_is_good_for_the_next_request() {
     say(&mut subject, &asked, r#", "accept": false"#).await;
     let (status, answer) = answered(&mut tcp).await;
     assert!(status == 401 || status == 403, "{answer}");
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_the_flow_decides_opens_nothing() {
+    for (who_asks, also) in [("authorize", ""), ("guard", r#", "gate": []"#)] {
+        let port = Port::reserve();
+        let door = r#"{"port": "door", "timeout": 60000}"#;
+        let asking = match who_asks {
+            "authorize" => format!(r#"}}, "authorize": {door}"#),
+            _ => format!(r#", "gate": {{"type": "flow", "options": {door}}}}}"#),
+        };
+        let config = format!(
+            r#", "guards": {{{}{asking}, "open_handshake_timeout": 60000, "cookie": {{"bind_identity": true}},
+            "routes": [{{"guarded": {{"staff": []{also}}}, "exit": "staff"}}]"#,
+            jwt_guard("")
+        );
+        let linked = Linked::With(&["staff", "door"]);
+        let mut subject = Subject::started_with(&server_definition(&port, &config), linked).await;
+        let end = sessions::in_seconds(1.5);
+        let token = bearer(&token("one", &format!(r#"{{"sub":"ann","exp":{end:.3}}}"#)));
+        let (mut tcp, asked) = petition(&mut subject, &port, "/", &token).await;
+        let left = end - sessions::in_seconds(0.0);
+        tokio::time::sleep(Duration::from_secs_f64(left.max(0.0))).await;
+        say(&mut subject, &asked, r#", "accept": true, "identity": "ann""#).await;
+        let (status, answer) = answered(&mut tcp).await;
+        assert_eq!(status, 401, "{who_asks}: {answer}");
+        assert!(answer.contains("error_description=\"the credentials have expired\""), "{answer}");
+        assert!(!answer.contains("Set-Cookie"), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -235,6 +235,36 @@ async fn a_message_with_a_fresh_token_extends_the_session_and_is_not_passed_on()
     expect_pong(&mut ann).await;
 }
 
+/// A schema says what the flow gets, and this is not for the flow.
+#[tokio::test]
+async fn a_message_with_a_fresh_token_is_not_judged_by_a_schema() {
+    for on_invalid in ["err", "drop", "close"] {
+        let more = format!(
+            r#", "renew": {{"message": "auth.token"}}, "schema": {{
+                "catalogs": {{"here": {{"type": "inline", "subjects": {{"s": {{"schema": {{"required": ["n"]}}}}}}}}}},
+                "in": {{"model": "json", "catalog": "here", "subject": "s", "on_invalid": "{on_invalid}"}}}}"#
+        );
+        let (mut subject, port) = telling_server("", &more).await;
+        let (_, _, mut ann) = ask(&port, "/", &bearer(&ends_in(3.0, "ann"))).await;
+        let fresh = ends_in(60.0, "ann");
+        // What stands around it does not reach the flow either.
+        for text in [&*format!(r#"{{"auth": {{"token": "{fresh}"}}, "more": 1}}"#), r#"{"n":1}"#] {
+            ann.write_all(&frame(text)).await.unwrap();
+        }
+        let told = next_told(&mut subject).await;
+        assert_eq!(member(&told, "kind"), "reauthenticated".into(), "{on_invalid}");
+        match subject.next().await {
+            Seen::Event("staff", event) => assert_eq!(event.payload.value().to_string(), r#"{"n":1}"#),
+            other => panic!("{on_invalid}: {other:?}"),
+        }
+        // A token in another place is none.
+        ann.write_all(&frame(r#"{"token": "x"}"#)).await.unwrap();
+        if on_invalid == "close" {
+            assert_eq!(member(&subject.next_told().await, "code"), 1007.into());
+        }
+    }
+}
+
 /// What never ends is extended all the same: a client that renews on a timer is not told that it has no session.
 #[tokio::test]
 async fn a_session_without_an_end_takes_fresh_credentials_and_stays_without_one() {

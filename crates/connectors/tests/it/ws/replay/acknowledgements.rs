@@ -72,3 +72,16 @@ async fn an_acknowledgement_makes_room_of_what_was_sent_by_identity() {
     assert_eq!(greeting.gap, None);
     expect(&mut bob, &numbers).await;
 }
+
+#[tokio::test]
+async fn where_no_texts_are_taken_an_acknowledgement_is_binary() {
+    for (accept, is_taken) in [("binary", true), ("any", false)] {
+        let (mut subject, port) = server(&format!(r#"{}, "accept": "{accept}""#, guarded("true"))).await;
+        let (mut ada, _) = come(&port, "/staff?token=a").await;
+        for payload in [r#"{"ack":0}"#, "1"] {
+            ada.send(Message::Binary(payload.into())).await.unwrap();
+        }
+        let expected = if is_taken { "1" } else { r#"{"ack":0}"# };
+        assert_eq!(event(&mut subject).await.payload.value().to_string(), expected, "{accept}");
+    }
+}
