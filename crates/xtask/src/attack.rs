@@ -1,6 +1,6 @@
 //! `cargo xtask attack`: what nobody should do to a WebSocket server, many times over, while quiet clients talk to it.
 //!
-//! Everything happens on loopback, in fixed numbers, and ends by itself. The attackers are a process of their own. They
+//! Everything happens on loopback, each round in fixed numbers, and ends by itself. The attackers are a process of their own. They
 //! first attack a listener that accepts and discards everything, in this process, while the quiet clients talk to a
 //! `tremor` that is left alone; then that `tremor`. So the two latencies differ by what the attack does to the
 //! program, not by what it does to the machine. Either attack is repeated until some seconds have passed, and what counts is

@@ -304,7 +304,7 @@ impl Client {
             watch,
             has_tried: false.into(),
         };
-        client.check(settings, lacks_url)?;
+        client.check(settings, (lacks_url, is_per_origin))?;
         Ok(client)
     }
 
@@ -317,8 +317,13 @@ impl Client {
     }
 
     /// Finds now what would make each attempt fail, and tells of what is hardly meant.
-    fn check(&self, settings: &Settings<'_>, lacks_url: bool) -> Result<(), ConfigError> {
-        if !lacks_url && self.ways.of(&self.wanted).is_none() {
+    fn check(
+        &self,
+        settings: &Settings<'_>,
+        (lacks_url, is_per_origin): (bool, bool),
+    ) -> Result<(), ConfigError> {
+        // With one for each origin it is events that say which path.
+        if !lacks_url && !is_per_origin && self.ways.of(&self.wanted).is_none() {
             return Err(settings.config.conflict("routes", no_way(&self.wanted)));
         }
         // Events that open connections may say what is offered.

@@ -22,7 +22,7 @@ use tremor_connector::{
     config::{ConfigError, Entry, OneOrMany, Reader},
     url::{Rules, Url, Userinfo},
 };
-use tremor_value::{Record, Value, sentence};
+use tremor_value::{Record, Value, sentence, shown};
 use tremor_ws::{Asked, Authority, Candidate, ExtraHeaders, Headers, Route, Routes, is_token};
 
 /// The words for schemes, and whether they mean TLS.
@@ -376,9 +376,12 @@ impl Ways {
 
 /// Words for what no route takes.
 pub(super) fn no_way(wanted: &Wanted) -> String {
+    let Place { target, .. } = &wanted.place;
+    let path = target.split('?').next().unwrap_or_default();
     format!(
-        "no route takes a connection to {}, and there is no `exit` beside `routes`",
-        wanted.place.server()
+        "no route takes a connection to {} with path {}, and there is no `exit` beside `routes`",
+        wanted.place.server(),
+        shown(path)
     )
 }
 

@@ -155,13 +155,13 @@ async fn whom_a_cookie_has_let_in_goes_with_the_key_of_its_session_where_that_is
         assert_eq!(opened, 101);
         set("second");
         while ask(&port, "/in", &bearer(&new)).await.0 == 401 {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let expected = if revalidates { 401 } else { 101 };
         for path in ["/again", "/in"] {
             assert_eq!(ask(&port, path, &own).await.0, expected, "{path} {more}");
         }
-        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
         again.write_all(b"\x89\x80\0\0\0\0").await.unwrap();
         let mut seen = [0; 2];
         within(again.read_exact(&mut seen)).await.unwrap();
