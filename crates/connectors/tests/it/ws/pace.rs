@@ -324,6 +324,8 @@ async fn pings_that_piled_up_while_nobody_read_have_not_come_too_fast() {
         peer.write_all(&[ping.repeat(70), texts(11..12)].concat()).await.unwrap();
         subject.open();
         assert_eq!(subject.next_value().await, "11", "{more}");
+        peer.write_all(&texts(12..13)).await.unwrap();
+        assert_eq!(subject.next_value().await, "12", "it goes on{more}");
         peer.write_all(&ping.repeat(99)).await.unwrap();
         loop {
             match frame(&mut peer).await.unwrap() {
