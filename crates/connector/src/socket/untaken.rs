@@ -127,6 +127,16 @@ mod tests {
         written
     }
 
+    /// The system answers that there is none, or tells of the socket that listens.
+    #[tokio::test]
+    async fn nothing_is_known_of_a_connection_that_is_gone() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (listening, peer) = (listener.local_addr().unwrap(), "127.0.0.1:1".parse().unwrap());
+        assert_eq!(linux::queued(listening, peer), None);
+        drop(listener);
+        assert_eq!(linux::queued(listening, peer), None);
+    }
+
     #[tokio::test]
     async fn what_a_peer_does_not_read_is_counted_and_what_it_reads_is_not() {
         for place in ["127.0.0.1", "::1", "::"] {

@@ -148,6 +148,8 @@ mod tests {
         for (name, passes) in [("where", true), ("wher", false), ("mine", true), ("k", true)] {
             assert_eq!(pass("ws_server", name).is_ok(), passes, "{name}");
         }
+        let error = pass("ws_server", "wher\n").unwrap_err();
+        assert_eq!(error, "`$ws_server.wher` says nothing; did you mean `where`?");
     }
 
     #[test]
@@ -166,7 +168,7 @@ mod tests {
             check("it", &members(r#"{"x": 1}"#), &[]),
             Err("it has no `x`: it has nothing but its kind".to_owned())
         );
-        let fits = r#"{"kind": "pressure", "conn": 1, "messages": 1, "bytes": 1, "code": 1, "cod": null}"#;
+        let fits = r#"{"kind": "pressure", "conn": 1, "messages": 1, "bytes": 1, "code": 1, "left_out": 1, "cod": null}"#;
         assert_eq!(check("it", &members(fits), &[&OF_CLOSE]), Ok(()));
     }
 }

@@ -591,3 +591,10 @@ async fn what_comes_behind_a_goodbye_is_read_until_the_peer_is_gone_or_late() {
     assert!(peer.write_all(b"x").await.is_err(), "a second is enough");
     subject.is_connected(false).await;
 }
+
+#[test]
+fn a_connection_is_called_by_its_peer_with_the_port_where_that_is_known() {
+    let called = |port| Address { conn: 7, host: "::1".to_owned(), port }.to_string();
+    assert_eq!(called(Some(80)), "connection 7 with [::1]:80");
+    assert_eq!(called(None), "connection 7 with ::1");
+}

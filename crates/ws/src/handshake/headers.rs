@@ -395,6 +395,20 @@ mod tests {
     }
 
     #[test]
+    fn what_can_be_there_once_is_not_there_twice() {
+        let listed = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+        for name in ["Host", "Origin"] {
+            assert!(ExtraHeaders::for_request(listed(&[name, name])).is_err(), "{name}");
+        }
+        assert!(ExtraHeaders::for_response(listed(&["Server", "server"])).is_err());
+        let own = ExtraHeaders::for_response(listed(&["Server", "X-One"])).unwrap();
+        let more = |names: &[&str]| own.and(&ExtraHeaders::for_response(listed(names)).unwrap());
+        let count = |headers: &ExtraHeaders, name: &str| headers.all(name).count();
+        assert_eq!(["server", "x-one"].map(|name| count(&more(&["server", "X-One"]), name)), [1, 2]);
+        assert_eq!(count(&more(&["X-Two"]), "server"), 1);
+    }
+
+    #[test]
     fn tokens_are_found_in_split_lists() {
         let headers = headers("Connection: keep-alive\r\nConnection: , UpGrade ,x\r\n");
         assert!(headers.has_token("connection", "upgrade"));

@@ -32,6 +32,10 @@ const SPEC: Spec = Spec {
     build: |mut config: Reader<'_>, _| {
         let url: &str = config.required("url")?;
         config.or("size", 1_u32)?;
+        if let Some(mut options) = config.record("options")? {
+            options.or("size", 1_u32)?;
+            options.finish()?;
+        }
         if let Some(mut tls) = config.record("tls")? {
             tls.required::<&str>("cert")?;
             tls.finish()?;
@@ -201,6 +205,11 @@ fn all_mistakes_of_a_configuration_are_told_and_none_that_follow_from_them() {
         ],
     );
     assert_eq!(of_config(r#""text""#), ["config: expected record but got string"]);
+    assert_eq!(
+        of_config(r#"{"ur1": 5, "tls": {"cert": "c"}}"#),
+        ["config.ur1: unknown key; did you mean `url`?"],
+        "and not that what stands in for it does not go with `tls`"
+    );
 }
 
 #[test]
@@ -317,7 +326,12 @@ fn hints_say_what_belongs_there() {
     };
     assert_eq!(hints(None), [r#"`kind` needs `config = {"url": ...}`"#]);
     assert_eq!(hints(Some(r#"{"url": 1}"#)), ["`url` (string): Where."]);
-    assert_eq!(hints(Some(r#"{"url": "a", "other": 1}"#)), ["Known keys: `size`, `tls`, `url`"]);
+    assert_eq!(
+        hints(Some(r#"{"url": "a", "options": {"size": "x"}}"#)),
+        ["`size` (integer): How much."],
+        "wherever it stands"
+    );
+    assert_eq!(hints(Some(r#"{"url": "a", "other": 1}"#)), ["Known keys: `options`, `size`, `tls`, `url`"]);
     assert_eq!(hints(Some(r#"{"url": "a", "siz": 1}"#)), [""; 0]);
 }
 

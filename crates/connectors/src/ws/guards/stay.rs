@@ -397,6 +397,20 @@ mod tests {
         stay
     }
 
+    /// The own credentials are over, and others let it stay for an hour.
+    #[test]
+    fn one_that_others_prolong_is_not_always_due() {
+        let mut stay = stay(now_ms() - 1);
+        let session = Session::unlimited("staff".into(), Some("ann".to_owned()), Vec::new());
+        let until = |end_ms| Session { expires_at_ms: Some(end_ms), ..session.clone() };
+        let held = |end_ms, conn| stay.terms.sessions().open(conn, &until(end_ms), &[], true).0;
+        stay.held = vec![held(now_ms() - 1, 2)];
+        let _others = held(now_ms() + 3_600_000, 3);
+        assert!(stay.held.iter().all(|stake| stake.outlives_ms().is_some()));
+        assert_eq!(on_time(&mut stay, now()), None);
+        assert!(stay.next.is_some_and(|next| next > now()), "it would never rest");
+    }
+
     fn on_time(stay: &mut Stay, now: Instant) -> Option<Ending> {
         let mut encoder = Encoder::new(Role::Server, Options::default());
         stay.on_time(now, &mut encoder, (&mut Intake::default(), &mut Vec::new()))

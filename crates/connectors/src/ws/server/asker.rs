@@ -170,3 +170,20 @@ async fn read_head(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[tokio::test]
+    async fn of_one_who_does_not_wait_for_the_answer_little_is_read() {
+        let (mut client, server) = tokio::io::duplex(64 * MOST_AHEAD_BYTES);
+        let mut asker = Asker::new(server);
+        client.write_all(&vec![b'x'; 64 * MOST_AHEAD_BYTES]).await.unwrap();
+        drop(client);
+        assert_eq!(asker.gone().now_or_never(), None, "who has said that much may still be there");
+        let Asker::Http1 { input, .. } = &asker else { panic!("not by HTTP/1.1") };
+        assert!((MOST_AHEAD_BYTES..2 * MOST_AHEAD_BYTES).contains(&input.len()), "{}", input.len());
+    }
+}

@@ -388,6 +388,24 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_names_its_question_unless_there_is_only_one() {
+        let read = |guard: Value, askers: &[&str]| {
+            let askers: Vec<Arc<str>> = askers.iter().map(|name| (*name).into()).collect();
+            asker(&Record::from_iter([("guard", guard)]), &askers).map(|named| named.map(str::to_owned))
+        };
+        assert_eq!(read(Value::Null, &["low"]), Ok(None));
+        assert_eq!(read("low".into(), &["low", ""]), Ok(Some("low".to_owned())));
+        for (guard, askers, expected) in [
+            (Value::Null, &["low", ""][..], r#"needs `guard` here, as the question has it"#),
+            ("high".into(), &["low"], r#"`guard` has to be that of a question, which may be "low""#),
+            (7.into(), &["low", ""], r#"`guard` has to be that of a question, which may be "low", """#),
+        ] {
+            let error = read(guard, askers).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
     fn what_users_have_written_is_quoted_in_one_line_of_bounded_length() {
         for (name, value) in [
             ("status", Value::from("\n".repeat(30_000))),

@@ -99,3 +99,15 @@ impl fmt::Display for Peer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_shown_with_its_port_where_that_is_known() {
+        let address: SocketAddr = "[::1]:80".parse().unwrap();
+        assert_eq!(Peer::from(address).to_string(), "[::1]:80");
+        assert_eq!(Peer::Net { ip: address.ip(), port: None }.to_string(), "::1");
+    }
+}

@@ -133,6 +133,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_path_is_shown_in_one_line_of_bounded_length() {
+        let path = format!("/a\n[ERROR] forged{}", "x".repeat(9000));
+        let NotOpened { cause, .. } = NotOpened::from("no").about(Record::default(), Some(&path));
+        assert!(cause.starts_with("/a[ERROR] forgedx") && cause.ends_with(": no"), "{cause}");
+        assert!(cause.len() < 100, "{cause}");
+    }
+
+    #[test]
     fn a_refusal_is_one_line_whatever_the_flow_says() {
         let reject = Reject::new(403, "not_authorized", format!("no\n[ERROR] forged{}", "x".repeat(9000)));
         let told = answered(&reject);

@@ -2,7 +2,7 @@
 
 use super::control::member;
 use super::peers::{Port, head, of_server, server_definition, upgrade};
-use crate::harness::{Linked, Seen, Subject, json};
+use crate::harness::{Clock, Linked, Seen, Subject, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tremor_event::Event;
 
@@ -232,8 +232,9 @@ async fn a_cookie_that_is_forgotten_while_the_flow_thinks_opens_nothing() {
 /// Nobody holds a place by asking and going away.
 #[tokio::test]
 async fn one_who_goes_away_while_the_flow_thinks_makes_room_and_is_told_of() {
-    let (mut subject, port) =
-        server(r#", "timeout": 60000}, "max_connections": 1, "send_queue": {"messages": 1024"#).await;
+    let _stands_still = Clock::stop();
+    let also = r#", "max_connections": 1, "open_handshake_timeout": 0"#;
+    let (mut subject, port) = server_with(r#", "timeout": 600000"#, also).await;
     for resets in [false, true] {
         let (tcp, asked) = ask(&mut subject, &port).await;
         if resets {

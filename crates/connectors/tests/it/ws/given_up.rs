@@ -96,6 +96,16 @@ impl Stalled {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_server_that_is_given_up_is_told_and_counted() {
+    let clock = Clock::stop();
+    let (log, _listening) = Told::listen();
+    let stalled = Stalled::with("block", SOON, &clock).await;
+    let taken = stalled.subject.handle.taken();
+    assert_eq!((taken.failed, taken.discarded), (1, 1));
+    assert!(log.text().contains("1 event failed: slow consumer: connection "), "{}", log.text());
+}
+
+#[tokio::test]
 async fn what_waits_fails_when_a_server_that_did_not_read_is_gone_for_good() {
     let clock = Clock::stop();
     for (policy, reconnect) in [("block", ONCE), ("close", ONCE), ("block", LAST)] {

@@ -270,6 +270,7 @@ async fn files_of_cookies_that_cannot_be_are_told() {
     of_server(&store(&file.join("deeper")), &[&told]);
     of_server(&store(&file), &[]);
     of_server(&store(&folder.path().join("new")), &[]);
+    of_server(&store(std::path::Path::new("here")), &[]);
 }
 
 #[tokio::test]

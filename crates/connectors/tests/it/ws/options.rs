@@ -354,6 +354,10 @@ async fn handshakes_that_cannot_be_are_refused_with_their_place() {
             "config.require_websocket_subprotocol: needs",
         ),
         (of_server(r#", "response_headers": {"Upgrade": "x"}"#), "config.response_headers.Upgrade: header"),
+        (
+            of_server(r#", "response_headers": {"Server": ["a", "b"]}"#),
+            "config.response_headers.Server: header `Server` can be given only once",
+        ),
         (of_server(r#", "response_headers": {"X": 1}"#), "config.response_headers.X: expected string"),
         (of_client(r#", "headers": {"Upgrade": "x"}"#), "config.headers.Upgrade: header"),
     ]);

@@ -93,6 +93,15 @@ async fn what_is_meant_is_not_warned_of() {
     }
 }
 
+#[tokio::test]
+async fn what_is_warned_of_is_told_once_though_mistakes_are_searched_for() {
+    let told = Told::default();
+    let wrong = server_definition(&Port::reserve(), r#", "routes": [], "surplus": 1"#);
+    let made = with_default(told.clone(), || Subject::new(&wrong, Linked::Fully).map(drop));
+    assert!(made.is_err());
+    assert_eq!(told.text().matches("`routes` is an empty list").count(), 1, "{}", told.text());
+}
+
 /// Of each of these members one line tells this.
 fn expect_told(cases: &[(String, &str)]) {
     for (more, expected) in cases {

@@ -253,7 +253,8 @@ fn others_give_no_roles_and_take_those_that_they_lack_when_the_own_are_over() {
     };
     let (stake, _) = sessions.open(1, &with_site("north", &["a", "b"], 10), &role("a"), true);
     assert_eq!(stake.outlives_ms(), None);
-    sessions.open(2, &with_site("south", &["c", "a"], 20), &role("a"), true);
+    let by_key = |kid: &str, session: Session| Session { keys: of_key(kid, 1).keys, ..session };
+    sessions.open(2, &by_key("two", with_site("south", &["c", "a"], 20)), &role("a"), true);
     assert_eq!(stake.outlives_ms(), Some(10_000));
     assert_eq!(says(&stake, 9), roles(&["a", "b"]));
     assert_eq!(says(&stake, 10), roles(&["a"]));
@@ -262,8 +263,9 @@ fn others_give_no_roles_and_take_those_that_they_lack_when_the_own_are_over() {
     };
     assert_eq!((names(9_999), names(10_000)), (roles(&["team", "north"]), roles(&["team"])));
     // What ends last counts, as long as that is.
-    sessions.open(3, &session("ann", &["b", "a"], 30), &role("a"), true);
+    sessions.open(3, &by_key("three", session("ann", &["b", "a"], 30)), &role("a"), true);
     assert_eq!(says(&stake, 10), roles(&["a", "b"]));
-    stake.forget(|_| false);
-    assert_eq!(says(&stake, 30), roles(&["a", "b"]), "nothing keeps it open any more");
+    sessions.open(4, &by_key("four", session("ann", &["a"], 40)), &role("a"), true);
+    assert_eq!(says(&stake, 39), roles(&["a"]));
+    assert_eq!(says(&stake, 40), roles(&["a", "b"]), "nothing keeps it open any more");
 }

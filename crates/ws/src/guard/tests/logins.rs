@@ -240,3 +240,13 @@ fn certificates_are_found_by_fingerprint_subject_and_names() {
         assert_eq!(Match::fingerprint(bad), None, "{bad}");
     }
 }
+
+#[test]
+fn roles_of_certificates_are_known_beforehand() {
+    let mut certificates = Certificates::default();
+    for (number, roles) in [(1, vec!["read".to_owned()]), (2, Vec::new())] {
+        certificates.add(Entry { subject: Match::Sha1([number; 20]), identity: None, roles });
+    }
+    let kind = Kind::Certificates(certificates);
+    assert_eq!(kind.known_roles(), Some(vec![&["read".to_owned()][..], &[]]));
+}

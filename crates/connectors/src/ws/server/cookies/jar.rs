@@ -182,6 +182,11 @@ mod tests {
         assert!(jar.forget("b") && !jar.forget("b"));
         jar.expire(115);
         assert!(jar.entries().is_empty() && jar.unbound.is_empty());
+        // As in a file that has an id twice.
+        jar.add("c".into(), 115, 120, None);
+        jar.add("c".into(), 116, 121, None);
+        jar.expire(120);
+        assert!(jar.knows("c") && jar.unbound.len() == 1);
     }
 
     fn session(who: &str) -> Arc<[Session]> {
@@ -241,6 +246,7 @@ mod tests {
         jar.bind("later", session("ben"));
         jar.add("gone".into(), 0, 10, Some(session("cleo")));
         assert!(jar.forget("gone"));
+        assert_eq!((jar.bound.len(), jar.unbound.len()), (2, 0));
         for number in 0..2 * MOST_IDS {
             jar.add(number.to_string().into(), 0, 20, None);
         }

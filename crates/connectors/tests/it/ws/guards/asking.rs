@@ -115,6 +115,19 @@ async fn a_cookie_of_somebody_goes_with_no_credentials_of_somebody_else() {
 }
 
 #[tokio::test]
+async fn a_cookie_stands_for_what_its_owner_has_proven_last() {
+    let (_subject, port) = server_with_cookies("").await;
+    let token = |scope: &str| bearer(&token("one", &format!(r#"{{"sub":"ann","scope":"{scope}"}}"#)));
+    let (_, answer, _first) = ask(&port, "/in", &token("read")).await;
+    let own = format!("Cookie: {}\r\n", cookie(&answer).unwrap());
+    for (scope, expected) in [("write", 403), ("read", 101)] {
+        let (opened, answer, _) = ask(&port, "/in", &(own.clone() + &token(scope))).await;
+        assert!(opened == 101 && cookie(&answer).is_none(), "{answer}");
+        assert_eq!(ask(&port, "/again", &own).await.0, expected, "{scope}");
+    }
+}
+
+#[tokio::test]
 async fn whom_a_cookie_has_let_in_stays_as_long_as_the_session_that_it_is_bound_to() {
     let (_subject, port) = server_with_cookies("").await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();

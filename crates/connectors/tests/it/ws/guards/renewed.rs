@@ -72,11 +72,29 @@ async fn messages_tell_the_roles_of_the_token_that_a_request_has_brought() {
     let (_, _, mut other) = ask(&port, "/", &bearer(&token_of_ann(70.0, "write", "north"))).await;
     assert_eq!(of_message(&mut subject, &mut one).await, is(r#"["read"]"#, r#""north""#));
     assert_eq!(of_message(&mut subject, &mut other).await, is(r#"["write"]"#, r#""north""#));
+    // It prolongs nothing, but is better than what the first one has brought.
+    let between = bearer(&token_of_ann(65.0, "step", "south"));
+    assert!(port.ask(&renewal(&between)).await.starts_with("HTTP/1.1 204 "));
+    assert_eq!(of_message(&mut subject, &mut one).await, is(r#"["step"]"#, r#""south""#));
+    assert_eq!(of_message(&mut subject, &mut other).await, is(r#"["write"]"#, r#""north""#));
     let fresh = bearer(&token_of_ann(90.0, "admin", "south"));
     // Whoever has the answer finds it done.
     assert!(port.ask(&renewal(&fresh)).await.starts_with("HTTP/1.1 204 "));
     for tcp in [&mut one, &mut other] {
         assert_eq!(of_message(&mut subject, tcp).await, is(r#"["admin"]"#, r#""south""#));
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_by_a_request_is_told_with_the_new_roles_already() {
+    let (mut subject, port) = telling_server(WITH_SITE, "").await;
+    let (_, _, _tcp) = ask(&port, "/", &bearer(&token_of_ann(60.0, "read", "north"))).await;
+    for (seconds, role) in [(70.0, "write"), (80.0, "admin"), (90.0, "read")] {
+        let fresh = bearer(&token_of_ann(seconds, role, "south"));
+        assert!(port.ask(&renewal(&fresh)).await.starts_with("HTTP/1.1 204 "));
+        let told = next_told(&mut subject).await;
+        assert_eq!(member(&told, "kind"), "reauthenticated".into());
+        assert_eq!(shown(&of_server(&told)), is(&format!(r#"["{role}"]"#), r#""south""#));
     }
 }
 
@@ -107,15 +125,20 @@ async fn what_the_flow_has_said_stays() {
         r#", "guards": {{{}}}, "routes": [{{"guarded": {{"staff": []}}, "exit": "out"}}]{BY_MESSAGE}"#,
         jwt_guard(WITH_SITE)
     );
-    let (mut subject, port) = doorman::server_with(r#", "timeout": 60000"#, &guarded).await;
-    let mut tcp = port.tcp().await;
-    let request = upgrade("gate.example", &bearer(&token_of_ann(60.0, "read", "north")));
-    tcp.write_all(request.as_bytes()).await.unwrap();
-    let Seen::Event("door", asked) = subject.next().await else { panic!("the flow is not asked") };
-    doorman::say(&mut subject, &asked, r#", "accept": true, "roles": ["boss"]"#).await;
-    assert!(head(&mut tcp).await.starts_with("HTTP/1.1 101 "));
-    tcp.write_all(&brings(&token_of_ann(90.0, "write", "south"))).await.unwrap();
-    let told = next_told(&mut subject).await;
-    assert_eq!(member(&told, "kind"), "reauthenticated".into());
-    assert_eq!(shown(&of_server(&told)), is(r#"["boss"]"#, r#""south""#));
+    for (says, expected) in [
+        (r#""roles": ["boss"]"#, is(r#"["boss"]"#, r#""south""#)),
+        (r#""attributes": {"site": "east"}"#, is(r#"["write"]"#, r#""east""#)),
+    ] {
+        let (mut subject, port) = doorman::server_with(r#", "timeout": 60000"#, &guarded).await;
+        let mut tcp = port.tcp().await;
+        let request = upgrade("gate.example", &bearer(&token_of_ann(60.0, "read", "north")));
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let Seen::Event("door", asked) = subject.next().await else { panic!("the flow is not asked") };
+        doorman::say(&mut subject, &asked, &format!(r#", "accept": true, {says}"#)).await;
+        assert!(head(&mut tcp).await.starts_with("HTTP/1.1 101 "));
+        tcp.write_all(&brings(&token_of_ann(90.0, "write", "south"))).await.unwrap();
+        let told = next_told(&mut subject).await;
+        assert_eq!(member(&told, "kind"), "reauthenticated".into());
+        assert_eq!(shown(&of_server(&told)), expected, "{says}");
+    }
 }
