@@ -112,6 +112,17 @@ pub enum TlsError {
     NoName,
 }
 
+impl TlsError {
+    /// Whether it failed because the peer shows no certificate, or one that does not prove who it is.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        let (Self::Connect { cause, .. } | Self::Accept(cause)) = self else { return false };
+        cause.get_ref().and_then(|cause| cause.downcast_ref()).is_some_and(|cause| {
+            matches!(cause, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+        })
+    }
+}
+
 /// The cryptography that all connections use.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())

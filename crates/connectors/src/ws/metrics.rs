@@ -26,6 +26,7 @@ use tremor_connector::{
     Environment, SendQueue, WhenFull,
     duplex::{Stream, Traffic},
     metrics::{Measures, Metric, SinkNow},
+    tls::TlsError,
 };
 use tremor_value::{Record, Str, Value};
 
@@ -68,7 +69,7 @@ rows! {
     REJECTED = "ws.handshake.rejected", "counter", ["status", "reason"], "Handshakes that were answered with a refusal; those with the status 0 ended without an answer: there was no room, or the client went away before that (`gone`).";
     PENDING = "ws.handshake.pending", "gauge", [], "Handshakes under way.";
     DURATION = "ws.handshake.duration", "histogram", [], "Microseconds from an accepted or begun connection to the end of its handshake, of handshakes that were granted.";
-    TLS_FAILED = "ws.tls.failed", "counter", ["reason"], "Handshakes of TLS that failed: `handshake`, or `timeout`.";
+    TLS_FAILED = "ws.tls.failed", "counter", ["reason"], "Handshakes of TLS that failed: `timeout`; `certificate` if the peer shows none or one that does not prove who it is, as the name, the issuer or the time is another; else `handshake`.";
     GUARD_FAILED = "ws.guard.failed", "counter", ["guard", "reason"], "Credentials that a guard found to be no good, in handshakes, and in requests and messages that are to extend a session.";
     MESSAGES = "ws.messages", "counter", ["type"], "Messages that came, and messages that were taken to be sent, but for heartbeats and their replies; `text` or `binary`.";
     BYTES = "ws.bytes", "counter", ["layer"],
@@ -195,8 +196,13 @@ impl Watch {
         self.tally(&REJECTED, tls, [status.to_string().into(), reason.into()]);
     }
 
-    /// A handshake of TLS failed.
-    pub(super) fn tls_failed(&self, reason: &str) {
+    /// A handshake of TLS failed; `None`: it took too long.
+    pub(super) fn tls_failed(&self, error: Option<&TlsError>) {
+        let reason = match error {
+            None => "timeout",
+            Some(error) if error.is_unverified() => "certificate",
+            Some(_) => "handshake",
+        };
         self.tally(&TLS_FAILED, true, [reason.into()]);
     }
 

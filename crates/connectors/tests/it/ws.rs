@@ -13,6 +13,7 @@ mod doorman;
 mod effects;
 mod endpoints;
 mod ends;
+mod failures;
 mod full_queues;
 mod given_up;
 mod guards;

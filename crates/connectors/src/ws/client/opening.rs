@@ -294,7 +294,12 @@ impl Client {
             None => opening.await,
             Some(limit) => match timeout(limit, opening).await {
                 Ok(opened) => opened,
-                Err(_) => Err(under_way.cut_short(limit)),
+                Err(_) => {
+                    if under_way.is_in_tls {
+                        self.watch.iter().for_each(|watch| watch.tls_failed(None));
+                    }
+                    Err(under_way.cut_short(limit))
+                }
             },
         };
         opened.map_err(|failure| match failure {
@@ -400,7 +405,7 @@ impl Client {
             Line::Other(stream) => Secured::by_tls(stream, place, tls).await,
         };
         encrypted.map_err(|error| {
-            self.watch.iter().for_each(|watch| watch.tls_failed("handshake"));
+            self.watch.iter().for_each(|watch| watch.tls_failed(Some(&error)));
             Failure::Other(error.to_string())
         })
     }

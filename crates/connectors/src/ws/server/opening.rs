@@ -183,8 +183,8 @@ impl Shared {
                 let encrypted = within(deadline, tls.accept(stream)).await;
                 if let Some(watch) = &self.watch {
                     match &encrypted {
-                        None => watch.tls_failed("timeout"),
-                        Some(Err(_)) => watch.tls_failed("handshake"),
+                        None => watch.tls_failed(None),
+                        Some(Err(error)) => watch.tls_failed(Some(error)),
                         Some(Ok(_)) => {}
                     }
                 }

@@ -186,7 +186,7 @@ async fn what_is_encrypted_counts_apart() {
         let Subject { metrics, handle, .. } = client;
         within(handle.stop()).await;
         let seen = last_but(&["connector", "flow"], metrics).await;
-        let failed = seen.get("ws.tls.failed -|-|true|out|handshake").map(String::as_str);
+        let failed = seen.get("ws.tls.failed -|-|true|out|certificate").map(String::as_str);
         assert_eq!(failed, (domain == "elsewhere").then_some("1"), "{seen:#?}");
     }
     let told = ["connector", "flow"];

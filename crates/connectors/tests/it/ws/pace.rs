@@ -17,15 +17,21 @@ use tokio::{
 use tremor_value::Value;
 
 /// A connection that answers nothing by itself.
-async fn bare(port: &Port) -> TcpStream {
+pub(super) async fn bare(port: &Port) -> TcpStream {
+    bare_at("/", port).await
+}
+
+/// The same with another path.
+pub(super) async fn bare_at(path: &str, port: &Port) -> TcpStream {
     let mut tcp = port.tcp().await;
-    tcp.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+    let request = upgrade("here", "").replacen("GET /", &format!("GET {path}"), 1);
+    tcp.write_all(request.as_bytes()).await.unwrap();
     assert!(head(&mut tcp).await.starts_with("HTTP/1.1 101 "));
     tcp
 }
 
 /// The next frame from a server: its first byte and its payload, which is short. `None` at the end of the connection.
-async fn frame(tcp: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+pub(super) async fn frame(tcp: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     let mut header = [0; 2];
     within(tcp.read_exact(&mut header)).await.ok()?;
     let mut payload = vec![0; header[1].into()];
@@ -34,7 +40,7 @@ async fn frame(tcp: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
 }
 
 /// A frame as clients send it, masked with zeros.
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let len = u8::try_from(payload.len()).unwrap();
     [&[first, 0x80 | len, 0, 0, 0, 0], payload].concat()
 }

@@ -459,10 +459,15 @@ fn mistakes_in_tls_are_found_when_the_connector_is_made() {
 }
 
 impl Authority {
+    /// TLS as an independent client speaks it, which trusts this authority.
+    pub(super) async fn tls_to(&self, port: &Port) -> TlsStream<TcpStream> {
+        tls_to(port, CertificateDer::from_pem_file(self.path("ca.crt")).unwrap()).await
+    }
+
     /// A client that has just sent a message and got it back, and the certificate that it was shown. It resumes no session, as
     /// then no certificate is shown.
     async fn connect(&self, port: &Port) -> (Ws<TlsStream<TcpStream>>, CertificateDer<'static>) {
-        let tls = tls_to(port, CertificateDer::from_pem_file(self.path("ca.crt")).unwrap()).await;
+        let tls = self.tls_to(port).await;
         let shown = tls.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
         let mut ws = within(client_async("wss://localhost/", tls)).await.unwrap().0;
         round_trip_with(&mut ws, 7).await;

@@ -1,22 +1,25 @@
 //! What is accepted and hardly meant is told when a server is made.
 
-use super::peers::{Port, client_definition, server_definition};
+use super::{
+    peers::{Port, client_definition, server_definition},
+    tls::files,
+};
 use crate::harness::{Linked, Subject, definition};
 use std::{
     fmt::{Debug, Write},
     sync::{Arc, Mutex},
 };
 use tracing::{
-    Event, Metadata, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
     subscriber::{DefaultGuard, set_default, with_default},
 };
 use tremor_connector::Definition;
 
-/// Keeps what is logged.
+/// Keeps what is logged, line by line.
 #[derive(Clone, Default)]
-pub(super) struct Told(Arc<Mutex<String>>);
+pub(super) struct Told(Arc<Mutex<Vec<(Level, String)>>>);
 
 impl Told {
     /// What this thread logs from now on, until the guard is dropped.
@@ -27,13 +30,23 @@ impl Told {
 
     /// All of it so far, line by line.
     pub(super) fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().iter().map(|(_, line)| line.as_str()).collect()
+    }
+
+    /// How loud each of the lines was in which this is.
+    pub(super) fn levels(&self, part: &str) -> Vec<Level> {
+        let lines = self.0.lock().unwrap();
+        lines.iter().filter(|(_, line)| line.contains(part)).map(|(level, _)| *level).collect()
     }
 }
 
-impl Visit for Told {
+/// The fields of an event, line by line.
+#[derive(Default)]
+struct Lines(String);
+
+impl Visit for Lines {
     fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
-        writeln!(self.0.lock().unwrap(), "{value:?}").unwrap();
+        writeln!(self.0, "{value:?}").unwrap();
     }
 }
 
@@ -51,7 +64,9 @@ impl Subscriber for Told {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
+        let mut lines = Lines::default();
+        event.record(&mut lines);
+        self.0.lock().unwrap().push((*event.metadata().level(), lines.0));
     }
 
     fn enter(&self, _: &Id) {}
@@ -67,6 +82,8 @@ fn told(more: &str) -> String {
 fn told_of(definition: &Definition) -> String {
     let told = Told::default();
     with_default(told.clone(), || Subject::new(definition, Linked::Fully).map(drop)).unwrap();
+    let levels = told.levels("");
+    assert!(levels.iter().all(|level| *level == Level::WARN), "{levels:?}: {}", told.text());
     told.text()
 }
 
@@ -234,6 +251,18 @@ async fn guards_that_cannot_be_meant_are_told() {
 }
 
 #[tokio::test]
+async fn certificates_that_browsers_add_are_told_where_any_page_may_connect() {
+    let files = files();
+    let (cert, key) = (files.cert.display(), files.key.display());
+    let pair = format!(r#""cert": "{cert}", "key": "{key}""#);
+    let asking = format!(r#", "tls": {{{pair}, "client_ca": "{cert}"}}"#);
+    let one = r#", "allowed_origins": ["https://a.example"], "allow_null_origin": false"#;
+    assert_eq!(told(&format!(r#", "tls": {{{pair}}}"#)), "");
+    assert_eq!(told(&format!("{asking}{one}")), "");
+    expect_told(&[(asking, ANY_PAGE)]);
+}
+
+#[tokio::test]
 async fn what_else_has_no_effect_is_told() {
     expect_told(&[
         (r#", "subprotocol_preference": "server""#.into(), "no effect without `subprotocols`"),
@@ -338,6 +367,30 @@ async fn what_an_address_leaves_out_is_told() {
         ("ws_client", r#"{"url": "ws:///x", "endpoint": {"type": "unix", "path": "/run/x"}}"#, ""),
         ("ws_client", r#"{"url": "ws://h/a b"}"#, "config.url: has a space in it, which is sent as `%20`"),
         ("ws_client", r#"{"url": " ws://h/a%20b "}"#, ""),
+        ("ws_server", r#"{"url": "ws://127.0.0.1:7001/"}"#, ""),
+        (
+            "ws_server",
+            r#"{"url": "ws://127.0.0.1:7001/a?b"}"#,
+            "the path of `ws://127.0.0.1:7001/a?b` is ignored: every path is accepted",
+        ),
+        (
+            "ws_server",
+            r#"{"listen": ["127.0.0.1:0", "ws://127.0.0.1:0/a"]}"#,
+            "the path of `ws://127.0.0.1:0/a` is ignored: every path is accepted",
+        ),
+        ("ws_client", r#"{"url": "ws://h", "tls": true}"#, "`tls` is on, so `ws://h` is spoken to with TLS"),
+        ("ws_client", r#"{"url": "wss://h", "tls": true}"#, ""),
+        ("ws_client", r#"{"url": "ws://h", "tls": false}"#, ""),
+        ("ws_client", r#"{"url": "ws://me:pw@h"}"#, "credentials are sent without TLS"),
+        (
+            "ws_client",
+            r#"{"url": "ws://h", "auth": {"bearer": {"token": "t"}}}"#,
+            "credentials are sent without TLS",
+        ),
+        ("ws_client", r#"{"url": "wss://h", "auth": {"bearer": {"token": "t"}}}"#, ""),
+        ("ws_client", r#"{"url": "ws://localhost", "auth": {"bearer": {"token": "t"}}}"#, ""),
+        ("ws_client", r#"{"url": "ws://127.0.0.1", "auth": {"bearer": {"token": "t"}}}"#, ""),
+        ("ws_client", r#"{"url": "ws://[::1]", "auth": {"bearer": {"token": "t"}}}"#, ""),
         (
             "ws_client",
             r#"{"url": "ws://h", "defaults": {"path": "/a b"}}"#,
