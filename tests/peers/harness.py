@@ -186,9 +186,9 @@ class Case(unittest.TestCase):
         self.assertEqual(sorted(one["session"] for one in seen), list(range(len(seen))))
         return sorted(seen, key=lambda one: one["session"])
 
-    def certificate(self) -> tuple[str, str]:
+    def certificate(self, folder: str = "tls") -> tuple[str, str]:
         """Paths of a certificate for `localhost` and of its key."""
-        made = self.folder / "tls"
+        made = self.folder / folder
         command = [tremor_binary(), "dev-cert", "--out", str(made), "localhost", "127.0.0.1"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=LIMIT_SECS)
         return str(made / "cert.pem"), str(made / "key.pem")

@@ -170,6 +170,16 @@ class Ways(Case):
             self.assert_answered(client, f"https localhost:{port}/c")
             self.assertIn("X-Token: secret", first.heads[0])
 
+    def test_whom_the_system_trusts_is_trusted_besides_a_file_only_where_that_is_said(self) -> None:
+        cert, key = self.pair
+        port, (other, _) = self.server(tls={"cert": cert, "key": key}), self.certificate("other")
+        url, env = f"wss://localhost:{port}/d", {"SSL_CERT_FILE": cert}
+        client = self.client({"url": url, "tls": {"cafile": other, "add_system_roots": True}}, env=env)
+        self.assert_answered(client, f"https localhost:{port}/d")
+        client = self.client({"url": url, "tls": {"cafile": other}}, env=env)
+        self.assertEqual(client.wait(), 1, client.text())
+        self.assertIn("nobody we trust has issued the certificate", client.text())
+
     def test_a_redirect_from_encrypted_to_plain_is_not_followed(self) -> None:
         port = self.server()
         answer = f"HTTP/1.1 307 There\r\nLocation: ws://127.0.0.1:{port}/\r\nContent-Length: 0\r\n\r\n".encode()

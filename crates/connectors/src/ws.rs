@@ -25,6 +25,8 @@ mod pace;
 mod protocol;
 mod schema;
 pub(crate) mod server;
+#[cfg(test)]
+mod testing;
 
 pub use fields::GUARDS;
 pub use metrics::{COMMON_TAGS, ROWS, Row};

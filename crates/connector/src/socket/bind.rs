@@ -96,6 +96,8 @@ fn bind(address: SocketAddr, backlog: u32, options: &SocketOptions) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "linux")]
+    use socket2::{Domain, Socket, Type};
 
     async fn on(host: &str, ports: Ports, version: IpVersion) -> Result<TcpListener, String> {
         let options = SocketOptions::default();
@@ -134,6 +136,45 @@ mod tests {
         if let Ok(six) = on(IpVersion::V6.unspecified(), 0.into(), IpVersion::V6).await {
             let port = six.local_addr().unwrap().port();
             on(IpVersion::V4.unspecified(), port.into(), IpVersion::V4).await.unwrap();
+        }
+    }
+
+    /// Connections to `listener`, which accepts none, of which the first ones are there.
+    #[cfg(target_os = "linux")]
+    fn knock(listener: &TcpListener, times: usize, there: usize) -> Vec<Socket> {
+        let address = listener.local_addr().unwrap().into();
+        let socket = |_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            // It is under way, in the best case.
+            socket.connect(&address).ok();
+            socket
+        };
+        let sockets: Vec<_> = (0..times).map(socket).collect();
+        for socket in &sockets[..there] {
+            while socket.peer_addr().is_err() {
+                std::thread::yield_now();
+            }
+        }
+        sockets
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn so_many_wait_to_be_accepted_and_no_more() {
+        let options = SocketOptions::default();
+        for in_parts in [false, true] {
+            let listen = async |backlog| match in_parts {
+                true => listen_on("127.0.0.1", 0.into(), IpVersion::V4, backlog, &options).await.unwrap(),
+                false => super::super::listen("127.0.0.1", 0, backlog, &options).await.unwrap(),
+            };
+            let (short, long) = (listen(3).await, listen(128).await);
+            // The system adds one.
+            let waiting = knock(&short, 5, 4);
+            // What was asked for later is there.
+            let _all = knock(&long, 100, 100);
+            let there = waiting.iter().filter(|socket| socket.peer_addr().is_ok()).count();
+            assert_eq!(there, 4);
         }
     }
 

@@ -378,20 +378,11 @@ fn accepted(settings: &mut Settings<'_>) -> Result<Option<Accepted>, ConfigError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-    use tremor_connector::ExitSwitch;
+    use crate::ws::testing::environment;
     use tremor_value::Value;
 
     fn no_delay(config: &str) -> Result<bool, String> {
-        let environment = Environment {
-            alias: "flow::subject".to_owned(),
-            hostname: "here".into(),
-            ids: Arc::default(),
-            exit: ExitSwitch::new().0,
-            dials: tremor_connector::Dials::default(),
-            metrics: tremor_connector::metrics::Metrics::default(),
-            is_measured: false,
-        };
+        let environment = environment();
         let config = Value::from_json_str(config).unwrap();
         let reader = Reader::new(&config, "config").unwrap();
         let mut settings = Settings::new(reader, &environment, |_| Ok(())).unwrap();

@@ -36,6 +36,7 @@ mod per_origin_drain;
 mod replay;
 mod replies;
 mod room;
+mod route_options;
 mod routes;
 mod schema;
 mod slow;

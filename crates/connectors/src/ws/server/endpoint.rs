@@ -391,3 +391,27 @@ impl Acceptor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ws::testing::environment;
+
+    #[test]
+    fn each_place_has_the_queue_of_its_own_or_of_all() {
+        let environment = environment();
+        let listen = r#""listen": ["127.0.0.1:0", {"type": "tcp", "port": 0}, {"type": "unix", "path": "/a", "backlog": 7}]"#;
+        for (config, expected) in
+            [(format!("{{{listen}}}"), [128, 128, 7]), (format!(r#"{{{listen}, "backlog": 5}}"#), [5, 5, 7])]
+        {
+            let config = Value::from_json_str(&config).unwrap();
+            let mut settings = Settings::alone(Reader::new(&config, "config").unwrap(), &environment);
+            let endpoints = Endpoints::read(&mut settings, false).unwrap();
+            let backlogs = endpoints.all.iter().map(|endpoint| match &endpoint.place {
+                Place::Address { backlog, .. } | Place::Tcp { backlog, .. } => *backlog,
+                Place::Unix(place) => place.backlog,
+            });
+            assert!(backlogs.eq(expected), "{config}");
+        }
+    }
+}

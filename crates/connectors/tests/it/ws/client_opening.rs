@@ -114,6 +114,30 @@ async fn answers_that_end_an_attempt_say_why() {
 }
 
 #[tokio::test]
+async fn each_kind_of_redirect_is_followed_by_a_handshake_like_the_first() {
+    for status in [301, 302, 303, 307, 308] {
+        let port = Port::reserve();
+        let listener = port.listen();
+        let subject = client(&port, r#", "max_redirects": 1"#, ONCE);
+        let started = start(&subject);
+        answer(&listener, &redirect("/next").replacen("307", &status.to_string(), 1)).await;
+        let (_tcp, request) = welcome(&listener, "").await;
+        assert!(request.starts_with("GET /next HTTP/1.1\r\n"), "{status}: {request}");
+        assert_eq!(line(&request, "upgrade"), Some("websocket"), "{status}");
+        within(started).await.unwrap().unwrap();
+    }
+    for status in [300, 304, 305] {
+        let port = Port::reserve();
+        let listener = port.listen();
+        let subject = client(&port, r#", "max_redirects": 1"#, ONCE);
+        let started = start(&subject);
+        answer(&listener, &redirect("/next").replacen("307", &status.to_string(), 1)).await;
+        let failure = within(started).await.unwrap().unwrap_err();
+        assert!(failure.contains(&status.to_string()), "{failure}");
+    }
+}
+
+#[tokio::test]
 async fn redirects_without_end_are_left() {
     let port = Port::reserve();
     let listener = port.listen();

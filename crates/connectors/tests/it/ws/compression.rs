@@ -409,3 +409,31 @@ async fn a_message_says_whether_it_came_compressed_and_how_long_it_is_unpacked()
         assert_eq!(of_message.get("frames"), Some(&1_u64.into()));
     }
 }
+
+/// Bytes of the frame with which a server that compresses so sends a text of words.
+async fn compressed_size(settings: &str) -> usize {
+    let (mut subject, port) = server(&format!(r#", "compression": {{"deflate": {{{settings}}}}}"#)).await;
+    let (mut peer, _) = Peer::client(&port, Some(DeflateOptions::default())).await;
+    peer.send("1").await;
+    let asked = subject.next_event().await;
+    let words = ["sensor", "valve", "pump", "pressure", "level", "alarm", "site"];
+    let text: Vec<_> = (0..4000_usize).map(|at| words[at * at / 3 % words.len()]).collect();
+    let payload = tremor_value::Value::from(text.join(" ")).into();
+    subject.deliver(0, Event { payload, ..asked }).await;
+    peer.next_text().await;
+    peer.raw.len()
+}
+
+#[tokio::test]
+async fn effort_and_memory_show_in_what_is_sent() {
+    let usual = compressed_size("").await;
+    assert_eq!(compressed_size(r#""level": 6, "memory_level": 8"#).await, usual);
+    let (stored, quick, best) = (
+        compressed_size(r#""level": 0"#).await,
+        compressed_size(r#""level": 1"#).await,
+        compressed_size(r#""level": 9"#).await,
+    );
+    assert!(stored > quick && quick > usual && usual >= best, "{stored} {quick} {usual} {best}");
+    let poor = compressed_size(r#""memory_level": 1"#).await;
+    assert!(poor > usual, "{poor} {usual}");
+}

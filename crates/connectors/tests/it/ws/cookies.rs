@@ -2,8 +2,8 @@
 
 use super::control::member;
 use super::peers::{Port, head, of_server, server_definition, upgrade};
-use super::warnings::Told;
-use crate::harness::{Linked, Seen, Subject, json, within};
+use super::{tls::Authority, warnings::Told};
+use crate::harness::{Linked, Seen, Subject, definition, json, within};
 use std::{fs, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -73,6 +73,26 @@ async fn the_cookie_is_as_it_was_configured() {
         let (_tcp, set) = open(&port, "").await;
         let set = set.unwrap();
         assert_eq!(set.replacen(&id(&set), "", 1), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_set_over_tls_is_secure_unless_it_is_said_otherwise() {
+    let authority = Authority::new();
+    let own = authority.issue("own", "localhost");
+    for (cookie, expected) in [("{}", true), (r#"{"secure": true}"#, true), (r#"{"secure": false}"#, false)] {
+        let (encrypted, plain) = (Port::reserve(), Port::reserve());
+        let (wss, ws) = (encrypted.address(), plain.address());
+        let config =
+            format!(r#"{{"listen": ["wss://{wss}", "ws://{ws}"], "tls": {{{own}}}, "cookie": {cookie}}}"#);
+        let _subject = Subject::started(&definition("ws_server", &config, r#""json""#, "")).await;
+        let mut tls = authority.tls_to(&encrypted).await;
+        tls.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+        let answer = head(&mut tls).await;
+        let set = answer.lines().find(|line| line.starts_with("Set-Cookie: wsid=")).unwrap();
+        assert_eq!(set.ends_with("; Secure"), expected, "{cookie}: {set}");
+        let (_tcp, set) = open(&plain, "").await;
+        assert_eq!(set.unwrap().ends_with("; Secure"), cookie.contains("true"), "{cookie}");
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     client_opening::{start, welcome},
     peers::{Port, client, echo, head, server, upgrade},
 };
-use crate::harness::{Seen, within};
+use crate::harness::{Clock, Seen, within};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -283,4 +283,25 @@ async fn the_conservative_set_works() {
     head(&mut tcp).await;
     tcp.write_all(b"\x82\xff\0\0\0\0\0\x10\0\x01\0\0\0\0").await.unwrap();
     assert_eq!(read(&mut tcp, ALL).await, b"", "it is dropped without a Close");
+}
+
+#[tokio::test]
+async fn a_client_leaves_the_end_of_tcp_to_the_server_for_as_long_as_it_is_told() {
+    let clock = Clock::stop();
+    for (more, ms) in [("", 1000), (r#", "server_connection_drop_timeout": 300"#, 300)] {
+        let port = Port::reserve();
+        let listener = port.listen();
+        let subject = client(&port, more, r#""none""#);
+        let started = start(&subject);
+        let (mut tcp, _) = welcome(&listener, "").await;
+        within(started).await.unwrap().unwrap();
+        subject.open();
+        tcp.write_all(b"\x88\x02\x03\xe8").await.unwrap();
+        assert_eq!(read(&mut tcp, 8).await[..2], [0x88, 0x82]);
+        clock.advance(ms - 1).await;
+        tokio::task::yield_now().await;
+        assert!(tcp.try_read(&mut [0]).is_err(), "{ms}: it has not ended yet");
+        clock.advance(2).await;
+        assert_eq!(within(tcp.read(&mut [0])).await.unwrap(), 0, "{ms}");
+    }
 }

@@ -15,7 +15,7 @@ use async_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::select_all};
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
@@ -160,6 +160,30 @@ async fn a_drain_waits_no_longer_for_peers_than_it_may() {
             Seen::Event("control", _) | Seen::Drained(_) => {}
             other => panic!("{other:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn goodbyes_of_a_drain_come_one_after_the_other_where_they_are_spread() {
+    let clock = Clock::stop();
+    let (mut subject, port) = super::control::server(r#", "drain_spread": 1000"#).await;
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        peers.push(opened(&port).await);
+    }
+    subject.give_to(2, json(r#"{"kind": "drain"}"#)).await;
+    while !peers.is_empty() {
+        let heard = select_all(peers.iter().map(|tcp| async { tcp.peek(&mut [0]).await }.boxed()));
+        let (_, first, _) = within(heard).await;
+        let mut next = peers.remove(first);
+        let mut said = [0; 4];
+        within(next.read_exact(&mut said)).await.unwrap();
+        assert_eq!(said, [0x88, 2, 0x03, 0xe9]);
+        clock.advance(249).await;
+        for tcp in &peers {
+            assert!(tcp.try_read(&mut said).is_err(), "it is too early");
+        }
+        clock.advance(2).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The opening handshake at a real socket: who gets which answer (`spec/websocket.md` 3.1).
 
 use super::peers::{Port, head, of_server, server, server_definition, upgrade};
-use crate::harness::{Linked, Subject, within};
+use crate::harness::{Clock, Linked, Subject, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A good request with the line that begins with `start` replaced.
@@ -92,6 +92,36 @@ async fn addresses_that_may_not_connect_hear_nothing() {
         let _read_or_cut = within(tcp.read_to_end(&mut answer)).await;
         assert_eq!(!answer.is_empty(), lets, "{more}");
     }
+}
+
+/// More than a socket holds, so that whoever does not read it resets the connection.
+const MUCH: usize = 8 << 20;
+
+#[tokio::test]
+async fn a_refusal_can_be_read_by_one_who_is_still_sending() {
+    let (_subject, port) = server(r#", "routes": [{"when": [{"path": "/a"}], "exit": "out"}]"#).await;
+    let (mut reading, mut writing) = port.tcp().await.into_split();
+    writing.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+    within(writing.write_all(&vec![b'x'; MUCH])).await.unwrap();
+    let mut answer = String::new();
+    within(reading.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_is_refused_has_a_second_to_go_and_no_more() {
+    let clock = Clock::stop();
+    let (_subject, port) = server(r#", "routes": [{"when": [{"path": "/a"}], "exit": "out"}]"#).await;
+    let mut tcp = port.tcp().await;
+    tcp.write_all(upgrade("here", "").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within(tcp.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    clock.advance(999).await;
+    within(tcp.write_all(&vec![b'x'; MUCH])).await.unwrap();
+    clock.advance(2).await;
+    // Nobody takes it any more.
+    within(async { while tcp.write_all(b"x").await.is_ok() {} }).await;
 }
 
 /// Who the client is decides a proxy only if it is trusted.
@@ -201,6 +231,39 @@ async fn a_header_of_the_proxy_protocol_names_the_client() {
             expected,
             "{more} {bytes:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_a_proxy_says_besides_is_in_the_metadata() {
+    let field = |kind: u8, value: &[u8]| {
+        let len = u16::try_from(value.len()).unwrap().to_be_bytes();
+        [&[kind], &len[..], value].concat()
+    };
+    let tls = |client: u8, verified: u32, inner: &[Vec<u8>]| {
+        field(0x20, &[&[client], &verified.to_be_bytes()[..], &inner.concat()].concat())
+    };
+    let said = [field(0x21, b"TLSv1.3"), field(0x23, b"AES128"), field(0x22, b"alice")];
+    for (fields, expected) in [
+        (vec![field(0x05, b"\xff\x00")], r#"{"unique_id": "ff00"}"#),
+        (vec![field(0x05, b"id-7")], r#"{"unique_id": "id-7"}"#),
+        (vec![field(0x30, b"blue"), field(0x01, b"h2")], r#"{"alpn": "h2", "namespace": "blue"}"#),
+        (
+            // By TLS, with a certificate that fits.
+            vec![tls(0b111, 0, &said)],
+            r#"{"tls": {"verified": true, "version": "TLSv1.3", "cipher": "AES128", "common_name": "alice"}}"#,
+        ),
+        (vec![tls(0b111, 1, &said[..1])], r#"{"tls": {"verified": false, "version": "TLSv1.3"}}"#),
+        (vec![tls(0b001, 0, &[])], r#"{"tls": {"verified": false}}"#),
+        // What is unknown is passed over.
+        (vec![field(0xe0, b"own"), field(0x02, b"edge")], r#"{"authority": "edge"}"#),
+    ] {
+        let fields = fields.concat();
+        let len = u16::try_from(12 + fields.len()).unwrap().to_be_bytes();
+        // The addresses are the same, and so is what is in front of the length.
+        let header = [&V2[..14], &len, &V2[16..28], &fields].concat();
+        let shown = behind(r#", "proxy_protocol": "v2""#, &header).await.unwrap();
+        assert_eq!(shown.get("proxy"), Some(&crate::harness::json(expected)), "{expected}");
     }
 }
 

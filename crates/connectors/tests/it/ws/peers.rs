@@ -93,10 +93,10 @@ pub(super) fn upgrade(host: &str, more: &str) -> String {
 }
 
 /// Reads the head of an answer and leaves the connection open.
-pub(super) async fn head(tcp: &mut TcpStream) -> String {
+pub(super) async fn head(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(within(tcp.read_u8()).await.unwrap());
+        head.push(within(stream.read_u8()).await.unwrap());
     }
     String::from_utf8(head).unwrap()
 }

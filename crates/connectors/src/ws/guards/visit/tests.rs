@@ -1,11 +1,11 @@
 use super::*;
-use crate::ws::{guards::LOGINS_AT_ONCE, options::Settings};
+use crate::ws::{guards::LOGINS_AT_ONCE, options::Settings, testing::environment};
 use futures_util::{
     future::{join, join_all},
     poll,
 };
 use std::pin::pin;
-use tremor_connector::{Dials, Environment, ExitSwitch, config::Reader, metrics::Metrics};
+use tremor_connector::config::Reader;
 use tremor_ws::{Head, ServerHandshake};
 
 fn guards() -> Guards {
@@ -23,15 +23,7 @@ fn guards() -> Guards {
 /// The guards of a configuration.
 fn read(config: &str) -> Guards {
     let config = Value::from_json_str(config).unwrap();
-    let environment = Environment {
-        alias: "flow::gate".to_owned(),
-        hostname: "here".into(),
-        ids: Arc::default(),
-        exit: ExitSwitch::new().0,
-        dials: Dials::default(),
-        metrics: Metrics::default(),
-        is_measured: false,
-    };
+    let environment = environment();
     let mut settings = Settings::alone(Reader::new(&config, "config").unwrap(), &environment);
     Guards::read(&mut settings).unwrap()
 }

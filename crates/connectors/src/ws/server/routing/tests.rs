@@ -1,18 +1,6 @@
 use super::*;
-use tremor_connector::{Dials, ExitSwitch};
+use crate::ws::testing::environment;
 use tremor_ws::ServerHandshake;
-
-fn environment() -> Environment {
-    Environment {
-        alias: "flow::gate".to_owned(),
-        hostname: "here".into(),
-        ids: Arc::default(),
-        exit: ExitSwitch::new().0,
-        dials: Dials::default(),
-        metrics: tremor_connector::metrics::Metrics::default(),
-        is_measured: false,
-    }
-}
 
 fn read(config: &str) -> Result<(Routing, Vec<String>), String> {
     let config = Value::from_json_str(config).unwrap();
@@ -184,6 +172,8 @@ fn routes_that_cannot_work_are_refused_with_their_place() {
             "config.routes[1].exit: `Control` can not be",
         ),
         (r#"{"exit": "err"}"#, "config.exit: `err` can not be an exit"),
+        (r#"{"exit": "in"}"#, "config.exit: `in` can not be an exit"),
+        (r#"{"routes": [{"exit": "broadcast"}]}"#, "config.routes[0].exit: `broadcast` can not be"),
         (r#"{"exit": "a b"}"#, "config.exit: `a b` is no name of a port"),
         (r#"{"exit": ""}"#, "config.exit: `` is no name"),
         (
