@@ -1,7 +1,7 @@
 use super::*;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use tremor_codec::{Definition, NameAndConfig, Registry};
+use tremor_codec::{Chunks, Definition, Encoder, NameAndConfig, Postprocessor, ProcessError, Registry};
 use tremor_event::{Listener, Outcome, Settlement};
 use tremor_value::{Payload, json};
 
@@ -52,6 +52,45 @@ async fn it_takes_what_there_is_room_for_and_tells_when_there_is_more() {
     assert_eq!(put(&outbox, 2..4), (1, Put::Full));
     outbox.wrote(1, 1);
     assert_eq!(put(&outbox, 3..4), (1, Put::All));
+}
+
+/// Gives all that came as one chunk, in the end.
+#[derive(Default)]
+struct Joining(Vec<u8>);
+
+impl Postprocessor for Joining {
+    fn process(&mut self, _: u64, chunk: &[u8], _: &mut Chunks) -> Result<(), ProcessError> {
+        self.0.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn finish(&mut self, _: u64, out: &mut Chunks) -> Result<(), ProcessError> {
+        out.push(&mem::take(&mut self.0));
+        Ok(())
+    }
+
+    fn is_streaming(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn stages_of_one_connection_at_a_time_are_finished_behind_every_event() {
+    let (meta, id) = (Value::record(), EventId::default());
+    let values = [1_u64, 2, 3].map(Value::from);
+    for (is_single, expected) in [(true, &["12", "3"][..]), (false, &[])] {
+        let definition = Definition::of_codec(NameAndConfig::from_value(&"json".into()).unwrap());
+        let codec = Registry::standard().resolver(&definition).unwrap().codec();
+        let encoder = Encoder::new(codec, vec![Box::<Joining>::default()]);
+        let outbox = Outbox::new(encoder, SendQueue::default(), Arc::default());
+        let outbox = if is_single { outbox.of_one_at_a_time() } else { outbox };
+        let mut items = items(&values, &meta, &id);
+        items[0].ends_event = false;
+        outbox.put(&items, &[], false, &mut |refused| panic!("{refused}"));
+        let mut taken = Messages::default();
+        outbox.take(&mut taken);
+        assert_eq!(texts(&taken), expected);
+    }
 }
 
 #[tokio::test]
