@@ -261,10 +261,11 @@ impl Cookies {
         if forgotten.is_refused() {
             return false;
         }
-        jar.expire(now);
         let is_proven = self.binds && !proven.is_empty();
         let sessions = is_proven.then(|| proven.iter().map(|session| (*session).clone()).collect());
+        // What was good a moment ago is not looked at again: nobody could say of an id that it has expired just now.
         if known.set.is_some() {
+            jar.expire(now);
             jar.add(known.id.clone(), now, now.saturating_add(self.max_age.as_secs()), sessions);
         } else if !jar.use_again(&known.id, now) {
             return false;

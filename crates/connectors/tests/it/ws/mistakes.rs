@@ -531,7 +531,7 @@ async fn a_path_that_no_route_takes_is_a_mistake_unless_events_say_which() {
     let routes = r#", "routes": [{"when": [{"path": "/a/*"}], "exit": "a"}]"#;
     of_client(
         routes,
-        &["routes: no route takes a connection to 127.0.0.1:1 with path `/`, and there is no `exit`"],
+        &["routes: no route takes a connection to 127.0.0.1:1 with path /, and there is no `exit`"],
     );
     of_client(&format!(r#"{routes}, "per_origin": true"#), &[]);
 }
