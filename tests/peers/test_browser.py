@@ -169,11 +169,18 @@ class Browser(Case):
         offers = [f"bearer.{soon}", "chat"]
         steps = [
             # In a header, which no page may send to another origin unless that says so; the first one is no good.
-            {"protocols": offers, "renew": [{"headers": {"Authorization": "Bearer x"}}, {"headers": bearer}], "close": [1000, ""]},
+            {
+                "protocols": offers,
+                "renew": [{"headers": {"Authorization": "Bearer x"}}, {"headers": bearer}],
+                # Whoever goes at once is not told of any more.
+                "send": ["?"],
+                "close": [1000, ""],
+            },
             # In a cookie, which a browser adds, if the page asks for that.
             {
                 "cookie": f"sid={jwt({'sub': 'ben', 'exp': int(now) + 600})}; path=/",
                 "renew": [{}, {"cookie": f"sid={latest}; path=/", "credentials": "include"}],
+                "send": ["?"],
                 "close": [1000, ""],
             },
             # A header that holds no credentials here; and a page of an origin that may not connect.
