@@ -19,6 +19,7 @@
 mod announcer;
 pub mod config;
 pub mod duplex;
+pub mod files;
 pub mod metrics;
 pub mod reconnect;
 pub mod socket;

@@ -166,6 +166,7 @@ impl Listening {
         if let Some(line) = connection.cut_short() {
             self.cut_short(address, &line);
         }
+        self.streams.draining().came_late(connection.came_too_late());
         // It has ended for all who knew of it; only its socket is still there, and its place among the connections taken.
         drop(registered);
         if connection.lingers() {

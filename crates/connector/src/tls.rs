@@ -3,7 +3,7 @@
 //! Everything is loaded and checked when a connector is created: unreadable files, files without what they
 //! should hold, a key that does not belong to its certificate. The cryptography is `ring`, handed to rustls
 //! for each configuration; nothing is installed process-wide. A server can read its files again while it is at work
-//! ([`ServerTls::reload`], [`ServerTls::watch`]).
+//! ([`ServerTls::reload`], [`ServerTls::watch`]), and a client before it connects ([`ClientTls::renewed`]).
 
 mod ciphers;
 mod client;
@@ -19,7 +19,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod verify;
-mod watch;
 mod written;
 
 pub use client::{ClientTls, ClientTlsSetting};
@@ -28,7 +27,6 @@ pub(crate) use explain::is_of_tls;
 pub use peer::{AlternativeName, PeerCertificate};
 pub use server::ServerTls;
 pub use stream::{Encrypted, ReadAhead};
-pub use watch::Watching;
 
 use std::{io, sync::Arc};
 
@@ -39,7 +37,18 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use crate::config::{ConfigError, Entry, OneOrMany, Reader};
+use crate::{
+    config::{ConfigError, Entry, OneOrMany, Reader},
+    task::TARGET,
+};
+
+/// Says that files were read again, and what is wrong with them.
+fn tell_of_files(alias: &str, problem: &str) {
+    tracing::error!(
+        target: TARGET,
+        "[Connector::{alias}] the files of `tls` cannot be used as they are now, so what was read before stays in use: {problem}"
+    );
+}
 
 /// Which keys the `tls` record of a kind has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

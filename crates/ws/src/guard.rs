@@ -22,6 +22,7 @@ mod json;
 mod jwk;
 mod jwt;
 mod key_source;
+mod latest;
 mod password;
 mod secret;
 mod session;
@@ -45,6 +46,7 @@ pub use json::Json;
 pub use jwk::{Key, KeyError, KeySet, KeySetError, Origin, Unused};
 pub use jwt::{JwtOptions, TokenError};
 pub use key_source::KeySource;
+pub use latest::Latest;
 pub use password::{HashError, Stored};
 pub use secret::Secret;
 pub use session::{Claims, Session, Vouching};
@@ -72,7 +74,7 @@ pub enum Kind {
     /// `jwt`: signed tokens.
     Jwt(JwtOptions),
     /// `basic`: names and passwords.
-    Basic(Users),
+    Basic(Latest<Users>),
     /// `bearer`, `apikey`: listed tokens.
     Tokens(Tokens),
     /// `identity`: headers of a trusted proxy.
@@ -92,12 +94,12 @@ impl Kind {
     }
 
     /// The roles of each of those whom it may let in, where these are known beforehand.
-    pub fn known_roles(&self) -> Option<Vec<&[String]>> {
+    pub fn known_roles(&self) -> Option<Vec<Vec<String>>> {
         match self {
-            Self::Basic(users) => Some(users.roles().collect()),
-            Self::Tokens(tokens) => Some(tokens.roles().collect()),
-            Self::Certificates(certificates) => Some(certificates.roles().collect()),
-            Self::Identity(ProxyIdentity { roles_header: None, .. }) => Some(vec![&[]]),
+            Self::Basic(users) => Some(users.get().roles().map(<[_]>::to_vec).collect()),
+            Self::Tokens(tokens) => Some(tokens.roles().map(<[_]>::to_vec).collect()),
+            Self::Certificates(certificates) => Some(certificates.roles().map(<[_]>::to_vec).collect()),
+            Self::Identity(ProxyIdentity { roles_header: None, .. }) => Some(vec![Vec::new()]),
             Self::Identity(_) | Self::Jwt(_) | Self::Cookie | Self::Flow => None,
         }
     }
@@ -232,7 +234,7 @@ impl Guard {
         match (&self.kind, credential) {
             (Kind::Jwt(options), Credential::Token(token)) => self.check_jwt(options, &token, keys, now_ms),
             (Kind::Basic(users), Credential::Login(login)) => {
-                let comparison = users.comparison(&self.name, login);
+                let comparison = users.get().comparison(&self.name, login);
                 if comparison.is_slow() {
                     return Step::Compare(comparison);
                 }

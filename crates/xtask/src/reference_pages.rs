@@ -89,6 +89,7 @@ fn index() -> String {
          - [Command line](cli.md): every command with its options\n\
          - [Library](library.md): modules, functions and definitions for flows and scripts\n\
          - [Extractors](extractors.md): what patterns ask of texts and take out of them\n\
+         - [HTTP API](../guides/http-api.md): every path, what it answers, and how to pause\n\
          - [Metrics](metrics.md): what flows tell of themselves\n\
          - [Errors and warnings](errors.md): the conditions that reports are about\n",
     );

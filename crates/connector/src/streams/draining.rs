@@ -51,6 +51,8 @@ pub(crate) struct Draining {
     begun: Notify,
     /// Connections that ended before as many messages had come as went, and how many those were fewer.
     unanswered: (AtomicU64, AtomicU64),
+    /// Connections of which messages came when nobody took them any more, and how many those were.
+    late: (AtomicU64, AtomicU64),
 }
 
 impl Draining {
@@ -73,6 +75,14 @@ impl Draining {
         if messages > 0 {
             self.unanswered.0.fetch_add(1, Ordering::Relaxed);
             self.unanswered.1.fetch_add(messages, Ordering::Relaxed);
+        }
+    }
+
+    /// So many messages of a connection came when nobody took them any more.
+    pub(crate) fn came_late(&self, messages: u64) {
+        if messages > 0 && self.has_begun() {
+            self.late.0.fetch_add(1, Ordering::Relaxed);
+            self.late.1.fetch_add(messages, Ordering::Relaxed);
         }
     }
 
@@ -126,10 +136,25 @@ impl Streams {
             outbox.end(Ending::GoingAway);
         }
         let deadline = not_too_late(Instant::now() + times.timeout);
-        if timeout_at(deadline, self.emptied()).await.is_ok() {
-            return;
+        if timeout_at(deadline, self.emptied()).await.is_err() {
+            self.cut().await;
         }
-        self.cut().await;
+        self.tell_of_late();
+    }
+
+    /// Says what came when nobody took it any more.
+    fn tell_of_late(&self) {
+        let (connections, messages) = &self.draining.late;
+        let (connections, messages) = (connections.load(Ordering::Relaxed), messages.load(Ordering::Relaxed));
+        if messages > 0 {
+            let alias = &self.shared.alias;
+            let (s, were) = if messages == 1 { ("", "was") } else { ("s", "were") };
+            let of = if connections == 1 { "" } else { "s" };
+            tracing::warn!(
+                target: TARGET,
+                "[Connector::{alias}] {messages} message{s} of {connections} connection{of} came when the drain took no more and {were} thrown away"
+            );
+        }
     }
 
     /// Waits until all is written on the one connection, which is cut off if its peer takes nothing any more: what it does not

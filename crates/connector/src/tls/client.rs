@@ -1,6 +1,10 @@
 //! TLS of a client.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -9,17 +13,20 @@ use rustls::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tremor_value::Value;
+use tracing::info;
+use tremor_value::{Record, Value};
 
 use super::{
     Encrypted, HTTP2, PeerCertificate, ReadAhead, TlsError, TlsKeys, Versions, alpn, either,
     load::{anchors, identity, mismatch},
     pins::Pins,
-    provider,
+    provider, tell_of_files,
     verify::{NamedOrIssued, Pinned, Unverified},
 };
 use crate::{
-    config::{ConfigError, Entry, OneOrMany, Reader},
+    config::{ConfigError, Entry, Key, OneOrMany, Reader},
+    files::{Look, Reading},
+    task::TARGET,
     url::Url,
 };
 
@@ -40,6 +47,35 @@ pub struct ClientTls {
     config: Arc<ClientConfig>,
     domain: Option<ServerName<'static>>,
     insecure: bool,
+    /// Without if there are no files.
+    source: Option<Arc<Source>>,
+}
+
+/// What a client's TLS was made of.
+struct Source {
+    record: Record,
+    path: Vec<Key>,
+    keys: TlsKeys,
+    /// What was made of it last.
+    last: Mutex<(Reading, ClientTls)>,
+}
+
+impl Source {
+    /// Gives what is to be told, too. Blocks for a moment.
+    fn renewed(&self) -> (ClientTls, Option<Result<(), String>>) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (reading, current) = &mut *last;
+        let (known, now) = reading.look();
+        if known == now {
+            return (current.clone(), None);
+        }
+        let read = || {
+            let tls = Reader::again(&self.record, self.path.clone());
+            ClientTls::from_reader(tls, self.keys, &mut Look::default()).map_err(|error| error.to_string())
+        };
+        let told = reading.again(read).map(|read| read.map(|fresh| *current = fresh));
+        (current.clone(), told)
+    }
 }
 
 /// What `tls` of a client says.
@@ -68,7 +104,7 @@ impl ClientTlsSetting {
         match entry.value() {
             Value::Bool(false) => Ok(Self::Off),
             Value::Bool(true) => ClientTls::with_system_roots(&entry).map(Self::On),
-            Value::Record(_) => ClientTls::from_reader(&entry, keys).map(Self::On),
+            Value::Record(_) => ClientTls::from_files(entry.read()?, keys).map(Self::On),
             _ => Err(entry.mismatch("bool or record")),
         }
     }
@@ -120,7 +156,7 @@ impl ClientTls {
         config.client_auth_cert_resolver = Arc::new(Nobody);
         // A session that is taken up again would say who we are.
         config.resumption = rustls::client::Resumption::default();
-        Self { config: Arc::new(config), domain: None, insecure: self.insecure }
+        Self { config: Arc::new(config), domain: None, insecure: self.insecure, source: None }
     }
 
     /// The same with HTTP/2 among what is offered, unless `alpn` says what is.
@@ -159,8 +195,18 @@ impl ClientTls {
         Self::build(Trust::System, None, Options::default()).map_err(|problem| entry.invalid(problem))
     }
 
-    fn from_reader(entry: &Entry<'_>, keys: TlsKeys) -> Result<Self, ConfigError> {
-        let mut tls: Reader<'_> = entry.read()?;
+    fn from_files(tls: Reader<'_>, keys: TlsKeys) -> Result<Self, ConfigError> {
+        let (record, path) = (tls.members().clone(), tls.path().to_vec());
+        let mut look = Look::default();
+        let current = Self::from_reader(tls, keys, &mut look)?;
+        let last = Mutex::new((Reading::of(look), current.clone()));
+        let source = Source { record, path, keys, last };
+        Ok(Self { source: Some(Arc::new(source)), ..current })
+    }
+
+    /// `look` gets every file, before it is read.
+    fn from_reader(mut tls: Reader<'_>, keys: TlsKeys, look: &mut Look) -> Result<Self, ConfigError> {
+        let whole = Reader::again(tls.members(), tls.path().to_vec());
         let is_websocket = keys != TlsKeys::Common;
         if is_websocket {
             tls.refuse(ELSEWHERE)?;
@@ -201,20 +247,26 @@ impl ClientTls {
         let trust = match cafile {
             None => Trust::System,
             Some(cafile) => {
-                let OneOrMany(files) = cafile.read()?;
+                let OneOrMany(files) = cafile.read::<OneOrMany<Entry<'_>>>()?;
                 if files.is_empty() {
                     return Err(cafile.invalid("an empty list trusts nobody"));
+                }
+                for file in &files {
+                    look.add(&file.read::<PathBuf>()?);
                 }
                 Trust::Named { roots: anchors(&files)?, add_system_roots }
             }
         };
         let Some((cert, key)) = pair else {
-            return Self::build(trust, None, options).map_err(|problem| entry.invalid(problem));
+            return Self::build(trust, None, options).map_err(|problem| whole.invalid_itself(problem));
         };
+        for file in [&cert, &key] {
+            look.add(&file.read::<PathBuf>()?);
+        }
         let (certificates, private_key) = identity(&cert, &key, &[])?;
         let certified = rustls::sign::CertifiedKey::from_der(certificates, private_key, &provider())
             .map_err(|error| mismatch(&cert, &key, &error))?;
-        Self::build(trust, Some(certified), options).map_err(|problem| entry.invalid(problem))
+        Self::build(trust, Some(certified), options).map_err(|problem| whole.invalid_itself(problem))
     }
 
     /// # Errors
@@ -248,7 +300,29 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = options.protocols;
-        Ok(Self { config: Arc::new(config), domain: options.domain, insecure: options.insecure })
+        Ok(Self {
+            config: Arc::new(config),
+            domain: options.domain,
+            insecure: options.insecure,
+            source: None,
+        })
+    }
+
+    /// The same with the files as they are now, if they have changed; such that cannot be used leave it as it was last. Either is
+    /// logged for the connector `alias`. Open connections keep what they have.
+    pub async fn renewed(&self, alias: &str) -> Self {
+        let Some(source) = self.source.clone() else { return self.clone() };
+        let Ok((renewed, told)) = tokio::task::spawn_blocking(move || source.renewed()).await else {
+            return self.clone();
+        };
+        match told {
+            Some(Ok(())) => {
+                info!(target: TARGET, "[Connector::{alias}] new connections use the files of `tls` as they are now");
+            }
+            Some(Err(problem)) => tell_of_files(alias, &problem),
+            None => {}
+        }
+        renewed
     }
 
     /// The settings as rustls has them.

@@ -16,10 +16,12 @@ use super::{
     clients::ClientTrust,
     identities::{Identities, Names, is_for, names_of},
     pem,
-    watch::Look,
     written::{Admission, Clients, Pair, Written},
 };
-use crate::config::{ConfigError, Entry, FromConfig, OneOrMany, Problem, Reader};
+use crate::{
+    config::{ConfigError, Entry, FromConfig, OneOrMany, Problem, Reader},
+    files::Look,
+};
 
 /// What the settings and the files say.
 pub(super) struct Loaded {

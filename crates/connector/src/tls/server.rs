@@ -12,18 +12,19 @@ use rustls::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use tremor_value::Record;
 
 use super::{
-    Encrypted, PeerCertificate, ReadAhead, TlsError, TlsKeys, Watching,
+    Encrypted, PeerCertificate, ReadAhead, TlsError, TlsKeys,
     clients::ClientTrust,
     identities::Names,
     load::{Loaded, load},
-    watch::Look,
+    tell_of_files,
 };
 use crate::{
     config::{ConfigError, Key, Reader},
+    files::{Following, Look},
     task::TARGET,
 };
 
@@ -106,8 +107,21 @@ impl ServerTls {
     /// If `reload` is `watch`: reads the files again whenever they change, until what is given back is dropped. `alias` is
     /// the connector that tells of it. Needs a Tokio runtime.
     #[must_use]
-    pub fn watch(&self, alias: &str) -> Option<Watching> {
-        self.0.watches.then(|| Watching::start(self.clone(), alias.to_owned()))
+    pub fn watch(&self, alias: &str) -> Option<Following> {
+        if !self.0.watches {
+            return None;
+        }
+        let (seen, tls, alias) = (self.clone(), self.clone(), alias.to_owned());
+        Some(Following::start(
+            move || seen.look(),
+            move || {
+                let (tls, alias) = (tls.clone(), alias.clone());
+                async move {
+                    info!(target: TARGET, "[Connector::{alias}] files of `tls` have changed");
+                    let _told = tls.reload(&alias).await;
+                }
+            },
+        ))
     }
 
     /// Reads all files again; what is wrong with them leaves everything as it is. Either is logged for the connector `alias`.
@@ -128,16 +142,13 @@ impl ServerTls {
                     warn!(target: TARGET, "[Connector::{alias}] {hazard}");
                 }
             }
-            Err(problem) => error!(
-                target: TARGET,
-                "[Connector::{alias}] the files of `tls` cannot be used as they are now, so what was read before stays in use: {problem}"
-            ),
+            Err(problem) => tell_of_files(alias, problem),
         }
         outcome
     }
 
     /// How the files looked when they were last read, and how they look now. Blocks for a moment.
-    pub(super) fn look(&self) -> (Look, Look) {
+    fn look(&self) -> (Look, Look) {
         let known = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let now = known.again();
         (known, now)

@@ -1,5 +1,6 @@
 //! Guards of a server: their settings, and their say in an opening handshake (`spec/websocket.md` 7).
 
+mod followed;
 mod jwt;
 mod keys;
 mod kinds;
@@ -18,6 +19,7 @@ use super::{
     options::Settings,
     server::{admission::Counted, routing::port_name},
 };
+use followed::Followed;
 use keys::Keys;
 use stay::Terms;
 use std::{collections::BTreeMap, net::IpAddr, num::NonZero, sync::Arc, time::Duration};
@@ -26,7 +28,7 @@ use tremor_connector::{
     tls::{AlternativeName, PeerCertificate},
 };
 use tremor_value::{Record, Str, Value};
-use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Places, Session, Vouching, Wanted};
+use tremor_ws::guard::{Certificate, Demand, Guard, Json, Kind, Places, Session, Users, Vouching, Wanted};
 use turns::Turns;
 
 /// What is said of sessions, which only guards give.
@@ -42,6 +44,8 @@ pub(super) struct Guards {
     guards: Vec<Guard>,
     /// Of those that have some, by the place of the guard.
     keys: Vec<Option<Keys>>,
+    /// Files of users, by the place of the guard that goes by them.
+    users: Vec<(usize, Followed<Users>)>,
     /// By which ports the flow is asked, by the place of the guard that does.
     questions: Vec<(usize, Question)>,
     /// Where secrets may be, for all guards together.
@@ -66,6 +70,7 @@ impl Guards {
         let mut all = Self {
             guards: Vec::new(),
             keys: Vec::new(),
+            users: Vec::new(),
             questions: Vec::new(),
             secrets: common.clone().unwrap_or_default(),
             invalid_status,
@@ -86,6 +91,7 @@ impl Guards {
             let (guard, own) = read_guard(name, &entry, common.as_ref(), settings)?;
             all.secrets.extend(&guard.places);
             all.questions.extend(own.question.map(|question| (all.guards.len(), question)));
+            all.users.extend(own.users.map(|users| (all.guards.len(), users)));
             all.nameless.extend((!own.gives_identity).then_some(all.guards.len()));
             all.guards.push(guard);
             all.keys.push(own.keys);
@@ -149,7 +155,7 @@ impl Guards {
     pub(super) fn unmet(&self, demand: &Demand) -> Option<String> {
         let guard = self.guards.get(demand.guard)?;
         let known = guard.kind.known_roles()?;
-        let has = |roles: &&[String], role: &String| roles.contains(role);
+        let has = |roles: &Vec<String>, role: &String| roles.contains(role);
         if known.iter().any(|roles| demand.roles.iter().all(|role| has(roles, role))) {
             return None;
         }
@@ -229,8 +235,17 @@ impl Guards {
         keys.is_some_and(|keys| !keys.keys().iter().any(|key| key.is(&vouching.key)))
     }
 
-    /// Those of the sessions that a cookie stands for which still count: with `revalidate` not those whose key was withdrawn.
+    /// Whether a session is of somebody whom the file of a guard no longer has.
+    fn is_of_nobody(&self, session: &Session) -> bool {
+        let is_its_guard = |(guard, _): &&(usize, _)| self.name(*guard) == Some(&*session.guard);
+        let users = self.users.iter().find(is_its_guard).map(|(_, users)| users.latest().get());
+        users.zip(session.identity.as_ref()).is_some_and(|(users, name)| !users.has(name))
+    }
+
+    /// Those of the sessions that a cookie stands for which still count: not those of users who were removed, and with
+    /// `revalidate` not those whose key was withdrawn.
     pub(super) fn counting(&self, mut bound: Vec<Session>) -> Vec<Session> {
+        bound.retain(|session| !self.is_of_nobody(session));
         if self.terms.revalidates() {
             bound.retain(|session| !session.keys.iter().any(|vouching| self.has_lost(vouching)));
         }
@@ -249,6 +264,10 @@ impl Guards {
                 keys.start(format!("[Connector::{alias}] the keys of guard `{}`", guard.name));
             }
         }
+        for (guard, users) in &self.users {
+            let name = self.name(*guard).unwrap_or_default();
+            users.start(format!("[Connector::{alias}] the users of guard `{name}`"));
+        }
     }
 }
 
@@ -264,6 +283,7 @@ fn comparisons_at_once() -> usize {
 /// What some guards have besides.
 struct Own {
     keys: Option<Keys>,
+    users: Option<Followed<Users>>,
     question: Option<Question>,
     gives_identity: bool,
 }
@@ -364,7 +384,7 @@ fn read_guard(
     }
     config.finish()?;
     let realm = made.realm.take().unwrap_or_else(|| name.to_owned());
-    let own = Own { keys: made.keys, question: made.question, gives_identity };
+    let own = Own { keys: made.keys, users: made.users, question: made.question, gives_identity };
     Ok((Guard { name: name.into(), realm, places, kind: made.kind }, own))
 }
 

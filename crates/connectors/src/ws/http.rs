@@ -21,17 +21,19 @@ const RULES: Rules<'_> = Rules { default_scheme: "https", schemes: &["http", "ht
 /// Where documents are.
 pub(super) struct Place {
     pub(super) url: Url,
+    /// Of the connector that asks.
+    alias: String,
     tls: Option<ClientTls>,
     /// What is sent as `Authorization`.
     authorization: Option<header::HeaderValue>,
 }
 
 impl Place {
-    /// `tls` says whom to trust, if not those whom the system trusts.
+    /// `tls` says whom to trust, if not those whom the system trusts. `alias` is the connector that asks.
     ///
     /// # Errors
     /// In words.
-    pub(super) fn new(text: &str, tls: Option<ClientTls>) -> Result<Self, String> {
+    pub(super) fn new(text: &str, tls: Option<ClientTls>, alias: &str) -> Result<Self, String> {
         let url = Url::parse(text, &RULES).map_err(|error| error.to_string())?;
         if !url.scheme_is_written() {
             return Err(format!("has no scheme; write `https://{}`", url.authority(443)));
@@ -46,7 +48,7 @@ impl Place {
             "https" => Some(tls.map_or_else(ClientTls::system, Ok)?),
             _ => None,
         };
-        Ok(Self { url, tls, authorization: None })
+        Ok(Self { url, alias: alias.to_owned(), tls, authorization: None })
     }
 
     /// The same with credentials.
@@ -102,7 +104,10 @@ impl Place {
         let tcp = tcp.map_err(|error| error.to_string())?;
         let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(tcp),
-            Some(tls) => Box::new(tls.connect(&host, tcp).await.map_err(|error| error.to_string())?),
+            Some(tls) => {
+                let tls = tls.renewed(&self.alias).await;
+                Box::new(tls.connect(&host, tcp).await.map_err(|error| error.to_string())?)
+            }
         };
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await

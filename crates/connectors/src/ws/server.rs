@@ -59,8 +59,9 @@ use tremor_connector::{
     Handshake, Listener, Quota, Replay, SinkUse, Spec,
     config::{ConfigError, Reader},
     duplex::Outgoing,
+    files::Following,
     metrics::Measures,
-    tls::{ServerTls, Watching},
+    tls::ServerTls,
 };
 use tremor_ws::{HandshakeOptions, Trust};
 
@@ -315,7 +316,7 @@ struct Accepting {
     requested: mpsc::Receiver<Handshake>,
     shared: Arc<Shared>,
     /// Follows the files of `tls`.
-    _watching: Vec<Watching>,
+    _watching: Vec<Following>,
 }
 
 /// Listeners, each with what belongs to it.

@@ -3,6 +3,7 @@
 mod client;
 mod client_open;
 mod client_opening;
+mod client_tls;
 mod client_told;
 mod client_ways;
 mod codes;

@@ -113,6 +113,11 @@ impl Users {
         self.users.is_empty()
     }
 
+    /// Whether there is one of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.users.contains_key(name)
+    }
+
     /// What each of them may do.
     pub(super) fn roles(&self) -> impl Iterator<Item = &[String]> {
         self.users.values().map(|user| user.roles.as_slice())

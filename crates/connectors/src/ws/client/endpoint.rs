@@ -179,7 +179,7 @@ impl Dialer {
                 let tcp = socket::connect(&server.host, server.port, &self.socket, Duration::MAX).await;
                 let tcp = tcp.map_err(|error| error.to_string())?;
                 let local = tcp.local_addr().map_err(|error| error.to_string())?;
-                Ok((proxy.pass(tcp, &target, &mut asking).await?, local))
+                Ok((proxy.pass(tcp, &target, (&environment.alias, &mut asking)).await?, local))
             };
             let passed = timeout(self.limit, way).await;
             let late =

@@ -232,7 +232,7 @@ impl Client {
             |cause: String| Failure::Other(format!("cannot connect to {}: {cause}", self.shown(place)));
         let is_home = place.is_same_origin(&self.home);
         let request = self.request(place, wanted, (hops == 0, was_asked)).await.map_err(told)?;
-        let tls = self.tls_for(place, is_home).map_err(told)?;
+        let tls = self.tls_for(place, is_home).await.map_err(told)?;
         if tls.as_ref().is_some_and(ClientTls::is_insecure) {
             let alias = &self.environment.alias;
             tracing::error!(
@@ -309,13 +309,13 @@ impl Client {
     }
 
     /// The TLS that is spoken with `place`.
-    fn tls_for(&self, place: &Place, is_home: bool) -> Result<Option<ClientTls>, String> {
-        match (&self.tls, place.secure) {
-            (_, false) => Ok(None),
-            (Some(tls), true) if is_home => Ok(Some(tls.clone())),
-            (Some(tls), true) => Ok(Some(tls.for_others())),
-            (None, true) => ClientTls::system().map(Some),
+    async fn tls_for(&self, place: &Place, is_home: bool) -> Result<Option<ClientTls>, String> {
+        if !place.secure {
+            return Ok(None);
         }
+        let Some(tls) = &self.tls else { return ClientTls::system().map(Some) };
+        let tls = tls.renewed(&self.environment.alias).await;
+        Ok(Some(if is_home { tls } else { tls.for_others() }))
     }
 
     /// The request to `place`. `is_first`: nobody has redirected us there.

@@ -201,7 +201,7 @@ impl Proxy {
         &self,
         mut tcp: TcpStream,
         place: &Place,
-        asking: &mut Asking,
+        (alias, asking): (&str, &mut Asking),
     ) -> Result<Box<dyn Stream>, String> {
         match &self.kind {
             Kind::Http => {
@@ -209,6 +209,7 @@ impl Proxy {
                 Ok(Box::new(tcp))
             }
             Kind::Https(tls) => {
+                let tls = tls.renewed(alias).await;
                 let mut stream = tls.connect(&self.host, tcp).await.map_err(|error| error.to_string())?;
                 self.tunnel(&mut stream, place, asking).await?;
                 Ok(Box::new(stream))

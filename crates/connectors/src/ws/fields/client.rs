@@ -102,7 +102,7 @@ pub(super) const FIELDS: &[Field] = &[
                `add_system_roots`; `domain`: name to verify instead of the host; `cert` and `key`: our certificate; `alpn` ([]), \
                `min_version` (1.2), `max_version` (1.3); `pins`: SHA-256 of the server's public key, in base64 or hex, one \
                of which has to fit; `insecure` (false): verify nothing but `pins`. Also under Crossbar's names `hostname`, \
-               `certificate`, `ca_certificates`. Lists of files, protocols and pins may be one string.",
+               `certificate`, `ca_certificates`. Lists of files, protocols and pins may be one string. Files that have changed are read again for a new connection; such that cannot be used leave in use what was read before.",
     },
     Field {
         name: "http2",

@@ -109,7 +109,7 @@ const BASIC: &[Field] = &[
         name: "file",
         kind: "path",
         default: "required, or users",
-        text: "A file with lines `NAME:HASH:ROLES`.",
+        text: "A file with lines `NAME:HASH:ROLES`. It is read again when it changes: who is no longer in it is refused from then on, and open connections stay.",
     },
     REALM,
 ];

@@ -179,7 +179,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "revalidate",
         kind: "bool",
         default: "false",
-        text: "Whether a connection ends when the keys of its `jwt` guard no longer have the one that vouched for it; connections look for it every 5 s, a file of keys is looked at every 5 s, a URL by `refresh`. Another key of the same name is another key. It is the key of a connection's own token: of the one that has opened it, or has renewed it since by a message or a `POST`; that another connection of the same identity has extended its session changes nothing about it, and counts no more when the key of that one is gone. With it, a cookie that stands for such a session stands for nobody, and connections that it has opened end, too.",
+        text: "Whether a connection ends when the keys of its `jwt` guard no longer have the one that vouched for it; connections look for it every 5 s, a file of keys is read again 3 s after it has changed at most, a URL by `refresh`. Another key of the same name is another key. It is the key of a connection's own token: of the one that has opened it, or has renewed it since by a message or a `POST`; that another connection of the same identity has extended its session changes nothing about it, and counts no more when the key of that one is gone. With it, a cookie that stands for such a session stands for nobody, and connections that it has opened end, too.",
     },
     Field {
         name: "share_session",
@@ -269,7 +269,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "cookie",
         kind: "record",
         default: "none",
-        text: "Know browsers again by a cookie, which metadata tell as `cookie`, and as `identity` where no guard knows who it is. `name` (wsid), `length` (24 characters; 6 to 64), `max_age` (86400 s), `secure` (true with TLS), `http_strict` (true), `same_site` (`Lax`; `Strict`, or `None`), `path` (/), `domain`; `bind_identity` (false): whom a guard has let in with it may come again with nothing else, until its session ends or the server starts anew. At most 262144 cookies are known at once; beyond that those are forgotten first that stand for nobody, the oldest before others, and only where there are none of these the oldest of all. `store`: `type` (`memory`; or `file`), `filename`, `purge_on_startup` (false). The command `forget_cookie` (with `cookie`) on port `control` closes the connections that carry it. The folder of `filename` has to be there when the flow is loaded.",
+        text: "Know browsers again by a cookie, which metadata tell as `cookie`, and as `identity` where no guard knows who it is. `name` (wsid), `length` (24 characters; 6 to 64), `max_age` (86400 s), `secure` (true with TLS), `http_strict` (true), `same_site` (`Lax`; `Strict`, or `None`), `path` (/), `domain`; `bind_identity` (false): whom a guard has let in with it may come again with nothing else, until its session ends or the server starts anew; each login by another guard gives the browser a new id, and `forget_cookie` of the old one closes none of the connections that came with that login. At most 262144 cookies are known at once; beyond that those are forgotten first that stand for nobody, the oldest before others, and only where there are none of these the oldest of all. `store`: `type` (`memory`; or `file`), `filename`, `purge_on_startup` (false). The command `forget_cookie` (with `cookie`) on port `control` closes the connections that carry it. The folder of `filename` has to be there when the flow is loaded.",
     },
     Field {
         name: "health",
@@ -313,7 +313,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "drain_spread",
         kind: "integer (ms)",
         default: "0",
-        text: "Connections that a drain closes are closed one after the other, in this time, of the 5 s that a flow has for its drain.",
+        text: "Connections that a drain closes are closed one after the other, in this time, of the 5 s that a flow has for its drain. What clients send meanwhile is thrown away, and counted in the log.",
     },
     Field {
         name: "drain_timeout",

@@ -52,7 +52,8 @@ pub(super) fn read(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<M
         }
     }
     options.finish()?;
-    Ok(Made { kind: Kind::Jwt(read), wanted: Some(Wanted::Token), realm, keys: Some(keys), question: None })
+    let wanted = Some(Wanted::Token);
+    Ok(Made { kind: Kind::Jwt(read), wanted, realm, keys: Some(keys), users: None, question: None })
 }
 
 /// More than this is hardly meant.
@@ -183,7 +184,7 @@ fn keys(
                 ));
             }
             let set = KeySet::from_list(&list).map_err(|error| entry.invalid(error.to_string()))?;
-            Ok(Keys::fixed(Arc::new(set)))
+            Ok(Keys::Fixed(Arc::new(set)))
         }
         _ => Err(entry.mismatch("list of JWKs, or path or URL of a JWK set")),
     }

@@ -1,35 +1,41 @@
 //! The keys of a `jwt` guard: from the configuration, a file, or a URL.
 
+use super::followed::{Content, Followed};
 use crate::ws::{http::Place, options::Settings};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
     time::{Instant, sleep_until},
 };
-use tremor_connector::{socket::cause_of, tls::ClientTls};
+use tremor_connector::tls::ClientTls;
 use tremor_value::sentence;
 use tremor_ws::guard::{KeySet, KeySource, Origin};
-
-/// How often a file is looked at.
-const LOOK_MS: u64 = 5_000;
 
 /// How large an answer may be.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Keys, and how newer ones come.
-pub(super) struct Keys {
+pub(super) enum Keys {
+    /// Those of the configuration.
+    Fixed(Arc<KeySet>),
+    File(Followed<KeySet>),
+    Url(Loaded),
+}
+
+/// Keys of a URL.
+pub(super) struct Loaded {
     shared: Arc<Shared>,
     /// The task that loads them; ends with this.
     loading: OnceLock<AbortHandle>,
 }
 
 struct Shared {
-    from: From,
+    place: Place,
     source: Mutex<KeySource>,
     /// The clock of `source` counts from here.
     begin: Instant,
@@ -38,19 +44,6 @@ struct Shared {
     /// How many loads have ended.
     ended: watch::Sender<u64>,
 }
-
-enum From {
-    Configuration,
-    File {
-        path: PathBuf,
-        /// What it was like when it was read for the first time.
-        at_first: Option<FileState>,
-    },
-    Url(Place),
-}
-
-/// What tells whether a file has changed: its time and length.
-type FileState = (SystemTime, u64);
 
 /// Whether `text` is a URL that can be asked.
 pub(super) fn is_url(text: &str) -> bool {
@@ -106,21 +99,14 @@ fn path_of(rest: &str) -> Result<PathBuf, String> {
 }
 
 impl Keys {
-    /// Keys that never change.
-    pub(super) fn fixed(keys: Arc<KeySet>) -> Self {
-        Self::new(From::Configuration, u64::MAX, Some(keys))
-    }
-
     /// Keys of a file, which is read here and, when it has changed, again.
     pub(super) fn file(path: PathBuf, settings: &Settings<'_>) -> Result<Self, String> {
         let shown = path.display().to_string();
-        let at_first = file_state(&path);
-        let keys = std::fs::read(&path).map_err(|error| cause_of(&error));
-        let keys = keys.and_then(|text| {
-            parse(&text, Origin::Own, |unused| settings.warn(&format!("`{shown}`: {unused}")))
-        });
-        let keys = keys.map_err(|error| format!("`{shown}`: {error}"))?;
-        Ok(Self::new(From::File { path, at_first }, LOOK_MS, Some(keys)))
+        let keys: Followed<KeySet> = Followed::read(path)?;
+        for hazard in keys.latest().get().hazards() {
+            settings.warn(&format!("`{shown}`: {hazard}"));
+        }
+        Ok(Self::File(keys))
     }
 
     /// Keys of a URL, which is asked once connections may come, every `refresh_ms`, and for keys that are unknown.
@@ -131,59 +117,56 @@ impl Keys {
         tls: Option<ClientTls>,
         settings: &Settings<'_>,
     ) -> Result<Self, String> {
-        let place = Place::new(text, tls)?;
+        let place = Place::new(text, tls, settings.alias)?;
         if place.is_open() {
             let url = &place.url;
             settings
                 .warn(&format!("keys come from `{url}` without TLS: whoever is in between can change them"));
         }
-        Ok(Self::new(From::Url(place), refresh_ms, None))
-    }
-
-    fn new(from: From, refresh_ms: u64, keys: Option<Arc<KeySet>>) -> Self {
-        let mut source = KeySource::new(refresh_ms, 0);
-        if let Some(keys) = keys {
-            source.loaded(keys, 0);
-        }
         let shared = Shared {
-            from,
-            source: Mutex::new(source),
+            place,
+            source: Mutex::new(KeySource::new(refresh_ms, 0)),
             begin: Instant::now(),
             moved: Notify::new(),
             ended: watch::Sender::new(0),
         };
-        Self { shared: Arc::new(shared), loading: OnceLock::new() }
+        Ok(Self::Url(Loaded { shared: Arc::new(shared), loading: OnceLock::new() }))
     }
 
     /// Begins to load, in a task of its own; `what` names the keys in logs.
     pub(super) fn start(&self, what: String) {
-        if matches!(self.shared.from, From::Configuration) {
-            return;
+        match self {
+            Self::Fixed(_) => {}
+            Self::File(file) => file.start(what),
+            Self::Url(Loaded { shared, loading }) => {
+                loading.get_or_init(|| tokio::spawn(shared.clone().load_for_ever(what)).abort_handle());
+            }
         }
-        self.loading.get_or_init(|| tokio::spawn(self.shared.clone().load_for_ever(what)).abort_handle());
     }
 
     /// The last keys that were loaded.
     pub(super) fn current(&self) -> Option<Arc<KeySet>> {
-        self.shared.with(|source, _| source.keys().cloned())
+        match self {
+            Self::Fixed(keys) => Some(keys.clone()),
+            Self::File(file) => Some(file.latest().get()),
+            Self::Url(loaded) => loaded.shared.with(|source, _| source.keys().cloned()),
+        }
     }
 
     /// Waits for newer keys, if a load that is under way or due may bring some. `false`: there are none to be had now.
     pub(super) async fn newer(&self) -> bool {
-        if !matches!(self.shared.from, From::Url(_)) {
-            return false;
-        }
+        let Self::Url(Loaded { shared, .. }) = self else { return false };
         // Looked at before the source is asked: no end of a load is missed.
-        let mut ended = self.shared.ended.subscribe();
-        if !self.shared.with(KeySource::is_worth_waiting) {
+        let mut ended = shared.ended.subscribe();
+        if !shared.with(KeySource::is_worth_waiting) {
             return false;
         }
-        self.shared.moved.notify_one();
+        shared.moved.notify_one();
         ended.changed().await.is_ok()
     }
 }
 
-impl Drop for Keys {
+impl Drop for Loaded {
     fn drop(&mut self) {
         if let Some(loading) = self.loading.get() {
             loading.abort();
@@ -198,11 +181,7 @@ impl Shared {
     }
 
     async fn load_for_ever(self: Arc<Self>, what: String) {
-        let mut is_failing = false;
-        let mut file_state = match &self.from {
-            From::File { at_first, .. } => *at_first,
-            From::Configuration | From::Url(_) => None,
-        };
+        let mut last_problem = None;
         loop {
             let next_ms = self.with(|source, _| source.next_ms()).unwrap_or(0);
             let next = self.begin.checked_add(Duration::from_millis(next_ms));
@@ -212,19 +191,11 @@ impl Shared {
                 () = moved => continue,
             }
             self.with(KeySource::begin);
-            let state = self.file_state();
-            if state.is_some() && state == file_state {
-                let keys = self.with(|source, _| source.keys().cloned());
-                self.with(|source, now| source.loaded(keys.unwrap_or_default(), now));
-                continue;
-            }
             match self.load(&what).await {
                 Ok(keys) => {
-                    if is_failing || file_state.is_some() {
+                    if last_problem.take().is_some() {
                         tracing::info!(target: "tremor_runtime", "{what} are loaded");
                     }
-                    is_failing = false;
-                    file_state = state;
                     let had_some =
                         self.with(|source, _| source.keys().is_none_or(|old| !old.keys().is_empty()));
                     if keys.keys().is_empty() && had_some {
@@ -232,11 +203,14 @@ impl Shared {
                     }
                     self.with(|source, now| source.loaded(keys, now));
                 }
-                Err(error) => {
-                    if !is_failing {
-                        tracing::warn!(target: "tremor_runtime", "{what} cannot be loaded: {}", sentence(&error));
+                Err(problem) => {
+                    let problem = Some(problem);
+                    if last_problem != problem
+                        && let Some(problem) = &problem
+                    {
+                        tracing::warn!(target: "tremor_runtime", "{what} cannot be loaded: {}", sentence(problem));
                     }
-                    is_failing = true;
+                    last_problem = problem;
                     self.with(KeySource::failed);
                 }
             }
@@ -244,39 +218,21 @@ impl Shared {
         }
     }
 
-    fn file_state(&self) -> Option<FileState> {
-        match &self.from {
-            From::File { path, .. } => file_state(path),
-            From::Configuration | From::Url(_) => None,
-        }
-    }
-
     async fn load(&self, what: &str) -> Result<Arc<KeySet>, String> {
-        let warn = |unused: String| tracing::warn!(target: "tremor_runtime", "{what}: {}", sentence(unused));
-        match &self.from {
-            From::Configuration => Err("they are in the configuration".into()),
-            From::File { path, .. } => {
-                let text = tokio::fs::read(path).await.map_err(|error| error.to_string())?;
-                parse(&text, Origin::Own, warn)
-            }
-            From::Url(place) => {
-                let url = &place.url;
-                let accept = "application/jwk-set+json, application/json";
-                let text = match place.get(url.path_and_query(), accept, MAX_BYTES).await {
-                    Ok((200, text)) => text,
-                    Ok((status, _)) => return Err(format!("`{url}`: the answer is {status}")),
-                    Err(error) => return Err(format!("`{url}`: {error}")),
-                };
-                let ignored = |unused: String| tracing::debug!(target: "tremor_runtime", "{what}: {unused}");
-                parse(&text, Origin::Url, ignored).map_err(|error| format!("what `{url}` answers {error}"))
-            }
+        let url = &self.place.url;
+        let accept = "application/jwk-set+json, application/json";
+        let text = match self.place.get(url.path_and_query(), accept, MAX_BYTES).await {
+            Ok((200, text)) => text,
+            Ok((status, _)) => return Err(format!("`{url}`: the answer is {status}")),
+            Err(error) => return Err(format!("`{url}`: {error}")),
+        };
+        let keys = KeySet::parse(&text, Origin::Url);
+        let keys = keys.map_err(|error| format!("what `{url}` answers {error}"))?;
+        for unused in keys.unused() {
+            tracing::debug!(target: "tremor_runtime", "{what}: {unused}");
         }
+        Ok(Arc::new(keys))
     }
-}
-
-fn file_state(path: &Path) -> Option<FileState> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 /// Sleeps until then; `None` is never.
@@ -285,14 +241,6 @@ async fn sleep(until: Option<Instant>) {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,
     }
-}
-
-fn parse(text: &[u8], origin: Origin, mut tell: impl FnMut(String)) -> Result<Arc<KeySet>, String> {
-    let keys = KeySet::parse(text, origin).map_err(|error| error.to_string())?;
-    for unused in keys.unused() {
-        tell(unused.to_string());
-    }
-    Ok(Arc::new(keys))
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! The types of guards and their `options` (`spec/websocket.md` 7.3).
 
-use super::{Question, jwt, keys::Keys};
+use super::{
+    Question,
+    followed::{Content, Followed},
+    jwt,
+    keys::Keys,
+};
 use crate::ws::options::Settings;
 use std::path::PathBuf;
-use tremor_connector::{
-    config::{ConfigError, Entry, Key, OneOrMany, Problem, Reader},
-    socket::cause_of,
-};
+use tremor_connector::config::{ConfigError, Entry, Key, OneOrMany, Problem, Reader};
 use tremor_value::{Record, Value};
 use tremor_ws::guard::{
-    Certificates, Entry as Known, Holder, Kind, Match, ProxyIdentity, Stored, Tokens, User, Users, Wanted,
+    Certificates, Entry as Known, Holder, Kind, Latest, Match, ProxyIdentity, Stored, Tokens, User, Users,
+    Wanted,
 };
 use tremor_ws::is_token;
 
@@ -28,6 +31,12 @@ pub(super) const ALL: &[(&str, Read)] = &[
     ("flow", flow),
 ];
 
+pub(super) const NO_USERS: &str = "there are no users, so nobody could connect";
+
+/// What is told if that is so.
+pub(super) const DIFFERENT_TIMES: &str =
+    "hashes of users take different times, which tells who is there; make all of one kind and cost";
+
 /// What the options of a guard make.
 pub(super) struct Made {
     pub(super) kind: Kind,
@@ -35,13 +44,14 @@ pub(super) struct Made {
     pub(super) wanted: Option<Wanted>,
     pub(super) realm: Option<String>,
     pub(super) keys: Option<Keys>,
+    pub(super) users: Option<Followed<Users>>,
     pub(super) question: Option<Question>,
 }
 
 impl Made {
     /// One that finds what it needs without credentials.
     fn without_credentials(kind: Kind) -> Self {
-        Self { kind, wanted: None, realm: None, keys: None, question: None }
+        Self { kind, wanted: None, realm: None, keys: None, users: None, question: None }
     }
 }
 
@@ -67,8 +77,8 @@ fn basic(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, Confi
     let realm = realm(&mut options)?;
     options.hide("users");
     let file: Option<PathBuf> = options.optional("file")?;
-    let nobody = "there are no users, so nobody could connect";
-    let users = match (options.record("users")?, file) {
+    let mut followed = None;
+    let users: Latest<Users> = match (options.record("users")?, file) {
         (Some(_), Some(_)) => return Err(options.invalid("file", "stands beside `users`; write one of them")),
         (None, None) => {
             let missing = options.missing("users", r#"a record of users, or `file`"#);
@@ -81,28 +91,21 @@ fn basic(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, Confi
                 users.add(name, user).map_err(|error| entry.invalid(error.to_string()))?;
             }
             if users.is_empty() {
-                return Err(options.invalid("users", nobody));
+                return Err(options.invalid("users", NO_USERS));
             }
-            users
+            users.into()
         }
         (None, Some(path)) => {
-            let failed = |error: String| options.invalid("file", format!("`{}`: {error}", path.display()));
-            let content = std::fs::read(&path).map_err(|error| failed(cause_of(&error)))?;
-            let users = Users::from_file(&content).map_err(|error| failed(error.to_string()))?;
-            if users.is_empty() {
-                return Err(failed(nobody.to_owned()));
-            }
-            users
+            let users = Followed::read(path).map_err(|error| options.invalid("file", error))?;
+            followed.insert(users).latest().clone()
         }
     };
-    if users.take_different_times() {
-        let place = options.path_text();
-        settings.warn(&format!(
-            "{place}: hashes of users take different times, which tells who is there; make all of one kind and cost"
-        ));
+    for hazard in users.get().hazards() {
+        settings.warn(&format!("{}: {hazard}", options.path_text()));
     }
     options.finish()?;
-    Ok(Made { kind: Kind::Basic(users), wanted: Some(Wanted::Login), realm, keys: None, question: None })
+    let wanted = Some(Wanted::Login);
+    Ok(Made { kind: Kind::Basic(users), wanted, realm, keys: None, users: followed, question: None })
 }
 
 fn user(mut config: Reader<'_>, settings: &Settings<'_>) -> Result<User, ConfigError> {
@@ -162,7 +165,14 @@ fn tokens(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError
         return Err(options.invalid("tokens", "there are no tokens, so nobody could connect"));
     }
     options.finish()?;
-    Ok(Made { kind: Kind::Tokens(tokens), wanted: Some(Wanted::Token), realm, keys: None, question: None })
+    Ok(Made {
+        kind: Kind::Tokens(tokens),
+        wanted: Some(Wanted::Token),
+        realm,
+        keys: None,
+        users: None,
+        question: None,
+    })
 }
 
 fn identity(mut options: Reader<'_>, settings: &Settings<'_>) -> Result<Made, ConfigError> {

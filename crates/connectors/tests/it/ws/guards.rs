@@ -8,6 +8,7 @@ mod options;
 mod pages;
 mod renewed;
 mod sessions;
+mod users;
 mod withdrawn;
 
 use super::control::member;

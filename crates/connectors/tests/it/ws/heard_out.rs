@@ -1,12 +1,13 @@
-//! What the server of a client with one connection still answers when the flow drains.
+//! What is still heard when the flow drains, and what is not.
 
 use super::{
     client_opening::start,
-    peers::{Port, Ws, accept, client, close_code, next_text, text},
+    peers::{Port, Ws, accept, client, close_code, next_text, server, text},
     warnings::Told,
 };
 use crate::harness::{Clock, Subject, within};
-use tokio::task::JoinHandle;
+use std::time::Duration;
+use tokio::{task::JoinHandle, time::Instant};
 use tremor_connector::State;
 
 /// A client at work and its server, which has been sent so many messages.
@@ -107,4 +108,27 @@ async fn nobody_waits_for_answers_that_would_not_be_read() {
     within(status.wait_for(|status| status.state == State::Paused)).await.unwrap();
     subject.front_is_done().await;
     within(subject.handle.drain()).await;
+}
+
+#[tokio::test]
+async fn what_clients_send_while_a_drain_spreads_its_closes_is_counted_in_the_log() {
+    let (log, _listening) = Told::listen();
+    let (subject, port) = server(r#", "drain_spread": 50"#).await;
+    let mut clients = [port.client().await, port.client().await];
+    subject.front_is_done().await;
+    let handle = subject.handle.clone();
+    within(handle.drain()).await;
+    for ws in &mut clients {
+        ws.send(text(1)).await.unwrap();
+        ws.send(text(2)).await.unwrap();
+    }
+    let latest = Instant::now() + Duration::from_secs(60);
+    let drain = tokio::spawn(async move { handle.let_go(latest).await });
+    for ws in &mut clients {
+        assert_eq!(close_code(ws).await, 1001);
+    }
+    drop(clients);
+    within(drain).await.unwrap();
+    let line = "4 messages of 2 connections came when the drain took no more and were thrown away";
+    assert!(log.text().contains(line), "{}", log.text());
 }

@@ -16,7 +16,7 @@ fn demand(guard: usize, roles: &[&str]) -> Demand {
 fn guards() -> Vec<Guard> {
     let jwt = guard("staff", Kind::Jwt(JwtOptions::default()));
     let basic =
-        Guard { realm: "the \"old\" plant\r\n".into(), ..guard("old", Kind::Basic(Users::default())) };
+        Guard { realm: "the \"old\" plant\r\n".into(), ..guard("old", Kind::Basic(Users::default().into())) };
     let proxy = ProxyIdentity { header: "x".to_owned(), roles_header: None };
     vec![
         jwt,
@@ -171,7 +171,7 @@ fn no_secret_is_shown() {
     let login = Login { name: "ann".into(), password: Secret::new(secret) };
     let mut users = Users::default();
     users.add("ann", User { password: Stored::plain(secret), roles: vec![] }).unwrap();
-    let guard = guard("staff", Kind::Basic(users.clone()));
+    let guard = guard("staff", Kind::Basic(users.clone().into()));
     let comparison = users.comparison(&"staff".into(), login.clone());
     let shown = format!("{login:?} {:?} {guard:?} {comparison:?}", Credential::Token(Secret::new(secret)));
     assert!(!shown.contains("hunter"), "{shown}");

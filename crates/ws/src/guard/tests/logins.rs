@@ -30,7 +30,7 @@ fn login(name: &str, password: &str) -> String {
 
 #[test]
 fn passwords_of_every_kind() {
-    let guard = guard("staff", Kind::Basic(users()));
+    let guard = guard("staff", Kind::Basic(users().into()));
     for name in ["plain", "sha256", "bcrypt", "argon2id"] {
         let Verdict::Accepted(session) = verdict(&guard, &login(name, PASSWORD), None) else {
             panic!("{name} is refused");
@@ -113,7 +113,7 @@ fn hashes_are_checked_when_they_are_read() {
 #[test]
 fn files_of_users() {
     let file = format!("# staff\r\nann:{BCRYPT}\r\n\nbob:{SHA256}:operator,viewer admin\n");
-    let guard = guard("staff", Kind::Basic(Users::from_file(file.as_bytes()).unwrap()));
+    let guard = guard("staff", Kind::Basic(Users::from_file(file.as_bytes()).unwrap().into()));
     let Verdict::Accepted(bob) = verdict(&guard, &login("bob", PASSWORD), None) else { panic!("refused") };
     assert_eq!(bob.roles, ["operator", "viewer", "admin"]);
     assert!(matches!(verdict(&guard, &login("ann", PASSWORD), None), Verdict::Accepted(_)));

@@ -80,7 +80,8 @@ pub(super) fn catalog(
     if is_tls_said && (tls.is_none() || !is_https) {
         return Err(reader.conflict("tls", "says whom to trust at an `https` URL, and there is none"));
     }
-    let mut place = Place::new(url, tls).map_err(|problem| reader.invalid("url", problem))?;
+    let place = Place::new(url, tls, settings.alias);
+    let mut place = place.map_err(|problem| reader.invalid("url", problem))?;
     let mut has_credentials = false;
     reader.hide("credentials");
     if let Some(mut credentials) = reader.record("credentials")? {

@@ -1,6 +1,7 @@
 //! Keys that change or are withdrawn, and what becomes of those who came by them.
 
 use super::{
+    super::warnings::Told,
     keys::{answer, key_server},
     sessions::{expect_pong, frame, in_seconds, renewal},
     *,
@@ -93,6 +94,21 @@ async fn a_changed_file_of_keys_is_read_and_withdraws_sessions_where_that_is_wan
             expect_pong(&mut tcp).await;
         }
     }
+}
+
+/// Files are put in place with the time that they have elsewhere, and sets of one kind have one length.
+#[tokio::test(start_paused = true)]
+async fn another_file_of_keys_that_is_as_long_and_as_old_is_read() {
+    let keys = KeyFile::of(&["one"]);
+    let (_subject, port) = keys.server("").await;
+    let other = KeyFile::of(&["two"]);
+    let (before, after) = (keys.path.metadata().unwrap(), other.path.metadata().unwrap());
+    let file = std::fs::File::options().write(true).open(&other.path).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    assert_eq!(before.len(), after.len());
+    std::fs::rename(&other.path, &keys.path).unwrap();
+    keys_are_read(&port, &token("two", "{}")).await;
+    assert_eq!(status(&port, &bearer(&token("one", "{}"))).await, 401);
 }
 
 /// A set with a key of that name that is not that of `SECRET`, and with another one that is.
@@ -202,6 +218,11 @@ async fn a_file_of_keys_that_is_broken_changes_nothing() {
     let (_subject, port) = keys.server("").await;
     let (old, new) = (bearer(&token("one", "{}")), bearer(&token("second", "{}")));
     let pass = || sleep(Duration::from_secs(60));
+    let (told, _listening) = Told::listen();
+    let begin = format!(
+        "the keys of guard `staff` cannot be loaded, so what was read before stays in use: `{}`: ",
+        keys.path.display()
+    );
     for broken in ["", "{}", "[", r#"{"keys":{}}"#, r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct"}]}"#] {
         keys.write(broken);
         pass().await;
@@ -210,6 +231,8 @@ async fn a_file_of_keys_that_is_broken_changes_nothing() {
     std::fs::remove_file(&keys.path).unwrap();
     pass().await;
     assert_eq!(status(&port, &old).await, 101);
+    assert!(told.text().contains(&format!("{begin}no such file or directory")), "{}", told.text());
+    assert_eq!(told.text().matches(&begin).count(), 7, "each once: {}", told.text());
     keys.write(&set(&["second"]));
     pass().await;
     assert_eq!((status(&port, &old).await, status(&port, &new).await), (401, 101));

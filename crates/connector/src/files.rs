@@ -1,6 +1,6 @@
 //! Whether files have changed, found out by looking at them every now and then.
 //!
-//! A look costs little for the few files of a server, and unlike a notification of the system it does not depend on what kind of
+//! A look costs little for the few files of a connector, and unlike a notification of the system it does not depend on what kind of
 //! file system they are on, and follows links, which is how certificates are replaced in containers.
 
 use std::{
@@ -10,10 +10,6 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
-use tracing::info;
-
-use super::ServerTls;
-use crate::task::TARGET;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -42,50 +38,98 @@ fn place(_found: &fs::Metadata) -> [i64; 4] {
 
 /// How some files looked at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Look(Vec<(PathBuf, Stamp)>);
+pub struct Look(Vec<(PathBuf, Stamp)>);
 
 impl Look {
     /// Looks at one more file. To be done before it is read: a change in between is then seen the next time.
-    pub(super) fn add(&mut self, path: &Path) {
+    pub fn add(&mut self, path: &Path) {
         self.0.push((path.to_owned(), Stamp::of(path)));
     }
 
     /// Looks at the same files once more.
-    pub(super) fn again(&self) -> Self {
+    #[must_use]
+    pub fn again(&self) -> Self {
         Self(self.0.iter().map(|(path, _)| (path.clone(), Stamp::of(path))).collect())
     }
 }
 
-/// Follows the files of a server until it is dropped.
+/// How files looked when they were read, and what came of it.
 #[derive(Debug)]
-pub struct Watching(JoinHandle<()>);
+pub struct Reading {
+    /// When they could be used.
+    known: Look,
+    /// When they could not, with the reason.
+    failed: Option<(Look, String)>,
+}
 
-impl Drop for Watching {
+impl Reading {
+    /// Of files that could be used; `known` is how they looked before they were read.
+    #[must_use]
+    pub fn of(known: Look) -> Self {
+        Self { known, failed: None }
+    }
+
+    /// How the files looked when they could be used, and how they look now.
+    #[must_use]
+    pub fn look(&self) -> (Look, Look) {
+        (self.known.clone(), self.known.again())
+    }
+
+    /// Has the files read once more. Gives what came of it, unless that is the failure of the last time: files that cannot be
+    /// used may be read again and again, as it may be the system that has no room for them.
+    pub fn again<T>(&mut self, read: impl FnOnce() -> Result<T, String>) -> Option<Result<T, String>> {
+        let now = self.known.again();
+        match read() {
+            Ok(content) => {
+                *self = Self::of(now);
+                Some(Ok(content))
+            }
+            Err(problem) => {
+                let failed = Some((now, problem.clone()));
+                let is_new = self.failed != failed;
+                self.failed = failed;
+                is_new.then_some(Err(problem))
+            }
+        }
+    }
+}
+
+/// Follows files until it is dropped.
+#[derive(Debug)]
+pub struct Following(JoinHandle<()>);
+
+impl Drop for Following {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-impl Watching {
-    /// Has `tls` read its files again when they have changed and then stayed the same for one more look: several files are
-    /// hardly ever replaced at once. `alias` is who tells of it.
-    pub(super) fn start(tls: ServerTls, alias: String) -> Self {
+impl Following {
+    /// Calls `changed`, which is to read the files, when they have changed and then stayed the same for one more look: several
+    /// files are hardly ever replaced at once, nor one of them by all who write. `look`, which may block for a moment, gives how
+    /// they looked when they were last read, and how they look now; as long as these differ, they are to be read. Needs a
+    /// Tokio runtime.
+    #[must_use]
+    pub fn start<L, C, F>(look: L, changed: C) -> Self
+    where
+        L: Fn() -> (Look, Look) + Clone + Send + 'static,
+        C: Fn() -> F + Send + 'static,
+        F: Future<Output = ()> + Send,
+    {
         Self(tokio::spawn(async move {
-            let mut changed = None;
+            let mut seen = None;
             loop {
                 tokio::time::sleep(EVERY).await;
-                let seen = tls.clone();
-                let Ok((known, now)) = tokio::task::spawn_blocking(move || seen.look()).await else {
+                let Ok((known, now)) = tokio::task::spawn_blocking(look.clone()).await else {
                     continue;
                 };
                 if now == known {
-                    changed = None;
-                } else if changed.as_ref() != Some(&now) {
-                    changed = Some(now);
+                    seen = None;
+                } else if seen.as_ref() != Some(&now) {
+                    seen = Some(now);
                 } else {
-                    changed = None;
-                    info!(target: TARGET, "[Connector::{alias}] files of `tls` have changed");
-                    let _told = tls.reload(&alias).await;
+                    seen = None;
+                    changed().await;
                 }
             }
         }))
