@@ -92,7 +92,7 @@ async fn serve(instance: &str, options: &ServerRunOptions, say: Say) -> Result<E
     });
     let loaded = tokio::select! {
         loaded = loading => loaded.map_err(|error| CliError::new(format!("Loading broke off: {error}")))?,
-        request = wishes.interrupted() => return wishes.stop(request).await,
+        request = wishes.interrupted() => return over(wishes.stop(request).await),
     };
     if let Err(problems) = loaded {
         let _exits_with_failure_anyway = runtime.shut_down(false).await;
@@ -115,6 +115,11 @@ async fn serve(instance: &str, options: &ServerRunOptions, say: Say) -> Result<E
         }
     };
     api.stop().await;
+    over(stopped)
+}
+
+/// Says that all flows have ended, which is the last that is said.
+fn over(stopped: Result<ExitCode, CliError>) -> Result<ExitCode, CliError> {
     warn!(target: TARGET, "Tremor stopped.");
     stopped
 }

@@ -6,7 +6,7 @@ use crate::{
     tree::wait_until,
 };
 use serde_json::json;
-use std::net::TcpListener;
+use std::{fs::File, net::TcpListener, process::Command};
 
 const BROKEN: &str = "define flow main\nflow\n  create connector x from nowhere;\nend;\ndeploy flow main;\n";
 const SHUT_DOWN: &str = "We are SHUTTING DOWN due to errors during initialization!\n";
@@ -51,6 +51,18 @@ fn signals_have_their_effects() {
     server.signal("HUP");
     let ran = server.end();
     assert_eq!((ran.code, ran.signal), (None, Some(1)), "{}", ran.err);
+}
+
+#[test]
+fn a_signal_ends_the_loading_of_a_file_that_never_ends() {
+    let folder = Folder::new(&[]);
+    let pipe = folder.path("endless.troy");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let server = folder.serve(&["-n", "endless.troy"]);
+    // Until it is read.
+    let _endless = File::options().write(true).open(&pipe).unwrap();
+    server.signal("TERM");
+    server.end().expect(0).says(&["Received SIGNAL: SIGTERM", "Tremor stopped."]);
 }
 
 #[test]

@@ -248,5 +248,5 @@ fn roles_of_certificates_are_known_beforehand() {
         certificates.add(Entry { subject: Match::Sha1([number; 20]), identity: None, roles });
     }
     let kind = Kind::Certificates(certificates);
-    assert_eq!(kind.known_roles(), Some(vec![&["read".to_owned()][..], &[]]));
+    assert_eq!(kind.known_roles(), Some(vec![vec!["read".to_owned()], Vec::new()]));
 }
