@@ -148,7 +148,7 @@ impl<Slot> WebSocket<Slot> {
             held.append(incoming);
             *incoming = held;
         }
-        if self.is_over {
+        if self.is_over || self.is_revoked() {
             incoming.retain(|item| !matches!(item, Incoming::Message { .. }));
         }
         decoded
