@@ -25,7 +25,7 @@ use crate::ws::{
 use bytes::BytesMut;
 use std::{
     borrow::Cow,
-    pin::pin,
+    pin::Pin,
     sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
 };
 use tokio::{sync::watch, time::Instant};
@@ -160,9 +160,9 @@ impl Shared {
             deadline,
             has_left: &has_left,
         };
-        let upgraded = candidate.watched(asker, candidate.upgrade(&mut head, &forwarded)).await;
+        let upgraded = candidate.watched(asker, Box::pin(candidate.upgrade(&mut head, &forwarded))).await;
         let (request, offered) = upgraded.map_err(|denied| self.denied(denied, Asked::head(&head)))?;
-        match candidate.watched(asker, candidate.agree(&request, &offered, slot)).await {
+        match candidate.watched(asker, Box::pin(candidate.agree(&request, &offered, slot))).await {
             Ok(agreed) => Ok((request, agreed)),
             Err(denied) => Err(self.denied(denied, Asked::request(&request))),
         }
@@ -302,13 +302,13 @@ pub(super) struct Candidate<'s, 'h> {
 }
 
 impl<'s> Candidate<'s, '_> {
-    /// What comes of `work`, of which all that waits for something ends when the client goes away meanwhile.
+    /// What comes of `work`, of which all that waits for something ends when the client goes away meanwhile. It is boxed, since
+    /// it is large, and would be copied with every future that it is part of.
     async fn watched<T>(
         &self,
         asker: &mut Asker,
-        work: impl Future<Output = Result<T, Denied>>,
+        mut work: Pin<Box<impl Future<Output = Result<T, Denied>>>>,
     ) -> Result<T, Denied> {
-        let mut work = pin!(work);
         tokio::select! {
             biased;
             done = &mut work => return done,

@@ -73,7 +73,7 @@ impl Shared {
         let _under_way = self.watch.as_ref().map(|watch| watch.begins(door.tls.is_some()));
         let entered = self.enter(door, stream, peer, deadline).await?;
         if entered.is_http2 {
-            let carried = within(deadline, self.carry(door, entered, (peer, requests))).await;
+            let carried = within(deadline, Box::pin(self.carry(door, entered, (peer, requests)))).await;
             return Err(carried.unwrap_or_else(|| "no preface of HTTP/2 in time".into()));
         }
         let Entered { stream, input, certificate, proxy, place, has_room, .. } = entered;
@@ -128,7 +128,7 @@ impl Shared {
         };
         match slot {
             Some(slot) => Ok((asker, slot)),
-            None => Err(self.turn_away(door, asker, deadline).await),
+            None => Err(Box::pin(self.turn_away(door, asker, deadline)).await),
         }
     }
 

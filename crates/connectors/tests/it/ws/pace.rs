@@ -290,10 +290,8 @@ async fn what_comes_too_fast_is_the_end_where_that_is_wanted() {
     }
 }
 
-/// The connection was held up, not its peer.
-#[tokio::test]
-async fn what_piled_up_while_nobody_read_has_not_come_too_fast() {
-    let (mut subject, port) = server(r#", "message_rate": 20, "on_rate": "close""#).await;
+/// A client that has said something, behind which nobody has read for a while.
+async fn held_up(subject: &mut Subject, port: &Port) -> TcpStream {
     let mut peer = bare(&port).await;
     peer.write_all(&texts(10..11)).await.unwrap();
     assert_eq!(subject.next_value().await, "10");
@@ -303,6 +301,14 @@ async fn what_piled_up_while_nobody_read_has_not_come_too_fast() {
     tokio::time::pause();
     tokio::time::advance(Duration::from_millis(2500)).await;
     tokio::time::resume();
+    peer
+}
+
+/// The connection was held up, not its peer.
+#[tokio::test]
+async fn what_piled_up_while_nobody_read_has_not_come_too_fast() {
+    let (mut subject, port) = server(r#", "message_rate": 20, "on_rate": "close""#).await;
+    let mut peer = held_up(&mut subject, &port).await;
     peer.write_all(&texts(11..61)).await.unwrap();
     subject.open();
     for number in 11..61 {
@@ -317,15 +323,7 @@ async fn what_piled_up_while_nobody_read_has_not_come_too_fast() {
 async fn pings_that_piled_up_while_nobody_read_have_not_come_too_fast() {
     for more in ["", r#", "idle_timeout": 600000"#] {
         let (mut subject, port) = server(&format!(r#", "max_control_rate": 20{more}"#)).await;
-        let mut peer = bare(&port).await;
-        peer.write_all(&texts(10..11)).await.unwrap();
-        assert_eq!(subject.next_value().await, "10");
-        subject.shut();
-        // There is one thread: behind this the connection has seen that.
-        tokio::task::yield_now().await;
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_millis(2500)).await;
-        tokio::time::resume();
+        let mut peer = held_up(&mut subject, &port).await;
         let ping = masked(0x89, b"!");
         peer.write_all(&[ping.repeat(70), texts(11..12)].concat()).await.unwrap();
         subject.open();

@@ -79,6 +79,13 @@ impl Slow {
         drain
     }
 
+    async fn stop(&self) -> JoinHandle<()> {
+        let handle = self.subject.handle.clone();
+        let stop = tokio::spawn(async move { handle.stop().await });
+        tokio::task::yield_now().await;
+        stop
+    }
+
     /// Reads `bytes`, step by step, and says something at each.
     async fn read(&mut self, bytes: usize) -> Vec<u8> {
         let mut read = vec![0; bytes];
@@ -167,9 +174,7 @@ async fn so_it_does_when_the_flow_drains() {
 #[tokio::test]
 async fn so_it_does_when_the_flow_stops() {
     let mut slow = Slow::open(SHORT).await;
-    let handle = slow.subject.handle.clone();
-    let stop = tokio::spawn(async move { handle.stop().await });
-    tokio::task::yield_now().await;
+    let stop = slow.stop().await;
     assert_eq!(gets_all(&mut slow).await, 1001);
     within(stop).await.unwrap();
 }
@@ -238,9 +243,7 @@ async fn so_is_one_when_the_flow_drains() {
 #[tokio::test]
 async fn so_is_one_when_the_flow_stops() {
     let mut slow = Slow::behind(SHORT).await;
-    let handle = slow.subject.handle.clone();
-    let stop = tokio::spawn(async move { handle.stop().await });
-    tokio::task::yield_now().await;
+    let stop = slow.stop().await;
     assert_eq!(comes_to_our_goodbye(&mut slow).await, 1001);
     within(stop).await.unwrap();
 }

@@ -448,7 +448,7 @@ async fn a_session_that_ends_while_the_flow_decides_opens_nothing() {
         );
         let linked = Linked::With(&["staff", "door"]);
         let mut subject = Subject::started_with(&server_definition(&port, &config), linked).await;
-        let end = sessions::in_seconds(1.5);
+        let end = sessions::in_seconds(3.0);
         let token = bearer(&token("one", &format!(r#"{{"sub":"ann","exp":{end:.3}}}"#)));
         let (mut tcp, asked) = petition(&mut subject, &port, "/", &token).await;
         let left = end - sessions::in_seconds(0.0);
