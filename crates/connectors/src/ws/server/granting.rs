@@ -25,7 +25,7 @@ use crate::ws::{
 use bytes::BytesMut;
 use std::{
     borrow::Cow,
-    pin::Pin,
+    pin::pin,
     sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
 };
 use tokio::{sync::watch, time::Instant};
@@ -160,9 +160,10 @@ impl Shared {
             deadline,
             has_left: &has_left,
         };
-        let upgraded = candidate.watched(asker, Box::pin(candidate.upgrade(&mut head, &forwarded))).await;
+        let upgraded = candidate.watched(asker, pin!(candidate.upgrade(&mut head, &forwarded))).await;
         let (request, offered) = upgraded.map_err(|denied| self.denied(denied, Asked::head(&head)))?;
-        match candidate.watched(asker, Box::pin(candidate.agree(&request, &offered, slot))).await {
+        let agreed = candidate.watched(asker, pin!(candidate.agree(&request, &offered, slot))).await;
+        match agreed {
             Ok(agreed) => Ok((request, agreed)),
             Err(denied) => Err(self.denied(denied, Asked::request(&request))),
         }
@@ -302,12 +303,11 @@ pub(super) struct Candidate<'s, 'h> {
 }
 
 impl<'s> Candidate<'s, '_> {
-    /// What comes of `work`, of which all that waits for something ends when the client goes away meanwhile. It is boxed, since
-    /// it is large, and would be copied with every future that it is part of.
+    /// What comes of `work`, of which all that waits for something ends when the client goes away meanwhile.
     async fn watched<T>(
         &self,
         asker: &mut Asker,
-        mut work: Pin<Box<impl Future<Output = Result<T, Denied>>>>,
+        mut work: impl Future<Output = Result<T, Denied>> + Unpin,
     ) -> Result<T, Denied> {
         tokio::select! {
             biased;
@@ -426,7 +426,8 @@ impl<'s> Candidate<'s, '_> {
         visit: &mut Visit<'_>,
     ) -> Result<Chosen<'s, 'r>, Reject> {
         let shared = self.shared;
-        let decided = self.in_time(|| shared.guards.undecided(), shared.routing.decide(request, visit)).await;
+        let undecided = || shared.guards.undecided();
+        let decided = self.in_time(undecided, pin!(shared.routing.decide(request, visit))).await;
         self.count_failures(visit);
         decided?
     }
@@ -442,7 +443,7 @@ impl<'s> Candidate<'s, '_> {
     /// The schemas of its messages.
     async fn schemas(&self, chosen: &Chosen<'_, '_>) -> Result<Opened, Reject> {
         let Some(plans) = &chosen.way.schemas else { return Ok(Opened::default()) };
-        let opened = self.in_time(late_schema, plans.open(&chosen.params)).await?;
+        let opened = self.in_time(late_schema, Box::pin(plans.open(&chosen.params))).await?;
         opened.map_err(|missing| self.shared.no_schema(missing))
     }
 
@@ -477,7 +478,7 @@ impl<'s> Candidate<'s, '_> {
         let Some(question) = doorman.about_all() else { return Ok(None) };
         let origin = door.origin(peer.host_and_port());
         let handshake = Handshake { question, guard: None, conn, method, metadata, origin };
-        let answer = self.in_time(doorman::late, doorman.ask(handshake)).await?;
+        let answer = self.in_time(doorman::late, Box::pin(doorman.ask(handshake))).await?;
         let granted = answer.ok_or_else(doorman::late)??;
         granted.tell_of(metadata);
         if let Some(identity) = granted.identity.clone() {
@@ -495,7 +496,7 @@ impl<'s> Candidate<'s, '_> {
         (proven, forgotten): (&[&Session], &Revocation),
     ) -> Result<(), Reject> {
         let Some((cookies, known)) = self.shared.cookies.as_ref().zip(known) else { return Ok(()) };
-        let kept = self.in_time(cookies::late, cookies.keep(known, (proven, forgotten))).await;
+        let kept = self.in_time(cookies::late, pin!(cookies.keep(known, (proven, forgotten)))).await;
         kept.flatten().inspect_err(|_| cookies.give_up(known))
     }
 
@@ -521,7 +522,8 @@ impl<'s> Candidate<'s, '_> {
         Reached { peer, conn, is_encrypted, certificate, extension: None, proxy, sessions: &[], cookie: None }
     }
 
-    /// What comes of `future`, which is something of ours that a handshake waits for.
+    /// What comes of `future`, which is something of ours that a handshake waits for. It is pinned elsewhere: what is passed
+    /// to a future by value stands in it twice, and all of a handshake is copied once.
     ///
     /// # Errors
     /// The time for the handshake is over, which `late` answers, or no more connections are taken, or the client has left:
@@ -529,7 +531,7 @@ impl<'s> Candidate<'s, '_> {
     pub(super) async fn in_time<T>(
         &self,
         late: impl FnOnce() -> Reject,
-        future: impl Future<Output = T>,
+        future: impl Future<Output = T> + Unpin,
     ) -> Result<T, Reject> {
         tokio::select! {
             biased;

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::ws::http2::{ALPN, is_http2};
 use bytes::BytesMut;
+use futures_util::{FutureExt as _, future::Either};
 use std::{net::IpAddr, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 use tremor_connector::{
@@ -180,7 +181,7 @@ impl Shared {
                 (Box::new(stream), None, matches!(begins, Some(Ok(Some(true)))))
             }
             Some(tls) => {
-                let encrypted = within(deadline, tls.accept(stream)).await;
+                let encrypted = within(deadline, Box::pin(tls.accept(stream))).await;
                 if let Some(watch) = &self.watch {
                     match &encrypted {
                         None => watch.tls_failed(None),
@@ -211,9 +212,13 @@ impl Door {
     }
 }
 
-pub(super) async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+/// What comes of `future`, unless that is later than `deadline`.
+pub(super) fn within<T>(
+    deadline: Option<Instant>,
+    future: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
     match deadline {
-        None => Some(future.await),
-        Some(deadline) => timeout_at(deadline, future).await.ok(),
+        None => Either::Left(future.map(Some)),
+        Some(deadline) => Either::Right(timeout_at(deadline, future).map(Result::ok)),
     }
 }

@@ -29,7 +29,7 @@ impl Candidate<'_, '_> {
         page.headers = head.page_may_see(is_added);
         let carrier = Carrier { headers: &head.headers, query: target.query.as_deref(), protocols: &[] };
         let mut visit = shared.guards.visit(carrier, brought);
-        let renewed = self.in_time(|| shared.guards.undecided(), visit.renew_shared()).await;
+        let renewed = self.in_time(|| shared.guards.undecided(), Box::pin(visit.renew_shared())).await;
         self.count_failures(&visit);
         Some(match renewed.flatten() {
             Ok(()) => Ok(page),
