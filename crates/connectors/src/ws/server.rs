@@ -383,8 +383,29 @@ impl Listener for Accepting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ws::testing::environment;
     use tokio::net::{TcpListener, TcpStream};
     use tremor_connector::socket::SocketOptions;
+    use tremor_value::Value;
+
+    /// All of it is copied once for every client that comes, and again wherever a future that is part of it is passed on by
+    /// value: that stands in it twice then.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_a_handshake_needs_is_small() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("socket").to_str().unwrap().to_owned();
+        let config = format!(r#"{{"listen": [{{"type": "unix", "path": "{path}"}}]}}"#);
+        let config = Value::from_json_str(&config).unwrap();
+        let mut built = build(Reader::new(&config, "config").unwrap(), &environment()).unwrap();
+        let Connected::Listener(mut listener) = built.connector.connect().await.unwrap() else {
+            panic!("a server listens");
+        };
+        let _client = tokio::net::UnixStream::connect(path).await.unwrap();
+        let handshake = listener.accept().await.unwrap();
+        let size = size_of_val(&*handshake);
+        assert!(size <= 7168, "{size} bytes");
+    }
 
     #[tokio::test]
     async fn nobody_waits_behind_all_who_come_by_another_way() {

@@ -292,7 +292,7 @@ async fn what_comes_too_fast_is_the_end_where_that_is_wanted() {
 
 /// A client that has said something, behind which nobody has read for a while.
 async fn held_up(subject: &mut Subject, port: &Port) -> TcpStream {
-    let mut peer = bare(&port).await;
+    let mut peer = bare(port).await;
     peer.write_all(&texts(10..11)).await.unwrap();
     assert_eq!(subject.next_value().await, "10");
     subject.shut();
