@@ -3,6 +3,7 @@
 mod buffer;
 mod ending;
 mod framed;
+mod meanwhile;
 mod news;
 mod patience;
 mod pump;
@@ -34,6 +35,7 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
+use time::Alarm;
 use tokio::{
     sync::mpsc,
     time::{Instant, Sleep, sleep},
@@ -127,10 +129,7 @@ pub(crate) struct Connection {
     owes_opened: bool,
     /// The peer is read, as far as the protocol knows.
     reads: bool,
-    /// Wakes the task at or before the deadline of the protocol; `None` where there is none.
-    alarm: Option<Pin<Box<Sleep>>>,
-    /// It wakes this task: it was asked before.
-    alarm_wakes: bool,
+    alarm: Alarm,
     /// Until this connection will not give events any more.
     alive: Option<Alive>,
     /// The closing handshake is over, and the byte stream may not be: for so long it is waited for.
@@ -196,8 +195,7 @@ impl Connection {
             rest_wakes: false,
             owes_opened,
             reads: true,
-            alarm: None,
-            alarm_wakes: false,
+            alarm: Alarm::default(),
             alive: Some(alive),
             lingers: None,
             may_tell_late: unwritten == Unwritten::Fail,
@@ -255,6 +253,9 @@ impl Connection {
                 Box::pin(self.end_source(Some(&ended))).await;
                 self.tell_words(&mut ended);
                 return ended;
+            }
+            if let Some(ending) = self.pump.take_due() {
+                return Box::pin(self.depart(ending)).await;
             }
             if self.turn_bytes == 0 {
                 self.turn_bytes = TURN_BYTES;
@@ -316,7 +317,7 @@ impl Connection {
         }
         self.turn_bytes = TURN_BYTES;
         self.trim();
-        if self.pump.keeps_time() && self.poll_alarm(cx).is_ready() {
+        if self.pump.keeps_time() && self.alarm.poll(cx, self.pump.deadline()).is_ready() {
             return Poll::Ready(Turn::Time);
         }
         self.poll_rest(cx)
@@ -350,7 +351,8 @@ impl Connection {
     fn listen(&mut self, cx: &mut Context<'_>) {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
-            (self.rest_wakes, self.alarm_wakes) = (false, false);
+            self.rest_wakes = false;
+            self.alarm.forget_listener();
             self.signals.forget_listener();
         }
         self.signals.listen(cx);
@@ -474,31 +476,31 @@ impl Connection {
     /// nothing that waits right now.
     fn push_at_once(&mut self) -> Option<Pin<Box<impl Future<Output = Option<Ended>>>>> {
         self.pump.is_awake();
-        let Self { inlet, intake, pump, stream, signals, reads, .. } = self;
-        let handed = inlet.push(intake);
+        let (inlet, mut meanwhile, reads) = self.split();
+        let handed = inlet.push(meanwhile.intake);
         if handed.is_done() {
             return None;
         }
         if mem::take(reads) {
-            pump.reading(false);
+            meanwhile.pump.reading(false);
         }
-        Some(Box::pin(wait_while_writing(handed, pump, stream, signals)))
+        Some(Box::pin(async move { meanwhile.wait_for(handed).await }))
     }
 
     /// Lets those who take messages do what these ask for, before anything else is read.
     async fn conclude(&mut self) -> Option<Ended> {
-        let Self { inlet, pump, stream, signals, reads, .. } = self;
+        let (inlet, mut meanwhile, reads) = self.split();
         if mem::take(reads) {
-            pump.reading(false);
+            meanwhile.pump.reading(false);
         }
-        let outbox = pump.outbox().clone();
-        wait_while_writing(Handed::later(inlet.conclude(&outbox)), pump, stream, signals).await
+        let outbox = meanwhile.pump.outbox().clone();
+        meanwhile.wait_for(Handed::later(inlet.conclude(&outbox))).await
     }
 
     /// Sends on what the preprocessors hold: a stream that ends in good order ends with it.
     async fn flush_input(&mut self) -> Option<Ended> {
-        let Self { inlet, pump, stream, signals, .. } = self;
-        wait_while_writing(Handed::later(inlet.end()), pump, stream, signals).await
+        let (inlet, mut meanwhile, _) = self.split();
+        meanwhile.wait_for(Handed::later(inlet.end())).await
     }
 
     /// Sends on what one batch had no room for, batch by batch. In between the others of the thread have their turn, what
@@ -534,39 +536,6 @@ impl Connection {
         }
         broken
     }
-}
-
-/// Waits until all was handed on, while writing goes on.
-async fn wait_while_writing(
-    mut handed: Handed<'_>,
-    pump: &mut Pump,
-    stream: &mut Box<dyn Stream>,
-    signals: &mut Signals,
-) -> Option<Ended> {
-    let mut broken = None;
-    poll_fn(|cx| {
-        signals.listen(cx);
-        if signals.is_stopped() {
-            return Poll::Ready(Some(Ended::clean("stopped")));
-        }
-        // What was read before the connection broke is still good.
-        if Pin::new(&mut handed).poll(cx).is_ready() {
-            return Poll::Ready(broken.take());
-        }
-        while broken.is_none()
-            && let Poll::Ready(ended) = pump.poll(cx, stream)
-        {
-            broken = ended;
-        }
-        // Nothing will be taken from our outbox as long as we are here: what waits for room in it would wait for ever.
-        if broken.is_some() {
-            pump.outbox().gets_stuck();
-        }
-        let takes_no_more = broken.is_some() || pump.ending(|_| false).is_some();
-        let would_hang = takes_no_more && pump.outbox().holds_up() && !pump.takes_no_more();
-        if would_hang { Poll::Ready(broken.take()) } else { Poll::Pending }
-    })
-    .await
 }
 
 #[cfg(test)]

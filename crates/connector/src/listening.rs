@@ -21,12 +21,19 @@ use std::{
     time::Duration,
 };
 pub(crate) use telling::Telling;
-use tokio::{sync::Semaphore, task::JoinSet, time};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, yield_now},
+    time,
+};
 use tracing::{debug, error, info, warn};
 use tremor_value::sentence;
 
 /// Wait after the system could not accept, for example because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Connections that are accepted one right after the other: what is read of those that are open has its turn in between.
+const AT_ONCE: usize = 16;
 
 /// Ends of connections that wait at once for those behind to be ready.
 pub(crate) const MOST_LATE: usize = 4096;
@@ -96,7 +103,10 @@ impl Listening {
     ) {
         let gate = self.source.gate.clone();
         let mut failures = Failures::default();
-        loop {
+        for accepted in 1_usize.. {
+            if accepted.is_multiple_of(AT_ONCE) {
+                yield_now().await;
+            }
             tokio::select! {
                 biased;
                 () = self.beacon.stopped() => return,

@@ -1,6 +1,6 @@
 //! What a connection is told from outside in between messages, and what it tells.
 
-use super::{Connection, wait_while_writing};
+use super::Connection;
 use crate::{
     duplex::Ending,
     outbox::{ANSWERED, ENDING, HEARD_OUT, NEW_META, PRESSURE},
@@ -100,10 +100,9 @@ impl Connection {
             return;
         }
         let record = told_of(self.conn, kind, more);
-        let Self { inlet, pump, stream, signals, .. } = self;
-        let told = inlet.tell(record);
+        let (inlet, mut meanwhile, _) = self.split();
         // A connection that broke meanwhile is found broken again.
-        let _broken_or_not = wait_while_writing(told, pump, stream, signals).await;
+        let _broken_or_not = meanwhile.wait_for(inlet.tell(record)).await;
     }
 }
 

@@ -93,6 +93,8 @@ struct Rare {
     lately: Lately,
     /// What the peer may not have read when its connection was ended all the same.
     unread: Unread,
+    /// It was time to end the connection while something was handed on.
+    due: Option<Ending>,
 }
 
 /// What does not wait until all messages at hand are written.
@@ -145,6 +147,7 @@ impl Pump {
                 expects_answer: false,
                 lately: Lately::new(Instant::now()),
                 unread: Unread::default(),
+                due: None,
             }),
         }
     }
@@ -226,6 +229,23 @@ impl Pump {
         let ending = self.protocol.on_time(Instant::now().into_std(), intake, self.framed.bytes());
         self.reply_bytes += self.framed.len() - before;
         ending
+    }
+
+    /// The same while something is handed on: how the connection has to end is remembered until that is over.
+    pub(super) fn note_due(&mut self, intake: &mut Intake) {
+        if self.rare.due.is_none() {
+            self.rare.due = self.on_time(intake);
+        }
+    }
+
+    /// Whether it was time meanwhile to end the connection.
+    pub(super) fn is_due(&self) -> bool {
+        self.keeps_time && self.rare.due.is_some()
+    }
+
+    /// How the connection has to end, if it was time for that meanwhile.
+    pub(super) fn take_due(&mut self) -> Option<Ending> {
+        if self.keeps_time { self.rare.due.take() } else { None }
     }
 
     /// Whether the protocol can do with more input.

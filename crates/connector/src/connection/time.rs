@@ -1,38 +1,57 @@
 //! Deadlines of a connection's protocol.
 
 use super::{Connection, Ended};
-use std::task::{Context, Poll, ready};
-use tokio::time::{Instant, sleep_until};
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-impl Connection {
-    /// Ready when the protocol's deadline has passed.
+/// Wakes a task at or before the deadline of its protocol.
+#[derive(Default)]
+pub(super) struct Alarm {
+    /// `None` where there is no deadline.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// It wakes this task: it was asked before.
+    wakes: bool,
+}
+
+impl Alarm {
+    /// Ready when `deadline` has passed.
     ///
     /// Deadlines move back with whatever is read or written, so the timer is set again only when it fires too early: a
     /// busy connection does not touch it.
-    pub(super) fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.pump.deadline() else {
-            self.alarm = None;
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        let Some(deadline) = deadline else {
+            self.timer = None;
             return Poll::Pending;
         };
-        let alarm = self.alarm.get_or_insert_with(|| {
-            self.alarm_wakes = false;
+        let timer = self.timer.get_or_insert_with(|| {
+            self.wakes = false;
             Box::pin(sleep_until(deadline))
         });
-        if deadline < alarm.deadline() {
-            alarm.as_mut().reset(deadline);
-        } else if self.alarm_wakes && !alarm.is_elapsed() {
+        if deadline < timer.deadline() {
+            timer.as_mut().reset(deadline);
+        } else if self.wakes && !timer.is_elapsed() {
             return Poll::Pending;
         }
-        self.alarm_wakes = true;
+        self.wakes = true;
         loop {
-            ready!(alarm.as_mut().poll(cx));
-            if deadline <= alarm.deadline() {
+            ready!(timer.as_mut().poll(cx));
+            if deadline <= timer.deadline() {
                 return Poll::Ready(());
             }
-            alarm.as_mut().reset(deadline);
+            timer.as_mut().reset(deadline);
         }
     }
 
+    /// Another task listens from now on.
+    pub(super) fn forget_listener(&mut self) {
+        self.wakes = false;
+    }
+}
+
+impl Connection {
     /// Lets the protocol do what it is time for, and sends on what it has told; gives what broke the connection meanwhile.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tremor_connector::{
     Connected, Definition, Deliver, DrainBoard, EventSink, Handed, Handle, Made, OpenRoute, Pulled, Route,
-    Sink, SinkError, State,
+    Sink, SinkError, State, duplex::Duplex,
 };
 use tremor_event::{Event, EventBatch, Signal};
 use tremor_value::Value;
@@ -186,11 +186,16 @@ impl Route for Back {
     }
 }
 
-/// A connector with one connection, whose every event goes back to it.
 async fn echo(definition: &Definition, buffer_bytes: usize) -> (Handle, DuplexStream, Arc<AtomicUsize>) {
     let (ours, theirs) = tokio::io::duplex(buffer_bytes);
+    let (handle, most) = echo_on(definition, connection(ours, 1)).await;
+    (handle, theirs, most)
+}
+
+/// A connector with one connection, whose every event goes back to it. Gives the size of the largest batch, too.
+pub(crate) async fn echo_on(definition: &Definition, ours: Duplex) -> (Handle, Arc<AtomicUsize>) {
     let is_server = definition.kind == "many";
-    let mut ours = Some(connection(ours, 1));
+    let mut ours = Some(ours);
     let attempts: Attempts = Box::new(move |_| {
         let ours = ours.take().unwrap();
         Box::pin(async move {
@@ -211,7 +216,7 @@ async fn echo(definition: &Definition, buffer_bytes: usize) -> (Handle, DuplexSt
     instance.link_output("out", Arc::new(Back { deliver, most: most.clone() }));
     let handle = instance.spawn();
     within(handle.start()).await.unwrap();
-    (handle, theirs, most)
+    (handle, most)
 }
 
 /// What a peer hears of an echo that it writes to, piece by piece and, if it `is_patient`, with pauses in between.

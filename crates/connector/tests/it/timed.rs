@@ -1,8 +1,9 @@
 //! Connections whose protocol lives by the clock.
 
 use crate::{
+    bounds::echo_on,
     duplex::{Endless, connection, line},
-    fake::{Attempts, Seen, Subject, refused, within},
+    fake::{Attempts, Seen, Subject, definition, refused, within},
 };
 use bytes::BytesMut;
 use std::{
@@ -17,7 +18,7 @@ use tokio::{
     time,
 };
 use tremor_connector::{
-    Connected, Intake,
+    Connected, Definition, Intake, SendQueue, WhenFull,
     duplex::{Closed, Cut, Duplex, Ending, Flow, Protocol, ProtocolError, Stream, Unsendable},
 };
 use tremor_value::Value;
@@ -299,6 +300,40 @@ async fn what_came_before_the_peers_goodbye_is_taken_even_if_nobody_takes_it_for
     let last_said = 4 * SECOND / 5;
     assert!(left <= last_said + SECOND, "{left:?}: it has a second from when it last said something");
     assert!(left > last_said + SECOND / 2, "{left:?}");
+}
+
+/// Only the peer makes the room that they wait for.
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_answers_wait_for_room_ends_in_time() {
+    let waits =
+        SendQueue { messages: 4, when_full: WhenFull::WaitAtMost(30 * SECOND), ..SendQueue::default() };
+    let waits = Box::new(waits);
+    for reads_each_second in [0, 100] {
+        let (ours, peer) = tokio::io::duplex(1024);
+        let protocol = Box::new(Timed::new(2 * SECOND, usize::MAX));
+        let (handle, _) = echo_on(
+            &Definition { codec: Some(Value::from("json")), ..definition("many", r#""none""#) },
+            Duplex { protocol, send_queue: Some(waits.clone()), ..connection(ours, 1) },
+        )
+        .await;
+        let start = now();
+        let (mut reads, mut writes) = tokio::io::split(peer);
+        tokio::spawn(async move { writes.write_all("5\n".repeat(20_000).as_bytes()).await });
+        within(async {
+            loop {
+                time::sleep(SECOND).await;
+                if handle.taken().waiting == 0 {
+                    break;
+                }
+                reads.read_exact(&mut vec![0; reads_each_second]).await.unwrap();
+            }
+        })
+        .await;
+        assert!(now() - start < 5 * SECOND, "{:?}", now() - start);
+        let taken = handle.taken();
+        assert!(taken.received > 1000, "{taken:?}");
+        assert_eq!(taken.written + taken.failed, taken.received, "{taken:?}");
+    }
 }
 
 /// Throws away what it reads; says goodbye when it is told to, and at `until`.
