@@ -103,8 +103,8 @@ impl Listening {
     ) {
         let gate = self.source.gate.clone();
         let mut failures = Failures::default();
-        for accepted in 1_usize.. {
-            if accepted.is_multiple_of(AT_ONCE) {
+        for turn in 1_usize.. {
+            if turn.is_multiple_of(AT_ONCE) {
                 yield_now().await;
             }
             tokio::select! {

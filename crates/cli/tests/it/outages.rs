@@ -49,8 +49,7 @@ fn events_that_wait_for_a_peer_in_vain_fail_with_its_address_and_the_cause() {
     });
     drop(listening);
     server.wait_for("goes on without it");
-    let (_, flows) = server.get("/v1/flows");
-    assert_eq!(flows[0]["status"], "failed", "{flows}");
+    wait_until("the flow has failed", || server.get("/v1/flows").1[0]["status"] == "failed");
     server.signal("TERM");
     let ran = server.end().expect(0).says(&[&format!("[Connector::main::taker] Connection to {url} lost: ")]);
     let of = |part: &str| ran.err.lines().filter(|line| line.contains(part)).collect::<Vec<_>>();
