@@ -267,6 +267,7 @@ impl Connection {
             }
         };
         let Self { pump, stream, signals, .. } = self;
+        pump.ends_behind_what_waits(&ending);
         let cut = pump.cut();
         let said = tokio::select! {
             said = pump.finish_in_time(ending.clone(), stream) => said,

@@ -55,16 +55,13 @@ impl Meanwhile<'_> {
         .await
     }
 
-    /// Lets the protocol do what it is time for. If that is to end the connection, nothing of what is handed on waits for room
-    /// in its own outbox any more: the end would be as late as the peer likes, who makes that room.
+    /// Lets the protocol do what it is time for.
     fn live_by_the_clock(&mut self, cx: &mut Context<'_>) {
         if self.pump.keeps_time() && self.alarm.poll(cx, self.pump.deadline()).is_ready() {
             self.pump.note_due(self.intake);
             // The next deadline, if there is one.
             let _not_yet = self.alarm.poll(cx, self.pump.deadline());
         }
-        if self.pump.is_due() && self.pump.outbox().holds_up() {
-            self.pump.takes_no_more();
-        }
+        self.pump.ends_when_due();
     }
 }

@@ -238,9 +238,22 @@ impl Pump {
         }
     }
 
-    /// Whether it was time meanwhile to end the connection.
-    pub(super) fn is_due(&self) -> bool {
-        self.keeps_time && self.rare.due.is_some()
+    /// If it was time meanwhile to end the connection, nothing waits for room in its outbox any more: the end would be as late as
+    /// the peer likes, who makes that room.
+    pub(super) fn ends_when_due(&self) {
+        if let Some(ending) = &self.rare.due
+            && self.outbox.holds_up()
+        {
+            self.ends_behind_what_waits(ending);
+        }
+    }
+
+    /// What comes from now on does not go out in front of the goodbye, nor wait for room: where there is no next connection, it
+    /// fails.
+    pub(super) fn ends_behind_what_waits(&self, ending: &Ending) {
+        if self.rare.unwritten == Unwritten::Fail {
+            self.outbox.end_at_once(ending.clone());
+        }
     }
 
     /// How the connection has to end, if it was time for that meanwhile.

@@ -28,6 +28,12 @@ impl Outbox {
         is_open
     }
 
+    /// The same where those who wait for room do not wait any more.
+    pub(crate) fn end_at_once(&self, ending: Ending) {
+        self.end(ending);
+        self.room.notify_waiters();
+    }
+
     /// Ends the connection behind what waits, and once as many messages have come as went.
     pub(crate) fn end_when_answered(&self) {
         self.tell(ANSWERED);

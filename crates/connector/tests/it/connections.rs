@@ -127,17 +127,22 @@ impl Listener for Door {
 /// A server whose connections 1, 2, ... have these buffers, once all of them are open.
 async fn server(buffers: &[usize]) -> (Flow, Vec<DuplexStream>) {
     let (ours, theirs): (Vec<_>, Vec<_>) = buffers.iter().map(|size| tokio::io::duplex(*size)).unzip();
-    let mut door = Some(Door(ours.into_iter().zip(1..).map(|(ours, conn)| connection(ours, conn)).collect()));
+    (server_of(ours.into_iter().zip(1..).map(|(ours, conn)| connection(ours, conn))).await, theirs)
+}
+
+/// A server that has these connections, once all of them are open.
+pub(crate) async fn server_of(connections: impl Iterator<Item = Duplex>) -> Flow {
+    let mut door = Some(Door(connections.collect()));
     let attempts: Attempts = Box::new(move |_| {
         let door = door.take().unwrap();
         Box::pin(async { Ok(Connected::Listener(Box::new(door))) })
     });
     let flow = Flow::to([Half::Made("many", attempts)]).await;
     all_is_quiet().await;
-    (flow, theirs)
+    flow
 }
 
-fn to(conns: &[u64]) -> Option<Meta> {
+pub(crate) fn to(conns: &[u64]) -> Option<Meta> {
     let conns: Vec<Value> = conns.iter().copied().map(Value::from).collect();
     let to = Record::from_iter([("to", Value::from(conns))]);
     Some(Record::from_iter([("many", Value::from(to))]).into())

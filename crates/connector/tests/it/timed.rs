@@ -2,6 +2,7 @@
 
 use crate::{
     bounds::echo_on,
+    connections::{server_of, to},
     duplex::{Endless, connection, line},
     fake::{Attempts, Seen, Subject, definition, refused, within},
 };
@@ -302,38 +303,54 @@ async fn what_came_before_the_peers_goodbye_is_taken_even_if_nobody_takes_it_for
     assert!(left > last_said + SECOND / 2, "{left:?}");
 }
 
-/// Only the peer makes the room that they wait for.
+/// Only the peer makes the room that they wait for. What had room already goes out in front of the goodbye.
 #[tokio::test(start_paused = true)]
 async fn a_connection_whose_answers_wait_for_room_ends_in_time() {
-    let waits =
-        SendQueue { messages: 4, when_full: WhenFull::WaitAtMost(30 * SECOND), ..SendQueue::default() };
-    let waits = Box::new(waits);
-    for reads_each_second in [0, 100] {
-        let (ours, peer) = tokio::io::duplex(1024);
+    const LINE: &str =
+        concat!("\"0123456789012345678901234567890123456789012345678901234567890123456789", "\"\n");
+    const ROOM: usize = 4;
+    let waits = SendQueue { messages: ROOM, when_full: WhenFull::Wait, ..SendQueue::default() };
+    for reads in [false, true] {
+        // The last message that is written has no room, those behind it wait.
+        let (ours, peer) = tokio::io::duplex(LINE.len() + 1);
         let protocol = Box::new(Timed::new(2 * SECOND, usize::MAX));
         let (handle, _) = echo_on(
             &Definition { codec: Some(Value::from("json")), ..definition("many", r#""none""#) },
-            Duplex { protocol, send_queue: Some(waits.clone()), ..connection(ours, 1) },
+            Duplex { protocol, send_queue: Some(Box::new(waits.clone())), ..connection(ours, 1) },
         )
         .await;
-        let start = now();
-        let (mut reads, mut writes) = tokio::io::split(peer);
-        tokio::spawn(async move { writes.write_all("5\n".repeat(20_000).as_bytes()).await });
-        within(async {
-            loop {
-                time::sleep(SECOND).await;
-                if handle.taken().waiting == 0 {
-                    break;
-                }
-                reads.read_exact(&mut vec![0; reads_each_second]).await.unwrap();
-            }
-        })
-        .await;
-        assert!(now() - start < 5 * SECOND, "{:?}", now() - start);
+        let (mut hears, mut says) = tokio::io::split(peer);
+        tokio::spawn(async move { says.write_all(LINE.repeat(100).as_bytes()).await });
+        time::sleep(SECOND * 5 / 2).await;
+        let mut heard = String::new();
+        if reads {
+            within(hears.read_to_string(&mut heard)).await.unwrap();
+            let answers = heard.strip_suffix("closed 1001 old\n").expect("our goodbye");
+            assert!(answers == LINE.repeat(1 + ROOM), "{heard}");
+        }
+        time::sleep(SECOND).await;
         let taken = handle.taken();
-        assert!(taken.received > 1000, "{taken:?}");
-        assert_eq!(taken.written + taken.failed, taken.received, "{taken:?}");
+        assert!(taken.received > 1 + ROOM as u64, "{taken:?}");
+        assert_eq!((taken.waiting, taken.written + taken.failed), (0, taken.received), "{taken:?}");
     }
+}
+
+/// Whose time is over is sent nothing that comes later, however slowly it reads what came before.
+#[tokio::test(start_paused = true)]
+async fn what_comes_behind_the_end_of_a_connection_fails() {
+    let (ours, mut peer) = tokio::io::duplex(8);
+    let protocol = Box::new(Timed::new(5 * SECOND, usize::MAX));
+    let flow = server_of([Duplex { protocol, ..connection(ours, 1) }].into_iter()).await;
+    for number in [10, 11, 12] {
+        flow.pull(move |intake| intake.value(Value::from(number), to(&[1])));
+    }
+    time::sleep(7 * SECOND / 2).await;
+    flow.pull(|intake| intake.value(Value::from(13), to(&[1])));
+    time::sleep(SECOND / 4).await;
+    let mut heard = String::new();
+    within(peer.read_to_string(&mut heard)).await.unwrap();
+    assert_eq!(heard, "10\n11\n12\nclosed 1001 old\n");
+    assert_eq!(flow.ledger.heard(4).await[3], "0:3 failed");
 }
 
 /// Throws away what it reads; says goodbye when it is told to, and at `until`.
