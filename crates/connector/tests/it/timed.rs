@@ -341,15 +341,15 @@ async fn what_comes_behind_the_end_of_a_connection_fails() {
     let (ours, mut peer) = tokio::io::duplex(8);
     let protocol = Box::new(Timed::new(5 * SECOND, usize::MAX));
     let flow = server_of([Duplex { protocol, ..connection(ours, 1) }].into_iter()).await;
-    for number in [10, 11, 12] {
+    for number in [20, 21, 22] {
         flow.pull(move |intake| intake.value(Value::from(number), to(&[1])));
     }
     time::sleep(7 * SECOND / 2).await;
-    flow.pull(|intake| intake.value(Value::from(13), to(&[1])));
+    flow.pull(|intake| intake.value(Value::from(23), to(&[1])));
     time::sleep(SECOND / 4).await;
     let mut heard = String::new();
     within(peer.read_to_string(&mut heard)).await.unwrap();
-    assert_eq!(heard, "10\n11\n12\nclosed 1001 old\n");
+    assert_eq!(heard, "20\n21\n22\nclosed 1001 old\n");
     assert_eq!(flow.ledger.heard(4).await[3], "0:3 failed");
 }
 
