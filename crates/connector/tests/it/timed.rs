@@ -316,7 +316,7 @@ async fn a_connection_whose_answers_wait_for_room_ends_in_time() {
         let protocol = Box::new(Timed::new(2 * SECOND, usize::MAX));
         let (handle, _) = echo_on(
             &Definition { codec: Some(Value::from("json")), ..definition("many", r#""none""#) },
-            Duplex { protocol, send_queue: Some(Box::new(waits.clone())), ..connection(ours, 1) },
+            Duplex { protocol, send_queue: Some(Box::new(waits)), ..connection(ours, 1) },
         )
         .await;
         let (mut hears, mut says) = tokio::io::split(peer);
