@@ -326,7 +326,8 @@ pub const MAX_FRAMES_KIND: u8 = 15;
 /// A protocol that [keeps time](Protocol::keeps_time) has at most one deadline at a time, and may move it whenever it is
 /// called. When it has passed, [`Protocol::on_time`] is called, not before and perhaps a little later. What is read
 /// meanwhile is read first: a deadline that an answer would have moved is never found passed while that answer waits to
-/// be read, unless there always is something to read.
+/// be read, unless there always is something to read, or nothing can be, which [`Protocol::reading`] tells. Where an
+/// [`Interceptor`] may move the deadline, what was read is handed on first, however long that takes.
 pub trait Protocol: Send {
     /// Takes all complete frames out of `input` into `intake`; what has to be answered at once is
     /// appended to `reply`, and may go out in front of messages that [`Protocol::write`] has seen before. The answer to a goodbye is not: [`Protocol::take_leave`] gives it when what came before it has
@@ -427,6 +428,11 @@ pub trait Protocol: Send {
     /// `control` of `intake`, which is empty. `Some` if the connection has to end.
     fn on_time(&mut self, _now: Instant, _intake: &mut Intake, _out: &mut Vec<u8>) -> Option<Ending> {
         None
+    }
+
+    /// Nothing counts any more that the peer has said: the end of the connection does not wait until that is answered.
+    fn is_over(&self) -> bool {
+        false
     }
 
     /// `false` while the peer has sent so much that reading has to wait for a deadline. What is left in the input is

@@ -15,13 +15,16 @@ pub(super) struct Meanwhile<'c> {
     stream: &'c mut Box<dyn Stream>,
     signals: &'c mut Signals,
     alarm: &'c mut Alarm,
+    /// The protocol wants to know what time it is, and nothing that is handed on can move its deadline.
+    keeps_time: bool,
 }
 
 impl Connection {
     /// Its inlet, all that goes on while that is at work, and whether the peer is read as far as the protocol knows.
     pub(super) fn split(&mut self) -> (&mut Inlet, Meanwhile<'_>, &mut bool) {
         let Self { inlet, pump, intake, stream, signals, alarm, reads, .. } = self;
-        (inlet, Meanwhile { pump, intake, stream, signals, alarm }, reads)
+        let keeps_time = pump.keeps_time() && !inlet.is_intercepted();
+        (inlet, Meanwhile { pump, intake, stream, signals, alarm, keeps_time }, reads)
     }
 }
 
@@ -57,7 +60,10 @@ impl Meanwhile<'_> {
 
     /// Lets the protocol do what it is time for.
     fn live_by_the_clock(&mut self, cx: &mut Context<'_>) {
-        if self.pump.keeps_time() && self.alarm.poll(cx, self.pump.deadline()).is_ready() {
+        if !self.keeps_time {
+            return;
+        }
+        if self.alarm.poll(cx, self.pump.deadline()).is_ready() {
             self.pump.note_due(self.intake);
             // The next deadline, if there is one.
             let _not_yet = self.alarm.poll(cx, self.pump.deadline());

@@ -238,10 +238,11 @@ impl Pump {
         }
     }
 
-    /// If it was time meanwhile to end the connection, nothing waits for room in its outbox any more: the end would be as late as
-    /// the peer likes, who makes that room.
+    /// If it was time meanwhile to end the connection, and what the peer has said counts no more, nothing waits for room in its
+    /// outbox: the end would be as late as the peer likes, who makes that room.
     pub(super) fn ends_when_due(&self) {
         if let Some(ending) = &self.rare.due
+            && self.protocol.is_over()
             && self.outbox.holds_up()
         {
             self.ends_behind_what_waits(ending);

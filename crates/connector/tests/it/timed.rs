@@ -7,10 +7,11 @@ use crate::{
     fake::{Attempts, Seen, Subject, definition, refused, within},
 };
 use bytes::BytesMut;
+use futures_util::future::BoxFuture;
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,8 +20,8 @@ use tokio::{
     time,
 };
 use tremor_connector::{
-    Connected, Definition, Intake, SendQueue, WhenFull,
-    duplex::{Closed, Cut, Duplex, Ending, Flow, Protocol, ProtocolError, Stream, Unsendable},
+    Connected, Definition, Handle, Intake, SendQueue, WhenFull,
+    duplex::{Closed, Cut, Duplex, Ending, Flow, Interceptor, Protocol, ProtocolError, Stream, Unsendable},
 };
 use tremor_value::Value;
 
@@ -43,13 +44,33 @@ struct Timed {
     stopped: Option<Instant>,
     goes_on: Option<Instant>,
     said: bool,
+    /// Set by the message `more`, behind which it has a minute more; without it that is a message like any other.
+    extended: Option<Arc<AtomicBool>>,
+    /// Behind `until` nothing counts any more that the peer has said.
+    is_over_at_the_end: bool,
 }
 
 impl Timed {
     fn new(lives: Duration, lines_per_second: usize) -> Self {
         let (until, ask) = (now() + lives, now() + 10 * SECOND);
         let ending = Ending::Said { code: 1001, reason: "old".into() };
-        Self { until, ending, lines_per_second, ask, asked: None, stopped: None, goes_on: None, said: false }
+        Self {
+            until,
+            ending,
+            lines_per_second,
+            ask,
+            asked: None,
+            stopped: None,
+            goes_on: None,
+            said: false,
+            extended: None,
+            is_over_at_the_end: false,
+        }
+    }
+
+    fn until(&self) -> Instant {
+        let is_extended = self.extended.as_ref().is_some_and(|extended| extended.load(Ordering::Relaxed));
+        self.until + if is_extended { 60 * SECOND } else { Duration::ZERO }
     }
 
     fn due(&self) -> Option<Instant> {
@@ -101,13 +122,13 @@ impl Protocol for Timed {
         if self.said {
             return None;
         }
-        self.due().into_iter().chain(self.goes_on).chain([self.until]).min()
+        self.due().into_iter().chain(self.goes_on).chain([self.until()]).min()
     }
 
     fn on_time(&mut self, now: Instant, _: &mut Intake, out: &mut Vec<u8>) -> Option<Ending> {
         assert!(self.deadline().is_some_and(|deadline| deadline <= now), "too early");
         self.goes_on = self.goes_on.filter(|at| *at > now);
-        if self.until <= now {
+        if self.until() <= now {
             return Some(self.ending.clone());
         }
         if self.due().is_some_and(|due| due <= now) {
@@ -120,8 +141,17 @@ impl Protocol for Timed {
         None
     }
 
+    fn interceptor(&mut self) -> Option<Box<dyn Interceptor>> {
+        let extended = self.extended.clone()?;
+        Some(Box::new(Extending { extended, is_asked: false }))
+    }
+
     fn may_read(&self) -> bool {
         self.goes_on.is_none()
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over_at_the_end && self.until() <= now()
     }
 
     fn reading(&mut self, reads: bool, now: Instant) {
@@ -148,6 +178,25 @@ impl Protocol for Timed {
             Cut::Timeout => "timeout",
         };
         Closed { code: 1006, reason: String::new(), clean: self.said, by, left_out: (0, 0) }
+    }
+}
+
+struct Extending {
+    extended: Arc<AtomicBool>,
+    is_asked: bool,
+}
+
+impl Interceptor for Extending {
+    fn takes(&mut self, message: &Value) -> bool {
+        let takes = message.as_str() == Some("more");
+        self.is_asked |= takes;
+        takes
+    }
+
+    fn conclude(&mut self) -> BoxFuture<'_, Option<Value>> {
+        let told = std::mem::take(&mut self.is_asked).then(|| Value::from("extended"));
+        self.extended.fetch_or(told.is_some(), Ordering::Relaxed);
+        Box::pin(async { told })
     }
 }
 
@@ -303,35 +352,62 @@ async fn what_came_before_the_peers_goodbye_is_taken_even_if_nobody_takes_it_for
     assert!(left > last_said + SECOND / 2, "{left:?}");
 }
 
+/// Sixty characters and more, as JSON.
+const LINE: &str = "\"0123456789012345678901234567890123456789012345678901234567890123456789\"\n";
+
+/// An echo whose queue has room for so many messages.
+async fn narrow_echo(ours: DuplexStream, protocol: Timed, room: usize) -> Handle {
+    let waits = SendQueue { messages: room, when_full: WhenFull::Wait, ..SendQueue::default() };
+    let definition = Definition { codec: Some(Value::from("json")), ..definition("many", r#""none""#) };
+    let protocol = Box::new(protocol);
+    let ours = Duplex { protocol, send_queue: Some(Box::new(waits)), ..connection(ours, 1) };
+    echo_on(&definition, ours).await.0
+}
+
+/// Who has asked for more time in time has it, however late that is looked at.
+#[tokio::test(start_paused = true)]
+async fn what_was_read_in_time_and_waits_may_move_the_end() {
+    const LINES: usize = 13;
+    // As many answers as there is room for; those to the next ones wait, and so does what is behind them.
+    let (ours, mut peer) = tokio::io::duplex(LINES * LINE.len() + 10);
+    let protocol = Timed { extended: Some(Arc::default()), ..Timed::new(2 * SECOND, usize::MAX) };
+    let _handle = narrow_echo(ours, protocol, 4).await;
+    for lines in [LINE.repeat(LINES), LINE.repeat(LINES) + "\"more\"\n"] {
+        within(peer.write_all(lines.as_bytes())).await.unwrap();
+        time::sleep(SECOND / 2).await;
+    }
+    time::sleep(2 * SECOND).await;
+    within(peer.read_exact(&mut vec![0; 2 * LINES * LINE.len()])).await.unwrap();
+    peer.write_all(b"1\n").await.unwrap();
+    assert_eq!(line(&mut peer).await, "1");
+}
+
 /// Only the peer makes the room that they wait for. What had room already goes out in front of the goodbye.
 #[tokio::test(start_paused = true)]
-async fn a_connection_whose_answers_wait_for_room_ends_in_time() {
-    const LINE: &str =
-        concat!("\"0123456789012345678901234567890123456789012345678901234567890123456789", "\"\n");
+async fn a_connection_that_is_over_does_not_wait_until_its_answers_have_room() {
     const ROOM: usize = 4;
-    let waits = SendQueue { messages: ROOM, when_full: WhenFull::Wait, ..SendQueue::default() };
-    for reads in [false, true] {
+    for (is_over_at_the_end, reads) in [(true, false), (true, true), (false, true)] {
         // The last message that is written has no room, those behind it wait.
         let (ours, peer) = tokio::io::duplex(LINE.len() + 1);
-        let protocol = Box::new(Timed::new(2 * SECOND, usize::MAX));
-        let (handle, _) = echo_on(
-            &Definition { codec: Some(Value::from("json")), ..definition("many", r#""none""#) },
-            Duplex { protocol, send_queue: Some(Box::new(waits)), ..connection(ours, 1) },
-        )
-        .await;
+        let protocol = Timed { is_over_at_the_end, ..Timed::new(2 * SECOND, usize::MAX) };
+        let handle = narrow_echo(ours, protocol, ROOM).await;
         let (mut hears, mut says) = tokio::io::split(peer);
         tokio::spawn(async move { says.write_all(LINE.repeat(100).as_bytes()).await });
         time::sleep(SECOND * 5 / 2).await;
         let mut heard = String::new();
         if reads {
             within(hears.read_to_string(&mut heard)).await.unwrap();
-            let answers = heard.strip_suffix("closed 1001 old\n").expect("our goodbye");
-            assert!(answers == LINE.repeat(1 + ROOM), "{heard}");
         }
         time::sleep(SECOND).await;
         let taken = handle.taken();
         assert!(taken.received > 1 + ROOM as u64, "{taken:?}");
         assert_eq!((taken.waiting, taken.written + taken.failed), (0, taken.received), "{taken:?}");
+        if reads {
+            let answered = heard.strip_suffix("closed 1001 old\n").expect("our goodbye").len() / LINE.len();
+            // What was read before is answered, unless it is over.
+            let expected = if is_over_at_the_end { 1 + ROOM } else { 2 + ROOM };
+            assert_eq!((answered, taken.written), (expected, expected as u64), "{taken:?}");
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Pace {
     control: Option<Bucket>,
     /// It has ended the connection because a ping was not answered.
     lacks_pong: bool,
+    /// It has ended the connection because guards do not let it stay.
+    is_shown_out: bool,
 }
 
 impl Pace {
@@ -54,6 +56,7 @@ impl Pace {
             stay: None,
             control: None,
             lacks_pong: false,
+            is_shown_out: false,
         }
     }
 
@@ -140,6 +143,7 @@ impl Pace {
         if let Some(ending) =
             self.stay.as_mut().and_then(|stay| stay.on_time(now, encoder, (&mut *intake, &mut *out)))
         {
+            self.is_shown_out = true;
             return Some(ending);
         }
         while let Some(due) = self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now, random)) {
@@ -172,6 +176,11 @@ impl Pace {
     /// Whether it has ended the connection because a ping was not answered.
     pub(super) fn lacks_pong(&self) -> bool {
         self.lacks_pong
+    }
+
+    /// Whether it has ended the connection because guards do not let it stay: what still comes counts no more.
+    pub(super) fn is_shown_out(&self) -> bool {
+        self.is_shown_out
     }
 
     pub(super) fn may_read(&self) -> bool {

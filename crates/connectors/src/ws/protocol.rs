@@ -430,7 +430,7 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         }
         let pace = pace?;
         let ending = pace.on_time(now, encoder, (intake, out));
-        self.is_over |= matches!(ending, Some(Ending::Said { .. }));
+        self.is_over |= pace.is_shown_out();
         if let Some(link) = self.link.as_ref().filter(|_| pace.lacks_pong()) {
             link.ping_timed_out();
         }
@@ -446,6 +446,10 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
             return false;
         }
         !self.closing.is_open() || self.pace.as_ref().is_none_or(|pace| pace.may_read())
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over || self.is_revoked()
     }
 
     fn reading(&mut self, reads: bool, now: Instant) {

@@ -175,7 +175,14 @@ async fn silence_age_and_slow_messages_end_a_connection_with_a_reason() {
         assert_eq!(u16::from_be_bytes([payload[0], payload[1]]), code);
         let answers = begun.is_empty();
         if answers {
-            peer.write_all(&masked(0x88, &payload[..2])).await.unwrap();
+            // What was sent before the peer has heard of that is as good as ever.
+            peer.write_all(&[texts(1..2), masked(0x88, &payload[..2])].concat()).await.unwrap();
+            let taken = loop {
+                if let Seen::Event("out", event) = subject.next().await {
+                    break event;
+                }
+            };
+            assert_eq!(taken.payload.value().to_string(), "1", "{more}");
         } else {
             drop(peer);
         }
