@@ -97,7 +97,13 @@ impl<T: Content> Shared<T> {
     /// Gives what is to be told: what is hardly meant, or why the file cannot be used.
     fn read_again(&self) -> Option<Result<Vec<String>, String>> {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = reading.again(|| content::<T>(&self.path))?;
+        let read = reading.again(|| {
+            // A pipe would be waited for as long as nobody writes.
+            if std::fs::metadata(&self.path).is_ok_and(|found| !found.is_file()) {
+                return Err(format!("`{}`: it is no file", self.path.display()));
+            }
+            content::<T>(&self.path)
+        })?;
         Some(read.map(|content| {
             let path = self.path.display();
             let hazards = content.hazards().into_iter().map(|hazard| format!("`{path}`: {hazard}")).collect();
@@ -126,5 +132,40 @@ fn tell(what: &str, read: Option<Result<Vec<String>, String>>) {
 
 fn content<T: Content>(path: &Path) -> Result<T, String> {
     let text = std::fs::read(path).map_err(|error| cause_of(&error));
-    text.and_then(|text| T::parse(&text)).map_err(|error| format!("`{}`: {error}", path.display()))
+    // Some editors put a byte order mark in front.
+    let parsed = text.and_then(|text| T::parse(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text)));
+    parsed.map_err(|error| format!("`{}`: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, process::Command};
+
+    impl Content for String {
+        fn parse(text: &[u8]) -> Result<Self, String> {
+            String::from_utf8(text.to_vec()).map_err(|error| error.to_string())
+        }
+
+        fn hazards(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_place_of_a_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let followed = Followed::<String>::read(path.clone()).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let shown = path.display();
+        assert_eq!(followed.shared.read_again(), Some(Err(format!("`{shown}`: it is no file"))));
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "\u{feff}two").unwrap();
+        assert_eq!(followed.shared.read_again(), Some(Ok(Vec::new())));
+        assert_eq!(*followed.latest().get(), "two");
+    }
 }
