@@ -57,12 +57,16 @@ def told(tremor: Program, kind: str) -> list[dict]:
     return [event for event in map(json.loads, lines) if event["kind"] == kind]
 
 
+def awaited(tremor: Program, kind: str, count: int) -> list[dict]:
+    """The first `count` or more of this `kind`; waits for them."""
+    return wait_for(f"{count} times `{kind}`", lambda: len(all_told := told(tremor, kind)) >= count and all_told)
+
+
 def rejected(tremor: Program, count: int) -> list[dict]:
     """How the first `count` requests that opened nothing were answered; waits for that."""
-    return wait_for(f"{count} refusals", lambda: len(refusals := told(tremor, "rejected")) >= count and refusals)
+    return awaited(tremor, "rejected", count)
 
 
 def closed(tremor: Program, count: int) -> list[dict]:
     """How the first `count` connections have ended, in the order in which they were opened; waits for that."""
-    ends = wait_for(f"{count} ends of connections", lambda: len(ends := told(tremor, "closed")) >= count and ends)
-    return sorted(ends, key=lambda end: end["conn"])
+    return sorted(awaited(tremor, "closed", count), key=lambda end: end["conn"])

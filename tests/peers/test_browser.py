@@ -207,10 +207,10 @@ class Browser(Case):
         malformed = 'Bearer realm="staff", error="invalid_token", error_description="the token is malformed"'
         expected = [[[401, malformed], [204, None]], [[401, 'Bearer realm="staff"'], [204, None]], [None], [None]]
         self.assertEqual([one["renewed"] for one in seen], expected)
-        extended = [(one["identity"], one["expires_at"]) for one in answers.told(tremor, "reauthenticated")]
+        extended = [(one["identity"], one["expires_at"]) for one in answers.awaited(tremor, "reauthenticated", 2)]
         self.assertEqual(extended, [("ann", (int(now) + 1200) * 1000), ("ben", (int(now) + 1800) * 1000)])
         # The last two are the socket and the question of the browser; the request itself is never sent.
-        rejected = [(one["status"], one["reason"]) for one in answers.told(tremor, "rejected")]
+        rejected = [(one["status"], one["reason"]) for one in answers.rejected(tremor, 4)]
         self.assertEqual(rejected, [(401, "malformed"), (401, "no_credentials"), (403, "origin"), (403, "origin")])
         self.assert_quiet_end(tremor)
 
