@@ -236,7 +236,13 @@ impl Connection {
                 },
                 Turn::News => {
                     Box::pin(self.look_at_news()).await;
-                    None
+                    match self.is_time() {
+                        false => None,
+                        true => match Box::pin(self.live_by_the_clock()).await {
+                            Ok(broken) => broken,
+                            Err(ended) => return ended,
+                        },
+                    }
                 }
                 Turn::End(ending) => {
                     self.obeys_ending();

@@ -33,7 +33,7 @@ use std::{
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
 };
 use tokio::sync::{Notify, futures::Notified};
@@ -56,21 +56,23 @@ pub(crate) struct Item<'a> {
 }
 
 /// The connection is given up: its peer is too slow.
-pub(crate) const GIVEN_UP: u8 = 1;
+pub(crate) const GIVEN_UP: u16 = 1;
 /// The connection is to end behind what waits.
-pub(crate) const ENDING: u8 = 2;
+pub(crate) const ENDING: u16 = 2;
 /// The connection is to end now, without a word.
-pub(crate) const CUT: u8 = 4;
+pub(crate) const CUT: u16 = 4;
 /// What comes from the connection has other metadata.
-pub(crate) const NEW_META: u8 = 8;
+pub(crate) const NEW_META: u16 = 8;
 /// Most of the room is taken.
-pub(crate) const PRESSURE: u8 = 16;
+pub(crate) const PRESSURE: u16 = 16;
 /// The connection is to end once as many messages have come as went.
-pub(crate) const ANSWERED: u8 = 32;
+pub(crate) const ANSWERED: u16 = 32;
 /// The connection is to be read no more once as many messages have come as went.
-pub(crate) const HEARD_OUT: u8 = 128;
+pub(crate) const HEARD_OUT: u16 = 128;
+/// The deadline of the protocol was moved from outside.
+pub(crate) const DUE: u16 = 256;
 /// There is no connection yet, or not any more: nobody reads too slowly.
-const AWAY: u8 = 64;
+const AWAY: u16 = 64;
 
 /// Encoded messages on their way to one connection, in order.
 ///
@@ -92,7 +94,7 @@ pub(crate) struct Outbox {
     filled: Bell,
     room: Notify,
     /// What the connection has to look at.
-    news: AtomicU8,
+    news: AtomicU16,
     /// Somebody wants to hear of pressure.
     tells_pressure: AtomicBool,
     /// Another connection may come when this one has ended, and what waits goes there.
@@ -233,7 +235,7 @@ impl Outbox {
             own_meta: None,
             filled: Bell::default(),
             room: Notify::new(),
-            news: AtomicU8::new(0),
+            news: AtomicU16::new(0),
             tells_pressure: AtomicBool::new(false),
             conn: 0,
             comes_back: false,

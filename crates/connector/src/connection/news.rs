@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::{
     duplex::Ending,
-    outbox::{ANSWERED, ENDING, HEARD_OUT, NEW_META, PRESSURE},
+    outbox::{ANSWERED, DUE, ENDING, HEARD_OUT, NEW_META, PRESSURE},
     replay::Gap,
 };
 use std::mem;
@@ -16,7 +16,8 @@ impl Connection {
     /// Whether there is something to look at.
     pub(super) fn has_news(&self) -> bool {
         let news = self.pump.outbox().news();
-        news & (NEW_META | PRESSURE) != 0 || news & HEARD_OUT != 0 && self.is_answered(self.pump.sent().0)
+        news & (NEW_META | PRESSURE | DUE) != 0
+            || news & HEARD_OUT != 0 && self.is_answered(self.pump.sent().0)
     }
 
     /// Whether nothing is to be expected from a peer that was sent so many messages.
@@ -71,7 +72,7 @@ impl Connection {
             }
         }
         self.look_at_meta();
-        self.pump.outbox().forget_news(PRESSURE);
+        self.pump.outbox().forget_news(PRESSURE | DUE);
         if let Some((messages, bytes)) = self.pump.outbox().take_pressure() {
             let more = [("messages", messages), ("bytes", bytes)];
             self.tell("pressure", more.map(|(name, count)| (name, Value::from(count as u64)))).await;

@@ -1,6 +1,8 @@
 //! What a connection is told by way of its outbox, besides messages.
 
-use super::{ANSWERED, AWAY, CUT, ENDING, HEARD_OUT, Messages, NEW_META, Outbox, PRESSURE, Phase, State};
+use super::{
+    ANSWERED, AWAY, CUT, DUE, ENDING, HEARD_OUT, Messages, NEW_META, Outbox, PRESSURE, Phase, State,
+};
 use crate::duplex::Ending;
 use std::{mem, sync::atomic::Ordering};
 use tremor_value::Value;
@@ -113,14 +115,14 @@ impl Outbox {
     }
 
     /// Tells the connection that something is to be looked at.
-    pub(super) fn tell(&self, what: u8) {
+    pub(super) fn tell(&self, what: u16) {
         self.news.fetch_or(what, Ordering::Release);
         self.filled.ring();
     }
 
-    /// Has the connection's task look around.
+    /// Has the connection's task look at the deadline of its protocol, before it reads anything more.
     pub(crate) fn wake(&self) {
-        self.filled.ring();
+        self.tell(DUE);
     }
 
     /// There is no connection that could make room.
@@ -145,12 +147,12 @@ impl Outbox {
     }
 
     /// What the connection has to look at: any of the constants of this module.
-    pub(crate) fn news(&self) -> u8 {
+    pub(crate) fn news(&self) -> u16 {
         self.news.load(Ordering::Acquire)
     }
 
     /// These were looked at, or are about to be.
-    pub(crate) fn forget_news(&self, what: u8) {
+    pub(crate) fn forget_news(&self, what: u16) {
         self.news.fetch_and(!what, Ordering::AcqRel);
     }
 }
