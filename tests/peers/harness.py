@@ -1,7 +1,6 @@
 """Starts `tremor` and other programs, waits for conditions, and cleans up."""
 
 import contextlib
-import functools
 import json
 import os
 import pathlib
@@ -13,6 +12,7 @@ import sys
 import tempfile
 import time
 import unittest
+from ssl import TLSVersion
 
 import websockets.sync.client
 
@@ -23,10 +23,6 @@ LIMIT_SECS = 180
 # The way to 127.0.0.1 leads through no proxy, whatever the way to the network is.
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[name]
-# A client that waits for as long as anything may take, and that nobody ends because it has been slow to answer its pings.
-connect = functools.partial(
-    websockets.sync.client.connect, open_timeout=LIMIT_SECS, close_timeout=LIMIT_SECS, ping_interval=None
-)
 
 # The peers, see peer.py; what follows on the command line is a role.
 PEERS = {
@@ -34,6 +30,19 @@ PEERS = {
     "websockets": [sys.executable, str(HERE / "peer.py"), "websockets"],
     "autobahn": [sys.executable, str(HERE / "peer.py"), "autobahn"],
 }
+
+
+def connect(url: str, *, ssl=None, **more) -> websockets.sync.client.ClientConnection:
+    """A client that waits for as long as anything may take, and that nobody ends because it has been slow to answer its pings.
+
+    It reads and writes in two threads, which share one object of OpenSSL. A server of TLS 1.3 sends its tickets behind the
+    handshake: who writes while the other reads those may wait for ever, with nothing sent. TLS 1.2 has nothing of the kind; the
+    peers of peer.py, which have one thread, speak 1.3.
+    """
+    if ssl is not None:
+        ssl.maximum_version = TLSVersion.TLSv1_2
+    patience = {"open_timeout": LIMIT_SECS, "close_timeout": LIMIT_SECS, "ping_interval": None}
+    return websockets.sync.client.connect(url, ssl=ssl, **{**patience, **more})
 
 
 def tremor_binary() -> str:
