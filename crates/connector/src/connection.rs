@@ -234,16 +234,10 @@ impl Connection {
                     Ok(broken) => broken,
                     Err(ended) => return ended,
                 },
-                Turn::News => {
-                    Box::pin(self.look_at_news()).await;
-                    match self.is_time() {
-                        false => None,
-                        true => match Box::pin(self.live_by_the_clock()).await {
-                            Ok(broken) => broken,
-                            Err(ended) => return ended,
-                        },
-                    }
-                }
+                Turn::News => match Box::pin(self.look_at_news()).await {
+                    Ok(broken) => broken,
+                    Err(ended) => return ended,
+                },
                 Turn::End(ending) => {
                     self.obeys_ending();
                     return Box::pin(self.depart(ending)).await;
@@ -265,9 +259,8 @@ impl Connection {
             }
             if self.turn_bytes == 0 {
                 self.turn_bytes = TURN_BYTES;
-                if self.is_time()
-                    && let Err(ended) = Box::pin(self.live_by_the_clock()).await
-                {
+                // What broke the connection meanwhile is found by the next turn, too.
+                if let Err(ended) = Box::pin(self.live_by_the_clock()).await {
                     return ended;
                 }
                 Box::pin(next_turn()).await;

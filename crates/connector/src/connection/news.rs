@@ -1,6 +1,6 @@
 //! What a connection is told from outside in between messages, and what it tells.
 
-use super::Connection;
+use super::{Connection, Ended};
 use crate::{
     duplex::Ending,
     outbox::{ANSWERED, DUE, ENDING, HEARD_OUT, NEW_META, PRESSURE},
@@ -56,8 +56,11 @@ impl Connection {
         self.pump.outbox().forget_news(ENDING);
     }
 
-    /// Looks at what there is to look at.
-    pub(super) async fn look_at_news(&mut self) {
+    /// Looks at what there is to look at, the clock among it; gives what broke the connection meanwhile.
+    ///
+    /// # Errors
+    /// The protocol has ended the connection.
+    pub(super) async fn look_at_news(&mut self) -> Result<Option<Ended>, Ended> {
         // Not before whoever reads that port is ready, and in front of all that comes from the connection.
         if mem::take(&mut self.owes_opened) {
             self.tell("opened", []).await;
@@ -81,6 +84,7 @@ impl Connection {
             self.pump.outbox().forget_news(HEARD_OUT);
             self.stop_reading().await;
         }
+        self.live_by_the_clock().await
     }
 
     /// What comes from now on has the metadata that others have given to the connection, if there are any.

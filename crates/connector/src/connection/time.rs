@@ -53,10 +53,14 @@ impl Alarm {
 
 impl Connection {
     /// Lets the protocol do what it is time for, and sends on what it has told; gives what broke the connection meanwhile.
+    /// A connection that always has something to read never sleeps, and lives by the clock all the same.
     ///
     /// # Errors
     /// The protocol has ended the connection.
     pub(super) async fn live_by_the_clock(&mut self) -> Result<Option<Ended>, Ended> {
+        if !self.is_time() {
+            return Ok(None);
+        }
         let ending = self.pump.on_time(&mut self.intake);
         // Those who have moved the deadline may have changed what is known of the peer, too.
         self.look_at_meta();
@@ -74,8 +78,7 @@ impl Connection {
         }
     }
 
-    /// A connection that always has something to read never sleeps, and lives by the clock all the same.
-    pub(super) fn is_time(&mut self) -> bool {
+    fn is_time(&mut self) -> bool {
         self.pump.keeps_time() && self.pump.deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
 
