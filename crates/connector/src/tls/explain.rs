@@ -114,7 +114,9 @@ fn explain_certificate(problem: &CertificateError, side: Side) -> String {
         // Webpki says the latter where an issuer that we trust only happens to have the right name.
         CertificateError::UnknownIssuer
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            format!("nobody we trust has issued the certificate (if you do, name it or its CA in `{trusted}`)")
+            format!(
+                "nobody we trust has issued the certificate (if you do, name it or its CA in `{trusted}`)"
+            )
         }
         CertificateError::NotValidForName => "the certificate is for another name (see `tls.domain`)".into(),
         CertificateError::NotValidForNameContext { expected, presented } => {
@@ -138,21 +140,35 @@ fn explain_certificate(problem: &CertificateError, side: Side) -> String {
         }
         // Webpki has no code of its own here, only this text.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            format!("the certificate is marked as a CA; name this very certificate in `{trusted}` to trust it")
+            format!(
+                "the certificate is marked as a CA; name this very certificate in `{trusted}` to trust it"
+            )
         }
         CertificateError::BadSignature => {
-            "bad signature: the certificate, or the handshake, is not signed with the key that it names".into()
+            "bad signature: the certificate, or the handshake, is not signed with the key that it names"
+                .into()
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
             "the certificate is signed in a way that is not supported (RSA, ECDSA and Ed25519 are)".into()
         }
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "the certificate cannot be used: it is not meant for this side of a connection (see its extended key usage)".into()
-        }
-        CertificateError::BadEncoding => "the certificate cannot be used: it is damaged".into(),
         CertificateError::Revoked => "the certificate has been revoked by its issuer".into(),
         CertificateError::Other(other) if other.0.is::<WrongPin>() => other.to_string(),
-        other => format!("the certificate cannot be used ({})", variant(other)),
+        other => format!("the certificate cannot be used: {}", flaw(other)),
+    }
+}
+
+/// Why nobody could use such a certificate, behind "cannot be used: ".
+pub(super) fn flaw(problem: &CertificateError) -> String {
+    match problem {
+        CertificateError::BadEncoding => "it is damaged".into(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it is not meant for this side of a connection (see its extended key usage)".into()
+        }
+        // Webpki has no code of its own here either.
+        CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion") => {
+            "it is of version 1 of X.509, and only version 3 will do (`openssl x509` makes that when given `-extfile`)".into()
+        }
+        other => variant(other),
     }
 }
 

@@ -14,6 +14,7 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 use super::{
     TlsKeys,
     clients::ClientTrust,
+    explain::flaw,
     identities::{Identities, Names, is_for, names_of},
     pem,
     written::{Admission, Clients, Pair, Written},
@@ -224,9 +225,11 @@ pub(super) fn mismatch(cert: &Entry<'_>, key: &Entry<'_>, error: &rustls::Error)
             file(key),
             file(cert)
         )),
-        rustls::Error::InvalidCertificate(problem) => {
-            cert.invalid(format!("the first certificate in `{}` cannot be used: {problem}", file(cert)))
-        }
+        rustls::Error::InvalidCertificate(problem) => cert.invalid(format!(
+            "the first certificate in `{}` cannot be used: {}",
+            file(cert),
+            flaw(problem)
+        )),
         other => key.invalid(format!("the key in `{}` cannot be used: {other}", file(key))),
     }
 }

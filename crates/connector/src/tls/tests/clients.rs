@@ -1,6 +1,15 @@
 //! Clients that show certificates to servers, and servers whose key clients insist on.
 
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt as _, duplex};
+use tokio_rustls::TlsConnector;
 use tremor_value::Value;
 
 use super::{
@@ -130,6 +139,65 @@ async fn a_named_certificate_of_a_client_is_trusted_as_it_is() -> TestResult {
             Some(problem) => contains(&seen, problem),
         }
     }
+    Ok(())
+}
+
+/// The certificate of a version that recipes without extensions make, and its key.
+const OF_VERSION_1: (&str, &str) = (
+    "\
+-----BEGIN CERTIFICATE-----
+MIIBJDCBywIUb4RPIVSak4kwxh9nEp7cGqr0bBEwCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMjAyMTgwNFoYDzk5NjYxMDI4MDIxODA0
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AAT2XrlI4c25Ds8bQ9zPKYp2zSXnm6h9nQFCHtV9WY79RKamIjHMzYHvwhvDEN4q
+0czmNFr6hz/Q+8YBV0QitL62MAoGCCqGSM49BAMCA0gAMEUCIQD2hQX7Lx7RRdJK
+llzoo8dZRKIwOeE/Xrq0NnXg+MWPxgIgLu7RZCRvFjLqA8UlgQ2rhUweZtIDQis2
+BcFv0lOwvKc=
+-----END CERTIFICATE-----
+",
+    "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQggGiyFIcnDGRwJtQW
+bDWeLPwZx7AVpFAv4XNe4RpX9YihRANCAAT2XrlI4c25Ds8bQ9zPKYp2zSXnm6h9
+nQFCHtV9WY79RKamIjHMzYHvwhvDEN4q0czmNFr6hz/Q+8YBV0QitL62
+-----END PRIVATE KEY-----
+",
+);
+
+/// What trusts `own` and shows this pair, whatever it is worth.
+fn showing_unchecked(
+    own: &str,
+    (cert, key): (&str, &str),
+) -> Result<TlsConnector, Box<dyn std::error::Error>> {
+    let provider = Arc::new(ring::default_provider());
+    let mut trusted = RootCertStore::empty();
+    trusted.add(CertificateDer::from_pem_file(own)?)?;
+    let key = provider.key_provider.load_private_key(PrivateKeyDer::from_pem_slice(key.as_bytes())?)?;
+    let shown = CertifiedKey::new(vec![CertificateDer::from_pem_slice(cert.as_bytes())?], key);
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(trusted)
+        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[tokio::test]
+async fn certificates_of_version_1_are_called_so() -> TestResult {
+    let files = Files::new();
+    let (own, old) =
+        (files.self_signed("own", params(&["localhost"])), files.pair("old", OF_VERSION_1.0, OF_VERSION_1.1));
+    let expected = "cannot be used: it is of version 1 of X.509";
+    let problem = server(&old.config()).unwrap_err().to_string();
+    assert!(problem.contains(expected), "{problem}");
+    let trusting = server(&with(own.config(), "client_ca", own.cert.clone()))?;
+    let (near, far) = duplex(16 * 1024);
+    let name = ServerName::try_from("localhost")?;
+    let connector = showing_unchecked(&files.path("own.crt"), OF_VERSION_1)?;
+    let (accepted, _) = tokio::join!(trusting.accept(far), async {
+        let mut stream = connector.connect(name, near).await?;
+        stream.read_u8().await
+    });
+    refused(accepted.map(drop).map_err(|error| error.to_string()), expected);
     Ok(())
 }
 
