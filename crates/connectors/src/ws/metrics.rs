@@ -76,7 +76,7 @@ rows! {
         "Bytes behind the handshake: `payload` of messages, and `wire`, with frames and control frames, without TLS.";
     SIZE = "ws.message.size", "histogram", [], "Payload bytes of a message, uncompressed.";
     ERRORS = "ws.errors", "counter", ["kind"],
-        "`protocol`, `utf8`, `size` and `deflate` end a connection; `codec` is what could not be decoded, `contract` what is not as its schema says.";
+        "`protocol`, `utf8`, `size` and `deflate` end a connection: `size` is what is over a limit, of sizes as of rates (`message_rate`, `byte_rate`, `max_control_rate`), and of the memory that all large messages may take; `protocol` also a type that `accept` does not take. `codec` is what could not be decoded, `contract` what is not as its schema says.";
     QUEUE_DEPTH = "ws.queue.depth", "gauge", [], "Messages that wait to be sent, what is being written included. Those for connections that never were there have no port.";
     QUEUE_DROPPED = "ws.queue.dropped", "counter", ["policy"], "Elements that full queues left out. What was for a peer that was given up as too slow counts under `close`, whose way `block` goes in the end.";
     PING_RTT = "ws.ping.rtt", "histogram", [], "Microseconds from a keepalive ping to its pong.";

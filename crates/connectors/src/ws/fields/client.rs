@@ -8,7 +8,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "url",
         kind: "string",
         default: "",
-        text: "`ws://host:port/path` or `wss://...`; the port defaults to 80 or 443, the host to `localhost`, which is warned of. It has no fragment. Name and password in it are `auth.basic`. May be left out with `defaults.authority`, where the first event opens the connection, and with `endpoint`.",
+        text: "`ws://host:port/path` or `wss://...`, without a scheme the latter where there is `tls`, else the former; the port defaults to 80 or 443, the host to `localhost`, which is warned of. It has no fragment. Name and password in it are `auth.basic`. May be left out with `defaults.authority`, where the first event opens the connection, and with `endpoint`.",
     },
     Field {
         name: "defaults",
@@ -143,8 +143,8 @@ pub(super) const FIELDS: &[Field] = &[
     Field {
         name: "expose_headers",
         kind: "string or list of strings",
-        default: "all without secrets",
-        text: "Headers of the server's answer in the metadata: names, `all` or `none`. Unless it says so, those that hold credentials or cookies are not among them.",
+        default: "all but those",
+        text: "Headers of the server's answer in the metadata: names, `all` or `none`. Unless it says so, those that hold credentials or cookies are not among them, nor those of the handshake itself (`upgrade`, `connection`, `sec-websocket-*`).",
     },
     Field { name: "origin", kind: "string", default: "none", text: "`Origin` to send." },
     Field {

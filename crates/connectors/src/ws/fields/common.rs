@@ -161,7 +161,7 @@ pub(super) const FIELDS: &[Field] = &[
         default: "none",
         text: "What messages are like, in one or both directions. `catalogs`: by name, where schemas come from: `type` \
                `inline` (`subjects.<name>` with `schema`, `version`), `filesystem` (`subjects.<name>` with `path`), `schema-registry` \
-               (`url`, with its scheme; `context`) or `apicurio-registry` (`url`; `group_id`, `use_id` `globalId` or `contentId`, `id_encoding` \
+               (`url`, with its scheme; `context`; `confluent-schema-registry` and `karapace-schema-registry` are other names of it) or `apicurio-registry` (`url`; `group_id`, `use_id` `globalId` or `contentId`, `id_encoding` \
                `default` of 8 bytes or `legacy` of 4); both with `max_age` (300 s, behind which a subject is asked for again while \
                what is known is used), `lazy` (false: it has to be reached at the start), `tls`, `credentials.headers.authorization`. \
                `in`, `out`: `model` `json`, `avro` or `protobuf`, with `catalog` and `id`, or `subject` (`{name}` is what the path has \

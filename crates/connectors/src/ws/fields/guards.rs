@@ -69,7 +69,12 @@ const JWT: &[Field] = &[
         default: "\"scope\"",
         text: "The claim with the roles. A dot leads to a member: `realm.roles`.",
     },
-    Field { name: "identity", kind: "string", default: "\"sub\"", text: "The claim that says who it is." },
+    Field {
+        name: "identity",
+        kind: "string",
+        default: "\"sub\"",
+        text: "The claim that says who it is. A token without it is good, too, and its connection has no `$ws_server.identity`.",
+    },
     Field {
         name: "attributes",
         kind: "record",

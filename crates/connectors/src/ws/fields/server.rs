@@ -179,7 +179,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "revalidate",
         kind: "bool",
         default: "false",
-        text: "Whether a connection ends when the keys of its `jwt` guard no longer have the one that vouched for it; connections look for it every 5 s, a file of keys is read again 3 s after it has changed at most, a URL by `refresh`. Another key of the same name is another key. It is the key of a connection's own token: of the one that has opened it, or has renewed it since by a message or a `POST`; that another connection of the same identity has extended its session changes nothing about it, and counts no more when the key of that one is gone. With it, a cookie that stands for such a session stands for nobody, and connections that it has opened end, too.",
+        text: "Whether a connection ends when the keys of its `jwt` guard no longer have the one that vouched for it; connections look for it every 5 s, a file of keys is read again 3 s after it has changed at most, a URL by `refresh`. Another key of the same name is another key. It is the key of a connection's own token: of the one that has opened it, or has renewed it since by a message or a `POST`; that another connection of the same identity has extended its session changes nothing about it, and counts no more when the key of that one is gone. With it, a cookie that stands for such a session stands for nobody, and connections that it has opened end, too. It needs `on_expiry` of `close`.",
     },
     Field {
         name: "share_session",
@@ -262,8 +262,8 @@ pub(super) const FIELDS: &[Field] = &[
     Field {
         name: "expose_headers",
         kind: "string or list of strings",
-        default: "all without secrets",
-        text: "Headers of the request in the metadata: names, `all` or `none`. Unless it says so, those that hold credentials or cookies are not among them.",
+        default: "all but those",
+        text: "Headers of the request in the metadata: names, `all` or `none`. Unless it says so, those that hold credentials or cookies are not among them, nor those of the handshake itself (`host`, `origin`, `upgrade`, `connection`, `sec-websocket-*`).",
     },
     Field {
         name: "cookie",
