@@ -47,6 +47,7 @@ pub struct ClientTls {
     config: Arc<ClientConfig>,
     domain: Option<ServerName<'static>>,
     insecure: bool,
+    is_pinned: bool,
     /// Without if there are no files.
     source: Option<Arc<Source>>,
 }
@@ -156,7 +157,7 @@ impl ClientTls {
         config.client_auth_cert_resolver = Arc::new(Nobody);
         // A session that is taken up again would say who we are.
         config.resumption = rustls::client::Resumption::default();
-        Self { config: Arc::new(config), domain: None, insecure: self.insecure, source: None }
+        Self { config: Arc::new(config), domain: None, source: None, ..self.clone() }
     }
 
     /// The same with HTTP/2 among what is offered, unless `alpn` says what is.
@@ -185,10 +186,21 @@ impl ClientTls {
         keys.hazard(protocols).filter(|_| !protocols.is_empty())
     }
 
-    /// No certificate is verified: anybody can pretend to be the server. Whoever connects should say so each time.
+    /// No certificate is verified, but for its key where there are `pins`.
     #[must_use]
     pub fn is_insecure(&self) -> bool {
         self.insecure
+    }
+
+    /// What to say of that at each connect to `server`.
+    #[must_use]
+    pub fn insecurity(&self, server: &dyn fmt::Display) -> Option<String> {
+        let what = match self.is_pinned {
+            _ if !self.insecure => return None,
+            true => format!("of the certificate of {server} only the key is verified, by `tls.pins`"),
+            false => format!("the certificate of {server} is not verified, anybody can pretend to be it"),
+        };
+        Some(format!("`tls.insecure` is on: {what}"))
     }
 
     fn with_system_roots(entry: &Entry<'_>) -> Result<Self, ConfigError> {
@@ -287,6 +299,7 @@ impl ClientTls {
                 .map_err(|error| error.to_string())?;
             Arc::new(NamedOrIssued::new(named, issued))
         };
+        let is_pinned = !options.pins.is_empty();
         let verifier = Pinned::around(verifier, options.pins);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&options.versions.0)
@@ -304,6 +317,7 @@ impl ClientTls {
             config: Arc::new(config),
             domain: options.domain,
             insecure: options.insecure,
+            is_pinned,
             source: None,
         })
     }

@@ -76,6 +76,9 @@ fn advice(alert: AlertDescription, side: Side) -> &'static str {
         (AlertDescription::UnrecognisedName, Side::Client) => {
             ": it serves nothing under this name (see `tls.domain`)"
         }
+        (AlertDescription::MissingExtension, Side::Client) => {
+            ": it may want a name, and none is sent to an address (see `tls.domain`)"
+        }
         (AlertDescription::NoApplicationProtocol, Side::Client) => {
             ": it speaks none of the protocols in `tls.alpn`"
         }

@@ -119,6 +119,9 @@ fn tls<'a>(
         }
         None => ClientTls::for_websocket(&mut settings.config, url)?,
     };
+    if let Some(insecurity) = tls.as_ref().and_then(|tls| tls.insecurity(&"the server")) {
+        settings.warn(&insecurity);
+    }
     if tls.is_some() && url.scheme() != "wss" && url.scheme_is_written() {
         settings.warn(&format!("`tls` is on, so `{url}` is spoken to with TLS; write `wss` to say so"));
     }

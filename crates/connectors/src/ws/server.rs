@@ -132,6 +132,12 @@ fn reload_tls(tls: Vec<ServerTls>, alias: &str) -> Command {
     Command { kind: "reload_tls", members: &[], handle: Box::new(move |_record, _connections| reload()) }
 }
 
+/// A command that cannot be done without a setting that is not there.
+fn lacking(kind: &'static str, members: &'static [&'static str], setting: &str) -> Command {
+    let problem = format!("the command `{kind}` needs {setting} in the configuration");
+    Command { kind, members, handle: Box::new(move |_record, _connections| Err(problem.clone())) }
+}
+
 struct Server {
     endpoints: Vec<Endpoint>,
     /// All settings of TLS.
@@ -248,8 +254,13 @@ impl Shared {
     fn commands(&self, tls: &[ServerTls]) -> Vec<Command> {
         let forget = self.cookies.clone().map(Cookies::command);
         let authorize = self.doorman.as_ref().map(Doorman::command);
-        let reload = reload_tls(tls.to_vec(), &self.environment.alias);
-        forget.into_iter().chain([reload]).chain(authorize).collect()
+        vec![
+            forget.unwrap_or_else(|| lacking("forget_cookie", &cookies::COMMAND, "`cookie`")),
+            reload_tls(tls.to_vec(), &self.environment.alias),
+            authorize.unwrap_or_else(|| {
+                lacking("authorize", &doorman::ANSWER, "`authorize`, or a guard of type `flow`,")
+            }),
+        ]
     }
 
     fn is_draining(&self) -> bool {

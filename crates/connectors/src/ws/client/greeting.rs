@@ -118,12 +118,18 @@ impl Greeting {
     }
 }
 
+/// What an opening message is.
+const OPENING: &str = r#"a text (JSON is written as one: `"{\"a\": 1}"`) or `{"binary": "<base64>"}`"#;
+
 fn opening(entry: &Entry<'_>) -> Result<Opening, ConfigError> {
     if entry.value().as_record().is_none() {
         let text: &str = entry.read()?;
         return Ok(Opening { payload: text.as_bytes().to_vec(), is_binary: false });
     }
     let mut reader: Reader<'_> = entry.read()?;
+    if !reader.members().contains_key("binary") {
+        return Err(entry.mismatch(OPENING));
+    }
     let text: &str = reader.required("binary")?;
     let payload = STANDARD.decode(text).map_err(|_| reader.invalid("binary", "is no base64"))?;
     reader.finish()?;

@@ -233,13 +233,10 @@ impl Client {
         let is_home = place.is_same_origin(&self.home);
         let request = self.request(place, wanted, (hops == 0, was_asked)).await.map_err(told)?;
         let tls = self.tls_for(place, is_home).await.map_err(told)?;
-        if tls.as_ref().is_some_and(ClientTls::is_insecure) {
+        let insecurity = tls.as_ref().and_then(|tls| tls.insecurity(&format_args!("`{}`", place.host)));
+        if let Some(insecurity) = insecurity {
             let alias = &self.environment.alias;
-            tracing::error!(
-                target: "tremor_runtime",
-                "[Connector::{alias}] `tls.insecure` is on: the certificate of `{}` is not verified, anybody can pretend to be it",
-                place.host
-            );
+            tracing::error!(target: "tremor_runtime", "[Connector::{alias}] {insecurity}");
         }
         let http2 = if place.secure || self.http2 == Http2::Known { self.http2 } else { Http2::Off };
         if is_home && self.lacks_http2.load(Relaxed) {

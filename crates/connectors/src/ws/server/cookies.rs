@@ -53,6 +53,8 @@ struct File {
 
 /// Ids that one request may bring; those beyond are not looked at.
 const MOST_SHOWN: usize = 8;
+/// What the command `forget_cookie` can have.
+pub(super) const COMMAND: [&str; 1] = ["cookie"];
 
 /// Who is in the middle of a handshake.
 #[derive(Default)]
@@ -329,7 +331,7 @@ impl Cookies {
             }
             if was_known || closed > 0 { Ok(()) } else { Err("there is no such cookie".to_owned()) }
         };
-        Command { kind: "forget_cookie", members: &["cookie"], handle: Box::new(forget) }
+        Command { kind: "forget_cookie", members: &COMMAND, handle: Box::new(forget) }
     }
 }
 

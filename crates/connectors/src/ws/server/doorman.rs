@@ -256,7 +256,7 @@ impl Drop for Place<'_> {
 }
 
 /// What an answer can have, and what the question has: it may be handed back with more in it.
-const ANSWER: [&str; 24] = [
+pub(super) const ANSWER: [&str; 24] = [
     "conn",
     "accept",
     "guard",

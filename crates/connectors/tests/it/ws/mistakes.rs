@@ -425,6 +425,12 @@ async fn what_says_nothing_or_cannot_be_sent() {
     of_client(r#", "headers": {"X-A": []}"#, &["headers.X-A: an empty list says nothing"]);
     of_client(r#", "open_message": []"#, &["open_message: an empty list sends nothing"]);
     of_client(
+        r#", "open_message": ["a", {"type": "hello"}]"#,
+        &[
+            r#"open_message[1]: expected a text (JSON is written as one: `"{\"a\": 1}"`) or `{"binary": "<base64>"}`"#,
+        ],
+    );
+    of_client(
         r#", "options": {"open_message": []}"#,
         &["options.open_message: an empty list sends nothing; leave it out"],
     );

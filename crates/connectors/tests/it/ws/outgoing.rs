@@ -2,6 +2,7 @@
 
 use super::control::{conn, member, server};
 use super::peers::{Port, Ws, accept, client_definition, close_code, next_text, of_server, text};
+use super::warnings::Told;
 use crate::harness::{Linked, Seen, Subject, json, within};
 use async_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 use futures_util::StreamExt;
@@ -244,6 +245,28 @@ async fn codes_that_may_not_be_sent_and_other_nonsense_fail_and_do_nothing_else(
         assert_eq!(hall.outcomes(1).await, "f", "{command}");
     }
     assert_eq!(hall.heard().await, [Vec::<String>::new()], "the connection goes on");
+}
+
+#[tokio::test]
+async fn a_command_that_a_setting_is_for_says_which() {
+    let hall = Hall::new("", &["/a"]).await;
+    for (command, expected) in [
+        (
+            r#"{"kind": "forget_cookie", "cookie": "x"}"#,
+            "the command `forget_cookie` needs `cookie` in the configuration",
+        ),
+        (
+            r#"{"kind": "authorize", "conn": 1, "accept": true}"#,
+            "the command `authorize` needs `authorize`, or a guard of type `flow`, in the configuration",
+        ),
+        (r#"{"kind": "reload_tls"}"#, "there is no `tls` to read again"),
+    ] {
+        let (log, listening) = Told::listen();
+        hall.command(command).await;
+        assert_eq!(hall.outcomes(1).await, "f", "{command}");
+        drop(listening);
+        assert!(log.text().contains(expected), "{}", log.text());
+    }
 }
 
 /// A command may be made of what was told on that port, and metadata are those of a message that came.

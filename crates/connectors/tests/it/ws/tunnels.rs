@@ -74,3 +74,26 @@ async fn tls_runs_inside_of_a_tunnel_and_names_the_server_and_what_is_not_verifi
         assert_eq!(told.matches(alarm).count(), alarms, "{told}");
     }
 }
+
+#[tokio::test]
+async fn what_will_not_be_verified_is_told_when_a_client_is_made() {
+    let pin = "0".repeat(64);
+    for (tls, expected) in [
+        (
+            r#"{"insecure": true}"#.to_owned(),
+            "the certificate of the server is not verified, anybody can pretend to be it",
+        ),
+        (
+            format!(r#"{{"insecure": true, "pins": "{pin}"}}"#),
+            "of the certificate of the server only the key is verified, by `tls.pins`",
+        ),
+        (format!(r#"{{"pins": "{pin}"}}"#), ""),
+    ] {
+        let (told, listening) = Told::listen();
+        drop(of_config(&format!(r#"{{"url": "wss://feed.invalid/x", "tls": {tls}}}"#)));
+        drop(listening);
+        let told = told.text();
+        assert_eq!(told.contains("`tls.insecure` is on: "), !expected.is_empty(), "{told}");
+        assert!(told.contains(expected), "{told}");
+    }
+}
