@@ -51,6 +51,18 @@ impl Look {
     pub fn again(&self) -> Self {
         Self(self.0.iter().map(|(path, _)| (path.clone(), Stamp::of(path))).collect())
     }
+
+    /// Whether files that are there are files, to be asked before they are read once more.
+    ///
+    /// # Errors
+    /// In words, with the path of something else: a pipe would be waited for as long as nobody writes.
+    pub fn finds_files(&self) -> Result<(), String> {
+        let is_other = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| !found.is_file());
+        match self.0.iter().map(|(path, _)| path).find(|path| is_other(path)) {
+            Some(other) => Err(format!("`{}`: it is no file", other.display())),
+            None => Ok(()),
+        }
+    }
 }
 
 /// How files looked when they were read, and what came of it.
@@ -76,10 +88,11 @@ impl Reading {
     }
 
     /// Has the files read once more. Gives what came of it, unless that is the failure of the last time: files that cannot be
-    /// used may be read again and again, as it may be the system that has no room for them.
+    /// used may be read again and again, as it may be the system that has no room for them. `read` is not called where
+    /// something else is in the place of a file.
     pub fn again<T>(&mut self, read: impl FnOnce() -> Result<T, String>) -> Option<Result<T, String>> {
         let now = self.known.again();
-        match read() {
+        match now.finds_files().and_then(|()| read()) {
             Ok(content) => {
                 *self = Self::of(now);
                 Some(Ok(content))

@@ -198,6 +198,24 @@ fn a_certificate_that_has_ended_since_is_found() {
     }
 }
 
+/// A pipe is waited for as long as nobody writes, and whoever reads it all the same finds nothing in it.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_pipe_in_place_of_a_file_is_not_waited_for() -> TestResult {
+    let files = Files::new();
+    let own = files.self_signed("own", params(&["localhost"]));
+    let server = own.server();
+    let (key, kept) = (files.path("own.key"), files.path("kept.key"));
+    fs::rename(&key, &kept)?;
+    assert!(std::process::Command::new("mkfifo").arg(&key).status()?.success());
+    let pipe = key.clone();
+    std::thread::spawn(move || fs::File::options().write(true).open(pipe));
+    assert_eq!(server.reload("test").await, Err(format!("`{key}`: it is no file")));
+    fs::rename(&kept, &key)?;
+    assert_eq!(server.reload("test").await, Ok(()));
+    Ok(())
+}
+
 /// Looks are a second apart, which passes at once here.
 #[tokio::test(start_paused = true)]
 async fn files_that_change_are_read_again_once_they_stay_the_same() -> TestResult {

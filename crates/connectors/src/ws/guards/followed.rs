@@ -97,13 +97,7 @@ impl<T: Content> Shared<T> {
     /// Gives what is to be told: what is hardly meant, or why the file cannot be used.
     fn read_again(&self) -> Option<Result<Vec<String>, String>> {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = reading.again(|| {
-            // A pipe would be waited for as long as nobody writes.
-            if std::fs::metadata(&self.path).is_ok_and(|found| !found.is_file()) {
-                return Err(format!("`{}`: it is no file", self.path.display()));
-            }
-            content::<T>(&self.path)
-        })?;
+        let read = reading.again(|| content::<T>(&self.path))?;
         Some(read.map(|content| {
             let path = self.path.display();
             let hazards = content.hazards().into_iter().map(|hazard| format!("`{path}`: {hazard}")).collect();
