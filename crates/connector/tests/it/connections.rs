@@ -7,9 +7,17 @@ use crate::{
     picky::REFUSED,
 };
 use async_trait::async_trait;
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, DuplexStream},
+    task::yield_now,
     time::sleep,
 };
 use tremor_connector::{Connected, Handshake, Listener, Made, duplex::Duplex};
@@ -122,6 +130,46 @@ impl Listener for Door {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Peers that come without end, until so many have, and are sent away.
+struct Flood {
+    come: Arc<AtomicUsize>,
+    most: usize,
+}
+
+#[async_trait]
+impl Listener for Flood {
+    async fn accept(&mut self) -> io::Result<Handshake> {
+        if self.come.fetch_add(1, Ordering::Relaxed) == self.most {
+            std::future::pending::<()>().await;
+        }
+        Ok(Box::pin(async { Err(String::new().into()) }))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_have_their_turn_while_connections_come_without_end() {
+    const PEERS: usize = 1000;
+    let come = Arc::new(AtomicUsize::new(0));
+    let mut flood = Some(Flood { come: come.clone(), most: PEERS });
+    let attempts: Attempts = Box::new(move |_| {
+        let flood = flood.take().unwrap();
+        Box::pin(async { Ok(Connected::Listener(Box::new(flood))) })
+    });
+    let other = tokio::spawn(async move {
+        let (mut before, mut most) = (0, 0);
+        while before < PEERS {
+            let now = come.load(Ordering::Relaxed);
+            (before, most) = (now, most.max(now - before));
+            yield_now().await;
+        }
+        most
+    });
+    let _flow = Flow::to([Half::Made("many", attempts)]).await;
+    let most = within(other).await.unwrap();
+    // Some portions, as the runtime has it; all of them would be at once if nobody else had a turn.
+    assert!(most <= PEERS / 5, "{most} at once");
 }
 
 /// A server whose connections 1, 2, ... have these buffers, once all of them are open.

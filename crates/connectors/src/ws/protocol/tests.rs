@@ -33,6 +33,10 @@ fn what_is_taken_back_ends_a_connection_at_once() {
         after.into_iter().for_each(|after| after(&revocation));
         let now = Instant::now();
         assert_eq!(server.deadline().is_some_and(|deadline| deadline < now), is_over);
+        assert_eq!(server.is_over(), is_over);
+        let mut message = BytesMut::from(&b"\x81\x81\0\0\0\x001"[..]);
+        server.read(&mut message, &mut Intake::default(), &mut Vec::new()).unwrap();
+        assert_eq!(server.messages, u64::from(!is_over), "what is read in the same turn is said too late");
         if is_over {
             let (mut intake, mut out) = (Intake::default(), Vec::new());
             let ending = server.on_time(now, &mut intake, &mut out);
