@@ -475,31 +475,25 @@ impl Connection {
     /// nothing that waits right now.
     fn push_at_once(&mut self) -> Option<Pin<Box<impl Future<Output = Option<Ended>>>>> {
         self.pump.is_awake();
-        let (inlet, mut meanwhile, reads) = self.split();
+        let (inlet, mut meanwhile) = self.split();
         let handed = inlet.push(meanwhile.intake);
         if handed.is_done() {
             return None;
-        }
-        if mem::take(reads) {
-            meanwhile.pump.reading(false);
         }
         Some(Box::pin(async move { meanwhile.wait_for(handed).await }))
     }
 
     /// Lets those who take messages do what these ask for, before anything else is read.
     async fn conclude(&mut self) -> Option<Ended> {
-        let (inlet, mut meanwhile, reads) = self.split();
-        if mem::take(reads) {
-            meanwhile.pump.reading(false);
-        }
+        let (inlet, mut meanwhile) = self.split();
         let outbox = meanwhile.pump.outbox().clone();
         meanwhile.wait_for(Handed::later(inlet.conclude(&outbox))).await
     }
 
     /// Sends on what the preprocessors hold: a stream that ends in good order ends with it.
     async fn flush_input(&mut self) -> Option<Ended> {
-        let (inlet, mut meanwhile, _) = self.split();
-        meanwhile.wait_for(Handed::later(inlet.end())).await
+        let (inlet, meanwhile) = self.split();
+        meanwhile.at_the_end().wait_for(Handed::later(inlet.end())).await
     }
 
     /// Sends on what one batch had no room for, batch by batch. In between the others of the thread have their turn, what
@@ -509,24 +503,9 @@ impl Connection {
         let mut broken = None;
         while !self.intake.is_empty() {
             Box::pin(next_turn()).await;
-            let goes_on = poll_fn(|cx| {
-                self.signals.listen(cx);
-                if self.signals.is_stopped() {
-                    return Poll::Ready(false);
-                }
-                // What was read before the connection broke is still good.
-                while broken.is_none()
-                    && let Poll::Ready(ended) = self.pump.poll(cx, &mut self.stream)
-                {
-                    broken = ended;
-                }
-                if self.discards || self.signals.readiness().is_some() {
-                    Poll::Ready(true)
-                } else {
-                    Poll::Pending
-                }
-            });
-            if !goes_on.await {
+            // What was read before the connection broke is still good.
+            let discards = self.discards;
+            if !self.split().1.wait_for_takers(discards, &mut broken).await {
                 self.intake = Intake::default();
                 return broken;
             }

@@ -4,6 +4,7 @@ use super::{Connection, Ended, pump::Pump, signals::Signals, time::Alarm};
 use crate::{Handed, Intake, duplex::Stream, inlet::Inlet};
 use std::{
     future::poll_fn,
+    mem,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -15,20 +16,27 @@ pub(super) struct Meanwhile<'c> {
     stream: &'c mut Box<dyn Stream>,
     signals: &'c mut Signals,
     alarm: &'c mut Alarm,
-    /// The protocol wants to know what time it is, and nothing that is handed on can move its deadline.
+    /// The peer is read, as far as the protocol knows.
+    reads: &'c mut bool,
+    /// The protocol wants to know what time it is, and nothing that is handed on can move its deadline, unless it is over anyhow.
     keeps_time: bool,
 }
 
 impl Connection {
-    /// Its inlet, all that goes on while that is at work, and whether the peer is read as far as the protocol knows.
-    pub(super) fn split(&mut self) -> (&mut Inlet, Meanwhile<'_>, &mut bool) {
+    /// Its inlet, and all that goes on while that is at work.
+    pub(super) fn split(&mut self) -> (&mut Inlet, Meanwhile<'_>) {
         let Self { inlet, pump, intake, stream, signals, alarm, reads, .. } = self;
         let keeps_time = pump.keeps_time() && !inlet.is_intercepted();
-        (inlet, Meanwhile { pump, intake, stream, signals, alarm, keeps_time }, reads)
+        (inlet, Meanwhile { pump, intake, stream, signals, alarm, reads, keeps_time })
     }
 }
 
 impl Meanwhile<'_> {
+    /// The same with a peer that has said all it will: nothing is due on its connection any more.
+    pub(super) fn at_the_end(self) -> Self {
+        Self { keeps_time: false, ..self }
+    }
+
     /// Waits until all was handed on, while writing goes on.
     pub(super) async fn wait_for(&mut self, mut handed: Handed<'_>) -> Option<Ended> {
         let mut broken = None;
@@ -41,12 +49,7 @@ impl Meanwhile<'_> {
             if Pin::new(&mut handed).poll(cx).is_ready() {
                 return Poll::Ready(broken.take());
             }
-            self.live_by_the_clock(cx);
-            while broken.is_none()
-                && let Poll::Ready(ended) = self.pump.poll(cx, self.stream)
-            {
-                broken = ended;
-            }
+            self.go_on(cx, &mut broken);
             // Nothing will be taken from our outbox as long as we are here: what waits for room in it would wait for ever.
             if broken.is_some() {
                 self.pump.outbox().gets_stuck();
@@ -58,9 +61,48 @@ impl Meanwhile<'_> {
         .await
     }
 
+    /// Writes, and goes on with that until somebody takes what was read, or nobody ever will; who `discards` it does not wait.
+    /// `false` when everything stops.
+    pub(super) async fn wait_for_takers(&mut self, discards: bool, broken: &mut Option<Ended>) -> bool {
+        poll_fn(|cx| {
+            self.signals.listen(cx);
+            if self.signals.is_stopped() {
+                return Poll::Ready(false);
+            }
+            self.write(cx, broken);
+            if discards || self.signals.readiness().is_some() {
+                return Poll::Ready(true);
+            }
+            self.go_on(cx, broken);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Lives by the clock and writes, for as long as the connection is not `broken`.
+    fn go_on(&mut self, cx: &mut Context<'_>, broken: &mut Option<Ended>) {
+        if mem::take(self.reads) {
+            self.pump.reading(false);
+        }
+        self.live_by_the_clock(cx);
+        self.write(cx, broken);
+        if broken.is_none() && self.pump.says_goodbye_when_due() {
+            self.write(cx, broken);
+        }
+    }
+
+    /// Writes what there is.
+    fn write(&mut self, cx: &mut Context<'_>, broken: &mut Option<Ended>) {
+        while broken.is_none()
+            && let Poll::Ready(ended) = self.pump.poll(cx, self.stream)
+        {
+            *broken = ended;
+        }
+    }
+
     /// Lets the protocol do what it is time for.
     fn live_by_the_clock(&mut self, cx: &mut Context<'_>) {
-        if !self.keeps_time {
+        if !self.keeps_time && !self.pump.is_over() {
             return;
         }
         if self.alarm.poll(cx, self.pump.deadline()).is_ready() {

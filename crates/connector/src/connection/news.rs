@@ -2,6 +2,7 @@
 
 use super::{Connection, Ended};
 use crate::{
+    Readiness,
     duplex::Ending,
     outbox::{ANSWERED, DUE, ENDING, HEARD_OUT, NEW_META, PRESSURE},
     replay::Gap,
@@ -16,8 +17,14 @@ impl Connection {
     /// Whether there is something to look at.
     pub(super) fn has_news(&self) -> bool {
         let news = self.pump.outbox().news();
-        news & (NEW_META | PRESSURE | DUE) != 0
+        news & (NEW_META | DUE) != 0
+            || news & PRESSURE != 0 && self.may_tell()
             || news & HEARD_OUT != 0 && self.is_answered(self.pump.sent().0)
+    }
+
+    /// That it is there comes before all that is told of a connection, and not before whoever reads that is ready.
+    fn may_tell(&self) -> bool {
+        !self.owes_opened || self.signals.readiness() == Some(Readiness::Ready)
     }
 
     /// Whether nothing is to be expected from a peer that was sent so many messages.
@@ -61,8 +68,7 @@ impl Connection {
     /// # Errors
     /// The protocol has ended the connection.
     pub(super) async fn look_at_news(&mut self) -> Result<Option<Ended>, Ended> {
-        // Not before whoever reads that port is ready, and in front of all that comes from the connection.
-        if mem::take(&mut self.owes_opened) {
+        if self.may_tell() && mem::take(&mut self.owes_opened) {
             self.tell("opened", []).await;
             if let Some((asked, gap)) = self.pump.outbox().take_gap() {
                 let asked = ("last_received", Value::from(asked));
@@ -75,16 +81,23 @@ impl Connection {
             }
         }
         self.look_at_meta();
-        self.pump.outbox().forget_news(PRESSURE | DUE);
-        if let Some((messages, bytes)) = self.pump.outbox().take_pressure() {
-            let more = [("messages", messages), ("bytes", bytes)];
-            self.tell("pressure", more.map(|(name, count)| (name, Value::from(count as u64)))).await;
+        self.pump.outbox().forget_news(DUE);
+        if self.may_tell() {
+            self.tell_of_pressure().await;
         }
         if self.pump.outbox().news() & HEARD_OUT != 0 && self.is_answered(self.pump.sent().0) {
             self.pump.outbox().forget_news(HEARD_OUT);
             self.stop_reading().await;
         }
         self.live_by_the_clock().await
+    }
+
+    async fn tell_of_pressure(&mut self) {
+        self.pump.outbox().forget_news(PRESSURE);
+        if let Some((messages, bytes)) = self.pump.outbox().take_pressure() {
+            let more = [("messages", messages), ("bytes", bytes)];
+            self.tell("pressure", more.map(|(name, count)| (name, Value::from(count as u64)))).await;
+        }
     }
 
     /// What comes from now on has the metadata that others have given to the connection, if there are any.
@@ -105,7 +118,7 @@ impl Connection {
             return;
         }
         let record = told_of(self.conn, kind, more);
-        let (inlet, mut meanwhile, _) = self.split();
+        let (inlet, mut meanwhile) = self.split();
         // A connection that broke meanwhile is found broken again.
         let _broken_or_not = meanwhile.wait_for(inlet.tell(record)).await;
     }

@@ -238,15 +238,33 @@ impl Pump {
         }
     }
 
-    /// If it was time meanwhile to end the connection, and what the peer has said counts no more, nothing waits for room in its
-    /// outbox: the end would be as late as the peer likes, who makes that room.
+    /// Whether what the peer says counts no more.
+    pub(super) fn is_over(&self) -> bool {
+        self.keeps_time && self.protocol.is_over()
+    }
+
+    /// If it was time meanwhile to end the connection, and what the peer has said counts no more, it is sent nothing new.
     pub(super) fn ends_when_due(&self) {
         if let Some(ending) = &self.rare.due
-            && self.protocol.is_over()
-            && self.outbox.holds_up()
+            && !self.has_left
+            && self.is_over()
         {
             self.ends_behind_what_waits(ending);
         }
+    }
+
+    /// It hears our goodbye as soon as all that waited is written, however long the rest of what it had said before takes: what
+    /// that waits for may be the peer itself, or have nothing to do with it. `true` when the goodbye is to be written.
+    pub(super) fn says_goodbye_when_due(&mut self) -> bool {
+        let is_due = self.rare.due.is_some() && self.is_over();
+        if !is_due || self.has_left || self.rare.unwritten == Unwritten::Keep {
+            return false;
+        }
+        let ending = self.ending(|_| false);
+        ending.is_some_and(|ending| {
+            self.frame_goodbye(ending);
+            true
+        })
     }
 
     /// What comes from now on does not go out in front of the goodbye, nor wait for room: where there is no next connection, it
@@ -401,12 +419,17 @@ impl Pump {
     pub(super) async fn finish_with_goodbye(&mut self, ending: Ending, stream: &mut Box<dyn Stream>) -> bool {
         if !self.has_left {
             self.finish(stream).await;
-            self.has_left = true;
-            self.outbox.gets_stuck();
-            self.queue_urgent();
-            self.rare.expects_answer = self.protocol.end(ending, self.framed.bytes());
+            self.frame_goodbye(ending);
         }
         self.write_framed(stream).await.is_ok() && mem::take(&mut self.rare.expects_answer)
+    }
+
+    /// Puts our goodbye behind what is framed; nothing comes behind it.
+    fn frame_goodbye(&mut self, ending: Ending) {
+        self.has_left = true;
+        self.outbox.gets_stuck();
+        self.queue_urgent();
+        self.rare.expects_answer = self.protocol.end(ending, self.framed.bytes());
     }
 
     /// As [`Pump::finish_with_goodbye`], as long as the peer takes something; `None` if it does not.

@@ -58,13 +58,14 @@ impl Connection {
     /// # Errors
     /// The protocol has ended the connection.
     pub(super) async fn live_by_the_clock(&mut self) -> Result<Option<Ended>, Ended> {
-        if !self.is_time() {
-            return Ok(None);
+        let mut ending = None;
+        if self.is_time() {
+            ending = self.pump.on_time(&mut self.intake);
+            // Those who have moved the deadline may have changed what is known of the peer, too.
+            self.look_at_meta();
         }
-        let ending = self.pump.on_time(&mut self.intake);
-        // Those who have moved the deadline may have changed what is known of the peer, too.
-        self.look_at_meta();
         let mut broken = None;
+        // It may have told something while others waited for what they were told.
         if !self.intake.is_empty() {
             self.has_read = true;
             broken = self.push().await;

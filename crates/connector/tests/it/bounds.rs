@@ -22,8 +22,8 @@ use tokio::{
     time::sleep,
 };
 use tremor_connector::{
-    Connected, Definition, Deliver, DrainBoard, EventSink, Handed, Handle, Made, OpenRoute, Pulled, Route,
-    Sink, SinkError, State, duplex::Duplex,
+    Connected, Definition, Deliver, DrainBoard, EventSink, Gate, Handed, Handle, Instance, Made, OpenRoute,
+    Pulled, Route, Sink, SinkError, State, duplex::Duplex,
 };
 use tremor_event::{Event, EventBatch, Signal};
 use tremor_value::Value;
@@ -194,6 +194,19 @@ async fn echo(definition: &Definition, buffer_bytes: usize) -> (Handle, DuplexSt
 
 /// A connector with one connection, whose every event goes back to it. Gives the size of the largest batch, too.
 pub(crate) async fn echo_on(definition: &Definition, ours: Duplex) -> (Handle, Arc<AtomicUsize>) {
+    let most = Arc::new(AtomicUsize::new(0));
+    let back = |instance: &mut Instance, deliver, _: &Arc<Gate>| {
+        instance.link_output("out", Arc::new(Back { deliver, most: most.clone() }));
+    };
+    (linked(definition, ours, back).await, most)
+}
+
+/// A connector with one connection; `link` is given what leads to that, and the gate for what comes from it.
+pub(crate) async fn linked(
+    definition: &Definition,
+    ours: Duplex,
+    link: impl FnOnce(&mut Instance, Arc<dyn Deliver>, &Arc<Gate>),
+) -> Handle {
     let is_server = definition.kind == "many";
     let mut ours = Some(ours);
     let attempts: Attempts = Box::new(move |_| {
@@ -209,14 +222,14 @@ pub(crate) async fn echo_on(definition: &Definition, ours: Duplex) -> (Handle, A
     let board = Arc::<DrainBoard>::default();
     let mut instance = instance(definition, attempts, &board, &Arc::default());
     let (source, gate) = instance.source().unwrap();
-    let (deliver, sink) = (instance.link_input().unwrap(), instance.sink().unwrap());
+    let deliver = instance.link_input().unwrap();
+    link(&mut instance, deliver, &gate);
+    let sink = instance.sink().unwrap();
     sink.add_upstream(gate);
     board.expect(source, sink.id);
-    let most = Arc::new(AtomicUsize::new(0));
-    instance.link_output("out", Arc::new(Back { deliver, most: most.clone() }));
     let handle = instance.spawn();
     within(handle.start()).await.unwrap();
-    (handle, most)
+    handle
 }
 
 /// What a peer hears of an echo that it writes to, piece by piece and, if it `is_patient`, with pauses in between.

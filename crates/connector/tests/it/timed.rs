@@ -1,5 +1,7 @@
 //! Connections whose protocol lives by the clock.
 
+mod waiting;
+
 use crate::{
     bounds::echo_on,
     connections::{server_of, to},
@@ -7,10 +9,10 @@ use crate::{
     fake::{Attempts, Seen, Subject, definition, refused, within},
 };
 use bytes::BytesMut;
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::future::BoxFuture;
 use std::{
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -21,10 +23,7 @@ use tokio::{
 };
 use tremor_connector::{
     Connected, Definition, Handle, Intake, SendQueue, WhenFull,
-    duplex::{
-        Closed, ConnectionHandle, Cut, Duplex, Ending, Flow, Interceptor, Protocol, ProtocolError, Stream,
-        Unsendable,
-    },
+    duplex::{Closed, Cut, Duplex, Ending, Flow, Interceptor, Protocol, ProtocolError, Stream, Unsendable},
 };
 use tremor_value::Value;
 
@@ -481,75 +480,4 @@ async fn a_peer_that_sends_all_the_time_and_does_not_say_goodbye_is_left() {
     subject.is_connected(false).await;
     let read = read.load(Ordering::Relaxed);
     assert!((16 << 20..32 << 20).contains(&read), "{read} bytes");
-}
-
-/// Every message is a line, `bye` ends in good order. Others move its deadline, and when that has come it tells 0.
-#[derive(Clone, Default)]
-struct Moved {
-    handle: Arc<OnceLock<ConnectionHandle>>,
-    is_due: Arc<AtomicBool>,
-}
-
-impl Protocol for Moved {
-    fn handled_by(&mut self, handle: ConnectionHandle) {
-        self.handle.set(handle).unwrap();
-    }
-
-    fn read(
-        &mut self,
-        input: &mut BytesMut,
-        intake: &mut Intake,
-        _: &mut Vec<u8>,
-    ) -> Result<Flow, ProtocolError> {
-        while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
-            match input.split_to(end + 1).freeze().slice(..end) {
-                line if line.as_ref() == b"bye" => return Ok(Flow::Closed { we_drop: true }),
-                line => intake.bytes(line, None),
-            }
-        }
-        Ok(Flow::Open)
-    }
-
-    fn write(&mut self, _: &[u8], _binary: bool, _: &mut Vec<u8>) -> Result<(), Unsendable> {
-        Ok(())
-    }
-
-    fn keeps_time(&self) -> bool {
-        true
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.is_due.load(Ordering::Relaxed).then(now)
-    }
-
-    fn on_time(&mut self, _: Instant, intake: &mut Intake, _: &mut Vec<u8>) -> Option<Ending> {
-        self.is_due.store(false, Ordering::Relaxed);
-        intake.bytes("0".into(), None);
-        None
-    }
-
-    fn end(&mut self, _: Ending, _: &mut Vec<u8>) -> bool {
-        true
-    }
-
-    fn closed(&mut self, _: Cut) -> Closed {
-        Closed { code: 1000, reason: String::new(), clean: true, by: "peer", left_out: (0, 0) }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deadline_that_others_have_moved_is_looked_at_before_anything_more_is_read() {
-    let (ours, mut peer) = tokio::io::duplex(1024);
-    let protocol = Moved::default();
-    let mut subject = subject(ours, protocol.clone()).await;
-    peer.write_all(b"1\n").await.unwrap();
-    assert_eq!(subject.next().await, Seen::Event("out", "1".to_owned()));
-    // The connection has no turn until both are there.
-    peer.write_all(b"2\nbye\n").now_or_never().unwrap().unwrap();
-    protocol.is_due.store(true, Ordering::Relaxed);
-    protocol.handle.get().unwrap().wake();
-    for expected in ["0", "2"] {
-        assert_eq!(subject.next().await, Seen::Event("out", expected.to_owned()));
-    }
-    subject.is_connected(false).await;
 }
