@@ -165,6 +165,7 @@ mod tests {
         sync::{Arc, Mutex},
     };
     use tracing_subscriber::fmt::MakeWriter;
+    use tremor_codec::testing::listen;
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -190,7 +191,9 @@ mod tests {
         let sink = Sink::default();
         let layer =
             tracing_subscriber::fmt::layer().event_format(LineFormat { color }).with_writer(sink.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        let listening = listen(tracing_subscriber::registry().with(layer));
+        log();
+        drop(listening);
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }

@@ -3,6 +3,10 @@
 //! A fault found in one part becomes a case here and guards all the others.
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+mod log;
+
+pub use log::listen;
+
 use bytes::Bytes;
 use tremor_value::Value;
 

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use tracing::subscriber::DefaultGuard;
 use tremor_value::{Content, MetaRef, Record, Value};
 
-use crate::testing::{self, INGEST_NS, events_of, part, resolver};
+use crate::testing::{self, INGEST_NS, events_of, listen, part, resolver};
 use crate::{
     Chunks, Codec, CodecError, Decoded, Decoder, Decoding, Definition, EncodeError, Encoder, Pieces,
     Postprocessor, Preprocessor, ProcessError, Registry,
@@ -490,8 +491,23 @@ proptest! {
     }
 }
 
+/// What the thread of a test logs.
 #[derive(Clone, Default)]
-struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+pub(crate) struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn listen() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        (log, listen(subscriber))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -506,28 +522,23 @@ impl std::io::Write for Log {
 
 #[test]
 fn what_is_dropped_is_logged_with_its_connector() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    let (log, _listening) = Log::listen();
     let separate = part("separate", r#"{"max_length": 2}"#);
     let decoders = [
         resolver("string".into(), vec![separate], vec![]).owned_by("main::lines").decoder(),
         resolver("string".into(), vec!["length-prefixed".into()], vec![]).owned_by("main::frames").decoder(),
     ];
-    tracing::subscriber::with_default(subscriber, || {
-        for mut decoder in decoders {
-            // The name outlives a rest.
-            decoder.rest();
-            decoder.decode(Bytes::from_static(b"long\nmore\n\n"), INGEST_NS, &mut |_| {});
-            decoder.finish(INGEST_NS, &mut |_| {});
-        }
-        let mut half = resolver("string".into(), vec!["length-prefixed".into()], vec![])
-            .owned_by("main::half")
-            .decoder();
-        half.decode(Bytes::from_static(b"\0\0"), INGEST_NS, &mut |_| {});
-        half.finish(INGEST_NS, &mut |_| {});
-    });
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for mut decoder in decoders {
+        // The name outlives a rest.
+        decoder.rest();
+        decoder.decode(Bytes::from_static(b"long\nmore\n\n"), INGEST_NS, &mut |_| {});
+        decoder.finish(INGEST_NS, &mut |_| {});
+    }
+    let mut half =
+        resolver("string".into(), vec!["length-prefixed".into()], vec![]).owned_by("main::half").decoder();
+    half.decode(Bytes::from_static(b"\0\0"), INGEST_NS, &mut |_| {});
+    half.finish(INGEST_NS, &mut |_| {});
+    let log = log.text();
     let dropped =
         "tremor_runtime: [Source::main::lines] dropped a piece of 4 bytes, since more than 2 are not allowed";
     assert_eq!(log.matches(dropped).count(), 1, "{log}");

@@ -127,6 +127,7 @@ mod tests {
         fs,
         time::{Duration, Instant},
     };
+    use tremor_codec::testing::listen;
 
     #[test]
     fn a_changed_file_takes_effect() {
@@ -144,22 +145,21 @@ mod tests {
         let plan = Plan::parse(&text, ColorChoice::Never).unwrap();
         let current: Current = Arc::new(RwLock::new(Arc::new(plan)));
         let subscriber = tracing_subscriber::registry().with(Configured(Arc::clone(&current)));
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(target: "tremor", "quiet");
-            tracing::warn!(target: "tremor", tries = 2, "loud");
-            assert_eq!(fs::read_to_string(&log).unwrap(), "WARN tremor loud tries=2\n");
+        let _listening = listen(subscriber);
+        tracing::info!(target: "tremor", "quiet");
+        tracing::warn!(target: "tremor", tries = 2, "loud");
+        assert_eq!(fs::read_to_string(&log).unwrap(), "WARN tremor loud tries=2\n");
 
-            fs::write(&file, "root: [").unwrap();
-            let watched = (file.clone(), Arc::clone(&current));
-            let watcher = thread::spawn(move || refresh(&watched.0, text, ColorChoice::Never, &watched.1));
-            fs::write(&file, config("info").replace("refresh_rate: 1 second\n", "")).unwrap();
-            let began = Instant::now();
-            while !watcher.is_finished() {
-                assert!(began.elapsed() < Duration::from_secs(150), "the file is not read again");
-                thread::sleep(Duration::from_millis(5));
-            }
-            tracing::info!(target: "tremor", "heard");
-            assert!(fs::read_to_string(&log).unwrap().ends_with("INFO tremor heard\n"));
-        });
+        fs::write(&file, "root: [").unwrap();
+        let watched = (file.clone(), Arc::clone(&current));
+        let watcher = thread::spawn(move || refresh(&watched.0, text, ColorChoice::Never, &watched.1));
+        fs::write(&file, config("info").replace("refresh_rate: 1 second\n", "")).unwrap();
+        let began = Instant::now();
+        while !watcher.is_finished() {
+            assert!(began.elapsed() < Duration::from_secs(150), "the file is not read again");
+            thread::sleep(Duration::from_millis(5));
+        }
+        tracing::info!(target: "tremor", "heard");
+        assert!(fs::read_to_string(&log).unwrap().ends_with("INFO tremor heard\n"));
     }
 }

@@ -11,8 +11,8 @@ use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
-    subscriber::set_default,
 };
+use tremor_codec::testing::listen;
 use tremor_connector::{ConnectError, State};
 
 const THREE_TRIES: &str =
@@ -226,7 +226,7 @@ impl Warned {
 #[tokio::test(start_paused = true)]
 async fn attempts_that_fail_without_a_pause_do_not_flood_the_log() {
     let warned = Warned::default();
-    let _here = set_default(warned.clone());
+    let _here = listen(warned.clone());
     let ends = Ends::new();
     let connected = ends.connected();
     let subject = Subject::halves(

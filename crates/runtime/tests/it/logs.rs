@@ -7,6 +7,7 @@ use std::{
 };
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
+use tremor_codec::testing::listen;
 
 /// What was logged on this thread.
 #[derive(Clone, Default)]
@@ -17,7 +18,7 @@ impl Log {
     pub(crate) fn set() -> (Self, DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-        (log, tracing::subscriber::set_default(subscriber))
+        (log, listen(subscriber))
     }
 
     pub(crate) fn text(&self) -> String {

@@ -5,7 +5,7 @@ use crate::{
     spec::Field,
 };
 use std::sync::Arc;
-use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, dispatcher::with_default};
 use tremor_value::{Record, Value};
 
 /// Most mistakes of one configuration that are told.
@@ -30,7 +30,7 @@ pub(super) fn all_of<T>(
         }
         // What is to be warned of was told the first time.
         let again = || read(&search.config);
-        error = match tracing::subscriber::with_default(NoSubscriber::default(), again) {
+        error = match with_default(&Dispatch::none(), again) {
             Ok(_) => break,
             Err(error) => error,
         };

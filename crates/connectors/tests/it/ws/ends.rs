@@ -68,8 +68,7 @@ async fn what_is_no_tls_ends_a_connection_with_1015() {
 
 #[tokio::test]
 async fn the_log_tells_of_an_end_by_the_number_that_the_flow_knows() {
-    let told = Told::default();
-    let _listening = tracing::subscriber::set_default(told.clone());
+    let (told, _listening) = Told::listen();
     let (mut subject, port) = server("").await;
     // The numbers of other connections are others.
     let mut others = Vec::new();

@@ -43,8 +43,7 @@ async fn grant(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
 
 #[tokio::test]
 async fn tls_runs_inside_of_a_tunnel_and_names_the_server_and_what_is_not_verified_is_told() {
-    let told = Told::default();
-    let _listening = tracing::subscriber::set_default(told.clone());
+    let (told, _listening) = Told::listen();
     let files = files();
     let proxy = Port::reserve();
     let listener = proxy.listen();

@@ -13,8 +13,9 @@ use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
-    subscriber::{DefaultGuard, set_default, with_default},
+    subscriber::DefaultGuard,
 };
+use tremor_codec::testing::listen;
 use tremor_connector::Definition;
 
 /// Keeps what is logged, line by line.
@@ -25,7 +26,7 @@ impl Told {
     /// What this thread logs from now on, until the guard is dropped.
     pub(super) fn listen() -> (Self, DefaultGuard) {
         let told = Self::default();
-        (told.clone(), set_default(told))
+        (told.clone(), listen(told))
     }
 
     /// All of it so far, line by line.
@@ -80,8 +81,8 @@ fn told(more: &str) -> String {
 }
 
 fn told_of(definition: &Definition) -> String {
-    let told = Told::default();
-    with_default(told.clone(), || Subject::new(definition, Linked::Fully).map(drop)).unwrap();
+    let (told, _listening) = Told::listen();
+    Subject::new(definition, Linked::Fully).map(drop).unwrap();
     let levels = told.levels("");
     assert!(levels.iter().all(|level| *level == Level::WARN), "{levels:?}: {}", told.text());
     told.text()
@@ -112,9 +113,9 @@ async fn what_is_meant_is_not_warned_of() {
 
 #[tokio::test]
 async fn what_is_warned_of_is_told_once_though_mistakes_are_searched_for() {
-    let told = Told::default();
+    let (told, _listening) = Told::listen();
     let wrong = server_definition(&Port::reserve(), r#", "routes": [], "surplus": 1"#);
-    let made = with_default(told.clone(), || Subject::new(&wrong, Linked::Fully).map(drop));
+    let made = Subject::new(&wrong, Linked::Fully).map(drop);
     assert!(made.is_err());
     assert_eq!(told.text().matches("`routes` is an empty list").count(), 1, "{}", told.text());
 }
