@@ -54,8 +54,8 @@ pub fn run_once(instance: &str, file: &Path) -> Result<ExitCode, CliError> {
         let (exit, exits) = ExitSwitch::new();
         let (runtime, failures) = Runtime::new();
         let parts = engine::parts(instance, true, exit);
-        let plans = loading::plan(file, None, &parts, &mut engine::Aliases::default())?;
-        loading::deploy(plans, &runtime)?;
+        let planned = loading::plan(file, None, &parts, &mut engine::Aliases::default())?;
+        loading::deploy(planned, &runtime)?;
         let say = Say { logs_elsewhere: false };
         let mut wishes = Wishes { interrupts: None, exits, failures, runtime, only_flow: true, say, seen: 0 };
         let request = wishes.next().await;

@@ -1,11 +1,14 @@
 //! From files to flows at work.
 
+use super::TARGET;
 use crate::engine::{self, Aliases, Refusal};
 use std::{
+    collections::BTreeSet,
     num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tracing::warn;
 use tremor_runtime::{Parts, Plan, Runtime};
 
 /// Every artefact has to be of a kind that can be loaded; found out before anything is read.
@@ -40,10 +43,13 @@ pub(super) fn load(
     runtime: &Arc<Runtime>,
 ) -> Result<(), Vec<String>> {
     let mut aliases = Aliases::default();
-    let (mut plans, mut problems) = (Vec::new(), Vec::new());
+    let (mut all, mut problems) = (Planned::default(), Vec::new());
     for file in files {
         match plan(file, Some(recursion_limit), parts, &mut aliases) {
-            Ok(planned) => plans.extend(planned),
+            Ok(planned) => {
+                all.plans.extend(planned.plans);
+                all.defined.extend(planned.defined);
+            }
             Err(refusal) => problems.push(format!(
                 "An error occurred while loading the file `{}`: {}",
                 file.display(),
@@ -54,7 +60,16 @@ pub(super) fn load(
     if !problems.is_empty() {
         return Err(problems);
     }
-    deploy(plans, runtime).map_err(|refusal| vec![refusal.message])
+    deploy(all, runtime).map_err(|refusal| vec![refusal.message])
+}
+
+/// The flows of files.
+#[derive(Default)]
+pub(super) struct Planned {
+    /// Those that are deployed.
+    plans: Vec<Plan>,
+    /// The names of all that are defined.
+    defined: BTreeSet<String>,
 }
 
 /// Plans of all flows that a file deploys.
@@ -63,12 +78,19 @@ pub(super) fn plan(
     recursion_limit: Option<NonZeroU32>,
     parts: &Parts,
     aliases: &mut Aliases,
-) -> Result<Vec<Plan>, Refusal> {
-    engine::plans(&engine::deployment(file, recursion_limit)?, parts, aliases)
+) -> Result<Planned, Refusal> {
+    let deployment = engine::deployment(file, recursion_limit)?;
+    let plans = engine::plans(&deployment, parts, aliases)?;
+    Ok(Planned { plans, defined: deployment.program.definitions.into_keys().collect() })
 }
 
-/// Starts flows.
-pub(super) fn deploy(plans: Vec<Plan>, runtime: &Runtime) -> Result<(), Refusal> {
+/// Starts flows. That there are none is no mistake (`spec/cli.md` 2.1), though hardly ever meant.
+pub(super) fn deploy(Planned { plans, defined }: Planned, runtime: &Runtime) -> Result<(), Refusal> {
+    if plans.is_empty() {
+        let defined: String =
+            defined.iter().map(|name| format!("; `{name}` is defined and never deployed")).collect();
+        warn!(target: TARGET, "Nothing runs: no flow is deployed{defined}");
+    }
     plans.into_iter().try_for_each(|plan| runtime.deploy(plan).map_err(Refusal::untold))
 }
 

@@ -275,14 +275,18 @@ fn a_name_is_deployed_once() {
 }
 
 #[test]
-fn files_without_flows_and_no_files_at_all_are_fine() {
+fn files_without_flows_and_no_files_at_all_are_fine_and_that_nothing_runs_is_told() {
     let folder = Folder::new(&[("none.troy", "define flow main\nflow\n  use std::string;\nend;\n")]);
-    for files in [&["-a", "127.0.0.1:0"][..], &["-a", "127.0.0.1:0", "none.troy"]] {
+    let nothing = "Nothing runs: no flow is deployed";
+    for (files, told) in [
+        (&["-a", "127.0.0.1:0"][..], format!("{nothing}\n")),
+        (&["-a", "127.0.0.1:0", "none.troy"], format!("{nothing}; `main` is defined and never deployed\n")),
+    ] {
         let server = folder.serve(files);
         let nothing = json!({"all_running": true, "num_flows": 0, "flows": {}});
         assert_eq!(server.get("/v1/status"), (200, nothing));
         server.signal("INT");
-        server.end().expect(0);
+        server.end().expect(0).says(&[&told]);
     }
 }
 
