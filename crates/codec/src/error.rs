@@ -92,28 +92,28 @@ pub enum ConfigError {
         advice: String,
     },
     /// No codec of this name.
-    #[error("Codec \"{name}\" not found.{}", hint(*suggestion))]
+    #[error("Codec \"{name}\" not found. {advice}")]
     UnknownCodec {
         /// The name that was given.
         name: String,
-        /// The nearest name there is.
-        suggestion: Option<&'static str>,
+        /// The nearest name there is, or all that there are, as a sentence.
+        advice: String,
     },
     /// No preprocessor of this name.
-    #[error("{name} Preprocessor not found.{}", hint(*suggestion))]
+    #[error("{name} Preprocessor not found. {advice}")]
     UnknownPreprocessor {
         /// The name that was given.
         name: String,
-        /// The nearest name there is.
-        suggestion: Option<&'static str>,
+        /// The nearest name there is, or all that there are, as a sentence.
+        advice: String,
     },
     /// No postprocessor of this name.
-    #[error("{name} Postprocessor not found.{}", hint(*suggestion))]
+    #[error("{name} Postprocessor not found. {advice}")]
     UnknownPostprocessor {
         /// The name that was given.
         name: String,
-        /// The nearest name there is.
-        suggestion: Option<&'static str>,
+        /// The nearest name there is, or all that there are, as a sentence.
+        advice: String,
     },
     /// The codec refuses its config; the text is the codec's own.
     #[error("{cause}")]
@@ -137,8 +137,4 @@ pub enum ConfigError {
         /// Name of the codec or processor.
         name: String,
     },
-}
-
-fn hint(suggestion: Option<&'static str>) -> String {
-    suggestion.map(|name| format!(" Did you mean `{name}`?")).unwrap_or_default()
 }

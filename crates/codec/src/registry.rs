@@ -101,7 +101,7 @@ impl Registry {
     fn codec(&self, given: &NameAndConfig) -> Result<Make<dyn Codec>, ConfigError> {
         let name = given.name.to_string();
         let Some(spec) = find(&self.codecs, &name) else {
-            return Err(ConfigError::UnknownCodec { suggestion: suggest(&self.codecs, &name), name });
+            return Err(ConfigError::UnknownCodec { advice: advise(&self.codecs, &name), name });
         };
         // A codec that takes no configuration ignores one (`spec/codecs.md` A.1).
         let config = given.config.as_ref().filter(|_| !spec.fields.is_empty());
@@ -112,8 +112,8 @@ impl Registry {
     pub(crate) fn preprocessor(&self, given: &NameAndConfig) -> Result<Make<dyn Preprocessor>, ConfigError> {
         let name = given.name.to_string();
         let Some(spec) = find(&self.preprocessors, &name) else {
-            let suggestion = suggest(&self.preprocessors, &name);
-            return Err(ConfigError::UnknownPreprocessor { suggestion, name });
+            let advice = advise(&self.preprocessors, &name);
+            return Err(ConfigError::UnknownPreprocessor { advice, name });
         };
         let given = check(spec, &name, given.config.as_ref())?;
         (spec.build)(&given).map_err(|cause| ConfigError::Invalid { name: name.clone(), cause })
@@ -125,8 +125,8 @@ impl Registry {
     ) -> Result<Make<dyn Postprocessor>, ConfigError> {
         let name = given.name.to_string();
         let Some(spec) = find(&self.postprocessors, &name) else {
-            let suggestion = suggest(&self.postprocessors, &name);
-            return Err(ConfigError::UnknownPostprocessor { suggestion, name });
+            let advice = advise(&self.postprocessors, &name);
+            return Err(ConfigError::UnknownPostprocessor { advice, name });
         };
         let given = check(spec, &name, given.config.as_ref())?;
         (spec.build)(&given).map_err(|cause| ConfigError::Invalid { name: name.clone(), cause })
@@ -137,11 +137,14 @@ fn find<P: ?Sized>(specs: &[&'static Spec<P>], name: &str) -> Option<&'static Sp
     specs.iter().find(|spec| spec.name == name || spec.aliases.contains(&name)).copied()
 }
 
-fn suggest<P: ?Sized>(specs: &[&'static Spec<P>], name: &str) -> Option<&'static str> {
-    nearest(
-        name,
-        specs.iter().flat_map(|spec| std::iter::once(spec.name).chain(spec.aliases.iter().copied())),
-    )
+/// What to write in place of `name`.
+fn advise<P: ?Sized>(specs: &[&'static Spec<P>], name: &str) -> String {
+    let names = specs.iter().flat_map(|spec| std::iter::once(spec.name).chain(spec.aliases.iter().copied()));
+    if let Some(near) = nearest(name, names) {
+        return format!("Did you mean `{near}`?");
+    }
+    let all: Vec<String> = specs.iter().map(|spec| format!("`{}`", spec.name)).collect();
+    format!("There are {}.", all.join(", "))
 }
 
 fn check<'a, P: ?Sized>(

@@ -328,8 +328,8 @@ fn mistakes_in_definitions_are_named() {
         check(Definition { postprocessors: vec![part(name, config)], ..Definition::of_codec("json") })
     };
     assert_eq!(codec("strng", ""), "Codec \"strng\" not found. Did you mean `string`?");
-    assert_eq!(codec("xml", ""), "Codec \"xml\" not found.");
-    assert_eq!(codec("", ""), "Codec \"\" not found.");
+    assert_eq!(codec("xml", ""), "Codec \"xml\" not found. There are `json`, `string`, `binary`, `null`.");
+    assert_eq!(codec("", ""), "Codec \"\" not found. There are `json`, `string`, `binary`, `null`.");
     assert_eq!(
         codec("json", r#"{"mode": "fast"}"#),
         "Unknown json codec mode: fast, can only be one of `sorted` or `unsorted`"
@@ -340,7 +340,10 @@ fn mistakes_in_definitions_are_named() {
     );
     assert_eq!(pre("seperate", ""), "seperate Preprocessor not found. Did you mean `separate`?");
     assert_eq!(post("seperate", ""), "seperate Postprocessor not found. Did you mean `separate`?");
-    assert_eq!(post("remove-empty", ""), "remove-empty Postprocessor not found.");
+    let preprocessors = "There are `separate`, `remove-empty`, `base64`, `ingest-ns`, `length-prefixed`.";
+    assert_eq!(pre("gzip", ""), format!("gzip Preprocessor not found. {preprocessors}"));
+    let postprocessors = "There are `separate`, `base64`, `length-prefixed`, `ingest-ns`.";
+    assert_eq!(post("remove-empty", ""), format!("remove-empty Postprocessor not found. {postprocessors}"));
     for separator in ["", "ab", "é"] {
         let config = format!(r#"{{"separator": "{separator}"}}"#);
         let message = format!("lines Invalid config: Invalid 'separator': \"{separator}\", must be 1 byte.");

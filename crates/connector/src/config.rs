@@ -27,7 +27,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ConfigError, Key, Problem, nearest};
+pub use error::{ConfigError, Key, Problem, nearest, ticked};
 pub use read::{FromConfig, OneOrMany, Secret};
 
 use std::{
@@ -433,5 +433,5 @@ impl<'a> Reader<'a> {
 
 /// What belongs where one of `words` does.
 fn one_of<T>(words: &[(&str, T)]) -> String {
-    format!("one of {}", error::ticked(words.iter().map(|(name, _)| *name)))
+    format!("one of {}", ticked(words.iter().map(|(name, _)| *name)))
 }

@@ -4,7 +4,7 @@ mod mistakes;
 
 use crate::{
     Deliver, DrainBoard, Gate, Links, OpenRoute, SinkShared, WhenFull,
-    config::{ConfigError, Key},
+    config::{ConfigError, Key, nearest, ticked},
     counters::{Given, SinkTotals},
     inlet::{CONTROL, SourceShared},
     metrics::{Counted, Meter, count_input, count_output, metrics_interval},
@@ -255,7 +255,7 @@ impl Instance {
             [] => format!("it has no {direction} ports"),
             known => format!("its {direction} ports are `{}`", known.join("`, `")),
         };
-        let near = crate::config::nearest(port, known.iter().copied());
+        let near = nearest(port, known.iter().copied());
         let has = near.map_or(has.clone(), |near| format!("{has}; did you mean `{near}`?"));
         DefinitionError::new(format!("{} Invalid port '{port}': {has}", self.alias))
     }
@@ -409,13 +409,17 @@ impl SinkSide {
 pub const DEBUG_HINT: &str = "It is made for tests: `--debug-connectors` makes it known";
 
 fn unknown_kind(kind: &str, registry: &Registry) -> DefinitionError {
+    let unknown = format!("Unknown connector type {kind}");
     if registry.is_left_out(kind) {
-        let hint = Some(DEBUG_HINT.to_owned());
-        return DefinitionError { hint, ..DefinitionError::new(format!("Unknown connector type {kind}")) };
+        return DefinitionError { hint: Some(DEBUG_HINT.to_owned()), ..DefinitionError::new(unknown) };
     }
-    let known = crate::config::nearest(kind, registry.names());
-    let hint = known.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-    DefinitionError::new(format!("Unknown connector type {kind}{hint}"))
+    match nearest(kind, registry.names()) {
+        Some(near) => DefinitionError::new(format!("{unknown}; did you mean `{near}`?")),
+        None => {
+            let hint = Some(format!("Known types: {}", ticked(registry.names())));
+            DefinitionError { hint, ..DefinitionError::new(unknown) }
+        }
+    }
 }
 
 /// A connector at work.

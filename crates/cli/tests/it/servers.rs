@@ -260,6 +260,12 @@ fn a_refused_flow_is_shown_once_and_summed_up_once() {
         "`bad.troy`: Error deploying Flow main: Unknown connector type metronom\n",
     ]);
     assert_eq!(ran.err.matches("`metronome`?").count(), 1, "{}", ran.err);
+    folder.write("bad.troy", &TICK.replace("from metronome", "from websocket_server"));
+    folder.run(&["server", "run", "-n", "bad.troy"]).expect(1).says(&[
+        "NOTE: Known types: `",
+        "`ws_server`",
+        "`bad.troy`: Error deploying Flow main: Unknown connector type websocket_server\n",
+    ]);
 }
 
 #[test]

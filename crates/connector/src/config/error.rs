@@ -149,7 +149,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The names in backticks, separated by commas.
-pub(super) fn ticked<'n>(names: impl Iterator<Item = &'n str>) -> String {
+pub fn ticked<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 

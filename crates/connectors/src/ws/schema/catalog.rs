@@ -12,6 +12,7 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::Instant};
 use tremor_codec::model::{Document, Format, Model};
+use tremor_connector::config::{nearest, ticked};
 use tremor_value::{Value, sentence, shown};
 
 /// Schemas that are kept, and those of which it is kept that they cannot be had: others choose which are asked for.
@@ -288,6 +289,19 @@ impl Catalog {
                 known.failures.insert(wanted.clone(), (missing.clone(), until));
                 Err(missing)
             }
+        }
+    }
+
+    /// What to write in place of a subject that is not here, for whoever wrote the configuration: it names others.
+    pub(super) fn advice(&self, wanted: &Wanted) -> String {
+        let (From::Here(subjects), Key::Subject { subject, .. }) = (&self.from, &wanted.key) else {
+            return String::new();
+        };
+        let names = || subjects.keys().map(String::as_str);
+        match nearest(subject, names()) {
+            _ if subjects.is_empty() || subjects.contains_key(subject) => String::new(),
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => format!("; there are {}", ticked(names())),
         }
     }
 

@@ -35,7 +35,9 @@ impl Plan {
             && catalog.is_here()
         {
             let key = if matches!(wanted.key, Key::Id(_)) { "id" } else { "subject" };
-            catalog.at_hand(&wanted).map_err(|missing| plan.wrong(key, missing.cause))?;
+            catalog.at_hand(&wanted).map_err(|missing| {
+                plan.wrong(key, format!("{}{}", missing.cause, catalog.advice(&wanted)))
+            })?;
         }
         Ok(plan)
     }

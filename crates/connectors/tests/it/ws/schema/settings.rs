@@ -37,7 +37,12 @@ async fn schemas_that_cannot_be_found_are_refused_where_they_are_named() {
         (
             r#""in": {"model": "json", "catalog": "here", "subject": "b"}"#,
             "schema.in.subject",
-            "no subject `b`",
+            "no subject `b`; there are `a`, `bad`",
+        ),
+        (
+            r#""in": {"model": "json", "catalog": "here", "subject": "bda"}"#,
+            "schema.in.subject",
+            "no subject `bda`; did you mean `bad`?",
         ),
         (
             r#""in": {"model": "json", "catalog": "here", "subject": "bad"}"#,
