@@ -74,8 +74,8 @@ pub use route::{Links, OpenRoute, Outlet, Route};
 pub use sink::{ByteSink, EventSink, Sink, SinkControl, SinkError};
 pub use source::{At, Intake, Made, OnDrain, Pulled, Refusal, Source, SourceError};
 pub use spec::{
-    BackoffUse, Built, CodecUse, Environment, Exit, ExitRequest, ExitSwitch, Field, QueueAt, Registry,
-    SinkUse, Spec,
+    BackoffUse, Below, Built, CodecUse, Environment, Exit, ExitRequest, ExitSwitch, Field, Keys, QueueAt,
+    Registry, SinkUse, Spec,
 };
 pub use status::{State, Status};
 pub use streams::{Addressing, Command, Connections, DrainTimes, Opening, Openings, PerOrigin};

@@ -199,6 +199,37 @@ impl Built {
     }
 }
 
+/// Keys of a record below those of a configuration. Who writes one of them elsewhere is told where it stands.
+#[derive(Clone, Copy)]
+pub struct Below {
+    /// Where the record is: `compression.deflate`, `routes[].options`, and `guards.NAME.options` for any name.
+    pub place: &'static str,
+    /// What can stand there.
+    pub keys: Keys,
+}
+
+impl Below {
+    /// In a place: any name.
+    pub const ANY: &'static str = "NAME";
+
+    /// Keys of which nothing more is said here.
+    #[must_use]
+    pub const fn named(place: &'static str, names: &'static [&'static str]) -> Self {
+        Self { place, keys: Keys::Named(names) }
+    }
+}
+
+/// Some keys of a record.
+#[derive(Clone, Copy)]
+pub enum Keys {
+    /// Their names.
+    Named(&'static [&'static str]),
+    /// Settings of the configuration itself that can stand there, too.
+    Own(&'static [&'static str]),
+    /// The settings of each `type` of the record around.
+    OfTypes(&'static [(&'static str, &'static [Field])]),
+}
+
 /// A connector kind.
 #[derive(Clone, Copy)]
 pub struct Spec {
@@ -208,6 +239,8 @@ pub struct Spec {
     pub summary: &'static str,
     /// Settings.
     pub fields: &'static [Field],
+    /// What is known of the records below.
+    pub below: &'static [Below],
     /// Whether `config` has to be there.
     pub needs_config: bool,
     /// Codec.

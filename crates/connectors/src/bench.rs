@@ -34,6 +34,7 @@ pub(crate) const SPEC: Spec = Spec {
     name: "bench",
     summary: "Replays a file as fast as it can, measures how long events took that come back, and ends the process.",
     fields: FIELDS,
+    below: &[],
     needs_config: true,
     codec: CodecUse::Default("json"),
     is_source: true,

@@ -49,6 +49,7 @@ pub(crate) const SPEC: Spec = Spec {
             text: "Is content with news of the last line of each stream: events of one batch are told at once.",
         },
     ],
+    below: &[],
     needs_config: false,
     codec: CodecUse::Default("json"),
     is_source: true,

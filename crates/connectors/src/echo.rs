@@ -15,6 +15,7 @@ pub(crate) const SPEC: Spec = Spec {
     name: "echo",
     summary: "Gives every event that it takes on `in` back on `out`.",
     fields: &[],
+    below: &[],
     needs_config: false,
     codec: CodecUse::Structured,
     is_source: true,

@@ -29,6 +29,7 @@ pub(crate) const SPEC: Spec = Spec {
                    its member `exit`, an integer from 0 to 255, is the exit code.",
         },
     ],
+    below: &[],
     needs_config: false,
     codec: CodecUse::Structured,
     is_source: false,

@@ -38,6 +38,7 @@ pub(crate) const SPEC: Spec = Spec {
         },
         Field { name: "chunk_size", kind: "integer", default: "8192", text: "Bytes per read." },
     ],
+    below: &[],
     needs_config: true,
     codec: CodecUse::Required,
     is_source: true,

@@ -17,6 +17,7 @@ pub(crate) const SPEC: Spec = Spec {
     summary: "Gives what connectors and pipelines with `metrics_interval_s` publish, and publishes what it is sent. A reader that \
               is too slow misses the oldest. Its output must not lead to its own input: that would never end.",
     fields: &[],
+    below: &[],
     needs_config: false,
     codec: CodecUse::Structured,
     is_source: true,

@@ -22,6 +22,7 @@ pub(crate) const SPEC: Spec = Spec {
         default: "",
         text: "Nanoseconds from one event to the next.",
     }],
+    below: &[],
     needs_config: true,
     codec: CodecUse::Structured,
     is_source: true,

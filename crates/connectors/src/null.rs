@@ -14,6 +14,7 @@ pub(crate) const SPEC: Spec = Spec {
     name: "null",
     summary: "Swallows every event; as a source it has none.",
     fields: &[],
+    below: &[],
     needs_config: false,
     codec: CodecUse::Default("json"),
     is_source: true,

@@ -26,6 +26,7 @@ pub(crate) const SPEC: Spec = Spec {
     summary: "Reads standard input; writes standard output and standard error. When whoever reads standard output goes away, \
               the process ends, as after `SIGTERM`.",
     fields: &[],
+    below: &[],
     needs_config: false,
     codec: CodecUse::Required,
     is_source: true,

@@ -75,6 +75,7 @@ pub(crate) const SPEC: Spec = Spec {
             text: "Milliseconds after which files are synced (with `interval`) and confirmations are kept.",
         },
     ],
+    below: &[],
     needs_config: true,
     codec: CodecUse::Structured,
     is_source: true,

@@ -22,6 +22,7 @@ mod http2;
 mod metrics;
 mod options;
 mod pace;
+mod places;
 mod protocol;
 mod schema;
 pub(crate) mod server;

@@ -1,5 +1,6 @@
 //! Checks of a definition that find as many mistakes as they can.
 
+mod below;
 mod search;
 
 use super::{Definition, DefinitionError};
@@ -32,7 +33,8 @@ pub(super) fn build(
     };
     let build = |config: &Value| (spec.build)(Reader::new(config, "config")?, environment);
     let built = all_of(config, spec.fields, build);
-    built.map_err(|found| found.iter().map(|error| with_hint(alias, error, spec.fields)).collect())
+    let config = definition.config.as_ref().unwrap_or(&Value::Null);
+    built.map_err(|found| found.iter().map(|error| with_hint(alias, error, spec, config)).collect())
 }
 
 /// Reads `reconnect`.
@@ -71,15 +73,13 @@ pub(super) fn replay(built: &Built, coding: Option<&Resolver>, alias: &str) -> O
 }
 
 /// What is wrong, with what the kind says about the key.
-fn with_hint(alias: &str, error: &ConfigError, fields: &[Field]) -> DefinitionError {
+fn with_hint(alias: &str, error: &ConfigError, spec: &Spec, config: &Value) -> DefinitionError {
+    if let Some(placed) = below::placed(error, spec) {
+        return DefinitionError::at(alias, &placed);
+    }
     let mut made = DefinitionError::at(alias, error);
-    let mut keys =
-        error.path.iter().skip(1).filter(|key| !matches!(key, Key::Field(name) if name == "options"));
-    if let (Problem::WrongType { .. } | Problem::Missing { .. }, Some(Key::Field(key))) =
-        (&error.problem, keys.next())
-        && let Some(field) = fields.iter().find(|field| field.name == key.as_str())
-    {
-        made.hint = Some(format!("`{key}` ({}): {}", field.kind, field.text));
+    if let Problem::WrongType { .. } | Problem::Missing { .. } = error.problem {
+        made.hint = below::described(error, spec, config);
     }
     made
 }

@@ -69,6 +69,7 @@ const HALVES: Spec = Spec {
     name: "halves",
     summary: "",
     fields: &[],
+    below: &[],
     needs_config: false,
     codec: CodecUse::Structured,
     is_source: true,

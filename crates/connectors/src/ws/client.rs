@@ -23,6 +23,7 @@ use super::{
     metrics::Watch,
     options::{KEY, Settings, Wire, open_handshake},
     pace::HeartbeatOptions,
+    places,
     schema::Schemas,
 };
 use async_trait::async_trait;
@@ -55,6 +56,7 @@ pub(crate) const SPEC: Spec = Spec {
     name: "ws_client",
     summary: "Holds one WebSocket connection: writes events to it and gives what it receives.",
     fields: fields::CLIENT,
+    below: places::CLIENT,
     needs_config: true,
     codec: CodecUse::Required,
     is_source: true,

@@ -27,6 +27,7 @@ use super::{
     guards::Guards,
     metrics::Watch,
     options::{Settings, Wire, open_handshake},
+    places,
     schema::Schemas,
 };
 use admission::Caps;
@@ -70,6 +71,7 @@ pub(crate) const SPEC: Spec = Spec {
     name: "ws_server",
     summary: "Accepts WebSocket connections; answers find the connection that they belong to.",
     fields: fields::SERVER,
+    below: places::SERVER,
     needs_config: true,
     codec: CodecUse::Required,
     is_source: true,

@@ -34,6 +34,7 @@ mod paths;
 mod peers;
 mod per_origin;
 mod per_origin_drain;
+mod places;
 mod replay;
 mod replies;
 mod room;

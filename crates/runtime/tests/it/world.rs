@@ -58,6 +58,7 @@ pub(crate) const NUMBERS: Spec = Spec {
     name: "numbers",
     summary: "",
     fields: &[],
+    below: &[],
     needs_config: true,
     codec: CodecUse::Structured,
     is_source: true,

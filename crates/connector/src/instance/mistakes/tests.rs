@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     config::{Entry, Reader},
     connect::{ConnectError, Connected, Connector},
-    spec::SinkUse,
+    spec::{Below, Keys, SinkUse},
 };
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ const SPEC: Spec = Spec {
         Field { name: "url", kind: "string", default: "", text: "Where." },
         Field { name: "size", kind: "integer", default: "1", text: "How much." },
     ],
+    below: &[],
     needs_config: true,
     codec: CodecUse::Required,
     is_source: true,
@@ -380,4 +381,86 @@ fn codec_and_every_processor_are_checked_by_themselves() {
             r#"postprocessors: Invalid config: "lines"; expected a list such as ["lines"]"#,
         ],
     );
+}
+
+#[test]
+fn what_stands_elsewhere_is_told_where_and_what_is_said_is_about_what_is_wrong() {
+    const DEEP: Spec = Spec {
+        fields: &[
+            Field { name: "size", kind: "integer", default: "1", text: "How much. Bytes." },
+            Field { name: "ways", kind: "list", default: "[]", text: "In order. Of each `exit`. No more." },
+        ],
+        below: &[
+            Below::named("ways[]", &["exit", "options"]),
+            Below { place: "ways[].options", keys: Keys::Own(&["size"]) },
+            Below::named("doors.NAME", &["type", "options", "lock"]),
+            Below {
+                place: "doors.NAME.options",
+                keys: Keys::OfTypes(&[
+                    ("a", &[Field { name: "rate", kind: "integer", default: "1", text: "Of a." }]),
+                    ("b", &[Field { name: "rate", kind: "float", default: "1", text: "Of b." }]),
+                ]),
+            },
+        ],
+        needs_config: true,
+        build: |mut config: Reader<'_>, _| {
+            config.or("size", 1_u32)?;
+            for way in config.optional::<Vec<Entry<'_>>>("ways")?.unwrap_or_default() {
+                let mut way: Reader<'_> = way.read()?;
+                way.required::<&str>("exit")?;
+                if let Some(mut options) = way.record("options")? {
+                    options.or("size", 1_u32)?;
+                    options.finish()?;
+                }
+                way.finish()?;
+            }
+            if let Some(doors) = config.record("doors")? {
+                for (_, door) in doors.entries() {
+                    let mut door: Reader<'_> = door.read()?;
+                    door.required::<&str>("type")?;
+                    if let Some(mut options) = door.record("options")? {
+                        options.or("rate", 1_u32)?;
+                        options.finish()?;
+                    }
+                    door.finish()?;
+                }
+            }
+            config.finish()?;
+            Ok(Built::new(Never))
+        },
+        ..SPEC
+    };
+    let told = |config: &str| {
+        let config = Some(Value::from_json_str(config).unwrap());
+        let definition = Definition { config, ..Definition::default() };
+        let errors = build(&definition, &DEEP, &environment()).map(|_| ()).unwrap_err();
+        let [error] = errors.try_into().unwrap();
+        let DefinitionError { message, hint, .. } = error;
+        (message.replace("[main::it] Invalid definition: config.", ""), hint.unwrap_or_default())
+    };
+    for (config, expected) in [
+        (r#"{"rate": 1}"#, "rate: stands in `doors.NAME.options`"),
+        (r#"{"siz": 1}"#, "siz: unknown key; did you mean `size`?"),
+        (r#"{"exti": 1}"#, "exti: unknown key"),
+        (r#"{"ways": [{"exit": "", "size": 1}]}"#, "ways[0].size: stands in `ways[].options`"),
+        (r#"{"ways": [{"exit": "", "ways": 1}]}"#, "ways[0].ways: stands in `config`"),
+        (r#"{"ways": [{"exit": "", "lock": 1}]}"#, "ways[0].lock: unknown key"),
+        (
+            r#"{"doors": {"x": {"type": "a", "options": {"lock": 1}}}}"#,
+            "doors.x.options.lock: stands in `doors.NAME`",
+        ),
+    ] {
+        assert_eq!(told(config).0, expected, "{config}");
+    }
+    for (config, expected) in [
+        (r#"{"ways": [{"exit": 5}]}"#, "`ways` (list): Of each `exit`."),
+        (r#"{"ways": [5]}"#, "`ways` (list): In order. Of each `exit`. No more."),
+        (r#"{"ways": [{"exit": "", "options": 5}]}"#, "`ways` (list): In order."),
+        (r#"{"ways": [{"exit": "", "options": {"size": "x"}}]}"#, "`size` (integer): How much. Bytes."),
+        (r#"{"doors": {"x": {"type": "a", "options": {"rate": "x"}}}}"#, "`rate` (integer): Of a."),
+        (r#"{"doors": {"x": {"type": "b", "options": {"rate": "x"}}}}"#, "`rate` (float): Of b."),
+        (r#"{"doors": {"x": {"type": "c", "options": {"rate": "x"}}}}"#, ""),
+    ] {
+        assert_eq!(told(config).1, expected, "{config}");
+    }
 }
