@@ -71,7 +71,11 @@ impl<'a> Instructions<'a> {
                     None => return Err(format!("`compress` has to be a bool but is {}", value.type_name())),
                 },
                 "conn" if value.as_u64().is_none() => return Err(no_number(value)),
-                "ping" | "conn" => {}
+                // Each connection reads it, but what is wrong is wrong for all of them.
+                "binary" if value.as_bool().is_none() => {
+                    return Err(format!("`${kind}.binary` has to be a bool but is {}", value.type_name()));
+                }
+                "ping" | "conn" | "binary" => {}
                 _ if is_key => {}
                 _ => members::pass(kind, name)?,
             }
@@ -222,6 +226,7 @@ mod tests {
             (r#"{"ping": 7}"#, "a ping carries a string or bytes, not integer"),
             (&long, "a ping carries 125 bytes at most, not 126"),
             (r#"{"compress": "no"}"#, "`compress` has to be a bool"),
+            (r#"{"binary": "yes"}"#, "`$ws_server.binary` has to be a bool but is string"),
             (r#"{"except": "me"}"#, "`except` takes ids of connections and `self`, not `me`"),
             (r#"{"except": [1, -1]}"#, "`except` takes ids of connections and `self`, not -1"),
             (r#"{"to": "7"}"#, "`to` takes ids of connections, not `7`"),
@@ -281,7 +286,8 @@ mod tests {
         assert!(names.len() > 20 && names.contains("roles"), "{names:?}");
         for name in names.into_iter().filter(|name| *name != "conn") {
             assert!(members::is_of_messages(name) || ELSEWHERE.contains(&name), "{name}");
-            let meta = json(&format!(r#"{{"{name}": {{}}, "conn": 7, "sched": null}}"#));
+            let value = if name == "binary" { "true" } else { "{}" };
+            let meta = json(&format!(r#"{{"{name}": {value}, "conn": 7, "sched": null}}"#));
             let read = Instructions::read("ws_server", None, &meta).map(|read| read.names_nobody());
             assert_eq!(read, Ok(true), "{name}");
         }
@@ -315,7 +321,8 @@ mod tests {
             assert!(does, "`{name}` says nothing");
         }
         for name in ELSEWHERE {
-            let of_kind = Value::from_json_str(&format!(r#"{{"{name}": 1}}"#)).unwrap();
+            let value = if name == "binary" { "true" } else { "1" };
+            let of_kind = Value::from_json_str(&format!(r#"{{"{name}": {value}}}"#)).unwrap();
             let read = Instructions::read("ws_server", None, &of_kind).unwrap();
             assert!(
                 read.names_nobody() && read.open.is_none() && read.asked.is_none(),

@@ -248,6 +248,20 @@ async fn codes_that_may_not_be_sent_and_other_nonsense_fail_and_do_nothing_else(
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_an_event_for_everybody_is_told_once() {
+    let mut hall = Hall::new("", &["/a", "/b", "/c"]).await;
+    let (log, listening) = Told::listen();
+    hall.give(BROADCAST, 0, 7.into(), r#"{"binary": "yes"}"#).await;
+    assert_eq!(hall.outcomes(1).await, "f");
+    drop(listening);
+    let told = "1 event failed: `$ws_server.binary` has to be a bool but is string";
+    assert_eq!(log.text().matches(told).count(), 1, "{}", log.text());
+    hall.give(BROADCAST, 0, 8.into(), r#"{"binary": null}"#).await;
+    assert_eq!(hall.outcomes(1).await, "d");
+    assert_eq!(hall.heard().await, [["8"], ["8"], ["8"]]);
+}
+
+#[tokio::test]
 async fn a_command_that_a_setting_is_for_says_which() {
     let hall = Hall::new("", &["/a"]).await;
     for (command, expected) in [
