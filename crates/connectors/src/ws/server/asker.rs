@@ -31,6 +31,9 @@ pub(super) enum Asker {
 /// Why there is no request.
 pub(super) enum Failure {
     Refused(Reject),
+    /// Nothing was asked for in time.
+    Silent,
+    /// Whoever it was has gone; in words for the log.
     Gone(String),
 }
 
@@ -76,7 +79,7 @@ impl Asker {
         match head {
             Some(head) => head,
             None if handshake.has_begun() => Err(Failure::Refused(Reject::timeout())),
-            None => Err(Failure::Gone("no request in time".to_owned())),
+            None => Err(Failure::Silent),
         }
     }
 

@@ -49,10 +49,12 @@ enum Denied {
     Shown(Page),
     /// There is no room.
     NoRoom,
-    /// Nobody is there any more who could be answered.
-    Left,
-    /// It cannot be answered; in words for the log.
+    /// Nothing was asked for in time.
+    Silent,
+    /// Nobody is there any more who could be answered; in words for the log.
     Gone(String),
+    /// It cannot be answered; in words for the log.
+    Failed(String),
 }
 
 /// A request that comes to nothing.
@@ -80,6 +82,7 @@ impl From<Failure> for Denied {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(reject) => Self::Refused(reject),
+            Failure::Silent => Self::Silent,
             Failure::Gone(cause) => Self::Gone(cause),
         }
     }
@@ -112,8 +115,9 @@ impl Shared {
             Denied::Refused(reject) => self.refuse(asker, &reject).await,
             Denied::Shown(page) => self.show(asker, &page).await,
             Denied::NoRoom => self.no_room(asker).await,
-            Denied::Left => NotOpened::gone(),
-            Denied::Gone(cause) => cause.into(),
+            Denied::Silent => NotOpened::late("no request in time"),
+            Denied::Gone(cause) => NotOpened::gone(cause),
+            Denied::Failed(cause) => cause.into(),
         }
     }
 
@@ -172,7 +176,7 @@ impl Shared {
     /// Somebody who gets no connection, with what is told of the request, if anybody hears of it.
     fn denied(&self, denied: impl Into<Denied>, asked: Asked<'_>) -> NotGranted {
         let denied = denied.into();
-        let is_told = matches!(denied, Denied::Refused(_) | Denied::NoRoom | Denied::Left)
+        let is_told = matches!(denied, Denied::Refused(_) | Denied::NoRoom | Denied::Gone(_))
             && self.is_told.load(Relaxed);
         let told = is_told.then(|| asked.shown(&self.exposed, self.guards.secrets()));
         NotGranted { denied, told: told.unwrap_or_default(), path: Some(asked.path().to_owned()) }
@@ -315,7 +319,7 @@ impl<'s> Candidate<'s, '_> {
             () = asker.gone() => {}
         }
         self.has_left.send_replace(true);
-        work.await.map_err(|_| Denied::Left)
+        work.await.map_err(|_| Denied::Gone("the peer went away before it was answered".to_owned()))
     }
 
     /// Answers what is not about a WebSocket, and checks what is; gives the request, and its offers of subprotocols as they
@@ -458,7 +462,7 @@ impl<'s> Candidate<'s, '_> {
         slot.of_identity = caps.place_of(person(sessions)).map_err(|Full| too_many())?;
         let Some(cookies) = &self.shared.cookies else { return Ok(None) };
         let known = cookies.meet(&request.headers, request.secure, (sessions, proven, forgotten));
-        let known = known.map_err(|error| Denied::Gone(error.to_string()))?;
+        let known = known.map_err(|error| Denied::Failed(error.to_string()))?;
         if sessions.is_empty() {
             // Nobody else says who it is.
             slot.of_identity = caps.place_of(Some(by_cookie(&known))).map_err(|Full| too_many())?;

@@ -14,6 +14,8 @@ const NO_ANSWER: u16 = 0;
 const UNAVAILABLE: &str = "unavailable";
 /// Why: there was nobody any more to be answered.
 const GONE: &str = "gone";
+/// Why: nothing came in time. The same word as where that is answered ([`Reject::timeout`]).
+const TIMEOUT: &str = "timeout";
 
 impl Shared {
     /// Answers a request that is not granted, and gives the peer a moment to read it. A flow that drains does not wait that
@@ -39,7 +41,7 @@ impl Shared {
     }
 
     /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered, was cut off since
-    /// there is no room, or went away before that (`spec/websocket.md` 15).
+    /// there is no room, or the client went away or let its time pass before that (`spec/websocket.md` 15).
     pub(super) fn refused(&self, door: &Door, not_opened: NotOpened, peer: &Peer) -> Refused {
         if let Some(watch) = &self.watch {
             let rejected = not_opened
@@ -102,14 +104,21 @@ impl NotOpened {
 
     /// There is no room, and that is not answered.
     pub(super) fn cut_off(cause: &str) -> Self {
-        let told = vec![rejected(NO_ANSWER, UNAVAILABLE)];
-        Self { told, ..format!("cut off without an answer: {cause}").into() }
+        Self::unanswered(UNAVAILABLE, format!("cut off without an answer: {cause}"))
     }
 
     /// The client went away before it was answered.
-    pub(super) fn gone() -> Self {
-        let told = vec![rejected(NO_ANSWER, GONE)];
-        Self { told, ..Self::from("the peer went away before it was answered") }
+    pub(super) fn gone(cause: impl Into<String>) -> Self {
+        Self::unanswered(GONE, cause)
+    }
+
+    /// The client has begun nothing that could be answered, and its time is over.
+    pub(super) fn late(cause: &str) -> Self {
+        Self::unanswered(TIMEOUT, cause)
+    }
+
+    fn unanswered(reason: &'static str, cause: impl Into<String>) -> Self {
+        Self { told: vec![rejected(NO_ANSWER, reason)], ..Self::from(cause) }
     }
 
     /// The same of somebody of whose request this is told, and of whose path the log.

@@ -147,6 +147,52 @@ async fn so_is_one_whose_handshake_with_tls_finds_no_room() {
     expect(&stopped(subject).await, &[("ws.handshake.rejected -|-|in|0|unavailable", "1")]);
 }
 
+/// Nothing is asked for, but it is a handshake under way until it ends.
+#[tokio::test]
+async fn so_is_one_that_ends_before_it_has_asked_for_anything() {
+    let proxy = r#", "proxy_protocol": "any""#;
+    for more in ["", r#", "http2": true"#, r#", "health": "/up""#, proxy] {
+        // It has as much time as it likes, and goes.
+        for begun in ["", "PRO"] {
+            let server = watched(&format!(r#"{more}, "open_handshake_timeout": 0"#)).await;
+            let mut tcp = server.port.tcp().await;
+            tcp.write_all(begun.as_bytes()).await.unwrap();
+            drop(tcp);
+            server.expect_unanswered("gone").await;
+        }
+        // It stays.
+        let server = watched(&format!(r#"{more}, "open_handshake_timeout": 50"#)).await;
+        assert_eq!(answer(&server.port, "").await, "", "{more}");
+        server.expect_unanswered("timeout").await;
+    }
+}
+
+/// A server that is measured, with port `control`.
+struct Watched {
+    subject: Subject,
+    port: Port,
+}
+
+async fn watched(more: &str) -> Watched {
+    let port = Port::reserve();
+    let definition = measured(server_definition(&port, more));
+    Watched { subject: Subject::started_with(&definition, Linked::WithControl).await, port }
+}
+
+impl Watched {
+    /// One handshake has ended without an answer, for that reason.
+    async fn expect_unanswered(mut self, reason: &str) {
+        let event = self.subject.next_told().await;
+        let members = ["kind", "status", "reason"].map(|name| member(&event, name));
+        assert_eq!(members, ["rejected".into(), 0.into(), reason.into()]);
+        let of_request = of_server(&event);
+        assert_eq!(of_request.get("tls"), Some(&false.into()));
+        assert_eq!(of_request.get("peer").and_then(|peer| peer.get("host")), Some(&"127.0.0.1".into()));
+        let counted = format!("ws.handshake.rejected -|-|in|0|{reason}");
+        expect(&stopped(self.subject).await, &[(&counted, "1")]);
+    }
+}
+
 /// The memory of a flood is bounded, and its size is known all the same.
 #[tokio::test]
 async fn of_a_flood_that_the_flow_does_not_take_the_number_is_told() {
