@@ -275,7 +275,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "health",
         kind: "string",
         default: "none",
-        text: "A path that is answered with 200, also when there is no room for connections, and with 503 while the flow drains, when something behind has failed for good, so that nothing is read any more, or while there are `max_pending_handshakes`. It is no matter of `routes` and `guards`.",
+        text: "A path that is answered with 200, also when there is no room for connections, and with 503 while the flow drains, when something behind has failed for good, so that nothing is read any more, or while there are `max_pending_handshakes`: then nobody is looked at any more, and `reject` says what becomes of all who come. It is no matter of `routes` and `guards`.",
     },
     Field {
         name: "enable_webstatus",
@@ -287,7 +287,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "reject",
         kind: "string",
         default: "answer",
-        text: "Whether one that comes when there is no room gets an `answer` (503) or is cut off: `drop`. With `health`, that is not before it has said what it asks for. One for whose TLS handshake there is no room (`max_pending_handshakes`) is cut off in any case. Both are told on `control` and counted, as `rejected` with the `status` 0.",
+        text: "Whether one that comes when there is no room gets an `answer` (503) or is cut off: `drop`. With `health`, that is not before it has said what it asks for, but at once while there are `max_pending_handshakes`. Then whoever comes to a port with TLS is cut off in any case. Who is cut off is told of on `control` and counted, as `rejected` with the `status` 0.",
     },
     Field {
         name: "response_headers",
@@ -355,6 +355,6 @@ pub(super) const FIELDS: &[Field] = &[
         name: "max_pending_handshakes",
         kind: "integer",
         default: "1024",
-        text: "Handshakes under way at once; 0: no cap.",
+        text: "Handshakes under way at once; 0: no cap. Whoever comes then is treated as `reject` says, and cut off at a port with TLS.",
     },
 ];

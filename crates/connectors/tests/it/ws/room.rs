@@ -193,6 +193,18 @@ impl Watched {
     }
 }
 
+/// Not even what it asks for can be looked at.
+#[tokio::test]
+async fn one_for_whose_handshake_there_is_no_room_is_cut_off_where_that_is_wanted() {
+    let (_subject, port) = server(
+        r#", "health": "/up", "reject": "drop", "max_pending_handshakes": 1, "open_handshake_timeout": 0"#,
+    )
+    .await;
+    let _silent = port.tcp().await;
+    within(async { while !answer(&port, &get("/up", "")).await.is_empty() {} }).await;
+    assert_eq!(answer(&port, &upgrade("here", "")).await, "");
+}
+
 /// The memory of a flood is bounded, and its size is known all the same.
 #[tokio::test]
 async fn of_a_flood_that_the_flow_does_not_take_the_number_is_told() {
