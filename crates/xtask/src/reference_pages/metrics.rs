@@ -11,7 +11,8 @@ events of this shape, which suits InfluxDB:
 {\"measurement\": \"...\", \"tags\": {\"k\": \"v\"}, \"fields\": {\"k\": 1}, \"timestamp\": 1700000000000000000}
 ```
 
-Counts are sums since the start. A histogram has the fields `count`, `sum`, `min`, `max`, `p50`, `p90` and `p99`.";
+Counts are sums since the start. What was counted behind the last interval before the program ends is published, but the connector \
+`metrics` gives it no more. A histogram has the fields `count`, `sum`, `min`, `max`, `p50`, `p90` and `p99`.";
 
 /// Of every flow: measurement, tags and meaning. The field is `count`.
 const COMMON: [[&str; 3]; 3] = [
