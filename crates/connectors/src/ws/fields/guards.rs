@@ -43,7 +43,7 @@ const JWT: &[Field] = &[
         name: "keys",
         kind: "list of JWKs, or string",
         default: "those of issuer",
-        text: "Keys, or where a set of them is: a URL with `https`, `http` or `file`, or a path. Without, `/.well-known/jwks.json` of `issuer`.",
+        text: "Keys, or where a set of them is: a URL with `https`, `http` or `file`, or a path. Without, `/.well-known/jwks.json` of `issuer`. Each key has to have a `kid`; one without it is left out.",
     },
     Field {
         name: "refresh",
