@@ -365,3 +365,44 @@ deploy flow main;
     ];
     assert_eq!(places, expected, "{}", ran.err);
 }
+
+#[test]
+fn mistakes_beside_secret_names_are_shown_there_and_the_names_are_not() {
+    let flow = r#"define flow main
+flow
+  use tremor::pipelines;
+  define connector door from ws_server
+  with
+    codec = "json",
+    config = {
+      "url": "127.0.0.1:0",
+      "guards": {"machines": {"type": "apikey", "options": {"tokens": {
+        "key-of-none": null, # "roles": [
+        "key-of-press-7": "press-7",
+        "key-of-press-8": {"identity": "press-8", "roles": ["a"]},
+        "key-of-press-9": {"roles": 5}, "key-of-press-10": {"identity": 7}
+      }}}},
+      "routes": [
+        {"when": [{"path": "/a"}], "guarded": {"machines": []}, "exit": "out"},
+        {"when": [{"path": "/b"}], "exit": "out"}
+      ]
+    }
+  end;
+  create connector door;
+  create pipeline p from pipelines::passthrough;
+  connect /connector/door to /pipeline/p;
+  connect /pipeline/p to /connector/door;
+end;
+deploy flow main;
+"#;
+    let folder = Folder::new(&[("a.troy", flow)]);
+    let ran = folder.run(&["check", "a.troy"]).expect(1).says(&[
+        "config.guards.machines.options.tokens[1]: expected record",
+        "config.guards.machines.options.tokens[3].roles: expected",
+        "config.guards.machines.options.tokens[4].identity: expected",
+    ]);
+    let places: Vec<&str> =
+        ran.err.lines().filter_map(|line| line.strip_prefix("Error in a.troy:")).collect();
+    assert_eq!(places, ["11:9 ", "13:28 ", "13:61 "], "{}", ran.err);
+    assert!(!ran.err.contains("key-of") && !ran.err.contains("\"press-7"), "{}", ran.err);
+}

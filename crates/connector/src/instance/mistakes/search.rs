@@ -229,6 +229,11 @@ fn remove(config: &mut Value, path: &[Key]) -> bool {
     let Some((last, above)) = path.split_last() else { return false };
     match (value_at(config, above), last) {
         (Some(Value::Record(record)), Key::Field(name)) => Arc::make_mut(record).remove(name).is_some(),
+        // Whose members have names that are secrets is told of by numbers.
+        (Some(Value::Record(record)), Key::Index(index)) => {
+            let name = record.keys().nth(*index).cloned();
+            name.is_some_and(|name| Arc::make_mut(record).remove(&name).is_some())
+        }
         (Some(Value::Array(items)), Key::Index(index)) if *index < items.len() => {
             Arc::make_mut(items).remove(*index);
             true
@@ -249,6 +254,9 @@ fn record_at<'c>(config: &'c mut Value, path: &[Key]) -> Option<&'c mut Record> 
 fn value_at<'c>(config: &'c mut Value, path: &[Key]) -> Option<&'c mut Value> {
     path.iter().try_fold(config, |value, key| match (value, key) {
         (Value::Record(record), Key::Field(name)) => Arc::make_mut(record).get_mut(name),
+        (Value::Record(record), Key::Index(index)) => {
+            Arc::make_mut(record).iter_mut().nth(*index).map(|(_, value)| value)
+        }
         (Value::Array(items), Key::Index(index)) => Arc::make_mut(items).get_mut(*index),
         _ => None,
     })

@@ -149,11 +149,12 @@ fn tokens(mut options: Reader<'_>, _: &Settings<'_>) -> Result<Made, ConfigError
         return Err(instead_of(missing, options));
     };
     let mut tokens = Tokens::default();
-    for (number, (token, entry)) in listed.entries().enumerate() {
+    for (token, entry) in listed.entries() {
         // The keys of this record are secrets themselves: errors count instead of quoting them.
         let at = entry.path().len() - 1;
         let uncover = |mut error: ConfigError| {
-            if let Some(key) = error.path.get_mut(at) {
+            let number = listed.members().keys().position(|key| key == token);
+            if let (Some(key), Some(number)) = (error.path.get_mut(at), number) {
                 *key = Key::Index(number);
             }
             error
