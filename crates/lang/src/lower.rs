@@ -193,12 +193,12 @@ impl<'l, 'a> Lower<'l, 'a> {
         if self.failed {
             return None;
         }
-        if self.dynamic.is_some() {
+        if let Some(dynamic) = self.dynamic {
             let message =
                 "This has to be constant, so it can not depend on events, state or impure functions";
-            let outer = self.session.sources.widen(value.span, 0);
+            let outer = self.session.sources.widen(dynamic, 0);
             let hint = self.unknown_local.take().and_then(|local| local.hint());
-            let diagnostic = Diagnostic::error(codes::NOT_CONSTANT, value.span, message);
+            let diagnostic = Diagnostic::error(codes::NOT_CONSTANT, dynamic, message);
             self.report(diagnostic.outer(outer).maybe_hint(hint));
             return None;
         }

@@ -90,6 +90,15 @@ fn an_unknown_local_of_a_query_or_a_constant_names_the_nearest_word() {
 }
 
 #[test]
+fn what_is_not_constant_is_shown_where_it_stands() {
+    let source = "const LIMITS = {\n  \"low\": [1, 2],\n  \"high\": {\n    \"on\": True\n  }\n};\n1";
+    let text = compile(source).unwrap_err().to_string();
+    assert!(text.contains(":4:11"), "{text}");
+    assert!(text.contains("    |           ^^^^ This has to be constant"), "{text}");
+    assert!(text.contains("NOTE: Did you mean `true`?"), "{text}");
+}
+
+#[test]
 fn the_search_for_near_locals_is_bounded() {
     let unknown = "totl; ".repeat(63);
     let hinted = |source: String| report(&source, "1").contains("NOTE: Did you mean `total`?");
