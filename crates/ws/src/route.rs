@@ -319,12 +319,16 @@ impl Route {
 
     /// The subprotocols that would make it match; `None` if something else does not.
     fn wanted(&self, asked: &Asked<'_>) -> Option<Vec<String>> {
-        let mut matching = self.when.iter().filter(|condition| condition.matches(asked).is_some()).peekable();
-        if matching.peek().is_none() && !self.when.is_empty() {
-            return None;
-        }
-        let named = matching.filter_map(|condition| condition.shown.clone());
-        Some(named.chain(self.protocols.list.iter().cloned()).collect())
+        let always = [Condition::default()];
+        let when = if self.when.is_empty() { always.as_slice() } else { self.when.as_slice() };
+        let mut matching = when.iter().filter(|condition| condition.matches(asked).is_some()).peekable();
+        matching.peek()?;
+        // The list only says what is spoken where the condition does not.
+        let names = |condition: &Condition| match &condition.shown {
+            Some(named) => vec![named.clone()],
+            None => self.protocols.list.clone(),
+        };
+        Some(matching.flat_map(names).collect())
     }
 }
 

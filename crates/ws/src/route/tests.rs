@@ -164,6 +164,23 @@ fn a_route_that_requires_a_subprotocol_does_not_match_without() {
 }
 
 #[test]
+fn only_subprotocols_that_would_make_a_route_match_are_named() {
+    let mut routes = routes(&[&["path=/a protocol=v1", "path=/b"], &["path=/a protocol=w*"], &[]]);
+    let list = ["v3", "v2", "v1"].map(str::to_owned).to_vec();
+    for route in &mut routes.0 {
+        route.protocols = Protocols { list: list.clone(), required: true, ..Protocols::default() };
+    }
+    let why = |routes: &Routes, target| {
+        routes.unmatched(&asked(&request("h", target, &["x"], ""))).map(|none| none.accepted.join(" "))
+    };
+    assert_eq!(why(&routes, "/c").as_deref(), Some("v3 v2 v1"));
+    routes.0.pop();
+    assert_eq!(why(&routes, "/a").as_deref(), Some("v1 w*"));
+    assert_eq!(why(&routes, "/b").as_deref(), Some("v3 v2 v1"));
+    assert_eq!(why(&routes, "/c"), None);
+}
+
+#[test]
 fn what_a_concealed_route_would_take_is_not_told() {
     let mut routes = routes(&[&["path=/a protocol=p"], &["path=/a protocol=q"]]);
     routes.0[0].conceals = true;

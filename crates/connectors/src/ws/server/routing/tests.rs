@@ -142,8 +142,8 @@ async fn a_parameter_that_is_no_text_is_refused_and_nobody_learns_of_hidden_rout
 }
 
 #[tokio::test]
-async fn what_cannot_be_acceptable_is_listed() {
-    let (routing, _) = read(&format!("{TABLE}}}")).unwrap();
+async fn what_would_be_acceptable_is_listed_and_nothing_else() {
+    let (routing, _) = read(&format!("{TABLE}, \"subprotocols\": [\"p\", \"x\"]}}")).unwrap();
     let refused = routing.decide(&request("/only", "x"), &mut Refused(&[])).await.err().unwrap();
     assert_eq!(refused.reason, "a subprotocol is needed: p, q.*");
 }
