@@ -145,7 +145,12 @@ impl Endpoints {
         let is_plain = url.scheme_is_written() && url.scheme() == "ws";
         let tls = common.tls.clone().filter(|_| !is_plain);
         if url.has_path() {
-            settings.warn(&format!("the path of `{url}` is ignored: every path is accepted"));
+            let routes = settings.config.members().get("routes").and_then(Value::as_array);
+            let so = match routes.is_some_and(|routes| !routes.is_empty()) {
+                true => "`routes` say which paths are accepted",
+                false => "every path is accepted",
+            };
+            settings.warn(&format!("the path of `{url}` is ignored: {so}"));
         }
         if url.scheme() == "wss" && tls.is_none() {
             let expected = r#"{"cert": "…", "key": "…"}, since the URL says `wss`"#;

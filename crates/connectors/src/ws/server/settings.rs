@@ -203,10 +203,14 @@ fn origins(settings: &mut Settings<'_>) -> Result<OriginRules, ConfigError> {
         );
     }
     if rules.admit_all() && browsers_bring_credentials(settings.config.members()) {
-        settings.warn(
-            "browsers add cookies and client certificates on their own, so with `allowed_origins` of `*` any page can open a \
-             connection in the name of its visitor; name the origins that may",
-        );
+        let so = match rules.allowed {
+            Some(_) => "with `allowed_origins` of `*`",
+            None => "without `allowed_origins`",
+        };
+        settings.warn(&format!(
+            "browsers add cookies and client certificates on their own, so {so} any page can open a connection in the name of \
+             its visitor; name the origins that may"
+        ));
     }
     Ok(rules)
 }

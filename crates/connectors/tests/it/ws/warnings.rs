@@ -89,7 +89,7 @@ fn told_of(definition: &Definition) -> String {
 }
 
 const BEARER: &str = r#"{"type": "bearer", "options": {"tokens": {"x": {"identity": "y"}}}}"#;
-const ANY_PAGE: &str = "with `allowed_origins` of `*` any page can open a connection";
+const ANY_PAGE: &str = "so without `allowed_origins` any page can open a connection";
 const ALL: &str = r#"{"exit": "a"}"#;
 const ONE: &str = r#"{"exit": "b", "when": {"path": "/b"}}"#;
 
@@ -260,7 +260,11 @@ async fn certificates_that_browsers_add_are_told_where_any_page_may_connect() {
     let one = r#", "allowed_origins": ["https://a.example"], "allow_null_origin": false"#;
     assert_eq!(told(&format!(r#", "tls": {{{pair}}}"#)), "");
     assert_eq!(told(&format!("{asking}{one}")), "");
-    expect_told(&[(asking, ANY_PAGE)]);
+    let said = format!(r#"{asking}, "allowed_origins": ["*"]"#);
+    expect_told(&[
+        (asking, ANY_PAGE),
+        (said, "so with `allowed_origins` of `*` any page can open a connection"),
+    ]);
 }
 
 #[tokio::test]
@@ -373,6 +377,11 @@ async fn what_an_address_leaves_out_is_told() {
             "ws_server",
             r#"{"url": "ws://127.0.0.1:7001/a?b"}"#,
             "the path of `ws://127.0.0.1:7001/a?b` is ignored: every path is accepted",
+        ),
+        (
+            "ws_server",
+            r#"{"url": "ws://127.0.0.1:7001/a", "routes": [{"exit": "o", "when": {"path": "/b"}}]}"#,
+            "the path of `ws://127.0.0.1:7001/a` is ignored: `routes` say which paths are accepted",
         ),
         (
             "ws_server",
