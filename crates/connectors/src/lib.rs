@@ -20,7 +20,10 @@ mod ws;
 
 use tremor_connector::{Registry, Spec};
 
-pub use ws::{COMMON_TAGS as WS_METRIC_TAGS, GUARDS as WS_GUARDS, ROWS as WS_METRICS, Row as MetricRow};
+pub use ws::{
+    COMMON_TAGS as WS_METRIC_TAGS, CONDITIONS as WS_CONDITIONS, GUARDS as WS_GUARDS, ROWS as WS_METRICS,
+    Row as MetricRow,
+};
 
 /// All kinds.
 pub const ALL: &[Spec] = &[

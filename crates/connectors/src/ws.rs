@@ -29,7 +29,7 @@ pub(crate) mod server;
 #[cfg(test)]
 mod testing;
 
-pub use fields::GUARDS;
+pub use fields::{CONDITIONS, GUARDS};
 pub use metrics::{COMMON_TAGS, ROWS, Row};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tremor_connector::config::{ConfigError, Entry, OneOrMany, Reader};

@@ -2,9 +2,11 @@
 
 mod client;
 mod common;
+mod conditions;
 mod guards;
 mod server;
 
+pub use conditions::CONDITIONS;
 pub use guards::GUARDS;
 
 use tremor_connector::Field;

@@ -168,10 +168,26 @@ fn one(kind: &Spec) -> String {
         out.push_str(&table(["Key of `config`", "Type", "Default", "Meaning"], &rows));
     }
     if kind.name == "ws_server" {
+        out.push_str(&conditions());
         out.push_str(&guards());
     }
     out.push_str(&block("troy", &example(kind)));
     out
+}
+
+/// What conditions of routes may look like.
+fn conditions() -> String {
+    let rows: Vec<[String; 3]> = tremor_connectors::WS_CONDITIONS
+        .iter()
+        .map(|field| [code(field.name), field.kind.to_owned(), field.text.to_owned()])
+        .collect();
+    let table = table(["Member of a condition", "Type", "What it takes"], &rows);
+    format!(
+        "### Conditions of `when`\n\nA route matches if any of its conditions does, and a condition if all its members do. A pattern is \
+         a string (`\"1\"`, not `1`) that is compared as a whole; `*` in it is any run of characters, also none, and `/` too: `/rooms/*` takes `/rooms/` \
+         and `/rooms/a/b`. Mind that where the route has no guard. Several patterns \
+         for one thing are several conditions.\n\n{table}"
+    )
 }
 
 /// What guards take, by type.

@@ -12,7 +12,7 @@ use crate::ws::{
     options::{Settings, address, unix_endpoint},
     schema::{Incoming, Outgoing, Plans, Schemas},
     server::{
-        routing::{NO_ROUTES, condition, exit, paths},
+        routing::{NO_ROUTES, conditions, exit, paths},
         settings::token_list,
     },
 };
@@ -322,7 +322,7 @@ impl Ways {
             if let Some(condition) = when.iter().find(|one| one.members().get("headers").is_some()) {
                 return Err(condition.invalid("headers", "tells nothing here: all connections send the same"));
             }
-            let when = when.into_iter().map(condition).collect::<Result<_, _>>()?;
+            let when = conditions(when, settings)?;
             routes.push(Route { when, ..Route::default() });
             config.finish()?;
         }

@@ -20,7 +20,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "routes",
         kind: "list of records",
         default: "[]",
-        text: "Tried in order; the first that matches what is opened decides by which port the events leave. Of each: `exit` (a port of your own naming), `when` (conditions of which one suffices: `protocol`, `scheme`, `authority`, `path`, `query`; without any the route always matches), `options` (`schema`, where the connector's does not suit this route).",
+        text: "Tried in order; the first that matches what is opened decides by which port the events leave. Of each: `exit` (a port of your own naming), `when` ([conditions](#conditions-of-when) of which one suffices: `protocol`, `scheme`, `authority`, `path`, `query`; without any the route always matches), `options` (`schema`, where the connector's does not suit this route).",
     },
     Field {
         name: "exit",

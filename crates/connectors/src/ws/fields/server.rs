@@ -113,7 +113,7 @@ pub(super) const FIELDS: &[Field] = &[
         name: "routes",
         kind: "list of records",
         default: "[]",
-        text: "Tried in order; the first that matches decides by which port the events of a connection leave. Of each: `exit` (a port of your own naming), `when` (conditions of which one suffices: `protocol`, `scheme`, `authority`, `path`, `query`, `headers`; without any the route always matches), `guarded` (a record from guards, all of which have to let pass, to lists of roles, all of which they have to vouch for), `conceal` (answer those that they refuse as if there was no such route), `options` (limits, `subprotocols`, `send_queue` and other settings of its connections). `when` may be one record, and lists of strings one string.",
+        text: "Tried in order; the first that matches decides by which port the events of a connection leave. Of each: `exit` (a port of your own naming), `when` ([conditions](#conditions-of-when) of which one suffices: `protocol`, `scheme`, `authority`, `path`, `query`, `headers`; without any the route always matches), `guarded` (a record from guards, all of which have to let pass, to lists of roles, all of which they have to vouch for), `conceal` (answer those that they refuse as if there was no such route), `options` (limits, `subprotocols`, `send_queue` and other settings of its connections). `when` may be one record, and lists of strings one string.",
     },
     Field {
         name: "exit",

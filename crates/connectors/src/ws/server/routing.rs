@@ -320,7 +320,7 @@ impl<'a> Reading<'_, 'a> {
         let exit = self.exit(&entry)?;
         let paths = paths(config.members());
         let when = config.optional::<OneOrMany<Reader<'_>>>("when")?.map_or_else(Vec::new, |when| when.0);
-        let when = when.into_iter().map(condition).collect::<Result<_, _>>()?;
+        let when = conditions(when, self.settings)?;
         let mut route = Route { when, protocols: protocols.clone(), conceals: false };
         let index = u64::try_from(number).unwrap_or(u64::MAX);
         let shown = Record::from_iter([("index", Value::from(index)), ("exit", Value::from(exit.as_ref()))]);
@@ -437,8 +437,34 @@ pub(in crate::ws) fn port_name<'a>(entry: &Entry<'a>) -> Result<&'a str, ConfigE
     Ok(name)
 }
 
-/// Reads one of the conditions under `when`.
-pub(in crate::ws) fn condition(mut config: Reader<'_>) -> Result<Condition, ConfigError> {
+/// Reads the conditions under `when`, and tells of those that are hardly meant.
+pub(in crate::ws) fn conditions(
+    when: Vec<Reader<'_>>,
+    settings: &Settings<'_>,
+) -> Result<Vec<Condition>, ConfigError> {
+    for config in &when {
+        let path = config.members().get("path").and_then(Value::as_str);
+        if let Some(name) = path.and_then(named_by_colon) {
+            settings.warn(&format!(
+                "{}.path: `:{name}` stands for itself; a segment that may be anything is written `{{{name}}}`",
+                config.path_text()
+            ));
+        }
+    }
+    when.into_iter().map(condition).collect()
+}
+
+/// The name of the first segment of `path` that is written as others write parameters.
+fn named_by_colon(path: &str) -> Option<&str> {
+    let is_name = |name: &&str| {
+        name.starts_with(|first: char| first.is_alphabetic())
+            && name.chars().all(|letter| letter == '_' || letter.is_alphanumeric())
+    };
+    let path = path.split('?').next()?;
+    path.split('/').filter_map(|segment| segment.strip_prefix(':')).find(is_name)
+}
+
+fn condition(mut config: Reader<'_>) -> Result<Condition, ConfigError> {
     let mut condition = Condition::default();
     let fields: [(&'static str, Setter); 4] = [
         ("protocol", Condition::set_protocol),

@@ -385,6 +385,21 @@ async fn what_an_address_leaves_out_is_told() {
         ),
         (
             "ws_server",
+            r#"{"url": "127.0.0.1:7001", "routes": [{"exit": "o", "when": [{"path": "/b"}, {"path": "/a/:8/:room_1?x"}]}]}"#,
+            "config.routes[0].when[1].path: `:room_1` stands for itself; a segment that may be anything is written `{room_1}`",
+        ),
+        (
+            "ws_server",
+            r#"{"url": "127.0.0.1:7001", "routes": [{"exit": "o", "when": {"path": "/{a}/b:c/:/:8080/:b-c?/:d"}}]}"#,
+            "",
+        ),
+        (
+            "ws_client",
+            r#"{"url": "ws://h", "per_origin": true, "routes": [{"exit": "o", "when": {"path": "/:room"}}]}"#,
+            "config.routes[0].when.path: `:room` stands for itself",
+        ),
+        (
+            "ws_server",
             r#"{"listen": ["127.0.0.1:0", "ws://127.0.0.1:0/a"]}"#,
             "the path of `ws://127.0.0.1:0/a` is ignored: every path is accepted",
         ),

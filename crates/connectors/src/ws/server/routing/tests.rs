@@ -233,3 +233,14 @@ fn routes_that_cannot_work_are_refused_with_their_place() {
         assert!(refused.contains(expected), "{refused}\ninstead of\n{expected}");
     }
 }
+
+#[test]
+fn every_documented_member_of_a_condition_is_read() {
+    for field in fields::CONDITIONS {
+        let value = if field.kind == "pattern" { r#""*""# } else { r#"{"a": "*"}"# };
+        let routes = format!(r#"{{"routes": [{{"exit": "o", "when": {{"{}": {value}}}}}]}}"#, field.name);
+        assert_eq!(read(&routes).map(|(_, exits)| exits), Ok(vec!["o".to_owned()]), "{}", field.name);
+        let wrong = routes.replace(value, "1");
+        assert!(read(&wrong).is_err_and(|error| error.contains(field.name)), "{}", field.name);
+    }
+}
