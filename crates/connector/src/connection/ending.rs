@@ -284,6 +284,9 @@ impl Connection {
                     self.pump.note_unread(&self.stream);
                     return self.stop().await;
                 }
+                if !is_heard_out {
+                    cause.push_str(", which the peer has not answered");
+                }
                 is_heard_out
             }
             Some(false) => true,
