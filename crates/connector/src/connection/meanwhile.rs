@@ -105,10 +105,12 @@ impl Meanwhile<'_> {
         if !self.keeps_time && !self.pump.is_over() {
             return;
         }
-        if self.alarm.poll(cx, self.pump.deadline()).is_ready() {
+        if !self.pump.is_due() && self.alarm.poll(cx, self.pump.deadline()).is_ready() {
             self.pump.note_due(self.intake);
-            // The next deadline, if there is one.
-            let _not_yet = self.alarm.poll(cx, self.pump.deadline());
+            if !self.pump.is_due() {
+                // The next deadline, if there is one.
+                let _not_yet = self.alarm.poll(cx, self.pump.deadline());
+            }
         }
         self.pump.ends_when_due();
     }

@@ -23,6 +23,11 @@ impl Pump {
         }
     }
 
+    /// Whether it has to end, and only waits for that.
+    pub(in crate::connection) fn is_due(&self) -> bool {
+        self.rare.due.is_some()
+    }
+
     /// Whether what the peer says counts no more.
     pub(in crate::connection) fn is_over(&self) -> bool {
         self.keeps_time && self.protocol.is_over()
@@ -41,15 +46,13 @@ impl Pump {
     /// It hears our goodbye as soon as all that waited is written, however long the rest of what it had said before takes: what
     /// that waits for may be the peer itself, or have nothing to do with it. `true` when the goodbye is to be written.
     pub(in crate::connection) fn says_goodbye_when_due(&mut self) -> bool {
-        let is_due = self.rare.due.is_some() && self.is_over();
-        if !is_due || self.has_left || self.rare.unwritten == Unwritten::Keep {
+        let Some(ending) = &self.rare.due else { return false };
+        let may_end = !self.has_left && self.rare.unwritten == Unwritten::Fail && self.is_over();
+        if !may_end || self.ending(|_| false).is_none() {
             return false;
         }
-        let ending = self.ending(|_| false);
-        ending.is_some_and(|ending| {
-            self.frame_goodbye(ending);
-            true
-        })
+        self.frame_goodbye(ending.clone());
+        true
     }
 
     /// What comes from now on does not go out in front of the goodbye, nor wait for room: where there is no next connection, it

@@ -13,9 +13,9 @@ use futures_util::FutureExt as _;
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
@@ -291,4 +291,66 @@ async fn nothing_is_told_of_a_connection_before_those_who_hear_it_are_ready() {
     assert!(waiting.taken.is_empty());
     waiting.gate.open(BEHIND);
     assert_eq!(within(waiting.taken.recv()).await.unwrap(), ("control", "\"opened\"".to_owned()));
+}
+
+/// A second later its deadline has always just passed.
+struct Revoked {
+    from: Instant,
+    looks: AtomicUsize,
+}
+
+impl Protocol for Revoked {
+    fn read(
+        &mut self,
+        input: &mut BytesMut,
+        intake: &mut Intake,
+        _: &mut Vec<u8>,
+    ) -> Result<Flow, ProtocolError> {
+        intake.bytes(input.split().freeze(), None);
+        Ok(Flow::Open)
+    }
+
+    fn write(&mut self, _: &[u8], _binary: bool, _: &mut Vec<u8>) -> Result<(), Unsendable> {
+        Ok(())
+    }
+
+    fn keeps_time(&self) -> bool {
+        true
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if now() < self.from + SECOND {
+            return Some(self.from + SECOND);
+        }
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        assert!(looks < 100, "it is asked again and again");
+        // As if time passed in between.
+        Some(self.from + SECOND / 2 + Duration::from_millis(looks as u64))
+    }
+
+    fn on_time(&mut self, _: Instant, _: &mut Intake, _: &mut Vec<u8>) -> Option<Ending> {
+        Some(Ending::Said { code: 1008, reason: "over".into() })
+    }
+
+    fn is_over(&self) -> bool {
+        now() >= self.from + SECOND
+    }
+
+    fn end(&mut self, _: Ending, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(b"over\n");
+        false
+    }
+
+    fn closed(&mut self, _: Cut) -> Closed {
+        Closed { code: 1008, reason: String::new(), clean: true, by: "local", left_out: (0, 0) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_is_looked_at_once() {
+    let mut waiting = Waiting::with(Revoked { from: now(), looks: AtomicUsize::new(0) }, &["out"]).await;
+    waiting.peer.write_all(b"1").await.unwrap();
+    time::sleep(3 * SECOND).await;
+    assert_eq!(line(&mut waiting.peer).await, "over");
+    assert_eq!(waiting.takes().await, ("out", "1".to_owned()));
 }
