@@ -66,7 +66,7 @@ rows! {
     OPENED = "ws.connections.opened", "counter", [], "Connections that were opened.";
     CLOSED = "ws.connections.closed", "counter", ["code", "by"],
         "Connections that have ended: the close code, and `peer`, `local`, `timeout` or `error`. Beyond 64 different codes the tag is `other`.";
-    REJECTED = "ws.handshake.rejected", "counter", ["status", "reason"], "Handshakes that were answered with a refusal; those with the status 0 ended without an answer: there was no room (`unavailable`), the client went away before that (`gone`), or asked for nothing in time (`timeout`). Those of TLS that failed are in `ws.tls.failed` instead.";
+    REJECTED = "ws.handshake.rejected", "counter", ["status", "reason"], "Handshakes that were answered with a refusal; those with the status 0 ended without an answer: there was no room (`unavailable`), or the client that had begun to ask went away before that (`gone`). Those of TLS that failed are in `ws.tls.failed` instead; who asks for nothing at all is not counted, but under way in `ws.handshake.pending`.";
     PENDING = "ws.handshake.pending", "gauge", [], "Handshakes under way.";
     DURATION = "ws.handshake.duration", "histogram", [], "Microseconds from an accepted or begun connection to the end of its handshake, of handshakes that were granted.";
     TLS_FAILED = "ws.tls.failed", "counter", ["reason"], "Handshakes of TLS that failed: `timeout`; `certificate` if the peer shows none or one that does not prove who it is, as the name, the issuer or the time is another; else `handshake`.";

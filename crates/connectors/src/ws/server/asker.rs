@@ -31,10 +31,10 @@ pub(super) enum Asker {
 /// Why there is no request.
 pub(super) enum Failure {
     Refused(Reject),
-    /// Nothing was asked for in time.
-    Silent,
-    /// Whoever it was has gone; in words for the log.
+    /// Who had begun to ask has gone; in words for the log.
     Gone(String),
+    /// Nothing was asked for; in words for the log.
+    Silent(String),
 }
 
 impl Asker {
@@ -79,7 +79,7 @@ impl Asker {
         match head {
             Some(head) => head,
             None if handshake.has_begun() => Err(Failure::Refused(Reject::timeout())),
-            None => Err(Failure::Silent),
+            None => Err(Failure::Silent("no request in time".to_owned())),
         }
     }
 
@@ -166,11 +166,13 @@ async fn read_head(
         if let Some(head) = handshake.advance_head(input).map_err(Failure::Refused)? {
             return Ok(head);
         }
-        match read_more(stream, input).await {
-            Ok(true) => {}
-            Ok(false) => return Err(Failure::Gone("the peer went away during the handshake".into())),
-            Err(error) => return Err(Failure::Gone(explain(&error))),
-        }
+        let cause = match read_more(stream, input).await {
+            Ok(true) => continue,
+            Ok(false) => "the peer went away during the handshake".to_owned(),
+            Err(error) => explain(&error),
+        };
+        // Browsers connect in advance, and others do so to see whether somebody listens.
+        return Err(if handshake.has_begun() { Failure::Gone(cause) } else { Failure::Silent(cause) });
     }
 }
 

@@ -49,8 +49,6 @@ enum Denied {
     Shown(Page),
     /// There is no room.
     NoRoom,
-    /// Nothing was asked for in time.
-    Silent,
     /// Nobody is there any more who could be answered; in words for the log.
     Gone(String),
     /// It cannot be answered; in words for the log.
@@ -82,8 +80,8 @@ impl From<Failure> for Denied {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(reject) => Self::Refused(reject),
-            Failure::Silent => Self::Silent,
             Failure::Gone(cause) => Self::Gone(cause),
+            Failure::Silent(cause) => Self::Failed(cause),
         }
     }
 }
@@ -115,7 +113,6 @@ impl Shared {
             Denied::Refused(reject) => self.refuse(asker, &reject).await,
             Denied::Shown(page) => self.show(asker, &page).await,
             Denied::NoRoom => self.no_room(asker).await,
-            Denied::Silent => NotOpened::late("no request in time"),
             Denied::Gone(cause) => NotOpened::gone(cause),
             Denied::Failed(cause) => cause.into(),
         }

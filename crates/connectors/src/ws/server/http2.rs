@@ -129,7 +129,6 @@ impl Shared {
         let mut connection: Connection<Watched, Bytes> =
             match builder(&door.handshake).handshake(watched).await {
                 Ok(connection) => connection,
-                Err(error) if error.is_io() => return NotOpened::gone(explain(&error)),
                 Err(error) => return explain(&error).into(),
             };
         let carried = match self.caps.carried(peer.ip().filter(|address| !self.trust.is_proxy(*address))) {

@@ -75,7 +75,7 @@ impl Shared {
         let entered = self.enter(door, stream, peer, deadline).await?;
         if entered.is_http2 {
             let carried = within(deadline, Box::pin(self.carry(door, entered, (peer, requests)))).await;
-            return Err(carried.unwrap_or_else(|| NotOpened::late("no preface of HTTP/2 in time")));
+            return Err(carried.unwrap_or_else(|| "no preface of HTTP/2 in time".into()));
         }
         let Entered { stream, input, certificate, proxy, place, has_room, .. } = entered;
         let asker = Asker::Http1 { stream, input };
@@ -156,8 +156,7 @@ impl Shared {
         let mut proxy = ProxyDetails::default();
         if let Some(proxies) = &self.proxies {
             let header = within(deadline, proxies.header(&mut stream, peer.ip())).await;
-            let header =
-                header.ok_or_else(|| NotOpened::late("no header of the PROXY protocol in time"))??;
+            let header = header.ok_or("no header of the PROXY protocol in time")??;
             if let Some(source) = header.source {
                 *peer = source.into();
             }

@@ -1,6 +1,6 @@
 //! What a proxy says of a connection in front of everything else (`spec/websocket.md` 2.2).
 
-use super::{refusing::NotOpened, settings::networks};
+use super::settings::networks;
 use crate::ws::options::Settings;
 use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -56,11 +56,11 @@ impl Proxies {
         &self,
         stream: &mut (impl AsyncRead + Unpin),
         peer: Option<IpAddr>,
-    ) -> Result<ProxyHeader, NotOpened> {
+    ) -> Result<ProxyHeader, String> {
         if let (Some(from), Some(peer)) = (&self.from, peer)
             && !is_in(from, peer)
         {
-            return Err("it is none of those that may send a header of the PROXY protocol".into());
+            return Err("it is none of those that may send a header of the PROXY protocol".to_owned());
         }
         let mut input = Vec::new();
         loop {
@@ -73,7 +73,7 @@ impl Proxies {
                     stream
                         .read_exact(fresh)
                         .await
-                        .map_err(|_| NotOpened::gone("it went away in front of its header"))?;
+                        .map_err(|_| "it went away in front of its header".to_owned())?;
                 }
             }
         }

@@ -14,8 +14,6 @@ const NO_ANSWER: u16 = 0;
 const UNAVAILABLE: &str = "unavailable";
 /// Why: there was nobody any more to be answered.
 const GONE: &str = "gone";
-/// Why: nothing came in time. The same word as where that is answered ([`Reject::timeout`]).
-const TIMEOUT: &str = "timeout";
 
 impl Shared {
     /// Answers a request that is not granted, and gives the peer a moment to read it. A flow that drains does not wait that
@@ -41,7 +39,7 @@ impl Shared {
     }
 
     /// What is told of a handshake with `peer` that came to nothing: on port `control` if it was answered, was cut off since
-    /// there is no room, or the client went away or let its time pass before that (`spec/websocket.md` 15).
+    /// there is no room, or the client went away before that (`spec/websocket.md` 15).
     pub(super) fn refused(&self, door: &Door, not_opened: NotOpened, peer: &Peer) -> Refused {
         if let Some(watch) = &self.watch {
             let rejected = not_opened
@@ -110,11 +108,6 @@ impl NotOpened {
     /// The client went away before it was answered.
     pub(super) fn gone(cause: impl Into<String>) -> Self {
         Self::unanswered(GONE, cause)
-    }
-
-    /// The client has begun nothing that could be answered, and its time is over.
-    pub(super) fn late(cause: &str) -> Self {
-        Self::unanswered(TIMEOUT, cause)
     }
 
     fn unanswered(reason: &'static str, cause: impl Into<String>) -> Self {

@@ -8,10 +8,9 @@ mod rows;
 
 use super::control::{self, member};
 use super::peers::{
-    PATIENT, Port, close_code, echo, mixed_sizes_come_back, of_server, round_trip, server, text, upgrade,
+    PATIENT, close_code, echo, mixed_sizes_come_back, of_server, round_trip, server, text, upgrade,
 };
-use super::tls::Authority;
-use crate::harness::{Clock, Linked, Seen, Subject, definition, within};
+use crate::harness::{Seen, Subject, within};
 use peer::{Peer, next_close};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tremor_event::Event;
@@ -62,28 +61,6 @@ async fn a_preface_may_come_in_pieces_and_what_only_begins_like_one_is_answered(
     let mut settings = [0; 4];
     within(tcp.read_exact(&mut settings)).await.unwrap();
     assert_eq!(settings[3], 4, "a frame of settings");
-}
-
-#[tokio::test]
-async fn of_one_whose_preface_never_comes_is_told() {
-    let authority = Authority::new();
-    let own = authority.issue("own", "localhost");
-    let port = Port::reserve();
-    let config = format!(r#"{{"url": "wss://{}", "tls": {{{own}}}{ON}}}"#, port.address());
-    let server = definition("ws_server", &config, r#""json""#, "");
-    let mut subject = Subject::started_with(&server, Linked::WithControl).await;
-    for reason in ["gone", "timeout"] {
-        let mut tls = authority.tls_for(&port, &["h2"]).await;
-        // The settings of the server: the handshake of TLS is over.
-        assert_eq!(within(tls.read_u8()).await.unwrap(), 0);
-        match reason {
-            "gone" => tls.shutdown().await.unwrap(),
-            _ => Clock::stop().advance(5001).await,
-        }
-        let rejected = told(&mut subject, "rejected").await;
-        let members = ["status", "reason"].map(|name| member(&rejected, name));
-        assert_eq!(members, [0.into(), reason.into()]);
-    }
 }
 
 #[tokio::test]

@@ -183,17 +183,16 @@ async fn an_independent_server_takes_our_client() {
     assert_eq!(told.as_deref(), Some("the peer ended the connection without a goodbye"));
 }
 
-/// TLS as an independent client speaks it, which trusts those whom `root` has issued, and offers to speak `inside` in it.
-async fn tls_to(port: &Port, root: CertificateDer<'static>, inside: &[&str]) -> TlsStream<TcpStream> {
+/// TLS as an independent client speaks it, which trusts those whom `root` has issued.
+async fn tls_to(port: &Port, root: CertificateDer<'static>) -> TlsStream<TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(root).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+    let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = inside.iter().map(|name| name.as_bytes().to_vec()).collect();
     let connector = TlsConnector::from(Arc::new(config));
     let name = ServerName::try_from("localhost").unwrap();
     within(connector.connect(name, port.tcp().await)).await.unwrap()
@@ -210,7 +209,7 @@ async fn our_server_takes_an_independent_client() {
     let files = Files { _folder: folder, cert: cert_file, key };
     let (subject, port) = secure_server(&files).await;
     echo(subject, |_| {});
-    let tls = tls_to(&port, cert.der().clone(), &[]).await;
+    let tls = tls_to(&port, cert.der().clone()).await;
     let mut ws = within(client_async("wss://localhost/", tls)).await.unwrap().0;
     for number in 0..100 {
         ws.send(text(number)).await.unwrap();
@@ -462,12 +461,7 @@ fn mistakes_in_tls_are_found_when_the_connector_is_made() {
 impl Authority {
     /// TLS as an independent client speaks it, which trusts this authority.
     pub(super) async fn tls_to(&self, port: &Port) -> TlsStream<TcpStream> {
-        self.tls_for(port, &[]).await
-    }
-
-    /// The same, which offers to speak `inside` in it.
-    pub(super) async fn tls_for(&self, port: &Port, inside: &[&str]) -> TlsStream<TcpStream> {
-        tls_to(port, CertificateDer::from_pem_file(self.path("ca.crt")).unwrap(), inside).await
+        tls_to(port, CertificateDer::from_pem_file(self.path("ca.crt")).unwrap()).await
     }
 
     /// A client that has just sent a message and got it back, and the certificate that it was shown. It resumes no session, as
