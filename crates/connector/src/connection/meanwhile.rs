@@ -84,10 +84,14 @@ impl Meanwhile<'_> {
         if mem::take(self.reads) {
             self.pump.reading(false);
         }
-        self.live_by_the_clock(cx);
-        self.write(cx, broken);
-        if broken.is_none() && self.pump.says_goodbye_when_due() {
+        loop {
             self.write(cx, broken);
+            // Behind the last write: that hears the bell, which may have rung for the clock.
+            let is_time = self.live_by_the_clock(cx);
+            let says_goodbye = broken.is_none() && self.pump.says_goodbye_when_due();
+            if !is_time && !says_goodbye {
+                return;
+            }
         }
     }
 
@@ -100,18 +104,16 @@ impl Meanwhile<'_> {
         }
     }
 
-    /// Lets the protocol do what it is time for.
-    fn live_by_the_clock(&mut self, cx: &mut Context<'_>) {
+    /// Lets the protocol do what it is time for; `false` if that is nothing, and the alarm is set for what comes next.
+    fn live_by_the_clock(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.keeps_time && !self.pump.is_over() {
-            return;
+            return false;
         }
-        if !self.pump.is_due() && self.alarm.poll(cx, self.pump.deadline()).is_ready() {
+        let is_time = !self.pump.is_due() && self.alarm.poll(cx, self.pump.deadline()).is_ready();
+        if is_time {
             self.pump.note_due(self.intake);
-            if !self.pump.is_due() {
-                // The next deadline, if there is one.
-                let _not_yet = self.alarm.poll(cx, self.pump.deadline());
-            }
         }
         self.pump.ends_when_due();
+        is_time
     }
 }

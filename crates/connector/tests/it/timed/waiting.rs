@@ -297,6 +297,13 @@ async fn nothing_is_told_of_a_connection_before_those_who_hear_it_are_ready() {
 struct Revoked {
     from: Instant,
     looks: AtomicUsize,
+    handle: Option<ConnectionHandle>,
+}
+
+impl Revoked {
+    fn from(from: Instant) -> Self {
+        Self { from, looks: AtomicUsize::new(0), handle: None }
+    }
 }
 
 impl Protocol for Revoked {
@@ -310,8 +317,15 @@ impl Protocol for Revoked {
         Ok(Flow::Open)
     }
 
+    /// Others decide in the middle of that.
     fn write(&mut self, _: &[u8], _binary: bool, _: &mut Vec<u8>) -> Result<(), Unsendable> {
+        self.from = now().checked_sub(SECOND).unwrap();
+        self.handle.as_ref().unwrap().wake();
         Ok(())
+    }
+
+    fn handled_by(&mut self, handle: ConnectionHandle) {
+        self.handle = Some(handle);
     }
 
     fn keeps_time(&self) -> bool {
@@ -348,9 +362,18 @@ impl Protocol for Revoked {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_due_is_looked_at_once() {
-    let mut waiting = Waiting::with(Revoked { from: now(), looks: AtomicUsize::new(0) }, &["out"]).await;
+    let mut waiting = Waiting::with(Revoked::from(now()), &["out"]).await;
     waiting.peer.write_all(b"1").await.unwrap();
     time::sleep(3 * SECOND).await;
     assert_eq!(line(&mut waiting.peer).await, "over");
     assert_eq!(waiting.takes().await, ("out", "1".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_due_during_a_write_is_not_missed() {
+    let mut waiting = Waiting::with(Revoked::from(now() + 9999 * SECOND), &["out"]).await;
+    waiting.peer.write_all(b"1").await.unwrap();
+    time::sleep(SECOND).await;
+    waiting.send(20).await;
+    assert_eq!(line(&mut waiting.peer).await, "over");
 }
