@@ -374,6 +374,8 @@ async fn what_becomes_due_during_a_write_is_not_missed() {
     let mut waiting = Waiting::with(Revoked::from(now() + 9999 * SECOND), &["out"]).await;
     waiting.peer.write_all(b"1").await.unwrap();
     time::sleep(SECOND).await;
+    let start = now();
     waiting.send(20).await;
     assert_eq!(line(&mut waiting.peer).await, "over");
+    assert_eq!(now(), start, "nothing else has woken it");
 }
