@@ -229,7 +229,7 @@ pub(crate) fn evaluate(expr: &Expr, args: &Value) -> Result<Value, RuntimeError>
     eval::eval(expr, &env).map(eval::Operand::into_value)
 }
 
-/// Warns of keys that stand there before; the later one counts.
+/// Warns of keys that stand there before; the later one counts. Keys may be secrets: none is named.
 pub(crate) fn warn_of_repeated_keys<'k>(
     keys: impl IntoIterator<Item = (&'k str, Span)>,
     session: &mut Session<'_>,
@@ -237,7 +237,7 @@ pub(crate) fn warn_of_repeated_keys<'k>(
     let mut seen = HashSet::new();
     for (key, span) in keys {
         if !seen.insert(key) {
-            let message = format!("The key `{key}` stands twice; this one counts");
+            let message = "This key stands here before; the later one counts";
             session.report(Diagnostic::warning(WarningClass::Behaviour, codes::REPEATED_KEY, span, message));
         }
     }

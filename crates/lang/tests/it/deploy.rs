@@ -187,10 +187,13 @@ fn a_key_that_stands_twice_is_worth_a_warning() {
          create connector a with x = 1, x = 2 end;"#,
     );
     let deployment = deployment(&source);
-    let told: Vec<_> = deployment.warnings.iter().map(|told| (told.code.id, told.message.as_str())).collect();
-    let twice = |key: &str| format!("The key `{key}` stands twice; this one counts");
-    let expected = ["in", "k", "codec", "x"].map(twice);
-    assert_eq!(told, expected.each_ref().map(|message| ("W-12", message.as_str())));
+    let told = deployment.warnings.iter().map(|told| {
+        let key = told.inner.unwrap();
+        (told.code.id, told.message.as_str(), &source[key.start as usize..key.end as usize])
+    });
+    let message = "This key stands here before; the later one counts";
+    let expected = [r#""in""#, r#""k""#, "codec", "x"].map(|key| ("W-12", message, key));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
     let config = &deployment.program.flows[0].connectors[0].settings.config;
     assert_eq!(config.as_ref().unwrap().value.to_string(), r#"{"k":2,"l":1}"#);
 }
