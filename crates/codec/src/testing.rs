@@ -5,7 +5,7 @@
 
 mod log;
 
-pub use log::listen;
+pub use log::{Log, listen};
 
 use bytes::Bytes;
 use tremor_value::Value;

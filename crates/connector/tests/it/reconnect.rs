@@ -2,17 +2,11 @@
 
 use crate::fake::{Ends, Step, Subject, refused, within};
 use std::{
-    fmt::Debug,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    span::{Attributes, Id, Record},
-};
-use tremor_codec::testing::listen;
+use tremor_codec::testing::Log;
 use tremor_connector::{ConnectError, State};
 
 const THREE_TRIES: &str =
@@ -174,59 +168,24 @@ async fn a_wait_that_no_clock_reaches_is_only_long() {
     within(subject.handle.stop()).await;
 }
 
-/// Keeps what is warned of.
-#[derive(Clone, Default)]
-struct Warned(Arc<Mutex<Vec<String>>>);
-
-impl Visit for Warned {
-    fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
-        self.0.lock().unwrap().push(format!("{value:?}"));
-    }
-}
-
-impl Subscriber for Warned {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-impl Warned {
-    /// How many lines told of attempts, and of how many attempts they told.
-    fn of_attempts(&self) -> (usize, usize) {
-        let lines = self.0.lock().unwrap();
-        let of_attempts: Vec<_> = lines.iter().filter(|line| line.contains("attempts have failed")).collect();
-        let tried: Vec<_> = lines.iter().filter(|line| line.contains("trying again in 10 ms")).collect();
-        let number = |line: &&String| {
-            let (_, behind) = line.split_once("(and ").or_else(|| line.split_once("] "))?;
-            behind.split(' ').next()?.parse::<usize>().ok()
-        };
-        let left_out: usize =
-            of_attempts.iter().chain(&tried).copied().filter_map(|line| number(&line)).sum();
-        (of_attempts.len() + tried.len(), left_out + tried.len())
-    }
+/// How many lines warned of attempts, and of how many attempts they told.
+fn warned_of_attempts(log: &Log) -> (usize, usize) {
+    let text = log.text();
+    let warned = || text.lines().filter(|line| line.starts_with("WARN "));
+    let of_attempts: Vec<_> = warned().filter(|line| line.contains("attempts have failed")).collect();
+    let tried: Vec<_> = warned().filter(|line| line.contains("trying again in 10 ms")).collect();
+    let number = |line: &str| {
+        let (_, behind) = line.split_once("(and ").or_else(|| line.split_once("] "))?;
+        behind.split(' ').next()?.parse::<usize>().ok()
+    };
+    let left_out: usize = of_attempts.iter().chain(&tried).filter_map(|line| number(line)).sum();
+    (of_attempts.len() + tried.len(), left_out + tried.len())
 }
 
 /// A server that refuses at once, and waits that are as short as they can be.
 #[tokio::test(start_paused = true)]
 async fn attempts_that_fail_without_a_pause_do_not_flood_the_log() {
-    let warned = Warned::default();
-    let _here = listen(warned.clone());
+    let (log, _listening) = Log::listen();
     let ends = Ends::new();
     let connected = ends.connected();
     let subject = Subject::halves(
@@ -237,13 +196,13 @@ async fn attempts_that_fail_without_a_pause_do_not_flood_the_log() {
         }),
     );
     within(subject.handle.start()).await.unwrap();
-    let (lines, told) = warned.of_attempts();
-    assert_eq!(told, 249, "{:?}", warned.0);
+    let (lines, told) = warned_of_attempts(&log);
+    assert_eq!(told, 249, "{}", log.text());
     assert!(lines <= 31, "{lines} lines in two and a half seconds");
     ends.steps.send(Step::Lose).unwrap();
     subject.is_connected(false).await;
     sleep(Duration::from_millis(1500)).await;
     within(subject.handle.stop()).await;
-    let (lines, told) = warned.of_attempts();
-    assert!(lines <= 52 && (395..=402).contains(&told), "{lines} {told} {:?}", warned.0);
+    let (lines, told) = warned_of_attempts(&log);
+    assert!(lines <= 52 && (395..=402).contains(&told), "{lines} {told} {}", log.text());
 }

@@ -1,11 +1,10 @@
 //! Pause, resume, and ends that come at bad moments.
 
-use crate::{
-    logs::Log,
-    world::{World, collected, connector, flow, fresh},
-};
+use crate::world::{World, collected, connector, flow, fresh};
 use std::time::Duration;
 use tokio::net::TcpSocket;
+use tracing::Level;
+use tremor_codec::testing::Log;
 use tremor_connector::State;
 use tremor_runtime::{ChangeError, FlowState, StopTimeout};
 
@@ -83,7 +82,7 @@ async fn a_flow_that_ends_before_it_has_started_has_not_failed() {
 /// The drain takes its whole time, and so does the stop; then it is over.
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_never_returns_cannot_keep_the_process() {
-    let (log, _until_the_end) = Log::set();
+    let (log, _until_the_end) = Log::listen();
     let sink = fresh();
     let world = World::with(&ticking(&sink, r#", "stuck": true"#));
     world.collects(&sink, 1).await;
@@ -91,7 +90,7 @@ async fn a_sink_that_never_returns_cannot_keep_the_process() {
     assert_eq!(world.runtime.shut_down(true).await, Err(StopTimeout));
     assert_eq!(begin.elapsed().as_secs(), 10);
     let expected = "Not all flows drained within 5 seconds. Not through: main::sink (";
-    assert!(log.text().contains(expected), "{}", log.text());
+    assert_eq!(log.levels(expected), [Level::WARN], "{}", log.text());
 }
 
 /// An address of this machine that nobody listens on.

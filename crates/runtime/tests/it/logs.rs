@@ -1,53 +1,18 @@
 //! What a flow writes to the log.
 
 use crate::world::{World, connector, fresh};
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-};
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::fmt::MakeWriter;
-use tremor_codec::testing::listen;
+use tracing::Level;
+use tremor_codec::testing::Log;
 
-/// What was logged on this thread.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// Everything goes here until the guard is dropped.
-    pub(crate) fn set() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-        (log, listen(subscriber))
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
+/// All that the log tells of this pipeline is an error.
+fn assert_errors(log: &Log, pipeline: &str) {
+    let levels = log.levels(&format!("[Pipeline::main::{pipeline}] "));
+    assert!(levels.iter().all(|level| *level == Level::ERROR), "{levels:?}");
 }
 
 #[tokio::test]
 async fn errors_of_pipelines_are_logged_with_file_and_place() {
-    let (log, _until_the_end) = Log::set();
+    let (log, _until_the_end) = Log::listen();
     let sink = fresh();
     let world = World::with(&format!(
         r#"{}{}
@@ -80,9 +45,11 @@ async fn errors_of_pipelines_are_logged_with_file_and_place() {
     world.end().await;
     // Events go on without the name of a file; what reaches nobody is told with it.
     assert!(caught[0].contains("Error: ") && caught[0].contains("event.caught"), "{caught:?}");
+    assert_errors(&log, "scripted");
+    assert_errors(&log, "selects");
     let log = log.text();
     for (pipeline, line) in [("scripted", "event.scripted"), ("selects", "event.selected")] {
-        let header = format!("[Pipeline::main::{pipeline}] Error in test.troy:");
+        let header = format!("ERROR tremor_runtime: [Pipeline::main::{pipeline}] Error in test.troy:");
         let report = log.split(&header).nth(1).unwrap_or_else(|| panic!("{header}\n{log}"));
         assert!(report.lines().next().unwrap().trim().split(':').all(|part| part.parse::<u32>().is_ok()));
         assert!(report.contains(line) && report.contains("^"), "{report}");
@@ -92,7 +59,7 @@ async fn errors_of_pipelines_are_logged_with_file_and_place() {
 
 #[tokio::test]
 async fn a_flood_of_errors_of_one_pipeline_is_told_in_a_few_lines() {
-    let (log, _until_the_end) = Log::set();
+    let (log, _until_the_end) = Log::listen();
     let sink = fresh();
     let world = World::with(&format!(
         r#"{}{}
@@ -109,6 +76,7 @@ async fn a_flood_of_errors_of_one_pipeline_is_told_in_a_few_lines() {
     ));
     world.collects(&sink, 20_000).await;
     world.end().await;
+    assert_errors(&log, "selects");
     let log = log.text();
     let told = log.matches("[Pipeline::main::selects] Error in test.troy:").count();
     let more = log.lines().filter_map(|line| {
@@ -123,7 +91,7 @@ async fn a_flood_of_errors_of_one_pipeline_is_told_in_a_few_lines() {
 #[tokio::test]
 async fn errors_of_a_source_that_nothing_reads_are_told_in_a_few_lines() {
     for is_read in [false, true] {
-        let (log, _until_the_end) = Log::set();
+        let (log, _until_the_end) = Log::listen();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("in");
         std::fs::write(&path, "{\n".repeat(5_000) + "1\n").unwrap();
@@ -142,17 +110,18 @@ async fn errors_of_a_source_that_nothing_reads_are_told_in_a_few_lines() {
         ));
         world.collects(&sink, if is_read { 5_001 } else { 1 }).await;
         world.end().await;
+        let levels = log.levels("on port `err`, which nothing reads: ");
         let log = log.text();
-        let told = log.matches("on port `err`, which nothing reads: ").count();
-        assert_eq!(told > 0, !is_read, "{log}");
-        assert!(told < 1_000, "{told} lines");
-        assert!(is_read || log.contains("WARN") && log.contains("[Source::main::broken] "), "{log}");
+        assert_eq!(levels.is_empty(), is_read, "{log}");
+        assert!(levels.len() < 1_000, "{} lines", levels.len());
+        assert!(levels.iter().all(|level| *level == Level::WARN), "{levels:?}");
+        assert!(is_read || log.contains("WARN tremor_runtime: [Source::main::broken] "), "{log}");
     }
 }
 
 #[tokio::test]
 async fn why_a_flow_could_not_start_is_told_once_and_as_an_error() {
-    let (log, _until_the_end) = Log::set();
+    let (log, _until_the_end) = Log::listen();
     let away = connector("away", "collect", &format!(r#"{{"name": "{}", "fails": true}}"#, fresh()));
     let numbers = connector("numbers", "numbers", r#"{"count": 1}"#);
     let mut world = World::with(&format!(
@@ -167,6 +136,9 @@ async fn why_a_flow_could_not_start_is_told_once_and_as_an_error() {
     let [told] = log.lines().filter(|line| line.contains("the test says so")).collect::<Vec<_>>()[..] else {
         panic!("{log}")
     };
-    assert!(told.contains("ERROR") && told.contains("[Connector::main::away] "), "{log}");
-    assert!(log.contains("[Flow::main] Failed: main::away Connection failed after 1 try\n"), "{log}");
+    assert!(told.starts_with("ERROR tremor_runtime: [Connector::main::away] "), "{log}");
+    assert!(
+        log.contains("INFO tremor_runtime: [Flow::main] Failed: main::away Connection failed after 1 try\n"),
+        "{log}"
+    );
 }

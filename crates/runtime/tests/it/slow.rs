@@ -2,7 +2,6 @@
 
 use crate::{
     life::{free_address, state_of},
-    logs::Log,
     world::{World, collected, connector, fresh, within},
 };
 use std::net::SocketAddr;
@@ -11,7 +10,8 @@ use tokio::{
     net::{TcpSocket, TcpStream},
     time::{Duration, Instant},
 };
-use tracing::subscriber::DefaultGuard;
+use tracing::{Level, subscriber::DefaultGuard};
+use tremor_codec::testing::Log;
 
 /// Much more than the system takes of it.
 const BYTES: usize = 15 << 20;
@@ -33,7 +33,7 @@ struct Echo {
 impl Echo {
     /// The client has sent these messages, which the server takes apart like this, and reads nothing.
     async fn with(messages: &[Vec<u8>], processors: &str, queue: &str) -> Self {
-        let (log, until_the_end) = Log::set();
+        let (log, until_the_end) = Log::listen();
         let (address, told) = (free_address(), fresh());
         let server =
             connector("server", "ws_server", &format!(r#"{{"url": "{address}", "send_queue": {queue}}}"#));
@@ -95,7 +95,10 @@ impl Echo {
         let log = self.log.text();
         let counts = log.lines().filter_map(|line| {
             let (count, rest) = line.split_once("[Sink::main::server] ")?.1.split_once(" event")?;
-            rest.trim_start_matches('s').starts_with(" failed: ").then(|| count.parse().unwrap())
+            rest.trim_start_matches('s').starts_with(" failed: ").then(|| {
+                assert!(line.starts_with("ERROR tremor_runtime: "), "{line}");
+                count.parse().unwrap()
+            })
         });
         counts.collect()
     }
@@ -144,9 +147,9 @@ async fn what_a_slow_reader_does_not_get_is_told_before_the_flow_stops() {
     assert!(told.contains("\"closed\"") && told.contains("\"timeout\""), "{told}");
     let log = echo.log.text();
     for expected in [
-        "[Connector::main::server] the drain cut off 1 connection whose peers do not read fast enough: 1 message of 15728640 bytes",
-        "in all were not sent, or not to the end, and what was sent last may not have been read: connection ",
-        "[Sink::main::server] 1 event failed: connection ",
+        "WARN tremor_runtime: [Connector::main::server] the drain cut off 1 connection whose peers do not read fast enough: \
+         1 message of 15728640 bytes in all were not sent, or not to the end, and what was sent last may not have been read: connection ",
+        "ERROR tremor_runtime: [Sink::main::server] 1 event failed: connection ",
     ] {
         assert!(log.contains(expected), "{expected}: {log}");
     }
@@ -176,7 +179,7 @@ async fn what_waits_for_room_when_everything_stops_is_told_as_failed() {
 async fn one_line_tells_what_a_slow_consumer_has_not_got() {
     let echo = Echo::with_lines(100).await;
     echo.world.collects(&echo.told, 2).await;
-    echo.world.until(|_| echo.log.text().contains("slow consumer: connection ")).await;
+    echo.world.until(|_| echo.log.levels("slow consumer: connection ").contains(&Level::ERROR)).await;
     assert_eq!(echo.told_as_failed().len(), 1, "{}", echo.log.text());
     echo.assert_all_told();
     echo.world.end().await;

@@ -1,6 +1,6 @@
 //! Files of a client's TLS that change while it is at work.
 
-use super::{client_opening::start, peers::Port, tls::Authority, warnings::Told};
+use super::{client_opening::start, peers::Port, tls::Authority};
 use crate::harness::{Linked, Subject, definition, json, within};
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -9,6 +9,7 @@ use rustls::{
 use std::{fs, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use tremor_codec::testing::Log;
 use tremor_connector::Definition;
 
 fn certificate(authority: &Authority, name: &str) -> CertificateDer<'static> {
@@ -40,7 +41,7 @@ async fn shown_by_the_next(listener: &TcpListener, acceptor: &TlsAcceptor) -> Ce
 
 #[tokio::test]
 async fn a_client_shows_the_certificate_that_is_in_the_file_when_it_connects() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let authority = Authority::new();
     authority.issue("server", "localhost");
     let own = authority.issue("own", "alice.example");

@@ -5,7 +5,6 @@ use super::{
     control::{self, member},
     peers::{Port, accept, client, close_code, next_text, server, text},
     per_origin::{Proxy, goodbye, pair},
-    warnings::Told,
 };
 use crate::harness::{PANICS, Seen, within};
 use async_tungstenite::tungstenite::{
@@ -13,6 +12,7 @@ use async_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 use tokio::io::AsyncWriteExt;
+use tremor_codec::testing::Log;
 
 /// As at the end of the program by SIGQUIT: the other end is in the tests of drains.
 #[tokio::test]
@@ -61,7 +61,7 @@ fn close(code: u16) -> [u8; 4] {
 async fn a_server_that_goes_wrong_is_asked_again_and_one_without_room_later_each_time() {
     let grows = r#"{"retry": {"interval_ms": 20, "growth_rate": 25, "randomized": false}}"#;
     for (code, second_wait) in [(1001, 20), (1010, 20), (1011, 20), (1012, 500), (1013, 500), (1014, 500)] {
-        let (told, _listening) = Told::listen();
+        let (told, _listening) = Log::listen();
         let port = Port::reserve();
         let listener = port.listen();
         let mut subject = client(&port, r#", "stable_after": 0"#, grows);
@@ -103,7 +103,7 @@ async fn what_clients_say_is_told_as_they_say_it() {
 /// Nobody knows what it has left half done, frames included, so nothing is said.
 #[tokio::test]
 async fn an_internal_error_ends_its_connection_alone_and_is_logged() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let (mut subject, port) = server("").await;
     let (mut unlucky, mut other) = (port.client().await, port.client().await);
     other.send(text(1)).await.unwrap();

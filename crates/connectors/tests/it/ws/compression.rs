@@ -4,7 +4,6 @@ use super::{
     client_opening::start,
     control::{self, member},
     peers::{Port, client, echo, head, of_server, server, upgrade},
-    warnings::Told,
 };
 use crate::harness::{Seen, Subject, json, within};
 use bytes::BytesMut;
@@ -12,6 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use tremor_codec::testing::Log;
 use tremor_event::Event;
 use tremor_ws::{
     Decoder, Deflate, DeflateOptions, Encoder, Extension, Incoming, Limits, Options, Role, accept_key,
@@ -322,7 +322,7 @@ const LEFT: &str = "the server does not agree to compress messages, which `compr
 async fn a_client_leaves_servers_without_the_compression_that_it_requires() {
     let port = Port::reserve();
     let listener = port.listen();
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let mut subject = client(&port, &format!(", {REQUIRED}"), r#"{"retry": {"interval_ms": 10}}"#);
     start(&subject);
     subject.open();

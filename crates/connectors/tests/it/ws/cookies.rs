@@ -2,13 +2,14 @@
 
 use super::control::member;
 use super::peers::{Port, head, of_server, server_definition, upgrade};
-use super::{tls::Authority, warnings::Told};
+use super::tls::Authority;
 use crate::harness::{Linked, Seen, Subject, definition, json, within};
 use std::{fs, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use tremor_codec::testing::Log;
 use tremor_value::Value;
 
 /// Number of the input port for all.
@@ -306,12 +307,12 @@ async fn a_line_that_is_torn_is_told_of_by_the_connector_that_has_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cookies");
     fs::write(&path, "{\"id\":\"ab").unwrap();
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let more = format!(r#", "cookie": {{"store": {{"type": "file", "filename": "{}"}}}}"#, path.display());
     let (_subject, _port) = server(&more).await;
     let told = told.text();
     let line = told.lines().find(|line| line.contains("cannot be understood"));
-    assert!(line.is_some_and(|line| line.starts_with("[Connector::")), "{told}");
+    assert!(line.is_some_and(|line| line.starts_with("WARN tremor_runtime: [Connector::")), "{told}");
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ use super::{
         upgrade,
     },
     tls::{files, secure_server},
-    warnings::Told,
 };
 use crate::harness::{Clock, Linked, Seen, Subject, definition, json, within};
 use async_tungstenite::tungstenite::{
@@ -23,6 +22,7 @@ use tokio::{
     sync::oneshot,
     time::Instant,
 };
+use tremor_codec::testing::Log;
 use tremor_value::Value;
 
 /// The record `closed` of the next event, which has to come on `err`.
@@ -68,7 +68,7 @@ async fn what_is_no_tls_ends_a_connection_with_1015() {
 
 #[tokio::test]
 async fn the_log_tells_of_an_end_by_the_number_that_the_flow_knows() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let (mut subject, port) = server("").await;
     // The numbers of other connections are others.
     let mut others = Vec::new();
@@ -248,7 +248,7 @@ pub(super) fn with_queue(queue: &str) -> (Subject, Port, tokio::net::TcpListener
 
 #[tokio::test]
 async fn a_server_that_does_not_read_is_given_up_after_five_seconds() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let clock = Clock::stop();
     let (mut subject, _port, listener) = with_queue(SHORT);
     let started = start(&subject);
@@ -289,7 +289,7 @@ async fn a_server_that_does_not_read_is_given_up_after_five_seconds() {
 }
 
 /// Events that lines of the log say have failed.
-fn told_as_failed(told: &Told) -> u64 {
+fn told_as_failed(told: &Log) -> u64 {
     let text = told.text();
     let counts = text.lines().filter_map(|line| {
         let (_, of_sink) = line.split_once("[Sink::")?.1.split_once("] ")?;
@@ -317,7 +317,7 @@ async fn loaded_client() -> (Subject, Port, Ws) {
 
 #[tokio::test]
 async fn a_server_that_does_not_read_is_cut_off_at_the_end_of_a_drain_and_told() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let (subject, port, _slow) = loaded_client().await;
     let clock = Clock::stop();
     subject.front_is_done().await;
@@ -349,7 +349,7 @@ async fn a_server_that_does_not_read_is_cut_off_at_the_end_of_a_drain_and_told()
 
 #[tokio::test]
 async fn a_server_that_reads_to_the_end_of_a_drain_is_not_cut_off() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let (subject, _port, mut slow) = loaded_client().await;
     let clock = Clock::stop();
     subject.front_is_done().await;
@@ -398,7 +398,7 @@ async fn lines_of_the_log_say_whose_messages_are_lost() {
             &["1 event failed: CONN has ended", "1 message for everybody was not sent: CONN has ended"],
         ),
     ] {
-        let (told, _listening) = Told::listen();
+        let (told, _listening) = Log::listen();
         let (mut subject, port) = super::control::server(&format!(r#", "send_queue": {queue}"#)).await;
         let (tcp, conn) = slow_client(&mut subject, &port).await;
         let address = tcp.local_addr().unwrap();
@@ -423,7 +423,7 @@ async fn lines_of_the_log_say_whose_messages_are_lost() {
 #[tokio::test]
 async fn dropped_messages_that_the_log_leaves_out_are_counted_there() {
     const BROADCAST: usize = 1;
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let queue = r#", "send_queue": {"messages": 1, "policy": "drop_newest"}"#;
     let (mut subject, port) = super::control::server(queue).await;
     let _slow = slow_client(&mut subject, &port).await;
@@ -529,7 +529,7 @@ async fn part(subject: &Subject, server: &mut TcpStream) -> tokio::task::JoinHan
 
 #[tokio::test]
 async fn the_end_of_the_one_connection_of_a_client_is_told_at_the_end_of_a_drain() {
-    let (log, _listening) = Told::listen();
+    let (log, _listening) = Log::listen();
     let (mut subject, mut server) = lone_client("").await;
     let parts = part(&subject, &mut server).await;
     server.write_all(b"\x88\x02\x03\xe8").await.unwrap();
@@ -578,7 +578,7 @@ async fn the_words_of_a_server_that_closes_are_in_the_log() {
         (&b"\x88\x02\x03\xe9"[..], "closed the connection with 1001"),
         (&b"\x88\x00"[..], "closed the connection"),
     ] {
-        let (log, _listening) = Told::listen();
+        let (log, _listening) = Log::listen();
         let (subject, mut server) = lone_client("").await;
         let mut status = subject.handle.watch();
         server.write_all(goodbye).await.unwrap();

@@ -6,11 +6,11 @@ use super::{
     pace::{bare, frame, masked},
     peers::{Port, accept, client_definition, close_code, head, server, server_definition, text, upgrade},
     tls::{Authority, files},
-    warnings::Told,
 };
 use crate::harness::{Clock, Linked, Seen, Subject, definition, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::Level;
+use tremor_codec::testing::Log;
 
 #[tokio::test]
 async fn what_breaks_the_rules_counts_by_what_it_breaks() {
@@ -144,7 +144,7 @@ async fn peers_that_do_not_prove_who_they_are_count_apart_from_what_else_tls_fai
 
 #[tokio::test]
 async fn the_log_is_as_loud_as_what_it_tells_matters() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let (_subject, port) = server(r#", "validate_utf8": false"#).await;
     assert!(port.ask("GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.starts_with("HTTP/1.1 426 "));
     let mut ws = port.client().await;

@@ -3,7 +3,6 @@
 use super::{
     client_opening::{answer, start, welcome},
     peers::{Port, client, client_definition, next_text},
-    warnings::Told,
 };
 use crate::harness::{Clock, Linked, Subject, within};
 use futures_util::FutureExt;
@@ -11,6 +10,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
+use tremor_codec::testing::Log;
 use tremor_connector::State;
 use tremor_value::Value;
 
@@ -98,7 +98,7 @@ impl Stalled {
 #[tokio::test]
 async fn what_waits_for_a_server_that_is_given_up_is_told_and_counted() {
     let clock = Clock::stop();
-    let (log, _listening) = Told::listen();
+    let (log, _listening) = Log::listen();
     let stalled = Stalled::with("block", SOON, &clock).await;
     let taken = stalled.subject.handle.taken();
     assert_eq!((taken.failed, taken.discarded), (1, 1));
@@ -109,7 +109,7 @@ async fn what_waits_for_a_server_that_is_given_up_is_told_and_counted() {
 async fn what_waits_fails_when_a_server_that_did_not_read_is_gone_for_good() {
     let clock = Clock::stop();
     for (policy, reconnect) in [("block", ONCE), ("close", ONCE), ("block", LAST)] {
-        let (log, _listening) = Told::listen();
+        let (log, _listening) = Log::listen();
         let Stalled { mut subject, listener, _server, gives } =
             Stalled::with(policy, reconnect, &clock).await;
         drop(listener);

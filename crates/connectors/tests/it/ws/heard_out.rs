@@ -3,11 +3,11 @@
 use super::{
     client_opening::start,
     peers::{Port, Ws, accept, client, close_code, next_text, server, text},
-    warnings::Told,
 };
 use crate::harness::{Clock, Subject, within};
 use std::time::Duration;
 use tokio::{task::JoinHandle, time::Instant};
+use tremor_codec::testing::Log;
 use tremor_connector::State;
 
 /// A client at work and its server, which has been sent so many messages.
@@ -55,7 +55,7 @@ async fn answers_that_are_outstanding_are_waited_for() {
 
 #[tokio::test]
 async fn answers_that_do_not_come_are_waited_for_no_longer_than_two_seconds() {
-    let (log, _listening) = Told::listen();
+    let (log, _listening) = Log::listen();
     let clock = Clock::stop();
     let (mut subject, mut server, port) = asked(2).await;
     let drains = drain(&subject).await;
@@ -112,7 +112,7 @@ async fn nobody_waits_for_answers_that_would_not_be_read() {
 
 #[tokio::test]
 async fn what_clients_send_while_a_drain_spreads_its_closes_is_counted_in_the_log() {
-    let (log, _listening) = Told::listen();
+    let (log, _listening) = Log::listen();
     let (subject, port) = server(r#", "drain_spread": 50"#).await;
     let mut clients = [port.client().await, port.client().await];
     subject.front_is_done().await;

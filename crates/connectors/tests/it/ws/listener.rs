@@ -1,7 +1,6 @@
 //! Peers that misbehave harm nobody but themselves.
 
 use super::peers::{PATIENT, Port, echo, head, mixed_sizes_come_back, round_trip, server, text, upgrade};
-use super::warnings::Told;
 use crate::harness::{Clock, Seen, json, within};
 use async_tungstenite::tungstenite::Message;
 use futures_util::StreamExt;
@@ -9,6 +8,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use tremor_codec::testing::Log;
 
 /// What the peer says until the connection ends, without caring how.
 async fn rest(tcp: &mut TcpStream) -> Vec<u8> {
@@ -151,7 +151,7 @@ async fn a_drain_and_a_stop_with_everything_under_way() {
 /// Who was in the middle of a handshake may take its time to read why that comes to nothing: the flow hears of it before it ends.
 #[tokio::test]
 async fn a_handshake_that_a_drain_refuses_is_told_in_time() {
-    let (log, _listening) = Told::listen();
+    let (log, _listening) = Log::listen();
     let _clock = Clock::stop();
     let (mut subject, port) = super::control::server("").await;
     let mut begun = stalled(&port, b"GET / HTTP/1.1\r\n").await;
@@ -270,7 +270,7 @@ async fn a_large_message_passes_where_it_may_is_refused_where_it_may_not_and_har
 /// The log has ten lines of a flood of refused handshakes, and tells in the end how many there were besides.
 #[tokio::test]
 async fn refused_handshakes_that_the_log_leaves_out_are_counted_there() {
-    let (log, _listening) = Told::listen();
+    let (log, _listening) = Log::listen();
     let clock = Clock::stop();
     let (_subject, port) = server(r#", "routes": [{"when": {"path": "/a"}, "exit": "a"}]"#).await;
     let request = upgrade("here", "").replacen("GET /", "GET /nope?token=secret", 1);

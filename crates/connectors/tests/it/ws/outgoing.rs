@@ -2,11 +2,11 @@
 
 use super::control::{conn, member, server};
 use super::peers::{Port, Ws, accept, client_definition, close_code, next_text, of_server, text};
-use super::warnings::Told;
 use crate::harness::{Linked, Seen, Subject, json, within};
 use async_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 use futures_util::StreamExt;
 use std::sync::{Arc, Mutex};
+use tremor_codec::testing::Log;
 use tremor_event::{Event, Listener, Outcome, Receipt, Settlement};
 use tremor_value::{Record, Value};
 
@@ -250,7 +250,7 @@ async fn codes_that_may_not_be_sent_and_other_nonsense_fail_and_do_nothing_else(
 #[tokio::test]
 async fn what_is_wrong_with_an_event_for_everybody_is_told_once() {
     let mut hall = Hall::new("", &["/a", "/b", "/c"]).await;
-    let (log, listening) = Told::listen();
+    let (log, listening) = Log::listen();
     hall.give(BROADCAST, 0, 7.into(), r#"{"binary": "yes"}"#).await;
     assert_eq!(hall.outcomes(1).await, "f");
     drop(listening);
@@ -275,7 +275,7 @@ async fn a_command_that_a_setting_is_for_says_which() {
         ),
         (r#"{"kind": "reload_tls"}"#, "there is no `tls` to read again"),
     ] {
-        let (log, listening) = Told::listen();
+        let (log, listening) = Log::listen();
         hall.command(command).await;
         assert_eq!(hall.outcomes(1).await, "f", "{command}");
         drop(listening);

@@ -7,7 +7,6 @@ use super::{
     peers::{
         Port, Ws, accept, client_definition, close_code, head, next_text, server_definition, text, upgrade,
     },
-    warnings::Told,
 };
 use crate::harness::{Clock, environment, json, within};
 use async_trait::async_trait;

@@ -4,7 +4,6 @@ use super::{
     client_opening::welcome_on,
     peers::{Port, next_text, text},
     per_origin::{BAD_GATEWAY, Proxy, goodbye, pair, plain_client},
-    warnings::Told,
 };
 use crate::harness::{Clock, within};
 use futures_util::{StreamExt, future::join};
@@ -14,6 +13,7 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
+use tremor_codec::testing::Log;
 use tremor_connector::State;
 
 /// Drains the proxy as a flow does, and lets its clients go. It is draining when this returns.
@@ -63,7 +63,7 @@ async fn answers_that_are_outstanding_are_waited_for() {
 /// goodbye itself.
 #[tokio::test]
 async fn a_server_is_heard_until_its_goodbye_and_what_it_owes_is_told() {
-    let (log, _until_the_end) = Told::listen();
+    let (log, _until_the_end) = Log::listen();
     let clock = Clock::stop();
     let server = Port::reserve();
     let listener = server.listen();
@@ -116,7 +116,7 @@ async fn a_server_that_says_nothing_is_cut_off() {
 /// A server that only takes messages would be waited for in vain.
 #[tokio::test]
 async fn a_server_that_never_answers_is_not_waited_for() {
-    let (log, _until_the_end) = Told::listen();
+    let (log, _until_the_end) = Log::listen();
     let clock = Clock::stop();
     let server = Port::reserve();
     let listener = server.listen();

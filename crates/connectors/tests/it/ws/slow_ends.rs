@@ -3,7 +3,6 @@
 use super::{
     control::member,
     peers::{Port, head, upgrade},
-    warnings::Told,
 };
 use crate::harness::{Clock, Seen, Subject, json, within};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
+use tremor_codec::testing::Log;
 use tremor_event::Event;
 use tremor_value::Value;
 
@@ -181,7 +181,7 @@ async fn so_it_does_when_the_flow_stops() {
 
 #[tokio::test]
 async fn a_peer_that_takes_nothing_has_the_time_of_others_and_the_log_tells_what_it_did_not_get() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let mut slow = Slow::open(SHORT).await;
     slow.close().await;
     for _ in 0..6 {
@@ -203,7 +203,7 @@ async fn a_peer_that_takes_nothing_has_the_time_of_others_and_the_log_tells_what
 
 #[tokio::test]
 async fn a_drain_that_is_over_tells_what_a_peer_that_still_reads_did_not_get() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let mut slow = Slow::open(r#", "close_handshake_timeout": 300, "drain_timeout": 500"#).await;
     let drain = slow.drain().await;
     slow.read(9 * STEP_BYTES).await;
@@ -250,7 +250,7 @@ async fn so_is_one_when_the_flow_stops() {
 
 #[tokio::test]
 async fn the_log_tells_of_a_peer_that_may_not_have_read_what_its_system_has() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let mut slow = Slow::behind(SHORT).await;
     slow.close().await;
     for _ in 0..6 {
@@ -265,7 +265,7 @@ async fn the_log_tells_of_a_peer_that_may_not_have_read_what_its_system_has() {
 
 #[tokio::test]
 async fn a_drain_that_is_over_tells_of_a_peer_that_still_talks() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let mut slow = Slow::behind(r#", "close_handshake_timeout": 300, "drain_timeout": 900"#).await;
     let drain = slow.drain().await;
     slow.talk(4).await;
@@ -279,7 +279,7 @@ async fn a_drain_that_is_over_tells_of_a_peer_that_still_talks() {
 /// However long it was waited for.
 #[tokio::test]
 async fn the_log_tells_of_a_peer_that_talks_for_too_long() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let mut slow = Slow::behind(SHORT).await;
     slow.close().await;
     slow.talk(149).await;
@@ -293,7 +293,7 @@ async fn the_log_tells_of_a_peer_that_talks_for_too_long() {
 
 #[tokio::test]
 async fn nothing_is_told_of_a_peer_that_was_sent_nothing() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let (mut subject, port) = super::control::server(SHORT).await;
     let mut tcp = connect(&port).await;
     tcp.write_all(upgrade("here", "").as_bytes()).await.unwrap();
@@ -305,7 +305,7 @@ async fn nothing_is_told_of_a_peer_that_was_sent_nothing() {
 
 #[tokio::test]
 async fn of_many_peers_that_may_not_have_read_all_most_are_counted() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let (mut subject, port) = super::control::server(SHORT).await;
     let mut peers = Vec::new();
     for _ in 0..25 {
@@ -326,7 +326,7 @@ async fn of_many_peers_that_may_not_have_read_all_most_are_counted() {
 }
 
 /// Lines of the log on the early end of connection `conn`, once there is one.
-async fn told_of_end(told: &Told, conn: &Value) -> Vec<String> {
+async fn told_of_end(told: &Log, conn: &Value) -> Vec<String> {
     let lines = || -> Vec<String> {
         let of_connection = format!("connection {conn} with 127.0.0.1:");
         let is_wanted = |line: &&str| line.contains(&of_connection) && line.contains(" was ended before ");
@@ -342,7 +342,7 @@ async fn told_of_end(told: &Told, conn: &Value) -> Vec<String> {
 }
 
 /// Whether the log tells how many bytes connection `conn` did not take.
-fn has_told(told: &Told, conn: &Value) -> bool {
+fn has_told(told: &Log, conn: &Value) -> bool {
     told.text().lines().any(|line| {
         let of_connection = line.contains(&format!("connection {conn} with 127.0.0.1:"));
         let bytes = line.split_once("was ended before its peer had taken the last ");

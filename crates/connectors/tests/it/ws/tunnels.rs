@@ -4,13 +4,13 @@ use super::{
     client_opening::{line, start},
     peers::{Port, head},
     tls::files,
-    warnings::Told,
 };
 use crate::harness::{Linked, Subject, definition, json, within};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
+use tremor_codec::testing::Log;
 
 /// Reads the head of a request or answer.
 async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
@@ -43,7 +43,7 @@ async fn grant(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
 
 #[tokio::test]
 async fn tls_runs_inside_of_a_tunnel_and_names_the_server_and_what_is_not_verified_is_told() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let files = files();
     let proxy = Port::reserve();
     let listener = proxy.listen();
@@ -88,7 +88,7 @@ async fn what_will_not_be_verified_is_told_when_a_client_is_made() {
         ),
         (format!(r#"{{"pins": "{pin}"}}"#), ""),
     ] {
-        let (told, listening) = Told::listen();
+        let (told, listening) = Log::listen();
         drop(of_config(&format!(r#"{{"url": "wss://feed.invalid/x", "tls": {tls}}}"#)));
         drop(listening);
         let told = told.text();

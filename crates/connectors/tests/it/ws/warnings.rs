@@ -5,75 +5,9 @@ use super::{
     tls::files,
 };
 use crate::harness::{Linked, Subject, definition};
-use std::{
-    fmt::{Debug, Write},
-    sync::{Arc, Mutex},
-};
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    span::{Attributes, Id, Record},
-    subscriber::DefaultGuard,
-};
-use tremor_codec::testing::listen;
+use tracing::Level;
+use tremor_codec::testing::Log;
 use tremor_connector::Definition;
-
-/// Keeps what is logged, line by line.
-#[derive(Clone, Default)]
-pub(super) struct Told(Arc<Mutex<Vec<(Level, String)>>>);
-
-impl Told {
-    /// What this thread logs from now on, until the guard is dropped.
-    pub(super) fn listen() -> (Self, DefaultGuard) {
-        let told = Self::default();
-        (told.clone(), listen(told))
-    }
-
-    /// All of it so far, line by line.
-    pub(super) fn text(&self) -> String {
-        self.0.lock().unwrap().iter().map(|(_, line)| line.as_str()).collect()
-    }
-
-    /// How loud each of the lines was in which this is.
-    pub(super) fn levels(&self, part: &str) -> Vec<Level> {
-        let lines = self.0.lock().unwrap();
-        lines.iter().filter(|(_, line)| line.contains(part)).map(|(level, _)| *level).collect()
-    }
-}
-
-/// The fields of an event, line by line.
-#[derive(Default)]
-struct Lines(String);
-
-impl Visit for Lines {
-    fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
-        writeln!(self.0, "{value:?}").unwrap();
-    }
-}
-
-impl Subscriber for Told {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut lines = Lines::default();
-        event.record(&mut lines);
-        self.0.lock().unwrap().push((*event.metadata().level(), lines.0));
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
 
 /// What is told of a server with `more` members in its configuration.
 fn told(more: &str) -> String {
@@ -81,7 +15,7 @@ fn told(more: &str) -> String {
 }
 
 fn told_of(definition: &Definition) -> String {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     Subject::new(definition, Linked::Fully).map(drop).unwrap();
     let levels = told.levels("");
     assert!(levels.iter().all(|level| *level == Level::WARN), "{levels:?}: {}", told.text());
@@ -113,7 +47,7 @@ async fn what_is_meant_is_not_warned_of() {
 
 #[tokio::test]
 async fn what_is_warned_of_is_told_once_though_mistakes_are_searched_for() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let wrong = server_definition(&Port::reserve(), r#", "routes": [], "surplus": 1"#);
     let made = Subject::new(&wrong, Linked::Fully).map(drop);
     assert!(made.is_err());

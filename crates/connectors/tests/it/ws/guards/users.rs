@@ -1,8 +1,9 @@
 //! Files of users that change while a server is at work.
 
-use super::{super::warnings::Told, sessions::expect_pong, *};
+use super::{sessions::expect_pong, *};
 use std::{path::Path, time::Duration};
 use tokio::time::sleep;
+use tremor_codec::testing::Log;
 
 /// Of `correct horse`.
 const HASH: &str = "$2b$04$nBqnqi9B1rnzVQDq0sPiqOfLPI5O7b8pllF7SjTobczlea57L.9va";
@@ -47,7 +48,7 @@ async fn whoever_is_removed_from_the_file_is_let_in_no_more_and_open_connections
 
 #[tokio::test(start_paused = true)]
 async fn a_file_of_users_that_is_broken_changes_nothing_and_is_told_for_each_way_it_is() {
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("users");
     write(&path, &["ann"]);

@@ -1,7 +1,6 @@
 //! Keys that change or are withdrawn, and what becomes of those who came by them.
 
 use super::{
-    super::warnings::Told,
     keys::{answer, key_server},
     sessions::{expect_pong, frame, in_seconds, renewal},
     *,
@@ -9,6 +8,7 @@ use super::{
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 use tokio::time::sleep;
+use tremor_codec::testing::Log;
 
 /// A set of keys of these names.
 fn set(kids: &[&str]) -> String {
@@ -218,7 +218,7 @@ async fn a_file_of_keys_that_is_broken_changes_nothing() {
     let (_subject, port) = keys.server("").await;
     let (old, new) = (bearer(&token("one", "{}")), bearer(&token("second", "{}")));
     let pass = || sleep(Duration::from_secs(60));
-    let (told, _listening) = Told::listen();
+    let (told, _listening) = Log::listen();
     let begin = format!(
         "the keys of guard `staff` cannot be loaded, so what was read before stays in use: `{}`: ",
         keys.path.display()

@@ -1,6 +1,7 @@
 //! Connections that cannot be opened, and who hears of it.
 
 use super::*;
+use tremor_codec::testing::Log;
 
 #[tokio::test]
 async fn a_server_that_cannot_be_reached_ends_the_client_and_fails_its_events() {
@@ -53,7 +54,7 @@ async fn a_client_for_which_nothing_can_be_opened_is_ended_and_told_of() {
 
 #[tokio::test]
 async fn events_hear_why_their_connection_was_not_opened() {
-    let (log, _until_the_end) = Told::listen();
+    let (log, _until_the_end) = Log::listen();
     let (silent, gone) = (Port::reserve(), Port::reserve());
     let listener = silent.listen();
     let definition =
