@@ -1,10 +1,12 @@
-//! Whether files have changed, found out by looking at them every now and then.
+//! Files that a configuration names: what is in them, and whether they have changed, found out by looking at them every now and
+//! then.
 //!
 //! A look costs little for the few files of a connector, and unlike a notification of the system it does not depend on what kind of
 //! file system they are on, and follows links, which is how certificates are replaced in containers.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -13,6 +15,27 @@ use tokio::task::JoinHandle;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// Longest file of certificates, keys or users that is read, in bytes; the root certificates of the whole web are a quarter of a MiB.
+pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
+
+/// What is in a file of `most` bytes at most. May block for a moment, and never for somebody who writes.
+///
+/// # Errors
+/// It cannot be read, is longer, or is no file but a pipe or something else that may never end.
+pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let found = fs::metadata(path)?.file_type();
+    // To read a folder fails with words of its own.
+    if !found.is_file() && !found.is_dir() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most {
+        return Err(io::Error::other(format!("it is longer than {most} bytes")));
+    }
+    Ok(bytes)
+}
 
 /// What tells one content of a file from another without reading it; `None` if there is no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,18 +74,6 @@ impl Look {
     pub fn again(&self) -> Self {
         Self(self.0.iter().map(|(path, _)| (path.clone(), Stamp::of(path))).collect())
     }
-
-    /// Whether files that are there are files, to be asked before they are read once more.
-    ///
-    /// # Errors
-    /// In words, with the path of something else: a pipe would be waited for as long as nobody writes.
-    pub fn finds_files(&self) -> Result<(), String> {
-        let is_other = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| !found.is_file());
-        match self.0.iter().map(|(path, _)| path).find(|path| is_other(path)) {
-            Some(other) => Err(format!("`{}`: it is no file", other.display())),
-            None => Ok(()),
-        }
-    }
 }
 
 /// How files looked when they were read, and what came of it.
@@ -88,11 +99,10 @@ impl Reading {
     }
 
     /// Has the files read once more. Gives what came of it, unless that is the failure of the last time: files that cannot be
-    /// used may be read again and again, as it may be the system that has no room for them. `read` is not called where
-    /// something else is in the place of a file.
+    /// used may be read again and again, as it may be the system that has no room for them.
     pub fn again<T>(&mut self, read: impl FnOnce() -> Result<T, String>) -> Option<Result<T, String>> {
         let now = self.known.again();
-        match now.finds_files().and_then(|()| read()) {
+        match read() {
             Ok(content) => {
                 *self = Self::of(now);
                 Some(Ok(content))
@@ -153,6 +163,19 @@ impl Following {
 mod tests {
     use super::*;
     use tempfile::TempDir;
+
+    #[test]
+    fn a_file_is_read_up_to_its_bound_and_what_may_never_end_is_not() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(read(&path, 5).unwrap(), b"12345");
+        assert_eq!(read(&path, 4).unwrap_err().to_string(), "it is longer than 4 bytes");
+        assert_eq!(read(folder.path(), 5).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(read(&folder.path().join("b"), 5).unwrap_err().kind(), io::ErrorKind::NotFound);
+        #[cfg(unix)]
+        assert_eq!(read(Path::new("/dev/zero"), 5).unwrap_err().to_string(), "it is no file");
+    }
 
     #[test]
     fn every_way_to_replace_a_file_is_seen() {

@@ -1,10 +1,6 @@
 //! Certificates and keys out of PEM files.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
@@ -13,11 +9,9 @@ use rustls::pki_types::{
 
 use crate::{
     config::{ConfigError, Entry},
+    files,
     socket::cause_of,
 };
-
-/// Longest file that is read, in bytes; the root certificates of the whole web are a quarter of a MiB.
-const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// All certificates of the file that `entry` names, in their order; at least one.
 pub(super) fn certificates(entry: &Entry<'_>) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
@@ -84,14 +78,8 @@ fn broken(entry: &Entry<'_>, path: &Path, error: &pem::Error) -> ConfigError {
 
 fn read(entry: &Entry<'_>) -> Result<(PathBuf, Vec<u8>), ConfigError> {
     let path: PathBuf = entry.read()?;
-    let mut bytes = Vec::new();
-    let outcome = File::open(&path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-    let outcome = outcome.and_then(|_| match u64::try_from(bytes.len()) {
-        Ok(len) if len <= MAX_FILE_BYTES => Ok(()),
-        _ => Err(io::Error::other("it is longer than 16 MiB")),
-    });
-    match outcome {
-        Ok(()) => Ok((path, bytes)),
+    match files::read(&path, files::MAX_FILE_BYTES) {
+        Ok(bytes) => Ok((path, bytes)),
         Err(error) => Err(entry.invalid(format!("cannot read `{}`: {}", path.display(), cause_of(&error)))),
     }
 }

@@ -192,7 +192,6 @@ impl Inner {
     fn reload(&self) -> Result<(), String> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = seen.again();
-        seen.finds_files()?;
         let tls = Reader::again(&self.record, self.path.clone());
         let loaded = load(tls, self.keys, &mut Look::default()).map_err(|error| error.to_string())?;
         let fresh = Current::new(loaded, Some(&self.current())).map_err(|error| error.to_string())?;

@@ -204,15 +204,18 @@ fn a_certificate_that_has_ended_since_is_found() {
 async fn a_pipe_in_place_of_a_file_is_not_waited_for() -> TestResult {
     let files = Files::new();
     let own = files.self_signed("own", params(&["localhost"]));
-    let server = own.server();
+    let serving = own.server();
     let (key, kept) = (files.path("own.key"), files.path("kept.key"));
     fs::rename(&key, &kept)?;
     assert!(std::process::Command::new("mkfifo").arg(&key).status()?.success());
     let pipe = key.clone();
     std::thread::spawn(move || fs::File::options().write(true).open(pipe));
-    assert_eq!(server.reload("test").await, Err(format!("`{key}`: it is no file")));
+    let refused = format!("tls.key: cannot read `{key}`: it is no file");
+    assert_eq!(serving.reload("test").await, Err(refused.clone()));
+    let at_first = server(&own.config());
+    assert!(at_first.is_err_and(|error| error.to_string().ends_with(&refused)));
     fs::rename(&kept, &key)?;
-    assert_eq!(server.reload("test").await, Ok(()));
+    assert_eq!(serving.reload("test").await, Ok(()));
     Ok(())
 }
 

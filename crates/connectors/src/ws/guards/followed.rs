@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use tremor_connector::{
-    files::{Following, Look, Reading},
+    files::{self, Following, Look, MAX_FILE_BYTES, Reading},
     socket::cause_of,
 };
 use tremor_value::sentence;
@@ -125,7 +125,7 @@ fn tell(what: &str, read: Option<Result<Vec<String>, String>>) {
 }
 
 fn content<T: Content>(path: &Path) -> Result<T, String> {
-    let text = std::fs::read(path).map_err(|error| cause_of(&error));
+    let text = files::read(path, MAX_FILE_BYTES).map_err(|error| cause_of(&error));
     // Some editors put a byte order mark in front.
     let parsed = text.and_then(|text| T::parse(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text)));
     parsed.map_err(|error| format!("`{}`: {error}", path.display()))

@@ -13,14 +13,13 @@ use crate::ws::{
 };
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::Read as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 use tremor_codec::model::MAX_SCHEMA_BYTES;
 use tremor_connector::{
     config::{ConfigError, Entry, Reader},
+    files,
     socket::cause_of,
     tls::{ClientTlsSetting, TlsKeys},
 };
@@ -137,19 +136,8 @@ fn file(reader: &mut Reader<'_>) -> Result<(String, Option<String>), ConfigError
     Ok((text, None))
 }
 
-/// The text of a file, which a schema can have; whatever never ends is none.
+/// The text of a file, which a schema can have.
 fn text_of(path: &Path) -> Result<String, String> {
-    // Opening a pipe would wait for somebody who writes.
-    let about = std::fs::metadata(path).map_err(|error| cause_of(&error))?;
-    if !about.is_file() {
-        return Err("it is no file".to_owned());
-    }
-    let file = File::open(path).map_err(|error| cause_of(&error))?;
-    let mut text = String::new();
-    let limit = MAX_SCHEMA_BYTES as u64 + 1;
-    file.take(limit).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if text.len() > MAX_SCHEMA_BYTES {
-        return Err(format!("it is longer than {MAX_SCHEMA_BYTES} bytes"));
-    }
-    Ok(text)
+    let bytes = files::read(path, MAX_SCHEMA_BYTES).map_err(|error| cause_of(&error))?;
+    String::from_utf8(bytes).map_err(|error| format!("it is no UTF-8: {}", error.utf8_error()))
 }

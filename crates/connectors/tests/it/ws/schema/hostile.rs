@@ -203,7 +203,7 @@ async fn files_are_read_as_far_as_schemas_go() {
     for (path, words) in [
         ("/dev/zero", "no file"),
         (long.to_str().unwrap(), "longer than"),
-        (folder.path().to_str().unwrap(), "no file"),
+        (folder.path().to_str().unwrap(), "is a directory"),
     ] {
         let more = format!(
             r#", "schema": {{"catalogs": {{"f": {{"type": "filesystem", "subjects": {{"r": {{"path": "{path}"}}}}}}}}}}"#
