@@ -167,10 +167,8 @@ impl Report<'_> {
 
     /// A piece of the source, with a star for each character of a secret: so columns stay what they are.
     fn source(&self, piece: Range<usize>) -> String {
-        let secrets = self.file.secrets();
-        let is_secret = |at: &usize| secrets.iter().any(|secret| secret.contains(at));
         let text = self.file.text.get(piece.clone()).unwrap_or("");
-        let star = |(at, c)| if is_secret(&(piece.start + at)) { '*' } else { c };
+        let star = |(at, c)| if self.file.is_secret(piece.start + at) { '*' } else { c };
         visible(&text.char_indices().map(star).collect::<String>())
     }
 }
@@ -351,7 +349,8 @@ mod tests {
     #[test]
     fn secrets_are_not_shown_and_columns_stay() {
         let mut sources = SourceMap::concealing(|text| {
-            text.match_indices("día").map(|(at, it)| at..at + it.len()).collect()
+            let found = |(at, word): (usize, &str)| [at + 1..at + 2, at..at + word.len()];
+            text.match_indices("día").flat_map(found).collect()
         });
         let file = sources.add("a", "día x = y\nlet día");
         let at = Span::new(file, 5, 6);

@@ -110,10 +110,11 @@ pub struct SourceFile {
     pub text: Arc<str>,
     lines: LineIndex,
     find_secrets: FindSecrets,
+    /// In order, none of them in another.
     secrets: OnceLock<Vec<Range<usize>>>,
 }
 
-/// Finds the parts of a text, in order of their beginnings, that no report may show.
+/// Finds the parts of a text that no report may show.
 pub type FindSecrets = fn(&str) -> Vec<Range<usize>>;
 
 impl SourceFile {
@@ -122,10 +123,12 @@ impl SourceFile {
         Self { name, text, lines, find_secrets, secrets: OnceLock::new() }
     }
 
-    /// The parts of the text, in order of their beginnings, that no report may show.
+    /// Whether byte `offset` of the text belongs to what no report may show.
     #[must_use]
-    pub fn secrets(&self) -> &[Range<usize>] {
-        self.secrets.get_or_init(|| (self.find_secrets)(&self.text))
+    pub fn is_secret(&self, offset: usize) -> bool {
+        let secrets = self.secrets.get_or_init(|| joined((self.find_secrets)(&self.text)));
+        let next = secrets.partition_point(|secret| secret.end <= offset);
+        secrets.get(next).is_some_and(|secret| secret.contains(&offset))
     }
 
     /// Line and column of a byte offset; an offset past the end means the end.
@@ -165,6 +168,19 @@ impl SourceFile {
     pub fn widen(&self, span: Span, lines: usize) -> Span {
         self.lines.widen(span, lines)
     }
+}
+
+/// The same parts of a text in order, with those joined that overlap.
+fn joined(mut parts: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    parts.sort_by_key(|part| part.start);
+    let mut joined: Vec<Range<usize>> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match joined.last_mut() {
+            Some(last) if part.start <= last.end => last.end = last.end.max(part.end),
+            _ => joined.push(part),
+        }
+    }
+    joined
 }
 
 /// Where the lines of a text begin: for turning offsets into lines without reading the text again.
