@@ -224,6 +224,8 @@ impl Below {
 pub enum Keys {
     /// Their names.
     Named(&'static [&'static str]),
+    /// All that can stand there, each with what it means.
+    Described(&'static [Field]),
     /// Settings of the configuration itself that can stand there, too.
     Own(&'static [&'static str]),
     /// The settings of each `type` of the record around.

@@ -19,7 +19,7 @@ pub(super) const SERVER: &[Below] = &[
     Below { place: "guards.NAME.options", keys: Keys::OfTypes(fields::GUARDS) },
     Below::named("routes[]", &["conceal", "guarded", "when"]),
     Below { place: "routes[].options", keys: Keys::Own(OF_ROUTES) },
-    Below::named("routes[].when", CONDITIONS),
+    Below { place: "routes[].when", keys: Keys::Described(fields::CONDITIONS) },
     Below::named("schema", SCHEMA),
     Below::named("schema.in", MESSAGES_IN),
     Below::named("schema.out", MESSAGES_OUT),
@@ -63,7 +63,6 @@ const DEFLATE: &[&str] = &[
     "request_no_context_takeover",
 ];
 const SEND_QUEUE: &[&str] = &["block_timeout", "bytes", "messages", "policy"];
-const CONDITIONS: &[&str] = &["authority", "path", "protocol", "scheme"];
 const SCHEMA: &[&str] = &["catalogs"];
 const MESSAGES_IN: &[&str] =
     &["catalog", "close_code", "id_from", "model", "on_invalid", "strategy", "subject"];

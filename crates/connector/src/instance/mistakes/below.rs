@@ -63,6 +63,7 @@ fn fields_at(here: &[Key], name: &str, spec: &Spec, config: &Value) -> Option<&'
     let mut below = spec.below.iter().filter(|below| is_at(below.place, here));
     below.find_map(|below| match below.keys {
         Keys::Named(_) => None,
+        Keys::Described(fields) => Some(fields),
         Keys::Own(names) => names.contains(&name).then_some(spec.fields),
         Keys::OfTypes(types) => {
             let around = here.split_last()?.1;
@@ -97,6 +98,7 @@ impl Keys {
     fn include(&self, key: &str) -> bool {
         match self {
             Self::Named(names) | Self::Own(names) => names.contains(&key),
+            Self::Described(fields) => fields.iter().any(|field| field.name == key),
             Self::OfTypes(types) => {
                 types.iter().any(|(_, fields)| fields.iter().any(|field| field.name == key))
             }
@@ -124,7 +126,7 @@ fn leads_to(here: &[Key], place: &'static str, spec: &Spec) -> bool {
     let first = steps(place).next().unwrap_or_default();
     let is_own = |below: &Below| match below.keys {
         Keys::Own(names) => is_at(below.place, here) && names.contains(&first),
-        Keys::Named(_) | Keys::OfTypes(_) => false,
+        Keys::Named(_) | Keys::Described(_) | Keys::OfTypes(_) => false,
     };
     starts_with(place, here) || spec.below.iter().any(is_own)
 }

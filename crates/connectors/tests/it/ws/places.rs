@@ -63,7 +63,8 @@ async fn every_place_that_is_told_of_knows_those_keys() {
         let registry = tremor_connectors::registry(true);
         for below in registry.get(kind).unwrap().below {
             let names = match below.keys {
-                Keys::Named(names) | Keys::Own(names) => names,
+                Keys::Named(names) | Keys::Own(names) => names.to_vec(),
+                Keys::Described(fields) => fields.iter().map(|field| field.name).collect(),
                 // The guide's test goes through these.
                 Keys::OfTypes(_) => continue,
             };
@@ -72,10 +73,10 @@ async fn every_place_that_is_told_of_knows_those_keys() {
             let unknown = told.iter().find(|error| error.message.ends_with("zzz: unknown key"));
             let known = unknown.and_then(|error| error.hint.as_ref());
             let known = known.unwrap_or_else(|| panic!("{kind} {}: {told:#?}", below.place));
-            for name in names {
+            for name in &names {
                 assert!(known.contains(&format!("`{name}`")), "{kind} {}: {name}", below.place);
             }
-            if let Keys::Own(names) = below.keys {
+            if matches!(below.keys, Keys::Own(_) | Keys::Described(_)) {
                 assert_eq!(known.split(", ").count(), names.len(), "{kind} {}: {known}", below.place);
             }
         }
@@ -94,6 +95,7 @@ async fn a_key_in_a_wrong_place_is_told_where_it_stands() {
             "config.options.max_inflated_size: stands in `compression.deflate`; or did you mean `max_frame_size`?",
         ),
         (r#""deflate": {}"#, "config.deflate: stands in `compression`"),
+        (r#""query": {"a": "b"}"#, "config.query: stands in `credentials`, or in `routes[].when`"),
         (r#""policy": "close""#, "config.policy: stands in `send_queue`"),
         (r#""bind_identity": true"#, "config.bind_identity: stands in `cookie`"),
         (r#""strict_sni": true"#, "config.strict_sni: stands in `tls`"),
@@ -156,6 +158,7 @@ async fn what_is_said_of_a_mistake_is_about_the_nearest_key_of_which_something_i
             r#""guards": {"g": {"type": "basic", "options": {"users": {"ann": {"password": 5}}}}}"#.into(),
             "`users` (",
         ),
+        (r#""routes": [{"exit": "a", "when": {"scheme": 5}}]"#.into(), "`scheme` (pattern): `https` "),
         (r#""routes": [{"exit": 5}]"#.into(), "`routes` (list of records): Of each: `exit`"),
         (r#""compression": {"deflate": {"level": "x"}}"#.into(), "`compression` (record): In `deflate`: "),
     ] {
