@@ -74,12 +74,20 @@ fn mistake(key: &str, value: &Value, fields: &[Field]) -> Option<String> {
     (!fits).then(|| format!("`{key}` must be {}, found {value}", field.kind.describe()))
 }
 
-/// The name that `given` was probably meant to be.
-pub(crate) fn nearest<'n>(given: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let allowed = (given.chars().count() / 3).max(1);
+/// Characters of the longest text that may be a typing error: to compare longer ones costs time.
+const MAX_NAME_CHARS: usize = 60;
+
+/// The name that a user who wrote `wrong` most likely meant, if any of `names` is near enough.
+pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let normal = |name: &str| name.to_lowercase().replace('-', "_");
+    if wrong.chars().count() > MAX_NAME_CHARS {
+        return None;
+    }
+    let wrong = normal(wrong);
+    let allowed = (wrong.chars().count() / 3).max(1);
     names
-        .map(|name| (strsim::damerau_levenshtein(given, name), name))
-        .filter(|(distance, _)| *distance <= allowed)
+        .map(|name| (strsim::damerau_levenshtein(&wrong, &normal(name)), name))
+        .filter(|(distance, name)| *distance <= allowed && *distance < name.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -29,7 +29,7 @@ mod tests;
 
 pub use chunks::Chunks;
 pub use codec::{Codec, Decoded, Decoding};
-pub use config::Config;
+pub use config::{Config, nearest};
 pub use decoder::{DecodedEvent, Decoder, Room, Step};
 pub use definition::{Definition, NameAndConfig};
 pub use encoder::Encoder;

@@ -27,8 +27,9 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ConfigError, Key, Problem, nearest, ticked};
+pub use error::{ConfigError, Key, Problem, ticked};
 pub use read::{FromConfig, OneOrMany, Secret};
+pub use tremor_codec::nearest;
 
 use std::{
     collections::BTreeSet,

@@ -152,19 +152,3 @@ pub(super) fn quoted(text: &str) -> String {
 pub fn ticked<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
-
-/// The name that a user who wrote `wrong` most likely meant, if any of `names` is near enough.
-pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let normal = |name: &str| name.to_lowercase().replace('-', "_");
-    // Longer texts are no typing errors of a key, and comparing them costs time.
-    if wrong.chars().count() > MAX_QUOTED_CHARS {
-        return None;
-    }
-    let wrong = normal(wrong);
-    let allowed = (wrong.chars().count() / 3).max(1);
-    names
-        .map(|name| (strsim::damerau_levenshtein(&wrong, &normal(name)), name))
-        .filter(|(distance, name)| *distance <= allowed && *distance < name.chars().count())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}

@@ -131,10 +131,10 @@ fn spelling_variants_find_their_key() {
     for (wrong, right) in
         [("no-delay", "no_delay"), ("nodelay", "no_delay"), ("CaFile", "cafile"), ("ulr", "url")]
     {
-        assert_eq!(super::error::nearest(wrong, [right, "other"].into_iter()), Some(right), "{wrong}");
+        assert_eq!(super::nearest(wrong, [right, "other"].into_iter()), Some(right), "{wrong}");
     }
-    assert_eq!(super::error::nearest(&"x".repeat(1_000_000), ["url"].into_iter()), None);
-    assert_eq!(super::error::nearest("x", ["y"].into_iter()), None);
+    assert_eq!(super::nearest(&"x".repeat(1_000_000), ["url"].into_iter()), None);
+    assert_eq!(super::nearest("x", ["y"].into_iter()), None);
 }
 
 #[test]
