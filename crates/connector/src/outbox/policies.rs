@@ -1,20 +1,9 @@
 //! What holds for every policy of a full queue, whatever comes and goes.
 
-use super::*;
+use super::{tests::Told, *};
 use proptest::prelude::*;
-use std::sync::Mutex;
 use tremor_codec::{Definition, NameAndConfig, Registry};
-use tremor_event::{Listener, Outcome, Settlement};
-
-/// Counts what it is told.
-#[derive(Default)]
-struct Told(Mutex<Vec<Outcome>>);
-
-impl Listener for Told {
-    fn settled(&self, settlement: Settlement<'_>) {
-        self.0.lock().unwrap().push(settlement.outcome);
-    }
-}
+use tremor_event::Outcome;
 
 #[derive(Clone, Debug)]
 enum Step {

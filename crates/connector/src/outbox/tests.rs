@@ -342,7 +342,7 @@ fn the_frame_type_is_binary_if_somebody_asks_and_nobody_objects() {
 
 /// Counts what it is told.
 #[derive(Default)]
-struct Told(Mutex<Vec<Outcome>>);
+pub(super) struct Told(pub(super) Mutex<Vec<Outcome>>);
 
 impl Listener for Told {
     fn settled(&self, settlement: Settlement<'_>) {
