@@ -375,7 +375,9 @@ impl Connection {
         self.note_silence();
         if !mem::take(&mut self.busy) {
             self.buffer.rest();
-            self.intake = Intake::default();
+            if self.intake.is_empty() {
+                self.intake = Intake::default();
+            }
             self.inlet.rest();
             self.pump.rest();
         } else {
@@ -462,6 +464,9 @@ impl Connection {
     /// Sends on what was taken, as much as is one batch.
     #[inline]
     async fn push(&mut self) -> Option<Ended> {
+        if self.owes_opened {
+            Box::pin(self.tell_opened()).await;
+        }
         if let Some(waits) = self.push_at_once() {
             let ended = waits.await;
             if ended.is_some() {

@@ -173,13 +173,11 @@ impl Intake {
         self.items.push(Item { content, at: At::default(), brought: Brought::default() });
     }
 
-    /// Throws away what it holds, and the memory of much: room for a few items is kept.
+    /// Gives back the memory of much, unless it holds something: room for a few items is kept.
     pub(crate) fn trim(&mut self) {
-        if self.items.capacity() > KEPT_ITEMS {
+        if self.is_empty() && self.items.capacity() > KEPT_ITEMS {
             *self = Self::default();
         }
-        self.items.clear();
-        self.controls = 0;
     }
 
     /// How many items there are for the ports that data leaves by, and how many bytes those of bytes hold; of messages, how

@@ -47,6 +47,8 @@ enum Late {
 /// What is to be told of a connection that ends.
 pub(super) struct Owes {
     opened: Option<Value>,
+    /// What has come before it ended, and was not handed on.
+    rest: Intake,
     /// And whether it was a clean end.
     closed: Option<(Value, bool)>,
     cause: String,
@@ -56,9 +58,13 @@ pub(super) struct Owes {
 
 impl Owes {
     async fn tell(self, inlet: &mut Inlet) {
-        let Self { opened, closed, cause, alive } = self;
+        let Self { opened, mut rest, closed, cause, alive } = self;
         if let Some(opened) = opened {
             inlet.tell(opened).await;
+        }
+        while !rest.is_empty() {
+            inlet.push(&mut rest).await;
+            yield_now().await;
         }
         if alive.is_some() {
             inlet.end().await;
@@ -212,7 +218,8 @@ impl Connection {
         let cause = ended.map_or("", |ended| ended.cause.as_str());
         // It may end before there was time to say that it is there.
         let opened = mem::take(&mut self.owes_opened).then(|| told_of(self.conn, "opened", []));
-        let owes = Owes { opened, closed, cause: cause.to_owned(), alive };
+        let rest = mem::take(&mut self.intake);
+        let owes = Owes { opened, rest, closed, cause: cause.to_owned(), alive };
         let waits = ended.is_some() && owes.alive.is_some() && !self.discards;
         if waits && self.may_tell_late && self.signals.readiness().is_none() {
             self.owes = Some(Box::new(owes));

@@ -23,7 +23,7 @@ impl Connection {
     }
 
     /// That it is there comes before all that is told of a connection, and not before whoever reads that is ready.
-    fn may_tell(&self) -> bool {
+    pub(super) fn may_tell(&self) -> bool {
         !self.owes_opened || self.signals.readiness() == Some(Readiness::Ready)
     }
 
@@ -68,17 +68,8 @@ impl Connection {
     /// # Errors
     /// The protocol has ended the connection.
     pub(super) async fn look_at_news(&mut self) -> Result<Option<Ended>, Ended> {
-        if self.may_tell() && mem::take(&mut self.owes_opened) {
-            self.tell("opened", []).await;
-            if let Some((asked, gap)) = self.pump.outbox().take_gap() {
-                let asked = ("last_received", Value::from(asked));
-                match gap {
-                    Gap::Lost { from, to } => {
-                        self.tell("gap", [asked, ("from", from.into()), ("to", to.into())]).await;
-                    }
-                    Gap::Unknown { .. } => self.tell("gap", [asked, ("unknown", true.into())]).await,
-                }
-            }
+        if self.may_tell() {
+            self.tell_opened().await;
         }
         self.look_at_meta();
         self.pump.outbox().forget_news(DUE);
@@ -90,6 +81,23 @@ impl Connection {
             self.stop_reading().await;
         }
         self.live_by_the_clock().await
+    }
+
+    /// Says that the connection is there, unless that was said.
+    pub(super) async fn tell_opened(&mut self) {
+        if !mem::take(&mut self.owes_opened) {
+            return;
+        }
+        self.tell("opened", []).await;
+        if let Some((asked, gap)) = self.pump.outbox().take_gap() {
+            let asked = ("last_received", Value::from(asked));
+            match gap {
+                Gap::Lost { from, to } => {
+                    self.tell("gap", [asked, ("from", from.into()), ("to", to.into())]).await;
+                }
+                Gap::Unknown { .. } => self.tell("gap", [asked, ("unknown", true.into())]).await,
+            }
+        }
     }
 
     async fn tell_of_pressure(&mut self) {

@@ -65,8 +65,8 @@ impl Connection {
             self.look_at_meta();
         }
         let mut broken = None;
-        // It may have told something while others waited for what they were told.
-        if !self.intake.is_empty() {
+        // It may have told something while others waited for what they were told, and whoever hears of that may not be ready.
+        if !self.intake.is_empty() && self.may_tell() {
             self.has_read = true;
             broken = self.push().await;
             if broken.is_none() {

@@ -163,6 +163,13 @@ impl Waiting {
         within(self.into.deliver(0, EventBatch { events: vec![event], bytes: 1 })).await;
     }
 
+    /// The peer goes without a word, and the connection finds out.
+    async fn peer_goes(&mut self) {
+        self.peer = tokio::io::duplex(1).0;
+        self.send(20).await;
+        time::sleep(SECOND).await;
+    }
+
     /// What is taken now.
     async fn takes(&mut self) -> (&'static str, String) {
         self.takes.add_permits(1);
@@ -291,6 +298,55 @@ async fn nothing_is_told_of_a_connection_before_those_who_hear_it_are_ready() {
     assert!(waiting.taken.is_empty());
     waiting.gate.open(BEHIND);
     assert_eq!(within(waiting.taken.recv()).await.unwrap(), ("control", "\"opened\"".to_owned()));
+}
+
+/// Whoever hears of them is not ready before the end, if ever.
+#[tokio::test(start_paused = true)]
+async fn what_a_protocol_tells_comes_behind_that_the_connection_is_there() {
+    for ends_first in [false, true] {
+        let protocol = Moved::default();
+        let mut waiting = Waiting::new(protocol.clone(), &["out", "control"]).await;
+        protocol.is_due();
+        time::sleep(3 * SECOND).await;
+        if ends_first {
+            waiting.peer_goes().await;
+        }
+        waiting.takes.add_permits(9);
+        time::sleep(SECOND).await;
+        assert!(waiting.taken.is_empty());
+        waiting.gate.open(BEHIND);
+        let last = ends_first.then_some(("control", "\"closed\""));
+        for (port, told) in [("control", "\"opened\""), ("out", "0")].into_iter().chain(last) {
+            assert_eq!(within(waiting.taken.recv()).await.unwrap(), (port, told.to_owned()));
+        }
+    }
+}
+
+/// The peer has heard our goodbye by then, and nobody was ready for what it had said.
+#[tokio::test(start_paused = true)]
+async fn what_is_read_behind_our_goodbye_comes_behind_that_the_connection_is_there() {
+    let mut waiting = Waiting::new(Timed::new(5 * SECOND, usize::MAX), &["out", "control"]).await;
+    waiting.peer.write_all(b"1\n").await.unwrap();
+    assert_eq!(line(&mut waiting.peer).await, "closed 1001 old");
+    waiting.peer.shutdown().await.unwrap();
+    waiting.takes.add_permits(9);
+    waiting.gate.open(BEHIND);
+    for (port, told) in [("control", "\"opened\""), ("out", "1"), ("control", "\"closed\"")] {
+        assert_eq!(within(waiting.taken.recv()).await.unwrap(), (port, told.to_owned()));
+    }
+}
+
+/// It breaks while the first of several batches waits.
+#[tokio::test(start_paused = true)]
+async fn all_that_was_read_before_a_connection_broke_is_handed_on() {
+    const LINES: usize = 2000;
+    let mut waiting = Waiting::with(Timed::new(9999 * SECOND, usize::MAX), &["out"]).await;
+    waiting.peer.write_all("1\n".repeat(LINES).as_bytes()).await.unwrap();
+    time::sleep(SECOND).await;
+    waiting.peer_goes().await;
+    waiting.takes.add_permits(LINES);
+    time::sleep(SECOND).await;
+    assert_eq!(waiting.taken.len(), LINES);
 }
 
 /// A second later its deadline has always just passed.
