@@ -3,7 +3,7 @@
 use super::{
     Door, Shared,
     admission::{Full, Place, Slot},
-    asker::Asker,
+    asker::{Asker, Failure},
     http2::{Exchange, Facts, Requests},
     peer::Peer,
     refusing::NotOpened,
@@ -136,11 +136,17 @@ impl Shared {
     /// There is no room. How we are is told all the same to one who asks for just that: who looks after a server must not
     /// take one that is full for one that is ill. Until it is clear what is asked for, this is a handshake as any other.
     async fn turn_away(&self, door: &Door, mut asker: Asker, deadline: Option<Instant>) -> NotOpened {
-        if self.pages.tell_health()
-            && let Ok(head) = asker.head(&door.handshake, deadline, None).await
-            && let Some(page) = self.health(&head)
-        {
-            return self.show(asker, &page).await;
+        if self.pages.tell_health() {
+            match asker.head(&door.handshake, deadline, None).await {
+                Ok(head) => {
+                    if let Some(page) = self.health(&head) {
+                        return self.show(asker, &page).await;
+                    }
+                }
+                Err(Failure::Refused(_)) => {}
+                Err(Failure::Gone(cause)) => return NotOpened::gone(cause),
+                Err(Failure::Silent(_)) => return self.no_room(asker).await.untold(),
+            }
         }
         self.no_room(asker).await
     }

@@ -114,6 +114,11 @@ impl NotOpened {
         Self { told: vec![rejected(NO_ANSWER, reason)], ..Self::from(cause) }
     }
 
+    /// The same, and port `control` does not hear of it.
+    pub(super) fn untold(self) -> Self {
+        Self { told: Vec::new(), ..self }
+    }
+
     /// The same of somebody of whose request this is told, and of whose path the log.
     pub(super) fn about(self, asked: Record, path: Option<&str>) -> Self {
         let cause = match path.filter(|_| !self.cause.is_empty()) {

@@ -161,6 +161,24 @@ async fn so_is_one_that_goes_in_the_middle_of_its_request() {
     }
 }
 
+/// The same where there is no room: it hears so, and nobody hears of it.
+#[tokio::test]
+async fn so_is_one_that_does_so_where_there_is_no_room() {
+    for (reject, heard) in [("answer", "HTTP/1.1 503 "), ("drop", "")] {
+        let full = r#", "health": "/up", "max_connections": 1, "open_handshake_timeout": 50"#;
+        let mut server = watched(&format!(r#"{full}, "reject": "{reject}""#)).await;
+        let _first = open(&server.port, "").await;
+        assert_eq!(member(&server.subject.next_told().await, "kind"), "opened".into());
+        let answer = answer(&server.port, "").await;
+        assert!(answer.starts_with(heard) && answer.is_empty() == heard.is_empty(), "{answer}");
+        drop(server.port.tcp().await);
+        let mut tcp = server.port.tcp().await;
+        tcp.write_all(b"GET").await.unwrap();
+        drop(tcp);
+        server.expect_unanswered("gone").await;
+    }
+}
+
 /// A server that is measured, with port `control`.
 struct Watched {
     subject: Subject,
