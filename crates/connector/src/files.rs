@@ -197,7 +197,7 @@ mod tests {
         let other = folder.path().join("b");
         fs::write(&other, "equals").unwrap();
         let age = fs::metadata(&path).unwrap().modified().unwrap();
-        fs::File::options().write(true).open(&other).unwrap().set_modified(age).unwrap();
+        File::options().write(true).open(&other).unwrap().set_modified(age).unwrap();
         fs::rename(&other, &path).unwrap();
         #[cfg(unix)]
         {

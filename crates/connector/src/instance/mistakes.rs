@@ -74,7 +74,7 @@ pub(super) fn replay(built: &Built, coding: Option<&Resolver>, alias: &str) -> O
 
 /// What is wrong, with what the kind says about the key.
 fn with_hint(alias: &str, error: &ConfigError, spec: &Spec, config: &Value) -> DefinitionError {
-    if let Some(placed) = below::placed(error, spec) {
+    if let Some(placed) = below::placed(error, spec, config) {
         return DefinitionError::at(alias, &placed);
     }
     let mut made = DefinitionError::at(alias, error);

@@ -176,38 +176,11 @@ const CLIENT: &[Name] = &[
 
 const OF_SERVERS: &str = "is a setting of servers; leave it out";
 
-/// Refuses what stands beside `options` of a guard and belongs there.
-pub(super) fn refuse_beside_options(guard: &Reader<'_>) -> Result<(), ConfigError> {
-    guard.refuse(OF_GUARDS)
+/// Refuses what stands beside `options` of a guard of type `kind` and belongs there.
+pub(super) fn refuse_beside_options(guard: &Reader<'_>, kind: &str) -> Result<(), ConfigError> {
+    let options = fields::GUARDS.iter().filter(|(of, _)| *of == kind).flat_map(|(_, options)| options.iter());
+    guard.refuse(&options.map(|option| (option.name, "stands in `options` of the guard")).collect::<Vec<_>>())
 }
-
-const IN_OPTIONS: &str = "stands in `options` of the guard";
-
-/// Names that are right in `options` of guards of one type or another.
-const OF_GUARDS: &[Name] = &[
-    ("algorithms", IN_OPTIONS),
-    ("attributes", IN_OPTIONS),
-    ("audience", IN_OPTIONS),
-    ("certificates", IN_OPTIONS),
-    ("challenge", IN_OPTIONS),
-    ("file", IN_OPTIONS),
-    ("header", IN_OPTIONS),
-    ("identity", IN_OPTIONS),
-    ("issuer", IN_OPTIONS),
-    ("keys", IN_OPTIONS),
-    ("leeway", IN_OPTIONS),
-    ("max_token_size", IN_OPTIONS),
-    ("port", IN_OPTIONS),
-    ("realm", IN_OPTIONS),
-    ("refresh", IN_OPTIONS),
-    ("require_exp", IN_OPTIONS),
-    ("roles", IN_OPTIONS),
-    ("roles_header", IN_OPTIONS),
-    ("subjects", IN_OPTIONS),
-    ("timeout", IN_OPTIONS),
-    ("tokens", IN_OPTIONS),
-    ("users", IN_OPTIONS),
-];
 
 const IN_TLS: &str = "stands in `tls`";
 const OBSOLETE: &str = "is obsolete, since no browser has Flash any more; leave it out";

@@ -333,7 +333,8 @@ fn read_guard(
     }
     let mut config: Reader<'_> = entry.read()?;
     let read: kinds::Read = config.required_word("type", kinds::ALL)?;
-    refuse_beside_options(&config)?;
+    let kind: &str = config.required("type")?;
+    refuse_beside_options(&config, kind)?;
     let own = config.record("credentials")?.map(places::read).transpose()?;
     let mut made = match config.record("options")? {
         Some(options) => read(options, settings)?,

@@ -16,10 +16,11 @@ fn keys_of(error: &ConfigError) -> &[Key] {
 }
 
 /// A mistake about a key that nobody knows there says where it stands, if it is known elsewhere: further below, or else above.
-pub(super) fn placed(error: &ConfigError, spec: &Spec) -> Option<ConfigError> {
+pub(super) fn placed(error: &ConfigError, spec: &Spec, config: &Value) -> Option<ConfigError> {
     let Problem::UnknownKey { nearest, .. } = &error.problem else { return None };
     let (Key::Field(key), here) = keys_of(error).split_last()? else { return None };
-    let places = || spec.below.iter().filter(|below| below.keys.include(key));
+    let kind = type_at(config, here);
+    let places = || spec.below.iter().filter(|below| below.keys.include(key, kind));
     let further = places().filter(|below| leads_to(here, below.place, spec));
     let further: Vec<_> = further.map(|below| ticked(below.place)).collect();
     let place = if further.is_empty() {
@@ -55,7 +56,20 @@ pub(super) fn described(error: &ConfigError, spec: &Spec, config: &Value) -> Opt
     let (index, field) = (0..keys.len()).rev().find_map(described)?;
     let below = keys.get(index + 1..)?.iter().rev().find_map(name_of);
     let text = below.map_or_else(|| field.text.to_owned(), |key| about(&key, field.text));
-    Some(format!("`{}` ({}): {text}", field.name, field.kind))
+    Some(unlinked(&format!("`{}` ({}): {text}", field.name, field.kind)))
+}
+
+/// The same without links to other places of the reference, of which the words stay.
+fn unlinked(text: &str) -> String {
+    let mut parts = text.split("](#");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if let Some(bracket) = plain.rfind('[') {
+            plain.remove(bracket);
+        }
+        plain.push_str(part.split_once(')').map_or(part, |(_, behind)| behind));
+    }
+    plain
 }
 
 /// What describes the key `name` in the record `here`.
@@ -66,12 +80,16 @@ fn fields_at(here: &[Key], name: &str, spec: &Spec, config: &Value) -> Option<&'
         Keys::Described(fields) => Some(fields),
         Keys::Own(names) => names.contains(&name).then_some(spec.fields),
         Keys::OfTypes(types) => {
-            let around = here.split_last()?.1;
-            let kind = value_at(config, around).or_else(|| value_at(config.get("options")?, around))?;
-            let kind = kind.get("type")?.as_str()?;
+            let kind = type_at(config, here.split_last()?.1)?;
             types.iter().find(|(name, _)| *name == kind).map(|(_, fields)| *fields)
         }
     })
+}
+
+/// The `type` that is written in the record `path`.
+fn type_at<'c>(config: &'c Value, path: &[Key]) -> Option<&'c str> {
+    let record = value_at(config, path).or_else(|| value_at(config.get("options")?, path))?;
+    record.get("type")?.as_str()
 }
 
 fn value_at<'c>(config: &'c Value, path: &[Key]) -> Option<&'c Value> {
@@ -95,12 +113,14 @@ fn ticked(name: &str) -> String {
 }
 
 impl Keys {
-    fn include(&self, key: &str) -> bool {
+    /// Whether `key` is among them, in or below a record of type `kind` if that is known.
+    fn include(&self, key: &str, kind: Option<&str>) -> bool {
         match self {
             Self::Named(names) | Self::Own(names) => names.contains(&key),
             Self::Described(fields) => fields.iter().any(|field| field.name == key),
             Self::OfTypes(types) => {
-                types.iter().any(|(_, fields)| fields.iter().any(|field| field.name == key))
+                let mut types = types.iter().filter(|(name, _)| kind.is_none_or(|kind| kind == *name));
+                types.any(|(_, fields)| fields.iter().any(|field| field.name == key))
             }
         }
     }

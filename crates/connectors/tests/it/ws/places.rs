@@ -95,7 +95,10 @@ async fn a_key_in_a_wrong_place_is_told_where_it_stands() {
             "config.options.max_inflated_size: stands in `compression.deflate`; or did you mean `max_frame_size`?",
         ),
         (r#""deflate": {}"#, "config.deflate: stands in `compression`"),
-        (r#""query": {"a": "b"}"#, "config.query: stands in `credentials`, or in `routes[].when`"),
+        (
+            r#""routes": [{"exit": "a", "headers": {"a": "b"}}]"#,
+            "config.routes[0].headers: stands in `routes[].when`",
+        ),
         (r#""policy": "close""#, "config.policy: stands in `send_queue`"),
         (r#""bind_identity": true"#, "config.bind_identity: stands in `cookie`"),
         (r#""strict_sni": true"#, "config.strict_sni: stands in `tls`"),
@@ -123,6 +126,14 @@ async fn a_key_in_a_wrong_place_is_told_where_it_stands() {
         (
             r#""guards": {"g": {"type": "bearer", "options": {"tokens": {"a": {"identity": "b"}}, "credentials": {}}}}"#,
             "config.guards.g.options.credentials: stands in `guards.NAME`",
+        ),
+        (
+            r#""guards": {"g": {"type": "bearer", "options": {"tokens": {"a": {"identity": "b"}}}, "audience": "x"}}"#,
+            "config.guards.g.audience: unknown key",
+        ),
+        (
+            r#""guards": {"g": {"type": "jwt", "options": {"keys": "https://127.0.0.1:1/"}, "audience": "x"}}"#,
+            "config.guards.g.audience: stands in `options` of the guard",
         ),
         (
             r#""compression": {"max_connections": 1}"#,
@@ -165,6 +176,8 @@ async fn what_is_said_of_a_mistake_is_about_the_nearest_key_of_which_something_i
         let (message, hint) = server(&more);
         assert!(hint.starts_with(begins), "{message}: {hint}");
     }
+    let (_, hint) = server(r#""routes": [{"exit": "a", "when": 5}]"#);
+    assert!(hint.contains("`when` (conditions of which one suffices: "), "{hint}");
     let (_, hint) = server(r#""routes": {"exit": 5}"#);
     assert!(hint.starts_with("`routes` (list of records): Tried in order; "), "{hint}");
     assert!(hint.ends_with("lists of strings one string."), "of the key itself all is said: {hint}");
