@@ -19,6 +19,8 @@ use tremor_value::Value;
 
 /// How often it is looked whether a schema has come.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// The longer it takes the rarer it is looked: after this part of the time that it has taken so far.
+const LOOK_AFTER_PART: u32 = 8;
 
 /// Gives what of a message goes another way, if anything does.
 pub(in crate::ws) type Aside = Box<dyn Fn(&[u8]) -> Option<Value> + Send>;
@@ -50,7 +52,17 @@ pub(in crate::ws) struct Incoming {
 struct Waiting {
     id: u64,
     task: JoinHandle<Result<Arc<Entry>, Missing>>,
-    look_at: Instant,
+    since: Instant,
+    /// `None` once it has been seen that it is there, or will never be.
+    look_at: Option<Instant>,
+}
+
+impl Waiting {
+    /// It was looked whether it has come.
+    fn looked(&mut self, now: Instant) {
+        let next = || now + LOOK_EVERY.max(now.saturating_duration_since(self.since) / LOOK_AFTER_PART);
+        self.look_at = (!self.task.is_finished()).then(next);
+    }
 }
 
 impl Drop for Waiting {
@@ -214,7 +226,8 @@ impl Incoming {
                     let wanted: Wanted = self.plan.of_id(id);
                     debug_assert!(matches!(wanted.key, Key::Id(_)), "only ids are waited for");
                     let task = tokio::spawn(async move { catalog.get(&wanted).await });
-                    self.waiting = Some(Waiting { id, task, look_at: Instant::now() + LOOK_EVERY });
+                    let since = Instant::now();
+                    self.waiting = Some(Waiting { id, task, since, look_at: Some(since + LOOK_EVERY) });
                 }
                 Ok(None)
             }
@@ -304,13 +317,34 @@ impl Incoming {
 
     /// When to look whether it still has to.
     pub(in crate::ws) fn deadline(&self) -> Option<Instant> {
-        self.waiting.as_ref().filter(|_| self.holds()).map(|waiting| waiting.look_at)
+        self.waiting.as_ref().filter(|_| self.holds()).and_then(|waiting| waiting.look_at)
     }
 
     /// It was looked.
     pub(in crate::ws) fn on_time(&mut self, now: Instant) {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.look_at = now + LOOK_EVERY;
+        self.waiting.iter_mut().for_each(|waiting| waiting.looked(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future;
+
+    #[tokio::test]
+    async fn it_is_looked_for_a_schema_ever_more_rarely_and_no_more_when_it_has_come() {
+        let since = Instant::now();
+        let waiting = |task| Waiting { id: 1, task, since, look_at: Some(since) };
+        let mut late = waiting(tokio::spawn(future::pending()));
+        for (ms, next_ms) in [(0, 2), (4, 6), (8000, 9000)] {
+            late.looked(since + Duration::from_millis(ms));
+            assert_eq!(late.look_at, Some(since + Duration::from_millis(next_ms)));
         }
+        let mut there = waiting(tokio::spawn(async { Err(Missing::failed("gone")) }));
+        while !there.task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        there.looked(since);
+        assert_eq!(there.look_at, None);
     }
 }
