@@ -514,6 +514,7 @@ impl Connection {
                 self.intake = Intake::default();
                 return broken;
             }
+            self.look_at_meta();
             let ended = self.push().await;
             broken = broken.or(ended);
         }

@@ -425,7 +425,7 @@ pub trait Protocol: Send {
     }
 
     /// The deadline has passed: appends to `out` what has to be sent now, and puts what the flow is to be told on port
-    /// `control` of `intake`, which is empty. `Some` if the connection has to end.
+    /// `control` into `intake`. `Some` if the connection has to end.
     fn on_time(&mut self, _now: Instant, _intake: &mut Intake, _out: &mut Vec<u8>) -> Option<Ending> {
         None
     }
@@ -433,6 +433,12 @@ pub trait Protocol: Send {
     /// Nothing counts any more that the peer has said: the end of the connection does not wait until that is answered.
     fn is_over(&self) -> bool {
         false
+    }
+
+    /// When [`Protocol::on_time`] is to be asked again whether nothing counts any more that the peer says, by a connection that has
+    /// to end for another reason and waits with that.
+    fn over_at(&self) -> Option<Instant> {
+        None
     }
 
     /// `false` while the peer has sent so much that reading has to wait for a deadline. What is left in the input is

@@ -109,7 +109,10 @@ impl Meanwhile<'_> {
         if !self.keeps_time && !self.pump.is_over() {
             return false;
         }
-        let is_time = !self.pump.is_due() && self.alarm.poll(cx, self.pump.deadline()).is_ready();
+        let is_time = match self.pump.next_look() {
+            Ok(()) => true,
+            Err(deadline) => self.alarm.poll(cx, deadline).is_ready(),
+        };
         if is_time {
             self.pump.note_due(self.intake);
         }

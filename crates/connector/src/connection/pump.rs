@@ -94,7 +94,14 @@ struct Rare {
     /// What the peer may not have read when its connection was ended all the same.
     unread: Unread,
     /// It was time to end the connection while something was handed on.
-    due: Option<Ending>,
+    due: Option<Due>,
+}
+
+/// How a connection has to end that waits with that.
+struct Due {
+    ending: Ending,
+    /// Nothing counts any more that the peer says, so no other end will.
+    is_last: bool,
 }
 
 /// What does not wait until all messages at hand are written.

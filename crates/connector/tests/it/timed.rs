@@ -50,6 +50,8 @@ struct Timed {
     extended: Option<Arc<AtomicBool>>,
     /// Behind `until` nothing counts any more that the peer has said.
     is_over_at_the_end: bool,
+    /// Another end, behind which nothing counts any more either.
+    over_at: Option<Instant>,
 }
 
 impl Timed {
@@ -67,6 +69,7 @@ impl Timed {
             said: false,
             extended: None,
             is_over_at_the_end: false,
+            over_at: None,
         }
     }
 
@@ -124,12 +127,15 @@ impl Protocol for Timed {
         if self.said {
             return None;
         }
-        self.due().into_iter().chain(self.goes_on).chain([self.until()]).min()
+        self.due().into_iter().chain(self.goes_on).chain(self.over_at).chain([self.until()]).min()
     }
 
     fn on_time(&mut self, now: Instant, _: &mut Intake, out: &mut Vec<u8>) -> Option<Ending> {
         assert!(self.deadline().is_some_and(|deadline| deadline <= now), "too early");
         self.goes_on = self.goes_on.filter(|at| *at > now);
+        if self.over_at.is_some_and(|over_at| over_at <= now) {
+            return Some(Ending::Said { code: 1008, reason: "over".into() });
+        }
         if self.until() <= now {
             return Some(self.ending.clone());
         }
@@ -153,7 +159,11 @@ impl Protocol for Timed {
     }
 
     fn is_over(&self) -> bool {
-        self.is_over_at_the_end && self.until() <= now()
+        self.is_over_at_the_end && self.until() <= now() || self.over_at.is_some_and(|at| at <= now())
+    }
+
+    fn over_at(&self) -> Option<Instant> {
+        self.over_at
     }
 
     fn reading(&mut self, reads: bool, now: Instant) {

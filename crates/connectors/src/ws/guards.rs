@@ -11,6 +11,8 @@ mod turns;
 mod visit;
 
 pub(super) use kinds::{all_tls, asks_for_certificates, listed};
+#[cfg(test)]
+pub(super) use stay::tests::closing_at;
 pub(super) use stay::{Described, Stay};
 pub(super) use visit::{AsksFlow, Brought, FromFlow, Visit, describe};
 

@@ -12,6 +12,7 @@ use bytes::BytesMut;
 use heartbeat::{Beat, Heartbeat};
 use rates::Rates;
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,8 +37,10 @@ pub(super) struct Pace {
     stay: Option<Stay>,
     /// Of pings and pongs; made when the first one comes.
     control: Option<Bucket>,
-    /// It has ended the connection because a ping was not answered.
+    /// It has ended the connection because a ping was not answered, and nobody has asked for that yet.
     lacks_pong: bool,
+    /// It has ended the connection: what is left to watch is whether guards let it stay.
+    has_ended: bool,
     /// It has ended the connection because guards do not let it stay.
     is_shown_out: bool,
 }
@@ -56,6 +59,7 @@ impl Pace {
             stay: None,
             control: None,
             lacks_pong: false,
+            has_ended: false,
             is_shown_out: false,
         }
     }
@@ -126,8 +130,17 @@ impl Pace {
         let keepalive = self.keepalive.as_ref().and_then(Keepalive::deadline);
         let resume = self.rates.as_ref().and_then(Rates::resumes_at);
         let heartbeat = self.heartbeat.as_ref().and_then(Heartbeat::deadline);
-        let stay = self.stay.as_ref().and_then(Stay::deadline);
-        keepalive.into_iter().chain(resume).chain(heartbeat).chain(stay).min()
+        keepalive.into_iter().chain(resume).chain(heartbeat).chain(self.stays_until()).min()
+    }
+
+    /// When it is to be looked next whether guards let it stay.
+    pub(super) fn stays_until(&self) -> Option<Instant> {
+        self.stay.as_ref().and_then(Stay::deadline)
+    }
+
+    /// Whether guards do not let it stay any more, by the date.
+    pub(super) fn has_outstayed(&self) -> bool {
+        self.stay.as_ref().is_some_and(Stay::is_over)
     }
 
     /// Does what it is time for; gives why the connection has to end.
@@ -146,6 +159,16 @@ impl Pace {
             self.is_shown_out = true;
             return Some(ending);
         }
+        if self.has_ended {
+            return None;
+        }
+        let ending = self.beat(now, encoder, out);
+        self.has_ended = ending.is_some();
+        ending
+    }
+
+    /// Pings and heartbeats that are due go out; gives why the connection has to end if there are none any more.
+    fn beat(&mut self, now: Instant, encoder: &mut Encoder, out: &mut Vec<u8>) -> Option<Ending> {
         while let Some(due) = self.keepalive.as_mut().and_then(|keepalive| keepalive.due(now, random)) {
             match due {
                 Due::Ping(payload) => note(encoder.ping(&payload, out)),
@@ -173,9 +196,9 @@ impl Pace {
         self.keepalive.as_mut().and_then(Keepalive::take_round_trip)
     }
 
-    /// Whether it has ended the connection because a ping was not answered.
-    pub(super) fn lacks_pong(&self) -> bool {
-        self.lacks_pong
+    /// Whether it has ended the connection because a ping was not answered, once.
+    pub(super) fn takes_lack_of_pong(&mut self) -> bool {
+        mem::take(&mut self.lacks_pong)
     }
 
     /// Whether it has ended the connection because guards do not let it stay: what still comes counts no more.

@@ -112,9 +112,20 @@ pub(super) struct WebSocket<Slot> {
 }
 
 impl<Slot> WebSocket<Slot> {
-    /// Whether what it was let in by was taken back, and it has not ended for that yet.
+    /// Whether what it was let in by was taken back, and it has not ended yet.
     fn is_revoked(&self) -> bool {
-        self.revocation.as_ref().is_some_and(|revocation| revocation.is_revoked()) && self.closing.is_open()
+        self.is_taken_back() && self.closing.is_open()
+    }
+
+    fn is_taken_back(&self) -> bool {
+        self.revocation.as_ref().is_some_and(|revocation| revocation.is_revoked())
+    }
+
+    /// Whether nothing counts any more that the peer says. Behind our goodbye it has no session any more that could end, and what
+    /// it says still counts only as long as that would have.
+    fn is_heard_no_more(&self) -> bool {
+        let has_outstayed = || self.pace.as_ref().is_some_and(|pace| pace.has_outstayed());
+        self.is_over || self.is_taken_back() || !self.closing.is_open() && has_outstayed()
     }
 
     /// Whether a message only acknowledges others: then the flow does not see it. It is a text where texts may come.
@@ -148,7 +159,7 @@ impl<Slot> WebSocket<Slot> {
             held.append(incoming);
             *incoming = held;
         }
-        if self.is_over || self.is_revoked() {
+        if self.is_heard_no_more() {
             incoming.retain(|item| !matches!(item, Incoming::Message { .. }));
         }
         decoded
@@ -431,7 +442,9 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
         let pace = pace?;
         let ending = pace.on_time(now, encoder, (intake, out));
         self.is_over |= pace.is_shown_out();
-        if let Some(link) = self.link.as_ref().filter(|_| pace.lacks_pong()) {
+        if pace.takes_lack_of_pong()
+            && let Some(link) = &self.link
+        {
             link.ping_timed_out();
         }
         ending
@@ -450,6 +463,10 @@ impl<Slot: Send> Protocol for WebSocket<Slot> {
 
     fn is_over(&self) -> bool {
         self.is_over || self.is_revoked()
+    }
+
+    fn over_at(&self) -> Option<Instant> {
+        self.pace.as_ref().filter(|_| self.closing.is_open()).and_then(|pace| pace.stays_until())
     }
 
     fn reading(&mut self, reads: bool, now: Instant) {

@@ -1,6 +1,6 @@
 //! How the writing half of a connection ends it.
 
-use super::{super::patience::Patience, Pump, Unwritten};
+use super::{super::patience::Patience, Due, Pump, Unwritten};
 use crate::{
     Intake,
     duplex::{Ending, Stream},
@@ -16,16 +16,27 @@ use tokio::{
 };
 
 impl Pump {
-    /// The same while something is handed on: how the connection has to end is remembered until that is over.
+    /// The same while something is handed on: how the connection has to end is remembered until that is over. Of several ends
+    /// the first counts, or that behind which nothing counts any more that the peer says.
     pub(in crate::connection) fn note_due(&mut self, intake: &mut Intake) {
-        if self.rare.due.is_none() {
-            self.rare.due = self.on_time(intake);
-        }
+        let ending = self.on_time(intake);
+        let is_last = self.is_over();
+        let due = &mut self.rare.due;
+        *due = match (due.take(), ending) {
+            (Some(due), Some(ending)) if is_last && !due.is_last => Some(Due { ending, is_last }),
+            (Some(due), _) => Some(Due { is_last, ..due }),
+            (None, ending) => ending.map(|ending| Due { ending, is_last }),
+        };
     }
 
-    /// Whether it has to end, and only waits for that.
-    pub(in crate::connection) fn is_due(&self) -> bool {
-        self.rare.due.is_some()
+    /// Whether it is time to look how it has to end, as far as is known without a clock; else when that will be.
+    pub(in crate::connection) fn next_look(&self) -> Result<(), Option<Instant>> {
+        match &self.rare.due {
+            None => Err(self.deadline()),
+            Some(due) if due.is_last => Err(None),
+            Some(_) if self.is_over() => Ok(()),
+            Some(_) => Err(self.protocol.over_at().map(Instant::from_std)),
+        }
     }
 
     /// Whether what the peer says counts no more.
@@ -35,7 +46,7 @@ impl Pump {
 
     /// If it was time meanwhile to end the connection, and what the peer has said counts no more, it is sent nothing new.
     pub(in crate::connection) fn ends_when_due(&self) {
-        if let Some(ending) = &self.rare.due
+        if let Some(Due { ending, .. }) = &self.rare.due
             && !self.has_left
             && self.is_over()
         {
@@ -46,7 +57,7 @@ impl Pump {
     /// It hears our goodbye as soon as all that waited is written, however long the rest of what it had said before takes: what
     /// that waits for may be the peer itself, or have nothing to do with it. `true` when the goodbye is to be written.
     pub(in crate::connection) fn says_goodbye_when_due(&mut self) -> bool {
-        let Some(ending) = &self.rare.due else { return false };
+        let Some(Due { ending, .. }) = &self.rare.due else { return false };
         let may_end = !self.has_left && self.rare.unwritten == Unwritten::Fail && self.is_over();
         if !may_end || self.ending(|_| false).is_none() {
             return false;
@@ -65,7 +76,7 @@ impl Pump {
 
     /// How the connection has to end, if it was time for that meanwhile.
     pub(in crate::connection) fn take_due(&mut self) -> Option<Ending> {
-        if self.keeps_time { self.rare.due.take() } else { None }
+        if self.keeps_time { self.rare.due.take().map(|due| due.ending) } else { None }
     }
 
     /// Writes what is framed or waits in the outbox right now.

@@ -27,6 +27,7 @@ use tremor_connector::{
     duplex::{Closed, ConnectionHandle, Cut, Duplex, Ending, Flow, Protocol, ProtocolError, Unsendable},
 };
 use tremor_event::{Breaker as _, Event, EventBatch, Signal};
+use tremor_value::{Record, Value};
 
 /// Every message is a line, `bye` ends in good order. Others move its deadline, and when that has come it tells 0.
 #[derive(Clone, Default)]
@@ -111,7 +112,8 @@ impl Route for Stuck {
             for event in batch.events {
                 let value = event.payload.value();
                 let told = value.get("kind").unwrap_or(value).to_string();
-                self.taken.send((self.port, told)).unwrap();
+                let by = event.meta.value().get("by").map_or(String::new(), |by| format!(" by {by}"));
+                self.taken.send((self.port, told + &by)).unwrap();
             }
         })
     }
@@ -226,6 +228,18 @@ async fn a_connection_that_is_over_does_not_wait_for_messages_that_may_move_its_
     assert_eq!(line(&mut waiting.peer).await, "closed 1001 old");
 }
 
+/// It has had its time, which waits for what it said; the end of its session does not.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_does_not_wait_takes_the_place_of_one_that_does() {
+    let start = now();
+    let over_at = Some(start + 8 * SECOND);
+    let mut waiting = Waiting::with(Timed { over_at, ..Timed::new(5 * SECOND, usize::MAX) }, &["out"]).await;
+    waiting.peer.write_all(b"1\n").await.unwrap();
+    assert_eq!(line(&mut waiting.peer).await, "closed 1008 over");
+    assert_eq!((now() - start).as_secs(), 8);
+    assert_eq!(waiting.takes().await, ("out", "1".to_owned()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_deadline_comes_behind_another_while_something_waits() {
     let over = Timed { is_over_at_the_end: true, ..Timed::new(12 * SECOND, usize::MAX) };
@@ -286,6 +300,20 @@ async fn what_a_protocol_tells_while_something_waits_comes_behind_that() {
     time::sleep(3 * SECOND).await;
     assert_eq!(waiting.takes().await, ("control", "\"opened\"".to_owned()));
     assert_eq!(waiting.takes().await, ("out", "0".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_protocol_tells_has_the_metadata_that_the_connection_has_by_then() {
+    let protocol = Moved::default();
+    let mut waiting = Waiting::with(protocol.clone(), &["out"]).await;
+    waiting.peer.write_all(b"1\n").await.unwrap();
+    time::sleep(SECOND).await;
+    let handle = protocol.handle.get().unwrap();
+    handle.change_meta(|meta| *meta = Record::from_iter([("by", Value::from(7_u64))]).into());
+    protocol.is_due();
+    time::sleep(SECOND).await;
+    assert_eq!(waiting.takes().await, ("out", "1".to_owned()));
+    assert_eq!(waiting.takes().await, ("out", "0 by 7".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -261,6 +261,14 @@ impl Stay {
         self.next
     }
 
+    /// Whether it may not stay any more, whether it was told or not.
+    pub(in crate::ws) fn is_over(&self) -> bool {
+        let closes = matches!(self.terms.at_the_end, AtTheEnd::Close(..));
+        let has_ended = || self.expires_at_ms().is_some_and(|end| end <= now_ms());
+        let misses_key = || self.look.as_ref().is_some_and(|look| look.misses_one(&self.held));
+        closes && (has_ended() || misses_key())
+    }
+
     /// Asks for fresh credentials, or gives how the connection ends, if it is time for that.
     pub(in crate::ws) fn on_time(
         &mut self,
@@ -370,15 +378,19 @@ impl fmt::Debug for Stay {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::ws) mod tests {
     use super::*;
     use tremor_ws::{Options, Role};
 
     /// A session that ends at `end_ms` by the date.
-    fn stay(end_ms: u64) -> Stay {
+    pub(in crate::ws) fn closing_at(end_ms: u64) -> Stay {
+        stay_until(end_ms, AtTheEnd::Close(1008, "token expired".into()))
+    }
+
+    fn stay_until(end_ms: u64, at_the_end: AtTheEnd) -> Stay {
         let terms = Arc::new(Terms {
             shares: false,
-            at_the_end: AtTheEnd::Close(1008, "token expired".into()),
+            at_the_end,
             renew: None,
             revalidate: None,
             challenge: None,
@@ -400,7 +412,7 @@ mod tests {
     /// The own credentials are over, and others let it stay for an hour.
     #[test]
     fn one_that_others_prolong_is_not_always_due() {
-        let mut stay = stay(now_ms() - 1);
+        let mut stay = closing_at(now_ms() - 1);
         let session = Session::unlimited("staff".into(), Some("ann".to_owned()), Vec::new());
         let until = |end_ms| Session { expires_at_ms: Some(end_ms), ..session.clone() };
         let held = |end_ms, conn| stay.terms.sessions().open(conn, &until(end_ms), &[], true).0;
@@ -411,6 +423,13 @@ mod tests {
         assert!(stay.next.is_some_and(|next| next > now()), "it would never rest");
     }
 
+    #[test]
+    fn a_session_is_over_when_its_end_has_come_and_closes() {
+        let (past, future) = (now_ms() - 1, now_ms() + 3_600_000);
+        assert!(closing_at(past).is_over() && !closing_at(future).is_over());
+        assert!(!stay_until(past, AtTheEnd::Notify).is_over());
+    }
+
     fn on_time(stay: &mut Stay, now: Instant) -> Option<Ending> {
         let mut encoder = Encoder::new(Role::Server, Options::default());
         stay.on_time(now, &mut encoder, (&mut Intake::default(), &mut Vec::new()))
@@ -418,7 +437,7 @@ mod tests {
 
     #[test]
     fn nothing_stays_behind_of_a_connection_that_has_ended() {
-        let stay = stay(now_ms() + 3_600_000);
+        let stay = closing_at(now_ms() + 3_600_000);
         let terms = stay.terms.clone();
         assert!(terms.sessions().expires_at_ms(1, "staff").is_some());
         drop(stay);
@@ -427,14 +446,14 @@ mod tests {
 
     #[test]
     fn the_date_is_looked_at_now_and_then_since_it_may_be_set() {
-        let mut far = stay(now_ms() + 3_600_000);
+        let mut far = closing_at(now_ms() + 3_600_000);
         for _ in 0..2 {
             let next = far.deadline().unwrap();
             assert!(next > now() && next <= now() + DATE_MAY_CHANGE);
             assert_eq!(on_time(&mut far, next), None);
         }
         // As if the date had been set to an hour later meanwhile.
-        let mut over = stay(now_ms() - 1);
+        let mut over = closing_at(now_ms() - 1);
         over.next = far.next;
         let due = over.deadline().unwrap();
         let ending = Ending::Said { code: 1008, reason: "token expired".into() };
@@ -443,7 +462,7 @@ mod tests {
             (None, Some(ending))
         );
         // And to an hour earlier: then it waits on, as the date says.
-        let mut early = stay(now_ms() + 3_600_000);
+        let mut early = closing_at(now_ms() + 3_600_000);
         early.next = Some(now());
         assert_eq!(on_time(&mut early, now()), None);
         assert!(early.deadline().is_some_and(|next| next > now()));

@@ -1,7 +1,12 @@
 use super::*;
-use crate::ws::options::Wire;
+use crate::ws::{guards::closing_at, options::Wire, pace::PaceOptions};
 use tremor_value::Record;
-use tremor_ws::{DeflateOptions, Limits};
+use tremor_ws::{DeflateOptions, KeepaliveOptions, Limits};
+
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    now.as_millis().try_into().unwrap()
+}
 
 fn protocol(role: Role, options: Options) -> WebSocket<()> {
     let wire = Wire { options, ..Wire::default() };
@@ -60,6 +65,40 @@ fn a_session_that_has_ended_says_nothing_more() {
         let flow = server.read(&mut input, &mut Intake::default(), &mut Vec::new()).unwrap();
         assert_eq!((server.messages, flow), (taken, Flow::Closed { we_drop: true }));
     }
+}
+
+#[test]
+fn a_session_that_ends_behind_a_goodbye_says_nothing_more_either() {
+    let server = || protocol(Role::Server, Options::default());
+    let revocation = Arc::<Revocation>::default();
+    revocation.revoke();
+    let until = |end_ms| server().until(&PaceOptions::default(), Some(closing_at(end_ms)));
+    let revoked = server().unless(Some(revocation));
+    for (mut server, taken) in [(revoked, 0), (until(now_ms() - 1), 0), (until(now_ms() + 3_600_000), 1)] {
+        server.end(Ending::Said { code: 4000, reason: "".into() }, &mut Vec::new());
+        let mut input = BytesMut::from(&b"\x81\x81\0\0\0\x001"[..]);
+        server.read(&mut input, &mut Intake::default(), &mut Vec::new()).unwrap();
+        assert_eq!(server.messages, taken);
+    }
+}
+
+/// It tells of one end only, and goes on with that of the session.
+#[test]
+fn behind_the_end_of_its_time_a_connection_waits_for_that_of_its_session() {
+    let lifetime = Some(Duration::from_millis(1));
+    let keepalive = KeepaliveOptions { lifetime, ping_interval: lifetime, ..KeepaliveOptions::default() };
+    let pace = PaceOptions { keepalive, ..PaceOptions::default() };
+    let wire = Wire { pace, ..Wire::default() };
+    let server = WebSocket::new(Role::Server, &wire, Metadata::new("ws_server", Record::default()), ());
+    let mut server = server.until(&pace, Some(closing_at(now_ms() + 100)));
+    let (start, mut out) = (Instant::now(), Vec::new());
+    let mut on_time = |after| {
+        let ending = server.on_time(start + Duration::from_millis(after), &mut Intake::default(), &mut out);
+        (ending, server.over_at().is_some_and(|over_at| over_at > start + Duration::from_millis(10)))
+    };
+    assert!(matches!(on_time(20), (Some(Ending::Said { code: 1001, .. }), true)));
+    assert_eq!(on_time(40), (None, true));
+    assert!(out.is_empty(), "and pings no more");
 }
 
 #[test]

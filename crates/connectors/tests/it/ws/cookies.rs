@@ -138,6 +138,31 @@ async fn a_cookie_that_is_forgotten_closes_its_connections_and_is_known_no_more(
     assert_eq!(within(other.read_u8()).await.unwrap(), 0x8a, "it is still open");
 }
 
+/// The flow has closed the connection before, which the client has not answered.
+#[tokio::test]
+async fn who_is_logged_out_behind_another_close_is_heard_no_more() {
+    let port = Port::reserve();
+    let definition = server_definition(&port, r#", "cookie": {}"#);
+    let mut subject = Subject::started_with(&definition, Linked::WithControl).await;
+    let (mut tcp, set) = open(&port, "").await;
+    let own = id(&set.unwrap());
+    let conn = member(&subject.next_told().await, "conn");
+    let close = format!(r#"{{"kind": "close", "conn": {conn}, "code": 4000}}"#);
+    subject.give_to(CONTROL, json(&close)).await;
+    let mut close = [0; 4];
+    within(tcp.read_exact(&mut close)).await.unwrap();
+    assert_eq!(close, [0x88, 2, 0x0f, 0xa0]);
+    tcp.write_all(&[0x81, 0x81, 0, 0, 0, 0, b'1']).await.unwrap();
+    assert_eq!(subject.next_value().await, "1");
+    subject.give_to(CONTROL, json(&format!(r#"{{"kind": "forget_cookie", "cookie": "{own}"}}"#))).await;
+    tcp.write_all(&[0x81, 0x81, 0, 0, 0, 0, b'2', 0x88, 0x82, 0, 0, 0, 0, 0x0f, 0xa0]).await.unwrap();
+    let closed = subject.next_told().await;
+    for (name, expected) in [("kind", r#""closed""#), ("code", "4000"), ("clean", "true")] {
+        assert_eq!(member(&closed, name).to_string(), expected, "{name}");
+    }
+    assert!(subject.is_silent(), "what it said behind the logout reaches nobody");
+}
+
 #[tokio::test]
 async fn who_is_logged_out_is_heard_no_more_though_it_reads_nothing() {
     let port = Port::reserve();
