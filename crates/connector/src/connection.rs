@@ -392,10 +392,10 @@ impl Connection {
         let flow = self.decode(read);
         let answers = !matches!(flow, Ok(Flow::Open)) && self.pump.may_answer(&self.intake);
         let ended = if self.intake.is_empty() { None } else { self.push().await };
-        if ended.is_none() && !self.is_through(&flow) {
-            return Box::pin(self.follow_up(flow, answers)).await;
+        if ended.is_some() {
+            return Box::pin(self.push_rest(ended)).await;
         }
-        ended
+        if self.is_through(&flow) { None } else { Box::pin(self.follow_up(flow, answers)).await }
     }
 
     /// Lets the protocol take what the input holds, of which `read` bytes are new.
@@ -424,11 +424,24 @@ impl Connection {
 
     /// Takes what was read before the connection broke and had to wait for its turn: it is still good.
     async fn take_rest(&mut self) {
-        while mem::take(&mut self.has_input) && self.pump.may_read() && !self.signals.is_stopped() {
+        while mem::take(&mut self.has_input) && self.gives_rest().await {
             // Whatever it says, the connection has ended.
             let _flow = self.decode(0);
-            self.push_rest().await;
+            self.push_rest(None).await;
         }
+    }
+
+    /// Whether the protocol gives more of what was read. What it holds back is waited for, but not that it would read on: the peer
+    /// is gone.
+    async fn gives_rest(&mut self) -> bool {
+        if !self.pump.may_read() && self.pump.holds_back() {
+            poll_fn(|cx| {
+                self.listen(cx);
+                if self.signals.is_stopped() { Poll::Ready(()) } else { self.poll_may_read(cx) }
+            })
+            .await;
+        }
+        self.pump.may_read() && !self.signals.is_stopped()
     }
 
     /// Whether nothing is left to do about what was read: most often one batch has had room for all of it.
@@ -439,7 +452,7 @@ impl Connection {
     /// Does what is left behind the first batch of what was read. `answers`: what waits may still be sent.
     async fn follow_up(&mut self, flow: Result<Flow, ProtocolError>, answers: bool) -> Option<Ended> {
         if !self.intake.is_empty()
-            && let Some(ended) = self.push_rest().await
+            && let Some(ended) = self.push_rest(None).await
         {
             return Some(ended);
         }
@@ -503,9 +516,8 @@ impl Connection {
 
     /// Sends on what one batch had no room for, batch by batch. In between the others of the thread have their turn, what
     /// there is gets written, and a pause or a stop is obeyed: what was taken from the peer is bounded, but not what can
-    /// be made of it.
-    async fn push_rest(&mut self) -> Option<Ended> {
-        let mut broken = None;
+    /// be made of it. Gives what broke the connection, at the latest now.
+    async fn push_rest(&mut self, mut broken: Option<Ended>) -> Option<Ended> {
         while !self.intake.is_empty() {
             Box::pin(next_turn()).await;
             // What was read before the connection broke is still good.

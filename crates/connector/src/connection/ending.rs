@@ -11,7 +11,7 @@ use std::{
     future::poll_fn,
     mem,
     ops::RangeInclusive,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
@@ -47,8 +47,8 @@ enum Late {
 /// What is to be told of a connection that ends.
 pub(super) struct Owes {
     opened: Option<Value>,
-    /// What has come before it ended, and was not handed on.
-    rest: Intake,
+    /// What the protocol has told meanwhile.
+    told: Intake,
     /// And whether it was a clean end.
     closed: Option<(Value, bool)>,
     cause: String,
@@ -58,12 +58,12 @@ pub(super) struct Owes {
 
 impl Owes {
     async fn tell(self, inlet: &mut Inlet) {
-        let Self { opened, mut rest, closed, cause, alive } = self;
+        let Self { opened, mut told, closed, cause, alive } = self;
         if let Some(opened) = opened {
             inlet.tell(opened).await;
         }
-        while !rest.is_empty() {
-            inlet.push(&mut rest).await;
+        while !told.is_empty() {
+            inlet.push(&mut told).await;
             yield_now().await;
         }
         if alive.is_some() {
@@ -218,8 +218,8 @@ impl Connection {
         let cause = ended.map_or("", |ended| ended.cause.as_str());
         // It may end before there was time to say that it is there.
         let opened = mem::take(&mut self.owes_opened).then(|| told_of(self.conn, "opened", []));
-        let rest = mem::take(&mut self.intake);
-        let owes = Owes { opened, rest, closed, cause: cause.to_owned(), alive };
+        let told = opened.as_ref().map_or_else(Intake::default, |_| mem::take(&mut self.intake));
+        let owes = Owes { opened, told, closed, cause: cause.to_owned(), alive };
         let waits = ended.is_some() && owes.alive.is_some() && !self.discards;
         if waits && self.may_tell_late && self.signals.readiness().is_none() {
             self.owes = Some(Box::new(owes));
@@ -340,25 +340,33 @@ impl Connection {
                         yield_now().await;
                     }
                 }
-                Late::NotNow => {
-                    poll_fn(|cx| {
-                        self.listen(cx);
-                        while self.pump.outbox().bell().poll_rang(cx).is_ready() {}
-                        let is_cut = self.pump.outbox().news() & CUT != 0;
-                        if self.is_ready() || self.is_to_stop_reading() || self.signals.is_stopped() || is_cut
-                        {
-                            Poll::Ready(())
-                        } else {
-                            Poll::Pending
-                        }
-                    })
-                    .await;
-                }
+                Late::NotNow => poll_fn(|cx| self.poll_goes_on(cx)).await,
                 Late::NotEver => self.stop_reading().await,
                 Late::Cut => return false,
                 Late::End => return true,
             }
         }
+    }
+
+    /// Ready when somebody takes what is read, and the protocol can give it; or when that is not waited for any more.
+    fn poll_goes_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.listen(cx);
+        while self.pump.outbox().bell().poll_rang(cx).is_ready() {}
+        let is_cut = self.pump.outbox().news() & CUT != 0;
+        if is_cut || self.is_to_stop_reading() || self.signals.is_stopped() {
+            return Poll::Ready(());
+        }
+        if self.is_ready() && self.poll_may_read(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ready when the protocol can do with more input, or give what it has held back.
+    pub(super) fn poll_may_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.pump.may_read() {
+            ready!(self.alarm.poll(cx, self.pump.deadline()));
+            // It ends already.
+            let _another_end = self.pump.on_time(&mut self.intake);
+        }
+        Poll::Ready(())
     }
 
     /// Reads what comes behind our goodbye.
@@ -372,7 +380,7 @@ impl Connection {
         if self.is_to_stop_reading() {
             return Poll::Ready(Late::NotEver);
         }
-        if !self.is_ready() {
+        if !self.is_ready() || !self.pump.may_read() {
             return Poll::Ready(Late::NotNow);
         }
         if mem::take(&mut self.has_input) {
@@ -419,6 +427,8 @@ impl Connection {
             let read = self.pump.read(self.buffer.bytes(), &mut late);
             self.pump.note_late(late.size().0);
             match read {
+                // It would have to keep all that comes, which is too late anyway.
+                Ok(Flow::Open) if !self.pump.may_read() => return None,
                 Ok(Flow::Open) => {}
                 Ok(Flow::More) => {
                     yield_now().await;

@@ -69,9 +69,7 @@ impl Connection {
         if !self.intake.is_empty() && self.may_tell() {
             self.has_read = true;
             broken = self.push().await;
-            if broken.is_none() {
-                broken = self.push_rest().await;
-            }
+            broken = self.push_rest(broken).await;
         }
         match ending {
             Some(ending) => Err(self.depart(ending).await),

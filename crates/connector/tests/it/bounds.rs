@@ -8,6 +8,7 @@ use crate::{
     flow::{Flow, Half, Pipeline, Plan, act, number, takes_all},
 };
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use std::{
     sync::{
         Arc, Mutex,
@@ -292,6 +293,30 @@ async fn a_connection_that_breaks_while_its_answers_wait_for_room_ends() {
     .await;
     let taken = handle.taken();
     assert_eq!((taken.waiting, taken.written + taken.failed), (0, taken.received), "{taken:?}");
+}
+
+/// Be it the first batch of a read that waits, or the second.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_in_the_midst_of_a_read_ends() {
+    let plain = Definition { codec: Some(Value::from("json")), ..definition("single", r#""none""#) };
+    for ahead in [0, 512, 1024, 1536] {
+        let (handle, mut peer, _) = echo(&plain, 4096).await;
+        peer.write_all("5\n".repeat(ahead).as_bytes()).await.unwrap();
+        all_is_quiet().await;
+        while peer.write_all("5\n".repeat(2048).as_bytes()).now_or_never().is_some() {
+            all_is_quiet().await;
+        }
+        all_is_quiet().await;
+        drop(peer);
+        within(async {
+            while handle.status().state == State::Running {
+                sleep(Duration::from_secs(1)).await;
+            }
+        })
+        .await;
+        let taken = handle.taken();
+        assert_eq!((taken.waiting, taken.written + taken.failed), (0, taken.received), "{ahead}: {taken:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

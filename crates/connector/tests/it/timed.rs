@@ -155,7 +155,7 @@ impl Protocol for Timed {
     }
 
     fn may_read(&self) -> bool {
-        self.goes_on.is_none()
+        self.said || self.goes_on.is_none()
     }
 
     fn is_over(&self) -> bool {

@@ -127,6 +127,9 @@ impl Pace {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
+        if self.has_ended {
+            return self.stays_until();
+        }
         let keepalive = self.keepalive.as_ref().and_then(Keepalive::deadline);
         let resume = self.rates.as_ref().and_then(Rates::resumes_at);
         let heartbeat = self.heartbeat.as_ref().and_then(Heartbeat::deadline);

@@ -94,7 +94,8 @@ fn behind_the_end_of_its_time_a_connection_waits_for_that_of_its_session() {
     let (start, mut out) = (Instant::now(), Vec::new());
     let mut on_time = |after| {
         let ending = server.on_time(start + Duration::from_millis(after), &mut Intake::default(), &mut out);
-        (ending, server.over_at().is_some_and(|over_at| over_at > start + Duration::from_millis(10)))
+        let rests = |at: Option<Instant>| at.is_some_and(|at| at > start + Duration::from_millis(10));
+        (ending, rests(server.over_at()) && rests(server.deadline()))
     };
     assert!(matches!(on_time(20), (Some(Ending::Said { code: 1001, .. }), true)));
     assert_eq!(on_time(40), (None, true));

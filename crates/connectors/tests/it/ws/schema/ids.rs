@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::ws::peers::head;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 #[tokio::test]
 async fn avro_in_front_of_a_flow_that_speaks_json() {
@@ -185,28 +188,69 @@ async fn ids_that_a_subject_has_had_are_good_for_it() {
 
 #[tokio::test]
 async fn what_is_broken_behind_a_message_that_waits_is_told_behind_it() {
-    let registry = Registry::start().await;
-    registry.add(258, "r", "AVRO", RECORD);
-    let directions = r#""in": {"model": "avro", "view": "json", "catalog": "reg", "id_from": "prefix"}"#;
-    let (mut subject, port) = server(&with(&registry, CONFLUENT, directions)).await;
-    registry.hold(true);
-    let mut tcp = port.tcp().await;
-    tcp.write_all(upgrade(&port.address(), "").as_bytes()).await.unwrap();
-    head(&mut tcp).await;
-    // A message of schema 258, and an opcode that there is not.
-    tcp.write_all(b"\x82\x86\0\0\0\0\0\0\0\x01\x02\x02\x83\x80\0\0\0\0").await.unwrap();
-    within(async {
-        while registry.asked().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    // An opcode that there is not.
+    let (registry, mut subject, mut tcp) = waiting(b"\x83\x80\0\0\0\0").await;
     assert!(subject.is_silent());
     registry.hold(false);
     assert_eq!(subject.next_value().await, r#"{"n":1}"#);
     let mut said = Vec::new();
     within(tcp.read_to_end(&mut said)).await.unwrap();
     assert!(said.starts_with(&[0x88]) && said.get(2..4) == Some(&[3, 0xea]), "{said:?}");
+}
+
+/// Numbers of the input ports.
+const BROADCAST: usize = 1;
+const CONTROL: usize = 2;
+
+/// A connection of which a message waits for its schema, and these bytes behind it.
+async fn waiting(behind: &[u8]) -> (Registry, Subject, TcpStream) {
+    let registry = Registry::start().await;
+    registry.add(258, "r", "AVRO", RECORD);
+    let directions = r#""in": {"model": "avro", "view": "json", "catalog": "reg", "id_from": "prefix"}"#;
+    let (subject, port) = server(&with(&registry, CONFLUENT, directions)).await;
+    registry.hold(true);
+    let mut tcp = port.tcp().await;
+    tcp.write_all(upgrade(&port.address(), "").as_bytes()).await.unwrap();
+    head(&mut tcp).await;
+    let message = b"\x82\x86\0\0\0\0\0\0\0\x01\x02\x02";
+    tcp.write_all(&[message, behind].concat()).await.unwrap();
+    within(async {
+        while registry.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    (registry, subject, tcp)
+}
+
+#[tokio::test]
+async fn a_message_that_waits_when_its_connection_is_closed_is_handed_on_and_nobody_is_held_up() {
+    let (registry, mut subject, mut tcp) = waiting(b"").await;
+    subject.give_to(CONTROL, json(r#"{"kind": "close", "where": {"path": "/"}, "code": 4000}"#)).await;
+    let mut close = [0; 4];
+    within(tcp.read_exact(&mut close)).await.unwrap();
+    assert_eq!(close, [0x88, 2, 0x0f, 0xa0]);
+    tcp.write_all(b"\x88\x82\0\0\0\0\x0f\xa0").await.unwrap();
+    assert!(subject.is_silent());
+    registry.hold(false);
+    assert_eq!(subject.next_value().await, r#"{"n":1}"#);
+    within(tcp.read_to_end(&mut Vec::new())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_that_waits_when_its_connection_breaks_is_handed_on() {
+    let (registry, mut subject, tcp) = waiting(b"").await;
+    tcp.set_zero_linger().unwrap();
+    drop(tcp);
+    within(async {
+        while subject.handle.taken().failed + subject.handle.taken().dropped == 0 {
+            subject.give_to(BROADCAST, json("1")).await;
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    registry.hold(false);
+    assert_eq!(subject.next_value().await, r#"{"n":1}"#);
 }
 
 #[tokio::test]
