@@ -205,7 +205,9 @@ impl Incoming {
         if let Some((_, entry)) = self.last.as_ref().filter(|(known, _)| *known == id) {
             return Ok(Some(entry.current(&catalog)));
         }
-        let ended = self.waiting.take_if(|waiting| waiting.id == id && waiting.task.is_finished());
+        // What was waited for may not be wanted any more.
+        let ended = self.waiting.take_if(|waiting| waiting.task.is_finished());
+        let ended = ended.filter(|waiting| waiting.id == id);
         let known = match ended {
             // The task has ended, so this does not wait.
             Some(mut ended) => match futures_util::FutureExt::now_or_never(&mut ended.task) {

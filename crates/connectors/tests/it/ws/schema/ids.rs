@@ -253,6 +253,31 @@ async fn a_message_that_waits_when_its_connection_breaks_is_handed_on() {
     assert_eq!(subject.next_value().await, r#"{"n":1}"#);
 }
 
+/// Its metadata change while it waits.
+#[tokio::test]
+async fn a_message_that_is_told_to_have_another_schema_while_it_waits_gets_that() {
+    let registry = Registry::start().await;
+    registry.add(1, "a", "JSON", "true");
+    registry.add(2, "b", "JSON", r#"{"type": "object"}"#);
+    let directions = r#""in": {"model": "json", "catalog": "reg", "id_from": "metadata"}"#;
+    let (mut subject, port) = server(&with(&registry, CONFLUENT, directions)).await;
+    let mut ws = port.client_at("/?schema=1").await;
+    registry.hold(true);
+    send(&mut ws, text("1")).await;
+    within(async {
+        while registry.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let tag = r#"{"kind": "tag", "where": {"path": "/"}, "tags": {"schema": 2}}"#;
+    subject.give_to(CONTROL, json(tag)).await;
+    registry.hold(false);
+    next_error(&mut subject).await;
+    send(&mut ws, text(r#"{"b": 1}"#)).await;
+    assert_eq!(subject.next_value().await, r#"{"b":1}"#);
+}
+
 #[tokio::test]
 async fn metadata_that_say_nothing_leave_it_to_the_configuration() {
     let registry = Registry::start().await;
