@@ -424,24 +424,11 @@ impl Connection {
 
     /// Takes what was read before the connection broke and had to wait for its turn: it is still good.
     async fn take_rest(&mut self) {
-        while mem::take(&mut self.has_input) && self.gives_rest().await {
+        while mem::take(&mut self.has_input) && self.pump.may_read() && !self.signals.is_stopped() {
             // Whatever it says, the connection has ended.
             let _flow = self.decode(0);
             self.push_rest(None).await;
         }
-    }
-
-    /// Whether the protocol gives more of what was read. What it holds back is waited for, but not that it would read on: the peer
-    /// is gone.
-    async fn gives_rest(&mut self) -> bool {
-        if !self.pump.may_read() && self.pump.holds_back() {
-            poll_fn(|cx| {
-                self.listen(cx);
-                if self.signals.is_stopped() { Poll::Ready(()) } else { self.poll_may_read(cx) }
-            })
-            .await;
-        }
-        self.pump.may_read() && !self.signals.is_stopped()
     }
 
     /// Whether nothing is left to do about what was read: most often one batch has had room for all of it.

@@ -359,12 +359,12 @@ impl Connection {
         if self.is_ready() && self.poll_may_read(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Ready when the protocol can do with more input, or give what it has held back.
-    pub(super) fn poll_may_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the protocol can do with more input, or give what it has held back. Only behind our goodbye: nothing else is due
+    /// any more then.
+    fn poll_may_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.pump.may_read() {
             ready!(self.alarm.poll(cx, self.pump.deadline()));
-            // It ends already.
-            let _another_end = self.pump.on_time(&mut self.intake);
+            let _no_end = self.pump.on_time(&mut self.intake);
         }
         Poll::Ready(())
     }
@@ -427,8 +427,17 @@ impl Connection {
             let read = self.pump.read(self.buffer.bytes(), &mut late);
             self.pump.note_late(late.size().0);
             match read {
-                // It would have to keep all that comes, which is too late anyway.
-                Ok(Flow::Open) if !self.pump.may_read() => return None,
+                // It would have to keep all that comes.
+                Ok(Flow::Open) if !self.pump.may_read() => {
+                    let asked = Instant::now();
+                    let gives = timeout(patience.wait(), poll_fn(|cx| self.poll_may_read(cx))).await;
+                    patience.spend(asked.elapsed());
+                    if gives.is_err() && !patience.goes_on(|| self.pump.untaken(&self.stream)) {
+                        self.pump.note_unread(&self.stream);
+                        return None;
+                    }
+                    continue;
+                }
                 Ok(Flow::Open) => {}
                 Ok(Flow::More) => {
                     yield_now().await;

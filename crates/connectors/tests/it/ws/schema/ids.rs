@@ -198,8 +198,7 @@ async fn what_is_broken_behind_a_message_that_waits_is_told_behind_it() {
     assert!(said.starts_with(&[0x88]) && said.get(2..4) == Some(&[3, 0xea]), "{said:?}");
 }
 
-/// Numbers of the input ports.
-const BROADCAST: usize = 1;
+/// Number of the input port for commands.
 const CONTROL: usize = 2;
 
 /// A connection of which a message waits for its schema, and these bytes behind it.
@@ -237,20 +236,19 @@ async fn a_message_that_waits_when_its_connection_is_closed_is_handed_on_and_nob
     within(tcp.read_to_end(&mut Vec::new())).await.unwrap();
 }
 
+/// It comes too late, but what is behind it is read.
 #[tokio::test]
-async fn a_message_that_waits_when_its_connection_breaks_is_handed_on() {
-    let (registry, mut subject, tcp) = waiting(b"").await;
-    tcp.set_zero_linger().unwrap();
-    drop(tcp);
-    within(async {
-        while subject.handle.taken().failed + subject.handle.taken().dropped == 0 {
-            subject.give_to(BROADCAST, json("1")).await;
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+async fn a_message_that_waits_at_the_stop_hides_no_goodbye() {
+    let (registry, subject, mut tcp) = waiting(b"").await;
+    let handle = subject.handle.clone();
+    let stopped = tokio::spawn(async move { handle.stop().await });
+    let mut close = [0; 4];
+    within(tcp.read_exact(&mut close)).await.unwrap();
+    assert_eq!(close, [0x88, 2, 0x03, 0xe9]);
+    tcp.write_all(b"\x88\x82\0\0\0\0\x03\xe9").await.unwrap();
     registry.hold(false);
-    assert_eq!(subject.next_value().await, r#"{"n":1}"#);
+    assert_eq!(within(tcp.read_to_end(&mut Vec::new())).await.unwrap(), 0);
+    within(stopped).await.unwrap();
 }
 
 /// Its metadata change while it waits.
