@@ -427,17 +427,6 @@ impl Connection {
             let read = self.pump.read(self.buffer.bytes(), &mut late);
             self.pump.note_late(late.size().0);
             match read {
-                // It would have to keep all that comes.
-                Ok(Flow::Open) if !self.pump.may_read() => {
-                    let asked = Instant::now();
-                    let gives = timeout(patience.wait(), poll_fn(|cx| self.poll_may_read(cx))).await;
-                    patience.spend(asked.elapsed());
-                    if gives.is_err() && !patience.goes_on(|| self.pump.untaken(&self.stream)) {
-                        self.pump.note_unread(&self.stream);
-                        return None;
-                    }
-                    continue;
-                }
                 Ok(Flow::Open) => {}
                 Ok(Flow::More) => {
                     yield_now().await;

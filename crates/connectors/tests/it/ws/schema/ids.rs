@@ -236,21 +236,6 @@ async fn a_message_that_waits_when_its_connection_is_closed_is_handed_on_and_nob
     within(tcp.read_to_end(&mut Vec::new())).await.unwrap();
 }
 
-/// It comes too late, but what is behind it is read.
-#[tokio::test]
-async fn a_message_that_waits_at_the_stop_hides_no_goodbye() {
-    let (registry, subject, mut tcp) = waiting(b"").await;
-    let handle = subject.handle.clone();
-    let stopped = tokio::spawn(async move { handle.stop().await });
-    let mut close = [0; 4];
-    within(tcp.read_exact(&mut close)).await.unwrap();
-    assert_eq!(close, [0x88, 2, 0x03, 0xe9]);
-    tcp.write_all(b"\x88\x82\0\0\0\0\x03\xe9").await.unwrap();
-    registry.hold(false);
-    assert_eq!(within(tcp.read_to_end(&mut Vec::new())).await.unwrap(), 0);
-    within(stopped).await.unwrap();
-}
-
 /// Its metadata change while it waits.
 #[tokio::test]
 async fn a_message_that_is_told_to_have_another_schema_while_it_waits_gets_that() {
